@@ -1,0 +1,44 @@
+# Every target works by itself on a fresh checkout that has Go and make.
+
+# PKG is what `make test` tests; BENCH_ARGS go to the load generator.
+PKG ?= ./...
+BENCH_ARGS ?=
+
+LINT_VERSION := 2.15.0
+LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+SERVICES := go run ./test/services/run
+
+# The linter of this project goes before any other version on the machine.
+export PATH := $(CURDIR)/.bin:$(PATH)
+
+.PHONY: help run test lint bench build generate e2e
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: ## start everything in one process, nothing else needed
+	go run ./cmd/usersync serve
+
+test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
+	$(SERVICES) -cc -- go test -race -count=1 -timeout 15m $(PKG)
+
+lint: ## check format, vet and golangci-lint
+	@files=$$(gofmt -l .) || exit 1; \
+	if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
+	go vet ./...
+	@set -e; golangci-lint version 2>/dev/null | grep -q 'version $(LINT_VERSION) ' || { \
+	echo "installing golangci-lint $(LINT_VERSION) into .bin"; \
+	GOBIN='$(CURDIR)/.bin' go install $(LINT_MODULE)@v$(LINT_VERSION); }; \
+	golangci-lint run ./...
+
+bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load generator
+	$(SERVICES) -durable -- go run ./test/load $(BENCH_ARGS)
+
+build: ## build static binaries into bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+
+generate: ## write the generated files anew
+	go generate ./...
+
+e2e: ## test the whole service from outside
+	$(SERVICES) -cc -- go test -race -count=1 -timeout 15m ./test/e2e/...

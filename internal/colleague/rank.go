@@ -1,0 +1,186 @@
+package colleague
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"usersync/internal/person"
+)
+
+// MaxColleagues is how many are kept of those found: what the colleague list
+// shows at most.
+const MaxColleagues = 50
+
+// Points of a match, in hundredths of the score; they add up to 100. One
+// company is the condition of being found at all, so it gives a third to
+// everybody. The others stand in the order in which they make it likelier that
+// two people know each other, and each outweighs all that stand below it
+// together: country (same office), department (same work), rank (same level;
+// half for the next one up or down), and what we know of the person.
+const (
+	pointsCompany      = 35
+	pointsCountry      = 33
+	pointsDepartment   = 17
+	pointsSeniority    = 8
+	pointsNeighbour    = 4
+	pointsKnownUser    = 4
+	pointsKnownProfile = 3
+)
+
+// Reasons of a match.
+const (
+	ReasonSameCompany    = "same_company"    // the registrable domain, or an alias of it
+	ReasonSameCountry    = "same_country"    // both countries are known and equal
+	ReasonSameDepartment = "same_department" // both job titles tell the same department
+	ReasonNearSeniority  = "near_seniority"  // both job titles tell ranks at most one apart
+	ReasonKnownUser      = "known_user"      // the organization has them as a user
+	ReasonKnownProfile   = "known_profile"   // name and job title are known
+)
+
+// maxReasons is how many reasons one match can have.
+const maxReasons = 6
+
+// seeker is what of a target is compared.
+type seeker struct {
+	key        string
+	country    string
+	department string
+	seniority  int
+}
+
+func newSeeker(t Target) seeker {
+	return seeker{
+		key:        person.CanonicalKey(t.Email),
+		country:    t.Country,
+		department: person.Department(t.JobTitle),
+		seniority:  person.Seniority(t.JobTitle),
+	}
+}
+
+// standing is a member's place in the order for one target.
+type standing struct {
+	points int
+	*member
+}
+
+// rank returns the target's colleagues among the members, best first: by
+// score, then the most recently changed, then by address.
+func rank(t Target, members []member) []Match {
+	s := newSeeker(t)
+	order := make([]standing, 0, len(members))
+	for i := range members {
+		if m := &members[i]; m.Key != s.key {
+			order = append(order, standing{s.points(m), m})
+		}
+	}
+	slices.SortFunc(order, better)
+	return s.matches(keep(order, len(members)))
+}
+
+func better(a, b standing) int {
+	if a.points != b.points {
+		return cmp.Compare(b.points, a.points)
+	}
+	if a.UpdatedAt != b.UpdatedAt {
+		return cmp.Compare(b.UpdatedAt, a.UpdatedAt)
+	}
+	return strings.Compare(a.Email.Key(), b.Email.Key())
+}
+
+// keep returns the first MaxColleagues that bear different names: the same
+// full name at the same company is taken for the same person under a second
+// address. No name has a number above highest.
+func keep(order []standing, highest int) []standing {
+	seen := make([]bool, highest+1)
+	kept := order[:0]
+	for _, o := range order {
+		if o.name != 0 && seen[o.name] {
+			continue
+		}
+		seen[o.name] = true
+		kept = append(kept, o)
+		if len(kept) == MaxColleagues {
+			break
+		}
+	}
+	return kept
+}
+
+func (s *seeker) matches(kept []standing) []Match {
+	if len(kept) == 0 {
+		return nil
+	}
+	matches := make([]Match, len(kept))
+	all := make([]string, 0, maxReasons*len(kept))
+	for i, o := range kept {
+		start := len(all)
+		all = s.appendReasons(all, o.member)
+		matches[i] = Match{
+			Candidate: o.Candidate,
+			Score:     float64(o.points) / 100,
+			Reasons:   all[start:len(all):len(all)],
+		}
+	}
+	return matches
+}
+
+func (s *seeker) points(m *member) int {
+	points := pointsCompany + s.seniorityPoints(m)
+	if s.sameCountry(m) {
+		points += pointsCountry
+	}
+	if s.sameDepartment(m) {
+		points += pointsDepartment
+	}
+	if m.IsUser {
+		points += pointsKnownUser
+	}
+	if m.hasProfile() {
+		points += pointsKnownProfile
+	}
+	return points
+}
+
+// appendReasons says in words what points says in numbers.
+func (s *seeker) appendReasons(dst []string, m *member) []string {
+	dst = append(dst, ReasonSameCompany)
+	if s.sameCountry(m) {
+		dst = append(dst, ReasonSameCountry)
+	}
+	if s.sameDepartment(m) {
+		dst = append(dst, ReasonSameDepartment)
+	}
+	if s.seniorityPoints(m) > 0 {
+		dst = append(dst, ReasonNearSeniority)
+	}
+	if m.IsUser {
+		dst = append(dst, ReasonKnownUser)
+	}
+	if m.hasProfile() {
+		dst = append(dst, ReasonKnownProfile)
+	}
+	return dst
+}
+
+func (s *seeker) sameCountry(m *member) bool { return s.country != "" && s.country == m.Country }
+
+func (s *seeker) sameDepartment(m *member) bool {
+	return s.department != "" && s.department == m.Department
+}
+
+// seniorityPoints compares ranks; 0 is an unknown one and near to none.
+func (s *seeker) seniorityPoints(m *member) int {
+	if s.seniority == 0 || m.Seniority == 0 {
+		return 0
+	}
+	switch s.seniority - m.Seniority {
+	case 0:
+		return pointsSeniority
+	case 1, -1:
+		return pointsNeighbour
+	}
+	return 0
+}
+
+func (m *member) hasProfile() bool { return m.Name != "" && m.JobTitle != "" }

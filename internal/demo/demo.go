@@ -1,0 +1,148 @@
+// Package demo gives a fresh embedded start something to show: an organization
+// with credits, an API key, a small directory of people, and a webhook
+// receiver that is served by this process.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"usersync/internal/person"
+	"usersync/internal/pipeline"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+	"usersync/internal/webhooksig"
+)
+
+// credits is what the demo organization begins with.
+const credits = 100
+
+// keyFile keeps the demo key, so that every start can print it.
+const keyFile = "demo-key"
+
+// Demo is the demo organization of a data directory.
+type Demo struct {
+	Organization string
+	Key          usersync.Secret
+	Receiver     *Receiver
+}
+
+// actor is who the audit log says made the demo.
+const actor = "demo"
+
+// Start makes the demo organization when the data directory has none, starts
+// its receiver and points its webhook endpoint there.
+func Start(ctx context.Context, s *store.Store, seal store.Sealer, dir string, receiverAddr string) (*Demo, error) {
+	d := &Demo{}
+	text, err := os.ReadFile(filepath.Join(dir, keyFile)) //nolint:gosec // the operator's own data directory
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := d.create(ctx, s, dir); err != nil {
+			return nil, fmt.Errorf("make the demo organization: %w", err)
+		}
+	case err != nil:
+		return nil, err
+	default:
+		d.Key = usersync.NewSecret(strings.TrimSpace(string(text)))
+		caller, ok, err := s.Caller(ctx, store.HashKey(d.Key))
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, fmt.Errorf("the key in %s is not in the database; remove the file to have the demo made again", filepath.Join(dir, keyFile))
+		}
+		d.Organization = caller.Organization.ID
+	}
+	return d, d.receive(ctx, s, seal, receiverAddr)
+}
+
+func (d *Demo) create(ctx context.Context, s *store.Store, dir string) error {
+	o, err := s.CreateOrganization(ctx, actor, usersync.Organization{
+		Name: "Demo", DefaultInviteLink: "https://app.example.com/join", DefaultRedirectionLink: "https://app.example.com/welcome",
+	})
+	if err != nil {
+		return err
+	}
+	d.Organization = o.ID
+	if _, err := s.TopUp(ctx, actor, o.ID, credits, "demo"); err != nil {
+		return err
+	}
+	var directory []store.NewPerson
+	for _, p := range people {
+		email, err := person.ParseEmail(p.email)
+		if err != nil {
+			return err
+		}
+		directory = append(directory, store.NewPerson{Email: email, Name: p.name, JobTitle: p.jobTitle, Country: p.country,
+			Person: pipeline.PersonOf(usersync.UserInput{Email: email, JobTitle: p.jobTitle})})
+	}
+	if err := s.Org(o.ID).SavePeople(ctx, o.Salt, directory); err != nil {
+		return err
+	}
+	if _, d.Key, err = s.CreateKey(ctx, actor, o.ID, usersync.Key{Name: "demo"}); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, keyFile), []byte(d.Key.Reveal()+"\n"), 0o600)
+}
+
+// receive starts the receiver and makes, or moves, the endpoint that points to it.
+func (d *Demo) receive(ctx context.Context, s *store.Store, seal store.Sealer, addr string) error {
+	org := s.Org(d.Organization)
+	endpoints, err := org.Endpoints(ctx, seal, "", 500)
+	if err != nil {
+		return err
+	}
+	receiver, err := listen(addr)
+	if err != nil {
+		return err
+	}
+	d.Receiver = receiver
+	for _, e := range endpoints {
+		if e.Description != endpointDescription {
+			continue
+		}
+		receiver.verify(e.Secrets)
+		_, err := org.UpdateEndpoint(ctx, actor, seal, e.ID, func(e *usersync.Endpoint) ([]string, error) {
+			if e.URL == receiver.URL() {
+				return nil, nil
+			}
+			e.URL = receiver.URL()
+			return []string{"url"}, nil
+		})
+		return err
+	}
+	secret := webhooksig.NewSecret()
+	receiver.verify([]usersync.Secret{secret})
+	_, err = org.CreateEndpoint(ctx, actor, seal, usersync.Endpoint{
+		URL: receiver.URL(), EventTypes: []string{usersync.EveryMessage}, Description: endpointDescription,
+	}, secret)
+	return err
+}
+
+const endpointDescription = "demo receiver of this process"
+
+// Welcome prints what to do first.
+func (d *Demo) Welcome(w io.Writer, base string) {
+	_, _ = fmt.Fprintf(w, `
+usersync is running, embedded: %[1]s
+  demo organization   %[2]s, %[3]d credits to begin with
+  demo API key        %[4]s
+  webhooks received   %[5]s
+
+Paste this to sync a first user:
+
+  curl -i %[1]s/v1/user-sync -H 'X-API-Key: %[4]s' -H 'Content-Type: application/json' \
+    -d '{"user":{"email":"john.doe@acme.example.com","country":"US","firstName":"John","lastName":"Doe","jobTitle":"Software Engineer"}}'
+
+and then, with the requestId of the answer:
+
+  curl -s %[1]s/v1/requests/REQUEST_ID -H 'X-API-Key: %[4]s'
+
+`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL())
+}

@@ -1,0 +1,149 @@
+package intake
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"usersync/internal/queue"
+	"usersync/internal/store"
+)
+
+// maxWaiters bounds the calls of one process that wait for their work; more
+// are answered at once.
+const maxWaiters = 1000
+
+// pollEvery is how often the database is asked about all waiting requests at
+// once: the fall-back when Redis is away.
+const pollEvery = 500 * time.Millisecond
+
+// Waiters lets calls wait until their request is finished. Workers publish
+// finished ids; there is never a query or a connection per waiter.
+type Waiters struct {
+	Store *store.Store
+	Queue *queue.Client
+	Log   *slog.Logger
+
+	mu      sync.Mutex
+	waiting map[string]*waiter
+	total   int
+	ended   chan struct{}
+}
+
+type waiter struct {
+	ref   store.RequestRef
+	calls []chan struct{}
+}
+
+// NewWaiters returns the waiters of this process; its fields are those of w.
+func NewWaiters(s *store.Store, q *queue.Client, log *slog.Logger) *Waiters {
+	return &Waiters{Store: s, Queue: q, Log: log, waiting: map[string]*waiter{}, ended: make(chan struct{})}
+}
+
+// Register begins to wait for a request; finished is closed when it finishes.
+// forget must be called in the end. ok is false when too many wait already.
+// Register before asking whether the request is finished, or the news may slip
+// through in between.
+func (w *Waiters) Register(ref store.RequestRef) (finished <-chan struct{}, forget func(), ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.total >= maxWaiters {
+		return nil, func() {}, false
+	}
+	one := w.waiting[ref.ID]
+	if one == nil {
+		one = &waiter{ref: ref}
+		w.waiting[ref.ID] = one
+	}
+	call := make(chan struct{})
+	one.calls = append(one.calls, call)
+	w.total++
+	return call, func() { w.forget(ref.ID, call) }, true
+}
+
+func (w *Waiters) forget(id string, call chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	one := w.waiting[id]
+	if one == nil {
+		return
+	}
+	for i, c := range one.calls {
+		if c == call {
+			one.calls = append(one.calls[:i], one.calls[i+1:]...)
+			w.total--
+			break
+		}
+	}
+	if len(one.calls) == 0 {
+		delete(w.waiting, id)
+	}
+}
+
+// Wait waits until finished is closed, at most d; it returns early when the
+// caller goes or the process ends.
+func (w *Waiters) Wait(ctx context.Context, finished <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-finished:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-w.ended:
+	}
+}
+
+func (w *Waiters) finished(ids []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		one := w.waiting[id]
+		if one == nil {
+			continue
+		}
+		for _, call := range one.calls {
+			close(call)
+		}
+		w.total -= len(one.calls)
+		delete(w.waiting, id)
+	}
+}
+
+// Run listens for finished requests until ctx ends, then answers all waiters.
+func (w *Waiters) Run(ctx context.Context) {
+	defer close(w.ended)
+	var listening sync.WaitGroup
+	listening.Go(func() { w.Queue.Finished(ctx, w.finished) })
+	defer listening.Wait()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.poll(ctx)
+		}
+	}
+}
+
+func (w *Waiters) poll(ctx context.Context) {
+	w.mu.Lock()
+	refs := make([]store.RequestRef, 0, len(w.waiting))
+	for _, one := range w.waiting {
+		refs = append(refs, one.ref)
+	}
+	w.mu.Unlock()
+	if len(refs) == 0 {
+		return
+	}
+	ids, err := w.Store.Finished(ctx, refs)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.Log.WarnContext(ctx, "could not ask for finished requests", "error", err)
+		}
+		return
+	}
+	w.finished(ids)
+}

@@ -1,0 +1,76 @@
+package outbound
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxRetryAfter is the longest wait that is believed.
+const maxRetryAfter = 24 * time.Hour
+
+// epoch is where a reset header stops being a number of seconds to wait and is a
+// Unix time: nobody asks for 31 years, and no clock shows a day before 2001.
+const epoch = 1e9
+
+// resetHeaders name when a quota begins anew, in seconds to wait or Unix time:
+// SendGrid and Auth0, Brevo, Klaviyo and the IETF draft.
+var resetHeaders = []string{"X-RateLimit-Reset", "X-Sib-RateLimit-Reset", "RateLimit-Reset"}
+
+// RetryAfter returns how long the other side asks us to wait, from 0 to 24 h:
+// Retry-After (RFC 9110, section 10.2.3: seconds or a date), else the first reset
+// header that can be read. It reports false when there is none. Platforms send
+// reset headers with successes too: ask only after a refusal.
+func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	if wait, ok := parseRetryAfter(h.Get("Retry-After"), now); ok {
+		return wait, true
+	}
+	for _, name := range resetHeaders {
+		if wait, ok := parseReset(h.Get(name), now); ok {
+			return wait, true
+		}
+	}
+	return 0, false
+}
+
+func parseRetryAfter(text string, now time.Time) (time.Duration, bool) {
+	if seconds, ok := parseSeconds(text); ok {
+		return wait(seconds), true
+	}
+	date, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	return wait(date.Sub(now).Seconds()), true
+}
+
+func parseReset(text string, now time.Time) (time.Duration, bool) {
+	seconds, ok := parseSeconds(text)
+	if !ok {
+		return 0, false
+	}
+	if seconds >= epoch {
+		seconds -= float64(now.UnixNano()) / 1e9
+	}
+	return wait(seconds), true
+}
+
+// parseSeconds takes decimal numbers only, not the infinities, exponents and
+// hexadecimals that strconv reads. Some platforms send fractions.
+func parseSeconds(text string) (float64, bool) {
+	text = strings.TrimSpace(text)
+	if strings.Trim(text, "-.0123456789") != "" {
+		return 0, false
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	return seconds, err == nil
+}
+
+// wait bounds seconds and rounds them to milliseconds: what is finer is an
+// artefact of the subtraction.
+func wait(seconds float64) time.Duration {
+	bounded := math.Min(math.Max(seconds, 0), maxRetryAfter.Seconds())
+	return time.Duration(math.Round(bounded*1000)) * time.Millisecond
+}

@@ -1,0 +1,283 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"usersync/internal/usersync"
+)
+
+// Options say which Redis to use.
+type Options struct {
+	// URL is redis://, rediss://, redis-sentinel:// or, for a cluster, a
+	// comma-separated list of host:port.
+	URL usersync.Secret
+	// Namespace keeps installations on one Redis apart; "usersync" when empty.
+	Namespace string
+	Log       *slog.Logger
+}
+
+// Client is a connection to the queue.
+type Client struct {
+	redis     redis.UniversalClient
+	asynq     *asynq.Client
+	inspector *asynq.Inspector
+	namespace string
+	id        string // of this process
+	log       *slog.Logger
+
+	slots struct {
+		sync.Mutex
+		read time.Time
+		by   map[string]int
+	}
+}
+
+// Connect makes a client. It does not wait for Redis: whether it answers shows
+// with the first call, and again after every outage.
+func Connect(o Options) (*Client, error) {
+	universal, err := dial(o.URL.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	namespace := o.Namespace
+	if namespace == "" {
+		namespace = "usersync"
+	}
+	return &Client{
+		redis: universal, asynq: asynq.NewClientFromRedisClient(universal),
+		inspector: asynq.NewInspectorFromRedisClient(universal), namespace: namespace, id: rand.Text(), log: o.Log,
+	}, nil
+}
+
+// callTimeout bounds one Redis call, so that a paused server is noticed.
+const callTimeout = 3 * time.Second
+
+func dial(url string) (redis.UniversalClient, error) {
+	if !strings.Contains(url, "://") {
+		return redis.NewClusterClient(&redis.ClusterOptions{Addrs: strings.Split(url, ","), ReadTimeout: callTimeout, WriteTimeout: callTimeout}), nil
+	}
+	option, err := asynq.ParseRedisURI(url)
+	if err != nil {
+		// The parser's error may quote the URL, and with it the password.
+		return nil, usersync.Errorf(usersync.CodeInvalid, "REDIS_URL is not a Redis URL; expected redis://:password@host:6379/0")
+	}
+	switch o := option.(type) {
+	case asynq.RedisClientOpt:
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = callTimeout, callTimeout, callTimeout
+		option = o
+	case asynq.RedisFailoverClientOpt:
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = callTimeout, callTimeout, callTimeout
+		option = o
+	}
+	client, ok := option.MakeRedisClient().(redis.UniversalClient)
+	if !ok {
+		return nil, usersync.Errorf(usersync.CodeInvalid, "REDIS_URL has a form that cannot be used; expected redis://:password@host:6379/0")
+	}
+	return client, nil
+}
+
+// Close ends the connection.
+func (c *Client) Close() error { return c.redis.Close() }
+
+// Ping asks whether Redis answers.
+func (c *Client) Ping(ctx context.Context) error { return unavailable(c.redis.Ping(ctx).Err()) }
+
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return usersync.Errorf(usersync.CodeUnavailable, "The queue cannot be reached.").Because(err)
+}
+
+// Message is a task on its way through Redis: which, and of what kind. All the
+// rest is read from the database.
+type Message struct {
+	TaskID     string
+	Generation int64
+	Kind       string
+	Queue      string
+}
+
+func (m Message) redisID() string { return m.TaskID + "." + strconv.FormatInt(m.Generation, 10) }
+
+func parseID(redisID string) (task string, generation int64, err error) {
+	task, number, ok := strings.Cut(redisID, ".")
+	if !ok {
+		return "", 0, fmt.Errorf("queue: %q is no task id", redisID)
+	}
+	generation, err = strconv.ParseInt(number, 10, 64)
+	return task, generation, err
+}
+
+// asynqRetries only bounds retries while the database is away: failures of the
+// work itself are counted in the database.
+const asynqRetries = 10000
+
+// asynqTimeout is above every kind's own.
+const asynqTimeout = 10 * time.Minute
+
+// senders bounds how many enqueue calls are under way at once.
+const senders = 8
+
+// Send puts messages on the queue. It returns those that could not be put
+// there; a message that is there already counts as sent.
+func (c *Client) Send(ctx context.Context, messages []Message) (unsent []int, err error) {
+	errs := make([]error, len(messages))
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, senders)
+	for i, m := range messages {
+		gate <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-gate }()
+			errs[i] = c.send(ctx, m)
+		})
+	}
+	wg.Wait()
+	for i, e := range errs {
+		if e != nil && !errors.Is(e, asynq.ErrTaskIDConflict) {
+			unsent, err = append(unsent, i), e
+		}
+	}
+	return unsent, unavailable(err)
+}
+
+func (c *Client) send(ctx context.Context, m Message) error {
+	_, err := c.asynq.EnqueueContext(ctx, asynq.NewTask(m.Kind, nil), asynq.TaskID(m.redisID()), asynq.Queue(c.queue(m.Queue)),
+		asynq.MaxRetry(asynqRetries), asynq.Timeout(asynqTimeout))
+	return err
+}
+
+func (c *Client) queue(name string) string { return c.namespace + "-" + name }
+
+// Condition says where the queue has a message.
+type Condition int
+
+// The conditions of a message.
+const (
+	Gone  Condition = iota // the queue does not know it
+	Alive                  // pending, active, scheduled or to be retried
+	Dead                   // archived or completed: it keeps its id and will never run
+)
+
+// Look returns the condition of a message.
+func (c *Client) Look(m Message) (Condition, error) {
+	info, err := c.inspector.GetTaskInfo(c.queue(m.Queue), m.redisID())
+	switch {
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+		return Gone, nil
+	case err != nil:
+		return Gone, unavailable(err)
+	case info.State == asynq.TaskStateArchived, info.State == asynq.TaskStateCompleted:
+		return Dead, nil
+	}
+	return Alive, nil
+}
+
+// Pulse is what the relay needs to know of the queue before it sends.
+type Pulse struct {
+	// Marked is false when the queue has lost its contents since Mark.
+	Marked bool
+	// Pending counts the waiting messages of each queue.
+	Pending map[string]int64
+}
+
+// Pulse asks for it, in one round trip.
+func (c *Client) Pulse(ctx context.Context) (Pulse, error) {
+	pipe := c.redis.Pipeline()
+	marked := pipe.Exists(ctx, c.key("marker"))
+	pending := map[string]*redis.IntCmd{}
+	for _, q := range Queues {
+		pending[q] = pipe.LLen(ctx, "asynq:{"+c.queue(q)+"}:pending")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return Pulse{}, unavailable(err)
+	}
+	p := Pulse{Marked: marked.Val() == 1, Pending: map[string]int64{}}
+	for q, n := range pending {
+		p.Pending[q] = n.Val()
+	}
+	return p, nil
+}
+
+// Mark leaves the marker whose absence shows that the queue was wiped.
+func (c *Client) Mark(ctx context.Context) error {
+	return unavailable(c.redis.Set(ctx, c.key("marker"), 1, 0).Err())
+}
+
+func (c *Client) key(name string) string { return c.namespace + ":" + name }
+
+// slotsFresh is how long the number of slots is believed.
+const slotsFresh = 2 * time.Second
+
+// Slots returns how many tasks of each queue the running workers can work at
+// once.
+func (c *Client) Slots() (map[string]int, error) {
+	c.slots.Lock()
+	defer c.slots.Unlock()
+	if time.Since(c.slots.read) < slotsFresh {
+		return c.slots.by, nil
+	}
+	servers, err := c.inspector.Servers()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	by := map[string]int{}
+	for _, s := range servers {
+		for q := range s.Queues {
+			by[strings.TrimPrefix(q, c.namespace+"-")] += s.Concurrency
+		}
+	}
+	c.slots.by, c.slots.read = by, time.Now()
+	return by, nil
+}
+
+// Depth is how full one queue is.
+type Depth struct {
+	Queue                                     string
+	Pending, Active, Scheduled, Retry, Failed int64
+	Latency                                   time.Duration
+	Paused                                    bool
+}
+
+// Depths returns how full every queue is.
+func (c *Client) Depths() ([]Depth, error) {
+	var out []Depth
+	for _, q := range Queues {
+		info, err := c.inspector.GetQueueInfo(c.queue(q))
+		if errors.Is(err, asynq.ErrQueueNotFound) || (err != nil && strings.Contains(err.Error(), "NOT_FOUND")) {
+			out = append(out, Depth{Queue: q})
+			continue
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		out = append(out, Depth{Queue: q, Pending: int64(info.Pending), Active: int64(info.Active), Scheduled: int64(info.Scheduled),
+			Retry: int64(info.Retry), Failed: int64(info.Failed), Latency: info.Latency, Paused: info.Paused})
+	}
+	return out, nil
+}
+
+// Keep makes this process the keeper of the sweeps for d, or holds it as such;
+// ok is false while another is.
+func (c *Client) Keep(ctx context.Context, d time.Duration) (ok bool, err error) {
+	held, err := keepScript.Run(ctx, c.redis, []string{c.key("keeper")}, c.id, d.Milliseconds()).Int()
+	return held == 1, unavailable(err)
+}
+
+// keepScript takes the lease when it is free or our own.
+var keepScript = redis.NewScript(`
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`)

@@ -1,0 +1,112 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"usersync/internal/usersync"
+)
+
+// The queues. Each is worked by an Asynq server with slots of its own, so that
+// work of one sort never waits for work of another.
+const (
+	Run     = "run"
+	Deliver = "deliver"
+)
+
+// Queues lists the queues.
+var Queues = []string{Run, Deliver}
+
+// A Kind is one type of task: what it is called, where it queues, how long one
+// run may take. Its arguments are of type A and hold identifiers, not state.
+type Kind[A any] struct {
+	Name    string // kept in outbox and Redis: never rename
+	Queue   string
+	Timeout time.Duration
+}
+
+// Batch is implemented by arguments that name several items: a batch that
+// cannot be worked as a whole is split into tasks of one.
+type Batch[A any] interface {
+	Items() []string
+	Only(item string) A
+}
+
+// Task returns a task of this kind. ID and Lane say what it is and with what
+// it shares; the rest of the fields are for the caller to fill.
+func (k Kind[A]) Task(id, organization, lane string, args A) usersync.Task {
+	encoded, err := json.Marshal(args)
+	if err != nil {
+		panic(fmt.Sprintf("queue: arguments of %s cannot be JSON: %v", k.Name, err))
+	}
+	return usersync.Task{ID: id, Organization: organization, Kind: k.Name, Queue: k.Queue, Lane: lane, Args: encoded}
+}
+
+// A Handler is a kind bound to the functions that work it.
+type Handler struct {
+	Kind    string
+	Queue   string
+	Timeout time.Duration
+	// Work runs a claimed task. It ends the claim itself, in the transaction
+	// that holds the outcome; an error means that nothing was written and the
+	// task as a whole is to be tried again.
+	Work func(ctx context.Context, c usersync.Claim) error
+	// GiveUp ends a task that failed too often: its items get a final status.
+	GiveUp func(ctx context.Context, c usersync.Claim, cause error) error
+	// Parts returns a batch's arguments one by one, by item; nil for a task
+	// that is no batch.
+	Parts func(args json.RawMessage) (map[string]json.RawMessage, error)
+}
+
+// Work binds the kind to its functions.
+func (k Kind[A]) Work(work func(context.Context, usersync.Claim, A) error, giveUp func(context.Context, usersync.Claim, A, error) error) Handler {
+	return Handler{
+		Kind: k.Name, Queue: k.Queue, Timeout: k.Timeout,
+		Work: func(ctx context.Context, c usersync.Claim) error {
+			args, err := decode[A](k.Name, c.Args)
+			if err != nil {
+				return err
+			}
+			return work(ctx, c, args)
+		},
+		GiveUp: func(ctx context.Context, c usersync.Claim, cause error) error {
+			args, err := decode[A](k.Name, c.Args)
+			if err != nil {
+				return err
+			}
+			return giveUp(ctx, c, args, cause)
+		},
+		Parts: func(raw json.RawMessage) (map[string]json.RawMessage, error) {
+			args, err := decode[A](k.Name, raw)
+			if err != nil {
+				return nil, err
+			}
+			return parts(args)
+		},
+	}
+}
+
+func decode[A any](kind string, raw json.RawMessage) (args A, err error) {
+	if err := json.Unmarshal(raw, &args); err != nil {
+		return args, usersync.Errorf(usersync.CodeInvalid, "the arguments of a %s task cannot be read", kind).Because(err)
+	}
+	return args, nil
+}
+
+func parts[A any](args A) (map[string]json.RawMessage, error) {
+	batch, ok := any(args).(Batch[A])
+	if !ok {
+		return nil, nil
+	}
+	out := map[string]json.RawMessage{}
+	for _, item := range batch.Items() {
+		encoded, err := json.Marshal(batch.Only(item))
+		if err != nil {
+			return nil, err
+		}
+		out[item] = encoded
+	}
+	return out, nil
+}

@@ -1,0 +1,79 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hibiken/asynq"
+)
+
+// Server takes messages of one queue and has them worked.
+type Server struct{ server *asynq.Server }
+
+// ServerOptions say what a server works and how much of it at once.
+type ServerOptions struct {
+	Queue string
+	// Slots is how many messages are worked at once.
+	Slots int
+	// Poll is how long an idle server waits before it looks again.
+	Poll time.Duration
+	// Work handles a message. An error means the database could not be asked:
+	// the message comes again.
+	Work func(ctx context.Context, m Message) error
+	// Grace is how long Shutdown waits for what is being worked.
+	Grace time.Duration
+}
+
+// Serve starts a server. It stops with Shutdown.
+func (c *Client) Serve(o ServerOptions) (*Server, error) {
+	server := asynq.NewServerFromRedisClient(c.redis, asynq.Config{
+		Concurrency:       o.Slots,
+		Queues:            map[string]int{c.queue(o.Queue): 1},
+		TaskCheckInterval: o.Poll,
+		RetryDelayFunc: func(int, error, *asynq.Task) time.Duration {
+			return time.Second + rand.N(time.Second)
+		},
+		IsFailure:       func(error) bool { return false },
+		ShutdownTimeout: o.Grace,
+		Logger:          asynqLog{c.log},
+		LogLevel:        asynq.WarnLevel,
+	})
+	handle := asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		redisID, _ := asynq.GetTaskID(ctx)
+		id, generation, err := parseID(redisID)
+		if err != nil {
+			return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
+		}
+		return o.Work(ctx, Message{TaskID: id, Generation: generation, Kind: t.Type(), Queue: o.Queue})
+	})
+	// Start fails when Redis does not answer, but a worker may well be up
+	// before its Redis: the caller tries again.
+	if err := server.Ping(); err != nil {
+		return nil, unavailable(err)
+	}
+	if err := server.Start(handle); err != nil {
+		return nil, unavailable(err)
+	}
+	return &Server{server}, nil
+}
+
+// Stop takes no more messages.
+func (s *Server) Stop() { s.server.Stop() }
+
+// Shutdown stops taking messages and waits for those being worked, at most the
+// server's grace; what is not done by then goes back to the queue.
+func (s *Server) Shutdown() { s.server.Shutdown() }
+
+// asynqLog writes what Asynq has to say into our log.
+type asynqLog struct{ log *slog.Logger }
+
+func (l asynqLog) Debug(args ...any) { l.log.Debug(fmt.Sprint(args...), "from", "asynq") }
+func (l asynqLog) Info(args ...any)  { l.log.Info(fmt.Sprint(args...), "from", "asynq") }
+func (l asynqLog) Warn(args ...any)  { l.log.Warn(fmt.Sprint(args...), "from", "asynq") }
+func (l asynqLog) Error(args ...any) { l.log.Error(fmt.Sprint(args...), "from", "asynq") }
+func (l asynqLog) Fatal(args ...any) {
+	l.log.Error(fmt.Sprint(args...), "from", "asynq", "fatal", true)
+}

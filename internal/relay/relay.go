@@ -1,0 +1,292 @@
+// Package relay moves tasks from the outbox to the queue, and brings back what
+// got lost on the way. Everything it knows it reads from the database.
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"usersync/internal/queue"
+	"usersync/internal/store"
+	"usersync/internal/telemetry"
+)
+
+// Relay is one process's relay. Every process has one: it sends what the
+// process itself has just written. One of all processes, the keeper, also
+// sends what others left behind.
+type Relay struct {
+	Store   *store.Store
+	Queue   *queue.Client
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
+	// Alone says that this process is the only one: tasks it does not know of
+	// are nobody's.
+	Alone bool
+
+	wake chan struct{}
+	lane map[string]string // by queue: the lane served last
+	down bool              // Redis did not answer the last time
+}
+
+// New returns a relay; its fields are those of r.
+func New(r Relay) *Relay {
+	r.wake, r.lane = make(chan struct{}, 1), map[string]string{}
+	return &r
+}
+
+// Wake has the relay look at the outbox now. It never blocks.
+func (r *Relay) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Intervals of the relay. With nothing to do, the keeper's sweeps are the only
+// statements of the whole system: about three a second.
+const (
+	sweepEvery     = time.Second     // look for due tasks, and for ones nobody sent
+	reconcileEvery = 5 * time.Second // look for lost ones
+	downPause      = 300 * time.Millisecond
+)
+
+// Run relays until ctx ends.
+func (r *Relay) Run(ctx context.Context) {
+	if r.Alone {
+		r.adopt(ctx)
+	}
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	var reconciled time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+			r.pass(ctx)
+		case <-sweep.C:
+			if !r.keeper(ctx) {
+				continue
+			}
+			r.promote(ctx)
+			if time.Since(reconciled) >= reconcileEvery {
+				r.reconcile(ctx)
+				reconciled = time.Now()
+			}
+			r.pass(ctx)
+		}
+	}
+}
+
+// adopt makes everything ready that an earlier life of this process had sent:
+// its queue and its workers died with it.
+func (r *Relay) adopt(ctx context.Context) {
+	n, err := r.Store.UnsendAll(ctx, true)
+	if err != nil {
+		r.report(ctx, "could not take up the tasks of the last run", err)
+		return
+	}
+	if n > 0 {
+		r.Log.InfoContext(ctx, "took up unfinished tasks of the last run", "tasks", n)
+	}
+	r.Wake()
+}
+
+// keeper reports whether this process is the one that sweeps for all.
+func (r *Relay) keeper(ctx context.Context) bool {
+	if r.Alone {
+		return true
+	}
+	ok, err := r.Queue.Keep(ctx, 3*sweepEvery)
+	if err != nil {
+		r.lost(ctx, err)
+		return false
+	}
+	return ok
+}
+
+func (r *Relay) report(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		r.Log.WarnContext(ctx, what, "error", err)
+	}
+}
+
+// lost notes, once, that Redis does not answer. Nothing is lost by it: the
+// outbox keeps everything.
+func (r *Relay) lost(ctx context.Context, err error) {
+	if !r.down {
+		r.report(ctx, "the queue does not answer; accepted work waits in the database until it does", err)
+	}
+	r.down = true
+	select {
+	case <-ctx.Done():
+	case <-time.After(downPause):
+		r.Wake()
+	}
+}
+
+// passLimit bounds what one pass takes at once.
+const passLimit = 256
+
+// pass sends what may be sent of every queue.
+func (r *Relay) pass(ctx context.Context) {
+	pulse, err := r.Queue.Pulse(ctx)
+	if err != nil {
+		r.lost(ctx, err)
+		return
+	}
+	if r.down {
+		r.Log.InfoContext(ctx, "the queue answers again")
+		r.down = false
+	}
+	if !pulse.Marked && !r.restore(ctx) {
+		return
+	}
+	slots, err := r.Queue.Slots()
+	if err != nil {
+		r.lost(ctx, err)
+		return
+	}
+	for _, q := range queue.Queues {
+		r.send(ctx, q, slots[q], pulse.Pending[q])
+	}
+}
+
+// restore makes all sent tasks ready again after the queue lost its contents.
+func (r *Relay) restore(ctx context.Context) bool {
+	n, err := r.Store.UnsendAll(ctx, false)
+	if err == nil {
+		err = r.Queue.Mark(ctx)
+	}
+	if err != nil {
+		r.report(ctx, "could not restore the queue from the database", err)
+		return false
+	}
+	if n > 0 {
+		r.Log.WarnContext(ctx, "the queue was empty; restored it from the database", "tasks", n)
+	}
+	return true
+}
+
+// share is how many tasks of one lane may be in flight: an organization's
+// batches fill the slots twice over, so that a worker always finds the next
+// one; an endpoint gets an eighth, so that a slow one leaves room for others.
+func share(q string, slots int) int {
+	if q == queue.Run {
+		return max(2*slots, 4)
+	}
+	return max(slots/8, 1)
+}
+
+// unknownSlots is assumed while no worker is up.
+const unknownSlots = 4
+
+func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
+	if slots == 0 {
+		slots = unknownSlots
+	}
+	room := 4*slots - int(pending)
+	for room > 0 && ctx.Err() == nil {
+		limit, from := min(room, passLimit), r.lane[q]
+		taken, err := r.Store.TakeReady(ctx, q, from, share(q, slots), limit)
+		if err != nil {
+			r.report(ctx, "could not read the outbox", err)
+			return
+		}
+		r.lane[q] = ""
+		if len(taken) == limit {
+			r.lane[q] = lastLane(taken)
+		}
+		if !r.put(ctx, taken) {
+			return
+		}
+		if len(taken) < limit && from == "" {
+			return // the round began at the first lane and has come to its end
+		}
+		room -= len(taken)
+	}
+}
+
+func lastLane(taken []store.Envelope) string {
+	last := ""
+	for _, e := range taken {
+		last = max(last, e.Lane)
+	}
+	return last
+}
+
+// put sends tasks and makes those ready again that could not be sent.
+func (r *Relay) put(ctx context.Context, taken []store.Envelope) bool {
+	if len(taken) == 0 {
+		return true
+	}
+	messages := make([]queue.Message, len(taken))
+	for i, e := range taken {
+		messages[i] = message(e)
+	}
+	unsent, err := r.Queue.Send(ctx, messages)
+	if err == nil {
+		return true
+	}
+	back := make([]store.Envelope, len(unsent))
+	for i, n := range unsent {
+		back[i] = taken[n]
+	}
+	// Also when this process is ending: what is given back needs no reconciler.
+	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := r.Store.Unsend(again, back); err != nil {
+		r.report(ctx, "could not give tasks back to the outbox; the reconciler will find them", err)
+	}
+	r.lost(ctx, err)
+	return false
+}
+
+func message(e store.Envelope) queue.Message {
+	return queue.Message{TaskID: e.ID, Generation: e.Generation, Kind: e.Kind, Queue: e.Queue}
+}
+
+// sweepLimit bounds what one sweep moves.
+const sweepLimit = 1000
+
+func (r *Relay) promote(ctx context.Context) {
+	if _, err := r.Store.Promote(ctx, sweepLimit); err != nil {
+		r.report(ctx, "could not look for due tasks", err)
+	}
+}
+
+// reconcile finds tasks that were sent and never finished. Sent again under
+// the same id they are either accepted, because the queue had lost them, or
+// refused, because it still has them; one it holds as dead gets a new life.
+func (r *Relay) reconcile(ctx context.Context) {
+	if err := r.Store.ResumePayable(ctx, sweepLimit); err != nil {
+		r.report(ctx, "could not look for work that waits for credits", err)
+	}
+	overdue, err := r.Store.Overdue(ctx, sweepLimit)
+	if err != nil {
+		r.report(ctx, "could not look for lost tasks", err)
+		return
+	}
+	var dead, gone []store.Envelope
+	for _, e := range overdue {
+		condition, err := r.Queue.Look(message(e))
+		if err != nil {
+			r.lost(ctx, err)
+			return
+		}
+		switch condition {
+		case queue.Dead:
+			dead = append(dead, e)
+		case queue.Gone:
+			gone = append(gone, e)
+		}
+	}
+	if err := r.Store.Regenerate(ctx, dead); err != nil {
+		r.report(ctx, "could not revive dead tasks", err)
+	}
+	if len(gone) > 0 {
+		r.Log.WarnContext(ctx, "put lost tasks back on the queue", "tasks", len(gone))
+		r.put(ctx, gone)
+	}
+}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	gosqlite "github.com/glebarez/go-sqlite"
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+
+	"usersync/internal/usersync"
+)
+
+// ErrClaimLost says that another worker has the task now: stop, write nothing.
+var ErrClaimLost = errors.New("store: the claim was lost")
+
+// errRace says that a row changed between reading and writing: read again.
+var errRace = errors.New("store: a row changed meanwhile")
+
+// classify turns a database error into our own: unavailable when the database
+// could not be reached, internal for the rest. Rows that are missing stay
+// sql.ErrNoRows for the caller to name.
+func classify(err error) error {
+	switch {
+	case err == nil, errors.Is(err, sql.ErrNoRows), errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return sql.ErrNoRows
+	case unreachable(err):
+		return usersync.Errorf(usersync.CodeUnavailable, "The database cannot be reached.").Because(err)
+	}
+	return err
+}
+
+// unreachable reports whether err means that the database is down, starting,
+// stopping or full, rather than that the statement is wrong.
+func unreachable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		// 08 connection, 53 out of resources, 57P shutdown and start-up, 58 I/O.
+		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
+			strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "58")
+	}
+	var lite *gosqlite.Error
+	if errors.As(err, &lite) {
+		const ioErr, full, cantOpen = 10, 13, 14
+		primary := lite.Code() & 0xff
+		return primary == ioErr || primary == full || primary == cantOpen
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, context.DeadlineExceeded)
+}
+
+// collided reports whether the transaction lost against another and may simply
+// run again: serialization failure, deadlock, lock not available, busy.
+func collided(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03"
+	}
+	var lite *gosqlite.Error
+	if errors.As(err, &lite) {
+		const busy, locked = 5, 6
+		primary := lite.Code() & 0xff
+		return primary == busy || primary == locked
+	}
+	return errors.Is(err, errRace)
+}
+
+// IsData reports whether err is about the data of a row: what makes it worth
+// while to halve a set and find the guilty row.
+func IsData(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "23")
+	}
+	var lite *gosqlite.Error
+	if errors.As(err, &lite) {
+		const tooBig, constraint, mismatch = 18, 19, 20
+		primary := lite.Code() & 0xff
+		return primary == tooBig || primary == constraint || primary == mismatch
+	}
+	return false
+}
+
+// duplicate reports whether err is the breach of a unique index.
+func duplicate(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "23505"
+	}
+	var lite *gosqlite.Error
+	if errors.As(err, &lite) {
+		const primaryKey, unique = 1555, 2067
+		return lite.Code() == primaryKey || lite.Code() == unique
+	}
+	return false
+}
+
+// ErrStale says that what a decision was made from has changed: load it again
+// and decide again.
+var ErrStale = errors.New("store: what was read has changed")

@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"log/slog"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+	"github.com/pressly/goose/v3/lock"
+
+	"usersync/internal/store/migration"
+	"usersync/internal/usersync"
+)
+
+// Migrate brings the database to this release's schema. Several processes may
+// call it at once: on PostgreSQL one works under an advisory lock and the
+// others wait; a SQLite file belongs to one process.
+func (s *Store) Migrate(ctx context.Context) (applied int, err error) {
+	p, err := s.provider()
+	if err != nil {
+		return 0, err
+	}
+	results, err := p.Up(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("migrate the database: %w", err)
+	}
+	return len(results), nil
+}
+
+// CheckMigrated returns nil when the database has this release's schema, or a
+// newer one, which this release runs on too.
+func (s *Store) CheckMigrated(ctx context.Context) error {
+	p, err := s.provider()
+	if err != nil {
+		return err
+	}
+	has, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return classify(err)
+	}
+	if has < target {
+		return usersync.Errorf(usersync.CodeUnavailable, "The database has schema version %d, this release needs %d: run `usersync migrate`.", has, target)
+	}
+	return nil
+}
+
+func (s *Store) provider() (*goose.Provider, error) {
+	files, err := migration.FS(s.engine)
+	if err != nil {
+		return nil, err
+	}
+	db, err := s.write.DB()
+	if err != nil {
+		return nil, err
+	}
+	options := []goose.ProviderOption{goose.WithSlog(slog.New(slog.DiscardHandler))}
+	dialect := database.DialectSQLite3
+	if s.engine == postgres {
+		dialect = database.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID(s.schema)), lock.WithLockTimeout(1, uint64((2*time.Minute)/time.Second)))
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	return goose.NewProvider(dialect, db, files, options...)
+}
+
+// lockID names the advisory lock of one schema, so that schemas side by side
+// do not wait for each other.
+func lockID(schema string) int64 {
+	return lock.DefaultLockID + int64(crc32.ChecksumIEEE([]byte(schema)))
+}

@@ -1,0 +1,336 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"usersync/internal/usersync"
+)
+
+// States of an outbox row.
+const (
+	stateReady     = "ready"
+	stateSent      = "sent"
+	stateScheduled = "scheduled"
+	stateParked    = "parked"
+)
+
+// ClaimFor is how long a claim holds unless it is renewed.
+const ClaimFor = 90 * time.Second
+
+// LostAfter is how long a task may be on the queue, unclaimed, before the
+// reconciler looks for it.
+const LostAfter = 2 * time.Minute
+
+// Envelope is a task on its way to the queue.
+type Envelope struct {
+	ID          string
+	Generation  int64
+	Kind        string
+	Queue       string
+	Lane        string
+	Traceparent string
+}
+
+var enqueueStatement = define(`
+INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at)
+SELECT r.id, r.organization_id, r.kind, r.queue, r.lane, r.args, r.traceparent,
+       CASE WHEN r.due <= {now} THEN 'ready' ELSE r.later END, r.due, {now}
+FROM {rows} WHERE true
+ON CONFLICT (id) DO NOTHING`,
+	col("id", text), col("organization_id", text), col("kind", text), col("queue", text), col("lane", text),
+	col("args", text), col("traceparent", text), col("due", bigint), col("later", text))
+
+// Enqueue writes tasks to the outbox. A task whose id is already there is the
+// same task.
+func (tx *Tx) Enqueue(ctx context.Context, tasks ...usersync.Task) error {
+	return tx.enqueue(ctx, stateScheduled, tasks)
+}
+
+// Park writes tasks that wait for credits until their DueAt.
+func (tx *Tx) Park(ctx context.Context, tasks ...usersync.Task) error {
+	return tx.enqueue(ctx, stateParked, tasks)
+}
+
+func (tx *Tx) enqueue(ctx context.Context, later string, tasks []usersync.Task) error {
+	if len(tasks) == 0 {
+		return nil
+	}
+	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
+	set := enqueueStatement.rows(len(tasks))
+	for _, t := range tasks {
+		set.add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent, micros(t.DueAt), later)
+	}
+	_, err := tx.exec(ctx, enqueueStatement, set)
+	return err
+}
+
+// takeStatement picks what may go out next, lane by lane, beginning behind the
+// lane that was served last. The recursion hops over the index from one lane
+// to the next, so a lane with a million rows costs the same as one with two.
+var takeStatement = define(`
+WITH RECURSIVE lanes(lane, n) AS (
+    SELECT (SELECT min(o.lane) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.lane > $2), 1
+    UNION ALL
+    SELECT (SELECT min(o.lane) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.lane > lanes.lane), lanes.n + 1
+    FROM lanes WHERE lanes.lane IS NOT NULL AND lanes.n < $3
+), room AS (
+    SELECT lanes.lane, lanes.n, $4 - (
+        SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 AND s.lane = lanes.lane LIMIT $4) AS taken) AS room
+    FROM lanes WHERE lanes.lane IS NOT NULL
+), numbered AS (
+    SELECT each.value AS id, room.n, room.room, row_number() OVER (PARTITION BY room.n ORDER BY each.value) AS k
+    FROM room {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = $1 AND x.lane = room.lane ORDER BY x.id LIMIT $4{/each}
+), picked AS (
+    SELECT id FROM numbered WHERE k <= room ORDER BY n, id LIMIT $3
+), held AS (
+    SELECT id FROM outbox WHERE id IN (SELECT id FROM picked) AND state = 'ready' {skip locked}
+)
+UPDATE outbox SET state = 'sent', look_at = {now} + $5, claim_token = '', claimed_until = 0
+WHERE id IN (SELECT id FROM held) AND state = 'ready'
+RETURNING id, generation, kind, queue, lane, traceparent`)
+
+// TakeReady marks up to limit ready tasks of a queue as sent and returns them,
+// ordered by id, at most share in flight per lane, going round the lanes from the one
+// after the given. The caller puts them on the queue or gives them back with
+// Unsend; if it dies in between the reconciler finds them.
+func (s *Store) TakeReady(ctx context.Context, queue, afterLane string, share, limit int) ([]Envelope, error) {
+	taken, err := collect(ctx, s.writer(), takeStatement, nil, scanEnvelope, queue, afterLane, limit, share, LostAfter.Microseconds())
+	slices.SortFunc(taken, func(a, b Envelope) int { return cmp.Compare(a.ID, b.ID) })
+	return taken, err
+}
+
+func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
+	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Lane, &e.Traceparent)
+}
+
+var unsendStatement = define(`
+UPDATE outbox SET state = 'ready' FROM {rows}
+WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' AND claim_token = ''`,
+	col("id", text), col("generation", bigint))
+
+// Unsend makes tasks ready again that could not be put on the queue.
+func (s *Store) Unsend(ctx context.Context, sent []Envelope) error {
+	if len(sent) == 0 {
+		return nil
+	}
+	_, err := s.writer().exec(ctx, unsendStatement, envelopeRows(unsendStatement, sent))
+	return err
+}
+
+func envelopeRows(st *statement, sent []Envelope) *rows {
+	set := st.rows(len(sent))
+	for _, e := range sent {
+		set.add(e.ID, e.Generation)
+	}
+	return set
+}
+
+var unsendAllStatement = define(`
+UPDATE outbox SET state = 'ready', claim_token = '', claimed_until = 0
+WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1)`)
+
+// UnsendAll makes every sent task ready again that no living worker holds:
+// what to do when the queue has lost its contents. With dead, the claims count
+// for nothing either, because the only process that could hold one is gone.
+func (s *Store) UnsendAll(ctx context.Context, dead bool) (int64, error) {
+	flag := 0
+	if dead {
+		flag = 1
+	}
+	return s.writer().exec(ctx, unsendAllStatement, nil, flag)
+}
+
+var promoteStatement = define(`
+UPDATE outbox SET state = 'ready' WHERE id IN (
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state IN ('scheduled', 'parked')
+    ORDER BY look_at LIMIT $1 {skip locked})`)
+
+// Promote makes up to limit scheduled tasks ready whose time has come.
+func (s *Store) Promote(ctx context.Context, limit int) (int64, error) {
+	return s.writer().exec(ctx, promoteStatement, nil, limit)
+}
+
+var overdueStatement = define(`
+UPDATE outbox SET look_at = {now} + $2 WHERE id IN (
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state = 'sent' AND claimed_until <= {now}
+    ORDER BY look_at LIMIT $1 {skip locked})
+RETURNING id, generation, kind, queue, lane, traceparent`)
+
+// Overdue returns up to limit sent tasks that should have been finished or
+// claimed by now, and looks at each again only after LostAfter.
+func (s *Store) Overdue(ctx context.Context, limit int) ([]Envelope, error) {
+	return collect(ctx, s.writer(), overdueStatement, nil, scanEnvelope, limit, LostAfter.Microseconds())
+}
+
+var regenerateStatement = define(`
+UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', claim_token = '', claimed_until = 0 FROM {rows}
+WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent'`,
+	col("id", text), col("generation", bigint))
+
+// Regenerate gives tasks a new generation, and makes them ready, whose present
+// one the queue holds as dead.
+func (s *Store) Regenerate(ctx context.Context, dead []Envelope) error {
+	if len(dead) == 0 {
+		return nil
+	}
+	_, err := s.writer().exec(ctx, regenerateStatement, envelopeRows(regenerateStatement, dead))
+	return err
+}
+
+var claimStatement = define(`
+UPDATE outbox SET claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
+    started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
+WHERE id = $1 AND generation = $2 AND state = 'sent' AND claimed_until < {now}
+RETURNING organization_id, lane, args, traceparent, failures, started_at`)
+
+// Claim gives the caller the right to work a task. ok is false when the task
+// is finished, moved on, or worked by another: nothing to do.
+func (s *Store) Claim(ctx context.Context, taskID string, generation int64) (c usersync.Claim, ok bool, err error) {
+	token := usersync.NewID(usersync.PrefixClaim)
+	err = s.Tx(ctx, func(tx *Tx) error {
+		// A claim that a crash of the database undoes only means that the
+		// work is done again.
+		if err := tx.relaxed(ctx); err != nil {
+			return err
+		}
+		var args string
+		var started int64
+		c = usersync.Claim{TaskID: taskID, Token: token}
+		err := tx.row(ctx, claimStatement, taskID, generation, token, ClaimFor.Microseconds()).
+			Scan(&c.Organization, &c.Lane, &args, &c.Traceparent, &c.Failures, &started)
+		c.Args, c.StartedAt = json.RawMessage(args), at(started)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return usersync.Claim{}, false, nil
+	}
+	return c, err == nil, err
+}
+
+var renewStatement = define(`
+UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id = $1 AND claim_token = $2`)
+
+// Renew holds a claim for another ClaimFor. It returns ErrClaimLost when
+// another has it.
+func (s *Store) Renew(ctx context.Context, c usersync.Claim) error {
+	return held(s.writer().exec(ctx, renewStatement, nil, c.TaskID, c.Token, ClaimFor.Microseconds()))
+}
+
+func held(n int64, err error) error {
+	if err == nil && n == 0 {
+		return ErrClaimLost
+	}
+	return err
+}
+
+var finishStatement = define(`DELETE FROM outbox WHERE id = $1 AND claim_token = $2`)
+
+// Finish ends a task. It is the first write of the transaction that holds the
+// outcome, and its fence: ErrClaimLost undoes everything behind it.
+func (tx *Tx) Finish(ctx context.Context, c usersync.Claim) error {
+	return held(tx.exec(ctx, finishStatement, nil, c.TaskID, c.Token))
+}
+
+var rearmStatement = define(`
+UPDATE outbox SET args = $3, look_at = $4, failures = $5, generation = generation + 1, claim_token = '', claimed_until = 0,
+    state = CASE WHEN $4 <= {now} THEN 'ready' ELSE 'scheduled' END
+WHERE id = $1 AND claim_token = $2`)
+
+// Rearm ends this run of a task and has it run again at due with the given
+// arguments. Like Finish it is the fence of its transaction.
+func (tx *Tx) Rearm(ctx context.Context, c usersync.Claim, args json.RawMessage, due time.Time) error {
+	return tx.rearm(ctx, c, args, due, 0)
+}
+
+func (tx *Tx) rearm(ctx context.Context, c usersync.Claim, args json.RawMessage, due time.Time, failures int) error {
+	return held(tx.exec(ctx, rearmStatement, nil, c.TaskID, c.Token, string(args), micros(due), failures))
+}
+
+// Postpone hands a task back without an outcome: it runs again at due. failed
+// says whether this run counts as a failure.
+func (s *Store) Postpone(ctx context.Context, c usersync.Claim, due time.Time, failed bool) error {
+	failures := c.Failures
+	if failed {
+		failures++
+	}
+	return s.Tx(ctx, func(tx *Tx) error { return tx.rearm(ctx, c, c.Args, due, failures) })
+}
+
+// Part is one item of a task's batch, as a task of its own.
+type Part struct {
+	Item string // the id of what is worked, a request say
+	Task usersync.Task
+}
+
+var adoptStatement = define(`
+UPDATE requests SET task_id = r.task FROM {rows}
+WHERE requests.organization_id = $1 AND requests.id = r.item AND requests.task_id = $2`,
+	col("item", text), col("task", text))
+
+// Split replaces a task by one task for each of its items, so that what cannot
+// be worked stands alone.
+func (s *Store) Split(ctx context.Context, c usersync.Claim, parts []Part) error {
+	moved := adoptStatement.rows(len(parts))
+	tasks := make([]usersync.Task, 0, len(parts))
+	for _, p := range parts {
+		moved.add(p.Item, p.Task.ID)
+		tasks = append(tasks, p.Task)
+	}
+	return s.Tx(ctx, func(tx *Tx) error {
+		if err := tx.Finish(ctx, c); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, adoptStatement, moved, c.Organization, c.TaskID); err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, tasks...)
+	})
+}
+
+// OutboxState is how much stands in the outbox, for metrics and readiness.
+type OutboxState struct {
+	Ready, Sent, Scheduled, Parked int64
+	// OldestReady is when the oldest task that waits for the queue was made.
+	OldestReady time.Time
+	// OldestUnfinished is when the oldest task of any state but parked was made.
+	OldestUnfinished time.Time
+}
+
+var outboxStateStatement = define(`
+SELECT state, count(*), min(created_at) FROM outbox GROUP BY state`)
+
+// OutboxState counts the outbox.
+func (s *Store) OutboxState(ctx context.Context) (OutboxState, error) {
+	type group struct {
+		state  string
+		n      int64
+		oldest int64
+	}
+	groups, err := collect(ctx, s.reader(), outboxStateStatement, nil, func(scan func(...any) error) (g group, err error) {
+		return g, scan(&g.state, &g.n, &g.oldest)
+	})
+	var out OutboxState
+	for _, g := range groups {
+		switch g.state {
+		case stateReady:
+			out.Ready, out.OldestReady = g.n, at(g.oldest)
+		case stateSent:
+			out.Sent = g.n
+		case stateScheduled:
+			out.Scheduled = g.n
+		case stateParked:
+			out.Parked = g.n
+			continue
+		}
+		if oldest := at(g.oldest); out.OldestUnfinished.IsZero() || oldest.Before(out.OldestUnfinished) {
+			out.OldestUnfinished = oldest
+		}
+	}
+	return out, err
+}

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+
+	"usersync/internal/usersync"
+)
+
+// NewPerson is a person of an organization's imported directory.
+type NewPerson struct {
+	Email       usersync.Email
+	Name        string
+	JobTitle    string
+	Country     string
+	CompanyName string
+	Website     string
+	Photo       string
+	Person
+}
+
+var savePeopleStatement = define(`
+INSERT INTO people (id, organization_id, email_key, email, person_key, company, country, department, seniority, name, job_title,
+    company_name, website, photo, created_at, updated_at)
+SELECT r.id, $1, r.email_key, r.email, r.person_key, r.company, r.country, r.department, r.seniority, r.name, r.job_title,
+    r.company_name, r.website, r.photo, {now}, {now}
+FROM {rows} WHERE true
+ON CONFLICT (organization_id, email_key) DO UPDATE SET email = excluded.email, company = excluded.company, country = excluded.country,
+    department = excluded.department, seniority = excluded.seniority, name = excluded.name, job_title = excluded.job_title,
+    company_name = excluded.company_name, website = excluded.website, photo = excluded.photo, updated_at = excluded.updated_at`,
+	col("id", text), col("email_key", text), col("email", text), col("person_key", text), col("company", text), col("country", text),
+	col("department", text), col("seniority", integer), col("name", text), col("job_title", text), col("company_name", text),
+	col("website", text), col("photo", text))
+
+// SavePeople adds people to the organization's directory, or brings those that
+// are there up to date. No address may come twice in one call.
+func (o *Org) SavePeople(ctx context.Context, salt []byte, people []NewPerson) error {
+	set := savePeopleStatement.rows(len(people))
+	for _, p := range people {
+		set.add(usersync.KeyedID(usersync.PrefixPerson, salt, p.Email.Key()), p.Email.Key(), p.Email.Display(), p.Key, p.Company,
+			p.Country, p.Department, int64(p.Seniority), p.Name, p.JobTitle, p.CompanyName, p.Website, p.Photo)
+	}
+	_, err := o.store.writer().exec(ctx, savePeopleStatement, set, o.id)
+	return err
+}

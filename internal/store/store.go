@@ -1,0 +1,235 @@
+// Package store is the database: the truth about everything accepted. It is
+// the only importer of GORM. Hot statements are hand-written, set-wise, one
+// text for both engines; GORM's conveniences serve the rest.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	gormsqlite "github.com/glebarez/sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"usersync/internal/store/migration"
+	"usersync/internal/usersync"
+)
+
+type engineName = migration.Engine
+
+const (
+	postgres = migration.Postgres
+	sqlite   = migration.SQLite
+)
+
+// Options say which database to open.
+type Options struct {
+	// URL of a PostgreSQL database; empty means the SQLite file in Dir.
+	URL usersync.Secret
+	// Dir holds the SQLite file.
+	Dir string
+	// MaxConns bounds the connections of this process to PostgreSQL.
+	MaxConns int
+	// Schema is the PostgreSQL schema to live in; empty is the server's default.
+	Schema string
+}
+
+// Store is the database.
+type Store struct {
+	engine engineName
+	write  *gorm.DB
+	read   *gorm.DB
+	pools  []*sql.DB
+	schema string
+}
+
+// sqliteReaders bounds the connections that read a SQLite file beside its one writer.
+const sqliteReaders = 8
+
+// Open opens the database. It does not migrate, see Migrate.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.URL.IsZero() {
+		return openSQLite(ctx, o)
+	}
+	return openPostgres(ctx, o)
+}
+
+func openPostgres(ctx context.Context, o Options) (*Store, error) {
+	cfg, err := pgx.ParseConfig(o.URL.Reveal())
+	if err != nil {
+		// The parser's error may quote the URL, and with it the password.
+		return nil, usersync.Errorf(usersync.CodeInvalid, "DATABASE_URL is not a PostgreSQL URL; expected postgres://user:password@host:5432/database")
+	}
+	cfg.RuntimeParams["application_name"] = "usersync"
+	if o.Schema != "" {
+		cfg.RuntimeParams["search_path"] = o.Schema
+	}
+	pool := stdlib.OpenDB(*cfg)
+	limit := o.MaxConns
+	if limit <= 0 {
+		limit = 20
+	}
+	pool.SetMaxOpenConns(limit)
+	pool.SetMaxIdleConns(limit)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: pool}))
+	if err != nil {
+		_ = pool.Close()
+		return nil, classify(err)
+	}
+	s := &Store{engine: postgres, write: db, read: db, pools: []*sql.DB{pool}, schema: o.Schema}
+	return s, s.Ping(ctx)
+}
+
+// sqliteWriter keeps every promise a 202 makes: one writer that takes the lock
+// at once, and a commit that has reached the disk.
+const (
+	sqliteWriter = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)"
+	sqliteReader = "?_pragma=query_only(1)&_pragma=busy_timeout(10000)&_pragma=cache_size(-16384)"
+)
+
+func openSQLite(ctx context.Context, o Options) (*Store, error) {
+	file := filepath.Join(o.Dir, "usersync.db")
+	s := &Store{engine: sqlite}
+	for _, mode := range []struct {
+		to    **gorm.DB
+		dsn   string
+		conns int
+	}{{&s.write, sqliteWriter, 1}, {&s.read, sqliteReader, sqliteReaders}} {
+		db, err := openGORM(gormsqlite.Open("file:" + file + mode.dsn))
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", file, err)
+		}
+		pool, err := db.DB()
+		if err != nil {
+			return nil, err
+		}
+		pool.SetMaxOpenConns(mode.conns)
+		pool.SetMaxIdleConns(mode.conns)
+		*mode.to = db
+		s.pools = append(s.pools, pool)
+	}
+	return s, s.Ping(ctx)
+}
+
+func openGORM(d gorm.Dialector) (*gorm.DB, error) {
+	return gorm.Open(d, &gorm.Config{
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		Logger:                 logger.Discard,
+		NowFunc:                func() time.Time { return time.Now().UTC() },
+	})
+}
+
+// Ping asks whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	for _, p := range s.pools {
+		if err := p.PingContext(ctx); err != nil {
+			return classify(err)
+		}
+	}
+	return nil
+}
+
+// Close closes all connections.
+func (s *Store) Close() error {
+	var errs []error
+	for _, p := range s.pools {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Embedded reports whether the store is a file of this process alone.
+func (s *Store) Embedded() bool { return s.engine == sqlite }
+
+func (s *Store) reader() conn { return conn{s.read.Statement.ConnPool, s.engine} }
+func (s *Store) writer() conn { return conn{s.write.Statement.ConnPool, s.engine} }
+
+// Tx is one transaction. Its methods are the writes that belong together.
+type Tx struct {
+	conn
+	gorm  *gorm.DB
+	store *Store
+}
+
+// maxCollisions bounds how often a transaction that lost against another runs again.
+const maxCollisions = 20
+
+// Tx runs fn in a transaction and commits. fn may run more than once: after a
+// deadlock, a serialization failure or a row that changed meanwhile.
+func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
+	for try := 0; ; try++ {
+		err := s.once(ctx, fn)
+		if err == nil || !collided(err) || try == maxCollisions {
+			return err
+		}
+		if err := pause(ctx, time.Duration(rand.IntN(5<<min(try, 6))+1)*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) once(ctx context.Context, fn func(*Tx) error) error {
+	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
+		return fn(&Tx{conn: conn{db.Statement.ConnPool, s.engine}, gorm: db, store: s})
+	})
+	return classify(err)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// relaxed lets this transaction's commit return before it has reached the
+// disk: for writes whose loss costs nothing but doing them again.
+func (tx *Tx) relaxed(ctx context.Context) error {
+	if tx.engine != postgres {
+		return nil
+	}
+	_, err := tx.pool.ExecContext(ctx, "SET LOCAL synchronous_commit = off")
+	return classify(err)
+}
+
+var nowStatement = define(`SELECT {now}`)
+
+// Now returns the database's time.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	var us int64
+	err := s.reader().row(ctx, nowStatement).Scan(&us)
+	return at(us), classify(err)
+}
+
+// micros is how times are stored: UTC microseconds since 1970, 0 for never.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// at is the inverse of micros.
+func at(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// stamp is at for the times that the API shows.
+func stamp(us int64) usersync.Time { return usersync.Time{Time: at(us)} }

@@ -1,0 +1,79 @@
+// Package storetest opens fresh databases for tests, one for each engine.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver that makes and drops schemas
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Engines runs a test on both engines, in parallel: a new SQLite file, and a
+// new schema of the PostgreSQL server that TEST_DATABASE_URL names. Without a
+// server the test fails: an engine is never skipped silently.
+func Engines(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
+	t.Helper()
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			o := Options(t, engine)
+			test(t, func() *store.Store { return Open(t, o) })
+		})
+	}
+}
+
+// Options returns where a fresh database of the engine lives.
+func Options(t *testing.T, engine string) store.Options {
+	t.Helper()
+	if engine == "sqlite" {
+		return store.Options{Dir: t.TempDir()}
+	}
+	url := os.Getenv("TEST_DATABASE_URL")
+	if url == "" {
+		t.Fatal("TEST_DATABASE_URL is not set: run the tests with `make test`, which starts a PostgreSQL server, or point it to one")
+	}
+	schema := "t_" + strings.ToLower(rand.Text()[:16])
+	admin(t, url, `CREATE SCHEMA `+schema)
+	t.Cleanup(func() { admin(t, url, `DROP SCHEMA `+schema+` CASCADE`) })
+	return store.Options{URL: usersync.NewSecret(url), Schema: schema, MaxConns: 8}
+}
+
+func admin(t *testing.T, url, statement string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := db.ExecContext(ctx, statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// Open opens a database and migrates it; it is closed when the test ends.
+func Open(t *testing.T, o store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close the store: %v", err)
+		}
+	})
+	if _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

@@ -1,0 +1,177 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"usersync/internal/usersync"
+)
+
+// NewUser is a user as the accepting transaction stores it when it is not
+// known yet: everything the request says, and what follows from it.
+type NewUser struct {
+	usersync.UserInput
+	// Person holds what the search compares by.
+	Person
+}
+
+// Person is what the colleague search compares people by. It follows from the
+// address, the country and the job title.
+type Person struct {
+	Key        string // the address without +tag: the same person under two addresses
+	Company    string // "" for personal and disposable addresses
+	Department string
+	Seniority  int
+}
+
+var insertUsersStatement = define(`
+INSERT INTO users (id, organization_id, email_key, email, person_key, company, country, department, seniority,
+    first_name, last_name, name, job_title, invite_link, attributes, sequences, created_at, updated_at)
+SELECT r.id, r.organization_id, r.email_key, r.email, r.person_key, r.company, r.country, r.department, r.seniority,
+    r.first_name, r.last_name, r.name, r.job_title, r.invite_link, r.attributes, r.sequences, {now}, {now}
+FROM {rows} WHERE true
+ON CONFLICT DO NOTHING`,
+	col("id", text), col("organization_id", text), col("email_key", text), col("email", text), col("person_key", text),
+	col("company", text), col("country", text), col("department", text), col("seniority", integer),
+	col("first_name", text), col("last_name", text), col("name", text), col("job_title", text), col("invite_link", text),
+	col("attributes", text), col("sequences", text))
+
+var userIDsStatement = define(`
+SELECT u.id, u.organization_id, u.email_key FROM {rows}
+JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key`,
+	col("organization_id", text), col("email_key", text))
+
+// userKey is what a user is known by.
+type userKey struct{ organization, email string }
+
+// resolveUsers stores the users that are not known yet and returns the ids of
+// all, by organization and e-mail key.
+func (tx *Tx) resolveUsers(ctx context.Context, wanted map[userKey]*Acceptance) (map[userKey]string, error) {
+	keys := sortedKeys(wanted)
+	known, err := tx.userIDs(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for try := 0; len(known) < len(keys); try++ {
+		if try == 2 {
+			return nil, errRace
+		}
+		if err := tx.insertUsers(ctx, wanted, keys, known, try > 0); err != nil {
+			return nil, err
+		}
+		if known, err = tx.userIDs(ctx, keys); err != nil {
+			return nil, err
+		}
+	}
+	return known, nil
+}
+
+func sortedKeys(wanted map[userKey]*Acceptance) []userKey {
+	keys := make([]userKey, 0, len(wanted))
+	for k := range wanted {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b userKey) int {
+		return cmp.Or(cmp.Compare(a.organization, b.organization), cmp.Compare(a.email, b.email))
+	})
+	return keys
+}
+
+func (tx *Tx) userIDs(ctx context.Context, keys []userKey) (map[userKey]string, error) {
+	set := userIDsStatement.rows(len(keys))
+	for _, k := range keys {
+		set.add(k.organization, k.email)
+	}
+	type found struct {
+		id  string
+		key userKey
+	}
+	list, err := collect(ctx, tx.conn, userIDsStatement, set, func(scan func(...any) error) (f found, err error) {
+		return f, scan(&f.id, &f.key.organization, &f.key.email)
+	})
+	known := make(map[userKey]string, len(list))
+	for _, f := range list {
+		known[f.key] = f.id
+	}
+	return known, err
+}
+
+// insertUsers stores those of keys that are not known. Where the derived id is
+// taken, by a user whose address has changed since, random says to take another.
+func (tx *Tx) insertUsers(ctx context.Context, wanted map[userKey]*Acceptance, keys []userKey, known map[userKey]string, random bool) error {
+	set := insertUsersStatement.rows(len(keys) - len(known))
+	for _, k := range keys {
+		if _, ok := known[k]; ok {
+			continue
+		}
+		a := wanted[k]
+		id := usersync.KeyedID(usersync.PrefixUser, a.Salt, k.email)
+		if random {
+			id = usersync.NewID(usersync.PrefixUser)
+		}
+		var u usersync.User
+		u.Apply(a.User.UserInput, a.sequence)
+		set.add(id, k.organization, k.email, a.User.Email.Display(), a.User.Key, a.User.Company, a.User.Country,
+			a.User.Department, int64(a.User.Seniority), a.User.FirstName, a.User.LastName, a.User.Name, a.User.JobTitle,
+			a.User.InviteLink, encode(u.Attributes), encode(u.Sequences))
+	}
+	_, err := tx.exec(ctx, insertUsersStatement, set)
+	return err
+}
+
+// encode writes a map as JSON, "" for an empty one. Its values come from
+// decoded JSON, which can always be encoded again.
+func encode[K ~string, V any](m map[K]V) string {
+	if len(m) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic("store: a map of plain values cannot be JSON: " + err.Error())
+	}
+	return string(text)
+}
+
+// decode is the inverse of encode.
+func decode[T any](text string, to *T) error {
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), to)
+}
+
+// UserUpdate is a changed user with what follows from the change.
+type UserUpdate struct {
+	usersync.User
+	Person
+}
+
+var updateUsersStatement = define(`
+UPDATE users SET company = r.company, country = r.country, department = r.department, seniority = r.seniority,
+    first_name = r.first_name, last_name = r.last_name, name = r.name, job_title = r.job_title, invite_link = r.invite_link,
+    attributes = r.attributes, sequences = r.sequences, version = r.version + 1, updated_at = {now}
+FROM {rows} WHERE users.id = r.id AND users.version = r.version`,
+	col("id", text), col("version", bigint), col("company", text), col("country", text), col("department", text),
+	col("seniority", integer), col("first_name", text), col("last_name", text), col("name", text), col("job_title", text),
+	col("invite_link", text), col("attributes", text), col("sequences", text))
+
+// UpdateUsers stores merged users. It returns ErrStale when one of them changed
+// since it was read.
+func (tx *Tx) UpdateUsers(ctx context.Context, users []UserUpdate) error {
+	if len(users) == 0 {
+		return nil
+	}
+	slices.SortFunc(users, func(a, b UserUpdate) int { return cmp.Compare(a.ID, b.ID) })
+	set := updateUsersStatement.rows(len(users))
+	for _, u := range users {
+		set.add(u.ID, u.Version, u.Company, u.Country, u.Department, int64(u.Seniority), u.FirstName, u.LastName,
+			u.Name, u.JobTitle, u.InviteLink, encode(u.Attributes), encode(u.Sequences))
+	}
+	n, err := tx.exec(ctx, updateUsersStatement, set)
+	if err == nil && n < int64(len(users)) {
+		return ErrStale
+	}
+	return err
+}

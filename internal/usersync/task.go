@@ -1,0 +1,39 @@
+package usersync
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Task is what the queue carries: a kind and identifiers, never state. It is
+// written to the outbox in the transaction of the change that causes it.
+type Task struct {
+	// ID is unique: derived from its cause where a retry could make it twice.
+	ID           string
+	Organization string
+	Kind         string
+	Queue        string
+	// Lane is what shares fairly: the tasks of one lane (an organization, an
+	// endpoint, a connection) never take more than their share of the slots.
+	Lane string
+	Args json.RawMessage
+	// DueAt is when it may start; zero is at once.
+	DueAt time.Time
+	// Traceparent is the W3C trace context of what caused it; "" when unknown.
+	Traceparent string
+}
+
+// Claim is a worker's right to work one task until another claims it. Every
+// write of the run is fenced by its Token.
+type Claim struct {
+	TaskID       string
+	Token        string
+	Organization string
+	Lane         string
+	Args         json.RawMessage
+	Traceparent  string
+	// Failures counts the earlier runs that ended in an error.
+	Failures int
+	// StartedAt is when the task was first claimed, by the database's clock.
+	StartedAt time.Time
+}

@@ -1,0 +1,86 @@
+package usersync
+
+// UserInput is what a caller says of a user. Empty fields say nothing.
+type UserInput struct {
+	Email      Email          `json:"-"`
+	Country    string         `json:"country,omitempty"` // ISO 3166-1 alpha-2
+	FirstName  string         `json:"firstName,omitempty"`
+	LastName   string         `json:"lastName,omitempty"`
+	Name       string         `json:"name,omitempty"`
+	JobTitle   string         `json:"jobTitle,omitempty"`
+	InviteLink string         `json:"inviteLink,omitempty"`
+	Attributes map[string]any `json:"attributes,omitempty"`
+}
+
+// Field names one mergeable field of a user.
+type Field string
+
+// The fields of a user that a request may set; attributes are one each, as
+// "attributes." + name.
+const (
+	FieldCountry    Field = "country"
+	FieldFirstName  Field = "firstName"
+	FieldLastName   Field = "lastName"
+	FieldName       Field = "name"
+	FieldJobTitle   Field = "jobTitle"
+	FieldInviteLink Field = "inviteLink"
+)
+
+// User is a person an organization told us about.
+type User struct {
+	ID string
+	// UserInput holds the present value of each field.
+	UserInput
+	// Sequences holds, per field, the acceptance sequence that set it.
+	Sequences map[Field]int64
+	// Version rises with every stored change.
+	Version int64
+}
+
+// Apply merges what the request accepted as seq says into u: a field is taken
+// unless a newer request set it. It reports whether anything changed.
+func (u *User) Apply(in UserInput, seq int64) bool {
+	changed := false
+	if u.Sequences == nil {
+		u.Sequences = map[Field]int64{}
+	}
+	set := func(f Field, to *string, value string) {
+		if value == "" || u.Sequences[f] >= seq {
+			return
+		}
+		u.Sequences[f] = seq
+		changed = true
+		*to = value
+	}
+	set(FieldCountry, &u.Country, in.Country)
+	set(FieldFirstName, &u.FirstName, in.FirstName)
+	set(FieldLastName, &u.LastName, in.LastName)
+	set(FieldName, &u.Name, in.Name)
+	set(FieldJobTitle, &u.JobTitle, in.JobTitle)
+	set(FieldInviteLink, &u.InviteLink, in.InviteLink)
+	for name, value := range in.Attributes {
+		f := Field("attributes." + name)
+		if u.Sequences[f] >= seq {
+			continue
+		}
+		if u.Attributes == nil {
+			u.Attributes = map[string]any{}
+		}
+		u.Sequences[f], u.Attributes[name] = seq, value
+		changed = true
+	}
+	return changed
+}
+
+// FullName returns the name, or first and last name joined.
+func (in UserInput) FullName() string {
+	switch {
+	case in.Name != "":
+		return in.Name
+	case in.FirstName == "":
+		return in.LastName
+	case in.LastName == "":
+		return in.FirstName
+	}
+	return in.FirstName + " " + in.LastName
+}

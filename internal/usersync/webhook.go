@@ -1,0 +1,125 @@
+package usersync
+
+import (
+	"slices"
+	"time"
+)
+
+// MessageType says what a webhook message tells.
+type MessageType string
+
+// The types of webhook messages.
+const (
+	MessageCompleted        MessageType = "user_sync.completed"
+	MessageFailed           MessageType = "user_sync.failed"
+	MessageColleaguesFound  MessageType = "colleagues.found"
+	MessageCreditsLow       MessageType = "credits.low"
+	MessageCreditsExhausted MessageType = "credits.exhausted"
+	MessageEndpointDisabled MessageType = "webhook.endpoint_disabled"
+	MessageDisconnected     MessageType = "connection.disconnected"
+	MessageTest             MessageType = "test"
+)
+
+// MessageTypes lists every type.
+var MessageTypes = []MessageType{
+	MessageCompleted, MessageFailed, MessageColleaguesFound, MessageCreditsLow,
+	MessageCreditsExhausted, MessageEndpointDisabled, MessageDisconnected, MessageTest,
+}
+
+// EveryMessage is the event type that stands for all.
+const EveryMessage = "*"
+
+// Endpoint is where an organization wants its webhooks.
+type Endpoint struct {
+	ID          string   `json:"id"`
+	URL         string   `json:"url"`
+	EventTypes  []string `json:"eventTypes"`
+	Description string   `json:"description"`
+	Status      string   `json:"status"` // enabled or disabled
+	CreatedAt   Time     `json:"createdAt"`
+	UpdatedAt   Time     `json:"updatedAt"`
+	// Secrets sign: the present one first, then those still overlapping.
+	Secrets []Secret `json:"-"`
+	// FailingSince is when the present row of failures began.
+	FailingSince Time `json:"failingSince,omitzero"`
+}
+
+// Statuses of an endpoint.
+const (
+	EndpointEnabled  = "enabled"
+	EndpointDisabled = "disabled"
+)
+
+// Wants reports whether messages of type t go to the endpoint.
+func (e Endpoint) Wants(t MessageType) bool {
+	return e.Status == EndpointEnabled &&
+		(slices.Contains(e.EventTypes, EveryMessage) || slices.Contains(e.EventTypes, string(t)))
+}
+
+// Message is what is delivered: its body is rendered once, every attempt sends
+// the same bytes.
+type Message struct {
+	ID        string
+	Type      MessageType
+	RequestID string
+	Sequence  int64
+	Body      []byte
+	CreatedAt time.Time
+}
+
+// DeliveryStatus says how far one message to one endpoint has come.
+type DeliveryStatus string
+
+// The statuses of a delivery.
+const (
+	DeliveryPending   DeliveryStatus = "pending"
+	DeliveryRetrying  DeliveryStatus = "retrying"
+	DeliveryDelivered DeliveryStatus = "delivered"
+	DeliveryFailed    DeliveryStatus = "failed"
+)
+
+// Delivery is one message to one endpoint.
+type Delivery struct {
+	ID            string
+	MessageID     string
+	EndpointID    string
+	Type          MessageType
+	Status        DeliveryStatus
+	Attempts      []Attempt
+	NextAttemptAt time.Time
+	CreatedAt     time.Time
+	Body          []byte // of the message, when loaded for sending
+}
+
+// Attempt is one try of a delivery.
+type Attempt struct {
+	At        Time   `json:"at"`
+	Status    int    `json:"status,omitempty"` // HTTP status; 0 when there was no answer
+	LatencyMS int64  `json:"latencyMs"`
+	Response  string `json:"response,omitempty"` // its first 1 KiB
+	Error     string `json:"error,omitempty"`
+}
+
+// DeliveryID returns the id of the delivery of a message to an endpoint. It
+// begins with the message's, so that the deliveries of a message are a range.
+func DeliveryID(messageID, endpointID string) string {
+	tail := DeriveID(PrefixDelivery, endpointID)
+	return string(PrefixDelivery) + messageID[len(PrefixMessage):] + tail[len(tail)-8:]
+}
+
+// deliverySchedule holds the waits between the attempts of a delivery: at
+// once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h (Standard
+// Webhooks' recommended schedule).
+var deliverySchedule = []time.Duration{
+	0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
+	10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+}
+
+// DeliveryWait returns how long to wait after the given number of attempts,
+// without jitter; ok is false when there is no further attempt.
+func DeliveryWait(attempts int) (wait time.Duration, ok bool) {
+	if attempts >= len(deliverySchedule) {
+		return 0, false
+	}
+	return deliverySchedule[attempts], true
+}

@@ -1,0 +1,285 @@
+// Package worker takes tasks from the queue, claims them in the database and
+// has their handlers work them. What a run ends in is written by the handler,
+// under the claim; the worker decides what happens when a handler fails.
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"usersync/internal/queue"
+	"usersync/internal/store"
+	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
+)
+
+// maxFailures is after how many failed runs a task is given up: with the waits
+// of backoff that is about half an hour.
+const maxFailures = 10
+
+// Pool works tasks.
+type Pool struct {
+	Store   *store.Store
+	Queue   *queue.Client
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
+	// Wake tells the relay that there may be something to send.
+	Wake func()
+	// Handlers, one for each kind of task.
+	Handlers []queue.Handler
+	// Slots is how many tasks of each queue are worked at once.
+	Slots map[string]int
+	// Grace is how long a shutdown waits for running tasks before it hands
+	// them back.
+	Grace time.Duration
+
+	handlers map[string]queue.Handler
+	hard     context.Context // ends when running tasks must stop
+}
+
+// poll is how often an idle server looks for a message. Runs and deliveries
+// stand in a caller's way, so they are looked for often.
+const poll = 4 * time.Millisecond
+
+// Run works tasks until ctx ends, then shuts down softly: nothing new is
+// taken, what runs may finish within Grace, the rest is handed back without
+// counting as an attempt.
+func (p *Pool) Run(ctx context.Context) error {
+	p.handlers = map[string]queue.Handler{}
+	for _, h := range p.Handlers {
+		p.handlers[h.Kind] = h
+	}
+	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	p.hard = hard
+	servers, err := p.start(ctx)
+	if err != nil {
+		return err
+	}
+	p.Wake()
+	<-ctx.Done()
+	// What is still running shortly before the end of the grace is told to
+	// stop, so that it can be handed back in time.
+	timer := time.AfterFunc(p.Grace*8/10, stop)
+	defer timer.Stop()
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		wg.Go(s.Shutdown)
+	}
+	wg.Wait()
+	return nil
+}
+
+// start starts one server for each queue. It waits for a Redis that is not up yet.
+func (p *Pool) start(ctx context.Context) ([]*queue.Server, error) {
+	var servers []*queue.Server
+	for _, q := range queue.Queues {
+		for {
+			s, err := p.Queue.Serve(queue.ServerOptions{Queue: q, Slots: max(p.Slots[q], 1), Poll: poll, Work: p.work, Grace: p.Grace})
+			if err == nil {
+				servers = append(servers, s)
+				break
+			}
+			p.Log.WarnContext(ctx, "the queue does not answer; trying again in a second", "queue", q, "error", err)
+			select {
+			case <-ctx.Done():
+				return servers, nil
+			case <-time.After(time.Second):
+			}
+		}
+	}
+	return servers, nil
+}
+
+// work handles one message. Its error means that the database could not be
+// asked; the queue brings the message again.
+func (p *Pool) work(ctx context.Context, m queue.Message) error {
+	started := time.Now()
+	claim, ok, err := p.Store.Claim(ctx, m.TaskID, m.Generation)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return nil // finished, moved on, or another's
+	}
+	ctx, line := telemetry.Start(ctx)
+	ctx = trace(ctx, claim.Traceparent)
+	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
+	outcome, err := p.handle(ctx, m, claim)
+	p.Metrics.ObserveTask(m.Kind, outcome, time.Since(started))
+	telemetry.Add(ctx, slog.String("outcome", outcome))
+	level := slog.LevelDebug
+	if err != nil {
+		telemetry.Add(ctx, slog.Any("error", err))
+		level = slog.LevelWarn
+	}
+	line.Emit(p.Log, level, "task")
+	p.Wake()
+	return nil
+}
+
+func trace(ctx context.Context, traceparent string) context.Context {
+	if t, ok := telemetry.ParseTraceparent(traceparent); ok {
+		return telemetry.WithTrace(ctx, t.Child())
+	}
+	return ctx
+}
+
+// Outcomes of a task, as metrics and log name them.
+const (
+	outcomeDone      = "done"
+	outcomeLost      = "claim_lost"
+	outcomePostponed = "postponed"
+	outcomeSplit     = "split"
+	outcomeRetried   = "retried"
+	outcomeGaveUp    = "gave_up"
+	outcomeStuck     = "stuck" // even the failure could not be written: the reconciler finds it
+)
+
+func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim) (outcome string, err error) {
+	handler, known := p.handlers[m.Kind]
+	if !known {
+		// A newer release made this task; one of its workers will take it.
+		return p.postpone(claim, time.Minute, false), fmt.Errorf("no handler for tasks of kind %q", m.Kind)
+	}
+	err = p.run(ctx, handler, claim)
+	switch {
+	case err == nil:
+		return outcomeDone, nil
+	case errors.Is(err, store.ErrClaimLost):
+		p.Metrics.ClaimsLost.Inc()
+		return outcomeLost, nil
+	case p.hard.Err() != nil:
+		return p.postpone(claim, 0, false), nil
+	}
+	failure := usersync.AsError(err)
+	if failure.Code == usersync.CodeRateLimited {
+		return p.postpone(claim, failure.RetryAfter, false), nil
+	}
+	if failure.Code == usersync.CodeUnavailable {
+		// Nobody's fault in this task: it is neither split nor given up.
+		return p.postpone(claim, time.Second+rand.N(time.Second), false), err
+	}
+	return p.fail(ctx, handler, m, claim, err)
+}
+
+// run calls the handler with its deadline while the claim is renewed.
+func (p *Pool) run(ctx context.Context, h queue.Handler, c usersync.Claim) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	defer cancel()
+	defer context.AfterFunc(p.hard, cancel)()
+	renewed := p.renew(ctx, cancel, c)
+	defer func() {
+		cancel()
+		<-renewed
+	}()
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic in the handler of %s: %v", h.Kind, cause)
+			p.Log.ErrorContext(ctx, "panic", "kind", h.Kind, "task", c.TaskID, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		}
+	}()
+	return h.Work(ctx, c)
+}
+
+// renew holds the claim until ctx ends; it cancels the run that has lost it.
+func (p *Pool) renew(ctx context.Context, cancel context.CancelFunc, c usersync.Claim) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(store.ClaimFor / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if errors.Is(p.Store.Renew(ctx, c), store.ErrClaimLost) {
+					cancel()
+					return
+				}
+			}
+		}
+	}()
+	return done
+}
+
+// fail decides what becomes of a task whose run failed: a batch is split, so
+// that what cannot be worked stands alone; a task of one is tried again later
+// and given up in the end.
+func (p *Pool) fail(ctx context.Context, h queue.Handler, m queue.Message, c usersync.Claim, cause error) (string, error) {
+	parts, err := h.Parts(c.Args)
+	if err == nil && len(parts) > 1 {
+		return p.split(m, c, parts), cause
+	}
+	if c.Failures+1 < maxFailures {
+		return p.postpone(c, backoff(c.Failures), true), cause
+	}
+	giveUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
+	defer cancel()
+	if err := h.GiveUp(giveUp, c, cause); err != nil {
+		return p.postpone(c, backoff(c.Failures), true), errors.Join(cause, err)
+	}
+	return outcomeGaveUp, cause
+}
+
+// backoff returns the wait before the next run: 1 s, doubled each time, at
+// most 10 min, ±20 % so that what failed together does not come back together.
+func backoff(failures int) time.Duration {
+	wait := min(time.Second<<min(failures, 20), 10*time.Minute)
+	return wait*8/10 + rand.N(wait*4/10)
+}
+
+func (p *Pool) split(m queue.Message, c usersync.Claim, parts map[string]json.RawMessage) string {
+	var tasks []store.Part
+	for item, args := range parts {
+		tasks = append(tasks, store.Part{Item: item, Task: usersync.Task{
+			ID: usersync.DeriveID(usersync.PrefixTask, c.TaskID, item), Organization: c.Organization, Kind: m.Kind, Queue: m.Queue,
+			Lane: c.Lane, Args: args, Traceparent: c.Traceparent,
+		}})
+	}
+	slices.SortFunc(tasks, func(a, b store.Part) int { return strings.Compare(a.Item, b.Item) })
+	return p.write(outcomeSplit, func(ctx context.Context) error { return p.Store.Split(ctx, c, tasks) })
+}
+
+func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) string {
+	outcome := outcomePostponed
+	if failed {
+		outcome = outcomeRetried
+	}
+	due := time.Now().Add(wait)
+	return p.write(outcome, func(ctx context.Context) error { return p.Store.Postpone(ctx, c, due, failed) })
+}
+
+// writeWithin is how long a worker tries to write down a failure while the
+// database is away; afterwards the claim runs out and the reconciler takes over.
+const writeWithin = 15 * time.Second
+
+func (p *Pool) write(outcome string, fn func(context.Context) error) string {
+	ctx, cancel := context.WithTimeout(context.Background(), writeWithin)
+	defer cancel()
+	for {
+		err := fn(ctx)
+		switch {
+		case err == nil:
+			return outcome
+		case errors.Is(err, store.ErrClaimLost):
+			return outcomeLost
+		}
+		select {
+		case <-ctx.Done():
+			p.Log.Warn("could not write what became of a task; the reconciler will find it", "error", err)
+			return outcomeStuck
+		case <-time.After(200*time.Millisecond + rand.N(100*time.Millisecond)):
+		}
+	}
+}

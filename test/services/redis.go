@@ -1,0 +1,164 @@
+//go:build unix
+
+package services
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// redisTimeout bounds one exchange with the server.
+const redisTimeout = 5 * time.Second
+
+// RedisOptions says how a Redis server is started; the zero value is right for
+// tests.
+type RedisOptions struct {
+	// Dir is the folder in which the server makes its own one; empty is the
+	// system's folder for temporary files.
+	Dir string
+	// Persist keeps an append-only file, so that Kill and Start lose nothing
+	// that was answered. Without it every start is empty.
+	Persist bool
+}
+
+// Redis is a private Redis or Valkey server.
+type Redis struct {
+	server
+	binary  string
+	options RedisOptions
+}
+
+// StartRedis starts a server that never evicts a key. It returns ErrNoRedis
+// when Redis is not installed. The caller calls Stop.
+func StartRedis(ctx context.Context, options RedisOptions) (*Redis, error) {
+	binary, err := FindRedis()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := makeDir(options.Dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &Redis{binary: binary, options: options}
+	r.server = server{
+		name: "Redis", dir: dir,
+		command: r.command, ready: r.ready, cleanUp: func() {},
+		endSignal: syscall.SIGTERM, discardSignal: syscall.SIGTERM,
+	}
+	if err := r.startNew(ctx); err != nil {
+		return nil, errors.Join(err, r.Stop())
+	}
+	return r, nil
+}
+
+// URL returns the address of the server's first database.
+func (r *Redis) URL() string { return "redis://" + r.Addr() + "/0" }
+
+// FlushAll empties every database of the server, as an operator's mistake does.
+func (r *Redis) FlushAll(ctx context.Context) error {
+	answer, err := ask(ctx, r.Addr(), "FLUSHALL")
+	if err != nil {
+		return err
+	}
+	if answer != "OK" {
+		return fmt.Errorf("FLUSHALL: unexpected answer %q", answer)
+	}
+	return nil
+}
+
+func (r *Redis) command() *exec.Cmd {
+	appendOnly := "no"
+	if r.options.Persist {
+		appendOnly = "yes"
+	}
+	cmd := exec.Command(r.binary,
+		"--port", strconv.Itoa(r.port), "--bind", "127.0.0.1",
+		"--dir", r.dir, "--save", "", "--appendonly", appendOnly,
+		"--maxmemory-policy", "noeviction", "--daemonize", "no")
+	cmd.Dir = r.dir
+	cmd.Env = plainEnv()
+	return cmd
+}
+
+// ready asks for the process that answers, because another server may have won
+// the port. While it loads its file, Redis refuses all but a few commands and
+// says so in this answer.
+func (r *Redis) ready(ctx context.Context, pid int) error {
+	info, err := ask(ctx, r.addr(), "INFO")
+	if err != nil {
+		return err
+	}
+	for _, line := range []string{fmt.Sprintf("process_id:%d", pid), "loading:0"} {
+		if !strings.Contains(info, line+"\r\n") {
+			return fmt.Errorf("the server does not say %s", line)
+		}
+	}
+	return nil
+}
+
+// ask sends one command without arguments and returns the answer, on
+// a connection of its own.
+func ask(ctx context.Context, addr, command string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return "", err
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if _, err := io.WriteString(conn, command+"\r\n"); err != nil {
+		return "", fmt.Errorf("%s: %w", command, err)
+	}
+	answer, err := readAnswer(bufio.NewReader(conn))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", command, err)
+	}
+	return answer, nil
+}
+
+// readAnswer reads a simple string, an error or a bulk string of the Redis
+// protocol, version 2.
+func readAnswer(r *bufio.Reader) (string, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	line = strings.TrimRight(line, "\r\n")
+	if line == "" {
+		return "", errors.New("empty answer")
+	}
+	switch kind, rest := line[0], line[1:]; kind {
+	case '+':
+		return rest, nil
+	case '-':
+		return "", errors.New(rest)
+	case '$':
+		return readBulk(r, rest)
+	default:
+		return "", fmt.Errorf("unexpected answer %q", line)
+	}
+}
+
+func readBulk(r io.Reader, size string) (string, error) {
+	n, err := strconv.Atoi(size)
+	if err != nil || n < 0 || n > 1<<20 {
+		return "", fmt.Errorf("unexpected length %q", size)
+	}
+	text := make([]byte, n)
+	_, err = io.ReadFull(r, text)
+	return string(text), err
+}
