@@ -7,6 +7,7 @@ BENCH_ARGS ?=
 LINT_VERSION := 2.15.0
 LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 SERVICES := go run ./test/services/run
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 
 # The linter of this project goes before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
@@ -35,7 +36,7 @@ bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load gene
 	$(SERVICES) -durable -- go run ./test/load $(BENCH_ARGS)
 
 build: ## build static binaries into bin/
-	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X usersync/internal/app.Version=$(VERSION)' -o bin/ ./cmd/...
 
 generate: ## write the generated files anew
 	go generate ./...

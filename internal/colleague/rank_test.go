@@ -299,6 +299,41 @@ func TestTheOrderOfCandidatesChangesNothing(t *testing.T) {
 	}
 }
 
+func TestEveryFieldOfARecordDecidesItsPlace(t *testing.T) {
+	t.Parallel()
+	base := candidate(t, "ben+a@acme.example", "", "", "")
+	for field := range reflect.TypeFor[store.Candidate]().Fields() {
+		other := base
+		value := reflect.ValueOf(&other).Elem().FieldByIndex(field.Index)
+		switch field.Name {
+		case "Email":
+			value.Set(reflect.ValueOf(email(t, "Ben+a@acme.example")))
+		case "Key": // worked out from the address
+			continue
+		default:
+			setNonZero(t, value)
+		}
+		a, b := record{"ben@acme.example", &base}, record{"ben@acme.example", &other}
+		if precedence(a, b) == 0 || precedence(a, b) != -precedence(b, a) {
+			t.Errorf("records that differ in %s have no order", field.Name)
+		}
+	}
+}
+
+func setNonZero(t testing.TB, v reflect.Value) {
+	t.Helper()
+	switch {
+	case v.Kind() == reflect.String:
+		v.SetString("x")
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.CanInt():
+		v.SetInt(1)
+	default:
+		t.Fatalf("no value for a field of type %s", v.Type())
+	}
+}
+
 // randomCandidates draws from few values, so that people, names, times and
 // scores often collide.
 func randomCandidates(t testing.TB, random *rand.Rand, n int) []store.Candidate {

@@ -9,9 +9,9 @@ import (
 	"net"
 	"strings"
 
-	gosqlite "github.com/glebarez/go-sqlite"
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
+	sqlitelib "modernc.org/sqlite"
 
 	"usersync/internal/usersync"
 )
@@ -46,7 +46,7 @@ func unreachable(err error) bool {
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
 			strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "58")
 	}
-	var lite *gosqlite.Error
+	var lite *sqlitelib.Error
 	if errors.As(err, &lite) {
 		const ioErr, full, cantOpen = 10, 13, 14
 		primary := lite.Code() & 0xff
@@ -66,7 +66,7 @@ func collided(err error) bool {
 	if errors.As(err, &pg) {
 		return pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03"
 	}
-	var lite *gosqlite.Error
+	var lite *sqlitelib.Error
 	if errors.As(err, &lite) {
 		const busy, locked = 5, 6
 		primary := lite.Code() & 0xff
@@ -82,7 +82,7 @@ func IsData(err error) bool {
 	if errors.As(err, &pg) {
 		return strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "23")
 	}
-	var lite *gosqlite.Error
+	var lite *sqlitelib.Error
 	if errors.As(err, &lite) {
 		const tooBig, constraint, mismatch = 18, 19, 20
 		primary := lite.Code() & 0xff
@@ -97,7 +97,7 @@ func duplicate(err error) bool {
 	if errors.As(err, &pg) {
 		return pg.Code == "23505"
 	}
-	var lite *gosqlite.Error
+	var lite *sqlitelib.Error
 	if errors.As(err, &lite) {
 		const primaryKey, unique = 1555, 2067
 		return lite.Code() == primaryKey || lite.Code() == unique

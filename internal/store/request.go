@@ -135,7 +135,7 @@ func encodeFound(found []usersync.Match) (string, error) {
 
 // statusExpression is a request's status as people see it: a queued request
 // whose task a worker holds is being processed. Writing that into the row would
-// cost an update a request; see docs/adr/0002.
+// cost an update a request; see docs/adr/0001.
 const statusExpression = `CASE WHEN q.status = 'queued' AND coalesce(t.claimed_until, 0) >= {now} THEN 'processing' ELSE q.status END`
 
 var reportStatement = define(`

@@ -12,12 +12,12 @@ import (
 	"path/filepath"
 	"time"
 
-	gormsqlite "github.com/glebarez/sqlite"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+	_ "modernc.org/sqlite" // the driver named sqlite
 
 	"usersync/internal/store/migration"
 	"usersync/internal/usersync"
@@ -80,7 +80,8 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	pool.SetMaxOpenConns(limit)
 	pool.SetMaxIdleConns(limit)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
-	db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: pool}))
+	// The driver keeps prepared statements for each connection by itself.
+	db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: pool}), false)
 	if err != nil {
 		_ = pool.Close()
 		return nil, classify(err)
@@ -104,24 +105,25 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		dsn   string
 		conns int
 	}{{&s.write, sqliteWriter, 1}, {&s.read, sqliteReader, sqliteReaders}} {
-		db, err := openGORM(gormsqlite.Open("file:" + file + mode.dsn))
+		pool, err := sql.Open("sqlite", "file:"+file+mode.dsn)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", file, err)
 		}
-		pool, err := db.DB()
-		if err != nil {
-			return nil, err
-		}
 		pool.SetMaxOpenConns(mode.conns)
 		pool.SetMaxIdleConns(mode.conns)
-		*mode.to = db
 		s.pools = append(s.pools, pool)
+		db, err := openGORM(sqliteDialect{pool}, true)
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", file, err)
+		}
+		*mode.to = db
 	}
 	return s, s.Ping(ctx)
 }
 
-func openGORM(d gorm.Dialector) (*gorm.DB, error) {
+func openGORM(d gorm.Dialector, prepare bool) (*gorm.DB, error) {
 	return gorm.Open(d, &gorm.Config{
+		PrepareStmt:            prepare,
 		SkipDefaultTransaction: true,
 		DisableAutomaticPing:   true,
 		Logger:                 logger.Discard,

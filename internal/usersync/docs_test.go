@@ -14,11 +14,14 @@ import (
 	"usersync/internal/usersync"
 )
 
-//go:generate go test . -run TestErrorsPageIsCurrent -update
+//go:generate go test . -run PageIsCurrent -update
 
-var update = flag.Bool("update", false, "write docs/errors.md")
+var update = flag.Bool("update", false, "write the generated pages of docs")
 
-const errorsPath = "../../docs/errors.md"
+const (
+	errorsPath = "../../docs/errors.md"
+	statesPath = "../../docs/state-machine.md"
+)
 
 const errorsHead = `# Errors
 
@@ -50,17 +53,28 @@ func yesNo(is bool) string {
 
 func TestErrorsPageIsCurrent(t *testing.T) {
 	t.Parallel()
+	checkPage(t, errorsPath, errorsPage())
+}
+
+func TestStateMachinePageIsCurrent(t *testing.T) {
+	t.Parallel()
+	checkPage(t, statesPath, statesPage(t))
+}
+
+// checkPage compares a page with what it should be; with -update it is written.
+func checkPage(t *testing.T, path, want string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(errorsPath, []byte(errorsPage()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	page, err := os.ReadFile(errorsPath)
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(page) != errorsPage() {
-		t.Error("docs/errors.md is not what usersync.Codes says; run: go generate ./internal/usersync")
+	if string(page) != want {
+		t.Errorf("%s is not what the code says; run: go generate ./internal/usersync", path)
 	}
 }
 
@@ -76,38 +90,38 @@ func TestEveryCodeIsDescribed(t *testing.T) {
 			t.Errorf("%s: a bar would break the table", info.Code)
 		}
 	}
-	declared := declaredCodes(t)
-	for _, code := range declared {
+	codes := declared(t, "error.go", "Code")
+	for _, code := range codes {
 		if !described[code] {
 			t.Errorf("%s: is declared and not in Codes", code)
 		}
 	}
-	if len(usersync.Codes) != len(declared) {
-		t.Errorf("Codes has %d lines for %d codes", len(usersync.Codes), len(declared))
+	if len(usersync.Codes) != len(codes) {
+		t.Errorf("Codes has %d lines for %d codes", len(usersync.Codes), len(codes))
 	}
 }
 
-// declaredCodes returns the values of the constants of type Code in error.go.
-func declaredCodes(t *testing.T) []string {
+// declared returns the values of the constants of a type in a file, in their order.
+func declared(t *testing.T, file, typeName string) []string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "error.go", nil, 0)
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var codes []string
-	ast.Inspect(file, func(n ast.Node) bool {
+	var values []string
+	ast.Inspect(parsed, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
-		if !ok || !isIdent(spec.Type, "Code") {
+		if !ok || !isIdent(spec.Type, typeName) {
 			return true
 		}
-		code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		codes = append(codes, code)
+		values = append(values, value)
 		return true
 	})
-	return codes
+	return values
 }
 
 func isIdent(e ast.Expr, name string) bool {

@@ -61,7 +61,7 @@ func run(args []string) int {
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, forwarded...)
-	go watchParent(signals)
+	go watchParent(os.Getppid(), signals)
 
 	held := &holding{}
 	defer held.stop()
@@ -226,9 +226,9 @@ func statusOf(err error) int {
 }
 
 // watchParent reports a SIGTERM when the parent has ended: `go run`, killed by
-// make or by a build server, passes no signal on.
-func watchParent(signals chan<- os.Signal) {
-	parent := os.Getppid()
+// make or by a build server, passes no signal on. The caller names the parent,
+// so that it is known before the command starts.
+func watchParent(parent int, signals chan<- os.Signal) {
 	for range time.Tick(parentEvery) {
 		if os.Getppid() != parent {
 			signals <- syscall.SIGTERM

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"usersync/internal/admin"
+	"usersync/internal/app"
+	"usersync/internal/usersync"
+)
+
+// actor is who the audit log says made a change from the command line.
+const actor = "command line"
+
+// withAdmin opens the database that the environment names, for one call.
+func withAdmin(c *cobra.Command, fn func(*admin.Service) (any, error)) error {
+	a, closeStore, err := app.OpenAdmin(c.Context(), os.Environ())
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	result, err := fn(a)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(c.OutOrStdout())
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(result)
+}
+
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short}
+	g.AddCommand(commands...)
+	return g
+}
+
+func organizations() *cobra.Command {
+	create := &cobra.Command{
+		Use: "create NAME", Short: "Make an organization", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c, func(a *admin.Service) (any, error) {
+				return a.CreateOrganization(c.Context(), actor, admin.OrganizationInput{Name: &args[0]})
+			})
+		},
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List the organizations, newest first", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withAdmin(c, func(a *admin.Service) (any, error) { return a.Store.Organizations(c.Context(), "", 500) })
+		},
+	}
+	disable := &cobra.Command{
+		Use: "disable ORGANIZATION", Short: "Refuse an organization's calls from now on", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c, func(a *admin.Service) (any, error) { return a.DisableOrganization(c.Context(), actor, args[0]) })
+		},
+	}
+	return group("organizations", "Tenants", create, list, disable)
+}
+
+// madeKey is a new key with the key itself, which is shown once.
+type madeKey struct {
+	ID             string           `json:"id"`
+	OrganizationID string           `json:"organizationId"`
+	Name           string           `json:"name"`
+	Key            string           `json:"key"`
+	Scopes         []usersync.Scope `json:"scopes"`
+}
+
+func shown(k usersync.Key, secret usersync.Secret) madeKey {
+	return madeKey{k.ID, k.Organization, k.Name, secret.Reveal(), k.Scopes}
+}
+
+func keys() *cobra.Command {
+	var in admin.KeyInput
+	var scopes []string
+	var expires time.Duration
+	create := &cobra.Command{
+		Use: "create ORGANIZATION", Short: "Make an API key; it is shown once", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			for _, s := range scopes {
+				in.Scopes = append(in.Scopes, usersync.Scope(s))
+			}
+			if expires > 0 {
+				in.ExpiresAt = time.Now().Add(expires)
+			}
+			return withAdmin(c, func(a *admin.Service) (any, error) {
+				k, secret, err := a.CreateKey(c.Context(), actor, args[0], in)
+				return shown(k, secret), err
+			})
+		},
+	}
+	create.Flags().StringVar(&in.Name, "name", "", "what the key is for")
+	create.Flags().StringSliceVar(&scopes, "scopes", nil, "what the key may do; default: everything")
+	create.Flags().DurationVar(&expires, "expires-in", 0, "when the key ends, 720h say; default: never")
+	list := &cobra.Command{
+		Use: "list ORGANIZATION", Short: "List an organization's keys, newest first", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c, func(a *admin.Service) (any, error) { return a.Store.Org(args[0]).Keys(c.Context(), "", 500) })
+		},
+	}
+	revoke := &cobra.Command{
+		Use: "revoke ORGANIZATION KEY", Short: "End a key now", Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c, func(a *admin.Service) (any, error) { return a.RevokeKey(c.Context(), actor, args[0], args[1]) })
+		},
+	}
+	overlap := admin.DefaultOverlap
+	rotate := &cobra.Command{
+		Use: "rotate ORGANIZATION KEY", Short: "Replace a key; the old one works on for the overlap", Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c, func(a *admin.Service) (any, error) {
+				k, secret, err := a.RotateKey(c.Context(), actor, args[0], args[1], overlap)
+				return shown(k, secret), err
+			})
+		},
+	}
+	rotate.Flags().DurationVar(&overlap, "overlap", admin.DefaultOverlap, "how long the old key still works")
+	return group("keys", "API keys", create, list, revoke, rotate)
+}
+
+func credits() *cobra.Command {
+	var reference string
+	add := &cobra.Command{
+		Use: "add ORGANIZATION AMOUNT", Short: "Add credits; waiting requests go on by themselves", Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			amount, err := strconv.ParseInt(args[1], 10, 64)
+			if err != nil {
+				return fmt.Errorf("AMOUNT is %q; expected a whole number", args[1])
+			}
+			return withAdmin(c, func(a *admin.Service) (any, error) {
+				return a.TopUp(c.Context(), actor, args[0], admin.TopUpInput{Amount: amount, Reference: reference})
+			})
+		},
+	}
+	add.Flags().StringVar(&reference, "reference", "", "an invoice, say; the same reference adds only once")
+	ledger := &cobra.Command{
+		Use: "ledger ORGANIZATION", Short: "List the ledger, newest first", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c, func(a *admin.Service) (any, error) { return a.Store.Org(args[0]).Ledger(c.Context(), "", 500) })
+		},
+	}
+	verify := &cobra.Command{
+		Use: "verify ORGANIZATION", Short: "Prove that the balance is the sum of the ledger", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c, func(a *admin.Service) (any, error) {
+				v, err := a.Store.Org(args[0]).Verify(c.Context())
+				if err == nil && !v.OK {
+					err = fmt.Errorf("balance %d, sum of entries %d, requests charged twice %d", v.Balance, v.Sum, v.Overcharged)
+				}
+				return v, err
+			})
+		},
+	}
+	return group("credits", "Credits and their ledger", add, ledger, verify)
+}

@@ -1,0 +1,68 @@
+// Command usersync is everything in one: the service with nothing to install,
+// and the commands an operator needs.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"usersync/internal/app"
+)
+
+func main() {
+	root := &cobra.Command{
+		Use:           "usersync",
+		Short:         "Keeps users in step on every connected platform, finds their colleagues, bills the credit, calls the webhook",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       app.Version,
+	}
+	root.AddCommand(serve(), migrate(), healthcheck(), configuration(), organizations(), keys(), credits())
+	if err := root.Execute(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, app.Describe(err))
+		os.Exit(1)
+	}
+}
+
+func serve() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run API and worker in one process; embedded unless DATABASE_URL and REDIS_URL are set",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return app.Serve(c.Context(), app.All) },
+	}
+}
+
+func migrate() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database to this release's schema",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			applied, err := app.Migrate(c.Context(), os.Environ())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%d migrations applied; the database has this release's schema\n", applied)
+			return err
+		},
+	}
+}
+
+func configuration() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "config",
+		Short: "Print the settings in force, secrets masked",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return app.PrintConfig(c.OutOrStdout(), os.Environ()) },
+	}
+	command.AddCommand(&cobra.Command{
+		Use:   "keys",
+		Short: "Make an ADMIN_TOKEN and SEALING_KEYS for a deployment",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return app.WriteKeys(c.OutOrStdout()) },
+	})
+	return command
+}

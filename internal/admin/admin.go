@@ -1,0 +1,45 @@
+// Package admin holds the operations that the operator's API and the command
+// line share: organizations, their keys and their credits.
+package admin
+
+import (
+	"fmt"
+	"strings"
+
+	"usersync/internal/outbound"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Service carries out operators' and tenants' administrative calls.
+type Service struct {
+	Store  *store.Store
+	Sealer store.Sealer
+	Guard  *outbound.Guard
+}
+
+// invalid collects what is wrong with the fields of an input.
+type invalid []usersync.FieldError
+
+func (v *invalid) add(field, format string, args ...any) {
+	*v = append(*v, usersync.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (v invalid) err() error {
+	if len(v) == 0 {
+		return nil
+	}
+	parts := make([]string, len(v))
+	for i, f := range v {
+		parts[i] = f.Field + " " + f.Message
+	}
+	return &usersync.Error{Code: usersync.CodeInvalid, Message: strings.Join(parts, "; "), Fields: v}
+}
+
+// Limits of what an operator may write.
+const (
+	maxName      = 200
+	maxReference = 200
+	maxLink      = 2048
+	maxAmount    = 1_000_000_000
+)

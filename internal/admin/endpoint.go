@@ -1,0 +1,83 @@
+package admin
+
+import (
+	"context"
+	"slices"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+	"usersync/internal/webhooksig"
+)
+
+// EndpointInput is what a tenant says of a webhook endpoint; nil leaves a
+// field as it is.
+type EndpointInput struct {
+	URL         *string   `json:"url"`
+	EventTypes  *[]string `json:"eventTypes"`
+	Description *string   `json:"description"`
+}
+
+func (s *Service) validateEndpoint(in EndpointInput) error {
+	var v invalid
+	if in.URL != nil {
+		if _, err := s.Guard.CheckURL(*in.URL); err != nil {
+			v.add("url", "%s", usersync.AsError(err).Message)
+		}
+	}
+	if in.EventTypes != nil {
+		if len(*in.EventTypes) == 0 {
+			v.add("eventTypes", `must name at least one type, or "*"`)
+		}
+		for _, t := range *in.EventTypes {
+			if t != usersync.EveryMessage && !slices.Contains(usersync.MessageTypes, usersync.MessageType(t)) {
+				v.add("eventTypes", "has the unknown type %q; known are %v and *", t, usersync.MessageTypes)
+			}
+		}
+	}
+	if in.Description != nil && len(*in.Description) > maxName {
+		v.add("description", "must have at most %d characters", maxName)
+	}
+	return v.err()
+}
+
+func (in EndpointInput) apply(e *usersync.Endpoint) []string {
+	var fields []string
+	if in.URL != nil && *in.URL != e.URL {
+		e.URL, fields = *in.URL, append(fields, "url")
+	}
+	if in.EventTypes != nil && !slices.Equal(*in.EventTypes, e.EventTypes) {
+		e.EventTypes, fields = *in.EventTypes, append(fields, "eventTypes")
+	}
+	if in.Description != nil && *in.Description != e.Description {
+		e.Description, fields = *in.Description, append(fields, "description")
+	}
+	return fields
+}
+
+// CreateEndpoint makes a webhook endpoint. Its secret is returned here and
+// never again.
+func (s *Service) CreateEndpoint(ctx context.Context, actor string, org *store.Org, in EndpointInput) (usersync.Endpoint, usersync.Secret, error) {
+	if in.URL == nil {
+		empty := ""
+		in.URL = &empty
+	}
+	if in.EventTypes == nil {
+		in.EventTypes = &[]string{usersync.EveryMessage}
+	}
+	if err := s.validateEndpoint(in); err != nil {
+		return usersync.Endpoint{}, usersync.Secret{}, err
+	}
+	var e usersync.Endpoint
+	in.apply(&e)
+	secret := webhooksig.NewSecret()
+	e, err := org.CreateEndpoint(ctx, actor, s.Sealer, e, secret)
+	return e, secret, err
+}
+
+// UpdateEndpoint changes what in says.
+func (s *Service) UpdateEndpoint(ctx context.Context, actor string, org *store.Org, id string, in EndpointInput) (usersync.Endpoint, error) {
+	if err := s.validateEndpoint(in); err != nil {
+		return usersync.Endpoint{}, err
+	}
+	return org.UpdateEndpoint(ctx, actor, s.Sealer, id, func(e *usersync.Endpoint) ([]string, error) { return in.apply(e), nil })
+}

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"usersync/internal/pipeline"
+	"usersync/internal/store"
+	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
+)
+
+// maxIdempotencyKey is the longest Idempotency-Key in bytes.
+const maxIdempotencyKey = 255
+
+// Idempotency returns what the header Idempotency-Key says of this call, nil
+// when it is not sent. The key may be quoted, as the draft of the header has
+// it, or bare; it is 1 to 255 visible ASCII characters.
+func (c *Call) Idempotency() (*store.Idempotency, error) {
+	sent := c.Request().Header.Values("Idempotency-Key")
+	if len(sent) == 0 {
+		return nil, nil
+	}
+	key, ok := parseIdempotencyKey(sent)
+	if !ok {
+		return nil, usersync.Errorf(usersync.CodeInvalid, "Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare.")
+	}
+	hash, err := c.bodyHash()
+	if err != nil {
+		return nil, err
+	}
+	return &store.Idempotency{Scope: c.Request().Method + " " + c.Request().URL.Path, Key: key, BodyHash: hash}, nil
+}
+
+func parseIdempotencyKey(sent []string) (key string, ok bool) {
+	if len(sent) != 1 {
+		return "", false
+	}
+	key = strings.TrimSpace(sent[0])
+	if strings.HasPrefix(key, `"`) {
+		if len(key) < 2 || !strings.HasSuffix(key, `"`) {
+			return "", false
+		}
+		key = key[1 : len(key)-1]
+	}
+	if key == "" || len(key) > maxIdempotencyKey {
+		return "", false
+	}
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return "", false
+		}
+	}
+	return key, true
+}
+
+// bodyHash is what makes two calls the same: the raw body, and the query
+// without the key that some dialects' callers put there.
+func (c *Call) bodyHash() (string, error) {
+	body, err := c.Body()
+	if err != nil {
+		return "", err
+	}
+	query, err := c.Query()
+	if err != nil {
+		return "", err
+	}
+	rest := make(map[string][]string, len(query))
+	for name, values := range query {
+		if name != "apiKey" {
+			rest[name] = values
+		}
+	}
+	h := sha256.New()
+	h.Write(body)
+	h.Write([]byte{0})
+	h.Write([]byte(url.Values(rest).Encode()))
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Acceptance returns a request of kind for a user of the caller, to hand to
+// Submit. id is the request's own; a single one has the call's.
+func (c *Call) Acceptance(kind usersync.RequestKind, id string, in usersync.UserInput) *store.Acceptance {
+	return &store.Acceptance{
+		RequestID: id, Kind: kind, Salt: c.Caller.Organization.Salt, Traceparent: c.Traceparent(),
+		User: store.NewUser{UserInput: in, Person: pipeline.PersonOf(in)},
+	}
+}
+
+// Submit hands requests in and returns when they are stored to stay. Refused
+// holds, by position, what the call says of those it does not hand in. The
+// submission's Accepted has what was accepted, by this call or by the earlier
+// one that it replays; the answer's headers say which.
+func (c *Call) Submit(items []*store.Acceptance, refused map[int]string) (*store.Submission, error) {
+	idempotency, err := c.Idempotency()
+	if err != nil {
+		return nil, err
+	}
+	if idempotency != nil {
+		idempotency.Refused = refused
+	}
+	sub := &store.Submission{Organization: c.Caller.Key.Organization, KeyID: c.Caller.Key.ID, Idempotency: idempotency, Items: items}
+	if err := c.edge.door.Submit(c.ctx, sub); err != nil {
+		return nil, err
+	}
+	if sub.Replayed {
+		c.Header().Set("Idempotency-Replayed", "true")
+		telemetry.Add(c.ctx, slog.Bool("replayed", true))
+	}
+	if len(items) == 1 && items[0].RequestID == c.ID && len(sub.Accepted) == 1 {
+		c.rename(sub.Accepted[0].RequestID)
+	}
+	return sub, nil
+}
+
+// MaxWait is the longest wait that Prefer may ask for.
+const MaxWait = 30 * time.Second
+
+// Wait returns how long the caller would wait for the work to be done: the
+// preference wait of the header Prefer (RFC 7240 §4.3), at most MaxWait; ok is
+// false when it is not asked for. What cannot be read is ignored (§2).
+func (c *Call) Wait() (wait time.Duration, ok bool) {
+	return parsePrefer(c.Request().Header.Values("Prefer"))
+}
+
+func parsePrefer(headers []string) (wait time.Duration, ok bool) {
+	for _, header := range headers {
+		for preference := range strings.SplitSeq(header, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, value, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			// The first of several equal preferences counts (§2).
+			n, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+			if err != nil {
+				return 0, false
+			}
+			return min(time.Duration(n)*time.Second, MaxWait), true
+		}
+	}
+	return 0, false
+}
+
+// Report returns a request of the caller's organization as it is when it is
+// finished, or when the wait that the caller prefers is over.
+func (c *Call) Report(id string) (*usersync.Report, error) {
+	wait, ok := c.Wait()
+	if !ok {
+		return c.Caller.Org.Report(c.ctx, id)
+	}
+	// Registered first, or the news may slip through after the look.
+	finished, forget, ok := c.edge.waiters.Register(store.RequestRef{Organization: c.Caller.Org.ID(), ID: id})
+	defer forget()
+	report, err := c.Caller.Org.Report(c.ctx, id)
+	if err != nil || !ok {
+		return report, err
+	}
+	c.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+	if report.Status.Final() || wait == 0 {
+		return report, nil
+	}
+	c.edge.waiters.Wait(c.ctx, finished, wait)
+	return c.Caller.Org.Report(c.ctx, id)
+}

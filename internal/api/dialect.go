@@ -1,0 +1,59 @@
+package api
+
+import (
+	"log/slog"
+	"strings"
+
+	"usersync/internal/usersync"
+)
+
+// Dialect is one public way of speaking to us: where it lives, who may call,
+// what can be asked, and what an error looks like.
+type Dialect struct {
+	// Name is the dialect's label in metrics and log lines.
+	Name string
+	// Prefixes are the beginnings of paths whose errors this dialect renders
+	// even when no route matched. The longest prefix of all dialects wins.
+	Prefixes []string
+	// Auth finds out who calls; nil lets everybody in.
+	Auth   Auth
+	Routes []Route
+	// Render writes an error in the dialect's shape; Problem when nil.
+	Render func(c *Call, f Failure) error
+	// Level is that of the log line of an answer below 500; the zero is Info.
+	Level slog.Level
+}
+
+// Auth finds out who makes a call and refuses those who may not.
+type Auth func(c *Call) error
+
+// Route is one endpoint.
+type Route struct {
+	// Method is GET, POST, …; GET answers HEAD too.
+	Method string
+	// Path is the template: /v1/requests/:id.
+	Path string
+	// Scope is what the caller's key must allow; "" for nothing.
+	Scope usersync.Scope
+	// Summary says in one line what it does, for /docs.
+	Summary string
+	// MediaTypes are those a body may have; empty means application/json.
+	MediaTypes []string
+	// BodyLimit bounds a body in bytes; 0 means DefaultBodyLimit.
+	BodyLimit int64
+	Handler   func(c *Call) error
+}
+
+// speaker returns the dialect with the longest prefix of path; nil for none.
+func speaker(dialects []*Dialect, path string) *Dialect {
+	var best *Dialect
+	length := 0
+	for _, d := range dialects {
+		for _, p := range d.Prefixes {
+			if len(p) > length && strings.HasPrefix(path, p) {
+				best, length = d, len(p)
+			}
+		}
+	}
+	return best
+}

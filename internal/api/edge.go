@@ -1,0 +1,212 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"usersync/internal/intake"
+	"usersync/internal/store"
+	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
+)
+
+// headerRequestID names the call in every answer.
+const headerRequestID = "X-Request-Id"
+
+// Options are what the edge is made of. Store, Door and Waiters may be nil
+// where no mounted dialect needs them.
+type Options struct {
+	Store   *store.Store
+	Door    *intake.Door
+	Waiters *intake.Waiters
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
+	// Exchange tells the other API processes what this one took from the rate
+	// limits, and returns what they took; nil where there is one process.
+	Exchange Exchange
+}
+
+// Edge is the HTTP face of the service: an http.Handler that serves the
+// dialects mounted on it.
+type Edge struct {
+	store    *store.Store
+	door     *intake.Door
+	waiters  *intake.Waiters
+	metrics  *telemetry.Metrics
+	log      *slog.Logger
+	callers  *callers
+	limits   *limits
+	echo     *echo.Echo
+	dialects []*Dialect
+}
+
+// New returns an edge that serves nothing yet.
+func New(o Options) *Edge {
+	e := &Edge{
+		store: o.Store, door: o.Door, waiters: o.Waiters, metrics: o.Metrics, log: o.Log,
+		limits: newLimits(o.Exchange), echo: echo.New(),
+	}
+	if o.Store != nil {
+		e.callers = newCallers(o.Store.Caller)
+	}
+	e.echo.Use(e.enter)
+	return e
+}
+
+// Mount adds dialects. All are mounted before the first call is served.
+func (e *Edge) Mount(dialects ...Dialect) {
+	for _, d := range dialects {
+		e.dialects = append(e.dialects, &d)
+		for _, r := range d.Routes {
+			e.echo.Add(r.Method, r.Path, serve(&d, &r))
+			if r.Method == http.MethodGet {
+				e.echo.Add(http.MethodHead, r.Path, serve(&d, &r))
+			}
+		}
+	}
+}
+
+// Handle serves everything at or below a path with a plain handler: pages that
+// are no dialect's. Name is its label in metrics and log lines.
+func (e *Edge) Handle(name, path string, h http.Handler) {
+	d := &Dialect{Name: name, Prefixes: []string{path}}
+	r := &Route{Path: path}
+	pass := func(c echo.Context) error {
+		call := c.(*Call)
+		call.dialect, call.route = d, r
+		h.ServeHTTP(call.Response(), call.Request().WithContext(call.ctx))
+		return nil
+	}
+	e.dialects = append(e.dialects, d)
+	e.echo.Any(path, pass)
+	e.echo.Any(path+"/*", pass)
+}
+
+// Run keeps the rate limits in step with the other processes until ctx ends.
+func (e *Edge) Run(ctx context.Context) { e.limits.run(ctx, e.log) }
+
+// ServeHTTP serves one call.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.echo.ServeHTTP(w, r) }
+
+// enter goes around every call, also those that match no route.
+func (e *Edge) enter(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(under echo.Context) error {
+		c := e.begin(under)
+		defer e.end(c)
+		if err := next(c); err != nil {
+			c.fail(err)
+		}
+		return nil
+	}
+}
+
+func (e *Edge) begin(under echo.Context) *Call {
+	c := &Call{echoContext: under, ID: usersync.NewID(usersync.PrefixRequest), edge: e, start: time.Now()}
+	c.Header().Set(headerRequestID, c.ID)
+	trace, ok := telemetry.ParseTraceparent(under.Request().Header.Get("Traceparent"))
+	if ok {
+		c.trace = trace.Child()
+	} else {
+		c.trace = telemetry.NewTrace()
+	}
+	c.ctx = telemetry.WithTrace(under.Request().Context(), c.trace)
+	c.ctx, c.line = telemetry.Start(c.ctx)
+	return c
+}
+
+// end is deferred: it answers for a handler that panicked, counts the call and
+// writes its line.
+func (e *Edge) end(c *Call) {
+	abort := false
+	if r := recover(); r != nil {
+		abort = c.panicked(r)
+	}
+	c.releaseBody()
+	status := c.Response().Status
+	dialect, route := "", ""
+	if c.dialect != nil {
+		dialect = c.dialect.Name
+	}
+	if c.route != nil {
+		route = c.route.Path
+	}
+	e.metrics.ObserveHTTP(dialect, route, c.Request().Method, status, time.Since(c.start))
+	e.emit(c, dialect, route, status)
+	if abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// emit writes the one log line. It says nothing that the caller sent: no path,
+// no query, no message about their input.
+func (e *Edge) emit(c *Call, dialect, route string, status int) {
+	telemetry.Add(c.ctx,
+		slog.String("request_id", c.ID), slog.String("dialect", dialect), slog.String("method", methodName(c.Request().Method)),
+		slog.String("route", route), slog.Int("status", status), slog.Int64("bytes", c.Response().Size))
+	level := slog.LevelInfo
+	if c.dialect != nil {
+		level = c.dialect.Level
+	}
+	if c.failure != nil {
+		telemetry.Add(c.ctx, slog.String("code", string(c.failure.Code)))
+		if c.failure.Status >= http.StatusInternalServerError {
+			level = slog.LevelError
+			telemetry.Add(c.ctx, slog.String("error", c.failure.Error.Error()))
+		}
+	}
+	if c.unsent != nil {
+		telemetry.Add(c.ctx, slog.String("unsent", c.unsent.Error()))
+	}
+	c.line.Emit(e.log, level, "http")
+}
+
+// methodName keeps what callers invent out of the log.
+func methodName(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+// panicked answers for a handler that panicked; abort says that the answer had
+// begun and the connection must be cut, or the caller takes half of it for all.
+func (c *Call) panicked(r any) (abort bool) {
+	if r == http.ErrAbortHandler {
+		return true
+	}
+	abort = c.Response().Committed
+	// What a panic says may hold a caller's data, unless the runtime says it.
+	text := fmt.Sprintf("panic: %T", r)
+	if e, ok := r.(runtime.Error); ok {
+		text = "panic: " + e.Error()
+	}
+	c.fail(fmt.Errorf("%s\n%s", text, debug.Stack()))
+	return abort
+}
+
+// serve is the way of a call that matched a route.
+func serve(d *Dialect, r *Route) echo.HandlerFunc {
+	return func(under echo.Context) error {
+		c := under.(*Call)
+		c.dialect, c.route = d, r
+		for _, v := range c.ParamValues() {
+			if !isText(v) {
+				return echo.ErrNotFound
+			}
+		}
+		if d.Auth != nil {
+			if err := d.Auth(c); err != nil {
+				return err
+			}
+		}
+		return r.Handler(c)
+	}
+}

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"encoding/base64"
+	"strconv"
+
+	"usersync/internal/usersync"
+)
+
+// Bounds of the pages of lists.
+const (
+	defaultPage = 50
+	maxPage     = 500
+)
+
+// Page is which part of a list is asked for.
+type Page struct {
+	// Before is the id that only older ones follow; "" for the newest.
+	Before string
+	// Limit is how many are shown; load one more to know whether there are.
+	Limit int
+}
+
+// Page reads the query parameters limit and cursor of a list of things whose
+// ids begin with prefix.
+func (c *Call) Page(prefix usersync.Prefix) (p Page, err error) {
+	query, err := c.Query()
+	if err != nil {
+		return p, err
+	}
+	p.Limit = defaultPage
+	if text := query.Get("limit"); text != "" {
+		p.Limit, err = strconv.Atoi(text)
+		if err != nil || p.Limit < 1 || p.Limit > maxPage {
+			return p, Invalid("limit", "must be a whole number from 1 to "+strconv.Itoa(maxPage))
+		}
+	}
+	if text := query.Get("cursor"); text != "" {
+		id, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || !usersync.HasPrefix(string(id), prefix) {
+			return p, Invalid("cursor", "must be the nextCursor of an earlier page")
+		}
+		p.Before = string(id)
+	}
+	return p, nil
+}
+
+// List is one page of a list, newest first.
+type List[T any] struct {
+	Items []T `json:"items"`
+	// NextCursor asks for the next page; "" on the last.
+	NextCursor string `json:"nextCursor"`
+}
+
+// NewList returns the page of items, of which one more than the page's limit
+// was loaded when there are more. id returns an item's.
+func NewList[T any](p Page, items []T, id func(T) string) List[T] {
+	if len(items) <= p.Limit {
+		return List[T]{Items: append([]T{}, items...)}
+	}
+	items = items[:p.Limit]
+	return List[T]{Items: items, NextCursor: base64.RawURLEncoding.EncodeToString([]byte(id(items[p.Limit-1])))}
+}

@@ -1,0 +1,337 @@
+// Package app is the composition root: it builds everything once and runs it
+// as the API, as a worker, or as both in one process.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"usersync/internal/colleague"
+	"usersync/internal/config"
+	"usersync/internal/delivery"
+	"usersync/internal/demo"
+	"usersync/internal/intake"
+	"usersync/internal/outbound"
+	"usersync/internal/pipeline"
+	"usersync/internal/queue"
+	"usersync/internal/queue/embedded"
+	"usersync/internal/relay"
+	"usersync/internal/seal"
+	"usersync/internal/store"
+	"usersync/internal/telemetry"
+	"usersync/internal/worker"
+)
+
+// Role says which part of the service a process is.
+type Role string
+
+// The roles.
+const (
+	API    Role = "api"    // accepts requests
+	Worker Role = "worker" // works them
+	All    Role = "all"    // both
+)
+
+// Options say how to build an App beyond the configuration.
+type Options struct {
+	Role Role
+	Log  *slog.Logger
+	// Stdout gets what a person at the terminal should read.
+	Stdout io.Writer
+	// Schema and Namespace keep installations that share servers apart.
+	Schema    string
+	Namespace string
+	// Demo makes the demo organization: for the embedded way.
+	Demo bool
+}
+
+// App is a built process. Run it once.
+type App struct {
+	Store *store.Store
+	Queue *queue.Client
+	Keys  *seal.Keys
+	Relay *relay.Relay
+	Door  *intake.Door
+	Demo  *demo.Demo
+
+	cfg     *config.Config
+	o       Options
+	metrics *telemetry.Metrics
+	redis   *embedded.Redis
+	unlock  func()
+
+	waiters *intake.Waiters
+	pool    *worker.Pool
+	client  *outbound.Client
+	api     *listener
+	ops     *listener
+}
+
+// New opens the database and the queue, listens, and builds what the role
+// needs. Nothing is accepted or worked before Run.
+func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error) {
+	a = &App{cfg: cfg, o: o, metrics: telemetry.NewMetrics(), unlock: func() {}}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	a.metrics.SetVersion(cfg.Version)
+	if cfg.Embedded() {
+		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+			return nil, fmt.Errorf("make DATA_DIR: %w", err)
+		}
+		if a.unlock, err = lockDir(cfg.DataDir); err != nil {
+			return nil, err
+		}
+		if err := cfg.EnsureSecrets(); err != nil {
+			return nil, err
+		}
+	}
+	if a.Keys, err = seal.ParseKeys(cfg.SealingKeys); err != nil {
+		return nil, fmt.Errorf("SEALING_KEYS: %w", err)
+	}
+	if err := a.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.openQueue(); err != nil {
+		return nil, err
+	}
+	if err := a.listen(); err != nil {
+		return nil, err
+	}
+	if o.Demo {
+		if a.Demo, err = demo.Start(ctx, a.Store, a.Keys, cfg.DataDir, a.demoAddr()); err != nil {
+			return nil, err
+		}
+	}
+	a.build()
+	return a, nil
+}
+
+// openStore opens the database. The embedded one is brought up to date; a
+// deployed one is the business of `usersync migrate`, and the process waits
+// for it.
+func (a *App) openStore(ctx context.Context) (err error) {
+	a.Store, err = store.Open(ctx, store.Options{URL: a.cfg.DatabaseURL, Dir: a.cfg.DataDir, MaxConns: a.cfg.DatabaseMaxConns, Schema: a.o.Schema})
+	if err != nil && a.Store == nil {
+		return err
+	}
+	if !a.cfg.Embedded() {
+		return a.awaitDatabase(ctx)
+	}
+	_, err = a.Store.Migrate(ctx)
+	return err
+}
+
+// awaitDatabase waits until the database answers and has this release's schema.
+func (a *App) awaitDatabase(ctx context.Context) error {
+	for told := false; ; told = true {
+		err := a.Store.CheckMigrated(ctx)
+		if err == nil {
+			return nil
+		}
+		if !told {
+			a.o.Log.WarnContext(ctx, "waiting for the database", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (a *App) openQueue() (err error) {
+	url := a.cfg.RedisURL
+	if a.cfg.Embedded() {
+		if a.redis, err = embedded.Start(); err != nil {
+			return err
+		}
+		url = a.redis.URL()
+	}
+	a.Queue, err = queue.Connect(queue.Options{URL: url, Namespace: a.o.Namespace, Log: a.o.Log})
+	return err
+}
+
+// listen opens the ports, so that a port that is taken ends the start.
+func (a *App) listen() (err error) {
+	opsAddr := a.cfg.OpsAddr
+	if a.o.Role == Worker {
+		opsAddr = a.cfg.WorkerOpsAddr()
+	} else if a.api, err = listen(a.cfg.Addr); err != nil {
+		return fmt.Errorf("ADDR: %w", err)
+	}
+	if opsAddr == "" {
+		return nil
+	}
+	if a.ops, err = listen(opsAddr); err != nil {
+		return fmt.Errorf("OPS_ADDR: %w", err)
+	}
+	return nil
+}
+
+// demoAddr is the port above that of the API.
+func (a *App) demoAddr() string {
+	port := a.api.addr().Port() + 1
+	return net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
+}
+
+// attemptWithin is how long an endpoint has to answer a webhook.
+const attemptWithin = 15 * time.Second
+
+func (a *App) build() {
+	a.Relay = relay.New(relay.Relay{Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Alone: a.cfg.Embedded()})
+	guard := &outbound.Guard{Allow: a.cfg.EgressAllow, Own: a.own()}
+	if a.Demo != nil {
+		guard.Exempt = []netip.AddrPort{a.Demo.Receiver.Addr()}
+	}
+	if a.o.Role != API {
+		a.buildWorker(guard)
+	}
+	if a.o.Role != Worker {
+		a.buildAPI(guard)
+	}
+	a.buildOperations()
+	a.observe()
+}
+
+// own lists the ports of this process, which no outgoing call may reach.
+func (a *App) own() []netip.AddrPort {
+	var own []netip.AddrPort
+	for _, l := range []*listener{a.api, a.ops} {
+		if l != nil {
+			own = append(own, l.addr())
+		}
+	}
+	if a.redis != nil {
+		if addr, err := netip.ParseAddrPort(a.redis.Addr()); err == nil {
+			own = append(own, addr)
+		}
+	}
+	return own
+}
+
+func (a *App) buildWorker(guard *outbound.Guard) {
+	a.client = &outbound.Client{Guard: guard, Timeout: attemptWithin, MaxResponse: 64 << 10, UserAgent: "usersync/" + a.version()}
+	run := &pipeline.Service{
+		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
+		Search: &colleague.Search{Sources: []colleague.Source{colleague.Own{}}},
+	}
+	deliver := &delivery.Service{Store: a.Store, Sealer: a.Keys, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
+	a.pool = &worker.Pool{
+		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
+		Handlers: []queue.Handler{run.Handler(), deliver.Handler()},
+		Slots: map[string]int{
+			// Runs keep the database busy and need few slots; deliveries wait
+			// for others' servers and need many.
+			queue.Run:     max(a.cfg.WorkerConcurrency/4, 1),
+			queue.Deliver: a.cfg.WorkerConcurrency,
+		},
+		Grace: a.cfg.ShutdownTimeout,
+	}
+}
+
+func (a *App) version() string {
+	if a.cfg.Version == "" {
+		return "dev"
+	}
+	return a.cfg.Version
+}
+
+// Addr returns the base URL of the API.
+func (a *App) Addr() string { return "http://" + a.api.addr().String() }
+
+// OpsAddr returns the base URL of the operations routes.
+func (a *App) OpsAddr() string {
+	if a.ops == nil {
+		return a.Addr()
+	}
+	return "http://" + a.ops.addr().String()
+}
+
+// Run serves until ctx ends, then shuts down softly: no new calls, waiting
+// ones answered, what was handed in committed, what is being worked finished
+// or handed back.
+func (a *App) Run(ctx context.Context) error {
+	defer a.close()
+	var relaying, working, admitting sync.WaitGroup
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	relaying.Go(func() { a.Relay.Run(background) })
+	defer relaying.Wait()
+	defer stop()
+	failed := make(chan error, 3)
+	if a.pool != nil {
+		working.Go(func() { failed <- a.pool.Run(ctx) })
+	}
+	if a.ops != nil {
+		a.ops.serve(failed)
+	}
+	if a.api == nil {
+		err := wait(ctx, failed)
+		working.Wait()
+		return errors.Join(err, a.ops.shutdown(a.cfg.ShutdownTimeout))
+	}
+	door, closeDoor := context.WithCancel(background)
+	defer closeDoor()
+	admitting.Go(func() { a.Door.Run(door) })
+	admitting.Go(func() { a.waiters.Run(ctx) })
+	a.api.serve(failed)
+	if a.Demo != nil {
+		a.Demo.Welcome(a.o.Stdout, a.Addr())
+	}
+	err := wait(ctx, failed)
+	err = errors.Join(err, a.api.shutdown(a.cfg.ShutdownTimeout))
+	closeDoor()
+	admitting.Wait()
+	working.Wait()
+	if a.ops != nil {
+		err = errors.Join(err, a.ops.shutdown(time.Second))
+	}
+	return err
+}
+
+// wait returns when ctx ends or a part of the process fails.
+func wait(ctx context.Context, failed <-chan error) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+func (a *App) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if a.Demo != nil && a.Demo.Receiver != nil {
+		_ = a.Demo.Receiver.Close(ctx)
+	}
+	if a.client != nil {
+		a.client.Close()
+	}
+	for _, l := range []*listener{a.api, a.ops} {
+		if l != nil {
+			l.close()
+		}
+	}
+	if a.Queue != nil {
+		_ = a.Queue.Close()
+	}
+	if a.redis != nil {
+		a.redis.Close()
+	}
+	if a.Store != nil {
+		_ = a.Store.Close()
+	}
+	a.unlock()
+}

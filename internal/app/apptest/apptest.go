@@ -1,0 +1,131 @@
+// Package apptest runs the whole program inside a test: the same App as the
+// binary, on free ports, on both engines.
+package apptest
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"usersync/internal/app"
+	"usersync/internal/config"
+	"usersync/internal/store/storetest"
+	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
+)
+
+// Environment is a place to run an App in: an engine with a fresh database and
+// a queue of its own. Several Apps may run in one that is deployed.
+type Environment struct {
+	Engine    string
+	Config    config.Config
+	Schema    string
+	Namespace string
+}
+
+// Engines are the two ways to run.
+var Engines = []string{"embedded", "deployed"}
+
+// Each runs a test in both environments, in parallel.
+func Each(t *testing.T, test func(t *testing.T, e *Environment)) {
+	t.Helper()
+	for _, engine := range Engines {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, New(t, engine))
+		})
+	}
+}
+
+// New makes an environment. Without the servers it needs the test fails.
+func New(t *testing.T, engine string) *Environment {
+	t.Helper()
+	e := &Environment{Engine: engine, Namespace: "t" + strings.ToLower(rand.Text()[:12]), Config: config.Config{
+		Addr: "127.0.0.1:0", DataDir: t.TempDir(), AdminToken: config.NewAdminToken(), SealingKeys: config.NewSealingKeys(),
+		WorkerConcurrency: 8, MaxWaiting: 4096, ShutdownTimeout: 10 * time.Second, DatabaseMaxConns: 8,
+		EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	}}
+	if engine == "embedded" {
+		return e
+	}
+	o := storetest.Options(t, "postgres")
+	redis := os.Getenv("TEST_REDIS_URL")
+	if redis == "" {
+		t.Fatal("TEST_REDIS_URL is not set: run the tests with `make test`, which starts a Redis server, or point it to one")
+	}
+	e.Config.DatabaseURL, e.Config.RedisURL, e.Schema = o.URL, usersync.NewSecret(redis), o.Schema
+	storetest.Open(t, o)
+	return e
+}
+
+// Running is an App that runs until Stop or the end of the test.
+type Running struct {
+	*app.App
+	stop context.CancelFunc
+	done chan error
+}
+
+// Start runs an App in the environment.
+func (e *Environment) Start(t *testing.T, role app.Role) *Running {
+	t.Helper()
+	cfg := e.Config
+	if role == app.Worker {
+		cfg.OpsAddr = "127.0.0.1:0"
+	}
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = telemetry.NewLogger(logWriter{t}, slog.LevelInfo)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a, err := app.New(ctx, &cfg, app.Options{Role: role, Log: log, Stdout: io.Discard, Schema: e.Schema, Namespace: e.Namespace})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	r := &Running{App: a, stop: cancel, done: make(chan error, 1)}
+	go func() { r.done <- a.Run(ctx) }()
+	t.Cleanup(func() { r.Stop(t) })
+	return r
+}
+
+// Stop shuts the App down softly, once.
+func (r *Running) Stop(t *testing.T) {
+	t.Helper()
+	if r.done == nil {
+		return
+	}
+	r.stop()
+	if err := <-r.done; err != nil {
+		t.Errorf("the app ended with %v", err)
+	}
+	r.done = nil
+}
+
+type logWriter struct{ t *testing.T }
+
+func (w logWriter) Write(line []byte) (int, error) {
+	if w.t.Context().Err() == nil {
+		w.t.Log(strings.TrimSpace(string(line)))
+	}
+	return len(line), nil
+}
+
+// Eventually waits until ok holds, at most a minute.
+func Eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	pause := time.Millisecond
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("after a minute still not: %s", what)
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 200*time.Millisecond)
+	}
+}

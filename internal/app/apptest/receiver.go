@@ -1,0 +1,66 @@
+package apptest
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"usersync/internal/webhooksig"
+)
+
+// Receiver is a webhook receiver: a real server that keeps what it got and
+// answers what the test wants.
+type Receiver struct {
+	URL string
+
+	mu     sync.Mutex
+	answer func(w http.ResponseWriter, n int)
+	got    []Received
+}
+
+// Received is one webhook.
+type Received struct {
+	ID     string
+	Header http.Header
+	Body   []byte
+}
+
+// NewReceiver starts a receiver that answers 204.
+func NewReceiver(t *testing.T) *Receiver {
+	t.Helper()
+	r := &Receiver{answer: func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusNoContent) }}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	r.URL = server.URL + "/hooks"
+	return r
+}
+
+// Answer has the receiver answer the n-th call, counted from 1, this way.
+func (r *Receiver) Answer(answer func(w http.ResponseWriter, n int)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+// ServeHTTP takes a webhook.
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.mu.Lock()
+	r.got = append(r.got, Received{ID: request.Header.Get(webhooksig.HeaderID), Header: request.Header.Clone(), Body: body})
+	n, answer := len(r.got), r.answer
+	r.mu.Unlock()
+	answer(w, n)
+}
+
+// Got returns what arrived so far.
+func (r *Receiver) Got() []Received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Received(nil), r.got...)
+}

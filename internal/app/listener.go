@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// listener is one port with the server on it.
+type listener struct {
+	net.Listener
+	server *http.Server
+}
+
+func listen(addr string) (*listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{Listener: l, server: &http.Server{
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}}, nil
+}
+
+func (l *listener) addr() netip.AddrPort {
+	addr, _ := netip.ParseAddrPort(l.Addr().String())
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+}
+
+// serve serves in the background; what ends it early goes to failed.
+func (l *listener) serve(failed chan<- error) {
+	go func() {
+		if err := l.server.Serve(l.Listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	}()
+}
+
+// shutdown takes no more calls and waits for those under way, at most d.
+func (l *listener) shutdown(d time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return l.server.Shutdown(ctx)
+}
+
+func (l *listener) close() {
+	_ = l.server.Close()
+	_ = l.Close()
+}

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"usersync/internal/config"
+	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
+)
+
+// Version is the version of the program, set by the build.
+var Version string
+
+// Main runs a role by the environment until SIGINT or SIGTERM, which shut it
+// down softly; a second signal ends it at once. It returns the exit status.
+func Main(role Role) int {
+	if err := Serve(context.Background(), role); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, Describe(err))
+		return 1
+	}
+	return 0
+}
+
+// Serve is Main without the exit status.
+func Serve(ctx context.Context, role Role) error {
+	cfg, err := config.Load(os.Environ())
+	if err != nil {
+		return err
+	}
+	cfg.Version = Version
+	if cfg.Embedded() && role != All {
+		return errors.New("this process is one of a deployment: set DATABASE_URL and REDIS_URL, or run `usersync serve`, which needs neither")
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal has its default effect: the end, at once
+	}()
+	log := telemetry.NewLogger(os.Stderr, cfg.LogLevel)
+	a, err := New(ctx, cfg, Options{Role: role, Log: log, Stdout: os.Stdout, Demo: cfg.Embedded()})
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "started", "role", string(role), "version", a.version(), "embedded", cfg.Embedded(), "addr", a.where())
+	err = a.Run(ctx)
+	log.Info("stopped", "role", string(role))
+	return err
+}
+
+// where returns the address the process can be asked at.
+func (a *App) where() string {
+	if a.api != nil {
+		return a.Addr()
+	}
+	return a.OpsAddr()
+}
+
+// Describe returns an error for the person at the terminal: our own errors by
+// their message and cause.
+func Describe(err error) string {
+	if e, ok := errors.AsType[*usersync.Error](err); ok && e.Err == nil {
+		return "usersync: " + e.Message
+	}
+	return "usersync: " + err.Error()
+}

@@ -1,0 +1,46 @@
+package app
+
+import (
+	"context"
+	"time"
+)
+
+// observe has the gauges read when somebody asks for the metrics.
+func (a *App) observe() {
+	a.metrics.OnScrape("outbox", a.observeOutbox)
+	a.metrics.OnScrape("queue", a.observeQueue)
+}
+
+func (a *App) observeOutbox(ctx context.Context) error {
+	state, err := a.Store.OutboxState(ctx)
+	if err != nil {
+		return err
+	}
+	for name, n := range map[string]int64{"ready": state.Ready, "sent": state.Sent, "scheduled": state.Scheduled, "parked": state.Parked} {
+		a.metrics.OutboxDepth.WithLabelValues(name).Set(float64(n))
+	}
+	a.metrics.OldestUnsent.Set(age(state.OldestReady))
+	a.metrics.OldestUnfinished.Set(age(state.OldestUnfinished))
+	return nil
+}
+
+func (a *App) observeQueue(context.Context) error {
+	depths, err := a.Queue.Depths()
+	if err != nil {
+		return err
+	}
+	for _, d := range depths {
+		for name, n := range map[string]int64{"pending": d.Pending, "active": d.Active, "scheduled": d.Scheduled, "retry": d.Retry, "failed": d.Failed} {
+			a.metrics.QueueDepth.WithLabelValues(d.Queue, name).Set(float64(n))
+		}
+	}
+	return nil
+}
+
+// age returns how long ago t was, in seconds; 0 for never.
+func age(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return time.Since(t).Seconds()
+}

@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"io"
+
+	"usersync/internal/admin"
+	"usersync/internal/config"
+	"usersync/internal/outbound"
+	"usersync/internal/seal"
+	"usersync/internal/store"
+)
+
+// Migrate brings the database that the environment names to this release's
+// schema.
+func Migrate(ctx context.Context, environ []string) (applied int, err error) {
+	s, _, err := openForOperator(ctx, environ)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = s.Close() }()
+	return s.Migrate(ctx)
+}
+
+// OpenAdmin opens the database that the environment names for an operator's
+// calls.
+func OpenAdmin(ctx context.Context, environ []string) (*admin.Service, func(), error) {
+	s, cfg, err := openForOperator(ctx, environ)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.CheckMigrated(ctx); err != nil {
+		_ = s.Close()
+		return nil, nil, err
+	}
+	keys, err := seal.ParseKeys(cfg.SealingKeys)
+	if err != nil {
+		_ = s.Close()
+		return nil, nil, err
+	}
+	return &admin.Service{Store: s, Sealer: keys, Guard: &outbound.Guard{Allow: cfg.EgressAllow}}, func() { _ = s.Close() }, nil
+}
+
+func openForOperator(ctx context.Context, environ []string) (*store.Store, *config.Config, error) {
+	cfg, err := config.Load(environ)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.Embedded() {
+		if err := cfg.EnsureSecrets(); err != nil {
+			return nil, nil, err
+		}
+	}
+	s, err := store.Open(ctx, store.Options{URL: cfg.DatabaseURL, Dir: cfg.DataDir, MaxConns: 2})
+	if err != nil {
+		if s != nil {
+			_ = s.Close()
+		}
+		return nil, nil, err
+	}
+	return s, cfg, nil
+}
+
+// PrintConfig prints the settings in force, secrets masked.
+func PrintConfig(w io.Writer, environ []string) error {
+	cfg, err := config.Load(environ)
+	if err != nil {
+		return err
+	}
+	if err := cfg.ReadSecrets(); err != nil {
+		return err
+	}
+	return cfg.Print(w)
+}
+
+// WriteKeys prints new secrets for a deployment.
+func WriteKeys(w io.Writer) error { return config.WriteKeys(w) }

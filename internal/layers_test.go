@@ -1,0 +1,275 @@
+package internal_test
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "usersync/"
+
+// layers, lowest first. A package imports only packages of lower layers. "x/*"
+// stands for the directories in x, "x/..." for all beneath it.
+var layers = [][]string{
+	{"internal/usersync"},
+	{
+		"internal/config", "internal/seal", "internal/webhooksig", "internal/telemetry",
+		"internal/person", "internal/person/generate",
+		"internal/store/migration", "internal/api/openapi", "internal/queue/embedded", "test/services",
+	},
+	{"internal/store", "internal/queue", "internal/outbound"},
+	{"internal/store/storetest"},
+	{"internal/colleague"},
+	{"internal/delivery"},
+	{"internal/pipeline", "internal/relay", "internal/worker"},
+	{"internal/intake"},
+	{"internal/admin"},
+	{"internal/api"},
+	{"internal/api/native", "internal/api/manage", "internal/demo"},
+	{"internal/app"},
+	{"internal/app/apptest"},
+	{"cmd/*", "test/..."},
+}
+
+// owner says who may import a library and what is beneath it.
+type owner struct {
+	library  string
+	packages []string
+}
+
+// owners lists every third-party library that code outside of tests imports.
+// test/load may measure against bare Echo and bare Asynq.
+var owners = []owner{
+	{"gorm.io", []string{"internal/store"}},
+	{"github.com/glebarez", []string{"internal/store"}},
+	{"github.com/jackc/pgx/v5", []string{"internal/store", "internal/store/migration", "internal/store/storetest"}},
+	{"github.com/pressly/goose/v3", []string{"internal/store", "internal/store/migration"}},
+	{"github.com/hibiken/asynq", []string{"internal/queue", "test/load"}},
+	{"github.com/redis/go-redis/v9", []string{"internal/queue", "test/load"}},
+	{"github.com/alicebob/miniredis/v2", []string{"internal/queue/embedded"}},
+	{"github.com/labstack/echo/v4", []string{"internal/api", "internal/api/*", "test/load"}},
+	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},
+	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}},
+	{"github.com/caarlos0/env/v11", []string{"internal/config"}},
+	{"golang.org/x/net/publicsuffix", []string{"internal/person", "internal/person/generate"}},
+	{"golang.org/x/net/idna", []string{"internal/person"}},
+	{"golang.org/x/text", []string{"internal/person"}},
+	{"github.com/biter777/countries", []string{"internal/person"}},
+	{"code.dny.dev/ssrf", []string{"internal/outbound"}},
+	{"github.com/spf13/cobra", []string{"cmd/usersync"}},
+}
+
+// callers may call servers by net/http: outbound, which guards every call to
+// the outside, the demo, and what only tests use.
+var callers = []string{"internal/outbound", "internal/demo", "internal/app/apptest", "test/..."}
+
+// unguarded finds the ways of net/http past the guard of outbound.
+var unguarded = regexp.MustCompile(`\bhttp\.(DefaultClient\b|DefaultTransport\b|Client\{|Transport\{|(Get|Head|Post|PostForm)\()`)
+
+// source is one Go file.
+type source struct {
+	file    string // from the root of the module
+	imports []string
+	text    string
+}
+
+func (s source) pkg() string  { return path.Dir(s.file) }
+func (s source) isTest() bool { return strings.HasSuffix(s.file, "_test.go") }
+
+// matches reports whether one of the patterns stands for pkg.
+func matches(patterns []string, pkg string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		if dir, ok := strings.CutSuffix(p, "/*"); ok {
+			return path.Dir(pkg) == dir
+		}
+		if dir, ok := strings.CutSuffix(p, "..."); ok {
+			return strings.HasPrefix(pkg, dir)
+		}
+		return p == pkg
+	})
+}
+
+// layerOf returns the layer of pkg, the lowest that names it, or -1.
+func layerOf(pkg string) int {
+	return slices.IndexFunc(layers, func(layer []string) bool { return matches(layer, pkg) })
+}
+
+// faults returns what is wrong with a file.
+func faults(s source) []string {
+	var out []string
+	if layerOf(s.pkg()) < 0 && !s.isTest() {
+		out = append(out, s.pkg()+" is in no layer")
+	}
+	for _, imported := range s.imports {
+		if fault := importFault(s, imported); fault != "" {
+			out = append(out, fault)
+		}
+	}
+	if s.isTest() || matches(callers, s.pkg()) {
+		return out
+	}
+	if found := unguarded.FindString(s.text); found != "" {
+		out = append(out, fmt.Sprintf("%s mentions %s: only internal/outbound calls the outside", s.file, found))
+	}
+	return out
+}
+
+func importFault(s source, imported string) string {
+	below, ours := strings.CutPrefix(imported, module)
+	first, _, _ := strings.Cut(imported, "/")
+	switch {
+	case s.isTest() && ours:
+		return directionOfTest(s, below)
+	case s.isTest(), !ours && !strings.Contains(first, "."): // the standard library
+		return ""
+	case s.pkg() == "internal/usersync":
+		return fmt.Sprintf("%s imports %s: the vocabulary imports the standard library only", s.file, imported)
+	case ours:
+		return direction(s, below)
+	}
+	return ownership(s, imported)
+}
+
+func direction(s source, below string) string {
+	if from, to := layerOf(s.pkg()), layerOf(below); to >= 0 && to < from {
+		return ""
+	}
+	return fmt.Sprintf("%s imports %s, which is not below it", s.file, below)
+}
+
+// directionOfTest lets a test, besides, import its own package and the test
+// helpers beneath it.
+func directionOfTest(s source, below string) string {
+	if below == s.pkg() || strings.HasPrefix(below, s.pkg()+"/") {
+		return ""
+	}
+	return direction(s, below)
+}
+
+func ownership(s source, library string) string {
+	for _, o := range owners {
+		if library != o.library && !strings.HasPrefix(library, o.library+"/") {
+			continue
+		}
+		if matches(o.packages, s.pkg()) {
+			return ""
+		}
+		return fmt.Sprintf("%s imports %s: only %s may", s.file, library, strings.Join(o.packages, ", "))
+	}
+	return fmt.Sprintf("%s imports %s, which has no owner", s.file, library)
+}
+
+func TestEveryImportPointsDown(t *testing.T) {
+	t.Parallel()
+	read := map[string]bool{}
+	for _, s := range sources(t) {
+		read[s.pkg()] = true
+		for _, fault := range faults(s) {
+			t.Error(fault)
+		}
+	}
+	for _, pkg := range []string{"internal/usersync", "internal/app", "cmd/api", "test/services"} {
+		if !read[pkg] {
+			t.Errorf("%s was not read", pkg)
+		}
+	}
+}
+
+// sources reads the Go files of the module.
+func sources(t *testing.T) []source {
+	t.Helper()
+	root := os.DirFS("..")
+	var out []source
+	for _, dir := range []string{"internal", "cmd", "test"} {
+		err := fs.WalkDir(root, dir, func(file string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && d.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			if err != nil || path.Ext(file) != ".go" {
+				return err
+			}
+			s, err := parse(root, file)
+			out = append(out, s)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func parse(root fs.FS, file string) (source, error) {
+	text, err := fs.ReadFile(root, file)
+	if err != nil {
+		return source{}, err
+	}
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
+	if err != nil {
+		return source{}, err
+	}
+	s := source{file: file, text: string(text)}
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return source{}, err
+		}
+		s.imports = append(s.imports, imported)
+	}
+	return s, nil
+}
+
+func TestFaultsFindsEveryBreach(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, file, imported, text string
+		want                       string // "" when the file is in order
+	}{
+		{name: "a known package", file: "internal/store/user.go", imported: "usersync/internal/usersync"},
+		{name: "a package in no layer", file: "internal/util/util.go", want: "internal/util is in no layer"},
+		{name: "a package beneath one that is in a layer", file: "internal/store/cache/cache.go", want: "internal/store/cache is in no layer"},
+		{name: "a command in its directory", file: "cmd/tool/main.go", imported: "usersync/internal/app"},
+		{name: "a command's package", file: "cmd/tool/part/part.go", want: "cmd/tool/part is in no layer"},
+		{name: "upwards", file: "internal/store/user.go", imported: "usersync/internal/pipeline", want: "internal/store/user.go imports internal/pipeline, which is not below it"},
+		{name: "sideways", file: "internal/store/user.go", imported: "usersync/internal/queue", want: "internal/store/user.go imports internal/queue, which is not below it"},
+		{name: "to a package in no layer", file: "internal/store/user.go", imported: "usersync/internal/util", want: "internal/store/user.go imports internal/util, which is not below it"},
+		{name: "a test upwards", file: "internal/store/user_test.go", imported: "usersync/internal/app/apptest", want: "internal/store/user_test.go imports internal/app/apptest, which is not below it"},
+		{name: "a test of its own package", file: "internal/store/user_test.go", imported: "usersync/internal/store"},
+		{name: "a test with its own helpers", file: "internal/store/user_test.go", imported: "usersync/internal/store/storetest"},
+		{name: "a package with its tests' helpers", file: "internal/store/user.go", imported: "usersync/internal/store/storetest", want: "internal/store/user.go imports internal/store/storetest, which is not below it"},
+		{name: "a library in its owner", file: "internal/store/user.go", imported: "gorm.io/gorm/clause"},
+		{name: "a library outside its owner", file: "internal/admin/key.go", imported: "gorm.io/gorm", want: "internal/admin/key.go imports gorm.io/gorm: only internal/store may"},
+		{name: "a library in its owner's part", file: "internal/api/native/sync.go", imported: "github.com/labstack/echo/v4"},
+		{name: "a library whose name begins like an owned one", file: "internal/store/user.go", imported: "gorm.iox/gorm", want: "internal/store/user.go imports gorm.iox/gorm, which has no owner"},
+		{name: "a library without an owner", file: "internal/admin/key.go", imported: "example.com/lib", want: "internal/admin/key.go imports example.com/lib, which has no owner"},
+		{name: "a test with any library", file: "internal/admin/key_test.go", imported: "example.com/lib"},
+		{name: "the vocabulary with the standard library", file: "internal/usersync/id.go", imported: "crypto/sha256"},
+		{name: "the vocabulary with a library", file: "internal/usersync/id.go", imported: "golang.org/x/text/width", want: "internal/usersync/id.go imports golang.org/x/text/width: the vocabulary imports the standard library only"},
+		{name: "the vocabulary with another package", file: "internal/usersync/id.go", imported: "usersync/internal/seal", want: "internal/usersync/id.go imports usersync/internal/seal: the vocabulary imports the standard library only"},
+		{name: "the default client", file: "internal/delivery/deliver.go", text: "http.DefaultClient.Do(r)", want: "internal/delivery/deliver.go mentions http.DefaultClient: only internal/outbound calls the outside"},
+		{name: "a client of its own", file: "internal/delivery/deliver.go", text: "c := &http.Client{Timeout: 1}", want: "internal/delivery/deliver.go mentions http.Client{: only internal/outbound calls the outside"},
+		{name: "the default client in short", file: "internal/delivery/deliver.go", text: "http.Get(url)", want: "internal/delivery/deliver.go mentions http.Get(: only internal/outbound calls the outside"},
+		{name: "a header is no client", file: "internal/delivery/deliver.go", text: "http.Header{}; http.MethodGet; h.Get(x)"},
+		{name: "the guard's own transport", file: "internal/outbound/client.go", text: "return &http.Transport{}"},
+		{name: "a test's client", file: "internal/api/api_test.go", text: "http.Get(url)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := source{file: c.file, text: c.text}
+			if c.imported != "" {
+				s.imports = []string{c.imported}
+			}
+			if got := strings.Join(faults(s), "; "); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}

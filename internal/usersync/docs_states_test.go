@@ -1,0 +1,207 @@
+package usersync_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"usersync/internal/usersync"
+)
+
+const statesHead = `# State machine
+
+<!-- Written by "go generate ./internal/usersync" from usersync.Transitions and usersync.StatusOf. -->
+
+## Requests
+
+What each status of a request may become:
+
+`
+
+const statusesHead = `
+A final status stays, unless somebody asks for a retry of what failed. ` + "`processing`" + ` is shown while a worker holds the request's task; it
+is not written into the row ([ADR 0001](adr/0001-claims-on-the-outbox-row.md)).
+
+| status | means | final | may become |
+|---|---|---|---|
+`
+
+// statusMeanings says what each status of a request means.
+var statusMeanings = map[usersync.RequestStatus]string{
+	usersync.RequestQueued:             "Accepted; no worker has it.",
+	usersync.RequestProcessing:         "A worker has it.",
+	usersync.RequestAwaitingCredits:    "Found something to bill and no credit to bill it with.",
+	usersync.RequestSucceeded:          "Every step succeeded or was skipped.",
+	usersync.RequestPartiallySucceeded: "Some steps failed, others did not.",
+	usersync.RequestFailed:             "Every step failed.",
+}
+
+const stepsHead = `
+## Steps
+
+A request has the status that its steps fold into. The first line that fits decides:
+
+| a step waits | a step is unpaid | a step failed | a step is done | the request is |
+|---|---|---|---|---|
+`
+
+const stepStatusesHead = `
+| a step with the status | counts as |
+|---|---|
+`
+
+// stepGroups names what a step counts as, by the status of a request that has
+// only this step.
+var stepGroups = map[usersync.RequestStatus]string{
+	usersync.RequestProcessing:      "waits",
+	usersync.RequestAwaitingCredits: "unpaid",
+	usersync.RequestFailed:          "failed",
+	usersync.RequestSucceeded:       "done",
+}
+
+const outboxStates = `
+## Tasks
+
+The work on requests and deliveries is carried by tasks: rows of the outbox. Functions are those of ` + "`internal/store`" + `.
+
+` + "```mermaid" + `
+stateDiagram-v2
+    [*] --> ready: Enqueue, due now
+    [*] --> scheduled: Enqueue, due later
+    [*] --> parked: Park
+    ready --> sent: TakeReady
+    sent --> sent: Claim, Renew, Overdue
+    sent --> ready: Unsend, UnsendAll, Regenerate, Rearm, Postpone
+    sent --> scheduled: Rearm, Postpone
+    scheduled --> ready: Promote
+    parked --> ready: Unpark, Promote
+    sent --> [*]: Finish, Split
+` + "```" + `
+
+| state | means | leaves it when |
+|---|---|---|
+| ` + "`ready`" + ` | To be put on the queue. | the relay takes it |
+| ` + "`sent`" + ` | On the queue, or claimed by a worker: then ` + "`claim_token`" + ` is set and ` + "`claimed_until`" + ` lies ahead. | its worker writes the outcome (the row is deleted), hands it back or has it run again later; the relay could not put it on the queue; the queue lost it |
+| ` + "`scheduled`" + ` | Not before ` + "`look_at`" + `. | that time has come |
+| ` + "`parked`" + ` | Waits for credits, at the longest until ` + "`look_at`" + `. | credits were added, or that time has come |
+
+Every run that ends without a final outcome raises ` + "`generation`" + `, and so does reviving a task that the queue holds as dead. The
+generation is part of the id on the queue, so an old message finds nothing to claim.
+`
+
+// statesPage returns the page docs/state-machine.md.
+func statesPage(t *testing.T) string {
+	t.Helper()
+	var page strings.Builder
+	page.WriteString(statesHead)
+	writeDiagram(&page)
+	page.WriteString(statusesHead)
+	for _, s := range usersync.RequestStatuses {
+		fmt.Fprintf(&page, "| `%s` | %s | %s | %s |\n", s, statusMeanings[s], yesNo(s.Final()), quoted(usersync.Transitions[s]))
+	}
+	page.WriteString(stepsHead)
+	writeFolding(&page, nil)
+	page.WriteString(stepStatusesHead)
+	for _, s := range declared(t, "step.go", "StepStatus") {
+		fmt.Fprintf(&page, "| `%s` | %s |\n", s, stepGroups[statusOf(usersync.StepStatus(s))])
+	}
+	page.WriteString(outboxStates)
+	return page.String()
+}
+
+func writeDiagram(page *strings.Builder) {
+	page.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> queued\n")
+	for _, from := range usersync.RequestStatuses {
+		for _, to := range usersync.Transitions[from] {
+			fmt.Fprintf(page, "    %s --> %s\n", from, to)
+		}
+	}
+	page.WriteString("```\n")
+}
+
+func quoted(statuses []usersync.RequestStatus) string {
+	if len(statuses) == 0 {
+		return "–"
+	}
+	names := make([]string, len(statuses))
+	for i, s := range statuses {
+		names[i] = "`" + string(s) + "`"
+	}
+	return strings.Join(names, ", ")
+}
+
+// folded holds one step status of each group, in the order of the columns.
+var folded = []usersync.StepStatus{usersync.StepPending, usersync.StepAwaitingCredits, usersync.StepFailed, usersync.StepSucceeded}
+
+// writeFolding writes the shortest table of StatusOf: it asks for one group of
+// steps after the other, until what is known of them decides.
+func writeFolding(page *strings.Builder, known []bool) {
+	statuses := foldings(known)
+	if len(slices.Compact(slices.Clone(statuses))) > 1 {
+		writeFolding(page, append(slices.Clone(known), true))
+		writeFolding(page, append(slices.Clone(known), false))
+		return
+	}
+	for _, is := range known {
+		fmt.Fprintf(page, "| %s ", yesNo(is))
+	}
+	page.WriteString(strings.Repeat("| any ", len(folded)-len(known)))
+	fmt.Fprintf(page, "| `%s` |\n", statuses[0])
+}
+
+// foldings returns the statuses of all requests that have a step of each group
+// as known says; a group that is not known they may have or not.
+func foldings(known []bool) []usersync.RequestStatus {
+	if len(known) < len(folded) {
+		with, without := append(slices.Clone(known), true), append(slices.Clone(known), false)
+		return append(foldings(with), foldings(without)...)
+	}
+	var steps []usersync.StepStatus
+	for i, is := range known {
+		if is {
+			steps = append(steps, folded[i])
+		}
+	}
+	return []usersync.RequestStatus{statusOf(steps...)}
+}
+
+func statusOf(statuses ...usersync.StepStatus) usersync.RequestStatus {
+	steps := make([]usersync.Step, len(statuses))
+	for i, s := range statuses {
+		steps[i].Status = s
+	}
+	return usersync.StatusOf(steps)
+}
+
+func TestEveryStatusIsDescribed(t *testing.T) {
+	t.Parallel()
+	for _, s := range declared(t, "request.go", "RequestStatus") {
+		status := usersync.RequestStatus(s)
+		if _, known := usersync.Transitions[status]; !known || !status.Valid() {
+			t.Errorf("%s: is declared and lacks in Transitions or RequestStatuses", s)
+		}
+		if statusMeanings[status] == "" {
+			t.Errorf("%s: lacks a meaning", s)
+		}
+	}
+	for _, s := range declared(t, "step.go", "StepStatus") {
+		if stepGroups[statusOf(usersync.StepStatus(s))] == "" {
+			t.Errorf("step status %s: belongs to no group", s)
+		}
+	}
+}
+
+func TestAFinalStatusOnlyEndsByARetry(t *testing.T) {
+	t.Parallel()
+	for from, list := range usersync.Transitions {
+		for _, to := range list {
+			if !to.Valid() {
+				t.Errorf("%s may become %s, which is no status", from, to)
+			}
+			if from.Final() && to != usersync.RequestQueued {
+				t.Errorf("%s is final and may become %s", from, to)
+			}
+		}
+	}
+}
