@@ -33,6 +33,7 @@ var layers = [][]string{
 	{"internal/intake"},
 	{"internal/admin"},
 	{"internal/api"},
+	{"internal/api/apitest"},
 	{"internal/api/native", "internal/api/manage", "internal/demo"},
 	{"internal/app"},
 	{"internal/app/apptest"},
@@ -49,7 +50,7 @@ type owner struct {
 // test/load may measure against bare Echo and bare Asynq.
 var owners = []owner{
 	{"gorm.io", []string{"internal/store"}},
-	{"github.com/glebarez", []string{"internal/store"}},
+	{"modernc.org/sqlite", []string{"internal/store"}},
 	{"github.com/jackc/pgx/v5", []string{"internal/store", "internal/store/migration", "internal/store/storetest"}},
 	{"github.com/pressly/goose/v3", []string{"internal/store", "internal/store/migration"}},
 	{"github.com/hibiken/asynq", []string{"internal/queue", "test/load"}},
@@ -68,8 +69,9 @@ var owners = []owner{
 }
 
 // callers may call servers by net/http: outbound, which guards every call to
-// the outside, the demo, and what only tests use.
-var callers = []string{"internal/outbound", "internal/demo", "internal/app/apptest", "test/..."}
+// the outside, the demo, the operator's command, which asks the processes how
+// they are, and what only tests use.
+var callers = []string{"internal/outbound", "internal/demo", "cmd/usersync", "internal/api/apitest", "internal/app/apptest", "test/..."}
 
 // unguarded finds the ways of net/http past the guard of outbound.
 var unguarded = regexp.MustCompile(`\bhttp\.(DefaultClient\b|DefaultTransport\b|Client\{|Transport\{|(Get|Head|Post|PostForm)\()`)
@@ -104,10 +106,10 @@ func layerOf(pkg string) int {
 
 // faults returns what is wrong with a file.
 func faults(s source) []string {
-	var out []string
 	if layerOf(s.pkg()) < 0 && !s.isTest() {
-		out = append(out, s.pkg()+" is in no layer")
+		return []string{s.pkg() + " is in no layer"}
 	}
+	var out []string
 	for _, imported := range s.imports {
 		if fault := importFault(s, imported); fault != "" {
 			out = append(out, fault)
@@ -124,11 +126,10 @@ func faults(s source) []string {
 
 func importFault(s source, imported string) string {
 	below, ours := strings.CutPrefix(imported, module)
-	first, _, _ := strings.Cut(imported, "/")
 	switch {
 	case s.isTest() && ours:
 		return directionOfTest(s, below)
-	case s.isTest(), !ours && !strings.Contains(first, "."): // the standard library
+	case s.isTest(), !ours && !isLibrary(imported):
 		return ""
 	case s.pkg() == "internal/usersync":
 		return fmt.Sprintf("%s imports %s: the vocabulary imports the standard library only", s.file, imported)
@@ -136,6 +137,13 @@ func importFault(s source, imported string) string {
 		return direction(s, below)
 	}
 	return ownership(s, imported)
+}
+
+// isLibrary reports whether a package is a third party's: its path begins with
+// a host, other than those of the standard library and our own.
+func isLibrary(imported string) bool {
+	host, _, _ := strings.Cut(imported, "/")
+	return strings.Contains(host, ".")
 }
 
 func direction(s source, below string) string {
@@ -181,6 +189,34 @@ func TestEveryImportPointsDown(t *testing.T) {
 			t.Errorf("%s was not read", pkg)
 		}
 	}
+}
+
+func TestEveryLibraryIsExplained(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sources(t) {
+		for _, imported := range s.imports {
+			if isLibrary(imported) && !explains(string(page), imported) {
+				t.Errorf("%s imports %s, which docs/dependencies.md does not explain", s.file, imported)
+			}
+		}
+	}
+	if explains(string(page), "example.com/lib") {
+		t.Error("a library that is not on the page counts as explained")
+	}
+}
+
+// explains reports whether the page names the module of a package.
+func explains(page, imported string) bool {
+	for ; imported != "."; imported = path.Dir(imported) {
+		if strings.Contains(page, "| `"+imported+"` |") {
+			return true
+		}
+	}
+	return false
 }
 
 // sources reads the Go files of the module.

@@ -1,10 +1,11 @@
-// Package admin holds the operations that the operator's API and the command
-// line share: organizations, their keys and their credits.
+// Package admin holds the operations that the management API and the command
+// line share: organizations, their keys, credits and webhook endpoints.
 package admin
 
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"usersync/internal/outbound"
 	"usersync/internal/store"
@@ -35,6 +36,9 @@ func (v invalid) err() error {
 	}
 	return &usersync.Error{Code: usersync.CodeInvalid, Message: strings.Join(parts, "; "), Fields: v}
 }
+
+// longer reports whether s has more than limit characters.
+func longer(s string, limit int) bool { return utf8.RuneCountInString(s) > limit }
 
 // Limits of what an operator may write.
 const (

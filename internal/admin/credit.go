@@ -18,7 +18,7 @@ func (s *Service) TopUp(ctx context.Context, actor, organization string, in TopU
 	if in.Amount <= 0 || in.Amount > maxAmount {
 		v.add("amount", "must be a whole number from 1 to %d", maxAmount)
 	}
-	if len(in.Reference) > maxReference {
+	if longer(in.Reference, maxReference) {
 		v.add("reference", "must have at most %d characters", maxReference)
 	}
 	if err := v.err(); err != nil {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"usersync/internal/store"
@@ -25,19 +26,29 @@ func (s *Service) validateEndpoint(in EndpointInput) error {
 		}
 	}
 	if in.EventTypes != nil {
-		if len(*in.EventTypes) == 0 {
-			v.add("eventTypes", `must name at least one type, or "*"`)
-		}
-		for _, t := range *in.EventTypes {
-			if t != usersync.EveryMessage && !slices.Contains(usersync.MessageTypes, usersync.MessageType(t)) {
-				v.add("eventTypes", "has the unknown type %q; known are %v and *", t, usersync.MessageTypes)
-			}
-		}
+		validateTypes(&v, *in.EventTypes)
 	}
-	if in.Description != nil && len(*in.Description) > maxName {
+	if in.Description != nil && longer(*in.Description, maxName) {
 		v.add("description", "must have at most %d characters", maxName)
 	}
 	return v.err()
+}
+
+// validateTypes names the first fault only: the list can be long.
+func validateTypes(v *invalid, types []string) {
+	if len(types) == 0 {
+		v.add("eventTypes", `must name at least one type, or "*"`)
+	}
+	for i, t := range types {
+		if t != usersync.EveryMessage && !slices.Contains(usersync.MessageTypes, usersync.MessageType(t)) {
+			v.add(fmt.Sprintf("eventTypes[%d]", i), "must be * or one of %v", usersync.MessageTypes)
+			return
+		}
+		if slices.Contains(types[:i], t) {
+			v.add(fmt.Sprintf("eventTypes[%d]", i), "must not be there twice")
+			return
+		}
+	}
 }
 
 func (in EndpointInput) apply(e *usersync.Endpoint) []string {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,25 +12,28 @@ import (
 // KeyInput is what an operator says of a new API key.
 type KeyInput struct {
 	Name      string           `json:"name"`
-	Scopes    []usersync.Scope `json:"scopes"`    // none: all
+	Scopes    []usersync.Scope `json:"scopes"`    // nil: all
 	ExpiresAt time.Time        `json:"expiresAt"` // zero: never
 }
 
 func (in KeyInput) validate(now time.Time) error {
 	var v invalid
-	if len(in.Name) > maxName {
+	if longer(in.Name, maxName) {
 		v.add("name", "must have at most %d characters", maxName)
 	}
-	for _, s := range in.Scopes {
-		if !slices.Contains(usersync.Scopes, s) {
-			v.add("scopes", "has the unknown scope %q; known are %v", s, usersync.Scopes)
-		}
+	if in.Scopes != nil && len(in.Scopes) == 0 {
+		v.add("scopes", "must name at least one scope, or be left out for all")
+	}
+	if i := slices.IndexFunc(in.Scopes, unknownScope); i >= 0 {
+		v.add(fmt.Sprintf("scopes[%d]", i), "must be one of %v", usersync.Scopes)
 	}
 	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(now) {
 		v.add("expiresAt", "must be in the future")
 	}
 	return v.err()
 }
+
+func unknownScope(s usersync.Scope) bool { return !slices.Contains(usersync.Scopes, s) }
 
 // CreateKey makes an API key of an organization. The key itself is returned
 // here and never again.
@@ -48,14 +52,42 @@ func (s *Service) RevokeKey(ctx context.Context, actor, organization, id string)
 	return s.Store.Org(organization).RevokeKey(ctx, actor, id, time.Now())
 }
 
-// DefaultOverlap is how long a rotated key still works beside its successor.
-const DefaultOverlap = 24 * time.Hour
+// Bounds of how long a rotated key still works beside its successor.
+const (
+	DefaultOverlap = 24 * time.Hour
+	maxOverlap     = 30 * 24 * time.Hour
+)
 
-// RotateKey makes a key like the given one and ends that after overlap.
+// errEnded is the refusal to rotate a key that works no more.
+var errEnded = usersync.Errorf(usersync.CodeConflict, "The API key is revoked or expired; make a new one.")
+
+// RotateKey makes a key with the name, the scopes and the length of life of
+// the given one, which ends after overlap. It makes the new one first: whatever
+// breaks in between, the organization has a key that works.
 func (s *Service) RotateKey(ctx context.Context, actor, organization, id string, overlap time.Duration) (usersync.Key, usersync.Secret, error) {
-	old, err := s.Store.Org(organization).RevokeKey(ctx, actor, id, time.Now().Add(overlap))
+	if overlap < 0 || overlap > maxOverlap {
+		var v invalid
+		v.add("overlap", "must be 0 to %d hours, written like 24h or 90m", int(maxOverlap.Hours()))
+		return usersync.Key{}, usersync.Secret{}, v.err()
+	}
+	org, now := s.Store.Org(organization), time.Now()
+	old, err := org.Key(ctx, id)
 	if err != nil {
 		return usersync.Key{}, usersync.Secret{}, err
 	}
-	return s.Store.CreateKey(ctx, actor, organization, usersync.Key{Name: old.Name, Scopes: old.Scopes, ExpiresAt: old.ExpiresAt})
+	if !old.ValidAt(now) {
+		return usersync.Key{}, usersync.Secret{}, errEnded
+	}
+	next := usersync.Key{Name: old.Name, Scopes: old.Scopes}
+	if !old.ExpiresAt.IsZero() {
+		next.ExpiresAt.Time = now.Add(old.ExpiresAt.Sub(old.CreatedAt.Time))
+	}
+	next, secret, err := s.Store.CreateKey(ctx, actor, organization, next)
+	if err != nil {
+		return usersync.Key{}, usersync.Secret{}, err
+	}
+	if _, err := org.RevokeKey(ctx, actor, id, now.Add(overlap)); err != nil {
+		return usersync.Key{}, usersync.Secret{}, err
+	}
+	return next, secret, nil
 }

@@ -5,37 +5,36 @@ import (
 	"net/url"
 	"strings"
 
+	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
 // OrganizationInput is what an operator says of an organization; nil leaves a
 // field as it is.
 type OrganizationInput struct {
-	Name                   *string            `json:"name"`
-	DefaultInviteLink      *string            `json:"defaultInviteLink"`
-	DefaultRedirectionLink *string            `json:"defaultRedirectionLink"`
-	Settings               *usersync.Settings `json:"settings"`
+	Name                   *string        `json:"name"`
+	DefaultInviteLink      *string        `json:"defaultInviteLink"`
+	DefaultRedirectionLink *string        `json:"defaultRedirectionLink"`
+	Settings               *SettingsInput `json:"settings"`
 }
 
 func (in OrganizationInput) validate() error {
 	var v invalid
-	if in.Name != nil && (strings.TrimSpace(*in.Name) == "" || len(*in.Name) > maxName) {
+	if in.Name != nil && (strings.TrimSpace(*in.Name) == "" || longer(*in.Name, maxName)) {
 		v.add("name", "must have 1 to %d characters", maxName)
 	}
-	for field, link := range map[string]*string{"defaultInviteLink": in.DefaultInviteLink, "defaultRedirectionLink": in.DefaultRedirectionLink} {
-		if link != nil && !isLink(*link) {
-			v.add(field, "must be an http or https URL, or empty")
-		}
-	}
-	if s := in.Settings; s != nil {
-		if s.RateLimit.Rate < 0 || s.RateLimit.Burst < 0 {
-			v.add("settings.rateLimit", "must not be negative")
-		}
-		if s.LowCreditThreshold != nil && *s.LowCreditThreshold < 0 {
-			v.add("settings.lowCreditThreshold", "must not be negative")
-		}
+	v.checkLink("defaultInviteLink", in.DefaultInviteLink)
+	v.checkLink("defaultRedirectionLink", in.DefaultRedirectionLink)
+	if in.Settings != nil {
+		in.Settings.validate(&v)
 	}
 	return v.err()
+}
+
+func (v *invalid) checkLink(field string, link *string) {
+	if link != nil && !isLink(*link) {
+		v.add(field, "must be an http or https URL of at most %d bytes, or empty", maxLink)
+	}
 }
 
 func isLink(s string) bool {
@@ -59,8 +58,7 @@ func (in OrganizationInput) apply(o *usersync.Organization) []string {
 	set("defaultInviteLink", &o.DefaultInviteLink, in.DefaultInviteLink)
 	set("defaultRedirectionLink", &o.DefaultRedirectionLink, in.DefaultRedirectionLink)
 	if in.Settings != nil {
-		o.Settings = *in.Settings
-		fields = append(fields, "settings")
+		fields = append(fields, in.Settings.apply(&o.Settings)...)
 	}
 	return fields
 }
@@ -77,6 +75,11 @@ func (s *Service) CreateOrganization(ctx context.Context, actor string, in Organ
 	var o usersync.Organization
 	in.apply(&o)
 	return s.Store.CreateOrganization(ctx, actor, o)
+}
+
+// Organization returns the organization that org is the view of.
+func (s *Service) Organization(ctx context.Context, org *store.Org) (usersync.Organization, error) {
+	return s.Store.Organization(ctx, org.ID())
 }
 
 // UpdateOrganization changes what in says.

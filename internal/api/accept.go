@@ -118,6 +118,10 @@ func (c *Call) Submit(items []*store.Acceptance, refused map[int]string) (*store
 	return sub, nil
 }
 
+// Wake has the relay look for tasks at once: for work that was stored past the
+// door.
+func (c *Call) Wake() { c.edge.door.Wake() }
+
 // MaxWait is the longest wait that Prefer may ask for.
 const MaxWait = 30 * time.Second
 

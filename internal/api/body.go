@@ -21,7 +21,7 @@ var mediaJSON = []string{"application/json"}
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // keptBody bounds the buffers that are kept for the next call.
-const keptBody = 64 << 10
+const keptBody = 64<<10 - bytes.MinRead
 
 var (
 	errCoding  = refuse(http.StatusUnsupportedMediaType, "A compressed body is not supported; send it without Content-Encoding.")
@@ -46,7 +46,8 @@ func (c *Call) Body() ([]byte, error) {
 	c.body = buffer
 	limit := c.bodyLimit()
 	if r.ContentLength > 0 {
-		buffer.Grow(int(r.ContentLength) + bytes.MinRead)
+		// Announcing much must not cost memory before it is sent.
+		buffer.Grow(int(min(r.ContentLength, keptBody)) + bytes.MinRead)
 	}
 	if _, err := buffer.ReadFrom(io.LimitReader(r.Body, limit+1)); err != nil {
 		return nil, c.brokenBody(err)
@@ -126,7 +127,7 @@ func (c *Call) brokenBody(err error) error {
 }
 
 func (c *Call) releaseBody() {
-	if c.body == nil || c.body.Cap() > keptBody {
+	if c.body == nil || c.body.Cap() > 2*keptBody {
 		return
 	}
 	c.body.Reset()

@@ -69,7 +69,7 @@ func (r *Reader) check(t reflect.Type) {
 			r.check(t.Elem())
 		}
 	case reflect.String:
-		r.String()
+		r.Text()
 	case reflect.Bool:
 		r.Bool()
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,

@@ -86,6 +86,14 @@ func (r *Reader) Wrong(message string) {
 	}
 }
 
+// TakeWrong returns the faults noted so far and forgets them: for lists whose
+// elements are refused one by one.
+func (r *Reader) TakeWrong() []usersync.FieldError {
+	taken := r.wrong
+	r.wrong = nil
+	return taken
+}
+
 // where renders the path of the value being read: user.attributes.size,
 // users[3].email; "The body" at the top.
 func (r *Reader) where() string {
@@ -331,17 +339,17 @@ func (r *Reader) Raw() []byte {
 	return r.text[from:r.at]
 }
 
-// String reads a string; "" for null.
-func (r *Reader) String() string {
+// Text reads a string; "" for null.
+func (r *Reader) Text() string {
 	if !r.want(KindString, "must be a string") {
 		return ""
 	}
 	return string(r.quoted())
 }
 
-// Text reads a string of at most limit characters.
-func (r *Reader) Text(limit int) string {
-	s := r.String()
+// ShortText reads a string of at most limit characters.
+func (r *Reader) ShortText(limit int) string {
+	s := r.Text()
 	if len(s) > limit && utf8.RuneCountInString(s) > limit {
 		r.Wrong("must have at most " + strconv.Itoa(limit) + " characters")
 		return ""

@@ -1,6 +1,10 @@
 package app
 
 import (
+	"context"
+
+	"usersync/internal/api"
+	"usersync/internal/api/native"
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
 )
@@ -8,6 +12,40 @@ import (
 func (a *App) buildAPI(guard *outbound.Guard) {
 	a.Door = intake.New(intake.Door{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake, MaxWaiting: a.cfg.MaxWaiting})
 	a.waiters = intake.NewWaiters(a.Store, a.Queue, a.o.Log)
+	o := api.Options{Store: a.Store, Door: a.Door, Waiters: a.waiters, Metrics: a.metrics, Log: a.o.Log}
+	if !a.cfg.Embedded() {
+		o.Exchange = a.Queue.Consumption().Exchange
+	}
+	a.edge = api.New(o)
+	a.dialects = a.dialectsOf(guard)
+	a.edge.Mount(a.dialects...)
+	a.api.server.Handler = a.edge
 }
 
-func (a *App) buildOperations() {}
+// dialectsOf lists the dialects: THE LIST.
+func (a *App) dialectsOf(_ *outbound.Guard) []api.Dialect {
+	return []api.Dialect{
+		native.Dialect(),
+	}
+}
+
+// buildOperations serves the operations routes on their own port, or on that of
+// the API.
+func (a *App) buildOperations() {
+	operations := api.Operations{
+		Checks: []api.Check{
+			{Name: "database", Check: a.Store.CheckMigrated},
+			// The API accepts while Redis is away; a worker cannot work.
+			{Name: "queue", Check: func(ctx context.Context) error { return a.Queue.Ping(ctx) }, Optional: a.o.Role != Worker},
+		},
+		Metrics:  a.metrics.Handler(),
+		Dialects: a.dialects,
+	}
+	if a.ops == nil {
+		a.edge.Mount(operations.Dialect())
+		return
+	}
+	edge := api.New(api.Options{Metrics: a.metrics, Log: a.o.Log})
+	edge.Mount(operations.Dialect())
+	a.ops.server.Handler = edge
+}

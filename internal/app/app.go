@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"usersync/internal/api"
 	"usersync/internal/colleague"
 	"usersync/internal/config"
 	"usersync/internal/delivery"
@@ -68,11 +69,13 @@ type App struct {
 	redis   *embedded.Redis
 	unlock  func()
 
-	waiters *intake.Waiters
-	pool    *worker.Pool
-	client  *outbound.Client
-	api     *listener
-	ops     *listener
+	waiters  *intake.Waiters
+	edge     *api.Edge
+	dialects []api.Dialect
+	pool     *worker.Pool
+	client   *outbound.Client
+	api      *listener
+	ops      *listener
 }
 
 // New opens the database and the queue, listens, and builds what the role
@@ -285,6 +288,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer closeDoor()
 	admitting.Go(func() { a.Door.Run(door) })
 	admitting.Go(func() { a.waiters.Run(ctx) })
+	admitting.Go(func() { a.edge.Run(door) })
 	a.api.serve(failed)
 	if a.Demo != nil {
 		a.Demo.Welcome(a.o.Stdout, a.Addr())

@@ -1,0 +1,51 @@
+// Package native is the dialect of product back ends: send a user, poll,
+// receive a webhook. It is compatible with Wazper's API.
+package native
+
+import (
+	"net/http"
+
+	"usersync/internal/api"
+	"usersync/internal/usersync"
+)
+
+// Dialect returns the native routes.
+func Dialect() api.Dialect {
+	return api.Dialect{
+		Name:     "native",
+		Prefixes: []string{"/v1/user-sync", "/v1/requests", "/v1/colleagues-", "/v1/send-invitation"},
+		Auth:     api.KeyAuth,
+		Render:   render,
+		Routes: []api.Route{
+			{Method: http.MethodPost, Path: "/v1/user-sync", Scope: usersync.ScopeSync, Handler: syncUser,
+				Summary: "Accepts one user and works on it in the background."},
+			{Method: http.MethodPost, Path: "/v1/user-sync/batch", Scope: usersync.ScopeSync, Handler: syncBatch, BodyLimit: batchLimit,
+				Summary: "Accepts up to 1,000 users in one transaction."},
+			{Method: http.MethodGet, Path: "/v1/requests", Scope: usersync.ScopeRead, Handler: listRequests,
+				Summary: "Lists requests, newest first."},
+			{Method: http.MethodGet, Path: "/v1/requests/:id", Scope: usersync.ScopeRead, Handler: showRequest,
+				Summary: "Shows a request and its steps."},
+			{Method: http.MethodPost, Path: "/v1/requests/:id/retry", Scope: usersync.ScopeSync, Handler: retryRequest,
+				Summary: "Runs the failed steps of a request again."},
+		},
+	}
+}
+
+// refusal is an error in the dialect's shape.
+type refusal struct {
+	Error string `json:"error"`
+}
+
+// breakdown is an error of ours in the dialect's shape.
+type breakdown struct {
+	Success bool   `json:"success"`
+	Error   string `json:"error"`
+	Details string `json:"details"`
+}
+
+func render(c *api.Call, f api.Failure) error {
+	if f.Status == http.StatusInternalServerError {
+		return c.JSON(f.Status, breakdown{Error: "Internal server error", Details: c.Quote()})
+	}
+	return c.JSON(f.Status, refusal{f.Message})
+}

@@ -1,0 +1,105 @@
+package native
+
+import (
+	"net/http"
+	"time"
+
+	"usersync/internal/api"
+	"usersync/internal/person"
+	"usersync/internal/pipeline"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// requestID returns the id in the path; what is no id names nothing.
+func requestID(c *api.Call) (string, error) {
+	id := c.Param("id")
+	if !usersync.HasPrefix(id, usersync.PrefixRequest) {
+		return "", store.ErrNoRequest
+	}
+	return id, nil
+}
+
+// showRequest is GET /v1/requests/{requestId}.
+func showRequest(c *api.Call) error {
+	id, err := requestID(c)
+	if err != nil {
+		return err
+	}
+	report, err := c.Report(id)
+	if err != nil {
+		return err
+	}
+	if !report.Status.Final() {
+		c.Header().Set("Retry-After", "1")
+	}
+	return c.JSON(http.StatusOK, report)
+}
+
+// retryRequest is POST /v1/requests/{requestId}/retry. It answers 202 with the
+// request as it is now.
+func retryRequest(c *api.Call) error {
+	id, err := requestID(c)
+	if err != nil {
+		return err
+	}
+	org := c.Caller.Org
+	err = org.Retry(c.Context(), id, func(run int, traceparent string) usersync.Task {
+		return pipeline.Again(org.ID(), id, run, traceparent)
+	})
+	if err != nil {
+		return err
+	}
+	c.Wake()
+	report, err := org.Report(c.Context(), id)
+	if err != nil {
+		return err
+	}
+	c.Header().Set("Location", "/v1/requests/"+id)
+	c.Header().Set("Retry-After", "1")
+	return c.JSON(http.StatusAccepted, report)
+}
+
+// listRequests is GET /v1/requests.
+func listRequests(c *api.Call) error {
+	page, err := c.Page(usersync.PrefixRequest)
+	if err != nil {
+		return err
+	}
+	filter, err := readFilter(c)
+	if err != nil {
+		return err
+	}
+	filter.Before, filter.Limit = page.Before, page.Limit+1
+	ids, err := c.Caller.Org.RequestIDs(c.Context(), filter)
+	if err != nil {
+		return err
+	}
+	reports, err := c.Caller.Org.Reports(c.Context(), ids)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, api.NewList(page, reports, func(r *usersync.Report) string { return r.RequestID }))
+}
+
+func readFilter(c *api.Call) (f store.RequestFilter, err error) {
+	query, err := c.Query()
+	if err != nil {
+		return f, err
+	}
+	f.Status, f.Kind = usersync.RequestStatus(query.Get("status")), usersync.RequestKind(query.Get("kind"))
+	if f.Status != "" && !f.Status.Valid() {
+		return f, api.Invalid("status", "is not a status of requests")
+	}
+	if text := query.Get("email"); text != "" {
+		if f.Email, err = person.ParseEmail(text); err != nil {
+			return f, api.Invalid("email", "must be an e-mail address")
+		}
+	}
+	if text := query.Get("since"); text != "" {
+		if f.Since, err = time.Parse(time.RFC3339, text); err != nil {
+			return f, api.Invalid("since", "must be a time like 2026-11-22T10:00:00Z")
+		}
+	}
+	return f, nil
+}

@@ -1,0 +1,125 @@
+package native
+
+import (
+	"strconv"
+	"strings"
+
+	"usersync/internal/api"
+	"usersync/internal/person"
+	"usersync/internal/usersync"
+)
+
+// Bounds of what is said of a user. The contract is silent; a field is shown
+// to people, an attribute travels to platforms.
+const (
+	maxField      = 256  // characters
+	maxLink       = 2048 // characters
+	maxAttributes = 100
+	maxName       = 64   // characters of an attribute's name
+	maxValue      = 4096 // bytes of an attribute's text
+)
+
+// The refusals of a user, in the words of the contract.
+var (
+	errNoEmail    = usersync.Errorf(usersync.CodeInvalid, "User email is required")
+	errEmail      = usersync.Errorf(usersync.CodeInvalid, "User email is invalid")
+	errNoCountry  = usersync.Errorf(usersync.CodeInvalid, "User IP (country) is required")
+	errNotCountry = usersync.Errorf(usersync.CodeInvalid, "User country is unknown")
+)
+
+// sentUser is a user as it was sent: address and country are not checked yet.
+type sentUser struct {
+	usersync.UserInput
+	email, country string
+}
+
+// readBody reads {"user": {…}}. A body that is not there holds no user.
+func readBody(body []byte) (sentUser, error) {
+	var u sentUser
+	if len(body) == 0 {
+		return u, nil
+	}
+	r := api.NewReader(body)
+	for name := range r.Object() {
+		if string(name) == "user" {
+			u = readUser(r)
+		}
+	}
+	return u, r.End()
+}
+
+func readUser(r *api.Reader) (u sentUser) {
+	for name := range r.Object() {
+		switch string(name) {
+		case "email":
+			u.email = r.Text()
+		case "country":
+			u.country = r.Text()
+		case "firstName":
+			u.FirstName = r.ShortText(maxField)
+		case "lastName":
+			u.LastName = r.ShortText(maxField)
+		case "name":
+			u.Name = r.ShortText(maxField)
+		case "jobTitle":
+			u.JobTitle = r.ShortText(maxField)
+		case "inviteLink":
+			u.InviteLink = r.ShortText(maxLink)
+		case "attributes":
+			u.Attributes = readAttributes(r)
+		}
+	}
+	return u
+}
+
+func readAttributes(r *api.Reader) map[string]any {
+	attributes := map[string]any{}
+	for name := range r.Object() {
+		if len(name) == 0 || len([]rune(string(name))) > maxName {
+			r.Wrong("must have a name of 1 to " + strconv.Itoa(maxName) + " characters")
+			continue
+		}
+		attributes[string(name)] = readAttribute(r)
+	}
+	if len(attributes) > maxAttributes {
+		r.Wrong("must have at most " + strconv.Itoa(maxAttributes) + " members")
+	}
+	return attributes
+}
+
+func readAttribute(r *api.Reader) any {
+	switch r.Kind() {
+	case api.KindString:
+		s := r.Text()
+		if len(s) > maxValue {
+			r.Wrong("must have at most " + strconv.Itoa(maxValue) + " bytes")
+		}
+		return s
+	case api.KindNumber:
+		return r.Number()
+	case api.KindBool:
+		return r.Bool()
+	}
+	r.Wrong("must be a string, a number, true or false")
+	return nil
+}
+
+// check returns the user as the pipeline takes it, or the first refusal.
+func (u sentUser) check() (usersync.UserInput, error) {
+	if strings.TrimSpace(u.email) == "" {
+		return u.UserInput, errNoEmail
+	}
+	email, err := person.ParseEmail(u.email)
+	if err != nil {
+		return u.UserInput, errEmail
+	}
+	if strings.TrimSpace(u.country) == "" {
+		return u.UserInput, errNoCountry
+	}
+	country, ok := person.ParseCountry(u.country)
+	if !ok {
+		return u.UserInput, errNotCountry
+	}
+	u.Email, u.Country = email, country
+	return u.UserInput, nil
+}

@@ -1,0 +1,301 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The load generator speaks HTTP/1.1 by hand. net/http's client costs more CPU
+// per call than a bare Echo handler, and on a small machine that CPU is taken
+// from what is being measured. One client is one kept-alive connection: it
+// writes a request made beforehand, in which only digits change, in one piece,
+// and reads one answer with a Content-Length.
+
+// answerWithin is how long an answer may take before the measurement fails.
+const answerWithin = 30 * time.Second
+
+// peoplePerCompany makes the last to come of a company's people find two
+// colleagues, so that a third of the requests is billed.
+const peoplePerCompany = 3
+
+// The digits that tell one user from the next.
+const (
+	userDigits    = "UUUUUUUUU"
+	companyDigits = "CCCCCCCCC"
+)
+
+const bodyTemplate = `{"user":{"email":"u` + userDigits + `@c` + companyDigits + `.example","country":"US","firstName":"John","lastName":"Doe",` +
+	`"name":"John Doe","jobTitle":"Software Engineer","inviteLink":"https://app.example.com/join/` + userDigits + `"}}`
+
+func requestTemplate(addr, key string) []byte {
+	return fmt.Appendf(nil, "POST /v1/user-sync HTTP/1.1\r\nHost: %s\r\nX-API-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		addr, key, len(bodyTemplate), bodyTemplate)
+}
+
+// client is one caller.
+type client struct {
+	conn      net.Conn
+	in        *bufio.Reader
+	request   []byte
+	users     []int // where the digits of the user begin in request
+	companies []int
+	body      []byte
+}
+
+func dialClient(ctx context.Context, addr, key string) (*client, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	request := requestTemplate(addr, key)
+	return &client{
+		conn: conn, in: bufio.NewReaderSize(conn, 4<<10), request: request,
+		users: offsets(request, userDigits), companies: offsets(request, companyDigits),
+	}, nil
+}
+
+func offsets(text []byte, part string) []int {
+	var found []int
+	for from := 0; ; {
+		i := bytes.Index(text[from:], []byte(part))
+		if i < 0 {
+			return found
+		}
+		found = append(found, from+i)
+		from += i + len(part)
+	}
+}
+
+// writeDigits fills the places with n in decimal, leading zeros included.
+func writeDigits(text []byte, places []int, width int, n int64) {
+	for i := width - 1; i >= 0; i-- {
+		for _, at := range places {
+			text[at+i] = byte('0' + n%10)
+		}
+		n /= 10
+	}
+}
+
+// post sends the user with the number n and returns the status and, when it is
+// a 202, the id of the request.
+func (c *client) post(n int64) (status int, id string, err error) {
+	writeDigits(c.request, c.users, len(userDigits), n)
+	writeDigits(c.request, c.companies, len(companyDigits), n/peoplePerCompany)
+	if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+		return 0, "", err
+	}
+	if _, err := c.conn.Write(c.request); err != nil {
+		return 0, "", err
+	}
+	status, c.body, err = readAnswer(c.in, c.body)
+	if err != nil || status != 202 {
+		return status, "", err
+	}
+	id = requestID(c.body)
+	if id == "" {
+		return status, "", fmt.Errorf("202 without a requestId: %s", c.body)
+	}
+	return status, id, nil
+}
+
+var errAnswer = errors.New("an answer that this client cannot read")
+
+// readAnswer reads one HTTP/1.1 answer with a Content-Length. The body is kept
+// in buffer, which grows as needed.
+func readAnswer(in *bufio.Reader, buffer []byte) (status int, body []byte, err error) {
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		return 0, buffer, err
+	}
+	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
+		return 0, buffer, fmt.Errorf("%w: it begins with %q", errAnswer, line)
+	}
+	status, err = strconv.Atoi(string(line[9:12]))
+	if err != nil {
+		return 0, buffer, fmt.Errorf("%w: it begins with %q", errAnswer, line)
+	}
+	length, err := readHeader(in)
+	if err != nil {
+		return status, buffer, err
+	}
+	body = slices.Grow(buffer[:0], length)[:length]
+	for read := 0; read < length; {
+		n, err := in.Read(body[read:])
+		if err != nil {
+			return status, body, err
+		}
+		read += n
+	}
+	return status, body, nil
+}
+
+// readHeader reads up to the empty line and returns the Content-Length.
+func readHeader(in *bufio.Reader) (length int, err error) {
+	length = -1
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return 0, err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if !bytes.EqualFold(name, []byte("Content-Length")) {
+			continue
+		}
+		if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+			return 0, fmt.Errorf("%w: Content-Length is %q", errAnswer, value)
+		}
+	}
+	if length < 0 || length > 1<<20 {
+		return 0, fmt.Errorf("%w: Content-Length is missing or too large", errAnswer)
+	}
+	return length, nil
+}
+
+// requestID returns the first requestId in a JSON text, "" when there is none.
+func requestID(body []byte) string {
+	_, rest, found := bytes.Cut(body, []byte(`"requestId":"`))
+	id, _, closed := bytes.Cut(rest, []byte(`"`))
+	if !found || !closed {
+		return ""
+	}
+	return string(id)
+}
+
+// load is what callers send.
+type load struct {
+	addr    string
+	key     string
+	clients int
+	// next is the number of the next user; every user is sent once.
+	next *atomic.Int64
+	// due says when the i-th request is to go out, counted from the start; nil
+	// sends it as soon as a client is free (a closed loop).
+	due func(i int64) time.Duration
+	// The load ends after this time or this many requests.
+	length time.Duration
+	most   int64
+}
+
+// evenly spaces requests so that there are perSecond of them each second.
+func evenly(perSecond float64) func(int64) time.Duration {
+	return func(i int64) time.Duration { return time.Duration(float64(i) / perSecond * float64(time.Second)) }
+}
+
+// sample is one accepted request.
+type sample struct {
+	id       string
+	latency  time.Duration // from when it was due
+	answered time.Time
+}
+
+// outcome is what became of a load.
+type outcome struct {
+	samples []sample
+	refused map[int]int // by HTTP status
+	started time.Time
+	elapsed time.Duration // to the last answer
+}
+
+// perSecond is the rate of accepted requests.
+func (o *outcome) perSecond() float64 { return float64(len(o.samples)) / o.elapsed.Seconds() }
+
+func (o *outcome) latencies() []time.Duration {
+	all := make([]time.Duration, len(o.samples))
+	for i, s := range o.samples {
+		all[i] = s.latency
+	}
+	slices.Sort(all)
+	return all
+}
+
+// run sends the load. It fails when a connection does, or when nothing was
+// accepted; other answers than 202 are counted.
+func (l *load) run(ctx context.Context) (*outcome, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	callers := make([]*client, l.clients)
+	for i := range callers {
+		c, err := dialClient(ctx, l.addr, l.key)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = c.conn.Close() }()
+		callers[i] = c
+	}
+	all := &outcome{refused: map[int]int{}, started: time.Now()}
+	var taken atomic.Int64
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for _, c := range callers {
+		wg.Go(func() {
+			one, err := l.call(ctx, c, all.started, &taken)
+			mu.Lock()
+			defer mu.Unlock()
+			all.add(one)
+			if err != nil {
+				failed = errors.Join(failed, err)
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if failed == nil {
+		failed = ctx.Err()
+	}
+	if failed == nil && len(all.samples) == 0 {
+		failed = fmt.Errorf("nothing was accepted; refused by status: %v", all.refused)
+	}
+	return all, failed
+}
+
+func (o *outcome) add(one *outcome) {
+	o.samples = append(o.samples, one.samples...)
+	o.elapsed = max(o.elapsed, one.elapsed)
+	for status, n := range one.refused {
+		o.refused[status] += n
+	}
+}
+
+// call is the work of one client.
+func (l *load) call(ctx context.Context, c *client, started time.Time, taken *atomic.Int64) (*outcome, error) {
+	out := &outcome{refused: map[int]int{}}
+	for ctx.Err() == nil {
+		i := taken.Add(1) - 1
+		begin := time.Now()
+		if l.due != nil {
+			begin = started.Add(l.due(i))
+		}
+		if i >= l.most || begin.Sub(started) >= l.length {
+			return out, nil
+		}
+		time.Sleep(time.Until(begin))
+		status, id, err := c.post(l.next.Add(1))
+		if err != nil {
+			return out, err
+		}
+		now := time.Now()
+		out.elapsed = now.Sub(started)
+		if status != 202 {
+			out.refused[status]++
+			continue
+		}
+		out.samples = append(out.samples, sample{id, now.Sub(begin), now})
+	}
+	return out, nil
+}
