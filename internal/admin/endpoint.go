@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -22,7 +23,7 @@ func (s *Service) validateEndpoint(in EndpointInput) error {
 	var v invalid
 	if in.URL != nil {
 		if _, err := s.Guard.CheckURL(*in.URL); err != nil {
-			v.add("url", "%s", usersync.AsError(err).Message)
+			v.add("url", "%s", strings.TrimPrefix(usersync.AsError(err).Message, "The URL "))
 		}
 	}
 	if in.EventTypes != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -197,10 +198,8 @@ func serve(d *Dialect, r *Route) echo.HandlerFunc {
 	return func(under echo.Context) error {
 		c := under.(*Call)
 		c.dialect, c.route = d, r
-		for _, v := range c.ParamValues() {
-			if !isText(v) {
-				return echo.ErrNotFound
-			}
+		if !c.cleanParams() {
+			return echo.ErrNotFound
 		}
 		if d.Auth != nil {
 			if err := d.Auth(c); err != nil {
@@ -209,4 +208,24 @@ func serve(d *Dialect, r *Route) echo.HandlerFunc {
 		}
 		return r.Handler(c)
 	}
+}
+
+// cleanParams makes the path's parameters plain text: the router hands them
+// over escaped where the path was sent in an unusual form. It reports false for
+// one that is no text.
+func (c *Call) cleanParams() bool {
+	values := c.ParamValues()
+	for i, v := range values {
+		if c.Request().URL.RawPath != "" {
+			plain, err := url.PathUnescape(v)
+			if err != nil {
+				return false
+			}
+			values[i] = plain
+		}
+		if !isText(values[i]) {
+			return false
+		}
+	}
+	return true
 }

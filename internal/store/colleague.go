@@ -68,7 +68,8 @@ ON CONFLICT DO NOTHING`,
 	col("company_name", text), col("website", text), col("invite_link", text), col("redirection_link", text), col("photo", text))
 
 var colleagueIDsStatement = define(`
-SELECT c.email_key, c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.organization_id = $1 AND c.email_key = r.email_key`, col("email_key", text))
+SELECT c.email_key, c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.organization_id = r.organization_id AND c.email_key = r.email_key`,
+	col("organization_id", text), col("email_key", text))
 
 var linkStatement = define(`
 INSERT INTO colleague_links (user_id, colleague_id, organization_id, score, reasons, created_at)
@@ -109,7 +110,7 @@ func (tx *Tx) SaveColleagues(ctx context.Context, organization string, salt []by
 func (tx *Tx) colleagueIDs(ctx context.Context, organization string, byKey map[string]FoundColleague) (map[string]SavedColleague, error) {
 	set := colleagueIDsStatement.rows(len(byKey))
 	for key := range byKey {
-		set.add(key)
+		set.add(organization, key)
 	}
 	ids := make(map[string]SavedColleague, len(byKey))
 	_, err := collect(ctx, tx.conn, colleagueIDsStatement, set, func(scan func(...any) error) (struct{}, error) {
@@ -118,7 +119,7 @@ func (tx *Tx) colleagueIDs(ctx context.Context, organization string, byKey map[s
 		err := scan(&key, &c.ID, &c.Name, &c.Email, &c.JobTitle)
 		ids[key] = c
 		return struct{}{}, err
-	}, organization)
+	})
 	return ids, err
 }
 

@@ -270,8 +270,8 @@ type Part struct {
 
 var adoptStatement = define(`
 UPDATE requests SET task_id = r.task FROM {rows}
-WHERE requests.organization_id = $1 AND requests.id = r.item AND requests.task_id = $2`,
-	col("item", text), col("task", text))
+WHERE requests.organization_id = r.organization_id AND requests.id = r.item AND requests.task_id = $1`,
+	col("organization_id", text), col("item", text), col("task", text))
 
 // Split replaces a task by one task for each of its items, so that what cannot
 // be worked stands alone.
@@ -279,14 +279,14 @@ func (s *Store) Split(ctx context.Context, c usersync.Claim, parts []Part) error
 	moved := adoptStatement.rows(len(parts))
 	tasks := make([]usersync.Task, 0, len(parts))
 	for _, p := range parts {
-		moved.add(p.Item, p.Task.ID)
+		moved.add(c.Organization, p.Item, p.Task.ID)
 		tasks = append(tasks, p.Task)
 	}
 	return s.Tx(ctx, func(tx *Tx) error {
 		if err := tx.Finish(ctx, c); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, adoptStatement, moved, c.Organization, c.TaskID); err != nil {
+		if _, err := tx.exec(ctx, adoptStatement, moved, c.TaskID); err != nil {
 			return err
 		}
 		return tx.Enqueue(ctx, tasks...)

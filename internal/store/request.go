@@ -30,19 +30,15 @@ type Work struct {
 var workStatement = define(`
 SELECT q.id, q.kind, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
     u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.sequences, u.version
-FROM {rows} JOIN requests q ON q.organization_id = $1 AND q.id = r.id
+FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 JOIN users u ON u.id = q.user_id
-WHERE q.task_id = $2 AND q.status IN ('queued', 'processing', 'awaiting_credits')
-ORDER BY q.sequence`, col("id", text))
+WHERE q.task_id = $1 AND q.status IN ('queued', 'processing', 'awaiting_credits')
+ORDER BY q.sequence`, col("organization_id", text), col("id", text))
 
 // Work loads those of the requests that the claimed task still has to work, in
 // the order of their acceptance.
 func (s *Store) Work(ctx context.Context, c usersync.Claim, ids []string) ([]Work, error) {
-	set := workStatement.rows(len(ids))
-	for _, id := range ids {
-		set.add(id)
-	}
-	return collect(ctx, s.reader(), workStatement, set, scanWork, c.Organization, c.TaskID)
+	return collect(ctx, s.reader(), workStatement, requestRows(workStatement, c.Organization, ids), scanWork, c.TaskID)
 }
 
 func scanWork(scan func(...any) error) (w Work, err error) {
@@ -78,9 +74,9 @@ UPDATE requests SET status = r.status, charged = r.charged,
     started_at = CASE WHEN started_at = 0 THEN r.started ELSE started_at END,
     finished_at = r.finished,
     task_id = CASE WHEN r.task = '' THEN task_id ELSE r.task END
-FROM {rows} WHERE requests.organization_id = $1 AND requests.id = r.id AND requests.task_id = $2
+FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id AND requests.task_id = $1
     AND requests.status IN ('queued', 'processing', 'awaiting_credits')`,
-	col("id", text), col("status", text), col("charged", bigint), col("started", bigint), col("finished", bigint), col("task", text))
+	col("organization_id", text), col("id", text), col("status", text), col("charged", bigint), col("started", bigint), col("finished", bigint), col("task", text))
 
 var stepsStatement = define(`
 INSERT INTO steps (request_id, position, organization_id, name, platform, connection_id, status, reason, attempts,
@@ -104,7 +100,7 @@ func (tx *Tx) SaveOutcomes(ctx context.Context, c usersync.Claim, outcomes []Out
 		if o.Status.Final() {
 			finished = micros(o.FinishedAt)
 		}
-		set.add(o.RequestID, string(o.Status), o.Charged, micros(o.StartedAt), finished, o.TaskID)
+		set.add(c.Organization, o.RequestID, string(o.Status), o.Charged, micros(o.StartedAt), finished, o.TaskID)
 		for _, s := range o.Steps {
 			found, err := encodeFound(s.Found)
 			if err != nil {
@@ -114,7 +110,7 @@ func (tx *Tx) SaveOutcomes(ctx context.Context, c usersync.Claim, outcomes []Out
 				int64(s.Attempts), micros(s.NextAttemptAt), s.Details, string(s.ErrorCode), s.ErrorMessage, found)
 		}
 	}
-	n, err := tx.exec(ctx, outcomeStatement, set, c.Organization, c.TaskID)
+	n, err := tx.exec(ctx, outcomeStatement, set, c.TaskID)
 	if err != nil {
 		return err
 	}
@@ -141,8 +137,8 @@ const statusExpression = `CASE WHEN q.status = 'queued' AND coalesce(t.claimed_u
 var reportStatement = define(`
 SELECT q.id, q.kind, `+statusExpression+`, q.user_id, q.email, q.run, q.charged, q.created_at,
     CASE WHEN q.started_at = 0 THEN coalesce(t.started_at, 0) ELSE q.started_at END, q.finished_at
-FROM {rows} JOIN requests q ON q.organization_id = $1 AND q.id = r.id
-LEFT JOIN outbox t ON t.id = q.task_id`, col("id", text))
+FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
+LEFT JOIN outbox t ON t.id = q.task_id`, col("organization_id", text), col("id", text))
 
 var reportStepsStatement = define(`
 SELECT s.request_id, s.position, s.name, s.platform, s.connection_id, s.status, s.reason, s.attempts, s.next_attempt_at, s.details,
@@ -173,6 +169,17 @@ func idRows(st *statement, ids []string) *rows {
 	return set
 }
 
+// requestRows names requests of one organization. The organization stands in
+// each row, not beside them: as a condition of its own PostgreSQL may take it
+// alone into the index, and read all that the organization has.
+func requestRows(st *statement, organization string, ids []string) *rows {
+	set := st.rows(len(ids))
+	for _, id := range ids {
+		set.add(organization, id)
+	}
+	return set
+}
+
 // ErrNoRequest is the refusal of an id that names no request of the organization.
 var ErrNoRequest = usersync.Errorf(usersync.CodeNotFound, "Request not found")
 
@@ -192,7 +199,7 @@ func (o *Org) Report(ctx context.Context, id string) (*usersync.Report, error) {
 // order of ids.
 func (o *Org) Reports(ctx context.Context, ids []string) ([]*usersync.Report, error) {
 	db := o.store.reader()
-	found, err := collect(ctx, db, reportStatement, idRows(reportStatement, ids), scanRequest, o.id)
+	found, err := collect(ctx, db, reportStatement, requestRows(reportStatement, o.id, ids), scanRequest)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

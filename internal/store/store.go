@@ -72,7 +72,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if o.Schema != "" {
 		cfg.RuntimeParams["search_path"] = o.Schema
 	}
-	pool := stdlib.OpenDB(*cfg)
+	pool := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(steady))
 	limit := o.MaxConns
 	if limit <= 0 {
 		limit = 20
@@ -88,6 +88,17 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{engine: postgres, write: db, read: db, pools: []*sql.DB{pool}, schema: o.Schema}
 	return s, s.Ping(ctx)
+}
+
+// steadyPlans keeps the planner from judging by the size that a table had when
+// a statement was first planned: every hot statement reads a bounded range of
+// an index, and a hash or a sequential scan that looks cheap on an empty table
+// would cost more with every row; see docs/adr/0007.
+const steadyPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+
+func steady(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.PgConn().Exec(ctx, steadyPlans).ReadAll()
+	return err
 }
 
 // sqliteWriter keeps every promise a 202 makes: one writer that takes the lock

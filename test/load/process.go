@@ -100,6 +100,12 @@ func (p *process) lastWords() string {
 	return string(text[max(0, len(text)-2000):])
 }
 
+// lastLine returns the last line the process logged.
+func (p *process) lastLine() string {
+	lines := strings.Split(strings.TrimSpace(p.lastWords()), "\n")
+	return lines[len(lines)-1]
+}
+
 // complaints is how many lines the process logged; at level warn there should
 // be none.
 func (p *process) complaints() int {

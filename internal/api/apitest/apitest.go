@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"usersync/internal/api"
 	"usersync/internal/intake"
 	"usersync/internal/queue"
@@ -198,6 +200,12 @@ func (s *Server) finish(t testing.TB, claim usersync.Claim, step usersync.Step) 
 
 // Log returns what was logged so far.
 func (s *Server) Log() string { return s.log.String() }
+
+// Main runs the tests and fails when they leave goroutines behind. GORM starts
+// one per connection that nothing can stop.
+func Main(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
+}
 
 // Must ends the test on an error.
 func Must(t testing.TB, err error) {

@@ -1,0 +1,33 @@
+package admin
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"usersync/internal/usersync"
+)
+
+// names returns the names that a struct's fields have in JSON.
+func names(t reflect.Type) []string {
+	var out []string
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestEverySettingCanBeSetAndNoOther(t *testing.T) {
+	t.Parallel()
+	for stored, input := range map[reflect.Type]reflect.Type{
+		reflect.TypeFor[usersync.Settings]():  reflect.TypeFor[SettingsInput](),
+		reflect.TypeFor[usersync.RateLimit](): reflect.TypeFor[RateLimitInput](),
+	} {
+		if got, want := names(input), names(stored); !slices.Equal(got, want) {
+			t.Errorf("%v takes %v, want %v", input, got, want)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package manage
+
+import (
+	"net/http"
+
+	"usersync/internal/admin"
+	"usersync/internal/api"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+func (o Options) topUp(c *api.Call) error {
+	var in admin.TopUpInput
+	if err := c.Decode(&in); err != nil {
+		return err
+	}
+	entry, err := o.Admin.TopUp(c.Context(), c.Actor, c.Param("id"), in)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, entry)
+}
+
+func (o Options) showBalance(c *api.Call) error {
+	org, err := o.organization(c)
+	if err != nil {
+		return err
+	}
+	return balance(c, org)
+}
+
+func (o Options) listLedger(c *api.Call) error {
+	org, err := o.organization(c)
+	if err != nil {
+		return err
+	}
+	return ledger(c, org)
+}
+
+func (o Options) verifyCredits(c *api.Call) error {
+	if err := c.Decode(new(nothing)); err != nil {
+		return err
+	}
+	v, err := o.Admin.Store.Org(c.Param("id")).Verify(c.Context())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, v)
+}
+
+// nothing is the body of a call that takes none: every field is unknown.
+type nothing struct{}
+
+func showOwnBalance(c *api.Call) error { return balance(c, c.Caller.Org) }
+
+func listOwnLedger(c *api.Call) error { return ledger(c, c.Caller.Org) }
+
+func balance(c *api.Call, org *store.Org) error {
+	n, err := org.Balance(c.Context())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]int64{"balance": n})
+}
+
+func ledger(c *api.Call, org *store.Org) error {
+	load := func(before string, limit int) ([]usersync.Entry, error) {
+		return org.Ledger(c.Context(), before, limit)
+	}
+	return page(c, usersync.PrefixLedger, load, func(e usersync.Entry) string { return e.ID })
+}

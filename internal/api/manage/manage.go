@@ -1,0 +1,151 @@
+// Package manage is the management dialect: operators run organizations, keys,
+// credits and the queue; tenants look after their own. It is an API of ours.
+package manage
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+
+	"usersync/internal/admin"
+	"usersync/internal/api"
+	"usersync/internal/queue"
+	"usersync/internal/usersync"
+)
+
+// operator is who the audit log says made a change through the operator's API.
+const operator = "operator"
+
+// Options are what the dialect works with.
+type Options struct {
+	Admin *admin.Service
+	// Token is the operator's (ADMIN_TOKEN); without one every call is refused.
+	Token usersync.Secret
+	// Depths tells how full the queues are.
+	Depths func() ([]queue.Depth, error)
+	// Wake has the relay look at the outbox now.
+	Wake func()
+}
+
+// Dialects returns the operator's and the tenant's side of the dialect.
+func Dialects(o Options) []api.Dialect { return []api.Dialect{o.operator(), o.tenant()} }
+
+func (o Options) operator() api.Dialect {
+	const (
+		organization = "/admin/v1/organizations/:id"
+		key          = organization + "/api-keys/:keyId"
+	)
+	return api.Dialect{
+		Name: "operator", Prefixes: []string{"/admin/"}, Auth: o.operatorAuth,
+		Routes: []api.Route{
+			{Method: http.MethodPost, Path: "/admin/v1/organizations", Summary: "Makes an organization.", Handler: o.createOrganization},
+			{Method: http.MethodGet, Path: "/admin/v1/organizations", Summary: "Lists the organizations, newest first.", Handler: o.listOrganizations},
+			{Method: http.MethodGet, Path: organization, Summary: "Shows an organization.", Handler: o.showOrganization},
+			{Method: http.MethodPatch, Path: organization, Summary: "Changes the fields and settings that are sent.", Handler: o.updateOrganization},
+			{Method: http.MethodDelete, Path: organization, Summary: "Disables an organization: its calls are refused from now on.", Handler: o.disableOrganization},
+
+			{Method: http.MethodPost, Path: organization + "/api-keys", Summary: "Makes an API key; it is shown this once.", Handler: o.createKey},
+			{Method: http.MethodGet, Path: organization + "/api-keys", Summary: "Lists an organization's API keys, newest first.", Handler: o.listKeys},
+			{Method: http.MethodGet, Path: key, Summary: "Shows an API key, masked.", Handler: o.showKey},
+			{Method: http.MethodDelete, Path: key, Summary: "Revokes an API key now.", Handler: o.revokeKey},
+			{Method: http.MethodPost, Path: key + "/rotate", Summary: "Replaces an API key; the old one works on for the overlap.", Handler: o.rotateKey},
+
+			{Method: http.MethodPost, Path: organization + "/credits", Summary: "Adds credits, once for each reference; waiting requests go on.", Handler: o.topUp},
+			{Method: http.MethodGet, Path: organization + "/credits", Summary: "Shows an organization's balance.", Handler: o.showBalance},
+			{Method: http.MethodGet, Path: organization + "/credits/ledger", Summary: "Lists an organization's ledger, newest first.", Handler: o.listLedger},
+			{Method: http.MethodPost, Path: organization + "/credits/verify", Summary: "Proves that the balance is the sum of the ledger.", Handler: o.verifyCredits},
+
+			{Method: http.MethodGet, Path: "/admin/v1/queues", Summary: "Shows how much waits in the queues and in the database.", Handler: o.showQueues},
+			{Method: http.MethodGet, Path: "/admin/v1/stuck", Summary: "Lists unfinished tasks that should be done by now, oldest first.", Handler: o.listStuck},
+			{Method: http.MethodPost, Path: "/admin/v1/rebuild", Summary: "Rebuilds the queue from the database.", Handler: o.rebuild},
+			{Method: http.MethodGet, Path: "/admin/v1/audit", Summary: "Lists who changed what, newest first.", Handler: o.listAudit},
+		},
+	}
+}
+
+// tenant's routes that only read take a key with the scope read or manage, the
+// rest one with manage.
+func (o Options) tenant() api.Dialect {
+	const (
+		endpoints = "/v1/webhook-endpoints"
+		endpoint  = endpoints + "/:id"
+		manage    = usersync.ScopeManage
+	)
+	return api.Dialect{
+		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints}, Auth: tenantAuth,
+		Routes: []api.Route{
+			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(o.showOwn)},
+			{Method: http.MethodGet, Path: "/v1/credits", Summary: "Shows the balance. Scope: read or manage.", Handler: reading(showOwnBalance)},
+			{Method: http.MethodGet, Path: "/v1/credits/ledger", Summary: "Lists the ledger, newest first. Scope: read or manage.", Handler: reading(listOwnLedger)},
+
+			{Method: http.MethodPost, Path: endpoints, Scope: manage, Summary: "Makes a webhook endpoint; its secret is shown this once.", Handler: o.createEndpoint},
+			{Method: http.MethodGet, Path: endpoints, Summary: "Lists the webhook endpoints, newest first. Scope: read or manage.", Handler: reading(o.listEndpoints)},
+			{Method: http.MethodGet, Path: endpoint, Summary: "Shows a webhook endpoint, its secret masked. Scope: read or manage.", Handler: reading(o.showEndpoint)},
+			{Method: http.MethodPatch, Path: endpoint, Scope: manage, Summary: "Changes the fields that are sent.", Handler: o.updateEndpoint},
+			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: deleteEndpoint},
+		},
+	}
+}
+
+// The refusals of the operator's token.
+var (
+	errNoToken    = usersync.Errorf(usersync.CodeUnauthorized, "Send the operator's token: Authorization: Bearer <ADMIN_TOKEN>.")
+	errWrongToken = usersync.Errorf(usersync.CodeUnauthorized, "The operator's token is wrong.")
+)
+
+func (o Options) operatorAuth(c *api.Call) error {
+	unkept(c)
+	token := api.BearerToken(c.Request().Header)
+	if token == "" {
+		return errNoToken
+	}
+	if o.Token.IsZero() || !same(token, o.Token.Reveal()) {
+		return errWrongToken
+	}
+	c.Actor = operator
+	return nil
+}
+
+// same compares in a time that depends on neither text; the hashes make the
+// lengths equal.
+func same(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+func tenantAuth(c *api.Call) error {
+	unkept(c)
+	return api.KeyAuth(c)
+}
+
+// unkept keeps the answer, which may hold a new secret, out of all caches.
+func unkept(c *api.Call) { c.Header().Set("Cache-Control", "no-store") }
+
+// reading lets keys in that may read or manage.
+func reading(handler func(*api.Call) error) func(*api.Call) error {
+	return func(c *api.Call) error {
+		if k := c.Caller.Key; !k.Allows(usersync.ScopeRead) && !k.Allows(usersync.ScopeManage) {
+			return usersync.Errorf(usersync.CodeForbidden, "API Key lacks the scope %s or %s.", usersync.ScopeRead, usersync.ScopeManage)
+		}
+		return handler(c)
+	}
+}
+
+// page answers with the part of a list that the call asks for.
+func page[T any](c *api.Call, prefix usersync.Prefix, load func(before string, limit int) ([]T, error), id func(T) string) error {
+	p, err := c.Page(prefix)
+	if err != nil {
+		return err
+	}
+	items, err := load(p.Before, p.Limit+1)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, api.NewList(p, items, id))
+}
+
+// created answers with a new thing that can be read at path.
+func created(c *api.Call, path string, v any) error {
+	c.Header().Set("Location", path)
+	return c.JSON(http.StatusCreated, v)
+}

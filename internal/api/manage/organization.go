@@ -1,0 +1,76 @@
+package manage
+
+import (
+	"net/http"
+
+	"usersync/internal/admin"
+	"usersync/internal/api"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+func (o Options) createOrganization(c *api.Call) error {
+	var in admin.OrganizationInput
+	if err := c.Decode(&in); err != nil {
+		return err
+	}
+	org, err := o.Admin.CreateOrganization(c.Context(), c.Actor, in)
+	if err != nil {
+		return err
+	}
+	return created(c, "/admin/v1/organizations/"+org.ID, org)
+}
+
+func (o Options) listOrganizations(c *api.Call) error {
+	load := func(before string, limit int) ([]usersync.Organization, error) {
+		return o.Admin.Store.Organizations(c.Context(), before, limit)
+	}
+	return page(c, usersync.PrefixOrganization, load, func(org usersync.Organization) string { return org.ID })
+}
+
+func (o Options) showOrganization(c *api.Call) error {
+	org, err := o.Admin.Store.Organization(c.Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, org)
+}
+
+func (o Options) updateOrganization(c *api.Call) error {
+	var in admin.OrganizationInput
+	if err := c.Decode(&in); err != nil {
+		return err
+	}
+	org, err := o.Admin.UpdateOrganization(c.Context(), c.Actor, c.Param("id"), in)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, org)
+}
+
+func (o Options) disableOrganization(c *api.Call) error {
+	if _, err := o.Admin.DisableOrganization(c.Context(), c.Actor, c.Param("id")); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// organization returns the view of the organization that the path names, when
+// there is one.
+func (o Options) organization(c *api.Call) (*store.Org, error) {
+	org, err := o.Admin.Store.Organization(c.Context(), c.Param("id"))
+	if err != nil {
+		return nil, err
+	}
+	return o.Admin.Store.Org(org.ID), nil
+}
+
+// showOwn shows a tenant what is theirs: the rate limit is the operator's.
+func (o Options) showOwn(c *api.Call) error {
+	org, err := o.Admin.Organization(c.Context(), c.Caller.Org)
+	if err != nil {
+		return err
+	}
+	org.Settings.RateLimit = usersync.RateLimit{}
+	return c.JSON(http.StatusOK, org)
+}

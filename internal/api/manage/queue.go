@@ -1,0 +1,118 @@
+package manage
+
+import (
+	"net/http"
+	"time"
+
+	"usersync/internal/api"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// queues is how much waits: on the queue, and in the database behind it.
+type queues struct {
+	Queues []depth `json:"queues"`
+	Outbox outbox  `json:"outbox"`
+}
+
+type depth struct {
+	Name      string `json:"name"`
+	Pending   int64  `json:"pending"`
+	Active    int64  `json:"active"`
+	Scheduled int64  `json:"scheduled"`
+	Retry     int64  `json:"retry"`
+	Failed    int64  `json:"failed"`
+	LatencyMS int64  `json:"latencyMs"` // of the oldest pending message
+	Paused    bool   `json:"paused"`
+}
+
+type outbox struct {
+	Ready            int64         `json:"ready"`
+	Sent             int64         `json:"sent"`
+	Scheduled        int64         `json:"scheduled"`
+	Parked           int64         `json:"parked"` // waiting for credits
+	OldestReady      usersync.Time `json:"oldestReady,omitzero"`
+	OldestUnfinished usersync.Time `json:"oldestUnfinished,omitzero"` // parked ones apart
+}
+
+func (o Options) showQueues(c *api.Call) error {
+	depths, err := o.Depths()
+	if err != nil {
+		return err
+	}
+	state, err := o.Admin.Store.OutboxState(c.Context())
+	if err != nil {
+		return err
+	}
+	answer := queues{Queues: []depth{}, Outbox: outbox{
+		Ready: state.Ready, Sent: state.Sent, Scheduled: state.Scheduled, Parked: state.Parked,
+		OldestReady: usersync.Time{Time: state.OldestReady}, OldestUnfinished: usersync.Time{Time: state.OldestUnfinished},
+	}}
+	for _, d := range depths {
+		answer.Queues = append(answer.Queues, depth{Name: d.Queue, Pending: d.Pending, Active: d.Active, Scheduled: d.Scheduled,
+			Retry: d.Retry, Failed: d.Failed, LatencyMS: d.Latency.Milliseconds(), Paused: d.Paused})
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// listStuck's pages go on from the oldest: a cursor asks for newer tasks.
+func (o Options) listStuck(c *api.Call) error {
+	age, err := olderThan(c)
+	if err != nil {
+		return err
+	}
+	load := func(after string, limit int) ([]store.StuckTask, error) {
+		return o.Admin.Store.Stuck(c.Context(), age, after, limit)
+	}
+	return page(c, usersync.PrefixTask, load, func(t store.StuckTask) string { return t.ID })
+}
+
+// olderThan reads the query parameter of that name: how long a task must have
+// been due to count as stuck. The default is when the reconciler takes an
+// interest in it.
+func olderThan(c *api.Call) (time.Duration, error) {
+	query, err := c.Query()
+	if err != nil {
+		return 0, err
+	}
+	text := query.Get("olderThan")
+	if text == "" {
+		return store.LostAfter, nil
+	}
+	age, err := time.ParseDuration(text)
+	if err != nil || age < 0 {
+		return 0, api.Invalid("olderThan", "must be a duration like 2m or 24h")
+	}
+	return age, nil
+}
+
+// rebuild sends everything again that no worker holds: what the queue still
+// has is recognised by its id.
+func (o Options) rebuild(c *api.Call) error {
+	if err := c.Decode(new(nothing)); err != nil {
+		return err
+	}
+	tasks, err := o.Admin.Store.Rebuild(c.Context(), c.Actor)
+	if err != nil {
+		return err
+	}
+	o.Wake()
+	return c.JSON(http.StatusOK, map[string]int64{"tasks": tasks})
+}
+
+// listAudit lists the changes of all organizations, or of the one that the
+// query names.
+func (o Options) listAudit(c *api.Call) error {
+	query, err := c.Query()
+	if err != nil {
+		return err
+	}
+	organization := query.Get("organizationId")
+	if organization != "" && !usersync.HasPrefix(organization, usersync.PrefixOrganization) {
+		return api.Invalid("organizationId", "must be the id of an organization")
+	}
+	load := func(before string, limit int) ([]store.AuditEntry, error) {
+		return o.Admin.Store.Audit(c.Context(), organization, before, limit)
+	}
+	return page(c, usersync.PrefixAudit, load, func(e store.AuditEntry) string { return e.ID })
+}

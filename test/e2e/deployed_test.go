@@ -1,0 +1,257 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+	"usersync/test/services"
+)
+
+// deployment is two API processes and two workers on a PostgreSQL and a Redis
+// of their own.
+type deployment struct {
+	postgres *services.Postgres
+	redis    *services.Redis
+	env      []string
+	apis     []*program
+	workers  []*program
+}
+
+func deploy(t *testing.T) *deployment {
+	t.Helper()
+	d := &deployment{}
+	var err error
+	// Durable: a commit that was acknowledged must be there after a kill.
+	d.postgres, err = services.StartPostgres(t.Context(), services.PostgresOptions{Durable: true})
+	must(t, err)
+	t.Cleanup(func() { _ = d.postgres.Stop() })
+	d.redis, err = services.StartRedis(t.Context(), services.RedisOptions{})
+	must(t, err)
+	t.Cleanup(func() { _ = d.redis.Stop() })
+	d.env = append(secrets(t), "DATABASE_URL="+d.postgres.URL(), "REDIS_URL="+d.redis.URL(), "EGRESS_ALLOW=127.0.0.0/8,::1/128")
+	output(t, d.env, "migrate")
+	for i := range 2 {
+		addr := freeAddr(t)
+		d.apis = append(d.apis, newProgram(t, fmt.Sprint("api ", i+1), addr, append([]string{"ADDR=" + addr}, d.env...), "api"))
+		addr = freeAddr(t)
+		d.workers = append(d.workers, newProgram(t, fmt.Sprint("worker ", i+1), addr, append([]string{"OPS_ADDR=" + addr}, d.env...), "worker"))
+	}
+	for _, p := range d.programs() {
+		p.start(t)
+	}
+	return d
+}
+
+func (d *deployment) programs() []*program {
+	return append(append([]*program{}, d.apis...), d.workers...)
+}
+
+// secrets returns the settings that `usersync config keys` makes.
+func secrets(t *testing.T) []string {
+	t.Helper()
+	var env []string
+	for line := range strings.Lines(string(output(t, nil, "config", "keys"))) {
+		if line = strings.TrimSpace(line); strings.Contains(line, "=") && !strings.HasPrefix(line, "#") {
+			env = append(env, line)
+		}
+	}
+	if len(env) != 2 {
+		t.Fatalf("config keys printed %d settings, want ADMIN_TOKEN and SEALING_KEYS", len(env))
+	}
+	return env
+}
+
+func (d *deployment) tenant(t *testing.T) *tenant {
+	t.Helper()
+	var made usersync.Organization
+	command(t, d.env, &made, "organizations", "create", "Acme")
+	var key struct {
+		Key string `json:"key"`
+	}
+	command(t, d.env, &key, "keys", "create", made.ID)
+	var bases []string
+	for _, p := range d.apis {
+		bases = append(bases, "http://"+p.ops)
+	}
+	n := &tenant{clients: newClients(t, key.Key, bases...), receiver: newReceiver(t), organization: made.ID, env: d.env}
+	n.insist, n.batch = true, 5
+	n.topUp(t, 10_000_000)
+	n.subscribe(t)
+	n.open(t, store.Options{URL: usersync.NewSecret(d.postgres.URL()), MaxConns: 4})
+	return n
+}
+
+// fault is something that happens to one part.
+type fault struct {
+	name string
+	// slow faults leave work that only a claim's end brings back, after more
+	// than a minute: they belong to the long form.
+	slow   bool
+	strike func(t *testing.T)
+	// lasts is what must happen before the repair; nil: nothing.
+	lasts func(t *testing.T, since time.Time)
+	// repair is nil where nothing is left to repair.
+	repair func(t *testing.T)
+}
+
+func (d *deployment) faults(n *tenant) []fault {
+	accepts := func(t *testing.T, since time.Time) {
+		t.Helper()
+		await(t, time.Minute, "20 requests are accepted while it is down",
+			func() bool { return n.between(since, time.Now()) >= 20 }, func() string { return n.describe(t) })
+	}
+	refuses := func(t *testing.T, _ time.Time) {
+		t.Helper()
+		before := n.failureCount()
+		await(t, time.Minute, "a call is not accepted", func() bool { return n.failureCount() > before }, nil)
+	}
+	start := func(p *program) func(*testing.T) { return func(t *testing.T) { t.Helper(); p.start(t) } }
+	return []fault{
+		{name: "nothing", strike: func(*testing.T) {}},
+		{name: "worker stopped", strike: func(t *testing.T) { d.workers[1].stop(t) }, lasts: accepts, repair: start(d.workers[1])},
+		{name: "api stopped", strike: func(t *testing.T) { d.apis[1].stop(t) }, lasts: accepts, repair: start(d.apis[1])},
+		{name: "worker killed", slow: true, strike: func(*testing.T) { d.workers[0].kill() }, lasts: accepts, repair: start(d.workers[0])},
+		{name: "api killed", strike: func(*testing.T) { d.apis[0].kill() }, lasts: accepts, repair: start(d.apis[0])},
+		{name: "redis killed, empty", strike: func(t *testing.T) { must(t, d.redis.Kill()) }, lasts: accepts,
+			repair: func(t *testing.T) { must(t, d.redis.Start(t.Context())) }},
+		{name: "redis flushed", strike: func(t *testing.T) { must(t, d.redis.FlushAll(t.Context())) }},
+		{name: "postgres killed", strike: func(t *testing.T) { must(t, d.postgres.Kill()) }, lasts: refuses,
+			repair: func(t *testing.T) { must(t, d.postgres.Start(t.Context())) }},
+		{name: "both workers killed", slow: true, strike: func(*testing.T) {
+			for _, p := range d.workers {
+				p.kill()
+			}
+		}, lasts: accepts, repair: func(t *testing.T) {
+			for _, p := range d.workers {
+				p.start(t)
+			}
+		}},
+	}
+}
+
+// times says when a fault began and when it was repaired.
+type times struct {
+	name             string
+	struck, repaired time.Time
+}
+
+// progressWithin is how long it may take until a request that was accepted
+// after the repair is done: as long as a killed worker's claims may stand in
+// the way.
+const progressWithin = 4 * time.Minute
+
+// inflict lets a fault happen and waits until the system works again.
+func inflict(t *testing.T, n *tenant, f fault) times {
+	t.Helper()
+	x := times{name: f.name, struck: time.Now()}
+	f.strike(t)
+	if f.lasts != nil {
+		f.lasts(t, time.Now())
+	}
+	if f.repair != nil {
+		f.repair(t)
+	}
+	x.repaired = time.Now()
+	await(t, progressWithin, f.name+": a request accepted afterwards is done", func() bool {
+		return !firstDone(n, x.repaired).IsZero()
+	}, func() string { return n.describe(t) })
+	if *long {
+		await(t, progressWithin, f.name+": all that was accepted before is done", func() bool {
+			_, open := lastDone(n, x.struck)
+			return open == 0
+		}, func() string { return n.describe(t) })
+	}
+	return x
+}
+
+// firstDone returns when the first request that was sent after a time was done.
+func firstDone(n *tenant, after time.Time) (first time.Time) {
+	accepted := n.all()
+	for id, done := range n.endings() {
+		if a, ok := accepted[id]; ok && a.sent.After(after) && (first.IsZero() || done.Before(first)) {
+			first = done
+		}
+	}
+	return first
+}
+
+// lastDone returns when the last request that was accepted before a time was
+// done, and how many are not.
+func lastDone(n *tenant, before time.Time) (last time.Time, open int) {
+	endings := n.endings()
+	for id, a := range n.all() {
+		if a.seen.After(before) {
+			continue
+		}
+		done, ok := endings[id]
+		if !ok {
+			open++
+		} else if done.After(last) {
+			last = done
+		}
+	}
+	return last, open
+}
+
+// nextDone returns when the first request was done after a time.
+func nextDone(n *tenant, after time.Time) (next time.Time) {
+	for _, done := range n.endings() {
+		if done.After(after) && (next.IsZero() || done.Before(next)) {
+			next = done
+		}
+	}
+	return next
+}
+
+// table shows what each fault cost. Times are counted from the fault on.
+func table(n *tenant, list []times) string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "fault\tlasted\taccepted meanwhile\tnext done\tnew one done\tall older done\t")
+	for _, x := range list {
+		since := func(at time.Time) string {
+			return max(at.Sub(x.struck), 0).Round(time.Millisecond).String()
+		}
+		older, open := lastDone(n, x.struck)
+		all := since(older)
+		if open > 0 {
+			all = fmt.Sprintf("%d never", open)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t\n", x.name, since(x.repaired), n.between(x.struck, x.repaired),
+			since(nextDone(n, x.struck)), since(firstDone(n, x.repaired)), all)
+	}
+	_ = w.Flush()
+	return text.String()
+}
+
+func TestDeployedSurvivesEachPartKilled(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	n := d.tenant(t)
+	ticker := time.NewTicker(time.Second / time.Duration(*rate))
+	defer ticker.Stop()
+	n.tick = ticker.C
+	stop := n.run(16)
+
+	var list []times
+	for _, f := range d.faults(n) {
+		if !f.slow || *long {
+			list = append(list, inflict(t, n, f))
+		}
+	}
+	stop()
+	n.drained(t, drainWithin)
+	t.Logf("what each fault cost:\n%s", table(n, list))
+	n.audit(t)
+	t.Logf("%d calls were made again", n.failureCount())
+	for _, p := range d.programs() {
+		t.Logf("%s ended %s after SIGTERM", p.name, p.stop(t).Round(time.Millisecond))
+	}
+}

@@ -1,0 +1,101 @@
+//go:build unix
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// drainWithin is how long the rest of the work may take: a killed worker's
+// claims hold for 90 s, a lost task is looked for after 2 min, and a delivery
+// that failed twice waits 5 min.
+const drainWithin = 8 * time.Minute
+
+// embedded is the service in one process, with its demo organization.
+type embedded struct {
+	*program
+	dir  string
+	base string
+}
+
+func newEmbedded(t *testing.T, settings ...string) *embedded {
+	t.Helper()
+	addr, dir := freeAddr(t), t.TempDir()
+	env := append([]string{"DATA_DIR=" + dir, "ADDR=" + addr}, settings...)
+	return &embedded{program: newProgram(t, "usersync serve", addr, env, "usersync", "serve"), dir: dir, base: "http://" + addr}
+}
+
+// tenant returns the demo organization with plenty of credits and an endpoint
+// of the test's own.
+func (e *embedded) tenant(t *testing.T) *tenant {
+	t.Helper()
+	key, err := os.ReadFile(filepath.Join(e.dir, "demo-key"))
+	must(t, err)
+	n := &tenant{clients: newClients(t, strings.TrimSpace(string(key)), e.base), receiver: newReceiver(t), env: e.env}
+	var organizations []usersync.Organization
+	command(t, e.env, &organizations, "organizations", "list")
+	if len(organizations) != 1 {
+		t.Fatalf("%d organizations after the first start, want the demo's alone", len(organizations))
+	}
+	n.organization = organizations[0].ID
+	n.topUp(t, 10_000_000)
+	n.subscribe(t)
+	return n
+}
+
+func TestEmbeddedKilledWithRequestsInFlight(t *testing.T) {
+	t.Parallel()
+	target, rounds := sized(*requests, 1000, 5000), sized(*kills, 2, 5)
+	e := newEmbedded(t)
+	e.start(t)
+	n := e.tenant(t)
+
+	inFlight := 0
+	for round := 1; round <= rounds; round++ {
+		inFlight += killUnderLoad(t, e, n, target*round/rounds, round)
+		e.start(t)
+	}
+	if inFlight == 0 {
+		t.Error("every request was done before its kill: the test proved nothing")
+	}
+	// Once more, while it takes up what the last life left behind.
+	e.kill()
+	e.start(t)
+
+	n.open(t, store.Options{Dir: e.dir})
+	began := time.Now()
+	n.drained(t, drainWithin)
+	t.Logf("all done %s after the last start", time.Since(began).Round(time.Millisecond))
+	n.audit(t)
+	e.stop(t)
+}
+
+// killUnderLoad sends until so many requests are accepted, and kills the
+// process while the clients still send and webhooks come in. It returns how
+// many requests were accepted and not done.
+func killUnderLoad(t *testing.T, e *embedded, n *tenant, target, round int) (inFlight int) {
+	t.Helper()
+	began, doneBefore, before := time.Now(), n.done(), n.count()
+	stop := n.run(16)
+	await(t, 2*time.Minute, "enough requests are accepted and the first webhooks came",
+		func() bool { return n.count() >= target && n.done() > doneBefore }, func() string { return n.describe(t) })
+	e.kill()
+	killed := time.Now()
+	stop()
+	accepted, endings := n.all(), n.endings()
+	for id := range accepted {
+		if _, done := endings[id]; !done {
+			inFlight++
+		}
+	}
+	t.Logf("kill %d: %d accepted in %s, %d ends received, %d in flight", round, n.count()-before,
+		killed.Sub(began).Round(time.Millisecond), n.done()-doneBefore, inFlight)
+	return inFlight
+}

@@ -1,0 +1,190 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// fullSpeedClients are as many callers as keep the service busy.
+	fullSpeedClients = 64
+	// fullSpeedMost bounds the requests sent for each second of a measurement,
+	// so that the webhooks of all of them come in time.
+	fullSpeedMost = 3000
+	// steadyRate is the steady load, in requests a second.
+	steadyRate = 200
+	// webhooksWithin is how long the last webhook may take after the last 202.
+	webhooksWithin = time.Minute
+	// countEvery is how often the receiver is asked how far it is.
+	countEvery = 200 * time.Millisecond
+	// idleFor is how long the statements of an idle service are counted.
+	idleFor = 5 * time.Second
+)
+
+// endToEnd measures from the request to its webhook.
+func (b *bench) endToEnd(ctx context.Context) error {
+	for _, way := range ways {
+		if err := b.endToEndOne(ctx, way); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) endToEndOne(ctx context.Context, way string) (err error) {
+	progress("%s: starting afresh", way)
+	p, err := b.launch(ctx, way, "deliver")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	if err := p.fullSpeed(ctx); err != nil {
+		return err
+	}
+	if err := p.steady(ctx); err != nil {
+		return err
+	}
+	return p.idle(ctx)
+}
+
+// fullSpeed sends as fast as it can and measures until the last webhook.
+func (p *product) fullSpeed(ctx context.Context) error {
+	progress("%s: end to end, %d clients", p.name, fullSpeedClients)
+	before, err := useOf(p.parts)
+	if err != nil {
+		return err
+	}
+	seconds := int64(p.bench.measure / time.Second)
+	o, err := p.send(ctx, load{clients: fullSpeedClients, length: p.bench.measure, most: fullSpeedMost * seconds})
+	if err != nil {
+		return err
+	}
+	arrived, err := p.awaitWebhooks(ctx)
+	if err != nil {
+		return err
+	}
+	after, err := useOf(p.parts)
+	if err != nil {
+		return err
+	}
+	a := account(o.samples, arrived)
+	p.bench.report.endToEnd(p.name, fullSpeedClients, o, a)
+	p.bench.report.costs(p, before, after, len(o.samples)-a.missing)
+	return nil
+}
+
+// steady sends evenly, well below what the service can do.
+func (p *product) steady(ctx context.Context) error {
+	progress("%s: end to end at %d/s", p.name, steadyRate)
+	o, err := p.send(ctx, load{clients: fullSpeedClients, due: evenly(steadyRate), length: p.bench.measure, most: unlimited})
+	if err != nil {
+		return err
+	}
+	arrived, err := p.awaitWebhooks(ctx)
+	if err != nil {
+		return err
+	}
+	p.bench.report.steady(p.name, o, account(o.samples, arrived))
+	return nil
+}
+
+// awaitWebhooks waits until a webhook has come of every accepted request, or
+// webhooksWithin has passed without the last one.
+func (p *product) awaitWebhooks(ctx context.Context) (*received, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*webhooksWithin)
+	defer cancel()
+	until := time.Now().Add(webhooksWithin)
+	for {
+		r, err := askReceiver(ctx, p.hooks, "/count")
+		if err != nil {
+			return nil, err
+		}
+		if int64(r.Requests) >= p.accepted || time.Now().After(until) {
+			return askReceiver(ctx, p.hooks, "/arrivals")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.receiver.done:
+			return nil, errors.New("the receiver ended")
+		case <-time.After(countEvery):
+		}
+	}
+}
+
+// accounts say what became of accepted requests.
+type accounts struct {
+	missing  int             // no webhook came
+	repeated int             // more than one came
+	waits    []time.Duration // from the 202 to the webhook, sorted
+	last     time.Time       // webhook
+}
+
+func account(samples []sample, r *received) accounts {
+	var a accounts
+	for _, s := range samples {
+		one := r.Arrivals[s.id]
+		if one == nil {
+			a.missing++
+			continue
+		}
+		if one.Count > 1 {
+			a.repeated++
+		}
+		at := time.Unix(0, one.At)
+		a.waits = append(a.waits, at.Sub(s.answered))
+		if at.After(a.last) {
+			a.last = at
+		}
+	}
+	slices.Sort(a.waits)
+	return a
+}
+
+func (a accounts) note(sent int) string {
+	if a.missing == 0 && a.repeated == 0 {
+		return fmt.Sprintf("all %d once", sent)
+	}
+	return fmt.Sprintf("of %d: %d without webhook, %d with more than one", sent, a.missing, a.repeated)
+}
+
+// idle counts the SQL statements of a service that has nothing to do. Without
+// the extension pg_stat_statements there is nothing to count with.
+func (p *product) idle(ctx context.Context) error {
+	if p.database == nil {
+		return nil
+	}
+	if _, err := p.database.ExecContext(ctx, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"); err != nil {
+		progress("idle statements are not counted: %v", err)
+		return nil
+	}
+	progress("%s: idle", p.name)
+	before, err := p.database.statements(ctx)
+	if err != nil {
+		progress("idle statements are not counted: %v", err)
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(idleFor):
+	}
+	after, err := p.database.statements(ctx)
+	if err != nil {
+		return err
+	}
+	p.bench.report.idle(float64(after-before-1) / idleFor.Seconds()) // one is the first count itself
+	return nil
+}
+
+// statements returns how many statements were run in this database.
+func (d *database) statements(ctx context.Context) (n int64, err error) {
+	err = d.QueryRowContext(ctx, `SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s
+		JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database()`).Scan(&n)
+	return n, err
+}

@@ -1,0 +1,213 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPercentileIsTheNearestRank(t *testing.T) {
+	t.Parallel()
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(i + 1)
+	}
+	for _, c := range []struct {
+		sorted []time.Duration
+		p      float64
+		want   time.Duration
+	}{
+		{nil, 50, 0},
+		{[]time.Duration{7}, 1, 7},
+		{[]time.Duration{7}, 99, 7},
+		{[]time.Duration{1, 2, 3, 4}, 50, 2},
+		{[]time.Duration{1, 2, 3, 4}, 51, 3},
+		{hundred, 50, 50},
+		{hundred, 95, 95},
+		{hundred, 99, 99},
+		{hundred, 100, 100},
+	} {
+		if got := percentile(c.sorted, c.p); got != c.want {
+			t.Errorf("percentile %v of %d values: %d, want %d", c.p, len(c.sorted), got, c.want)
+		}
+	}
+}
+
+var figures = table{
+	header: []string{"what", "rate", "note"},
+	rows:   [][]string{{"naïve", "1,200", ""}, {"a|b", "7", "≤ 5"}},
+}
+
+func TestTextAlignsWordsLeftAndFiguresRight(t *testing.T) {
+	t.Parallel()
+	want := "what    rate  note\n" +
+		"naïve  1,200\n" +
+		"a|b        7  ≤ 5\n"
+	if got := figures.text(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestMarkdownMarksTheColumnsOfFigures(t *testing.T) {
+	t.Parallel()
+	want := "| what  |  rate | note |\n" +
+		"|-------|------:|------|\n" +
+		"| naïve | 1,200 |      |\n" +
+		"| a\\|b  |     7 | ≤ 5  |\n"
+	if got := figures.markdown(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestWholeSetsThousandsApart(t *testing.T) {
+	t.Parallel()
+	for f, want := range map[float64]string{0: "0", 999.4: "999", 999.5: "1,000", 1234567: "1,234,567"} {
+		if got := whole(f); got != want {
+			t.Errorf("whole(%v) = %q, want %q", f, got, want)
+		}
+	}
+}
+
+func TestParseStatCountsBehindTheName(t *testing.T) {
+	t.Parallel()
+	text := "4711 (a) b (c) S 42 4711 4711 0 -1 4194560 900 0 0 0 150 50 25 5 20 0 9 0 1234 0 0"
+	got, err := parseStat(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (stat{parent: 42, cpu: 2300 * time.Millisecond}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for _, broken := range []string{"", "4711 a S 42", "4711 (a) S 42 1", "4711 (a) S x 1 1 0 -1 1 1 0 0 0 1 1 1 1 20", "4711 (a) S 1 1 1 0 -1 1 1 0 0 0 1 x 1 1 20"} {
+		if s, err := parseStat(broken); err == nil {
+			t.Errorf("%q was read as %+v", broken, s)
+		}
+	}
+}
+
+func TestParseSizesReadsKibibytes(t *testing.T) {
+	t.Parallel()
+	got := parseSizes("Name:\tapi kB\nVmHWM:\t    2048 kB\nRssAnon:\t    1024 kB\nThreads:\t9\n")
+	if len(got) != 2 || got["VmHWM"] != 2<<20 || got["RssAnon"] != 1<<20 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestFamilyIsTheRootAndAllBeneathIt(t *testing.T) {
+	t.Parallel()
+	table := map[int]stat{1: {parent: 0}, 10: {parent: 1}, 11: {parent: 10}, 12: {parent: 11}, 20: {parent: 1}}
+	got := family(table, 10)
+	slices.Sort(got)
+	if !slices.Equal(got, []int{10, 11, 12}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestUseCountsThisProcess(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("the figures come from Linux's /proc")
+	}
+	u, err := part{"test", os.Getpid()}.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.rss < 1<<20 || u.peak < u.rss/2 || u.cpu < 0 {
+		t.Errorf("got %+v", u)
+	}
+	if _, err := (part{"none", 1 << 30}).use(); err == nil {
+		t.Error("a process that does not run has a usage")
+	}
+}
+
+func TestReadAnswerReadsOneAnswerAfterTheOther(t *testing.T) {
+	t.Parallel()
+	in := bufio.NewReaderSize(strings.NewReader(
+		"HTTP/1.1 202 Accepted\r\nX: y\r\ncontent-length: 21\r\n\r\n{\"requestId\":\"req_1\"}"+
+			"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"), 64)
+	status, body, err := readAnswer(in, nil)
+	if status != 202 || requestID(body) != "req_1" || err != nil {
+		t.Errorf("first: %d %q %v", status, body, err)
+	}
+	status, body, err = readAnswer(in, body)
+	if status != 503 || len(body) != 0 || err != nil {
+		t.Errorf("second: %d %q %v", status, body, err)
+	}
+}
+
+func TestReadAnswerRefusesWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 abc\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+	} {
+		if _, _, err := readAnswer(bufio.NewReader(strings.NewReader(text)), nil); !errors.Is(err, errAnswer) {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+}
+
+func TestRequestIDIsThatOfTheBody(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"success":true,"requestId":"req_1","userId":"user_1"}`:                                "req_1",
+		`{"type":"user_sync.completed","data":{"requestId":"req_2","items":[{"requestId":1}]}}`: "req_2",
+		`{"requestId":"req_`: "",
+		`{}`:                 "",
+	} {
+		if got := requestID([]byte(body)); got != want {
+			t.Errorf("requestID(%s) = %q, want %q", body, got, want)
+		}
+	}
+}
+
+func TestWriteDigitsFillsEveryPlace(t *testing.T) {
+	t.Parallel()
+	text := []byte("a" + userDigits + "b" + companyDigits + "c" + userDigits)
+	writeDigits(text, offsets(text, userDigits), len(userDigits), 1234567)
+	if got, want := string(text), "a001234567b"+companyDigits+"c001234567"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAccountFindsMissingAndRepeatedWebhooks(t *testing.T) {
+	t.Parallel()
+	answered := time.Unix(100, 0)
+	samples := []sample{{id: "a", answered: answered}, {id: "b", answered: answered}, {id: "c", answered: answered}}
+	got := account(samples, &received{Arrivals: map[string]*arrival{
+		"a":       {At: answered.Add(9 * time.Millisecond).UnixNano(), Count: 1},
+		"b":       {At: answered.Add(3 * time.Millisecond).UnixNano(), Count: 2},
+		"another": {At: answered.Add(time.Hour).UnixNano(), Count: 1},
+	}})
+	if got.missing != 1 || got.repeated != 1 || !slices.Equal(got.waits, []time.Duration{3 * time.Millisecond, 9 * time.Millisecond}) {
+		t.Errorf("got %+v", got)
+	}
+	if want := answered.Add(9 * time.Millisecond); !got.last.Equal(want) {
+		t.Errorf("last %s, want %s", got.last, want)
+	}
+}
+
+func TestEvenlySpacesRequestsByTheRate(t *testing.T) {
+	t.Parallel()
+	due := evenly(200)
+	if due(0) != 0 || due(1) != 5*time.Millisecond || due(200) != time.Second {
+		t.Errorf("got %s, %s, %s", due(0), due(1), due(200))
+	}
+}
+
+func TestWithPathKeepsTheServer(t *testing.T) {
+	t.Parallel()
+	got, err := withPath("postgres://u:p@127.0.0.1:5432/main?sslmode=disable", "other")
+	if want := "postgres://u:p@127.0.0.1:5432/other?sslmode=disable"; got != want || err != nil {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+}

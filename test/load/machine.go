@@ -1,0 +1,97 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// fact is one line about the circumstances of a run.
+type fact struct{ name, value string }
+
+// describe tells where and with what the run happens.
+func describe(ctx context.Context, d *database, redisURL string) ([]fact, error) {
+	var postgresVersion, fsync string
+	if err := d.QueryRowContext(ctx, "SELECT current_setting('server_version'), current_setting('fsync')").Scan(&postgresVersion, &fsync); err != nil {
+		return nil, fmt.Errorf("ask PostgreSQL: %w", err)
+	}
+	redisFacts, err := askRedis(ctx, redisURL)
+	if err != nil {
+		return nil, fmt.Errorf("ask Redis: %w", err)
+	}
+	return []fact{
+		{"date", time.Now().UTC().Format("2006-01-02 15:04 UTC")},
+		{"commit", commit(ctx)},
+		{"command", "make bench " + benchArgs(os.Args[1:])},
+		{"processor", fmt.Sprintf("%s, %d cores", cpuModel(readText("/proc/cpuinfo")), runtime.NumCPU())},
+		{"memory", fmt.Sprintf("%.1f GiB", float64(parseSizes(readText("/proc/meminfo"))["MemTotal"])/(1<<30))},
+		{"kernel", strings.TrimSpace(readText("/proc/sys/kernel/osrelease"))},
+		{"Go", runtime.Version()},
+		{"PostgreSQL", postgresVersion + ", fsync " + fsync},
+		{"Redis", redisFacts["redis_version"]},
+		{"load before", loadAverage(readText("/proc/loadavg"))},
+	}, nil
+}
+
+func benchArgs(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return "BENCH_ARGS='" + strings.Join(args, " ") + "'"
+}
+
+// readText returns a file's text, "" where there is none: a fact that cannot be
+// had is left blank.
+func readText(name string) string {
+	text, _ := os.ReadFile(name) //nolint:gosec // files of /proc named above
+	return string(text)
+}
+
+func cpuModel(cpuinfo string) string {
+	for line := range strings.Lines(cpuinfo) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+// loadAverage is the machine's load over one minute: what else it was doing.
+func loadAverage(text string) string {
+	first, _, _ := strings.Cut(text, " ")
+	return first
+}
+
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// askRedis returns what the server says of itself.
+func askRedis(ctx context.Context, url string) (map[string]string, error) {
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	client := redis.NewClient(o)
+	defer func() { _ = client.Close() }()
+	text, err := client.Info(ctx, "server").Result()
+	facts := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		facts[name] = value
+	}
+	return facts, err
+}
