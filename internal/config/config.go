@@ -50,7 +50,6 @@ type Config struct {
 	EgressAllow       []netip.Prefix `env:"EGRESS_ALLOW" is:"a comma-separated list of networks, or none" example:"10.20.0.0/16,fd00::/8" embedded:"127.0.0.0/8,::1/128" deployed:"none" help:"Private networks that outgoing calls may reach; public addresses need no entry. none: no private network."`
 
 	LogLevel     slog.Level `env:"LOG_LEVEL" is:"debug, info, warn or error" example:"info" default:"info" help:"Least severe level that is logged."`
-	OTLPEndpoint string     `env:"OTEL_EXPORTER_OTLP_ENDPOINT" is:"an http:// or https:// URL" example:"http://collector.example.com:4318" help:"OpenTelemetry collector that receives traces. Unset: none is sent."`
 
 	// Version is the version of the program, set by the build.
 	Version string `env:"-"`
@@ -86,7 +85,6 @@ var checks = map[string]func(*Config) bool{
 	"WORKER_CONCURRENCY":          func(c *Config) bool { return isBetween(c.WorkerConcurrency, 0, 1000) },
 	"INTAKE_MAX_WAITING":          func(c *Config) bool { return isBetween(c.MaxWaiting, 1, 1_000_000) },
 	"SHUTDOWN_TIMEOUT":            func(c *Config) bool { return c.ShutdownTimeout >= time.Second && c.ShutdownTimeout <= 10*time.Minute },
-	"OTEL_EXPORTER_OTLP_ENDPOINT": func(c *Config) bool { return isWebURL(c.OTLPEndpoint) },
 }
 
 // Load reads the settings from environ, lines of NAME=value as os.Environ
@@ -238,11 +236,6 @@ func isHostPort(text string) bool {
 func isPostgresURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql")
-}
-
-func isWebURL(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // isRedisURL looks at the outline only: the queue knows what its driver takes.

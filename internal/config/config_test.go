@@ -72,13 +72,13 @@ func TestLoadTakesWhatIsSet(t *testing.T) {
 	t.Parallel()
 	c := load(t, "ADDR=:0", "OPS_ADDR=[::1]:9090", "DATA_DIR=/srv/data", "WORKER_CONCURRENCY=3", "LOG_LEVEL=DEBUG",
 		"EGRESS_ALLOW=10.1.2.3/8, fd00::/8", "SHUTDOWN_TIMEOUT=1m", "DATABASE_MAX_CONNS=7", "INTAKE_MAX_WAITING=9",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.example.com:4318", "ADMIN_TOKEN= 0123456789abcdef\n", "SEALING_KEYS="+goodKeys+","+goodKeys)
+		"ADMIN_TOKEN= 0123456789abcdef\n", "SEALING_KEYS="+goodKeys+","+goodKeys)
 	c.sources = nil
 	token, keys := c.AdminToken.Reveal(), c.SealingKeys.Reveal()
 	want := &Config{
 		Addr: ":0", OpsAddr: "[::1]:9090", DataDir: "/srv/data", WorkerConcurrency: 3, LogLevel: slog.LevelDebug,
 		EgressAllow:     []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-		ShutdownTimeout: time.Minute, DatabaseMaxConns: 7, MaxWaiting: 9, OTLPEndpoint: "http://collector.example.com:4318",
+		ShutdownTimeout: time.Minute, DatabaseMaxConns: 7, MaxWaiting: 9,
 		AdminToken: c.AdminToken, SealingKeys: c.SealingKeys,
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -112,7 +112,6 @@ func TestLoadReportsTheFaultOfAValue(t *testing.T) {
 		{"LOG_LEVEL=loud", `LOG_LEVEL: "loud" is not debug, info, warn or error; expected e.g. info`},
 		{"EGRESS_ALLOW=10.0.0.1", `EGRESS_ALLOW: "10.0.0.1" is not a comma-separated list of networks, or none; expected e.g. 10.20.0.0/16,fd00::/8`},
 		{"EGRESS_ALLOW=::ffff:10.0.0.0/104", `EGRESS_ALLOW: "::ffff:10.0.0.0/104" is not a comma-separated list of networks, or none; expected e.g. 10.20.0.0/16,fd00::/8`},
-		{"OTEL_EXPORTER_OTLP_ENDPOINT=ftp://u:pw@h", `OTEL_EXPORTER_OTLP_ENDPOINT: "ftp://u:••••@h" is not an http:// or https:// URL; expected e.g. http://collector.example.com:4318`},
 		{"DATABASE_URL=mysql://u:pw@h/db", `DATABASE_URL: the value is not a PostgreSQL URL; expected e.g. postgres://usersync:password@db.example.com:5432/usersync`},
 		{"REDIS_URL=redis.example.com:6379", `REDIS_URL: the value is not a redis://, rediss:// or redis-sentinel:// URL, or a comma-separated list of cluster nodes; expected e.g. redis://:password@redis.example.com:6379/0`},
 		{"ADMIN_TOKEN=short", `ADMIN_TOKEN: the value is not at least 16 printable ASCII characters without spaces; expected e.g. a token from: usersync config keys`},

@@ -41,7 +41,6 @@ INTAKE_MAX_WAITING=4096                                              # default
 SHUTDOWN_TIMEOUT=25s                                                 # default
 EGRESS_ALLOW=10.0.0.0/8,fd00::/8                                     # environment
 LOG_LEVEL=warn                                                       # environment
-OTEL_EXPORTER_OTLP_ENDPOINT=                                         # default
 `
 	if got := squeeze(printed(t, c)); got != squeeze(want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -12,7 +12,7 @@ import (
 // Key returns one API key of the organization.
 func (o *Org) Key(ctx context.Context, id string) (usersync.Key, error) {
 	var row keyRow
-	err := o.store.read.WithContext(ctx).First(&row, "id = ?", id).Error
+	err := o.store.read.WithContext(ctx).First(&row, "id = ? AND organization_id = ?", id, o.id).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return usersync.Key{}, ErrNoKey
 	}

@@ -381,7 +381,7 @@ func (o *Org) Retry(ctx context.Context, id string, plan func(run int, tracepare
 		if err := tx.row(ctx, failedStepsStatement, id).Scan(&failed); err != nil {
 			return classify(err)
 		}
-		if failed == 0 || !status.Final() {
+		if failed == 0 || !status.CanBecome(usersync.RequestQueued) {
 			return ErrNothingFailed
 		}
 		task := plan(run+1, traceparent)

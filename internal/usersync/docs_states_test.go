@@ -90,6 +90,16 @@ Every run that ends without a final outcome raises ` + "`generation`" + `, and s
 generation is part of the id on the queue, so an old message finds nothing to claim.
 `
 
+// countsAs names what a step of a status counts as. One that leaves a failed
+// step's request failed does not count.
+func countsAs(s usersync.StepStatus) string {
+	beside := statusOf(s, usersync.StepFailed)
+	if beside == usersync.RequestFailed && s != usersync.StepFailed {
+		return "nothing"
+	}
+	return stepGroups[statusOf(s)]
+}
+
 // statesPage returns the page docs/state-machine.md.
 func statesPage(t *testing.T) string {
 	t.Helper()
@@ -104,7 +114,7 @@ func statesPage(t *testing.T) string {
 	writeFolding(&page, nil)
 	page.WriteString(stepStatusesHead)
 	for _, s := range declared(t, "step.go", "StepStatus") {
-		fmt.Fprintf(&page, "| `%s` | %s |\n", s, stepGroups[statusOf(usersync.StepStatus(s))])
+		fmt.Fprintf(&page, "| `%s` | %s |\n", s, countsAs(usersync.StepStatus(s)))
 	}
 	page.WriteString(outboxStates)
 	return page.String()

@@ -32,9 +32,9 @@ var RequestStatuses = []RequestStatus{
 // Transitions is the whole state machine of a request: what each status may
 // become. docs/state-machine.md is printed from it.
 var Transitions = map[RequestStatus][]RequestStatus{
-	RequestQueued:             {RequestProcessing, RequestQueued, RequestSucceeded, RequestPartiallySucceeded, RequestFailed, RequestAwaitingCredits},
-	RequestProcessing:         {RequestQueued, RequestProcessing, RequestSucceeded, RequestPartiallySucceeded, RequestFailed, RequestAwaitingCredits},
-	RequestAwaitingCredits:    {RequestAwaitingCredits, RequestProcessing, RequestSucceeded, RequestPartiallySucceeded, RequestFailed},
+	RequestQueued:             {RequestProcessing, RequestSucceeded, RequestPartiallySucceeded, RequestFailed, RequestAwaitingCredits},
+	RequestProcessing:         {RequestQueued, RequestSucceeded, RequestPartiallySucceeded, RequestFailed, RequestAwaitingCredits},
+	RequestAwaitingCredits:    {RequestAwaitingCredits, RequestSucceeded, RequestPartiallySucceeded, RequestFailed},
 	RequestPartiallySucceeded: {RequestQueued},
 	RequestFailed:             {RequestQueued},
 	RequestSucceeded:          {},
@@ -65,6 +65,7 @@ func StatusOf(steps []Step) RequestStatus {
 			unpaid++
 		case StepFailed:
 			failed++
+		case StepSkipped: // neither good nor bad
 		default:
 			done++
 		}
