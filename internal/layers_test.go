@@ -66,6 +66,8 @@ var owners = []owner{
 	{"github.com/biter777/countries", []string{"internal/person"}},
 	{"code.dny.dev/ssrf", []string{"internal/outbound"}},
 	{"github.com/spf13/cobra", []string{"cmd/usersync"}},
+	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
+	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest"}},
 }
 
 // callers may call servers by net/http: outbound, which guards every call to

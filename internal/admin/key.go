@@ -75,7 +75,7 @@ func (s *Service) RotateKey(ctx context.Context, actor, organization, id string,
 	if err != nil {
 		return usersync.Key{}, usersync.Secret{}, err
 	}
-	if false {
+	if !old.ValidAt(now) {
 		return usersync.Key{}, usersync.Secret{}, errEnded
 	}
 	next := usersync.Key{Name: old.Name, Scopes: old.Scopes}

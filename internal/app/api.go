@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 
+	"usersync/internal/admin"
 	"usersync/internal/api"
+	"usersync/internal/api/manage"
 	"usersync/internal/api/native"
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
@@ -23,10 +25,14 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 }
 
 // dialectsOf lists the dialects: THE LIST.
-func (a *App) dialectsOf(_ *outbound.Guard) []api.Dialect {
-	return []api.Dialect{
-		native.Dialect(),
+func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
+	management := manage.Options{
+		Admin: &admin.Service{Store: a.Store, Sealer: a.Keys, Guard: guard}, Token: a.cfg.AdminToken,
+		Depths: a.Queue.Depths, Wake: a.Relay.Wake,
 	}
+	return append([]api.Dialect{
+		native.Dialect(),
+	}, manage.Dialects(management)...)
 }
 
 // buildOperations serves the operations routes on their own port, or on that of

@@ -114,14 +114,14 @@ func TestUseCountsThisProcess(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		t.Skip("the figures come from Linux's /proc")
 	}
-	u, err := part{"test", os.Getpid()}.use()
+	u, err := part{name: "test", root: os.Getpid()}.use()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if u.rss < 1<<20 || u.peak < u.rss/2 || u.cpu < 0 {
 		t.Errorf("got %+v", u)
 	}
-	if _, err := (part{"none", 1 << 30}).use(); err == nil {
+	if _, err := (part{name: "none", root: 1 << 30}).use(); err == nil {
 		t.Error("a process that does not run has a usage")
 	}
 }

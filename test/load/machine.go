@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func describe(ctx context.Context, d *database, redisURL string) ([]fact, error)
 		{"Go", runtime.Version()},
 		{"PostgreSQL", postgresVersion + ", fsync " + fsync},
 		{"Redis", redisFacts["redis_version"]},
-		{"load before", loadAverage(readText("/proc/loadavg"))},
+		{"other work", otherWork(readText("/proc/loadavg"), runtime.NumCPU())},
 	}, nil
 }
 
@@ -65,10 +66,18 @@ func cpuModel(cpuinfo string) string {
 	return runtime.GOARCH
 }
 
-// loadAverage is the machine's load over one minute: what else it was doing.
-func loadAverage(text string) string {
-	first, _, _ := strings.Cut(text, " ")
-	return first
+// otherWork tells by the load average of the last minute whether the machine
+// was at the run's disposal.
+func otherWork(loadavg string, cores int) string {
+	first, _, _ := strings.Cut(loadavg, " ")
+	load, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return "unknown"
+	}
+	if load > float64(cores)/2 {
+		return fmt.Sprintf("load average %.1f before the run: the machine was shared, the figures are rough", load)
+	}
+	return fmt.Sprintf("load average %.1f before the run", load)
 }
 
 func commit(ctx context.Context) string {

@@ -19,6 +19,16 @@ const tick = 10 * time.Millisecond
 type part struct {
 	name string
 	root int // process id
+	// older says that it ran before this installation, and for others.
+	older bool
+}
+
+// peakOf is the text of the part's peak; that of an older one is not ours.
+func (p part) peakOf(u usage) string {
+	if p.older {
+		return ""
+	}
+	return mebi(u.peak)
 }
 
 // usage is what a part used.

@@ -158,7 +158,7 @@ func (p *product) serve(ctx context.Context, name string, env []string, operatio
 		return err
 	}
 	p.processes = append(p.processes, started)
-	p.parts = append(p.parts, part{name, started.pid()})
+	p.parts = append(p.parts, part{name: name, root: started.pid()})
 	return started.await(ctx, operations+"/readyz")
 }
 
@@ -176,7 +176,7 @@ func (p *product) addServers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.parts = append(p.parts, part{"PostgreSQL", postmaster}, part{"Redis", redisPID})
+	p.parts = append(p.parts, part{"PostgreSQL", postmaster, true}, part{"Redis", redisPID, true})
 	return nil
 }
 

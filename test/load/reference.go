@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,9 +95,9 @@ const (
 	asynqDatabase = 15
 )
 
-// asynqConcurrency is how many tasks a server works at once: 0, its default,
-// which is the number of processors, and as many as there are clients.
-var asynqConcurrency = []int{0, asynqClients}
+// asynqConcurrency is how many tasks a server works at once: one for each
+// processor, which is Asynq's default, and as many as there are clients.
+var asynqConcurrency = []int{runtime.NumCPU(), asynqClients}
 
 func (b *bench) asynq(ctx context.Context) error {
 	progress("bare Asynq")
@@ -118,17 +119,10 @@ func (b *bench) asynq(ctx context.Context) error {
 	b.report.asynq = rates.Noop
 	b.report.rate("bare Asynq, enqueue", strconv.Itoa(asynqClients), rates.Enqueue, "")
 	for _, n := range asynqConcurrency {
-		b.report.rate("bare Asynq, no-op task", strconv.Itoa(n), rates.Noop[n], concurrencyNote(n))
+		b.report.rate("bare Asynq, no-op task", "", rates.Noop[n], fmt.Sprintf("%d at once", n))
 	}
 	_, err = emptyRedis(ctx, b.redis, asynqDatabase)
 	return err
-}
-
-func concurrencyNote(n int) string {
-	if n == 0 {
-		return "concurrency: its default, one per processor"
-	}
-	return fmt.Sprintf("concurrency: %d", n)
 }
 
 // runAsynq is the role that fills a queue and empties it.

@@ -100,7 +100,7 @@ func (r *report) costs(p *product, before, after []usage, requests int) {
 	for i, one := range p.parts {
 		used := after[i].cpu - before[i].cpu
 		cpu += used
-		r.cost = append(r.cost, []string{p.name + ", " + one.name, seconds(used), perRequest(used, requests), mebi(after[i].rss), mebi(after[i].peak)})
+		r.cost = append(r.cost, []string{p.name + ", " + one.name, seconds(used), perRequest(used, requests), mebi(after[i].rss), one.peakOf(after[i])})
 		if one.name == "api" || one.name == "worker" {
 			r.goalAtMost("memory of "+one.name+", MiB", 150, float64(after[i].peak)/(1<<20))
 		}
@@ -112,7 +112,7 @@ func (r *report) costs(p *product, before, after []usage, requests int) {
 }
 
 func (r *report) idle(perSecond float64) {
-	r.speed = append(r.speed, []string{"deployed, idle: SQL statements", "0", fmt.Sprintf("%.1f", perSecond), "", "", "", ""})
+	r.speed = append(r.speed, []string{"deployed, idle: SQL statements", "", fmt.Sprintf("%.1f", perSecond), "", "", "", ""})
 	r.goalAtMost("idle, SQL statements a second", 5, perSecond)
 }
 
@@ -125,16 +125,16 @@ func (r *report) compare() {
 	}
 	for _, way := range ways {
 		for _, n := range asynqConcurrency {
-			r.ratio(way+" end to end / Asynq no-op, "+concurrencyNote(n), strconv.Itoa(fullSpeedClients), r.finished[way]/r.asynq[n])
+			r.ratio(fmt.Sprintf("%s end to end / bare Asynq no-op, %d at once", way, n), strconv.Itoa(fullSpeedClients), r.finished[way]/r.asynq[n])
 		}
 	}
 	last := len(clientCounts) - 1
 	r.goalAtLeast("accepting / bare Echo, 64 clients", 0.5, r.acceptRates[deployed][last]/r.echo[last])
-	r.goalAtLeast("end to end / Asynq no-op at its default", 0.5, r.finished[deployed]/r.asynq[0])
+	r.goalAtLeast("end to end / bare Asynq no-op at its default", 0.5, r.finished[deployed]/r.asynq[asynqConcurrency[0]])
 }
 
 func (r *report) ratio(what, clients string, value float64) {
-	r.ratios = append(r.ratios, []string{what, clients, fmt.Sprintf("%.2f", value)})
+	r.ratios = append(r.ratios, []string{what, clients, fmt.Sprintf("%.3f", value)})
 }
 
 func (r *report) goalAtMost(what string, most, measured float64) {
