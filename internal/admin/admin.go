@@ -37,13 +37,12 @@ func (v invalid) err() error {
 	return &usersync.Error{Code: usersync.CodeInvalid, Message: strings.Join(parts, "; "), Fields: v}
 }
 
-// longer reports whether s has more than limit characters.
-func longer(s string, limit int) bool { return utf8.RuneCountInString(s) > limit }
+// tooLong reports whether s has more than maxText characters.
+func tooLong(s string) bool { return utf8.RuneCountInString(s) > maxText }
 
 // Limits of what an operator may write.
 const (
-	maxName      = 200
-	maxReference = 200
-	maxLink      = 2048
-	maxAmount    = 1_000_000_000
+	maxText   = 200  // characters of a name, a reference or a description
+	maxLink   = 2048 // bytes
+	maxAmount = 1_000_000_000
 )

@@ -18,8 +18,8 @@ func (s *Service) TopUp(ctx context.Context, actor, organization string, in TopU
 	if in.Amount <= 0 || in.Amount > maxAmount {
 		v.add("amount", "must be a whole number from 1 to %d", maxAmount)
 	}
-	if longer(in.Reference, maxReference) {
-		v.add("reference", "must have at most %d characters", maxReference)
+	if tooLong(in.Reference) {
+		v.add("reference", "must have at most %d characters", maxText)
 	}
 	if err := v.err(); err != nil {
 		return usersync.Entry{}, err

@@ -29,8 +29,8 @@ func (s *Service) validateEndpoint(in EndpointInput) error {
 	if in.EventTypes != nil {
 		validateTypes(&v, *in.EventTypes)
 	}
-	if in.Description != nil && longer(*in.Description, maxName) {
-		v.add("description", "must have at most %d characters", maxName)
+	if in.Description != nil && tooLong(*in.Description) {
+		v.add("description", "must have at most %d characters", maxText)
 	}
 	return v.err()
 }

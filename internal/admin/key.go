@@ -18,8 +18,8 @@ type KeyInput struct {
 
 func (in KeyInput) validate(now time.Time) error {
 	var v invalid
-	if longer(in.Name, maxName) {
-		v.add("name", "must have at most %d characters", maxName)
+	if tooLong(in.Name) {
+		v.add("name", "must have at most %d characters", maxText)
 	}
 	if in.Scopes != nil && len(in.Scopes) == 0 {
 		v.add("scopes", "must name at least one scope, or be left out for all")

@@ -20,8 +20,8 @@ type OrganizationInput struct {
 
 func (in OrganizationInput) validate() error {
 	var v invalid
-	if in.Name != nil && (strings.TrimSpace(*in.Name) == "" || longer(*in.Name, maxName)) {
-		v.add("name", "must have 1 to %d characters", maxName)
+	if in.Name != nil && (strings.TrimSpace(*in.Name) == "" || tooLong(*in.Name)) {
+		v.add("name", "must have 1 to %d characters", maxText)
 	}
 	v.checkLink("defaultInviteLink", in.DefaultInviteLink)
 	v.checkLink("defaultRedirectionLink", in.DefaultRedirectionLink)

@@ -99,7 +99,8 @@ func (tx *Tx) SaveDeliveries(ctx context.Context, organization string, deliverie
 
 var requestDeliveriesStatement = define(`
 SELECT d.message_id, d.endpoint_id, d.type, d.status, d.attempt_count
-FROM {rows} JOIN deliveries d ON d.id >= r.low AND d.id < r.high WHERE d.organization_id = $1
+FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
+JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1
 ORDER BY d.id`, col("low", text), col("high", text))
 
 // fillWebhooks adds the deliveries of each request's messages. The ids of the

@@ -355,7 +355,7 @@ func TestWrongInputIsRefusedByName(t *testing.T) {
 		{"POST", one + "/credits", `{"amount":"5"}`, "amount"},
 		{"POST", one + "/credits", `{"amount":1000000001}`, "amount"},
 		{"POST", one + "/credits", `{"amount":1,"reference":"` + long + `"}`, "reference"},
-		{"POST", one + "/credits", `{"amount":1,"refrence":"r"}`, "refrence"},
+		{"POST", one + "/credits", `{"amount":1,"ref":"r"}`, "ref"},
 		{"POST", one + "/credits/verify", `{"fix":true}`, "fix"},
 		{"POST", "/admin/v1/rebuild", `{"all":true}`, "all"},
 
