@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -87,7 +88,7 @@ func (e *Edge) Handle(name, path string, h http.Handler) {
 	}
 	e.dialects = append(e.dialects, d)
 	e.echo.Any(path, pass)
-	e.echo.Any(path+"/*", pass)
+	e.echo.Any(strings.TrimSuffix(path, "/")+"/*", pass)
 }
 
 // Run keeps the rate limits in step with the other processes until ctx ends.

@@ -63,7 +63,7 @@ func (c *Call) limit() error {
 		name = bucketRead
 	}
 	limit := c.Caller.Organization.Settings.RateLimit.OrDefault()
-	tokens, ok := c.edge.limits.take(c.Caller.Key.ID+":"+name, limit, c.start)
+	tokens, ok := c.edge.limits.take(c.Caller.Key.ID+":"+name, limit, time.Now())
 	if ok {
 		return nil
 	}

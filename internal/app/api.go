@@ -12,7 +12,7 @@ import (
 )
 
 func (a *App) buildAPI(guard *outbound.Guard) {
-	a.Door = intake.New(intake.Door{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake, MaxWaiting: a.cfg.MaxWaiting})
+	a.Door = intake.New(intake.Options{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake, MaxWaiting: a.cfg.MaxWaiting})
 	a.waiters = intake.NewWaiters(a.Store, a.Queue, a.o.Log)
 	o := api.Options{Store: a.Store, Door: a.Door, Waiters: a.waiters, Metrics: a.metrics, Log: a.o.Log}
 	if !a.cfg.Embedded() {

@@ -274,7 +274,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 	failed := make(chan error, 3)
 	if a.pool != nil {
-		working.Go(func() { failed <- a.pool.Run(ctx) })
+		working.Go(func() { a.pool.Run(ctx) })
 	}
 	if a.ops != nil {
 		a.ops.serve(failed)

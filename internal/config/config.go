@@ -49,7 +49,7 @@ type Config struct {
 	ShutdownTimeout   time.Duration  `env:"SHUTDOWN_TIMEOUT" is:"a duration from 1s to 10m" example:"25s" default:"25s" help:"Time a stopping process has to finish its work or hand it back."`
 	EgressAllow       []netip.Prefix `env:"EGRESS_ALLOW" is:"a comma-separated list of networks, or none" example:"10.20.0.0/16,fd00::/8" embedded:"127.0.0.0/8,::1/128" deployed:"none" help:"Private networks that outgoing calls may reach; public addresses need no entry. none: no private network."`
 
-	LogLevel     slog.Level `env:"LOG_LEVEL" is:"debug, info, warn or error" example:"info" default:"info" help:"Least severe level that is logged."`
+	LogLevel slog.Level `env:"LOG_LEVEL" is:"debug, info, warn or error" example:"info" default:"info" help:"Least severe level that is logged."`
 
 	// Version is the version of the program, set by the build.
 	Version string `env:"-"`
@@ -75,16 +75,16 @@ const minToken = 16
 // checks are the rules a Go type does not express, by name of the variable.
 // They run only on values that are set and could be read.
 var checks = map[string]func(*Config) bool{
-	"ADDR":                        func(c *Config) bool { return isHostPort(c.Addr) },
-	"OPS_ADDR":                    func(c *Config) bool { return isHostPort(c.OpsAddr) && c.OpsAddr != c.Addr },
-	"DATABASE_URL":                func(c *Config) bool { return isPostgresURL(c.DatabaseURL.Reveal()) },
-	"DATABASE_MAX_CONNS":          func(c *Config) bool { return isBetween(c.DatabaseMaxConns, 1, 1000) },
-	"REDIS_URL":                   func(c *Config) bool { return isRedisURL(c.RedisURL.Reveal()) },
-	"ADMIN_TOKEN":                 func(c *Config) bool { return isToken(c.AdminToken.Reveal()) },
-	"SEALING_KEYS":                func(c *Config) bool { return areSealingKeys(c.SealingKeys.Reveal()) },
-	"WORKER_CONCURRENCY":          func(c *Config) bool { return isBetween(c.WorkerConcurrency, 0, 1000) },
-	"INTAKE_MAX_WAITING":          func(c *Config) bool { return isBetween(c.MaxWaiting, 1, 1_000_000) },
-	"SHUTDOWN_TIMEOUT":            func(c *Config) bool { return c.ShutdownTimeout >= time.Second && c.ShutdownTimeout <= 10*time.Minute },
+	"ADDR":               func(c *Config) bool { return isHostPort(c.Addr) },
+	"OPS_ADDR":           func(c *Config) bool { return isHostPort(c.OpsAddr) && c.OpsAddr != c.Addr },
+	"DATABASE_URL":       func(c *Config) bool { return isPostgresURL(c.DatabaseURL.Reveal()) },
+	"DATABASE_MAX_CONNS": func(c *Config) bool { return isBetween(c.DatabaseMaxConns, 1, 1000) },
+	"REDIS_URL":          func(c *Config) bool { return isRedisURL(c.RedisURL.Reveal()) },
+	"ADMIN_TOKEN":        func(c *Config) bool { return isToken(c.AdminToken.Reveal()) },
+	"SEALING_KEYS":       func(c *Config) bool { return areSealingKeys(c.SealingKeys.Reveal()) },
+	"WORKER_CONCURRENCY": func(c *Config) bool { return isBetween(c.WorkerConcurrency, 0, 1000) },
+	"INTAKE_MAX_WAITING": func(c *Config) bool { return isBetween(c.MaxWaiting, 1, 1_000_000) },
+	"SHUTDOWN_TIMEOUT":   func(c *Config) bool { return c.ShutdownTimeout >= time.Second && c.ShutdownTimeout <= 10*time.Minute },
 }
 
 // Load reads the settings from environ, lines of NAME=value as os.Environ

@@ -18,10 +18,8 @@ import (
 // maxRows bounds the requests of one commit.
 const maxRows = 500
 
-// Door groups the submissions of all callers into commits. There is no timer:
-// a commit takes all that waited while the last one ran, and a submission that
-// comes alone is committed at once.
-type Door struct {
+// Options are what a door is made of.
+type Options struct {
 	Store   *store.Store
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
@@ -30,6 +28,13 @@ type Door struct {
 	// MaxWaiting bounds the requests that wait for a commit; beyond it callers
 	// are told to come back.
 	MaxWaiting int
+}
+
+// Door groups the submissions of all callers into commits. There is no timer:
+// a commit takes all that waited while the last one ran, and a submission that
+// comes alone is committed at once.
+type Door struct {
+	Options
 
 	waiting atomic.Int64
 	queue   chan *ticket
@@ -43,12 +48,9 @@ type ticket struct {
 	done chan struct{}
 }
 
-// New returns a door; its fields are those of d.
-func New(d Door) *Door {
-	return &Door{
-		Store: d.Store, Metrics: d.Metrics, Log: d.Log, Wake: d.Wake, MaxWaiting: d.MaxWaiting,
-		queue: make(chan *ticket, max(d.MaxWaiting, 1)), closed: make(chan struct{}),
-	}
+// New returns a door; it lets nobody in before Run.
+func New(o Options) *Door {
+	return &Door{Options: o, queue: make(chan *ticket, max(o.MaxWaiting, 1)), closed: make(chan struct{})}
 }
 
 // ErrFull is the answer while more is waiting than can be taken soon.

@@ -91,20 +91,6 @@ func IsData(err error) bool {
 	return false
 }
 
-// duplicate reports whether err is the breach of a unique index.
-func duplicate(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Code == "23505"
-	}
-	var lite *sqlitelib.Error
-	if errors.As(err, &lite) {
-		const primaryKey, unique = 1555, 2067
-		return lite.Code() == primaryKey || lite.Code() == unique
-	}
-	return false
-}
-
 // ErrStale says that what a decision was made from has changed: load it again
 // and decide again.
 var ErrStale = errors.New("store: what was read has changed")

@@ -101,6 +101,19 @@ func (o *Org) Keys(ctx context.Context, before string, limit int) ([]usersync.Ke
 // ErrNoKey is the refusal of an id that names no key of the organization.
 var ErrNoKey = usersync.Errorf(usersync.CodeNotFound, "API key not found")
 
+// Key returns one API key of the organization.
+func (o *Org) Key(ctx context.Context, id string) (usersync.Key, error) {
+	var row keyRow
+	err := o.store.read.WithContext(ctx).First(&row, "id = ? AND organization_id = ?", id, o.id).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return usersync.Key{}, ErrNoKey
+	}
+	if err != nil {
+		return usersync.Key{}, classify(err)
+	}
+	return row.key()
+}
+
 // RevokeKey ends a key at the given time: now, or later to let it overlap with
 // its successor.
 func (o *Org) RevokeKey(ctx context.Context, actor, id string, when time.Time) (key usersync.Key, err error) {

@@ -53,7 +53,7 @@ const poll = 4 * time.Millisecond
 // Run works tasks until ctx ends, then shuts down softly: nothing new is
 // taken, what runs may finish within Grace, the rest is handed back without
 // counting as an attempt.
-func (p *Pool) Run(ctx context.Context) error {
+func (p *Pool) Run(ctx context.Context) {
 	p.handlers = map[string]queue.Handler{}
 	for _, h := range p.Handlers {
 		p.handlers[h.Kind] = h
@@ -61,10 +61,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	p.hard = hard
-	servers, err := p.start(ctx)
-	if err != nil {
-		return err
-	}
+	servers := p.start(ctx)
 	p.Wake()
 	<-ctx.Done()
 	// What is still running shortly before the end of the grace is told to
@@ -76,11 +73,10 @@ func (p *Pool) Run(ctx context.Context) error {
 		wg.Go(s.Shutdown)
 	}
 	wg.Wait()
-	return nil
 }
 
 // start starts one server for each queue. It waits for a Redis that is not up yet.
-func (p *Pool) start(ctx context.Context) ([]*queue.Server, error) {
+func (p *Pool) start(ctx context.Context) []*queue.Server {
 	var servers []*queue.Server
 	for _, q := range queue.Queues {
 		for {
@@ -92,12 +88,12 @@ func (p *Pool) start(ctx context.Context) ([]*queue.Server, error) {
 			p.Log.WarnContext(ctx, "the queue does not answer; trying again in a second", "queue", q, "error", err)
 			select {
 			case <-ctx.Done():
-				return servers, nil
+				return servers
 			case <-time.After(time.Second):
 			}
 		}
 	}
-	return servers, nil
+	return servers
 }
 
 // work handles one message. Its error means that the database could not be

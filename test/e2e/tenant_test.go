@@ -57,9 +57,6 @@ func (n *tenant) subscribe(t *testing.T) {
 		ID     string `json:"id"`
 		Secret string `json:"secret"`
 	}
-	if n.subscribeByStore(t) {
-		return
-	}
 	n.call(t, http.MethodPost, "/v1/webhook-endpoints", map[string]any{"url": n.url, "eventTypes": []string{"*"}}, &made)
 	n.endpoint = made.ID
 	n.signed(usersync.NewSecret(made.Secret))

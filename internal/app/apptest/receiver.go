@@ -1,6 +1,7 @@
 package apptest
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -63,4 +64,13 @@ func (r *Receiver) Got() []Received {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Received(nil), r.got...)
+}
+
+// Type returns the type that the body names, "" when it names none.
+func (r Received) Type() string {
+	var body struct {
+		Type string `json:"type"`
+	}
+	_ = json.Unmarshal(r.Body, &body)
+	return body.Type
 }

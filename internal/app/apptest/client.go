@@ -1,0 +1,115 @@
+//go:build openapi
+
+package apptest
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Call is an HTTP call as a client makes it.
+type Call struct {
+	Method string
+	Path   string // with the query
+	Header http.Header
+	Body   []byte
+}
+
+// Answer is what came back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Client calls a running App and holds every answer against the description of
+// the API: a test fails on an answer that is not described just so.
+type Client struct {
+	base        string
+	http        *http.Client
+	description *Description
+
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// callWithin is more than the longest wait that a call may ask for.
+const callWithin = 45 * time.Second
+
+// Client returns a client of the App's API.
+func (r *Running) Client(t *testing.T) *Client {
+	t.Helper()
+	d, err := Describe()
+	if err != nil {
+		t.Fatal("the description: ", err)
+	}
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}
+	t.Cleanup(transport.CloseIdleConnections)
+	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{
+		base: r.Addr(), description: d, seen: map[string]bool{},
+		http: &http.Client{Transport: transport, Timeout: callWithin, CheckRedirect: noRedirect},
+	}
+}
+
+// Do makes a call and returns the answer, checked.
+func (c *Client) Do(t *testing.T, call Call) Answer {
+	t.Helper()
+	a := c.send(t, call)
+	route, faults := c.description.Check(call, a)
+	if route != "" {
+		c.mu.Lock()
+		c.seen[route+" "+strconv.Itoa(a.Status)] = true
+		c.mu.Unlock()
+	}
+	for _, fault := range faults {
+		t.Errorf("%s %s answered %d, not as described: %s\n%s", call.Method, call.Path, a.Status, fault, short(a.Body))
+	}
+	return a
+}
+
+func (c *Client) send(t *testing.T, call Call) Answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), call.Method, c.base+call.Path, bytes.NewReader(call.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = call.Header.Clone()
+	response, err := c.http.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Answer{Status: response.StatusCode, Header: response.Header, Body: body}
+}
+
+// Unseen returns the described answers that no call of this client got, of
+// those whose status is listed in no except.
+func (c *Client) Unseen(except ...string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(c.description.Answers(), func(answer string) bool {
+		status := answer[strings.LastIndexByte(answer, ' ')+1:]
+		return c.seen[answer] || slices.Contains(except, status)
+	})
+}
+
+// short returns the beginning of a body, for messages.
+func short(body []byte) string {
+	const limit = 2000
+	if len(body) <= limit {
+		return string(body)
+	}
+	return string(body[:limit]) + "…"
+}
