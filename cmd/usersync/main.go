@@ -19,19 +19,24 @@ func main() {
 		SilenceErrors: true,
 		Version:       app.Version,
 	}
-	root.AddCommand(serve(), migrate(), healthcheck(), configuration(), organizations(), keys(), credits())
+	root.AddCommand(
+		run("serve", app.All, "Run API and worker in one process; embedded unless DATABASE_URL and REDIS_URL are set"),
+		run("api", app.API, "Run the part of a deployment that accepts requests, as cmd/api does"),
+		run("worker", app.Worker, "Run the part of a deployment that works them, as cmd/worker does"),
+		migrate(), healthcheck(), configuration(), organizations(), keys(), credits(),
+	)
 	if err := root.Execute(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, app.Describe(err))
 		os.Exit(1)
 	}
 }
 
-func serve() *cobra.Command {
+func run(use string, role app.Role, short string) *cobra.Command {
 	return &cobra.Command{
-		Use:   "serve",
-		Short: "Run API and worker in one process; embedded unless DATABASE_URL and REDIS_URL are set",
+		Use:   use,
+		Short: short,
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return app.Serve(c.Context(), app.All) },
+		RunE:  func(c *cobra.Command, _ []string) error { return app.Serve(c.Context(), role) },
 	}
 }
 

@@ -67,6 +67,7 @@ func PrintConfig(w io.Writer, environ []string) error {
 	if err != nil {
 		return err
 	}
+	cfg.Version = Version
 	if err := cfg.ReadSecrets(); err != nil {
 		return err
 	}

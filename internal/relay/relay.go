@@ -48,6 +48,7 @@ func (r *Relay) Wake() {
 const (
 	sweepEvery     = time.Second     // look for due tasks, and for ones nobody sent
 	reconcileEvery = 5 * time.Second // look for lost ones
+	tidyEvery      = time.Minute     // remove what has served its time
 	downPause      = 300 * time.Millisecond
 )
 
@@ -58,7 +59,7 @@ func (r *Relay) Run(ctx context.Context) {
 	}
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	var reconciled time.Time
+	var reconciled, tidied time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,6 +74,10 @@ func (r *Relay) Run(ctx context.Context) {
 			if time.Since(reconciled) >= reconcileEvery {
 				r.reconcile(ctx)
 				reconciled = time.Now()
+			}
+			if time.Since(tidied) >= tidyEvery {
+				r.tidy(ctx)
+				tidied = time.Now()
 			}
 			r.pass(ctx)
 		}
@@ -253,6 +258,18 @@ const sweepLimit = 1000
 func (r *Relay) promote(ctx context.Context) {
 	if _, err := r.Store.Promote(ctx, sweepLimit); err != nil {
 		r.report(ctx, "could not look for due tasks", err)
+	}
+}
+
+func (r *Relay) tidy(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := r.Store.DropIdempotencyKeys(ctx, sweepLimit)
+		if err != nil {
+			r.report(ctx, "could not remove old idempotency keys", err)
+		}
+		if n < sweepLimit {
+			return
+		}
 	}
 }
 

@@ -259,6 +259,15 @@ func (tx *Tx) insertKeys(ctx context.Context, mine map[idempotencyKey]*Submissio
 	return err
 }
 
+var dropKeysStatement = define(`
+DELETE FROM idempotency_keys WHERE created_at < {now} - $1 AND (organization_id, scope, key) IN (
+    SELECT organization_id, scope, key FROM idempotency_keys WHERE created_at < {now} - $1 ORDER BY created_at LIMIT $2)`)
+
+// DropIdempotencyKeys removes up to limit keys that replay nothing any more.
+func (s *Store) DropIdempotencyKeys(ctx context.Context, limit int) (int64, error) {
+	return s.writer().exec(ctx, dropKeysStatement, nil, IdempotencyKept.Microseconds(), limit)
+}
+
 type keptKey struct {
 	key  idempotencyKey
 	hash string

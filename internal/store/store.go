@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -110,6 +111,9 @@ const (
 
 func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	file := filepath.Join(o.Dir, "usersync.db")
+	if err := private(file); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
 	s := &Store{engine: sqlite}
 	for _, mode := range []struct {
 		to    **gorm.DB
@@ -130,6 +134,15 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		*mode.to = db
 	}
 	return s, s.Ping(ctx)
+}
+
+// private makes the file, when it is not there, readable by its owner alone.
+func private(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func openGORM(d gorm.Dialector, prepare bool) (*gorm.DB, error) {

@@ -378,3 +378,16 @@ func TestMigrateMayRunAtOnceInSeveralProcesses(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestDropIdempotencyKeysSparesFreshOnes(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		n := newTenant(t, open(), 1)
+		sub := n.submission(n.acceptance("a@acme.example"))
+		sub.Idempotency = &store.Idempotency{Scope: "POST /x", Key: "k", BodyHash: "h"}
+		n.accept(t, sub)
+		if dropped, err := n.DropIdempotencyKeys(t.Context(), 10); dropped != 0 || err != nil {
+			t.Fatalf("dropped %d, %v", dropped, err)
+		}
+	})
+}

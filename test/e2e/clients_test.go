@@ -33,6 +33,8 @@ type clients struct {
 	turn  atomic.Int64
 	user  atomic.Int64 // the next one's number
 	calls atomic.Int64
+	// underway counts the calls that are being made, repetitions included.
+	underway atomic.Int64
 
 	mu       sync.Mutex
 	accepted map[string]acceptance
@@ -125,6 +127,8 @@ const patience = 3 * time.Minute
 
 // send makes one call for new users.
 func (c *clients) send(ctx context.Context, size int) {
+	c.underway.Add(1)
+	defer c.underway.Add(-1)
 	first := int(c.user.Add(int64(size))) - size
 	path, body := "/v1/user-sync", any(map[string]any{"user": userOf(first)})
 	if size > 1 {

@@ -17,7 +17,7 @@ var (
 	long     = flag.Bool("long", false, "every fault and the large sizes")
 	requests = flag.Int("requests", 0, "requests that the embedded test sends; 0: 1000, with -long 5000")
 	kills    = flag.Int("kills", 0, "how often the embedded test kills the process under load; 0: 2, with -long 5")
-	rate     = flag.Int("rate", 100, "calls a second that the deployed test sends")
+	rate     = flag.Int("rate", 20, "calls a second that the deployed test sends, for 3 users each on average")
 )
 
 // sized returns the value of a size that is not set.
@@ -50,7 +50,7 @@ func run(m *testing.M) int {
 	// Without the race detector, whatever this test itself is built with: the
 	// programs run as they are shipped.
 	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "usersync/cmd/usersync", "usersync/cmd/api", "usersync/cmd/worker")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build the programs:", err)

@@ -30,6 +30,9 @@ type tenant struct {
 	store        *store.Store
 }
 
+// callWithin bounds the calls that show what became of everything.
+const callWithin = 2 * time.Minute
+
 // call makes one call with the organization's key at the first API process.
 func (n *tenant) call(t *testing.T, method, path string, body, out any) {
 	t.Helper()
@@ -39,7 +42,7 @@ func (n *tenant) call(t *testing.T, method, path string, body, out any) {
 	must(t, err)
 	request.Header.Set("X-API-Key", n.key)
 	request.Header.Set("Content-Type", "application/json")
-	response, err := n.http.Do(request)
+	response, err := (&http.Client{Transport: n.http.Transport, Timeout: callWithin}).Do(request)
 	must(t, err)
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)

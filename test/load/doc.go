@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command load measures the speed of the service, and beside it, in the same
 // run on the same machine, what it is to be compared with:
 //

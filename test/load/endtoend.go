@@ -121,12 +121,13 @@ func (p *product) awaitWebhooks(ctx context.Context) (*received, error) {
 type accounts struct {
 	missing  int             // no webhook came
 	repeated int             // more than one came
+	foreign  int             // webhook ids beyond one for each request; every attempt should carry the same
 	waits    []time.Duration // from the 202 to the webhook, sorted
 	last     time.Time       // webhook
 }
 
 func account(samples []sample, r *received) accounts {
-	var a accounts
+	a := accounts{foreign: r.Messages - r.Requests}
 	for _, s := range samples {
 		one := r.Arrivals[s.id]
 		if one == nil {
@@ -147,10 +148,10 @@ func account(samples []sample, r *received) accounts {
 }
 
 func (a accounts) note(sent int) string {
-	if a.missing == 0 && a.repeated == 0 {
+	if a.missing == 0 && a.repeated == 0 && a.foreign == 0 {
 		return fmt.Sprintf("all %d once", sent)
 	}
-	return fmt.Sprintf("of %d: %d without webhook, %d with more than one", sent, a.missing, a.repeated)
+	return fmt.Sprintf("of %d: %d without webhook, %d with more than one; %d webhook ids too many", sent, a.missing, a.repeated, a.foreign)
 }
 
 // idle counts the SQL statements of a service that has nothing to do. Without

@@ -183,12 +183,12 @@ func TestAccountFindsMissingAndRepeatedWebhooks(t *testing.T) {
 	t.Parallel()
 	answered := time.Unix(100, 0)
 	samples := []sample{{id: "a", answered: answered}, {id: "b", answered: answered}, {id: "c", answered: answered}}
-	got := account(samples, &received{Arrivals: map[string]*arrival{
+	got := account(samples, &received{Messages: 4, Requests: 3, Arrivals: map[string]*arrival{
 		"a":       {At: answered.Add(9 * time.Millisecond).UnixNano(), Count: 1},
 		"b":       {At: answered.Add(3 * time.Millisecond).UnixNano(), Count: 2},
 		"another": {At: answered.Add(time.Hour).UnixNano(), Count: 1},
 	}})
-	if got.missing != 1 || got.repeated != 1 || !slices.Equal(got.waits, []time.Duration{3 * time.Millisecond, 9 * time.Millisecond}) {
+	if got.missing != 1 || got.repeated != 1 || got.foreign != 1 || !slices.Equal(got.waits, []time.Duration{3 * time.Millisecond, 9 * time.Millisecond}) {
 		t.Errorf("got %+v", got)
 	}
 	if want := answered.Add(9 * time.Millisecond); !got.last.Equal(want) {

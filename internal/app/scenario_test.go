@@ -1,0 +1,380 @@
+//go:build openapi
+
+package app_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"usersync/internal/app"
+	"usersync/internal/app/apptest"
+	"usersync/internal/person"
+	"usersync/internal/pipeline"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+	"usersync/internal/webhooksig"
+)
+
+// unreached are the statuses that scenarios cannot bring about; other tests do.
+var unreached = []string{"500", "503"}
+
+// TestScenarios runs every file of testdata/scenarios on both engines. Each
+// answer is held against the description too, and in the end every described
+// answer must have been seen.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scenarios: ", err)
+	}
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		s := &stage{env: e, app: e.Start(t, app.All)}
+		s.client = s.app.Client(t)
+		total := 0
+		t.Cleanup(func() { s.checkCoverage(t, total) })
+		for _, file := range files {
+			total += s.runFile(t, file)
+		}
+	})
+}
+
+// stage is where scenarios play: one App for all.
+type stage struct {
+	env    *apptest.Environment
+	app    *apptest.Running
+	client *apptest.Client
+	played atomic.Int64
+}
+
+// checkCoverage is only asked of a whole run.
+func (s *stage) checkCoverage(t *testing.T, total int) {
+	if t.Failed() || int(s.played.Load()) < total {
+		return
+	}
+	for _, answer := range s.client.Unseen(unreached...) {
+		t.Errorf("no scenario gets the described answer %s", answer)
+	}
+}
+
+func (s *stage) runFile(t *testing.T, file string) (count int) {
+	t.Helper()
+	text, err := os.ReadFile(file) //nolint:gosec // a file of testdata
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := parseScenarios(string(text))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	name := strings.TrimSuffix(filepath.Base(file), ".txt")
+	for _, sc := range list {
+		t.Run(name+"/"+sc.name, func(t *testing.T) {
+			t.Parallel()
+			defer s.played.Add(1)
+			play := s.begin(t, file)
+			for _, step := range sc.steps {
+				play.step(t, step)
+			}
+		})
+	}
+	return len(list)
+}
+
+// play is one scenario on its way.
+type play struct {
+	*stage
+	file     string
+	org      usersync.Organization
+	vars     map[string]string
+	receiver *apptest.Receiver
+}
+
+func (s *stage) begin(t *testing.T, file string) *play {
+	t.Helper()
+	p := &play{stage: s, file: filepath.Base(file), receiver: apptest.NewReceiver(t)}
+	p.org = p.organization(t)
+	p.vars = map[string]string{
+		"org": p.org.ID, "key": p.newKey(t, p.org.ID, usersync.Key{Name: "scenario"}),
+		"admin": s.env.Config.AdminToken.Reveal(), "hook": p.receiver.URL,
+	}
+	return p
+}
+
+func (p *play) organization(t *testing.T) usersync.Organization {
+	t.Helper()
+	o, err := p.app.Store.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Example Inc."})
+	must(t, err)
+	return o
+}
+
+func (p *play) newKey(t *testing.T, organization string, k usersync.Key) string {
+	t.Helper()
+	_, secret, err := p.app.Store.CreateKey(t.Context(), "test", organization, k)
+	must(t, err)
+	return secret.Reveal()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *play) step(t *testing.T, step scenarioStep) {
+	t.Helper()
+	var err error
+	switch {
+	case step.given != "":
+		err = p.arrange(t, strings.Fields(step.given))
+	case step.webhook != "":
+		err = p.await(t, step)
+	default:
+		err = p.call(t, step)
+	}
+	if err != nil {
+		t.Fatalf("%s:%d: %v", p.file, step.line, err)
+	}
+}
+
+// patience is how long something that must come eventually may take.
+const patience = 30 * time.Second
+
+// until tries until it succeeds or patience ends.
+func until(try func() error) error {
+	deadline := time.Now().Add(patience)
+	pause := 2 * time.Millisecond
+	for {
+		err := try()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 100*time.Millisecond)
+	}
+}
+
+func (p *play) call(t *testing.T, step scenarioStep) error {
+	t.Helper()
+	call, err := p.prepare(step.sent)
+	if err != nil {
+		return err
+	}
+	once := func() error {
+		a := p.client.Do(t, call)
+		if status := strconv.Itoa(a.Status); status != step.want.head {
+			return fmt.Errorf("got %s %s, want %s", status, a.Body, step.want.head)
+		}
+		return p.compare(step.want, a.Header, a.Body)
+	}
+	if step.eventually {
+		return until(once)
+	}
+	return once()
+}
+
+// prepare makes the call: with the organization's key and as JSON, unless it
+// says otherwise.
+func (p *play) prepare(sent part) (c apptest.Call, err error) {
+	head, err := expand(sent.head, p.vars)
+	if err != nil {
+		return c, err
+	}
+	body, err := expand(strings.Join(sent.body, "\n"), p.vars)
+	if err != nil {
+		return c, err
+	}
+	c.Method, c.Path, _ = strings.Cut(head, " ")
+	c.Body, c.Header = []byte(body), http.Header{"X-Api-Key": {p.vars["key"]}}
+	if body != "" {
+		c.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range sent.headers {
+		value, err := expand(h[1], p.vars)
+		if err != nil {
+			return c, err
+		}
+		c.Header.Set(h[0], value)
+		if value == "" {
+			c.Header.Del(h[0])
+		}
+	}
+	return c, nil
+}
+
+func (p *play) compare(want part, header http.Header, body []byte) error {
+	for _, h := range want.headers {
+		if got := header.Get(h[0]); got != "" || h[1] != "" {
+			if err := match(h[1], got, p.vars); err != nil {
+				return fmt.Errorf("header %s: %w", h[0], err)
+			}
+		}
+	}
+	if !want.hasBody {
+		return nil
+	}
+	var template strings.Builder
+	for _, line := range want.body {
+		template.WriteString(strings.TrimSpace(line))
+	}
+	return match(template.String(), string(body), p.vars)
+}
+
+// await waits for a webhook of a type that is as it must be.
+func (p *play) await(t *testing.T, step scenarioStep) error {
+	t.Helper()
+	d, err := apptest.Describe()
+	must(t, err)
+	return until(func() error {
+		err := fmt.Errorf("no webhook %s came", step.webhook)
+		for _, r := range p.receiver.Got() {
+			if r.Type() != step.webhook {
+				continue
+			}
+			for _, fault := range d.CheckWebhook(r) {
+				t.Errorf("the webhook %s is not as described: %s\n%s", step.webhook, fault, r.Body)
+			}
+			if err = p.compare(step.want, r.Header, r.Body); err == nil {
+				return nil
+			}
+		}
+		return err
+	})
+}
+
+// arrangements are what a scenario may find given.
+var arrangements = map[string]func(p *play, t *testing.T, args []string){
+	"credits":  (*play).giveCredits,  // credits 10
+	"people":   (*play).givePeople,   // people ann@a.example.com …
+	"rate":     (*play).giveRate,     // rate 0.01 2: a second, at once
+	"setting":  (*play).giveSetting,  // setting colleagues off
+	"key":      (*play).giveKey,      // key name scope,scope [expired|revoked|unlinked|orphaned]
+	"stranger": (*play).giveStranger, // another organization: {{stranger}} is its key
+	"disabled": (*play).giveDisabled, // the organization is disabled
+	"webhook":  (*play).giveWebhook,  // webhook type …: {{endpoint}} is its id
+	"failed":   (*play).giveFailed,   // failed {{requestId}}: its step has failed
+}
+
+func (p *play) arrange(t *testing.T, words []string) error {
+	t.Helper()
+	arrange, ok := arrangements[words[0]]
+	if !ok {
+		return fmt.Errorf("nobody can arrange %s", words[0])
+	}
+	for i := range words {
+		word, err := expand(words[i], p.vars)
+		if err != nil {
+			return err
+		}
+		words[i] = word
+	}
+	arrange(p, t, words[1:])
+	return nil
+}
+
+func (p *play) giveCredits(t *testing.T, args []string) {
+	n, err := strconv.ParseInt(args[0], 10, 64)
+	must(t, err)
+	_, err = p.app.Store.TopUp(t.Context(), "test", p.org.ID, n, "given")
+	must(t, err)
+}
+
+func (p *play) givePeople(t *testing.T, args []string) {
+	var list []store.NewPerson
+	for _, a := range args {
+		email, err := person.ParseEmail(a)
+		must(t, err)
+		list = append(list, store.NewPerson{Email: email, Name: email.Local(), Person: pipeline.PersonOf(usersync.UserInput{Email: email})})
+	}
+	must(t, p.app.Store.Org(p.org.ID).SavePeople(t.Context(), p.org.Salt, list))
+}
+
+func (p *play) change(t *testing.T, change func(*usersync.Organization)) {
+	t.Helper()
+	_, err := p.app.Store.UpdateOrganization(t.Context(), "test", p.org.ID, func(o *usersync.Organization) ([]string, error) {
+		change(o)
+		return []string{"settings"}, nil
+	})
+	must(t, err)
+}
+
+func (p *play) giveRate(t *testing.T, args []string) {
+	rate, err := strconv.ParseFloat(args[0], 64)
+	must(t, err)
+	burst, err := strconv.Atoi(args[1])
+	must(t, err)
+	p.change(t, func(o *usersync.Organization) { o.Settings.RateLimit = usersync.RateLimit{Rate: rate, Burst: burst} })
+}
+
+func (p *play) giveSetting(t *testing.T, args []string) {
+	if args[0] != "colleagues" {
+		t.Fatalf("there is no setting %s", args[0])
+	}
+	on := args[1] == "on"
+	p.change(t, func(o *usersync.Organization) { o.Settings.ColleaguesEnabled = &on })
+}
+
+func (p *play) giveDisabled(t *testing.T, _ []string) {
+	p.change(t, func(o *usersync.Organization) { o.Status = usersync.OrganizationDisabled })
+}
+
+func (p *play) giveKey(t *testing.T, args []string) {
+	k, organization := usersync.Key{Name: args[0]}, p.org.ID
+	for scope := range strings.SplitSeq(args[1], ",") {
+		k.Scopes = append(k.Scopes, usersync.Scope(scope))
+	}
+	switch fate := strings.Join(args[2:], " "); fate {
+	case "expired":
+		k.ExpiresAt.Time = time.Now().Add(-time.Minute)
+	case "unlinked":
+		organization = ""
+	case "orphaned":
+		organization = usersync.NewID(usersync.PrefixOrganization)
+	case "revoked", "":
+	default:
+		t.Fatalf("there is no fate %s", fate)
+	}
+	made, secret, err := p.app.Store.CreateKey(t.Context(), "test", organization, k)
+	must(t, err)
+	if len(args) > 2 && args[2] == "revoked" {
+		_, err := p.app.Store.Org(organization).RevokeKey(t.Context(), "test", made.ID, time.Now().Add(-time.Minute))
+		must(t, err)
+	}
+	p.vars[args[0]], p.vars[args[0]+"Id"] = secret.Reveal(), made.ID
+}
+
+func (p *play) giveStranger(t *testing.T, _ []string) {
+	o := p.organization(t)
+	_, err := p.app.Store.TopUp(t.Context(), "test", o.ID, 10, "given")
+	must(t, err)
+	p.vars["stranger"], p.vars["strangerOrg"] = p.newKey(t, o.ID, usersync.Key{Name: "stranger"}), o.ID
+}
+
+func (p *play) giveWebhook(t *testing.T, args []string) {
+	secret := webhooksig.NewSecret()
+	e, err := p.app.Store.Org(p.org.ID).CreateEndpoint(t.Context(), "test", p.app.Keys, usersync.Endpoint{URL: p.receiver.URL, EventTypes: args}, secret)
+	must(t, err)
+	p.vars["endpoint"] = e.ID
+}
+
+// giveFailed writes what a worker writes when it gives a request up after hours.
+func (p *play) giveFailed(t *testing.T, args []string) {
+	id := args[0]
+	must(t, until(func() error {
+		r, err := p.app.Store.Org(p.org.ID).Report(t.Context(), id)
+		if err == nil && !r.Status.Final() {
+			err = fmt.Errorf("the request is %s", r.Status)
+		}
+		return err
+	}))
+	admin(t, p.env, `UPDATE steps SET status = 'failed', reason = '', details = '', found = '', error_code = 'internal',
+		error_message = 'The request could not be worked.' WHERE request_id = '`+id+`'`)
+	admin(t, p.env, `UPDATE requests SET status = 'failed' WHERE id = '`+id+`'`)
+}
