@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -181,7 +182,7 @@ func methodName(method string) string {
 // panicked answers for a handler that panicked; abort says that the answer had
 // begun and the connection must be cut, or the caller takes half of it for all.
 func (c *Call) panicked(r any) (abort bool) {
-	if r == http.ErrAbortHandler {
+	if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return true
 	}
 	abort = c.Response().Committed

@@ -30,9 +30,8 @@ func plain() api.Dialect {
 			{Method: http.MethodPost, Path: "/plain/panics", Handler: func(*api.Call) error { panic("secret@example.com") }},
 			{Method: http.MethodPost, Path: "/plain/breaks", Handler: func(c *api.Call) error {
 				_, _ = c.Response().Write([]byte("half"))
-				var m map[string]int
-				m["x"] = 1
-				return nil
+				var rows []string
+				return errors.New(rows[0])
 			}},
 			{Method: http.MethodPost, Path: "/plain/fails", Handler: func(*api.Call) error { return errors.New("disk 7 is on fire") }},
 			{Method: http.MethodPost, Path: "/plain/text", MediaTypes: []string{"text/csv", "text/plain"}, BodyLimit: 10, Handler: func(c *api.Call) error {

@@ -11,7 +11,7 @@ import (
 // A scenario file tells calls and the answers they must get:
 //
 //	== a name                    begins a scenario, in an organization of its own
-//	given people ann@a.example   arranges something, see arrangements
+//	given people US a@b.example  arranges something, see arrangements
 //	> POST /v1/user-sync         is sent: request line,
 //	> Prefer: wait=5             headers ("Name:" drops one that is sent by itself),
 //	>                            an empty line,
@@ -180,7 +180,8 @@ func match(template, text string, vars map[string]string) error {
 	pattern.WriteString(regexp.QuoteMeta(template[at:]))
 	found := regexp.MustCompile("^" + pattern.String() + "$").FindStringSubmatch(text)
 	if found == nil {
-		return fmt.Errorf("got\n\t%s\nwant\n\t%s", text, template)
+		const shown = 4000
+		return fmt.Errorf("got\n\t%.*s\nwant\n\t%s", shown, text, template)
 	}
 	return take(names, found[1:], vars)
 }

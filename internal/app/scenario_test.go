@@ -252,7 +252,7 @@ func (p *play) await(t *testing.T, step scenarioStep) error {
 // arrangements are what a scenario may find given.
 var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"credits":  (*play).giveCredits,  // credits 10
-	"people":   (*play).givePeople,   // people ann@a.example.com …
+	"people":   (*play).givePeople,   // people US ann@a.example.com …
 	"rate":     (*play).giveRate,     // rate 0.01 2: a second, at once
 	"setting":  (*play).giveSetting,  // setting colleagues off
 	"key":      (*play).giveKey,      // key name scope,scope [expired|revoked|unlinked|orphaned]
@@ -288,10 +288,10 @@ func (p *play) giveCredits(t *testing.T, args []string) {
 
 func (p *play) givePeople(t *testing.T, args []string) {
 	var list []store.NewPerson
-	for _, a := range args {
+	for _, a := range args[1:] {
 		email, err := person.ParseEmail(a)
 		must(t, err)
-		list = append(list, store.NewPerson{Email: email, Name: email.Local(), Person: pipeline.PersonOf(usersync.UserInput{Email: email})})
+		list = append(list, store.NewPerson{Email: email, Name: email.Local(), Country: args[0], Person: pipeline.PersonOf(usersync.UserInput{Email: email})})
 	}
 	must(t, p.app.Store.Org(p.org.ID).SavePeople(t.Context(), p.org.Salt, list))
 }

@@ -100,7 +100,7 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	if err != nil {
 		return nil, classify(ctx, limited, err)
 	}
-	defer reply.Body.Close()
+	defer func() { _ = reply.Body.Close() }()
 	response := &Response{Status: reply.StatusCode, Header: reply.Header}
 	err = response.read(reply.Body, orDefault(c.MaxResponse, defaultMaxResponse))
 	response.Latency = time.Since(start)

@@ -223,7 +223,7 @@ func TestDoReturnsTheCallersCancellationAsItIs(t *testing.T) {
 		<-reached
 		cancel()
 	}()
-	if _, err := client.Do(ctx, get(t, server.URL)); err != context.Canceled {
+	if _, err := client.Do(ctx, get(t, server.URL)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
