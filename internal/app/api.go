@@ -9,10 +9,11 @@ import (
 	"usersync/internal/api/native"
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
+	"usersync/internal/queue"
 )
 
 func (a *App) buildAPI(guard *outbound.Guard) {
-	a.Door = intake.New(intake.Options{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake, MaxWaiting: a.cfg.MaxWaiting})
+	a.Door = intake.New(intake.Options{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, Wake: func() { a.Relay.Wake(queue.Run) }, MaxWaiting: a.cfg.MaxWaiting})
 	a.waiters = intake.NewWaiters(a.Store, a.Queue, a.o.Log)
 	o := api.Options{Store: a.Store, Door: a.Door, Waiters: a.waiters, Metrics: a.metrics, Log: a.o.Log}
 	if !a.cfg.Embedded() {
@@ -28,7 +29,7 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	management := manage.Options{
 		Admin: &admin.Service{Store: a.Store, Sealer: a.Keys, Guard: guard}, Token: a.cfg.AdminToken,
-		Depths: a.Queue.Depths, Wake: a.Relay.Wake,
+		Depths: a.Queue.Depths, Wake: func() { a.Relay.Wake() },
 	}
 	return append([]api.Dialect{
 		native.Dialect(),

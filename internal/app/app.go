@@ -192,7 +192,7 @@ func (a *App) demoAddr() string {
 const attemptWithin = 15 * time.Second
 
 func (a *App) build() {
-	a.Relay = relay.New(relay.Relay{Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Alone: a.cfg.Embedded()})
+	a.Relay = relay.New(relay.Options{Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Alone: a.cfg.Embedded()})
 	guard := &outbound.Guard{Allow: a.cfg.EgressAllow, Own: a.own()}
 	if a.Demo != nil {
 		guard.Exempt = []netip.AddrPort{a.Demo.Receiver.Addr()}

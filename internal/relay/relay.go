@@ -5,6 +5,7 @@ package relay
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"usersync/internal/queue"
@@ -12,10 +13,8 @@ import (
 	"usersync/internal/telemetry"
 )
 
-// Relay is one process's relay. Every process has one: it sends what the
-// process itself has just written. One of all processes, the keeper, also
-// sends what others left behind.
-type Relay struct {
+// Options are what a relay is made of.
+type Options struct {
 	Store   *store.Store
 	Queue   *queue.Client
 	Metrics *telemetry.Metrics
@@ -23,20 +22,37 @@ type Relay struct {
 	// Alone says that this process is the only one: tasks it does not know of
 	// are nobody's.
 	Alone bool
+}
+
+// Relay is one process's relay. Every process has one: it sends what the
+// process itself has just written. One of all processes, the keeper, also
+// sends what others left behind.
+type Relay struct {
+	Options
 
 	wake chan struct{}
+	mu   sync.Mutex
+	due  map[string]bool   // the queues that somebody wrote tasks for
 	lane map[string]string // by queue: the lane served last
 	down bool              // Redis did not answer the last time
 }
 
-// New returns a relay; its fields are those of r.
-func New(r Relay) *Relay {
-	r.wake, r.lane = make(chan struct{}, 1), map[string]string{}
-	return &r
+// New returns a relay.
+func New(o Options) *Relay {
+	return &Relay{Options: o, wake: make(chan struct{}, 1), due: map[string]bool{}, lane: map[string]string{}}
 }
 
-// Wake has the relay look at the outbox now. It never blocks.
-func (r *Relay) Wake() {
+// Wake has the relay look now for tasks of the given queues, of all when none
+// is given. It never blocks.
+func (r *Relay) Wake(queues ...string) {
+	if len(queues) == 0 {
+		queues = queue.Queues
+	}
+	r.mu.Lock()
+	for _, q := range queues {
+		r.due[q] = true
+	}
+	r.mu.Unlock()
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -65,7 +81,7 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.wake:
-			r.pass(ctx)
+			r.pass(ctx, r.taken())
 		case <-sweep.C:
 			if !r.keeper(ctx) {
 				continue
@@ -79,7 +95,7 @@ func (r *Relay) Run(ctx context.Context) {
 				r.tidy(ctx)
 				tidied = time.Now()
 			}
-			r.pass(ctx)
+			r.pass(ctx, queue.Queues)
 		}
 	}
 }
@@ -134,8 +150,22 @@ func (r *Relay) lost(ctx context.Context, err error) {
 // passLimit bounds what one pass takes at once.
 const passLimit = 256
 
-// pass sends what may be sent of every queue.
-func (r *Relay) pass(ctx context.Context) {
+// taken returns the queues to look at and forgets them.
+func (r *Relay) taken() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var due []string
+	for _, q := range queue.Queues {
+		if r.due[q] {
+			due = append(due, q)
+		}
+	}
+	clear(r.due)
+	return due
+}
+
+// pass sends what may be sent of the given queues.
+func (r *Relay) pass(ctx context.Context, queues []string) {
 	pulse, err := r.Queue.Pulse(ctx)
 	if err != nil {
 		r.lost(ctx, err)
@@ -153,7 +183,7 @@ func (r *Relay) pass(ctx context.Context) {
 		r.lost(ctx, err)
 		return
 	}
-	for _, q := range queue.Queues {
+	for _, q := range queues {
 		r.send(ctx, q, slots[q], pulse.Pending[q])
 	}
 }

@@ -91,8 +91,8 @@ SELECT id, kind, amount, request_id, reference, balance_after, created_at FROM l
 WHERE organization_id = $1 AND reference = $2 AND reference <> ''`)
 
 var unparkStatement = define(`
-UPDATE outbox SET state = 'ready', look_at = 0 WHERE id IN (
-    SELECT id FROM outbox WHERE state = 'parked' AND organization_id = $1 ORDER BY id LIMIT $2)`)
+UPDATE outbox SET state = 'ready', look_at = 0 WHERE id {any}
+    SELECT id FROM outbox WHERE state = 'parked' AND organization_id = $1 ORDER BY id LIMIT $2 {skip locked}{/any}`)
 
 // TopUp adds credits and, in the same transaction, has as many waiting
 // requests go on as it added, oldest first. The same reference twice returns

@@ -79,20 +79,17 @@ WITH RECURSIVE lanes(lane, n) AS (
     UNION ALL
     SELECT (SELECT min(o.lane) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.lane > lanes.lane), lanes.n + 1
     FROM lanes WHERE lanes.lane IS NOT NULL AND lanes.n < $3
-), room AS (
+), room AS MATERIALIZED (
     SELECT lanes.lane, lanes.n, $4 - (
         SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 AND s.lane = lanes.lane LIMIT $4) AS taken) AS room
     FROM lanes WHERE lanes.lane IS NOT NULL
-), numbered AS (
+), numbered AS MATERIALIZED (
     SELECT each.value AS id, room.n, room.room, row_number() OVER (PARTITION BY room.n ORDER BY each.value) AS k
-    FROM room {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = $1 AND x.lane = room.lane ORDER BY x.id LIMIT $4{/each}
-), picked AS (
-    SELECT id FROM numbered WHERE k <= room ORDER BY n, id LIMIT $3
-), held AS (
-    SELECT id FROM outbox WHERE id IN (SELECT id FROM picked) AND state = 'ready' {skip locked}
+    FROM room {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = $1 AND x.lane = room.lane
+        ORDER BY x.id LIMIT $4 {skip locked}{/each}
 )
 UPDATE outbox SET state = 'sent', look_at = {now} + $5, claim_token = '', claimed_until = 0
-WHERE id IN (SELECT id FROM held) AND state = 'ready'
+WHERE id {any}SELECT id FROM numbered WHERE k <= room ORDER BY n, id LIMIT $3{/any}
 RETURNING id, generation, kind, queue, lane, traceparent`)
 
 // TakeReady marks up to limit ready tasks of a queue as sent and returns them,
@@ -100,7 +97,7 @@ RETURNING id, generation, kind, queue, lane, traceparent`)
 // after the given. The caller puts them on the queue or gives them back with
 // Unsend; if it dies in between the reconciler finds them.
 func (s *Store) TakeReady(ctx context.Context, queue, afterLane string, share, limit int) ([]Envelope, error) {
-	taken, err := collect(ctx, s.writer(), takeStatement, nil, scanEnvelope, queue, afterLane, limit, share, LostAfter.Microseconds())
+	taken, err := collect(ctx, s.keeper(), takeStatement, nil, scanEnvelope, queue, afterLane, limit, share, LostAfter.Microseconds())
 	slices.SortFunc(taken, func(a, b Envelope) int { return cmp.Compare(a.ID, b.ID) })
 	return taken, err
 }
@@ -119,7 +116,7 @@ func (s *Store) Unsend(ctx context.Context, sent []Envelope) error {
 	if len(sent) == 0 {
 		return nil
 	}
-	_, err := s.writer().exec(ctx, unsendStatement, envelopeRows(unsendStatement, sent))
+	_, err := s.keeper().exec(ctx, unsendStatement, envelopeRows(unsendStatement, sent))
 	return err
 }
 
@@ -143,29 +140,29 @@ func (s *Store) UnsendAll(ctx context.Context, dead bool) (int64, error) {
 	if dead {
 		flag = 1
 	}
-	return s.writer().exec(ctx, unsendAllStatement, nil, flag)
+	return s.keeper().exec(ctx, unsendAllStatement, nil, flag)
 }
 
 var promoteStatement = define(`
-UPDATE outbox SET state = 'ready' WHERE id IN (
+UPDATE outbox SET state = 'ready' WHERE id {any}
     SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state IN ('scheduled', 'parked')
-    ORDER BY look_at LIMIT $1 {skip locked})`)
+    ORDER BY look_at LIMIT $1 {skip locked}{/any}`)
 
 // Promote makes up to limit scheduled tasks ready whose time has come.
 func (s *Store) Promote(ctx context.Context, limit int) (int64, error) {
-	return s.writer().exec(ctx, promoteStatement, nil, limit)
+	return s.keeper().exec(ctx, promoteStatement, nil, limit)
 }
 
 var overdueStatement = define(`
-UPDATE outbox SET look_at = {now} + $2 WHERE id IN (
+UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
     SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state = 'sent' AND claimed_until <= {now}
-    ORDER BY look_at LIMIT $1 {skip locked})
+    ORDER BY look_at LIMIT $1 {skip locked}{/any}
 RETURNING id, generation, kind, queue, lane, traceparent`)
 
 // Overdue returns up to limit sent tasks that should have been finished or
 // claimed by now, and looks at each again only after LostAfter.
 func (s *Store) Overdue(ctx context.Context, limit int) ([]Envelope, error) {
-	return collect(ctx, s.writer(), overdueStatement, nil, scanEnvelope, limit, LostAfter.Microseconds())
+	return collect(ctx, s.keeper(), overdueStatement, nil, scanEnvelope, limit, LostAfter.Microseconds())
 }
 
 var regenerateStatement = define(`
@@ -179,7 +176,7 @@ func (s *Store) Regenerate(ctx context.Context, dead []Envelope) error {
 	if len(dead) == 0 {
 		return nil
 	}
-	_, err := s.writer().exec(ctx, regenerateStatement, envelopeRows(regenerateStatement, dead))
+	_, err := s.keeper().exec(ctx, regenerateStatement, envelopeRows(regenerateStatement, dead))
 	return err
 }
 
@@ -192,25 +189,16 @@ RETURNING organization_id, lane, args, traceparent, failures, started_at`)
 // Claim gives the caller the right to work a task. ok is false when the task
 // is finished, moved on, or worked by another: nothing to do.
 func (s *Store) Claim(ctx context.Context, taskID string, generation int64) (c usersync.Claim, ok bool, err error) {
-	token := usersync.NewID(usersync.PrefixClaim)
-	err = s.Tx(ctx, func(tx *Tx) error {
-		// A claim that a crash of the database undoes only means that the
-		// work is done again.
-		if err := tx.relaxed(ctx); err != nil {
-			return err
-		}
-		var args string
-		var started int64
-		c = usersync.Claim{TaskID: taskID, Token: token}
-		err := tx.row(ctx, claimStatement, taskID, generation, token, ClaimFor.Microseconds()).
-			Scan(&c.Organization, &c.Lane, &args, &c.Traceparent, &c.Failures, &started)
-		c.Args, c.StartedAt = json.RawMessage(args), at(started)
-		return err
-	})
+	c = usersync.Claim{TaskID: taskID, Token: usersync.NewID(usersync.PrefixClaim)}
+	var args string
+	var started int64
+	err = s.keeper().row(ctx, claimStatement, taskID, generation, c.Token, ClaimFor.Microseconds()).
+		Scan(&c.Organization, &c.Lane, &args, &c.Traceparent, &c.Failures, &started)
 	if errors.Is(err, sql.ErrNoRows) {
 		return usersync.Claim{}, false, nil
 	}
-	return c, err == nil, err
+	c.Args, c.StartedAt = json.RawMessage(args), at(started)
+	return c, err == nil, classify(err)
 }
 
 var renewStatement = define(`
@@ -219,7 +207,7 @@ UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id = $1
 // Renew holds a claim for another ClaimFor. It returns ErrClaimLost when
 // another has it.
 func (s *Store) Renew(ctx context.Context, c usersync.Claim) error {
-	return held(s.writer().exec(ctx, renewStatement, nil, c.TaskID, c.Token, ClaimFor.Microseconds()))
+	return held(s.keeper().exec(ctx, renewStatement, nil, c.TaskID, c.Token, ClaimFor.Microseconds()))
 }
 
 func held(n int64, err error) error {

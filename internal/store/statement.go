@@ -36,7 +36,9 @@ func col(name string, k kind) column { return column{name, k} }
 // locked} for the clause by which PostgreSQL passes rows that others hold
 // (SQLite has one writer and needs none); {for update} likewise.
 // {each} SELECT x AS one … {/each} joins, to every row on its left, the values
-// of a query that depends on that row, as each.value.
+// of a query that depends on that row, as each.value. id {any} SELECT … {/any}
+// compares with a query that is run once, before: PostgreSQL cannot turn it
+// around and run the query for every row of the table.
 type statement struct {
 	texts   map[engineName]string
 	columns []column
@@ -59,6 +61,8 @@ func define(body string, columns ...column) *statement {
 			"{for update}", "FOR UPDATE",
 			"{each}", "CROSS JOIN LATERAL (",
 			"{/each}", ") AS each(value)",
+			"{any}", "= ANY(ARRAY(",
+			"{/any}", "))",
 		).Replace(body),
 		sqlite: strings.NewReplacer(
 			"{rows}", jsonEach(scalars, columns),
@@ -67,6 +71,8 @@ func define(body string, columns ...column) *statement {
 			"{for update}", "",
 			"{each}", "CROSS JOIN json_each((SELECT json_group_array(one) FROM (",
 			"{/each}", "))) AS each",
+			"{any}", "IN (",
+			"{/any}", ")",
 		).Replace(body),
 	}}
 }

@@ -48,6 +48,9 @@ type Store struct {
 	engine engineName
 	write  *gorm.DB
 	read   *gorm.DB
+	// brisk is for the bookkeeping of the outbox: its commits do not wait for
+	// the disk, because what a crash takes from them is only done again.
+	brisk  gorm.ConnPool
 	pools  []*sql.DB
 	schema string
 }
@@ -87,7 +90,11 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		_ = pool.Close()
 		return nil, classify(err)
 	}
-	s := &Store{engine: postgres, write: db, read: db, pools: []*sql.DB{pool}, schema: o.Schema}
+	brisk := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(careless))
+	brisk.SetMaxOpenConns(max(limit/4, 2))
+	brisk.SetMaxIdleConns(max(limit/4, 2))
+	brisk.SetConnMaxIdleTime(5 * time.Minute)
+	s := &Store{engine: postgres, write: db, read: db, brisk: brisk, pools: []*sql.DB{pool, brisk}, schema: o.Schema}
 	return s, s.Ping(ctx)
 }
 
@@ -99,6 +106,12 @@ const steadyPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET en
 
 func steady(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.PgConn().Exec(ctx, steadyPlans).ReadAll()
+	return err
+}
+
+// careless is steady on a connection whose commits do not wait for the disk.
+func careless(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.PgConn().Exec(ctx, steadyPlans+"; SET synchronous_commit = off; SET statement_timeout = '10s'").ReadAll()
 	return err
 }
 
@@ -133,6 +146,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		}
 		*mode.to = db
 	}
+	s.brisk = s.write.Statement.ConnPool
 	return s, s.Ping(ctx)
 }
 
@@ -179,6 +193,7 @@ func (s *Store) Embedded() bool { return s.engine == sqlite }
 
 func (s *Store) reader() conn { return conn{s.read.Statement.ConnPool, s.engine} }
 func (s *Store) writer() conn { return conn{s.write.Statement.ConnPool, s.engine} }
+func (s *Store) keeper() conn { return conn{s.brisk, s.engine} }
 
 // Tx is one transaction. Its methods are the writes that belong together.
 type Tx struct {
@@ -220,16 +235,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// relaxed lets this transaction's commit return before it has reached the
-// disk: for writes whose loss costs nothing but doing them again.
-func (tx *Tx) relaxed(ctx context.Context) error {
-	if tx.engine != postgres {
-		return nil
-	}
-	_, err := tx.pool.ExecContext(ctx, "SET LOCAL synchronous_commit = off")
-	return classify(err)
 }
 
 var nowStatement = define(`SELECT {now}`)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"usersync/internal/usersync"
@@ -32,7 +33,8 @@ INSERT INTO users (id, organization_id, email_key, email, person_key, company, c
 SELECT r.id, r.organization_id, r.email_key, r.email, r.person_key, r.company, r.country, r.department, r.seniority,
     r.first_name, r.last_name, r.name, r.job_title, r.invite_link, r.attributes, r.sequences, {now}, {now}
 FROM {rows} WHERE true
-ON CONFLICT DO NOTHING`,
+ON CONFLICT DO NOTHING
+RETURNING id, organization_id, email_key`,
 	col("id", text), col("organization_id", text), col("email_key", text), col("email", text), col("person_key", text),
 	col("company", text), col("country", text), col("department", text), col("seniority", integer),
 	col("first_name", text), col("last_name", text), col("name", text), col("job_title", text), col("invite_link", text),
@@ -58,9 +60,15 @@ func (tx *Tx) resolveUsers(ctx context.Context, wanted map[userKey]*Acceptance) 
 		if try == 2 {
 			return nil, errRace
 		}
-		if err := tx.insertUsers(ctx, wanted, keys, known, try > 0); err != nil {
+		made, err := tx.insertUsers(ctx, wanted, keys, known, try > 0)
+		if err != nil {
 			return nil, err
 		}
+		maps.Copy(known, made)
+		if len(known) == len(keys) {
+			break
+		}
+		// Another transaction stored some of them meanwhile.
 		if known, err = tx.userIDs(ctx, keys); err != nil {
 			return nil, err
 		}
@@ -84,23 +92,25 @@ func (tx *Tx) userIDs(ctx context.Context, keys []userKey) (map[userKey]string, 
 	for _, k := range keys {
 		set.add(k.organization, k.email)
 	}
-	type found struct {
-		id  string
-		key userKey
-	}
-	list, err := collect(ctx, tx.conn, userIDsStatement, set, func(scan func(...any) error) (f found, err error) {
-		return f, scan(&f.id, &f.key.organization, &f.key.email)
-	})
-	known := make(map[userKey]string, len(list))
-	for _, f := range list {
-		known[f.key] = f.id
-	}
-	return known, err
+	return tx.collectIDs(ctx, userIDsStatement, set)
 }
 
-// insertUsers stores those of keys that are not known. Where the derived id is
+func (tx *Tx) collectIDs(ctx context.Context, st *statement, set *rows) (map[userKey]string, error) {
+	ids := map[userKey]string{}
+	_, err := collect(ctx, tx.conn, st, set, func(scan func(...any) error) (struct{}, error) {
+		var id string
+		var key userKey
+		err := scan(&id, &key.organization, &key.email)
+		ids[key] = id
+		return struct{}{}, err
+	})
+	return ids, err
+}
+
+// insertUsers stores those of keys that are not known and returns their ids.
+// Where the derived id is
 // taken, by a user whose address has changed since, random says to take another.
-func (tx *Tx) insertUsers(ctx context.Context, wanted map[userKey]*Acceptance, keys []userKey, known map[userKey]string, random bool) error {
+func (tx *Tx) insertUsers(ctx context.Context, wanted map[userKey]*Acceptance, keys []userKey, known map[userKey]string, random bool) (map[userKey]string, error) {
 	set := insertUsersStatement.rows(len(keys) - len(known))
 	for _, k := range keys {
 		if _, ok := known[k]; ok {
@@ -117,8 +127,7 @@ func (tx *Tx) insertUsers(ctx context.Context, wanted map[userKey]*Acceptance, k
 			a.User.Department, int64(a.User.Seniority), a.User.FirstName, a.User.LastName, a.User.Name, a.User.JobTitle,
 			a.User.InviteLink, encode(u.Attributes), encode(u.Sequences))
 	}
-	_, err := tx.exec(ctx, insertUsersStatement, set)
-	return err
+	return tx.collectIDs(ctx, insertUsersStatement, set)
 }
 
 // encode writes a map as JSON, "" for an empty one. Its values come from

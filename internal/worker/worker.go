@@ -32,8 +32,9 @@ type Pool struct {
 	Queue   *queue.Client
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
-	// Wake tells the relay that there may be something to send.
-	Wake func()
+	// Wake tells the relay that there may be something to send, of the queues
+	// given or of all.
+	Wake func(queues ...string)
 	// Handlers, one for each kind of task.
 	Handlers []queue.Handler
 	// Slots is how many tasks of each queue are worked at once.
@@ -119,7 +120,9 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 		level = slog.LevelWarn
 	}
 	line.Emit(p.Log, level, "task")
-	p.Wake()
+	// There is room for the next task of this queue, and what was done may
+	// have led to deliveries.
+	p.Wake(m.Queue, queue.Deliver)
 	return nil
 }
 

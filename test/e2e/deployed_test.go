@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -138,10 +140,19 @@ func (d *deployment) faults(n *tenant) []fault {
 	}
 }
 
-// times says when a fault began and when it was repaired.
+// wanted reports whether this run inflicts the fault.
+func (f fault) wanted() bool {
+	if *faulty != "" {
+		return regexp.MustCompile(*faulty).MatchString(f.name)
+	}
+	return *long || !f.slow
+}
+
+// times says when a fault began, when it was repaired and when the system
+// worked again.
 type times struct {
-	name             string
-	struck, repaired time.Time
+	name                   string
+	struck, repaired, over time.Time
 }
 
 // progressWithin is how long it may take until a request that was accepted
@@ -170,6 +181,7 @@ func inflict(t *testing.T, n *tenant, f fault) times {
 			return open == 0
 		}, func() string { return n.describe(t) })
 	}
+	x.over = time.Now()
 	return x
 }
 
@@ -202,21 +214,28 @@ func lastDone(n *tenant, before time.Time) (last time.Time, open int) {
 	return last, open
 }
 
-// nextDone returns when the first request was done after a time.
-func nextDone(n *tenant, after time.Time) (next time.Time) {
+// silence returns the longest time between two ends that were told one after
+// the other, from a time on until another.
+func silence(n *tenant, from, to time.Time) (longest time.Duration) {
+	var at []time.Time
 	for _, done := range n.endings() {
-		if done.After(after) && (next.IsZero() || done.Before(next)) {
-			next = done
+		if done.After(from) && done.Before(to) {
+			at = append(at, done)
 		}
 	}
-	return next
+	slices.SortFunc(at, time.Time.Compare)
+	last := from
+	for _, done := range at {
+		longest, last = max(longest, done.Sub(last)), done
+	}
+	return longest
 }
 
 // table shows what each fault cost. Times are counted from the fault on.
 func table(n *tenant, list []times) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "fault\tlasted\taccepted meanwhile\tnext done\tnew one done\tall older done\t")
+	fmt.Fprintln(w, "fault\tlasted\taccepted meanwhile\tlongest silence\tnew one done\tall older done\t")
 	for _, x := range list {
 		since := func(at time.Time) string {
 			return max(at.Sub(x.struck), 0).Round(time.Millisecond).String()
@@ -227,7 +246,7 @@ func table(n *tenant, list []times) string {
 			all = fmt.Sprintf("%d never", open)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t\n", x.name, since(x.repaired), n.between(x.struck, x.repaired),
-			since(nextDone(n, x.struck)), since(firstDone(n, x.repaired)), all)
+			silence(n, x.struck, x.over).Round(time.Millisecond), since(firstDone(n, x.repaired)), all)
 	}
 	_ = w.Flush()
 	return text.String()
@@ -244,7 +263,7 @@ func TestDeployedSurvivesEachPartKilled(t *testing.T) {
 
 	var list []times
 	for _, f := range d.faults(n) {
-		if !f.slow || *long {
+		if f.wanted() {
 			list = append(list, inflict(t, n, f))
 		}
 	}

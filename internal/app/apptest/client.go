@@ -64,15 +64,26 @@ func (c *Client) Do(t *testing.T, call Call) Answer {
 	t.Helper()
 	a := c.send(t, call)
 	route, faults := c.description.Check(call, a)
-	if route != "" {
-		c.mu.Lock()
-		c.seen[route+" "+strconv.Itoa(a.Status)] = true
-		c.mu.Unlock()
-	}
+	c.note(route + " " + strconv.Itoa(a.Status))
 	for _, fault := range faults {
 		t.Errorf("%s %s answered %d, not as described: %s\n%s", call.Method, call.Path, a.Status, fault, short(a.Body))
 	}
 	return a
+}
+
+// CheckWebhook holds a webhook against the description.
+func (c *Client) CheckWebhook(t *testing.T, r Received) {
+	t.Helper()
+	c.note(webhook + r.Type())
+	for _, fault := range c.description.CheckWebhook(r) {
+		t.Errorf("the webhook %s is not as described: %s\n%s", r.Type(), fault, short(r.Body))
+	}
+}
+
+func (c *Client) note(answer string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen[answer] = true
 }
 
 func (c *Client) send(t *testing.T, call Call) Answer {
@@ -94,8 +105,8 @@ func (c *Client) send(t *testing.T, call Call) Answer {
 	return Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 }
 
-// Unseen returns the described answers that no call of this client got, of
-// those whose status is listed in no except.
+// Unseen returns the described answers and webhooks that this client never got,
+// those with a status of except left out.
 func (c *Client) Unseen(except ...string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

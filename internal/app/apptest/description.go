@@ -84,7 +84,8 @@ func (d *Description) Routes() []string {
 	return routes
 }
 
-// Answers returns the described answers, as "GET /v1/requests/{requestId} 200".
+// Answers returns the described answers, as "GET /v1/requests/{requestId} 200",
+// and the webhooks, as "webhook colleagues.found".
 func (d *Description) Answers() []string {
 	var answers []string
 	for path, item := range d.doc.Paths.Map() {
@@ -94,18 +95,11 @@ func (d *Description) Answers() []string {
 			}
 		}
 	}
+	for t := range d.doc.Webhooks {
+		answers = append(answers, webhook+t)
+	}
 	slices.Sort(answers)
 	return answers
-}
-
-// Webhooks returns the types of the described webhooks.
-func (d *Description) Webhooks() []string {
-	var types []string
-	for t := range d.doc.Webhooks {
-		types = append(types, t)
-	}
-	slices.Sort(types)
-	return types
 }
 
 // Enum returns the values that a schema of the components allows.
@@ -120,6 +114,9 @@ func (d *Description) Enum(schema string) []string {
 	}
 	return values
 }
+
+// webhook stands before the type of a webhook in the list of answers.
+const webhook = "webhook "
 
 // operation is a described operation and the path it stands at.
 type operation struct {
@@ -238,14 +235,13 @@ func checkHeaders(described openapi3.Headers, sent http.Header) (faults []string
 	for name, ref := range described {
 		key := http.CanonicalHeaderKey(name)
 		known[key] = true
-		values := sent[key]
+		// Several lines are one list (RFC 9110 §5.3).
+		value := strings.Join(sent[key], ", ")
 		switch {
-		case len(values) == 0 && ref.Value.Required:
+		case value != "":
+			faults = append(faults, prefixed("the header "+name+": ", visitText(ref.Value.Schema.Value, value))...)
+		case ref.Value.Required:
 			faults = append(faults, "the header "+name+" is missing")
-		case len(values) > 1:
-			faults = append(faults, "the header "+name+" is there more than once")
-		case len(values) == 1:
-			faults = append(faults, prefixed("the header "+name+": ", visitText(ref.Value.Schema.Value, values[0]))...)
 		}
 	}
 	for name := range sent {
