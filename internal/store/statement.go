@@ -65,6 +65,10 @@ func define(body string, columns ...column) *statement {
 			"{/any}", "))",
 		).Replace(body),
 		sqlite: strings.NewReplacer(
+			// SQLite keeps the order of a CROSS JOIN: the rows first, and not
+			// the whole table with the rows looked through for each of it.
+			"{rows} JOIN", jsonEach(scalars, columns)+" CROSS JOIN",
+			"{rows}\nJOIN", jsonEach(scalars, columns)+" CROSS JOIN",
 			"{rows}", jsonEach(scalars, columns),
 			"{now}", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 			"{skip locked}", "",
