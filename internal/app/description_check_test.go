@@ -1,15 +1,15 @@
-//go:build openapi
-
 package app_test
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/usersync"
 )
 
 const anID = "req_01kb5s2r4v0g1h2j3k4m5n6p7q"
@@ -113,6 +113,13 @@ func TestBrokenDatabaseAnswersWithAnIDAndNothingElse(t *testing.T) {
 	s := &stage{env: e, app: e.Start(t, app.API)}
 	s.client = s.app.Client(t)
 	p := s.begin(t, "broken database")
+	p.run(t, `
+== whole
+> GET /v1/requests
+< 200
+> GET /v1/credits
+< 200
+`)
 	must(t, s.app.Store.Close())
 	p.run(t, `
 == broken
@@ -131,6 +138,42 @@ func TestBrokenDatabaseAnswersWithAnIDAndNothingElse(t *testing.T) {
 <
 < {"database":"failed","queue":"ok","status":"unavailable"}
 > GET /healthz
+< 200
+`)
+}
+
+func TestDatabaseOutageAnswers503AndEveryKeyWorksAfterIt(t *testing.T) {
+	t.Parallel()
+	e := apptest.New(t, "deployed")
+	u, err := url.Parse(e.Config.DatabaseURL.Reveal())
+	must(t, err)
+	proxy := apptest.NewProxy(t, u.Host)
+	u.Host = proxy.Addr()
+	e.Config.DatabaseURL = usersync.NewSecret(u.String())
+	s := &stage{env: e, app: e.Start(t, app.API)}
+	s.client = s.app.Client(t)
+	p := s.begin(t, "outage")
+	proxy.Cut()
+	p.run(t, `
+== away
+> GET /v1/requests
+< 503
+<
+< {"error":"The database cannot be reached."}
+> GET /v1/credits
+< 503
+< Cache-Control: no-store
+< X-Request-Id: {{id:req}}
+<
+< {"type":"about:blank","title":"Service Unavailable","status":503,"detail":"The database cannot be reached.","code":"unavailable","requestId":"{{id}}"}
+`)
+	proxy.Resume(t)
+	p.run(t, `
+== back
+eventually
+> GET /v1/requests
+< 200
+> GET /v1/credits
 < 200
 `)
 }

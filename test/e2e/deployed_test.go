@@ -128,15 +128,13 @@ func (d *deployment) faults(n *tenant) []fault {
 		{name: "redis flushed", strike: func(t *testing.T) { must(t, d.redis.FlushAll(t.Context())) }},
 		{name: "postgres killed", strike: func(t *testing.T) { must(t, d.postgres.Kill()) }, lasts: waits,
 			repair: func(t *testing.T) { must(t, d.postgres.Start(t.Context())) }},
-		{name: "both workers killed", slow: true, strike: func(*testing.T) {
-			for _, p := range d.workers {
-				p.kill()
-			}
-		}, lasts: accepts, repair: func(t *testing.T) {
-			for _, p := range d.workers {
-				p.start(t)
-			}
-		}},
+		{name: "both workers killed", slow: true, strike: d.killWorkers, lasts: accepts, repair: d.startWorkers},
+		{name: "both killed, receiver hangs", slow: true, strike: func(t *testing.T) {
+			n.pause()
+			await(t, time.Minute, "deliveries are under way", func() bool { return n.waiting() > 0 }, nil)
+			d.killWorkers(t)
+			n.release()
+		}, lasts: accepts, repair: d.startWorkers},
 	}
 }
 
@@ -146,6 +144,19 @@ func (f fault) wanted() bool {
 		return regexp.MustCompile(*faulty).MatchString(f.name)
 	}
 	return *long || !f.slow
+}
+
+func (d *deployment) killWorkers(*testing.T) {
+	for _, p := range d.workers {
+		p.kill()
+	}
+}
+
+func (d *deployment) startWorkers(t *testing.T) {
+	t.Helper()
+	for _, p := range d.workers {
+		p.start(t)
+	}
 }
 
 // times says when a fault began, when it was repaired and when the system

@@ -18,6 +18,7 @@ var (
 	requests = flag.Int("requests", 0, "requests that the embedded test sends; 0: 1000, with -long 5000")
 	kills    = flag.Int("kills", 0, "how often the embedded test kills the process under load; 0: 2, with -long 5")
 	faulty   = flag.String("faults", "", "only the faults of the deployed test whose names match this pattern")
+	logs     = flag.String("logs", "", "keep the logs of the programs, in full, in this directory")
 	rate     = flag.Int("rate", 20, "calls a second that the deployed test sends, for 3 users each on average")
 )
 

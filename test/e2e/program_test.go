@@ -44,6 +44,10 @@ const stopWithin = 30 * time.Second
 func newProgram(t *testing.T, name, ops string, env []string, args ...string) *program {
 	t.Helper()
 	p := &program{name: name, ops: ops, env: env, args: args, log: filepath.Join(t.TempDir(), "log")}
+	if *logs != "" {
+		p.log = filepath.Join(*logs, t.Name()+" "+name+".log")
+		p.env = append([]string{"LOG_LEVEL=debug"}, env...)
+	}
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
