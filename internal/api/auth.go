@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -139,11 +140,20 @@ func (k *callers) join(hash string) (l *lookup, mine bool) {
 }
 
 // run asks the database. Its context outlives the call that asks, since others
-// wait for the answer too. An error is not remembered.
+// wait for the answer too. An error is not remembered, and a panic leaves nobody
+// waiting.
 func (k *callers) run(ctx context.Context, hash string, l *lookup) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callerLookup)
 	defer cancel()
+	l.err = errLookup
+	defer k.finish(hash, l)
 	l.caller, l.ok, l.err = k.load(ctx, hash)
+}
+
+// errLookup stands while a lookup runs: what others get when it panics.
+var errLookup = errors.New("api: the lookup of a key did not end")
+
+func (k *callers) finish(hash string, l *lookup) {
 	k.mu.Lock()
 	l.until = time.Now().Add(callerFresh)
 	if l.err != nil && k.seen[hash] == l {

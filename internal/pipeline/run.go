@@ -77,8 +77,8 @@ func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args RunArgs, _ 
 	if err != nil {
 		return err
 	}
-	return s.settle(ctx, b, func(int) verdict {
-		return verdict{step: failedStep(usersync.CodeInternal, "The request could not be worked.")}
+	return s.settle(ctx, b, func(i int) verdict {
+		return verdict{step: failedStep(b.works[i], usersync.CodeInternal, "The request could not be worked.")}
 	})
 }
 

@@ -44,8 +44,8 @@ func countSentence(n int) string {
 	return strconv.Itoa(n) + " colleagues found"
 }
 
-func failedStep(code usersync.Code, message string) usersync.Step {
-	return usersync.Step{Name: usersync.StepColleagues, Status: usersync.StepFailed, Attempts: 1, ErrorCode: code, ErrorMessage: message}
+func failedStep(w store.Work, code usersync.Code, message string) usersync.Step {
+	return usersync.Step{Name: usersync.StepColleagues, Status: usersync.StepFailed, Attempts: w.Run, ErrorCode: code, ErrorMessage: message}
 }
 
 // billable is the rule of the contract: a credit is billed only when more than
@@ -130,7 +130,7 @@ func (st *settlement) decide(w store.Work, v verdict) {
 		st.charges = append(st.charges, w.ID)
 		o.Charged = 1
 	case st.account.Now.After(w.CreatedAt.Add(unpaidFor)):
-		v = verdict{step: failedStep(usersync.CodeNoCredit, "No credits were added within 30 days.")}
+		v = verdict{step: failedStep(w, usersync.CodeNoCredit, "No credits were added within 30 days.")}
 	default:
 		v = verdict{step: usersync.Step{Name: usersync.StepColleagues, Status: usersync.StepAwaitingCredits, Attempts: w.Run,
 			Details: "Waiting for credits", ErrorCode: usersync.CodeNoCredit, ErrorMessage: "The balance has run out."}}

@@ -66,8 +66,8 @@ SELECT r.id, $1, 'charge', -1, r.request_id, r.balance_after, {now} FROM {rows} 
 	col("id", text), col("request_id", text), col("balance_after", bigint))
 
 // Charge takes one credit from a locked account for each of the requests. The
-// ids of the entries derive from the requests and are unique, so a second
-// charge for one request cannot be written: it fails the transaction.
+// request of an entry is unique, so a second charge for one cannot be written:
+// it fails the transaction. Ids are made now: the ledger is listed by them.
 func (tx *Tx) Charge(ctx context.Context, a *Account, requests []string) error {
 	if len(requests) == 0 {
 		return nil
@@ -75,7 +75,7 @@ func (tx *Tx) Charge(ctx context.Context, a *Account, requests []string) error {
 	set := chargeStatement.rows(len(requests))
 	for _, id := range requests {
 		a.Balance--
-		set.add(usersync.DeriveID(usersync.PrefixLedger, id), id, a.Balance)
+		set.add(usersync.NewID(usersync.PrefixLedger), id, a.Balance)
 	}
 	_, err := tx.exec(ctx, chargeStatement, set, a.Organization)
 	return err

@@ -364,30 +364,55 @@ WHERE organization_id = $1 AND id = $2`)
 var ErrNothingFailed = usersync.Errorf(usersync.CodeConflict, "Nothing failed, so there is nothing to retry.")
 
 // Retry has the failed steps of a request run again, by the task that plan
-// makes for its next run.
-func (o *Org) Retry(ctx context.Context, id string, plan func(run int, traceparent string) usersync.Task) error {
-	return o.store.Tx(ctx, func(tx *Tx) error {
-		var status usersync.RequestStatus
-		var run int
-		var traceparent string
-		err := tx.row(ctx, lockRequestStatement, o.id, id).Scan(&status, &run, &traceparent)
-		if errors.Is(err, sql.ErrNoRows) {
-			return ErrNoRequest
-		}
-		if err != nil {
-			return classify(err)
-		}
-		var failed int
-		if err := tx.row(ctx, failedStepsStatement, id).Scan(&failed); err != nil {
-			return classify(err)
-		}
-		if failed == 0 || !status.CanBecome(usersync.RequestQueued) {
-			return ErrNothingFailed
-		}
-		task := plan(run+1, traceparent)
-		if _, err := tx.exec(ctx, requeueStatement, nil, o.id, id, task.ID); err != nil {
+// makes for its next run. A call with an idempotency key that was taken before
+// changes nothing and is replayed; callID tells the calls apart.
+func (o *Org) Retry(ctx context.Context, id, callID string, key *Idempotency, plan func(run int, traceparent string) usersync.Task) (replayed bool, err error) {
+	err = o.store.Tx(ctx, func(tx *Tx) error {
+		if replayed, err = tx.seen(ctx, o.id, callID, key); err != nil || replayed {
 			return err
 		}
-		return tx.Enqueue(ctx, task)
+		return tx.retry(ctx, o.id, id, plan)
 	})
+	return replayed, err
+}
+
+// seen keeps the idempotency key of a call and reports whether another call
+// had it before.
+func (tx *Tx) seen(ctx context.Context, organization, callID string, key *Idempotency) (bool, error) {
+	if key == nil {
+		return false, nil
+	}
+	sub := &Submission{Organization: organization, Idempotency: key, Items: []*Acceptance{{RequestID: callID}}}
+	if _, err := tx.keepKeys(ctx, []*Submission{sub}); err != nil {
+		return false, err
+	}
+	if sub.Err != nil {
+		return false, sub.Err
+	}
+	return sub.Replayed, nil
+}
+
+func (tx *Tx) retry(ctx context.Context, organization, id string, plan func(run int, traceparent string) usersync.Task) error {
+	var status usersync.RequestStatus
+	var run int
+	var traceparent string
+	err := tx.row(ctx, lockRequestStatement, organization, id).Scan(&status, &run, &traceparent)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNoRequest
+	}
+	if err != nil {
+		return classify(err)
+	}
+	var failed int
+	if err := tx.row(ctx, failedStepsStatement, id).Scan(&failed); err != nil {
+		return classify(err)
+	}
+	if failed == 0 || !status.CanBecome(usersync.RequestQueued) {
+		return ErrNothingFailed
+	}
+	task := plan(run+1, traceparent)
+	if _, err := tx.exec(ctx, requeueStatement, nil, organization, id, task.ID); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, task)
 }

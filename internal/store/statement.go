@@ -163,8 +163,35 @@ func (c conn) exec(ctx context.Context, st *statement, r *rows, args ...any) (in
 	return n, classify(err)
 }
 
-func (c conn) row(ctx context.Context, st *statement, args ...any) *sql.Row {
-	return c.pool.QueryRowContext(ctx, st.texts[c.engine], args...)
+// row runs a query for one row. GORM's own QueryRowContext hands out a row that
+// panics when the statement could not be prepared.
+func (c conn) row(ctx context.Context, st *statement, args ...any) oneRow {
+	found, err := c.pool.QueryContext(ctx, st.texts[c.engine], args...)
+	return oneRow{found, err}
+}
+
+// oneRow is the first row of a query, or why there is none.
+type oneRow struct {
+	rows *sql.Rows
+	err  error
+}
+
+// Scan reads the row, as sql.Row does: sql.ErrNoRows when there is none.
+func (r oneRow) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	defer func() { _ = r.rows.Close() }()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return sql.ErrNoRows
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	return r.rows.Close()
 }
 
 // collect runs a query and returns what scan makes of each row.

@@ -54,7 +54,7 @@ var Codes = []CodeInfo{
 	{CodeForbidden, "The caller is known but may not do this.", OwnerYou, "Use a key with the needed scope, or have the feature enabled.", false},
 	{CodeNotFound, "There is no such thing in this organization.", OwnerYou, "Check the id.", false},
 	{CodeConflict, "The input contradicts what is stored.", OwnerYou, "Read the present state and decide again.", false},
-	{CodeNoCredit, "The credit balance is used up.", OwnerYou, "Add credits; waiting work goes on by itself.", false},
+	{CodeNoCredit, "The credit balance is used up.", OwnerYou, "Add credits: what waits goes on by itself, what has failed can be retried.", false},
 	{CodeRejected, "The other side refuses this user or message and will refuse it again.", OwnerPlatform, "Look at the message; correct the user's data or the receiver.", false},
 	{CodeDisconnected, "The platform refuses our credentials; the connection is paused.", OwnerYou, "Give the connection new credentials.", false},
 	{CodeRateLimited, "Too many calls; it is tried again at the time given and counts as no failure.", OwnerPlatform, "Nothing to do.", true},

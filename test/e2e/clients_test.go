@@ -151,6 +151,9 @@ func (c *clients) send(ctx context.Context, size int) {
 			c.note(first, size, sent, answer)
 			return
 		}
+		if status == http.StatusInternalServerError {
+			c.fault("a part that is away was answered with 500", "%s: %s", path, answer)
+		}
 		again := status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 		if !again && err == nil && !c.insistOn(status) {
 			c.fault("call refused", "%s: %d %s", path, status, answer)

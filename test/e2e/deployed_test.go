@@ -131,7 +131,7 @@ func (d *deployment) faults(n *tenant) []fault {
 		{name: "both workers killed", slow: true, strike: d.killWorkers, lasts: accepts, repair: d.startWorkers},
 		{name: "both killed, receiver hangs", slow: true, strike: func(t *testing.T) {
 			n.pause()
-			await(t, time.Minute, "deliveries are under way", func() bool { return n.waiting() > 0 }, nil)
+			await(t, time.Minute, "the workers have as many deliveries under way as they make at once", n.steady(2*time.Second), nil)
 			d.killWorkers(t)
 			n.release()
 		}, lasts: accepts, repair: d.startWorkers},
@@ -187,9 +187,9 @@ func inflict(t *testing.T, n *tenant, f fault) times {
 		return !firstDone(n, x.repaired).IsZero()
 	}, func() string { return n.describe(t) })
 	if *long {
-		await(t, progressWithin, f.name+": all that was accepted before is done", func() bool {
-			_, open := lastDone(n, x.struck)
-			return open == 0
+		await(t, progressWithin, f.name+": no task is left from before the repair", func() bool {
+			state, err := n.store.OutboxState(t.Context())
+			return err == nil && (state.OldestUnfinished.IsZero() || state.OldestUnfinished.After(x.repaired))
 		}, func() string { return n.describe(t) })
 	}
 	x.over = time.Now()
@@ -251,7 +251,7 @@ func table(n *tenant, list []times) string {
 		since := func(at time.Time) string {
 			return max(at.Sub(x.struck), 0).Round(time.Millisecond).String()
 		}
-		older, open := lastDone(n, x.struck)
+		older, open := lastDone(n, x.repaired)
 		all := since(older)
 		if open > 0 {
 			all = fmt.Sprintf("%d never", open)

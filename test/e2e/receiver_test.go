@@ -117,6 +117,18 @@ func (r *receiver) waiting() int {
 	return r.held
 }
 
+// steady returns a condition: calls wait, and their number has not changed for
+// a while.
+func (r *receiver) steady(while time.Duration) func() bool {
+	last, since := 0, time.Now()
+	return func() bool {
+		if n := r.waiting(); n != last {
+			last, since = n, time.Now()
+		}
+		return last > 0 && time.Since(since) >= while
+	}
+}
+
 // signed tells the receiver the secret of its endpoint.
 func (r *receiver) signed(secret usersync.Secret) {
 	r.mu.Lock()

@@ -43,12 +43,19 @@ func retryRequest(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	key, err := c.Idempotency()
+	if err != nil {
+		return err
+	}
 	org := c.Caller.Org
-	err = org.Retry(c.Context(), id, func(run int, traceparent string) usersync.Task {
+	replayed, err := org.Retry(c.Context(), id, c.ID, key, func(run int, traceparent string) usersync.Task {
 		return pipeline.Again(org.ID(), id, run, traceparent)
 	})
 	if err != nil {
 		return err
+	}
+	if replayed {
+		c.Header().Set("Idempotency-Replayed", "true")
 	}
 	c.Wake()
 	report, err := org.Report(c.Context(), id)
