@@ -3,6 +3,8 @@
 # PKG is what `make test` tests; BENCH_ARGS go to the load generator.
 PKG ?= ./...
 BENCH_ARGS ?=
+# E2E_ARGS go to the end-to-end test; -long is every fault and the large sizes.
+E2E_ARGS ?= -long
 
 LINT_VERSION := 2.15.0
 LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -41,5 +43,5 @@ build: ## build static binaries into bin/
 generate: ## write the generated files anew
 	go generate ./...
 
-e2e: ## test the whole service from outside
-	$(SERVICES) -cc -- go test -race -count=1 -timeout 15m ./test/e2e/...
+e2e: ## kill parts of the running service and prove that nothing is lost; E2E_ARGS='…' for sizes
+	$(SERVICES) -- go test -count=1 -timeout 15m -v ./test/e2e/ $(E2E_ARGS)

@@ -164,8 +164,15 @@ func (r *Relay) taken() []string {
 	return due
 }
 
-// pass sends what may be sent of the given queues.
+// passWithin bounds one pass.
+const passWithin = 15 * time.Second
+
+// pass sends what may be sent of the given queues. It is not cut short by the
+// end of the process: tasks that were taken in the instant it ends would be
+// neither on the queue nor ready, and wait for the reconciler.
 func (r *Relay) pass(ctx context.Context, queues []string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), passWithin)
+	defer cancel()
 	pulse, err := r.Queue.Pulse(ctx)
 	if err != nil {
 		r.lost(ctx, err)

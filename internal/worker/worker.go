@@ -45,6 +45,7 @@ type Pool struct {
 
 	handlers map[string]queue.Handler
 	hard     context.Context // ends when running tasks must stop
+	running  sync.WaitGroup
 }
 
 // poll is how often an idle server looks for a message. Runs and deliveries
@@ -74,6 +75,25 @@ func (p *Pool) Run(ctx context.Context) {
 		wg.Go(s.Shutdown)
 	}
 	wg.Wait()
+	p.awaitHandBack()
+}
+
+// handBackWithin is how long the last tasks may take to write that they are
+// handed back: Asynq gives up on them at the end of the grace, and a task that
+// is not handed back waits for its claim to run out.
+const handBackWithin = 5 * time.Second
+
+func (p *Pool) awaitHandBack() {
+	done := make(chan struct{})
+	go func() {
+		p.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(handBackWithin):
+		p.Log.Warn("tasks were not handed back in time; they go on when their claims run out")
+	}
 }
 
 // start starts one server for each queue. It waits for a Redis that is not up yet.
@@ -100,6 +120,8 @@ func (p *Pool) start(ctx context.Context) []*queue.Server {
 // work handles one message. Its error means that the database could not be
 // asked; the queue brings the message again.
 func (p *Pool) work(ctx context.Context, m queue.Message) error {
+	p.running.Add(1)
+	defer p.running.Done()
 	started := time.Now()
 	claim, ok, err := p.Store.Claim(ctx, m.TaskID, m.Generation)
 	if err != nil {
