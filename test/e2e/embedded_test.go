@@ -59,7 +59,7 @@ func TestEmbeddedKilledWithRequestsInFlight(t *testing.T) {
 
 	inFlight := 0
 	for round := 1; round <= rounds; round++ {
-		inFlight += killUnderLoad(t, e, n, target*round/rounds, round)
+		inFlight += killUnderLoad(t, e, n, (target+rounds-1)/rounds, round)
 		e.start(t)
 	}
 	if inFlight == 0 {
@@ -77,15 +77,15 @@ func TestEmbeddedKilledWithRequestsInFlight(t *testing.T) {
 	e.stop(t)
 }
 
-// killUnderLoad sends until so many requests are accepted, and kills the
+// killUnderLoad sends until so many more requests are accepted, and kills the
 // process while the clients still send and webhooks come in. It returns how
 // many requests were accepted and not done.
-func killUnderLoad(t *testing.T, e *embedded, n *tenant, target, round int) (inFlight int) {
+func killUnderLoad(t *testing.T, e *embedded, n *tenant, more, round int) (inFlight int) {
 	t.Helper()
 	began, doneBefore, before := time.Now(), n.done(), n.count()
 	stop := n.run(16)
 	await(t, 2*time.Minute, "enough requests are accepted and the first webhooks came",
-		func() bool { return n.count() >= target && n.done() > doneBefore }, func() string { return n.describe(t) })
+		func() bool { return n.count()-before >= more && n.done() > doneBefore }, func() string { return n.describe(t) })
 	e.kill()
 	killed := time.Now()
 	stop()
