@@ -166,7 +166,7 @@ func (c conn) exec(ctx context.Context, st *statement, r *rows, args ...any) (in
 // row runs a query for one row. GORM's own QueryRowContext hands out a row that
 // panics when the statement could not be prepared.
 func (c conn) row(ctx context.Context, st *statement, args ...any) oneRow {
-	found, err := c.pool.QueryContext(ctx, st.texts[c.engine], args...)
+	found, err := c.pool.QueryContext(ctx, st.texts[c.engine], args...) //nolint:rowserrcheck // Scan asks for the error
 	return oneRow{found, err}
 }
 

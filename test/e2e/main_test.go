@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -84,9 +83,4 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// background is a context that outlives the test's own, for cleaning up.
-func background(within time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), within)
 }
