@@ -324,6 +324,10 @@ func (r *Relay) reconcile(ctx context.Context) {
 	}
 	var dead, gone []store.Envelope
 	for _, e := range overdue {
+		if e.Abandoned {
+			dead = append(dead, e)
+			continue
+		}
 		condition, err := r.Queue.Look(message(e))
 		if err != nil {
 			r.lost(ctx, err)

@@ -20,8 +20,9 @@ const (
 	stateParked    = "parked"
 )
 
-// ClaimFor is how long a claim holds unless it is renewed.
-const ClaimFor = 90 * time.Second
+// ClaimFor is how long a claim holds unless it is renewed: it bounds how long
+// the tasks of a killed worker take up their lane; see docs/adr/0008.
+const ClaimFor = 30 * time.Second
 
 // LostAfter is how long a task may be on the queue, unclaimed, before the
 // reconciler looks for it.
@@ -35,6 +36,8 @@ type Envelope struct {
 	Queue       string
 	Lane        string
 	Traceparent string
+	// Abandoned says that a worker claimed the task and has not been heard of since.
+	Abandoned bool
 }
 
 var enqueueStatement = define(`
@@ -102,6 +105,10 @@ func (s *Store) TakeReady(ctx context.Context, queue, afterLane string, share, l
 	return taken, err
 }
 
+func scanOverdue(scan func(...any) error) (e Envelope, err error) {
+	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Lane, &e.Traceparent, &e.Abandoned)
+}
+
 func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
 	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Lane, &e.Traceparent)
 }
@@ -157,17 +164,17 @@ var overdueStatement = define(`
 UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
     SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state = 'sent' AND claimed_until <= {now}
     ORDER BY look_at LIMIT $1 {skip locked}{/any}
-RETURNING id, generation, kind, queue, lane, traceparent`)
+RETURNING id, generation, kind, queue, lane, traceparent, claim_token <> ''`)
 
 // Overdue returns up to limit sent tasks that should have been finished or
 // claimed by now, and looks at each again only after LostAfter.
 func (s *Store) Overdue(ctx context.Context, limit int) ([]Envelope, error) {
-	return collect(ctx, s.keeper(), overdueStatement, nil, scanEnvelope, limit, LostAfter.Microseconds())
+	return collect(ctx, s.keeper(), overdueStatement, nil, scanOverdue, limit, LostAfter.Microseconds())
 }
 
 var regenerateStatement = define(`
 UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', claim_token = '', claimed_until = 0 FROM {rows}
-WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent'`,
+WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' AND claimed_until <= {now}`,
 	col("id", text), col("generation", bigint))
 
 // Regenerate gives tasks a new generation, and makes them ready, whose present
@@ -177,6 +184,16 @@ func (s *Store) Regenerate(ctx context.Context, dead []Envelope) error {
 		return nil
 	}
 	_, err := s.keeper().exec(ctx, regenerateStatement, envelopeRows(regenerateStatement, dead))
+	return err
+}
+
+var retakeStatement = define(`
+UPDATE outbox SET generation = generation + 1, state = 'ready'
+WHERE id = $1 AND generation = $2 AND state = 'sent' AND claim_token = ''`)
+
+// Retake makes a task ready again whose claim a crash of the database undid.
+func (s *Store) Retake(ctx context.Context, taskID string, generation int64) error {
+	_, err := s.keeper().exec(ctx, retakeStatement, nil, taskID, generation)
 	return err
 }
 

@@ -391,3 +391,28 @@ func TestDropIdempotencyKeysSparesFreshOnes(t *testing.T) {
 		}
 	})
 }
+
+func TestRetakeBringsBackATaskWhoseClaimWasUndone(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		n := newTenant(t, open(), 1)
+		n.accept(t, n.submission(n.acceptance("a@acme.example"), n.acceptance("b@acme.example")))
+		taken, err := n.TakeReady(t.Context(), "q", "", 10, 10)
+		if err != nil || len(taken) != 2 {
+			t.Fatal(len(taken), err)
+		}
+		claimed, undone := taken[0], taken[1]
+		if _, ok, err := n.Claim(t.Context(), claimed.ID, 1); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		for _, e := range taken {
+			if err := n.Retake(t.Context(), e.ID, e.Generation); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again, err := n.TakeReady(t.Context(), "q", "", 10, 10)
+		if err != nil || len(again) != 1 || again[0].ID != undone.ID || again[0].Generation != 2 {
+			t.Fatalf("%+v %v: want only the task without a claim, in a new generation", again, err)
+		}
+	})
+}

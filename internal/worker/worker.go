@@ -134,6 +134,9 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 	ctx = trace(ctx, claim.Traceparent)
 	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
 	outcome, err := p.handle(ctx, m, claim)
+	if outcome == outcomeLost {
+		p.retake(ctx, m)
+	}
 	p.Metrics.ObserveTask(m.Kind, outcome, time.Since(started))
 	telemetry.Add(ctx, slog.String("outcome", outcome))
 	level := slog.LevelDebug
@@ -146,6 +149,16 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 	// have led to deliveries.
 	p.Wake(m.Queue, queue.Deliver)
 	return nil
+}
+
+// retake makes a task ready again whose claim was not lost to another worker
+// but undone by a crash of the database: nobody else would come for it soon.
+func (p *Pool) retake(ctx context.Context, m queue.Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
+	defer cancel()
+	if err := p.Store.Retake(ctx, m.TaskID, m.Generation); err != nil {
+		p.Log.WarnContext(ctx, "could not retake a task; the reconciler will find it", "error", err)
+	}
 }
 
 func trace(ctx context.Context, traceparent string) context.Context {
