@@ -151,26 +151,15 @@ func TestManyRequestsOnFewCreditsChargeExactlyThoseCredits(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		count := func() map[usersync.RequestStatus]int {
-			reports, err := a.Store.Org(n.org.ID).Reports(t.Context(), ids)
-			if err != nil {
-				t.Fatal(err)
-			}
-			by := map[usersync.RequestStatus]int{}
-			for _, r := range reports {
-				by[r.Status]++
-			}
-			return by
-		}
 		apptest.Eventually(t, "3 paid, the rest waiting", func() bool {
-			by := count()
+			by := n.statuses(t, ids)
 			return by[usersync.RequestSucceeded] == 3 && by[usersync.RequestAwaitingCredits] == len(ids)-3
 		})
 		if _, err := a.Store.TopUp(t.Context(), "test", n.org.ID, int64(len(ids)), "second"); err != nil {
 			t.Fatal(err)
 		}
 		a.Relay.Wake()
-		apptest.Eventually(t, "all paid after the top-up", func() bool { return count()[usersync.RequestSucceeded] == len(ids) })
+		apptest.Eventually(t, "all paid after the top-up", func() bool { return n.statuses(t, ids)[usersync.RequestSucceeded] == len(ids) })
 		v, err := a.Store.Org(n.org.ID).Verify(t.Context())
 		if err != nil || !v.OK || v.Balance != 3 {
 			t.Errorf("%+v %v", v, err)

@@ -99,15 +99,6 @@ func timePart(id string) string {
 	return rest[:idTime]
 }
 
-// IDTime returns when the id with a time part was made, to the millisecond.
-func IDTime(id string) time.Time {
-	var ms uint64
-	for _, c := range []byte(timePart(id)) {
-		ms = ms<<5 | uint64(max(strings.IndexByte(alphabet, c), 0))
-	}
-	return time.UnixMilli(int64(ms)).UTC()
-}
-
 // IDBound returns the smallest id of kind p that could be made at t: a border
 // for range scans over ids.
 func IDBound(p Prefix, t time.Time) string {
