@@ -14,9 +14,8 @@ import (
 
 // Service carries out operators' and tenants' administrative calls.
 type Service struct {
-	Store  *store.Store
-	Sealer store.Sealer
-	Guard  *outbound.Guard
+	Store *store.Store
+	Guard *outbound.Guard
 }
 
 // invalid collects what is wrong with the fields of an input.

@@ -82,7 +82,7 @@ func (s *Service) CreateEndpoint(ctx context.Context, actor string, org *store.O
 	var e usersync.Endpoint
 	in.apply(&e)
 	secret := webhooksig.NewSecret()
-	e, err := org.CreateEndpoint(ctx, actor, s.Sealer, e, secret)
+	e, err := org.CreateEndpoint(ctx, actor, e, secret)
 	return e, secret, err
 }
 
@@ -91,5 +91,5 @@ func (s *Service) UpdateEndpoint(ctx context.Context, actor string, org *store.O
 	if err := s.validateEndpoint(in); err != nil {
 		return usersync.Endpoint{}, err
 	}
-	return org.UpdateEndpoint(ctx, actor, s.Sealer, id, func(e *usersync.Endpoint) ([]string, error) { return in.apply(e), nil })
+	return org.UpdateEndpoint(ctx, actor, id, func(e *usersync.Endpoint) ([]string, error) { return in.apply(e), nil })
 }

@@ -28,7 +28,7 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 // dialectsOf lists the dialects: THE LIST.
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	management := manage.Options{
-		Admin: &admin.Service{Store: a.Store, Sealer: a.Keys, Guard: guard}, Token: a.cfg.AdminToken,
+		Admin: &admin.Service{Store: a.Store, Guard: guard}, Token: a.cfg.AdminToken,
 		Depths: a.Queue.Depths, Wake: func() { a.Relay.Wake() },
 	}
 	return append([]api.Dialect{

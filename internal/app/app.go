@@ -112,7 +112,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		return nil, err
 	}
 	if o.Demo {
-		if a.Demo, err = demo.Start(ctx, a.Store, a.Keys, cfg.DataDir, a.demoAddr()); err != nil {
+		if a.Demo, err = demo.Start(ctx, a.Store, cfg.DataDir, a.demoAddr()); err != nil {
 			return nil, err
 		}
 	}
@@ -124,7 +124,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 // deployed one is the business of `usersync migrate`, and the process waits
 // for it.
 func (a *App) openStore(ctx context.Context) (err error) {
-	a.Store, err = store.Open(ctx, store.Options{URL: a.cfg.DatabaseURL, Dir: a.cfg.DataDir, MaxConns: a.cfg.DatabaseMaxConns, Schema: a.o.Schema})
+	a.Store, err = store.Open(ctx, store.Options{URL: a.cfg.DatabaseURL, Dir: a.cfg.DataDir, MaxConns: a.cfg.DatabaseMaxConns, Schema: a.o.Schema, Seal: a.Keys})
 	if err != nil && a.Store == nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
 		Search: &colleague.Search{Sources: []colleague.Source{colleague.Own{}}},
 	}
-	deliver := &delivery.Service{Store: a.Store, Sealer: a.Keys, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
+	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
 	a.pool = &worker.Pool{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
 		Handlers: []queue.Handler{run.Handler(), deliver.Handler()},

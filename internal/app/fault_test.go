@@ -209,7 +209,7 @@ func TestGoneEndpointIsDisabled(t *testing.T) {
 		n.endpoint(t, r)
 		n.send(t, 1)
 		apptest.Eventually(t, "disabled", func() bool {
-			list, err := a.Store.Org(n.org.ID).Endpoints(t.Context(), a.Keys, "", 10)
+			list, err := a.Store.Org(n.org.ID).Endpoints(t.Context(), "", 10)
 			return err == nil && list[0].Status == usersync.EndpointDisabled
 		})
 	})

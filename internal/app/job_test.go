@@ -43,7 +43,7 @@ func newTenant(t *testing.T, a *apptest.Running, credits int64) tenant {
 func (n tenant) endpoint(t *testing.T, r *apptest.Receiver) usersync.Secret {
 	t.Helper()
 	secret := webhooksig.NewSecret()
-	_, err := n.app.Store.Org(n.org.ID).CreateEndpoint(t.Context(), "test", n.app.Keys, usersync.Endpoint{URL: r.URL, EventTypes: []string{"user_sync.completed"}}, secret)
+	_, err := n.app.Store.Org(n.org.ID).CreateEndpoint(t.Context(), "test", usersync.Endpoint{URL: r.URL, EventTypes: []string{"user_sync.completed"}}, secret)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"usersync/internal/admin"
@@ -33,12 +34,7 @@ func OpenAdmin(ctx context.Context, environ []string) (*admin.Service, func(), e
 		_ = s.Close()
 		return nil, nil, err
 	}
-	keys, err := seal.ParseKeys(cfg.SealingKeys)
-	if err != nil {
-		_ = s.Close()
-		return nil, nil, err
-	}
-	return &admin.Service{Store: s, Sealer: keys, Guard: &outbound.Guard{Allow: cfg.EgressAllow}}, func() { _ = s.Close() }, nil
+	return &admin.Service{Store: s, Guard: &outbound.Guard{Allow: cfg.EgressAllow}}, func() { _ = s.Close() }, nil
 }
 
 func openForOperator(ctx context.Context, environ []string) (*store.Store, *config.Config, error) {
@@ -51,7 +47,11 @@ func openForOperator(ctx context.Context, environ []string) (*store.Store, *conf
 			return nil, nil, err
 		}
 	}
-	s, err := store.Open(ctx, store.Options{URL: cfg.DatabaseURL, Dir: cfg.DataDir, MaxConns: 2})
+	keys, err := seal.ParseKeys(cfg.SealingKeys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("SEALING_KEYS: %w", err)
+	}
+	s, err := store.Open(ctx, store.Options{URL: cfg.DatabaseURL, Dir: cfg.DataDir, MaxConns: 2, Seal: keys})
 	if err != nil {
 		if s != nil {
 			_ = s.Close()

@@ -354,7 +354,7 @@ func (p *play) giveStranger(t *testing.T, _ []string) {
 
 func (p *play) giveWebhook(t *testing.T, args []string) {
 	secret := webhooksig.NewSecret()
-	e, err := p.app.Store.Org(p.org.ID).CreateEndpoint(t.Context(), "test", p.app.Keys, usersync.Endpoint{URL: p.receiver.URL, EventTypes: args}, secret)
+	e, err := p.app.Store.Org(p.org.ID).CreateEndpoint(t.Context(), "test", usersync.Endpoint{URL: p.receiver.URL, EventTypes: args}, secret)
 	must(t, err)
 	p.vars["endpoint"] = e.ID
 }

@@ -39,7 +39,6 @@ func (a Args) Only(id string) Args { return Args{a.EndpointID, []string{id}} }
 // Service delivers.
 type Service struct {
 	Store   *store.Store
-	Sealer  store.Sealer
 	Client  *outbound.Client // its Timeout is that of an attempt: 15 s
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
@@ -63,7 +62,7 @@ func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) erro
 	if len(open) == 0 {
 		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
 	}
-	endpoint, err := org.Endpoint(ctx, s.Sealer, args.EndpointID)
+	endpoint, err := org.Endpoint(ctx, args.EndpointID)
 	switch {
 	case errors.Is(err, store.ErrNoEndpoint):
 		return s.settle(ctx, c, args, s.refuse(open, "the endpoint was deleted"))

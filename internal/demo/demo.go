@@ -38,7 +38,7 @@ const actor = "demo"
 
 // Start makes the demo organization when the data directory has none, starts
 // its receiver and points its webhook endpoint there.
-func Start(ctx context.Context, s *store.Store, seal store.Sealer, dir string, receiverAddr string) (*Demo, error) {
+func Start(ctx context.Context, s *store.Store, dir string, receiverAddr string) (*Demo, error) {
 	d := &Demo{}
 	text, err := os.ReadFile(filepath.Join(dir, keyFile)) //nolint:gosec // the operator's own data directory
 	switch {
@@ -59,7 +59,7 @@ func Start(ctx context.Context, s *store.Store, seal store.Sealer, dir string, r
 		}
 		d.Organization = caller.Organization.ID
 	}
-	return d, d.receive(ctx, s, seal, receiverAddr)
+	return d, d.receive(ctx, s, receiverAddr)
 }
 
 func (d *Demo) create(ctx context.Context, s *store.Store, dir string) error {
@@ -92,9 +92,9 @@ func (d *Demo) create(ctx context.Context, s *store.Store, dir string) error {
 }
 
 // receive starts the receiver and makes, or moves, the endpoint that points to it.
-func (d *Demo) receive(ctx context.Context, s *store.Store, seal store.Sealer, addr string) error {
+func (d *Demo) receive(ctx context.Context, s *store.Store, addr string) error {
 	org := s.Org(d.Organization)
-	endpoints, err := org.Endpoints(ctx, seal, "", 500)
+	endpoints, err := org.Endpoints(ctx, "", 500)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (d *Demo) receive(ctx context.Context, s *store.Store, seal store.Sealer, a
 			continue
 		}
 		receiver.verify(e.Secrets)
-		_, err := org.UpdateEndpoint(ctx, actor, seal, e.ID, func(e *usersync.Endpoint) ([]string, error) {
+		_, err := org.UpdateEndpoint(ctx, actor, e.ID, func(e *usersync.Endpoint) ([]string, error) {
 			if e.URL == receiver.URL() {
 				return nil, nil
 			}
@@ -119,7 +119,7 @@ func (d *Demo) receive(ctx context.Context, s *store.Store, seal store.Sealer, a
 	}
 	secret := webhooksig.NewSecret()
 	receiver.verify([]usersync.Secret{secret})
-	_, err = org.CreateEndpoint(ctx, actor, seal, usersync.Endpoint{
+	_, err = org.CreateEndpoint(ctx, actor, usersync.Endpoint{
 		URL: receiver.URL(), EventTypes: []string{usersync.EveryMessage}, Description: endpointDescription,
 	}, secret)
 	return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,13 +12,6 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Sealer seals and opens what must not be read from a stolen database. aad
-// names the row and column, so that a sealed value cannot be moved to another.
-type Sealer interface {
-	Seal(plain []byte, aad string) (string, error)
-	Open(sealed, aad string) ([]byte, error)
-}
-
 // endpointRow is a row of webhook_endpoints.
 type endpointRow struct {
 	ID             string `gorm:"primaryKey"`
@@ -25,7 +19,9 @@ type endpointRow struct {
 	URL            string `gorm:"column:url"`
 	EventTypes     string
 	Description    string
+	Signing        string
 	Status         string
+	DisabledReason string
 	Secret         string
 	OldSecret      string
 	OldSecretUntil int64
@@ -40,7 +36,7 @@ func secretPlace(id string) string { return "webhook_endpoints/" + id + "/secret
 
 func (r endpointRow) endpoint(seal Sealer) (usersync.Endpoint, error) {
 	e := usersync.Endpoint{
-		ID: r.ID, URL: r.URL, Description: r.Description, Status: r.Status, CreatedAt: stamp(r.CreatedAt),
+		ID: r.ID, URL: r.URL, Description: r.Description, Signing: r.Signing, Status: r.Status, DisabledReason: r.DisabledReason, CreatedAt: stamp(r.CreatedAt),
 		UpdatedAt: stamp(r.UpdatedAt), FailingSince: stamp(r.FailingSince),
 	}
 	if err := json.Unmarshal([]byte(r.EventTypes), &e.EventTypes); err != nil {
@@ -61,19 +57,19 @@ func (r endpointRow) endpoint(seal Sealer) (usersync.Endpoint, error) {
 }
 
 // CreateEndpoint stores a new, enabled endpoint whose messages secret signs.
-func (o *Org) CreateEndpoint(ctx context.Context, actor string, seal Sealer, e usersync.Endpoint, secret usersync.Secret) (usersync.Endpoint, error) {
+func (o *Org) CreateEndpoint(ctx context.Context, actor string, e usersync.Endpoint, secret usersync.Secret) (usersync.Endpoint, error) {
 	types, err := json.Marshal(e.EventTypes)
 	if err != nil {
 		return e, err
 	}
 	id := usersync.NewID(usersync.PrefixEndpoint)
-	sealed, err := seal.Seal([]byte(secret.Reveal()), secretPlace(id))
+	sealed, err := o.store.seal.Seal([]byte(secret.Reveal()), secretPlace(id))
 	if err != nil {
 		return e, err
 	}
 	now := micros(time.Now())
 	row := endpointRow{ID: id, OrganizationID: o.id, URL: e.URL, EventTypes: string(types), Description: e.Description,
-		Status: usersync.EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now}
+		Signing: cmp.Or(e.Signing, usersync.SigningSymmetric), Status: usersync.EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now}
 	err = o.store.Tx(ctx, func(tx *Tx) error {
 		if err := tx.gorm.Create(&row).Error; err != nil {
 			return err
@@ -83,11 +79,11 @@ func (o *Org) CreateEndpoint(ctx context.Context, actor string, seal Sealer, e u
 	if err != nil {
 		return e, err
 	}
-	return row.endpoint(seal)
+	return row.endpoint(o.store.seal)
 }
 
 // Endpoints returns up to limit endpoints of the organization, newest first.
-func (o *Org) Endpoints(ctx context.Context, seal Sealer, before string, limit int) ([]usersync.Endpoint, error) {
+func (o *Org) Endpoints(ctx context.Context, before string, limit int) ([]usersync.Endpoint, error) {
 	var list []endpointRow
 	err := page(o.store.read.WithContext(ctx).Where("organization_id = ?", o.id), before, limit).Find(&list).Error
 	if err != nil {
@@ -95,7 +91,7 @@ func (o *Org) Endpoints(ctx context.Context, seal Sealer, before string, limit i
 	}
 	out := make([]usersync.Endpoint, 0, len(list))
 	for _, row := range list {
-		e, err := row.endpoint(seal)
+		e, err := row.endpoint(o.store.seal)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +104,7 @@ func (o *Org) Endpoints(ctx context.Context, seal Sealer, before string, limit i
 var ErrNoEndpoint = usersync.Errorf(usersync.CodeNotFound, "Webhook endpoint not found")
 
 // Endpoint returns one endpoint.
-func (o *Org) Endpoint(ctx context.Context, seal Sealer, id string) (usersync.Endpoint, error) {
+func (o *Org) Endpoint(ctx context.Context, id string) (usersync.Endpoint, error) {
 	var row endpointRow
 	err := o.store.read.WithContext(ctx).First(&row, "id = ? AND organization_id = ?", id, o.id).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -117,17 +113,17 @@ func (o *Org) Endpoint(ctx context.Context, seal Sealer, id string) (usersync.En
 	if err != nil {
 		return usersync.Endpoint{}, classify(err)
 	}
-	return row.endpoint(seal)
+	return row.endpoint(o.store.seal)
 }
 
 // UpdateEndpoint changes one endpoint under a lock, see UpdateOrganization.
-func (o *Org) UpdateEndpoint(ctx context.Context, actor string, seal Sealer, id string, change func(*usersync.Endpoint) ([]string, error)) (out usersync.Endpoint, err error) {
+func (o *Org) UpdateEndpoint(ctx context.Context, actor string, id string, change func(*usersync.Endpoint) ([]string, error)) (out usersync.Endpoint, err error) {
 	err = o.store.Tx(ctx, func(tx *Tx) error {
 		row, err := tx.endpointRow(o.id, id)
 		if err != nil {
 			return err
 		}
-		if out, err = row.endpoint(seal); err != nil {
+		if out, err = row.endpoint(o.store.seal); err != nil {
 			return err
 		}
 		fields, err := change(&out)

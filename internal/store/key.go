@@ -150,7 +150,7 @@ type Caller struct {
 var callerStatement = define(`
 SELECT k.id, k.organization_id, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.revoked_at,
     coalesce(o.id, ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
-    coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.created_at, 0), coalesce(o.updated_at, 0)
+    coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.secrets, ''), coalesce(o.created_at, 0), coalesce(o.updated_at, 0)
 FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE k.hash = $1`)
 
 // Caller returns who the key with this hash belongs to; ok is false when there
@@ -160,7 +160,7 @@ func (s *Store) Caller(ctx context.Context, hash string) (c Caller, ok bool, err
 	var o organizationRow
 	err = s.reader().row(ctx, callerStatement, hash).Scan(
 		&k.ID, &k.OrganizationID, &k.Name, &k.Hint, &k.Scopes, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt,
-		&o.ID, &o.Name, &o.Status, &o.Salt, &o.DefaultInviteLink, &o.DefaultRedirectionLink, &o.Settings, &o.CreatedAt, &o.UpdatedAt)
+		&o.ID, &o.Name, &o.Status, &o.Salt, &o.DefaultInviteLink, &o.DefaultRedirectionLink, &o.Settings, &o.Secrets, &o.CreatedAt, &o.UpdatedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, false, nil
 	}
@@ -170,7 +170,7 @@ func (s *Store) Caller(ctx context.Context, hash string) (c Caller, ok bool, err
 	if c.Key, err = k.key(); err != nil {
 		return c, false, err
 	}
-	if c.Organization, err = o.organization(); err != nil {
+	if c.Organization, err = s.organization(o); err != nil {
 		return c, false, err
 	}
 	c.Org = s.Org(o.ID)

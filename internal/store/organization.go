@@ -36,21 +36,73 @@ type organizationRow struct {
 	Salt                   string
 	DefaultInviteLink      string
 	DefaultRedirectionLink string
+	ClientGroupCode        string
+	ClientCode             string
+	PaperCode              string
 	Settings               string
-	CreatedAt              int64 `gorm:"autoCreateTime:false"`
-	UpdatedAt              int64 `gorm:"autoUpdateTime:false"`
+	// Secrets are those of the settings, sealed.
+	Secrets   string
+	CreatedAt int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt int64 `gorm:"autoUpdateTime:false"`
 }
 
 func (organizationRow) TableName() string { return "organizations" }
 
-func (r organizationRow) organization() (usersync.Organization, error) {
+// organization returns what the row says, the secrets of its settings opened.
+func (s *Store) organization(r organizationRow) (usersync.Organization, error) {
 	o := usersync.Organization{
 		ID: r.ID, Name: r.Name, Status: r.Status, DefaultInviteLink: r.DefaultInviteLink,
 		DefaultRedirectionLink: r.DefaultRedirectionLink, CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt),
+		Tenant: usersync.Tenant{ClientGroupCode: r.ClientGroupCode, ClientCode: r.ClientCode, PaperCode: r.PaperCode},
 	}
 	salt, err := base64.StdEncoding.DecodeString(r.Salt)
 	o.Salt = salt
-	return o, errors.Join(err, json.Unmarshal([]byte(r.Settings), &o.Settings))
+	if err := errors.Join(err, json.Unmarshal([]byte(r.Settings), &o.Settings)); err != nil || r.Secrets == "" {
+		return o, err
+	}
+	return o, s.openSecrets(r, &o.Settings)
+}
+
+func settingsPlace(id string) string { return "organizations/" + id + "/secrets" }
+
+func (s *Store) openSecrets(r organizationRow, to *usersync.Settings) error {
+	plain, err := s.seal.Open(r.Secrets, settingsPlace(r.ID))
+	if err != nil {
+		return err
+	}
+	var secrets map[string]string
+	if err := json.Unmarshal(plain, &secrets); err != nil {
+		return err
+	}
+	for place, field := range to.SecretFields() {
+		if text := secrets[place]; text != "" {
+			field.Secret = usersync.NewSecret(text)
+		}
+	}
+	return nil
+}
+
+// encodeSettings returns settings as they are stored: the text of what anybody
+// may read, and the secrets sealed, "" when there are none.
+func (s *Store) encodeSettings(id string, settings usersync.Settings) (open, sealed string, err error) {
+	settings = settings.Clone()
+	secrets := map[string]string{}
+	for place, field := range settings.SecretFields() {
+		if !field.IsZero() {
+			secrets[place] = field.Reveal()
+		}
+		field.Secret = usersync.Secret{}
+	}
+	text, err := json.Marshal(settings)
+	if err != nil || len(secrets) == 0 {
+		return string(text), "", err
+	}
+	plain, err := json.Marshal(secrets)
+	if err != nil {
+		return "", "", err
+	}
+	sealed, err = s.seal.Seal(plain, settingsPlace(id))
+	return string(text), sealed, err
 }
 
 // CreateOrganization stores a new, active organization with no credits. Name
@@ -58,15 +110,17 @@ func (r organizationRow) organization() (usersync.Organization, error) {
 func (s *Store) CreateOrganization(ctx context.Context, actor string, o usersync.Organization) (usersync.Organization, error) {
 	salt := make([]byte, 32)
 	_, _ = rand.Read(salt) // never fails
-	settings, err := json.Marshal(o.Settings)
+	id := usersync.NewID(usersync.PrefixOrganization)
+	settings, secrets, err := s.encodeSettings(id, o.Settings)
 	if err != nil {
 		return o, err
 	}
 	now := micros(time.Now())
 	row := organizationRow{
-		ID: usersync.NewID(usersync.PrefixOrganization), Name: o.Name, Status: usersync.OrganizationActive,
+		ID: id, Name: o.Name, Status: usersync.OrganizationActive,
 		Salt: base64.StdEncoding.EncodeToString(salt), DefaultInviteLink: o.DefaultInviteLink,
-		DefaultRedirectionLink: o.DefaultRedirectionLink, Settings: string(settings), CreatedAt: now, UpdatedAt: now,
+		DefaultRedirectionLink: o.DefaultRedirectionLink, Settings: settings, Secrets: secrets, CreatedAt: now, UpdatedAt: now,
+		ClientGroupCode: o.Tenant.ClientGroupCode, ClientCode: o.Tenant.ClientCode, PaperCode: o.Tenant.PaperCode,
 	}
 	err = s.Tx(ctx, func(tx *Tx) error {
 		if err := tx.gorm.Create(&row).Error; err != nil {
@@ -80,7 +134,7 @@ func (s *Store) CreateOrganization(ctx context.Context, actor string, o usersync
 	if err != nil {
 		return o, err
 	}
-	return row.organization()
+	return s.organization(row)
 }
 
 // ErrNoOrganization is the refusal of an id that names no organization.
@@ -96,7 +150,7 @@ func (s *Store) Organization(ctx context.Context, id string) (usersync.Organizat
 	if err != nil {
 		return usersync.Organization{}, classify(err)
 	}
-	return row.organization()
+	return s.organization(row)
 }
 
 // Organizations returns up to limit organizations, newest first, older than
@@ -108,7 +162,7 @@ func (s *Store) Organizations(ctx context.Context, before string, limit int) ([]
 	}
 	out := make([]usersync.Organization, 0, len(list))
 	for _, row := range list {
-		o, err := row.organization()
+		o, err := s.organization(row)
 		if err != nil {
 			return nil, err
 		}
@@ -137,21 +191,22 @@ func (s *Store) UpdateOrganization(ctx context.Context, actor, id string, change
 		if err != nil {
 			return err
 		}
-		if out, err = row.organization(); err != nil {
+		if out, err = s.organization(row); err != nil {
 			return err
 		}
 		fields, err := change(&out)
 		if err != nil || len(fields) == 0 {
 			return err
 		}
-		settings, err := json.Marshal(out.Settings)
+		settings, secrets, err := s.encodeSettings(id, out.Settings)
 		if err != nil {
 			return err
 		}
 		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
 		err = tx.gorm.Model(&row).Updates(map[string]any{
 			"name": out.Name, "status": out.Status, "default_invite_link": out.DefaultInviteLink,
-			"default_redirection_link": out.DefaultRedirectionLink, "settings": string(settings), "updated_at": micros(out.UpdatedAt.Time),
+			"default_redirection_link": out.DefaultRedirectionLink, "settings": settings, "secrets": secrets, "updated_at": micros(out.UpdatedAt.Time),
+			"client_group_code": out.Tenant.ClientGroupCode, "client_code": out.Tenant.ClientCode, "paper_code": out.Tenant.PaperCode,
 		}).Error
 		if err != nil {
 			return err

@@ -41,11 +41,21 @@ type Options struct {
 	MaxConns int
 	// Schema is the PostgreSQL schema to live in; empty is the server's default.
 	Schema string
+	// Seal keeps secrets unreadable at rest; nil where none are stored or read.
+	Seal Sealer
+}
+
+// Sealer seals and opens what must not be read from a stolen database. aad
+// names the row and column, so that a sealed value cannot be moved to another.
+type Sealer interface {
+	Seal(plain []byte, aad string) (string, error)
+	Open(sealed, aad string) ([]byte, error)
 }
 
 // Store is the database.
 type Store struct {
 	engine engineName
+	seal   Sealer
 	write  *gorm.DB
 	read   *gorm.DB
 	// brisk is for the bookkeeping of the outbox: its commits do not wait for
@@ -94,7 +104,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	brisk.SetMaxOpenConns(max(limit/4, 2))
 	brisk.SetMaxIdleConns(max(limit/4, 2))
 	brisk.SetConnMaxIdleTime(5 * time.Minute)
-	s := &Store{engine: postgres, write: db, read: db, brisk: brisk, pools: []*sql.DB{pool, brisk}, schema: o.Schema}
+	s := &Store{engine: postgres, seal: o.Seal, write: db, read: db, brisk: brisk, pools: []*sql.DB{pool, brisk}, schema: o.Schema}
 	return s, s.Ping(ctx)
 }
 
@@ -127,7 +137,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err := private(file); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	s := &Store{engine: sqlite}
+	s := &Store{engine: sqlite, seal: o.Seal}
 	for _, mode := range []struct {
 		to    **gorm.DB
 		dsn   string

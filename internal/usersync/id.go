@@ -28,6 +28,9 @@ const (
 	PrefixTask         Prefix = "tsk"
 	PrefixClaim        Prefix = "clm"
 	PrefixAudit        Prefix = "aud"
+	PrefixImport       Prefix = "imp"
+	PrefixErasure      Prefix = "era"
+	PrefixEvent        Prefix = "evt"
 	PrefixConnection   Prefix = "con"
 )
 

@@ -42,6 +42,12 @@ func (Secret) GoString() string             { return "[secret]" }
 func (Secret) LogValue() slog.Value         { return slog.StringValue("[secret]") }
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"[secret]"`), nil }
 
+// MaskedSecret is a secret that people write and read back as its mask.
+type MaskedSecret struct{ Secret }
+
+// MarshalJSON writes the mask.
+func (s MaskedSecret) MarshalJSON() ([]byte, error) { return json.Marshal(s.Masked()) }
+
 // UnmarshalJSON takes a JSON string.
 func (s *Secret) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &s.text) }
 

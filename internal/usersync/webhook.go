@@ -35,14 +35,26 @@ type Endpoint struct {
 	URL         string   `json:"url"`
 	EventTypes  []string `json:"eventTypes"`
 	Description string   `json:"description"`
-	Status      string   `json:"status"` // enabled or disabled
-	CreatedAt   Time     `json:"createdAt"`
-	UpdatedAt   Time     `json:"updatedAt"`
+	Signing     string   `json:"signing"` // v1 or v1a
+	Status      string   `json:"status"`  // enabled or disabled
+	// DisabledReason says why, when it was not its owner who disabled it.
+	DisabledReason string `json:"disabledReason,omitempty"`
+	CreatedAt      Time   `json:"createdAt"`
+	UpdatedAt      Time   `json:"updatedAt"`
 	// Secrets sign: the present one first, then those still overlapping.
 	Secrets []Secret `json:"-"`
 	// FailingSince is when the present row of failures began.
 	FailingSince Time `json:"failingSince,omitzero"`
 }
+
+// The signatures of Standard Webhooks.
+const (
+	SigningSymmetric  = "v1"  // HMAC-SHA256, a shared secret
+	SigningAsymmetric = "v1a" // ed25519, a public key
+)
+
+// Signings lists them.
+var Signings = []string{SigningSymmetric, SigningAsymmetric}
 
 // Statuses of an endpoint.
 const (

@@ -23,6 +23,7 @@ import (
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
 	"usersync/internal/store"
+	"usersync/internal/store/storetest"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
 )
@@ -75,7 +76,7 @@ func (s *Server) openStore(t testing.TB) {
 	t.Helper()
 	ctx := context.Background()
 	var err error
-	s.Store, err = store.Open(ctx, store.Options{Dir: t.TempDir()})
+	s.Store, err = store.Open(ctx, store.Options{Dir: t.TempDir(), Seal: storetest.Keys(t)})
 	Must(t, err)
 	t.Cleanup(func() { _ = s.Store.Close() })
 	_, err = s.Store.Migrate(ctx)

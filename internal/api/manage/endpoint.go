@@ -37,7 +37,7 @@ func (o Options) createEndpoint(c *api.Call) error {
 
 func (o Options) listEndpoints(c *api.Call) error {
 	load := func(before string, limit int) ([]endpoint, error) {
-		list, err := c.Caller.Org.Endpoints(c.Context(), o.Admin.Sealer, before, limit)
+		list, err := c.Caller.Org.Endpoints(c.Context(), before, limit)
 		out := make([]endpoint, 0, len(list))
 		for _, e := range list {
 			out = append(out, masked(e))
@@ -48,7 +48,7 @@ func (o Options) listEndpoints(c *api.Call) error {
 }
 
 func (o Options) showEndpoint(c *api.Call) error {
-	e, err := c.Caller.Org.Endpoint(c.Context(), o.Admin.Sealer, c.Param("id"))
+	e, err := c.Caller.Org.Endpoint(c.Context(), c.Param("id"))
 	if err != nil {
 		return err
 	}

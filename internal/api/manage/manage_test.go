@@ -19,7 +19,6 @@ import (
 	"usersync/internal/api/manage"
 	"usersync/internal/outbound"
 	"usersync/internal/queue"
-	"usersync/internal/seal"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/telemetry"
@@ -39,14 +38,10 @@ type site struct {
 func newSite(t *testing.T) site {
 	t.Helper()
 	s := storetest.Open(t, storetest.Options(t, "sqlite"))
-	keys, err := seal.ParseKeys(usersync.NewSecret(seal.NewKey()))
-	if err != nil {
-		t.Fatal(err)
-	}
 	woken := &atomic.Int32{}
 	edge := api.New(api.Options{Store: s, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler)})
 	edge.Mount(manage.Dialects(manage.Options{
-		Admin: &admin.Service{Store: s, Sealer: keys, Guard: &outbound.Guard{}},
+		Admin: &admin.Service{Store: s, Guard: &outbound.Guard{}},
 		Token: usersync.NewSecret(adminToken),
 		Depths: func() ([]queue.Depth, error) {
 			return []queue.Depth{{Queue: queue.Run, Pending: 7, Latency: 1500 * time.Millisecond}}, nil

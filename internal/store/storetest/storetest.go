@@ -12,6 +12,8 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver that makes and drops schemas
 
+	"usersync/internal/config"
+	"usersync/internal/seal"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -34,7 +36,7 @@ func Engines(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
 func Options(t *testing.T, engine string) store.Options {
 	t.Helper()
 	if engine == "sqlite" {
-		return store.Options{Dir: t.TempDir()}
+		return store.Options{Dir: t.TempDir(), Seal: Keys(t)}
 	}
 	url := os.Getenv("TEST_DATABASE_URL")
 	if url == "" {
@@ -43,7 +45,17 @@ func Options(t *testing.T, engine string) store.Options {
 	schema := "t_" + strings.ToLower(rand.Text()[:16])
 	admin(t, url, `CREATE SCHEMA `+schema)
 	t.Cleanup(func() { admin(t, url, `DROP SCHEMA `+schema+` CASCADE`) })
-	return store.Options{URL: usersync.NewSecret(url), Schema: schema, MaxConns: 8}
+	return store.Options{URL: usersync.NewSecret(url), Schema: schema, MaxConns: 8, Seal: Keys(t)}
+}
+
+// Keys returns new sealing keys.
+func Keys(t testing.TB) *seal.Keys {
+	t.Helper()
+	keys, err := seal.ParseKeys(config.NewSealingKeys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
 }
 
 func admin(t *testing.T, url, statement string) {
