@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,6 +65,8 @@ func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) erro
 	}
 	endpoint, err := org.Endpoint(ctx, args.EndpointID)
 	switch {
+	case slices.ContainsFunc(open, erased):
+		return s.settle(ctx, c, args, s.refuseErased(open))
 	case errors.Is(err, store.ErrNoEndpoint):
 		return s.settle(ctx, c, args, s.refuse(open, "the endpoint was deleted"))
 	case err != nil:
@@ -178,6 +181,21 @@ func (s *Service) refuse(open []store.OpenDelivery, why string) []result {
 		out[i].Attempts = append(out[i].Attempts, usersync.Attempt{At: usersync.Time{Time: time.Now().UTC()}, Error: why})
 	}
 	return out
+}
+
+// erased reports whether nothing is left of a delivery's message.
+func erased(d store.OpenDelivery) bool { return len(d.Body) == 0 }
+
+// refuseErased ends the deliveries of erased messages; the others come with
+// the next run.
+func (s *Service) refuseErased(open []store.OpenDelivery) []result {
+	results := s.refuse(open, store.ErasedReason)
+	for i, d := range open {
+		if !erased(d) {
+			results[i] = result{Delivery: d.Delivery}
+		}
+	}
+	return results
 }
 
 // settle writes what became of the deliveries and has the task come again for

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"usersync/internal/colleague"
@@ -47,28 +48,45 @@ func (s *Service) Handler() queue.Handler { return Run.Work(s.run, s.giveUp) }
 const maxStale = 10
 
 func (s *Service) run(ctx context.Context, c usersync.Claim, args RunArgs) error {
+	var erased []string
 	for try := 0; ; try++ {
-		err := s.once(ctx, c, args)
-		if !errors.Is(err, store.ErrStale) || try == maxStale {
+		err := s.once(ctx, c, args, erased)
+		gone, found := errors.AsType[*store.ErasedError](err)
+		if found {
+			erased = append(erased, gone.Keys...)
+		}
+		if !found && !errors.Is(err, store.ErrStale) || try == maxStale {
 			return err
 		}
 	}
 }
 
-func (s *Service) once(ctx context.Context, c usersync.Claim, args RunArgs) error {
+// once works the batch from what is stored now. erased are the e-mail keys of
+// people who must not count as colleagues though a source knows them.
+func (s *Service) once(ctx context.Context, c usersync.Claim, args RunArgs, erased []string) error {
 	b, err := s.load(ctx, c, args)
 	if err != nil {
 		return err
 	}
 	if len(b.works) == 0 {
-		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
+		return s.settle(ctx, b, nil)
 	}
 	s.Metrics.RunBatch.Observe(float64(len(b.works)))
 	results, err := s.Search.Run(ctx, s.Store.Org(c.Organization), b.organization.Settings, b.targets())
 	if err != nil {
 		return err
 	}
+	leaveOut(results, erased)
 	return s.settle(ctx, b, func(i int) verdict { return found(b.works[i], results[i]) })
+}
+
+func leaveOut(results []colleague.Result, keys []string) {
+	if len(keys) == 0 {
+		return
+	}
+	for i := range results {
+		results[i].Found = slices.DeleteFunc(results[i].Found, func(m colleague.Match) bool { return slices.Contains(keys, m.Email.Key()) })
+	}
 }
 
 // giveUp ends requests that could not be worked: they fail by our fault.
@@ -86,10 +104,12 @@ func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args RunArgs, _ 
 // their acceptance, and their users with everything merged that they say.
 type batch struct {
 	claim        usersync.Claim
+	asked        []string // the ids of the requests that the task names
 	organization usersync.Organization
 	works        []store.Work
 	users        map[string]*usersync.User
 	changed      []store.UserUpdate
+	events       []usersync.Event
 }
 
 func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*batch, error) {
@@ -101,7 +121,7 @@ func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*ba
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{claim: c, organization: organization, works: works, users: map[string]*usersync.User{}}
+	b := &batch{claim: c, asked: args.RequestIDs, organization: organization, works: works, users: map[string]*usersync.User{}}
 	b.merge()
 	return b, nil
 }
@@ -116,6 +136,7 @@ func (b *batch) merge() {
 			u = &w.User
 			b.users[u.ID] = u
 		}
+		b.note(w, u)
 		if u.Apply(w.Input, w.Sequence) {
 			changed[u.ID] = true
 		}
@@ -124,6 +145,22 @@ func (b *batch) merge() {
 		u := b.users[id]
 		b.changed = append(b.changed, store.UserUpdate{User: *u, Person: PersonOf(u.UserInput)})
 	}
+}
+
+// note writes down what a request changes of its user, before it does: the
+// names of the fields. Its id derives from the request, so that a request tells
+// each event once.
+func (b *batch) note(w *store.Work, u *usersync.User) {
+	t, fields := usersync.EventUserUpdated, u.Changes(w.Input, w.Sequence)
+	if u.Sequences[usersync.FieldEmail] == w.Sequence {
+		t, fields = usersync.EventUserCreated, new(usersync.User).Changes(w.Input, w.Sequence)
+	} else if len(fields) == 0 {
+		return
+	}
+	b.events = append(b.events, usersync.Event{
+		ID: usersync.DeriveID(usersync.PrefixEvent, w.ID, string(t)), Type: t, Source: string(w.Kind), UserID: u.ID, Cause: w.ID,
+		Attributes: map[string]any{"fields": append([]usersync.Field{}, fields...)},
+	})
 }
 
 func (b *batch) targets() []colleague.Target {

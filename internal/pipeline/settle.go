@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -63,7 +64,7 @@ func (s *Service) settle(ctx context.Context, b *batch, decide func(int) verdict
 		if err := st.run(ctx, decide); err != nil {
 			return err
 		}
-		outcomes = st.outcomes
+		outcomes = slices.Concat(st.outcomes, st.orphans)
 		return nil
 	})
 	if err != nil {
@@ -79,6 +80,7 @@ type settlement struct {
 	tx       *store.Tx
 	account  store.Account
 	outcomes []store.Outcome
+	orphans  []store.Outcome
 	verdicts []verdict
 	charges  []string
 	parked   []usersync.Task
@@ -89,7 +91,13 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 	if err := st.tx.Finish(ctx, st.claim); err != nil {
 		return err
 	}
+	if err := st.endOrphans(ctx); err != nil || len(st.works) == 0 {
+		return err
+	}
 	if err := st.tx.UpdateUsers(ctx, st.changed); err != nil {
+		return err
+	}
+	if err := st.tx.SaveEvents(ctx, st.organization.ID, st.events); err != nil {
 		return err
 	}
 	var err error
@@ -119,6 +127,19 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 		return nil
 	}
 	return st.tx.SaveAccount(ctx, st.account)
+}
+
+// endOrphans ends the requests that were accepted while their user was erased:
+// they belong to the task and cannot be loaded.
+func (st *settlement) endOrphans(ctx context.Context) error {
+	if len(st.works) == len(st.asked) {
+		return nil
+	}
+	ended, err := st.tx.EndOrphans(ctx, st.claim, st.asked)
+	for _, id := range ended {
+		st.orphans = append(st.orphans, store.Outcome{RequestID: id, Status: usersync.RequestFailed})
+	}
+	return err
 }
 
 // decide fixes the outcome of one request against the balance that is left.

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -62,10 +64,12 @@ INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, 
     redirection_link, photo, latest_action, created_at, updated_at)
 SELECT r.id, $1, r.email_key, r.email, r.name, r.job_title, r.status, r.company_name, r.website, r.invite_link,
     r.redirection_link, r.photo, {now}, {now}, {now}
-FROM {rows} WHERE true
+FROM {rows} WHERE (SELECT count(*) FROM erased e WHERE e.organization_id = $1 AND e.person = r.erased) = 0
+    OR (SELECT count(*) FROM users u WHERE u.organization_id = $1 AND u.email_key = r.email_key) = 1
 ON CONFLICT DO NOTHING`,
 	col("id", text), col("email_key", text), col("email", text), col("name", text), col("job_title", text), col("status", text),
-	col("company_name", text), col("website", text), col("invite_link", text), col("redirection_link", text), col("photo", text))
+	col("company_name", text), col("website", text), col("invite_link", text), col("redirection_link", text), col("photo", text),
+	col("erased", text))
 
 var colleagueIDsStatement = define(`
 SELECT c.email_key, c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.organization_id = r.organization_id AND c.email_key = r.email_key`,
@@ -80,7 +84,8 @@ WHERE colleague_links.score <> excluded.score OR colleague_links.reasons <> excl
 
 // SaveColleagues makes sure that every found colleague has one record in the
 // organization and is linked to the user it was found for. It returns the
-// records by e-mail key.
+// records by e-mail key, or an *ErasedError when somebody found was erased
+// and is no user again.
 func (tx *Tx) SaveColleagues(ctx context.Context, organization string, salt []byte, found []FoundColleague) (map[string]SavedColleague, error) {
 	if len(found) == 0 {
 		return nil, nil
@@ -95,7 +100,7 @@ func (tx *Tx) SaveColleagues(ctx context.Context, organization string, salt []by
 	}
 	for try := 0; len(ids) < len(byKey); try++ {
 		if try == 2 {
-			return nil, errRace
+			return nil, tx.missing(ctx, organization, salt, byKey, ids)
 		}
 		if err := tx.insertColleagues(ctx, organization, salt, byKey, ids, try > 0); err != nil {
 			return nil, err
@@ -142,7 +147,8 @@ func (tx *Tx) insertColleagues(ctx context.Context, organization string, salt []
 		if f.IsUser {
 			status = ColleagueJoined
 		}
-		set.add(id, key, f.Email.Display(), f.Name, f.JobTitle, status, f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo)
+		set.add(id, key, f.Email.Display(), f.Name, f.JobTitle, status, f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo,
+			usersync.KeyedID(usersync.PrefixErasure, salt, key))
 	}
 	_, err := tx.exec(ctx, insertColleaguesStatement, set, organization)
 	return err
@@ -171,4 +177,30 @@ func (tx *Tx) linkColleagues(ctx context.Context, organization string, found []F
 	}
 	_, err := tx.exec(ctx, linkStatement, set, organization)
 	return err
+}
+
+// ErasedError says that people found as colleagues have been erased since:
+// decide again without them.
+type ErasedError struct{ Keys []string }
+
+func (e *ErasedError) Error() string {
+	return fmt.Sprintf("store: %d of the people found were erased", len(e.Keys))
+}
+
+// missing says why some colleagues could not be stored.
+func (tx *Tx) missing(ctx context.Context, organization string, salt []byte, byKey map[string]FoundColleague, known map[string]SavedColleague) error {
+	var keys []string
+	for key := range byKey {
+		if _, ok := known[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	erased, err := tx.erasedAmong(ctx, organization, salt, keys)
+	if err != nil {
+		return err
+	}
+	if len(erased) == 0 {
+		return errRace
+	}
+	return &ErasedError{slices.Sorted(maps.Keys(erased))}
 }

@@ -77,10 +77,11 @@ func (o *Org) OpenDeliveries(ctx context.Context, ids []string) ([]OpenDelivery,
 var saveDeliveriesStatement = define(`
 UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.attempt_count, next_attempt_at = r.next_attempt_at,
     updated_at = {now}
-FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1`,
+FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.status IN ('pending', 'retrying')`,
 	col("id", text), col("status", text), col("attempts", text), col("attempt_count", bigint), col("next_attempt_at", bigint))
 
-// SaveDeliveries writes what became of deliveries, attempts included.
+// SaveDeliveries writes what became of open deliveries, attempts included. One
+// whose message was erased meanwhile stays failed, without what was answered.
 func (tx *Tx) SaveDeliveries(ctx context.Context, organization string, deliveries []usersync.Delivery) error {
 	if len(deliveries) == 0 {
 		return nil

@@ -75,7 +75,8 @@ UPDATE requests SET status = r.status, charged = r.charged,
     finished_at = r.finished,
     task_id = CASE WHEN r.task = '' THEN task_id ELSE r.task END
 FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id AND requests.task_id = $1
-    AND requests.status IN ('queued', 'processing', 'awaiting_credits')`,
+    AND requests.status IN ('queued', 'processing', 'awaiting_credits')
+    AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 1`,
 	col("organization_id", text), col("id", text), col("status", text), col("charged", bigint), col("started", bigint), col("finished", bigint), col("task", text))
 
 var stepsStatement = define(`
@@ -92,7 +93,8 @@ ON CONFLICT (request_id, position) DO UPDATE SET status = excluded.status, reaso
 	col("error_code", text), col("error_message", text), col("found", text))
 
 // SaveOutcomes writes steps and statuses of requests that the claimed task
-// worked. It returns ErrStale when one of them is not the task's any more.
+// worked. It returns ErrStale when one of them is not the task's any more, or
+// its user was erased.
 func (tx *Tx) SaveOutcomes(ctx context.Context, c usersync.Claim, outcomes []Outcome) error {
 	set, steps := outcomeStatement.rows(len(outcomes)), stepsStatement.rows(len(outcomes))
 	for _, o := range outcomes {
@@ -351,7 +353,8 @@ func (s *Store) Finished(ctx context.Context, refs []RequestRef) ([]string, erro
 }
 
 var lockRequestStatement = define(`
-SELECT status, run, traceparent FROM requests WHERE organization_id = $1 AND id = $2 {for update}`)
+SELECT status, run, traceparent, (SELECT count(*) FROM users u WHERE u.id = requests.user_id)
+FROM requests WHERE organization_id = $1 AND id = $2 {for update}`)
 
 var failedStepsStatement = define(`
 SELECT count(*) FROM steps WHERE request_id = $1 AND status = 'failed'`)
@@ -362,6 +365,9 @@ WHERE organization_id = $1 AND id = $2`)
 
 // ErrNothingFailed is the refusal to retry a request without a failed step.
 var ErrNothingFailed = usersync.Errorf(usersync.CodeConflict, "Nothing failed, so there is nothing to retry.")
+
+// ErrErased is the refusal to work, or to send, what was erased.
+var ErrErased = usersync.Errorf(usersync.CodeConflict, "The user was erased.")
 
 // Retry has the failed steps of a request run again, by the task that plan
 // makes for its next run. A call with an idempotency key that was taken before
@@ -394,14 +400,17 @@ func (tx *Tx) seen(ctx context.Context, organization, callID string, key *Idempo
 
 func (tx *Tx) retry(ctx context.Context, organization, id string, plan func(run int, traceparent string) usersync.Task) error {
 	var status usersync.RequestStatus
-	var run int
+	var run, users int
 	var traceparent string
-	err := tx.row(ctx, lockRequestStatement, organization, id).Scan(&status, &run, &traceparent)
+	err := tx.row(ctx, lockRequestStatement, organization, id).Scan(&status, &run, &traceparent, &users)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNoRequest
 	}
 	if err != nil {
 		return classify(err)
+	}
+	if users == 0 {
+		return ErrErased
 	}
 	var failed int
 	if err := tx.row(ctx, failedStepsStatement, id).Scan(&failed); err != nil {

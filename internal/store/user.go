@@ -3,7 +3,9 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 
@@ -30,7 +32,8 @@ type Person struct {
 var insertUsersStatement = define(`
 INSERT INTO users (id, organization_id, email_key, email, person_key, company, country, department, seniority,
     first_name, last_name, name, job_title, invite_link, attributes, sequences, created_at, updated_at)
-SELECT r.id, r.organization_id, r.email_key, r.email, r.person_key, r.company, r.country, r.department, r.seniority,
+SELECT CASE WHEN (SELECT count(*) FROM erased e WHERE e.organization_id = r.organization_id AND e.person = r.erased) = 0 THEN r.id ELSE r.fresh END,
+    r.organization_id, r.email_key, r.email, r.person_key, r.company, r.country, r.department, r.seniority,
     r.first_name, r.last_name, r.name, r.job_title, r.invite_link, r.attributes, r.sequences, {now}, {now}
 FROM {rows} WHERE true
 ON CONFLICT DO NOTHING
@@ -38,7 +41,7 @@ RETURNING id, organization_id, email_key`,
 	col("id", text), col("organization_id", text), col("email_key", text), col("email", text), col("person_key", text),
 	col("company", text), col("country", text), col("department", text), col("seniority", integer),
 	col("first_name", text), col("last_name", text), col("name", text), col("job_title", text), col("invite_link", text),
-	col("attributes", text), col("sequences", text))
+	col("attributes", text), col("sequences", text), col("fresh", text), col("erased", text))
 
 var userIDsStatement = define(`
 SELECT u.id, u.organization_id, u.email_key FROM {rows}
@@ -108,8 +111,9 @@ func (tx *Tx) collectIDs(ctx context.Context, st *statement, set *rows) (map[use
 }
 
 // insertUsers stores those of keys that are not known and returns their ids.
-// Where the derived id is
-// taken, by a user whose address has changed since, random says to take another.
+// Where the derived id is taken, by a user whose address has changed since,
+// random says to take another. Who was erased and is sent again is a new user:
+// nothing that is left under the old id may come together with them.
 func (tx *Tx) insertUsers(ctx context.Context, wanted map[userKey]*Acceptance, keys []userKey, known map[userKey]string, random bool) (map[userKey]string, error) {
 	set := insertUsersStatement.rows(len(keys) - len(known))
 	for _, k := range keys {
@@ -117,15 +121,16 @@ func (tx *Tx) insertUsers(ctx context.Context, wanted map[userKey]*Acceptance, k
 			continue
 		}
 		a := wanted[k]
-		id := usersync.KeyedID(usersync.PrefixUser, a.Salt, k.email)
+		id, fresh := usersync.KeyedID(usersync.PrefixUser, a.Salt, k.email), usersync.NewID(usersync.PrefixUser)
 		if random {
-			id = usersync.NewID(usersync.PrefixUser)
+			id = fresh
 		}
 		var u usersync.User
 		u.Apply(a.User.UserInput, a.sequence)
+		u.Sequences[usersync.FieldEmail] = a.sequence
 		set.add(id, k.organization, k.email, a.User.Email.Display(), a.User.Key, a.User.Company, a.User.Country,
 			a.User.Department, int64(a.User.Seniority), a.User.FirstName, a.User.LastName, a.User.Name, a.User.JobTitle,
-			a.User.InviteLink, encode(u.Attributes), encode(u.Sequences))
+			a.User.InviteLink, encode(u.Attributes), encode(u.Sequences), fresh, usersync.KeyedID(usersync.PrefixErasure, a.Salt, k.email))
 	}
 	return tx.collectIDs(ctx, insertUsersStatement, set)
 }
@@ -183,4 +188,68 @@ func (tx *Tx) UpdateUsers(ctx context.Context, users []UserUpdate) error {
 		return ErrStale
 	}
 	return err
+}
+
+// StoredUser is a user as it is shown.
+type StoredUser struct {
+	ID         string         `json:"id"`
+	Email      usersync.Email `json:"email"`
+	Country    string         `json:"country"`
+	FirstName  string         `json:"firstName"`
+	LastName   string         `json:"lastName"`
+	Name       string         `json:"name"`
+	JobTitle   string         `json:"jobTitle"`
+	InviteLink string         `json:"inviteLink"`
+	Attributes map[string]any `json:"attributes"`
+	// Company is the registrable domain of a work address.
+	Company   string        `json:"company"`
+	Version   int64         `json:"version"`
+	CreatedAt usersync.Time `json:"createdAt"`
+	UpdatedAt usersync.Time `json:"updatedAt"`
+	// Sequences holds, per field, the acceptance sequence that set it.
+	Sequences map[usersync.Field]int64 `json:"-"`
+}
+
+const userColumns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, sequences,
+    version, created_at, updated_at`
+
+func scanUser(scan func(...any) error) (u StoredUser, err error) {
+	var email, key, attributes, sequences string
+	var created, updated int64
+	err = scan(&u.ID, &email, &key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink, &attributes, &u.Company,
+		&sequences, &u.Version, &created, &updated)
+	if err != nil {
+		return u, err
+	}
+	u.Email, u.Attributes, u.CreatedAt, u.UpdatedAt = usersync.NewEmail(email, key), map[string]any{}, stamp(created), stamp(updated)
+	return u, errors.Join(decode(attributes, &u.Attributes), decode(sequences, &u.Sequences))
+}
+
+var (
+	userStatement    = define(`SELECT ` + userColumns + ` FROM users WHERE id = $2 AND organization_id = $1`)
+	userKeyStatement = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND email_key = $2`)
+	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+)
+
+// ErrNoUser is the refusal of an id that names no user of the organization.
+var ErrNoUser = usersync.Errorf(usersync.CodeNotFound, "User not found")
+
+// User returns one user.
+func (o *Org) User(ctx context.Context, id string) (StoredUser, error) {
+	u, err := scanUser(o.store.reader().row(ctx, userStatement, o.id, id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return u, ErrNoUser
+	}
+	return u, classify(err)
+}
+
+// UserByEmail returns the user with an address, none or one.
+func (o *Org) UserByEmail(ctx context.Context, email usersync.Email) ([]StoredUser, error) {
+	return collect(ctx, o.store.reader(), userKeyStatement, nil, scanUser, o.id, email.Key())
+}
+
+// Users returns up to limit users in descending order of their ids, which
+// tell nothing of time, with ids below before when that is given.
+func (o *Org) Users(ctx context.Context, before string, limit int) ([]StoredUser, error) {
+	return collect(ctx, o.store.reader(), usersStatement, nil, scanUser, o.id, before, limit)
 }

@@ -1,5 +1,10 @@
 package usersync
 
+import (
+	"reflect"
+	"slices"
+)
+
 // UserInput is what a caller says of a user. Empty fields say nothing.
 type UserInput struct {
 	Email      Email          `json:"-"`
@@ -18,6 +23,7 @@ type Field string
 // The fields of a user that a request may set; attributes are one each, as
 // "attributes." + name.
 const (
+	FieldEmail      Field = "email" // set once, by the request that made the user
 	FieldCountry    Field = "country"
 	FieldFirstName  Field = "firstName"
 	FieldLastName   Field = "lastName"
@@ -69,6 +75,32 @@ func (u *User) Apply(in UserInput, seq int64) bool {
 		u.Sequences[f], u.Attributes[name] = seq, value
 		changed = true
 	}
+	return changed
+}
+
+// Changes returns the fields that Apply would give another value, in the order
+// of their declaration, attributes by name.
+func (u *User) Changes(in UserInput, seq int64) []Field {
+	var changed []Field
+	note := func(f Field, have, said string) {
+		if said != "" && said != have && u.Sequences[f] < seq {
+			changed = append(changed, f)
+		}
+	}
+	note(FieldCountry, u.Country, in.Country)
+	note(FieldFirstName, u.FirstName, in.FirstName)
+	note(FieldLastName, u.LastName, in.LastName)
+	note(FieldName, u.Name, in.Name)
+	note(FieldJobTitle, u.JobTitle, in.JobTitle)
+	note(FieldInviteLink, u.InviteLink, in.InviteLink)
+	own := len(changed)
+	for name, value := range in.Attributes {
+		f := Field("attributes." + name)
+		if u.Sequences[f] < seq && !reflect.DeepEqual(u.Attributes[name], value) {
+			changed = append(changed, f)
+		}
+	}
+	slices.Sort(changed[own:])
 	return changed
 }
 

@@ -14,7 +14,7 @@ ALTER TABLE colleagues ADD COLUMN seniority integer NOT NULL DEFAULT 0;
 CREATE INDEX colleagues_company ON colleagues (organization_id, company, department, id) WHERE company <> '';
 -- invited_by is the e-mail key of who made the colleague by hand.
 CREATE INDEX colleagues_inviter ON colleagues (organization_id, invited_by) WHERE invited_by <> '';
-CREATE INDEX colleague_links_colleague ON colleague_links (colleague_id);
+CREATE INDEX colleague_links_colleague ON colleague_links (colleague_id, user_id);
 
 -- What a directory service said of a company, to be asked again after expires_at.
 CREATE TABLE source_answers (
@@ -64,6 +64,9 @@ CREATE TABLE import_errors (
     message   text   NOT NULL,
     PRIMARY KEY (import_id, line, position)
 );
+
+-- The list of users goes by id.
+CREATE INDEX users_organization ON users (organization_id, id);
 
 -- Who must never be found again: a keyed hash of the address, not the address.
 CREATE TABLE erased (

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"usersync/internal/usersync"
+)
+
+var insertEventsStatement = define(`
+INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
+SELECT r.id, $1, r.user_id, r.type, r.source, r.cause, r.attributes, {now} FROM {rows} WHERE true
+ON CONFLICT (id) DO NOTHING`,
+	col("id", text), col("user_id", text), col("type", text), col("source", text), col("cause", text), col("attributes", text))
+
+// SaveEvents writes events, in the transaction of what they tell. An event
+// whose id is there already is the same event.
+func (tx *Tx) SaveEvents(ctx context.Context, organization string, events []usersync.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	set := insertEventsStatement.rows(len(events))
+	for _, e := range events {
+		set.add(e.ID, e.UserID, string(e.Type), e.Source, e.Cause, encode(e.Attributes))
+	}
+	_, err := tx.exec(ctx, insertEventsStatement, set, organization)
+	return err
+}
+
+const eventColumns = `id, type, source, user_id, cause, attributes, created_at`
+
+func scanEvent(scan func(...any) error) (e usersync.Event, err error) {
+	var attributes string
+	var created int64
+	err = scan(&e.ID, &e.Type, &e.Source, &e.UserID, &e.Cause, &attributes, &created)
+	e.Attributes, e.CreatedAt = map[string]any{}, stamp(created)
+	return e, errors.Join(err, decode(attributes, &e.Attributes))
+}
+
+// EventFilter narrows the list of events.
+type EventFilter struct {
+	UserID string
+	Type   usersync.EventType
+	Before string // an id: only older ones
+	Limit  int
+}
+
+// Events returns the matching events, newest first.
+func (o *Org) Events(ctx context.Context, f EventFilter) ([]usersync.Event, error) {
+	args, where := []any{o.id}, []string{"organization_id = $1"}
+	add := func(condition, value string) {
+		if value != "" {
+			args = append(args, value)
+			where = append(where, fmt.Sprintf(condition, len(args)))
+		}
+	}
+	add("user_id = $%d", f.UserID)
+	add("type = $%d", string(f.Type))
+	add("id < $%d", f.Before)
+	args = append(args, f.Limit)
+	st := define(fmt.Sprintf("SELECT %s FROM events WHERE %s ORDER BY id DESC LIMIT $%d", eventColumns, strings.Join(where, " AND "), len(args)))
+	return collect(ctx, o.store.reader(), st, nil, scanEvent, args...)
+}
+
+var eventStatement = define(`SELECT ` + eventColumns + ` FROM events WHERE id = $2 AND organization_id = $1`)
+
+// ErrNoEvent is the refusal of an id that names no event of the organization.
+var ErrNoEvent = usersync.Errorf(usersync.CodeNotFound, "Event not found")
+
+// Event returns one event.
+func (o *Org) Event(ctx context.Context, id string) (usersync.Event, error) {
+	e, err := scanEvent(o.store.reader().row(ctx, eventStatement, o.id, id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return e, ErrNoEvent
+	}
+	return e, classify(err)
+}
