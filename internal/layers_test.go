@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"internal/store/storetest"},
 	{"internal/colleague"},
 	{"internal/delivery"},
-	{"internal/pipeline", "internal/relay", "internal/worker"},
+	{"internal/pipeline", "internal/erasure", "internal/relay", "internal/worker"},
 	{"internal/intake"},
 	{"internal/admin"},
 	{"internal/api"},

@@ -19,6 +19,7 @@ import (
 	"usersync/internal/config"
 	"usersync/internal/delivery"
 	"usersync/internal/demo"
+	"usersync/internal/erasure"
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
 	"usersync/internal/pipeline"
@@ -230,9 +231,10 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 		Search: &colleague.Search{Sources: []colleague.Source{colleague.Own{}}},
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
+	erase := &erasure.Service{Store: a.Store}
 	a.pool = &worker.Pool{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
-		Handlers: []queue.Handler{run.Handler(), deliver.Handler()},
+		Handlers: []queue.Handler{run.Handler(), deliver.Handler(), erase.Handler()},
 		Slots: map[string]int{
 			// Runs keep the database busy and need few slots; deliveries wait
 			// for others' servers and need many.

@@ -80,8 +80,8 @@ type Traces struct {
 	ColleagueID string // "" when there was no colleague record
 }
 
-// person is what the erasing transaction knows of a person.
-type person struct {
+// subject is what the erasing transaction knows of a person.
+type subject struct {
 	userID, key, company, inviteLink string
 }
 
@@ -105,7 +105,7 @@ INSERT INTO erased (organization_id, person, created_at) VALUES ($1, $2, {now}) 
 func (o *Org) Erase(ctx context.Context, actor string, salt []byte, s Subject, plan func(Traces) usersync.Task) (out usersync.Erasure, err error) {
 	row := erasureRow{ID: usersync.NewID(usersync.PrefixErasure), OrganizationID: o.id, Status: usersync.ErasureRunning}
 	err = o.store.Tx(ctx, func(tx *Tx) error {
-		p, err := tx.lockPerson(ctx, o.id, s)
+		p, err := tx.lockSubject(ctx, o.id, s)
 		if err != nil {
 			return err
 		}
@@ -155,28 +155,28 @@ func (tx *Tx) noteErasure(ctx context.Context, organization, actor string, row e
 	}})
 }
 
-func (tx *Tx) lockPerson(ctx context.Context, organization string, s Subject) (person, error) {
+func (tx *Tx) lockSubject(ctx context.Context, organization string, s Subject) (subject, error) {
 	if s.UserID != "" {
-		p, err := scanPerson(tx.row(ctx, lockUserStatement, organization, s.UserID))
+		p, err := scanSubject(tx.row(ctx, lockUserStatement, organization, s.UserID))
 		if errors.Is(err, sql.ErrNoRows) {
 			return p, ErrNoUser
 		}
 		return p, classify(err)
 	}
-	p, err := scanPerson(tx.row(ctx, lockUserKeyStatement, organization, s.Email.Key()))
+	p, err := scanSubject(tx.row(ctx, lockUserKeyStatement, organization, s.Email.Key()))
 	if errors.Is(err, sql.ErrNoRows) {
-		return person{key: s.Email.Key(), company: s.Company}, nil
+		return subject{key: s.Email.Key(), company: s.Company}, nil
 	}
 	return p, classify(err)
 }
 
-func scanPerson(row oneRow) (p person, err error) {
+func scanSubject(row oneRow) (p subject, err error) {
 	return p, row.Scan(&p.userID, &p.key, &p.company, &p.inviteLink)
 }
 
 // erasePerson deletes what says who the person is and returns the id of their
 // colleague record.
-func (tx *Tx) erasePerson(ctx context.Context, organization string, salt []byte, p person, removed *usersync.Removed) (colleague string, err error) {
+func (tx *Tx) erasePerson(ctx context.Context, organization string, salt []byte, p subject, removed *usersync.Removed) (colleague string, err error) {
 	if _, err := tx.exec(ctx, rememberErasedStatement, nil, organization, usersync.KeyedID(usersync.PrefixErasure, salt, p.key)); err != nil {
 		return "", err
 	}
@@ -210,7 +210,7 @@ UPDATE colleagues SET invite_link = '' WHERE id {any}SELECT colleague_id FROM co
 	dropOwnLinksStatement = define(`DELETE FROM colleague_links WHERE user_id = $1`)
 )
 
-func (tx *Tx) eraseColleague(ctx context.Context, organization string, p person, removed *usersync.Removed) (id string, err error) {
+func (tx *Tx) eraseColleague(ctx context.Context, organization string, p subject, removed *usersync.Removed) (id string, err error) {
 	err = tx.row(ctx, blankColleagueStatement, organization, p.key).Scan(&id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return "", classify(err)
@@ -228,13 +228,13 @@ func (tx *Tx) eraseColleague(ctx context.Context, organization string, p person,
 	return id, err
 }
 
-// unfinished are the statuses in which a request still has work to come.
-const unfinished = `('queued', 'processing', 'awaiting_credits')`
+// unfinishedStatuses are the statuses in which a request still has work to come.
+const unfinishedStatuses = `('queued', 'processing', 'awaiting_credits')`
 
 var (
 	endRequestsStatement = define(`
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now}
-WHERE user_id = $1 AND status IN ` + unfinished + ` RETURNING id, run, task_id`)
+WHERE user_id = $1 AND status IN ` + unfinishedStatuses + ` RETURNING id, run, task_id`)
 	dropParkedStatement = define(`
 DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/any}`, col("id", text))
 	// A request that was accepted while its user was erased is found by nobody
@@ -242,7 +242,7 @@ DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/a
 	endOrphansStatement = define(`
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now} FROM {rows}
 WHERE requests.organization_id = r.organization_id AND requests.id = r.request_id AND requests.task_id = $1
-    AND requests.status IN `+unfinished+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
+    AND requests.status IN `+unfinishedStatuses+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
 RETURNING requests.id, requests.run, requests.task_id`, col("organization_id", text), col("request_id", text))
 )
 
@@ -397,7 +397,17 @@ RETURNING messages.id`, col("id", text))
 // emptyMessages empties the messages of requests that name a colleague, all of
 // them for "", and ends their deliveries. It returns how many it emptied.
 func (tx *Tx) emptyMessages(ctx context.Context, organization string, requests []batchRequest, colleague string) (int64, error) {
-	set := emptyMessagesStatement.rows(3 * len(requests))
+	set := messageRows(emptyMessagesStatement, requests)
+	emptied, err := collect(ctx, tx.conn, emptyMessagesStatement, set, scanString, organization, colleague)
+	if err != nil || len(emptied) == 0 {
+		return 0, err
+	}
+	return int64(len(emptied)), tx.endDeliveries(ctx, organization, emptied)
+}
+
+// messageRows names all messages that the requests can have led to.
+func messageRows(st *statement, requests []batchRequest) *rows {
+	set := st.rows(len(RequestMessageTypes) * len(requests))
 	for _, q := range requests {
 		for run := 1; run <= q.run; run++ {
 			for _, t := range RequestMessageTypes {
@@ -405,11 +415,17 @@ func (tx *Tx) emptyMessages(ctx context.Context, organization string, requests [
 			}
 		}
 	}
-	emptied, err := collect(ctx, tx.conn, emptyMessagesStatement, set, scanString, organization, colleague)
-	if err != nil || len(emptied) == 0 {
-		return 0, err
+	return set
+}
+
+// deliveryRanges holds, for each message, the range of its deliveries' ids.
+func deliveryRanges(st *statement, messages []string) *rows {
+	set := st.rows(len(messages))
+	for _, id := range messages {
+		low := string(usersync.PrefixDelivery) + id[len(usersync.PrefixMessage):]
+		set.add(low, low+"~")
 	}
-	return int64(len(emptied)), tx.endDeliveries(ctx, organization, emptied)
+	return set
 }
 
 var (
@@ -427,11 +443,7 @@ FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND d
 // endDeliveries empties what receivers answered to messages, which may repeat
 // them, and has the deliveries fail that are still to be made.
 func (tx *Tx) endDeliveries(ctx context.Context, organization string, messages []string) error {
-	ranges := deliveriesOfStatement.rows(len(messages))
-	for _, id := range messages {
-		low := string(usersync.PrefixDelivery) + id[len(usersync.PrefixMessage):]
-		ranges.add(low, low+"~")
-	}
+	ranges := deliveryRanges(deliveriesOfStatement, messages)
 	now := usersync.Time{Time: time.Now().UTC()}
 	set := endDeliveriesStatement.rows(len(messages))
 	_, err := collect(ctx, tx.conn, deliveriesOfStatement, ranges, func(scan func(...any) error) (struct{}, error) {
@@ -442,7 +454,7 @@ func (tx *Tx) endDeliveries(ctx context.Context, organization string, messages [
 			return struct{}{}, err
 		}
 		was := d.Status
-		end(&d, now)
+		endErased(&d, now)
 		text, err := json.Marshal(d.Attempts)
 		set.add(d.ID, string(d.Status), string(text), int64(len(d.Attempts)), string(was), count)
 		return struct{}{}, err
@@ -460,7 +472,7 @@ func (tx *Tx) endDeliveries(ctx context.Context, organization string, messages [
 // ErasedReason is why a delivery failed whose message was erased.
 const ErasedReason = "erased"
 
-func end(d *usersync.Delivery, now usersync.Time) {
+func endErased(d *usersync.Delivery, now usersync.Time) {
 	for i := range d.Attempts {
 		d.Attempts[i].Response = ""
 	}

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
+	"slices"
+	"strings"
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
@@ -69,10 +71,14 @@ func (o Options) tenant() api.Dialect {
 	const (
 		endpoints = "/v1/webhook-endpoints"
 		endpoint  = endpoints + "/:id"
+		users     = "/v1/users"
+		erasures  = "/v1/erasures"
+		events    = "/v1/events"
+		erase     = usersync.ScopeErase
 		manage    = usersync.ScopeManage
 	)
 	return api.Dialect{
-		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints}, Auth: tenantAuth,
+		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, users, erasures, events}, Auth: tenantAuth,
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(o.showOwn)},
 			{Method: http.MethodGet, Path: "/v1/credits", Summary: "Shows the balance. Scope: read or manage.", Handler: reading(showOwnBalance)},
@@ -83,6 +89,16 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: endpoint, Summary: "Shows a webhook endpoint, its secret masked. Scope: read or manage.", Handler: reading(o.showEndpoint)},
 			{Method: http.MethodPatch, Path: endpoint, Scope: manage, Summary: "Changes the fields that are sent.", Handler: o.updateEndpoint},
 			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: deleteEndpoint},
+
+			{Method: http.MethodGet, Path: users, Summary: "Lists the users, or shows the one with an address. Scope: read or manage.", Handler: reading(listUsers)},
+			{Method: http.MethodGet, Path: users + "/:id", Summary: "Shows a user. Scope: read or manage.", Handler: reading(showUser)},
+			{Method: http.MethodGet, Path: users + "/:id/export", Summary: "Exports everything held about a user. Scope: read or manage.", Handler: reading(o.exportUser)},
+			{Method: http.MethodDelete, Path: users + "/:id", Scope: erase, Summary: "Erases a user.", Handler: o.eraseUser},
+			{Method: http.MethodPost, Path: erasures, Scope: erase, Summary: "Erases whoever has an address.", Handler: o.createErasure},
+			{Method: http.MethodGet, Path: erasures, Summary: "Lists the erasures, newest first. Scope: erase or manage.", Handler: oneOf(listErasures, erase, manage)},
+			{Method: http.MethodGet, Path: erasures + "/:id", Summary: "Shows how far an erasure is. Scope: erase or manage.", Handler: oneOf(showErasure, erase, manage)},
+			{Method: http.MethodGet, Path: events, Summary: "Lists what happened to users, newest first. Scope: read, manage or events.", Handler: oneOf(listEvents, usersync.ScopeRead, manage, usersync.ScopeEvents)},
+			{Method: http.MethodGet, Path: events + "/:id", Summary: "Shows an event. Scope: read, manage or events.", Handler: oneOf(showEvent, usersync.ScopeRead, manage, usersync.ScopeEvents)},
 		},
 	}
 }
@@ -123,9 +139,19 @@ func unkept(c *api.Call) { c.Header().Set("Cache-Control", "no-store") }
 
 // reading lets keys in that may read or manage.
 func reading(handler func(*api.Call) error) func(*api.Call) error {
+	return oneOf(handler, usersync.ScopeRead, usersync.ScopeManage)
+}
+
+// oneOf lets keys in that have one of the scopes.
+func oneOf(handler func(*api.Call) error, scopes ...usersync.Scope) func(*api.Call) error {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = string(s)
+	}
+	refusal := usersync.Errorf(usersync.CodeForbidden, "API Key lacks the scope %s.", strings.Join(names, " or "))
 	return func(c *api.Call) error {
-		if k := c.Caller.Key; !k.Allows(usersync.ScopeRead) && !k.Allows(usersync.ScopeManage) {
-			return usersync.Errorf(usersync.CodeForbidden, "API Key lacks the scope %s or %s.", usersync.ScopeRead, usersync.ScopeManage)
+		if !slices.ContainsFunc(scopes, c.Caller.Key.Allows) {
+			return refusal
 		}
 		return handler(c)
 	}
