@@ -243,6 +243,9 @@ func TestTenantRoutesWantAKeyWithTheirScope(t *testing.T) {
 	id := s.endpoint(all)
 	_, tenants := routes("", "", id)
 	for _, r := range tenants {
+		if hasOwnScopes(r.Path) {
+			continue // TestUsersErasuresAndEventsWantOneOfTheirScopes
+		}
 		s.wantProblem(s.tenant("", r.Method, r.Path, ""), 401, usersync.CodeUnauthorized)
 		s.wantProblem(s.tenant("usk_wrong", r.Method, r.Path, ""), 401, usersync.CodeUnauthorized)
 		s.wantProblem(s.tenant(adminToken, r.Method, r.Path, ""), 401, usersync.CodeUnauthorized)
@@ -429,7 +432,7 @@ func TestListsRefuseBadPages(t *testing.T) {
 			t.Errorf("%s: %d %v", r.Path, a.status, a.body)
 		}
 	}
-	if len(lists) != 7 {
+	if len(lists) < 10 {
 		t.Errorf("tried %d lists: %v", len(lists), lists)
 	}
 }
