@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -23,15 +24,14 @@ func (s *Service) Export(ctx context.Context, o usersync.Organization, id string
 	if err != nil {
 		return err
 	}
-	e := &export{ctx: ctx, org: org, user: u, out: json.NewEncoder(to), to: to}
-	e.out.SetEscapeHTML(false)
+	e := &export{ctx: ctx, org: org, user: u, to: to}
 	if err := e.records(o); err != nil {
 		return err
 	}
 	if err := e.lists(); err != nil {
 		return err
 	}
-	return e.text("\n}\n")
+	return e.text("}")
 }
 
 // export is one export on its way.
@@ -41,7 +41,6 @@ type export struct {
 	user      store.StoredUser
 	colleague *store.HeldColleague
 	to        io.Writer
-	out       *json.Encoder
 	begun     bool
 }
 
@@ -52,18 +51,30 @@ func (e *export) text(s string) error {
 
 // name begins a member of the object.
 func (e *export) name(name string) error {
-	before := ",\n"
+	before := ","
 	if !e.begun {
-		before, e.begun = "{\n", true
+		before, e.begun = "{", true
 	}
-	return e.text(before + `"` + name + `": `)
+	return e.text(before + `"` + name + `":`)
+}
+
+// value writes v as the other answers do: no newline, no HTML escapes.
+func (e *export) value(v any) error {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	_, err := e.to.Write(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
+	return err
 }
 
 func (e *export) member(name string, v any) error {
 	if err := e.name(name); err != nil {
 		return err
 	}
-	return e.out.Encode(v)
+	return e.value(v)
 }
 
 // exportedUser is the user with the order in which the fields were set.
@@ -176,15 +187,13 @@ func (e *export) array(name string) (*array, error) {
 }
 
 func (a *array) add(v any) error {
-	before := "\n"
 	if a.filled {
-		before = ","
+		if err := a.text(","); err != nil {
+			return err
+		}
 	}
 	a.filled = true
-	if err := a.text(before); err != nil {
-		return err
-	}
-	return a.out.Encode(v)
+	return a.value(v)
 }
 
 func (a *array) end() error { return a.text("]") }
