@@ -1,0 +1,303 @@
+package app_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	operations "usersync/internal/admin"
+	"usersync/internal/app"
+	"usersync/internal/app/apptest"
+	"usersync/internal/usersync"
+)
+
+// erase erases whoever has an address.
+func (n tenant) erase(t *testing.T, address string) usersync.Erasure {
+	t.Helper()
+	service := &operations.Service{Store: n.app.Store}
+	e, err := service.EraseEmail(t.Context(), "test", n.org, address)
+	must(t, err)
+	n.app.Relay.Wake()
+	return e
+}
+
+func (n tenant) erased(t *testing.T, e usersync.Erasure) usersync.Erasure {
+	t.Helper()
+	apptest.Eventually(t, "the erasure is done", func() bool {
+		var err error
+		e, err = n.app.Store.Org(n.org.ID).Erasure(t.Context(), e.ID)
+		must(t, err)
+		return e.Status == usersync.ErasureSucceeded
+	})
+	return e
+}
+
+// quiet waits until no task is left.
+func (n tenant) quiet(t *testing.T) {
+	t.Helper()
+	apptest.Eventually(t, "no task is left", func() bool {
+		s, err := n.app.Store.OutboxState(t.Context())
+		return err == nil && s.Ready+s.Sent+s.Scheduled+s.Parked == 0
+	})
+}
+
+func (n tenant) wantErased(t *testing.T, id string) {
+	t.Helper()
+	r := n.report(t, id)
+	if r.Status != usersync.RequestFailed || r.Email != "" || r.FinishedAt.IsZero() || r.Credits.Charged != 0 ||
+		len(r.Steps) != 1 || r.Steps[0].Error == nil || r.Steps[0].Error.Message != "The user was erased." {
+		t.Errorf("the request of an erased user is %+v", r)
+	}
+}
+
+// workers starts what works the tasks: beside an API where there is room for
+// two processes, in its place where there is not.
+func (n *tenant) workers(t *testing.T, e *apptest.Environment) {
+	t.Helper()
+	if e.Engine == "embedded" {
+		n.app.Stop(t)
+		n.app = e.Start(t, app.All)
+		return
+	}
+	e.Start(t, app.Worker)
+}
+
+func TestWaitingRequestFailsWithItsUsersErasure(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.API), 10)
+		n.people(t, "ann@acme.example.com", "bob@acme.example.com")
+		id, err := n.submit(t.Context(), "john@acme.example.com")
+		must(t, err)
+		erasure := n.erase(t, "john@acme.example.com")
+		n.wantErased(t, id) // at once: no worker is up
+		n.workers(t, e)
+		n.erased(t, erasure)
+		n.quiet(t)
+		n.wantErased(t, id)
+		if b, err := n.app.Store.Org(n.org.ID).Balance(t.Context()); err != nil || b != 10 {
+			t.Errorf("balance %d, %v", b, err)
+		}
+	})
+}
+
+func TestRequestAcceptedWhileItsUserIsErasedFails(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.API), 10)
+		ids := n.send(t, 2)
+		// What is left when the acceptance read the user before the erasure and
+		// was committed after it.
+		admin(t, e, `DELETE FROM users WHERE id = '`+n.report(t, ids[0]).UserID+`'`)
+		n.workers(t, e)
+		n.quiet(t)
+		n.wantErased(t, ids[0])
+		n.succeed(t, ids[1:])
+	})
+}
+
+func TestRequestThatWaitsForCreditsEndsWithItsUsersErasure(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.API), 1)
+		n.people(t, "ann@acme.example.com", "bob@acme.example.com")
+		users := map[string]string{}
+		var ids []string
+		for _, address := range []string{"john@acme.example.com", "eve@acme.example.com"} {
+			id, err := n.submit(t.Context(), address)
+			must(t, err)
+			ids, users[id] = append(ids, id), address
+		}
+		n.workers(t, e)
+		apptest.Eventually(t, "one is paid, one waits", func() bool {
+			by := n.statuses(t, ids)
+			return by[usersync.RequestSucceeded] == 1 && by[usersync.RequestAwaitingCredits] == 1
+		})
+		if n.report(t, ids[0]).Status == usersync.RequestAwaitingCredits {
+			ids[0], ids[1] = ids[1], ids[0]
+		}
+		erasure := n.erase(t, users[ids[1]])
+		n.wantErased(t, ids[1])
+		n.erased(t, erasure)
+		n.quiet(t) // nothing waits for credits any more
+		_, err := n.app.Store.TopUp(t.Context(), "test", n.org.ID, 5, "second")
+		must(t, err)
+		n.wantErased(t, ids[1])
+		if v, err := n.app.Store.Org(n.org.ID).Verify(t.Context()); err != nil || !v.OK || v.Balance != 5 {
+			t.Errorf("%+v %v", v, err)
+		}
+	})
+}
+
+func TestErasedPersonIsNotFoundThoughASourceKnowsThem(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		a := e.Start(t, app.All)
+		n := newTenant(t, a, 10)
+		n.erased(t, n.erase(t, "john@acme.example.com"))
+		n.people(t, "ann@acme.example.com", "bob@acme.example.com", "john@acme.example.com")
+		id, err := n.submit(t.Context(), "eve@acme.example.com")
+		must(t, err)
+		n.succeed(t, []string{id})
+		if r := n.report(t, id); r.Colleagues.Found != 2 || r.Credits.Charged != 1 {
+			t.Errorf("found %+v", r.Colleagues)
+		}
+		// Who is a user again is found again.
+		again, err := n.submit(t.Context(), "john@acme.example.com")
+		must(t, err)
+		n.succeed(t, []string{again})
+		id, err = n.submit(t.Context(), "eve@acme.example.com")
+		must(t, err)
+		n.succeed(t, []string{id})
+		if r := n.report(t, id); r.Colleagues.Found != 3 {
+			t.Errorf("found %+v", r.Colleagues)
+		}
+	})
+}
+
+func TestDeliveryUnderWayIsNotRepeatedAfterTheErasure(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		a := e.Start(t, app.All)
+		n := newTenant(t, a, 10)
+		r := apptest.NewReceiver(t)
+		gone := make(chan struct{})
+		r.Answer(func(w http.ResponseWriter, _ int) {
+			<-gone
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write([]byte("no room for john@acme.example.com"))
+		})
+		n.endpoint(t, r)
+		id, err := n.submit(t.Context(), "john@acme.example.com")
+		must(t, err)
+		apptest.Eventually(t, "the first attempt is under way", func() bool { return len(r.Got()) == 1 })
+		done := n.erased(t, n.erase(t, "john@acme.example.com"))
+		if done.Removed.Messages != 1 {
+			t.Errorf("removed %+v", done.Removed)
+		}
+		close(gone)
+		n.quiet(t)
+		if w := n.report(t, id).Webhooks; len(w) != 1 || w[0].Status != usersync.DeliveryFailed {
+			t.Errorf("webhooks %+v", w)
+		}
+		if len(r.Got()) != 1 {
+			t.Errorf("%d calls", len(r.Got()))
+		}
+		wantNothingOf(t, e, "john")
+	})
+}
+
+// TestErasureLeavesNothing erases people while they are sent, found and told of,
+// and then looks for them in every column of every table.
+func TestErasureLeavesNothing(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		a := e.Start(t, app.All)
+		n := newTenant(t, a, 1000)
+		r := apptest.NewReceiver(t)
+		n.endpoint(t, r)
+		n.people(t, "ann@acme.example.com", "bob@acme.example.com", "needle0@acme.example.com", "needle1@acme.example.com")
+		var mu sync.Mutex
+		var ids []string
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				for k := range 8 {
+					id, err := n.submit(context.Background(), fmt.Sprintf("needle%d@acme.example.com", (i+k)%4))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					ids = append(ids, id)
+					mu.Unlock()
+					if k%3 == 2 {
+						n.erase(t, fmt.Sprintf("needle%d@acme.example.com", i%4))
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for i := range 4 {
+			n.erased(t, n.erase(t, fmt.Sprintf("needle%d@acme.example.com", i)))
+		}
+		n.quiet(t)
+		for _, id := range ids {
+			if r := n.report(t, id); !r.Status.Final() || r.Email != "" {
+				t.Errorf("request %s is %s", id, r.Status)
+			}
+		}
+		if v, err := a.Store.Org(n.org.ID).Verify(t.Context()); err != nil || !v.OK {
+			t.Errorf("%+v %v", v, err)
+		}
+		wantNothingOf(t, e, "needle")
+	})
+}
+
+// wantNothingOf looks for a text in every column of every table.
+func wantNothingOf(t *testing.T, e *apptest.Environment, text string) {
+	t.Helper()
+	driver, dsn, tables := "sqlite", "file:"+filepath.Join(e.Config.DataDir, "usersync.db")+"?_pragma=busy_timeout(10000)",
+		"SELECT name FROM sqlite_master WHERE type = 'table'"
+	if e.Engine == "deployed" {
+		driver, dsn, tables = "pgx", e.Config.DatabaseURL.Reveal()+"&search_path="+e.Schema,
+			"SELECT table_name FROM information_schema.tables WHERE table_schema = '"+e.Schema+"'"
+	}
+	db, err := sql.Open(driver, dsn)
+	must(t, err)
+	defer func() { _ = db.Close() }()
+	names := column(t, db, tables)
+	if len(names) < 15 {
+		t.Fatalf("only the tables %v", names)
+	}
+	for _, name := range names {
+		for _, row := range rowsOf(t, db, name) {
+			if strings.Contains(row, text) {
+				t.Errorf("%s holds %s", name, row)
+			}
+		}
+	}
+}
+
+func column(t *testing.T, db *sql.DB, query string) (out []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	must(t, err)
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var s string
+		must(t, rows.Scan(&s))
+		out = append(out, s)
+	}
+	must(t, rows.Err())
+	return out
+}
+
+func rowsOf(t *testing.T, db *sql.DB, table string) (out []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table) //nolint:gosec // a table of our own schema
+	must(t, err)
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	must(t, err)
+	for rows.Next() {
+		values := make([]sql.NullString, len(columns))
+		to := make([]any, len(columns))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		must(t, rows.Scan(to...))
+		var text strings.Builder
+		for i, v := range values {
+			fmt.Fprintf(&text, "%s=%s ", columns[i], v.String)
+		}
+		out = append(out, text.String())
+	}
+	must(t, rows.Err())
+	return out
+}
