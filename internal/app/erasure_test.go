@@ -3,16 +3,19 @@ package app_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	operations "usersync/internal/admin"
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
@@ -94,6 +97,13 @@ func TestRequestAcceptedWhileItsUserIsErasedFails(t *testing.T) {
 		// What is left when the acceptance read the user before the erasure and
 		// was committed after it.
 		admin(t, e, `DELETE FROM users WHERE id = '`+n.report(t, ids[0]).UserID+`'`)
+		// A worker that had loaded it before must not settle it either.
+		c := usersync.Claim{TaskID: usersync.DeriveID(usersync.PrefixTask, ids[0]), Organization: n.org.ID}
+		outcome := store.Outcome{RequestID: ids[0], Status: usersync.RequestSucceeded, FinishedAt: time.Now()}
+		err := n.app.Store.Tx(t.Context(), func(tx *store.Tx) error { return tx.SaveOutcomes(t.Context(), c, []store.Outcome{outcome}) })
+		if !errors.Is(err, store.ErrStale) {
+			t.Errorf("the outcome of an erased user's request is taken: %v", err)
+		}
 		n.workers(t, e)
 		n.quiet(t)
 		n.wantErased(t, ids[0])
