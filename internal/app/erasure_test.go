@@ -177,6 +177,8 @@ func TestDeliveryUnderWayIsNotRepeatedAfterTheErasure(t *testing.T) {
 		n := newTenant(t, a, 10)
 		r := apptest.NewReceiver(t)
 		gone := make(chan struct{})
+		release := sync.OnceFunc(func() { close(gone) })
+		t.Cleanup(release)
 		r.Answer(func(w http.ResponseWriter, _ int) {
 			<-gone
 			w.WriteHeader(http.StatusInternalServerError)
@@ -190,7 +192,7 @@ func TestDeliveryUnderWayIsNotRepeatedAfterTheErasure(t *testing.T) {
 		if done.Removed.Messages != 1 {
 			t.Errorf("removed %+v", done.Removed)
 		}
-		close(gone)
+		release()
 		n.quiet(t)
 		if w := n.report(t, id).Webhooks; len(w) != 1 || w[0].Status != usersync.DeliveryFailed {
 			t.Errorf("webhooks %+v", w)

@@ -58,6 +58,12 @@ type Store struct {
 	seal   Sealer
 	write  *gorm.DB
 	read   *gorm.DB
+	// direct is for writes of one statement. On SQLite it goes past GORM's cache
+	// of prepared statements: a statement that is prepared outside of a
+	// transaction waits for the one connection, whoever wants the same waits for
+	// it with the cache locked, and a transaction that has the connection and
+	// wants to prepare another waits for the cache, forever.
+	direct gorm.ConnPool
 	// brisk is for the bookkeeping of the outbox: its commits do not wait for
 	// the disk, because what a crash takes from them is only done again.
 	brisk  gorm.ConnPool
@@ -104,7 +110,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	brisk.SetMaxOpenConns(max(limit/4, 2))
 	brisk.SetMaxIdleConns(max(limit/4, 2))
 	brisk.SetConnMaxIdleTime(5 * time.Minute)
-	s := &Store{engine: postgres, seal: o.Seal, write: db, read: db, brisk: brisk, pools: []*sql.DB{pool, brisk}, schema: o.Schema}
+	s := &Store{engine: postgres, seal: o.Seal, write: db, read: db, direct: db.Statement.ConnPool, brisk: brisk, pools: []*sql.DB{pool, brisk}, schema: o.Schema}
 	return s, s.Ping(ctx)
 }
 
@@ -156,7 +162,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		}
 		*mode.to = db
 	}
-	s.brisk = s.write.Statement.ConnPool
+	s.direct, s.brisk = s.pools[0], s.pools[0]
 	return s, s.Ping(ctx)
 }
 
@@ -202,7 +208,7 @@ func (s *Store) Close() error {
 func (s *Store) Embedded() bool { return s.engine == sqlite }
 
 func (s *Store) reader() conn { return conn{s.read.Statement.ConnPool, s.engine} }
-func (s *Store) writer() conn { return conn{s.write.Statement.ConnPool, s.engine} }
+func (s *Store) writer() conn { return conn{s.direct, s.engine} }
 func (s *Store) keeper() conn { return conn{s.brisk, s.engine} }
 
 // Tx is one transaction. Its methods are the writes that belong together.
