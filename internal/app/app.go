@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +51,8 @@ type Options struct {
 	// Schema and Namespace keep installations that share servers apart.
 	Schema    string
 	Namespace string
+	// MailRoots vouch for mail servers; nil means the system's.
+	MailRoots *x509.CertPool
 	// Demo makes the demo organization: for the embedded way.
 	Demo bool
 }

@@ -27,8 +27,19 @@ type Options struct {
 	Wake func()
 }
 
-// Dialects returns the operator's and the tenant's side of the dialect.
-func Dialects(o Options) []api.Dialect { return []api.Dialect{o.operator(), o.tenant()} }
+// Dialects returns the operator's and the tenant's side of the dialect. Every
+// write takes Idempotency-Key, but for uploads, which are read as a stream.
+func Dialects(o Options) []api.Dialect {
+	dialects := []api.Dialect{o.operator(), o.tenant()}
+	for _, d := range dialects {
+		for i, r := range d.Routes {
+			if r.Method != http.MethodGet && len(r.MediaTypes) == 0 {
+				d.Routes[i].Handler = api.Once(r.Handler)
+			}
+		}
+	}
+	return dialects
+}
 
 func (o Options) operator() api.Dialect {
 	const (
@@ -75,6 +86,7 @@ func (o Options) tenant() api.Dialect {
 		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints}, Auth: tenantAuth,
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(o.showOwn)},
+			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: o.updateOwn},
 			{Method: http.MethodGet, Path: "/v1/credits", Summary: "Shows the balance. Scope: read or manage.", Handler: reading(showOwnBalance)},
 			{Method: http.MethodGet, Path: "/v1/credits/ledger", Summary: "Lists the ledger, newest first. Scope: read or manage.", Handler: reading(listOwnLedger)},
 
