@@ -27,7 +27,8 @@ import (
 // Server takes letters and keeps them.
 type Server struct {
 	// Roots hold the authority behind the server's certificate.
-	Roots *x509.CertPool
+	Roots       *x509.CertPool
+	Certificate *x509.Certificate
 
 	port int
 
@@ -182,6 +183,7 @@ func (s *Server) certificate(t testing.TB) *tls.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Certificate = certificate
 	s.Roots.AddCert(certificate)
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
 }
