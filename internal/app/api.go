@@ -36,7 +36,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	operations := &admin.Service{Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin}}
 	management := manage.Options{
 		Admin: operations, Token: a.cfg.AdminToken,
-		Depths: a.Queue.Depths, Wake: func() { a.Relay.Wake() },
+		Depths: a.Queue.Depths, Pause: a.Queue.Pause, Resume: a.Queue.Resume, Wake: func() { a.Relay.Wake() },
 	}
 	return append([]api.Dialect{
 		native.Options{Admin: operations}.Dialect(),

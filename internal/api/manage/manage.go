@@ -23,6 +23,8 @@ type Options struct {
 	Token usersync.Secret
 	// Depths tells how full the queues are.
 	Depths func() ([]queue.Depth, error)
+	// Pause stops the workers of a queue, Resume has them go on.
+	Pause, Resume func(queue string) error
 	// Wake has the relay look at the outbox now.
 	Wake func()
 }
@@ -67,6 +69,8 @@ func (o Options) operator() api.Dialect {
 			{Method: http.MethodPost, Path: organization + "/credits/verify", Summary: "Proves that the balance is the sum of the ledger.", Handler: o.verifyCredits},
 
 			{Method: http.MethodGet, Path: "/admin/v1/queues", Summary: "Shows how much waits in the queues and in the database.", Handler: o.showQueues},
+			{Method: http.MethodPost, Path: "/admin/v1/queues/:name/pause", Summary: "Has the workers take nothing more from a queue.", Handler: o.pauseQueue},
+			{Method: http.MethodPost, Path: "/admin/v1/queues/:name/resume", Summary: "Has the workers go on with a queue.", Handler: o.resumeQueue},
 			{Method: http.MethodGet, Path: "/admin/v1/stuck", Summary: "Lists unfinished tasks that should be done by now, oldest first.", Handler: o.listStuck},
 			{Method: http.MethodPost, Path: "/admin/v1/rebuild", Summary: "Rebuilds the queue from the database.", Handler: o.rebuild},
 			{Method: http.MethodGet, Path: "/admin/v1/audit", Summary: "Lists who changed what, newest first.", Handler: o.listAudit},
