@@ -29,6 +29,7 @@ var layers = [][]string{
 	{"internal/store/storetest", "internal/mail"},
 	{"internal/mail/mailtest"},
 	{"internal/colleague"},
+	{"internal/colleague/hunter"},
 	{"internal/delivery"},
 	{"internal/pipeline", "internal/relay", "internal/worker"},
 	{"internal/intake"},
@@ -38,7 +39,7 @@ var layers = [][]string{
 	{"internal/api/native", "internal/api/manage", "internal/demo"},
 	{"internal/app"},
 	{"internal/app/apptest"},
-	{"cmd/*", "test/..."},
+	{"cmd/*", "test/...", "examples/*"},
 }
 
 // owner says who may import a library and what is beneath it.
@@ -69,6 +70,7 @@ var owners = []owner{
 	{"github.com/wneessen/go-mail", []string{"internal/mail"}},
 	{"github.com/emersion", []string{"internal/mail/mailtest"}},
 	{"github.com/spf13/cobra", []string{"cmd/usersync"}},
+	{"github.com/standard-webhooks/standard-webhooks/libraries", []string{"examples/*"}},
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
 	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest"}},
 }
