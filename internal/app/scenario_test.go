@@ -45,6 +45,7 @@ func TestScenarios(t *testing.T) {
 		for _, file := range files {
 			total += s.runFile(t, file)
 		}
+		total += s.walkKeys(t)
 	})
 }
 
