@@ -123,17 +123,6 @@ func (s *Service) RotateSecret(ctx context.Context, actor string, org *store.Org
 	return org.RotateSecret(ctx, actor, id, newSecret)
 }
 
-// EnableEndpoint has an endpoint that was disabled take messages again.
-func (s *Service) EnableEndpoint(ctx context.Context, actor string, org *store.Org, id string) (usersync.Endpoint, error) {
-	return org.UpdateEndpoint(ctx, actor, id, func(e *usersync.Endpoint) ([]string, error) {
-		if e.Status == usersync.EndpointEnabled && e.FailingSince.IsZero() {
-			return nil, nil
-		}
-		e.Status, e.DisabledReason, e.FailingSince = usersync.EndpointEnabled, "", usersync.Time{}
-		return []string{"status", "disabledReason", "failingSince"}, nil
-	})
-}
-
 // DeleteEndpoint removes an endpoint. Deliveries that wait for it fail.
 func (s *Service) DeleteEndpoint(ctx context.Context, actor string, org *store.Org, id string) error {
 	return org.DeleteEndpoint(ctx, actor, id, delivery.AbandonTask(org.ID(), id))

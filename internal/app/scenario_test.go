@@ -253,6 +253,8 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"stranger": (*play).giveStranger, // another organization: {{stranger}} is its key
 	"disabled": (*play).giveDisabled, // the organization is disabled
 	"webhook":  (*play).giveWebhook,  // webhook type …: {{endpoint}} is its id
+	"answers":  (*play).giveAnswers,  // answers 410 204: of the receiver, the last one for good
+	"failing":  (*play).giveFailing,  // failing {{endpoint}} 6: its deliveries have failed for 6 days
 	"failed":   (*play).giveFailed,   // failed {{requestId}}: its step has failed
 	"overdue":  (*play).giveOverdue,  // overdue {{requestId}}: it has waited for credits for more than 30 days
 }
@@ -357,6 +359,25 @@ func (p *play) giveWebhook(t *testing.T, args []string) {
 	e, err := p.app.Store.Org(p.org.ID).CreateEndpoint(t.Context(), "test", usersync.Endpoint{URL: p.receiver.URL, EventTypes: args}, secret)
 	must(t, err)
 	p.vars["endpoint"] = e.ID
+}
+
+func (p *play) giveAnswers(t *testing.T, args []string) {
+	statuses := make([]int, len(args))
+	for i, a := range args {
+		n, err := strconv.Atoi(a)
+		must(t, err)
+		statuses[i] = n
+	}
+	p.receiver.Next(statuses...)
+}
+
+// giveFailing makes an endpoint's row of failures as old as days say.
+func (p *play) giveFailing(t *testing.T, args []string) {
+	days, err := strconv.Atoi(args[1])
+	must(t, err)
+	now, err := p.app.Store.Now(t.Context())
+	must(t, err)
+	admin(t, p.env, fmt.Sprintf(`UPDATE webhook_endpoints SET failing_since = %d WHERE id = '%s'`, now.AddDate(0, 0, -days).UnixMicro(), args[0]))
 }
 
 // giveFailed writes what a worker writes when it gives a request up after hours.

@@ -127,7 +127,23 @@ func (o *Org) Endpoint(ctx context.Context, id string) (usersync.Endpoint, error
 }
 
 // UpdateEndpoint changes one endpoint under a lock, see UpdateOrganization.
-func (o *Org) UpdateEndpoint(ctx context.Context, actor string, id string, change func(*usersync.Endpoint) ([]string, error)) (out usersync.Endpoint, err error) {
+func (o *Org) UpdateEndpoint(ctx context.Context, actor string, id string, change func(*usersync.Endpoint) ([]string, error)) (usersync.Endpoint, error) {
+	return o.changeEndpoint(ctx, actor, "webhook_endpoint.update", id, change)
+}
+
+// EnableEndpoint has an endpoint take messages again, and forgets since when it
+// has been failing.
+func (o *Org) EnableEndpoint(ctx context.Context, actor, id string) (usersync.Endpoint, error) {
+	return o.changeEndpoint(ctx, actor, "webhook_endpoint.enable", id, func(e *usersync.Endpoint) ([]string, error) {
+		if e.Status == usersync.EndpointEnabled && e.FailingSince.IsZero() {
+			return nil, nil
+		}
+		e.Status, e.DisabledReason, e.FailingSince = usersync.EndpointEnabled, "", usersync.Time{}
+		return []string{"status", "disabledReason", "failingSince"}, nil
+	})
+}
+
+func (o *Org) changeEndpoint(ctx context.Context, actor, action, id string, change func(*usersync.Endpoint) ([]string, error)) (out usersync.Endpoint, err error) {
 	err = o.store.Tx(ctx, func(tx *Tx) error {
 		row, err := tx.endpointRow(o.id, id)
 		if err != nil {
@@ -156,7 +172,7 @@ func (o *Org) UpdateEndpoint(ctx context.Context, actor string, id string, chang
 		if err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "webhook_endpoint.update", id, fields...)
+		return tx.audit(ctx, o.id, actor, action, id, fields...)
 	})
 	return out, err
 }

@@ -112,11 +112,11 @@ func (o Options) rotateSecret(c *api.Call) error {
 	return c.JSON(http.StatusOK, shown)
 }
 
-func (o Options) enableEndpoint(c *api.Call) error {
+func enableEndpoint(c *api.Call) error {
 	if err := c.Decode(new(nothing)); err != nil {
 		return err
 	}
-	e, err := o.Admin.EnableEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	e, err := c.Caller.Org.EnableEndpoint(c.Context(), c.Actor, c.Param("id"))
 	return answerMasked(c, e, err)
 }
 

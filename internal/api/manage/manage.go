@@ -86,7 +86,7 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: o.deleteEndpoint},
 			{Method: http.MethodPost, Path: endpoint + "/rotate-secret", Scope: manage, Summary: "Replaces the secret; the old one signs beside it for 24 h.", Handler: o.rotateSecret},
 			{Method: http.MethodPost, Path: endpoint + "/test", Scope: manage, Summary: "Sends a test message to the endpoint.", Handler: o.testEndpoint},
-			{Method: http.MethodPost, Path: endpoint + "/enable", Scope: manage, Summary: "Enables an endpoint that was disabled.", Handler: o.enableEndpoint},
+			{Method: http.MethodPost, Path: endpoint + "/enable", Scope: manage, Summary: "Enables an endpoint that was disabled.", Handler: enableEndpoint},
 			{Method: http.MethodPost, Path: endpoint + "/recover", Scope: manage, Summary: "Sends every failed delivery of a window again.", Handler: o.recoverDeliveries},
 			{Method: http.MethodGet, Path: "/v1/webhook-keys", Summary: "Lists the public keys of the endpoints that sign with v1a. Scope: read or manage.", Handler: reading(listWebhookKeys)},
 
