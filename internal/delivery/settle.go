@@ -56,13 +56,13 @@ func (st *settlement) run(ctx context.Context) error {
 	if err := st.finish(ctx); err != nil {
 		return err
 	}
-	if err := st.save(ctx); err != nil {
-		return err
-	}
 	if health.known {
 		if err := st.tx.NoteHealth(ctx, st.claim.Organization, st.endpoint, health.failing); err != nil {
 			return err
 		}
+	}
+	if err := st.save(ctx); err != nil {
+		return err
 	}
 	if reason == "" {
 		return nil
