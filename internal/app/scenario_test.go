@@ -268,6 +268,8 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"colleague": (*play).giveColleague, // colleague ann@a.example.com status [photo]: made by hand by john@acme.example.com; {{colleague}} is its id
 	"failed":    (*play).giveFailed,    // failed {{requestId}}: its step has failed
 	"overdue":   (*play).giveOverdue,   // overdue {{requestId}}: it has waited for credits for more than 30 days
+	"answers":   (*play).giveAnswers,   // answers 410 204: of the receiver, the last one for good
+	"failing":   (*play).giveFailing,   // failing {{endpoint}} 6: its deliveries have failed for 6 days
 }
 
 func (p *play) arrange(t *testing.T, words []string) error {
@@ -405,6 +407,25 @@ func (p *play) giveColleague(t *testing.T, args []string) {
 	}
 	admin(t, p.env, fmt.Sprintf(`UPDATE colleagues SET status = '%s', photo = '%s' WHERE id = '%s'`, args[1], photo, c.ID))
 	p.vars["colleague"] = c.ID
+}
+
+func (p *play) giveAnswers(t *testing.T, args []string) {
+	statuses := make([]int, len(args))
+	for i, a := range args {
+		n, err := strconv.Atoi(a)
+		must(t, err)
+		statuses[i] = n
+	}
+	p.receiver.Next(statuses...)
+}
+
+// giveFailing makes an endpoint's row of failures as old as days say.
+func (p *play) giveFailing(t *testing.T, args []string) {
+	days, err := strconv.Atoi(args[1])
+	must(t, err)
+	now, err := p.app.Store.Now(t.Context())
+	must(t, err)
+	admin(t, p.env, fmt.Sprintf(`UPDATE webhook_endpoints SET failing_since = %d WHERE id = '%s'`, now.AddDate(0, 0, -days).UnixMicro(), args[0]))
 }
 
 // giveFailed writes what a worker writes when it gives a request up after hours.

@@ -84,10 +84,11 @@ func (o Options) tenant() api.Dialect {
 	const (
 		endpoints = "/v1/webhook-endpoints"
 		endpoint  = endpoints + "/:id"
+		delivery  = "/v1/deliveries/:id"
 		manage    = usersync.ScopeManage
 	)
 	return api.Dialect{
-		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints}, Auth: tenantAuth,
+		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries"}, Auth: tenantAuth,
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(o.showOwn)},
 			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: o.updateOwn},
@@ -98,7 +99,16 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: endpoints, Summary: "Lists the webhook endpoints, newest first. Scope: read or manage.", Handler: reading(o.listEndpoints)},
 			{Method: http.MethodGet, Path: endpoint, Summary: "Shows a webhook endpoint, its secret masked. Scope: read or manage.", Handler: reading(o.showEndpoint)},
 			{Method: http.MethodPatch, Path: endpoint, Scope: manage, Summary: "Changes the fields that are sent.", Handler: o.updateEndpoint},
-			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: deleteEndpoint},
+			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: o.deleteEndpoint},
+			{Method: http.MethodPost, Path: endpoint + "/rotate-secret", Scope: manage, Summary: "Replaces the secret; the old one signs beside it for 24 h.", Handler: o.rotateSecret},
+			{Method: http.MethodPost, Path: endpoint + "/test", Scope: manage, Summary: "Sends a test message to the endpoint.", Handler: o.testEndpoint},
+			{Method: http.MethodPost, Path: endpoint + "/enable", Scope: manage, Summary: "Enables an endpoint that was disabled.", Handler: enableEndpoint},
+			{Method: http.MethodPost, Path: endpoint + "/recover", Scope: manage, Summary: "Sends every failed delivery of a window again.", Handler: o.recoverDeliveries},
+			{Method: http.MethodGet, Path: "/v1/webhook-keys", Summary: "Lists the public keys of the endpoints that sign with v1a. Scope: read or manage.", Handler: reading(listWebhookKeys)},
+
+			{Method: http.MethodGet, Path: endpoint + "/deliveries", Summary: "Lists an endpoint's deliveries with their attempts, newest first. Scope: read or manage.", Handler: reading(listDeliveries)},
+			{Method: http.MethodGet, Path: delivery, Summary: "Shows a delivery with its attempts. Scope: read or manage.", Handler: reading(getDelivery)},
+			{Method: http.MethodPost, Path: delivery + "/redeliver", Scope: manage, Summary: "Sends the message of a delivery again, now.", Handler: o.redeliver},
 		},
 	}
 }

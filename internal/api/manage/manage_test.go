@@ -241,8 +241,10 @@ func TestTenantRoutesWantAKeyWithTheirScope(t *testing.T) {
 	_, reader := s.key(org, `["read"]`)
 	_, other := s.key(org, `["sync","colleagues","marketing","events","erase"]`)
 	id := s.endpoint(all)
+	delivery := s.want(s.tenant(all, "POST", "/v1/webhook-endpoints/"+id+"/test", ""), 202).text("id")
 	_, tenants := routes("", "", id)
 	for _, r := range tenants {
+		r.Path = strings.Replace(r.Path, "/v1/deliveries/"+id, "/v1/deliveries/"+delivery, 1)
 		s.wantProblem(s.tenant("", r.Method, r.Path, ""), 401, usersync.CodeUnauthorized)
 		s.wantProblem(s.tenant("usk_wrong", r.Method, r.Path, ""), 401, usersync.CodeUnauthorized)
 		s.wantProblem(s.tenant(adminToken, r.Method, r.Path, ""), 401, usersync.CodeUnauthorized)
@@ -404,7 +406,7 @@ func TestListsRefuseBadPages(t *testing.T) {
 	s := newSite(t)
 	org := s.organization("Acme")
 	_, key := s.key(org, `["*"]`)
-	operators, tenants := routes(org, "", "")
+	operators, tenants := routes(org, "", s.endpoint(key))
 	lists := map[string]bool{}
 	for _, r := range append(operators, tenants...) {
 		if !strings.HasPrefix(r.Summary, "Lists") {
@@ -429,7 +431,7 @@ func TestListsRefuseBadPages(t *testing.T) {
 			t.Errorf("%s: %d %v", r.Path, a.status, a.body)
 		}
 	}
-	if len(lists) != 7 {
+	if len(lists) != 9 {
 		t.Errorf("tried %d lists: %v", len(lists), lists)
 	}
 }
@@ -731,7 +733,7 @@ func TestAuditSaysWhoChangedWhatWithoutValues(t *testing.T) {
 	}
 	want := []string{
 		id + " webhook_endpoint.update " + made.text("id") + " [description]",
-		id + " webhook_endpoint.create " + made.text("id") + " [url eventTypes description]",
+		id + " webhook_endpoint.create " + made.text("id") + " [url eventTypes description signing]",
 		"operator organization.update " + org + " [settings.contactEmail]",
 		"operator api_key.create " + id + " [name scopes expiresAt]",
 		"operator organization.create " + org + " [name]",
