@@ -22,12 +22,14 @@ var layers = [][]string{
 	{"internal/usersync"},
 	{
 		"internal/config", "internal/seal", "internal/webhooksig", "internal/telemetry",
-		"internal/person", "internal/person/generate",
+		"internal/person", "internal/person/generate", "internal/template",
 		"internal/store/migration", "internal/api/openapi", "internal/queue/embedded", "test/services",
 	},
 	{"internal/store", "internal/queue", "internal/outbound"},
-	{"internal/store/storetest"},
+	{"internal/store/storetest", "internal/mail"},
+	{"internal/mail/mailtest"},
 	{"internal/colleague"},
+	{"internal/colleague/hunter"},
 	{"internal/delivery"},
 	{"internal/pipeline", "internal/erasure", "internal/relay", "internal/worker"},
 	{"internal/intake"},
@@ -37,7 +39,7 @@ var layers = [][]string{
 	{"internal/api/native", "internal/api/manage", "internal/demo"},
 	{"internal/app"},
 	{"internal/app/apptest"},
-	{"cmd/*", "test/..."},
+	{"cmd/*", "test/...", "examples/*"},
 }
 
 // owner says who may import a library and what is beneath it.
@@ -65,7 +67,10 @@ var owners = []owner{
 	{"golang.org/x/text", []string{"internal/person"}},
 	{"github.com/biter777/countries", []string{"internal/person"}},
 	{"code.dny.dev/ssrf", []string{"internal/outbound"}},
+	{"github.com/wneessen/go-mail", []string{"internal/mail"}},
+	{"github.com/emersion", []string{"internal/mail/mailtest"}},
 	{"github.com/spf13/cobra", []string{"cmd/usersync"}},
+	{"github.com/standard-webhooks/standard-webhooks/libraries", []string{"examples/*"}},
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
 	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest"}},
 }

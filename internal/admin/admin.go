@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"usersync/internal/mail"
 	"usersync/internal/outbound"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -16,6 +17,7 @@ import (
 type Service struct {
 	Store *store.Store
 	Guard *outbound.Guard
+	Mail  *mail.Sender
 }
 
 // invalid collects what is wrong with the fields of an input.

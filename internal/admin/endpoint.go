@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"usersync/internal/delivery"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
@@ -17,10 +19,11 @@ type EndpointInput struct {
 	URL         *string   `json:"url"`
 	EventTypes  *[]string `json:"eventTypes"`
 	Description *string   `json:"description"`
+	// Signing is fixed when the endpoint is made.
+	Signing *string `json:"signing"`
 }
 
-func (s *Service) validateEndpoint(in EndpointInput) error {
-	var v invalid
+func (s *Service) validateEndpoint(in EndpointInput) (v invalid) {
 	if in.URL != nil {
 		if _, err := s.Guard.CheckURL(*in.URL); err != nil {
 			v.add("url", "%s", strings.TrimPrefix(usersync.AsError(err).Message, "The URL "))
@@ -32,7 +35,7 @@ func (s *Service) validateEndpoint(in EndpointInput) error {
 	if in.Description != nil && tooLong(*in.Description) {
 		v.add("description", "must have at most %d characters", maxText)
 	}
-	return v.err()
+	return v
 }
 
 // validateTypes names the first fault only: the list can be long.
@@ -76,20 +79,84 @@ func (s *Service) CreateEndpoint(ctx context.Context, actor string, org *store.O
 	if in.EventTypes == nil {
 		in.EventTypes = &[]string{usersync.EveryMessage}
 	}
-	if err := s.validateEndpoint(in); err != nil {
+	v := s.validateEndpoint(in)
+	e := usersync.Endpoint{Signing: usersync.SigningSymmetric}
+	if in.Signing != nil {
+		e.Signing = *in.Signing
+	}
+	if !slices.Contains(usersync.Signings, e.Signing) {
+		v.add("signing", "must be one of %v", usersync.Signings)
+	}
+	if err := v.err(); err != nil {
 		return usersync.Endpoint{}, usersync.Secret{}, err
 	}
-	var e usersync.Endpoint
 	in.apply(&e)
-	secret := webhooksig.NewSecret()
+	secret := newSecret(e.Signing)
 	e, err := org.CreateEndpoint(ctx, actor, e, secret)
 	return e, secret, err
 }
 
+// newSecret returns what signs: a shared secret, or a private key.
+func newSecret(signing string) usersync.Secret {
+	if signing == usersync.SigningAsymmetric {
+		private, _ := webhooksig.NewKeyPair()
+		return private
+	}
+	return webhooksig.NewSecret()
+}
+
 // UpdateEndpoint changes what in says.
 func (s *Service) UpdateEndpoint(ctx context.Context, actor string, org *store.Org, id string, in EndpointInput) (usersync.Endpoint, error) {
-	if err := s.validateEndpoint(in); err != nil {
+	v := s.validateEndpoint(in)
+	if in.Signing != nil {
+		v.add("signing", "cannot be changed; make another endpoint")
+	}
+	if err := v.err(); err != nil {
 		return usersync.Endpoint{}, err
 	}
 	return org.UpdateEndpoint(ctx, actor, id, func(e *usersync.Endpoint) ([]string, error) { return in.apply(e), nil })
+}
+
+// RotateSecret gives an endpoint a new secret. The one before signs beside it
+// for usersync.SecretOverlap.
+func (s *Service) RotateSecret(ctx context.Context, actor string, org *store.Org, id string) (usersync.Endpoint, error) {
+	return org.RotateSecret(ctx, actor, id, newSecret)
+}
+
+// DeleteEndpoint removes an endpoint. Deliveries that wait for it fail.
+func (s *Service) DeleteEndpoint(ctx context.Context, actor string, org *store.Org, id string) error {
+	return org.DeleteEndpoint(ctx, actor, id, delivery.AbandonTask(org.ID(), id))
+}
+
+// RecoverInput names the window in which messages were made.
+type RecoverInput struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"` // zero: now
+}
+
+func (in RecoverInput) window(now time.Time) (store.Window, error) {
+	var v invalid
+	w := store.Window{Since: in.Since, Until: now}
+	if !in.Until.IsZero() && in.Until.Before(now) {
+		w.Until = in.Until
+	}
+	switch {
+	case in.Since.IsZero():
+		v.add("since", "must be a time like 2026-11-22T10:00:00Z")
+	case !in.Until.IsZero() && !in.Since.Before(in.Until):
+		v.add("until", "must be after since")
+	case !in.Since.Before(now):
+		v.add("since", "must be in the past")
+	}
+	return w, v.err()
+}
+
+// Recover sends every failed delivery to an endpoint again whose message was
+// made in the window, and returns how many those are.
+func (s *Service) Recover(ctx context.Context, actor string, org *store.Org, id string, in RecoverInput) (int64, error) {
+	w, err := in.window(time.Now())
+	if err != nil {
+		return 0, err
+	}
+	return delivery.RecoverWindow(ctx, org, actor, id, w)
 }

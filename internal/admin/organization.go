@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"usersync/internal/outbound"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -15,20 +16,59 @@ type OrganizationInput struct {
 	Name                   *string        `json:"name"`
 	DefaultInviteLink      *string        `json:"defaultInviteLink"`
 	DefaultRedirectionLink *string        `json:"defaultRedirectionLink"`
+	Tenant                 *TenantInput   `json:"tenant"`
 	Settings               *SettingsInput `json:"settings"`
 }
 
-func (in OrganizationInput) validate() error {
+// TenantInput is how the directory dialect is to name an organization.
+type TenantInput struct {
+	ClientGroupCode *string `json:"clientGroupCode"`
+	ClientCode      *string `json:"clientCode"`
+	PaperCode       *string `json:"paperCode"`
+}
+
+// OwnOrganizationInput is what a tenant says of its own organization.
+type OwnOrganizationInput struct {
+	Name                   *string           `json:"name"`
+	DefaultInviteLink      *string           `json:"defaultInviteLink"`
+	DefaultRedirectionLink *string           `json:"defaultRedirectionLink"`
+	Settings               *OwnSettingsInput `json:"settings"`
+}
+
+// input is the same in an operator's words.
+func (in OwnOrganizationInput) input() OrganizationInput {
+	out := OrganizationInput{Name: in.Name, DefaultInviteLink: in.DefaultInviteLink, DefaultRedirectionLink: in.DefaultRedirectionLink}
+	if in.Settings != nil {
+		out.Settings = &SettingsInput{OwnSettingsInput: *in.Settings}
+	}
+	return out
+}
+
+func (in OrganizationInput) validate(guard *outbound.Guard) error {
 	var v invalid
 	if in.Name != nil && (strings.TrimSpace(*in.Name) == "" || tooLong(*in.Name)) {
 		v.add("name", "must have 1 to %d characters", maxText)
 	}
 	v.checkLink("defaultInviteLink", in.DefaultInviteLink)
 	v.checkLink("defaultRedirectionLink", in.DefaultRedirectionLink)
+	if in.Tenant != nil {
+		in.Tenant.validate(&v)
+	}
 	if in.Settings != nil {
-		in.Settings.validate(&v)
+		in.Settings.validate(&v, guard)
 	}
 	return v.err()
+}
+
+func (in TenantInput) validate(v *invalid) {
+	check := func(field string, code *string) {
+		if code != nil && tooLong(*code) {
+			v.add("tenant."+field, "must have at most %d characters", maxText)
+		}
+	}
+	check("clientGroupCode", in.ClientGroupCode)
+	check("clientCode", in.ClientCode)
+	check("paperCode", in.PaperCode)
 }
 
 func (v *invalid) checkLink(field string, link *string) {
@@ -57,6 +97,11 @@ func (in OrganizationInput) apply(o *usersync.Organization) []string {
 	set("name", &o.Name, in.Name)
 	set("defaultInviteLink", &o.DefaultInviteLink, in.DefaultInviteLink)
 	set("defaultRedirectionLink", &o.DefaultRedirectionLink, in.DefaultRedirectionLink)
+	if t := in.Tenant; t != nil {
+		set("tenant.clientGroupCode", &o.Tenant.ClientGroupCode, t.ClientGroupCode)
+		set("tenant.clientCode", &o.Tenant.ClientCode, t.ClientCode)
+		set("tenant.paperCode", &o.Tenant.PaperCode, t.PaperCode)
+	}
 	if in.Settings != nil {
 		fields = append(fields, in.Settings.apply(&o.Settings)...)
 	}
@@ -69,11 +114,14 @@ func (s *Service) CreateOrganization(ctx context.Context, actor string, in Organ
 		empty := ""
 		in.Name = &empty
 	}
-	if err := in.validate(); err != nil {
+	if err := in.validate(s.Guard); err != nil {
 		return usersync.Organization{}, err
 	}
 	var o usersync.Organization
 	in.apply(&o)
+	if err := checkWhole(o.Settings); err != nil {
+		return usersync.Organization{}, err
+	}
 	return s.Store.CreateOrganization(ctx, actor, o)
 }
 
@@ -84,12 +132,18 @@ func (s *Service) Organization(ctx context.Context, org *store.Org) (usersync.Or
 
 // UpdateOrganization changes what in says.
 func (s *Service) UpdateOrganization(ctx context.Context, actor, id string, in OrganizationInput) (usersync.Organization, error) {
-	if err := in.validate(); err != nil {
+	if err := in.validate(s.Guard); err != nil {
 		return usersync.Organization{}, err
 	}
 	return s.Store.UpdateOrganization(ctx, actor, id, func(o *usersync.Organization) ([]string, error) {
-		return in.apply(o), nil
+		fields := in.apply(o)
+		return fields, checkWhole(o.Settings)
 	})
+}
+
+// UpdateOwnOrganization is UpdateOrganization for a tenant.
+func (s *Service) UpdateOwnOrganization(ctx context.Context, actor string, org *store.Org, in OwnOrganizationInput) (usersync.Organization, error) {
+	return s.UpdateOrganization(ctx, actor, org.ID(), in.input())
 }
 
 // DisableOrganization refuses the organization's calls from now on.

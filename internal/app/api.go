@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/native"
 	"usersync/internal/intake"
+	"usersync/internal/mail"
 	"usersync/internal/outbound"
 	"usersync/internal/queue"
 )
@@ -25,14 +27,19 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 	a.api.server.Handler = a.edge
 }
 
+// mailWithin is how long a mail server has to take an invitation: the caller
+// waits for it.
+const mailWithin = 15 * time.Second
+
 // dialectsOf lists the dialects: THE LIST.
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
+	operations := &admin.Service{Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin}}
 	management := manage.Options{
-		Admin: &admin.Service{Store: a.Store, Guard: guard}, Token: a.cfg.AdminToken,
-		Depths: a.Queue.Depths, Wake: func() { a.Relay.Wake() },
+		Admin: operations, Token: a.cfg.AdminToken,
+		Depths: a.Queue.Depths, Pause: a.Queue.Pause, Resume: a.Queue.Resume, Wake: func() { a.Relay.Wake() },
 	}
 	return append([]api.Dialect{
-		native.Dialect(),
+		native.Options{Admin: operations}.Dialect(),
 	}, manage.Dialects(management)...)
 }
 

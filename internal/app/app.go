@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -51,6 +52,8 @@ type Options struct {
 	// Schema and Namespace keep installations that share servers apart.
 	Schema    string
 	Namespace string
+	// MailRoots vouch for mail servers; nil means the system's.
+	MailRoots *x509.CertPool
 	// Demo makes the demo organization: for the embedded way.
 	Demo bool
 }
@@ -192,6 +195,10 @@ func (a *App) demoAddr() string {
 // attemptWithin is how long an endpoint has to answer a webhook.
 const attemptWithin = 15 * time.Second
 
+// leastDeliver is the fewest slots that deliveries have: an endpoint takes an
+// eighth of them, and never less than one.
+const leastDeliver = 8
+
 func (a *App) build() {
 	a.Relay = relay.New(relay.Options{Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Alone: a.cfg.Embedded()})
 	guard := &outbound.Guard{Allow: a.cfg.EgressAllow, Own: a.own()}
@@ -234,12 +241,13 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	erase := &erasure.Service{Store: a.Store}
 	a.pool = &worker.Pool{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
-		Handlers: []queue.Handler{run.Handler(), deliver.Handler(), erase.Handler()},
+		Handlers: append(deliver.Handlers(), run.Handler(), erase.Handler()),
 		Slots: map[string]int{
 			// Runs keep the database busy and need few slots; deliveries wait
-			// for others' servers and need many.
+			// for others' servers and need many: enough, at least, that the
+			// share of one endpoint that hangs leaves the others theirs.
 			queue.Run:     max(a.cfg.WorkerConcurrency/4, 1),
-			queue.Deliver: a.cfg.WorkerConcurrency,
+			queue.Deliver: max(a.cfg.WorkerConcurrency, leastDeliver),
 		},
 		Grace: a.cfg.ShutdownTimeout,
 	}

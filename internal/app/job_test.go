@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -124,45 +123,6 @@ func TestRequestIsWorkedBilledAndDelivered(t *testing.T) {
 		}
 		if body.Type != "user_sync.completed" || string(body.Data) != string(want) {
 			t.Errorf("webhook data\n%s\nwant the request as it is shown\n%s", body.Data, want)
-		}
-	})
-}
-
-func TestManyRequestsOnFewCreditsChargeExactlyThoseCredits(t *testing.T) {
-	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		a := e.Start(t, app.All)
-		n := newTenant(t, a, 3)
-		n.people(t, "ann@acme.example.com", "bob@acme.example.com")
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		var ids []string
-		for i := range 40 {
-			wg.Go(func() {
-				id, err := n.submit(context.Background(), fmt.Sprintf("user%d@acme.example.com", i))
-				if err != nil && usersync.CodeOf(err) != usersync.CodeNoCredit {
-					t.Error(err)
-				}
-				if err == nil {
-					mu.Lock()
-					ids = append(ids, id)
-					mu.Unlock()
-				}
-			})
-		}
-		wg.Wait()
-		apptest.Eventually(t, "3 paid, the rest waiting", func() bool {
-			by := n.statuses(t, ids)
-			return by[usersync.RequestSucceeded] == 3 && by[usersync.RequestAwaitingCredits] == len(ids)-3
-		})
-		if _, err := a.Store.TopUp(t.Context(), "test", n.org.ID, int64(len(ids)), "second"); err != nil {
-			t.Fatal(err)
-		}
-		a.Relay.Wake()
-		apptest.Eventually(t, "all paid after the top-up", func() bool { return n.statuses(t, ids)[usersync.RequestSucceeded] == len(ids) })
-		v, err := a.Store.Org(n.org.ID).Verify(t.Context())
-		if err != nil || !v.OK || v.Balance != 3 {
-			t.Errorf("%+v %v", v, err)
 		}
 	})
 }

@@ -142,7 +142,9 @@ var kinds = map[string]string{
 	"hex":    `[0-9a-f]+`,
 	"apikey": `usk_[A-Za-z0-9_-]{32}`,
 	"secret": `whsec_[A-Za-z0-9+/=]+`,
+	"public": `whpk_[A-Za-z0-9+/]{43}=`,
 	"masked": `••••.{4}`,
+	"del":    `del_[0-9a-hjkmnp-tv-z]{34}`,
 }
 
 func init() {

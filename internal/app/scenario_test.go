@@ -13,6 +13,7 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/mail/mailtest"
 	"usersync/internal/person"
 	"usersync/internal/pipeline"
 	"usersync/internal/store"
@@ -33,22 +34,29 @@ func TestScenarios(t *testing.T) {
 		t.Fatal("no scenarios: ", err)
 	}
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		s := &stage{env: e, app: e.Start(t, app.All)}
+		s := &stage{mail: mailtest.Start(t), refusing: mailtest.Start(t)}
+		s.refusing.Refuse(550, "no")
+		s.refusing.Roots.AddCert(s.mail.Certificate)
+		e.MailRoots = s.refusing.Roots
+		s.env, s.app = e, e.Start(t, app.All)
 		s.client = s.app.Client(t)
 		total := 0
 		t.Cleanup(func() { s.checkCoverage(t, total) })
 		for _, file := range files {
 			total += s.runFile(t, file)
 		}
+		total += s.walkKeys(t)
 	})
 }
 
 // stage is where scenarios play: one App for all.
 type stage struct {
-	env    *apptest.Environment
-	app    *apptest.Running
-	client *apptest.Client
-	played atomic.Int64
+	env *apptest.Environment
+	// mail takes letters, refusing does not.
+	mail, refusing *mailtest.Server
+	app            *apptest.Running
+	client         *apptest.Client
+	played         atomic.Int64
 }
 
 // checkCoverage is only asked of a whole run.
@@ -100,6 +108,7 @@ func (s *stage) begin(t *testing.T, file string) *play {
 	p.org = p.organization(t)
 	p.vars = map[string]string{
 		"org": p.org.ID, "key": p.newKey(t, p.org.ID, usersync.Key{Name: "scenario"}),
+		"open": "{{", "close": "}}", // for templates
 		"admin": s.env.Config.AdminToken.Reveal(), "hook": p.receiver.URL,
 	}
 	return p
@@ -245,16 +254,22 @@ func (p *play) await(t *testing.T, step scenarioStep) error {
 
 // arrangements are what a scenario may find given.
 var arrangements = map[string]func(p *play, t *testing.T, args []string){
-	"credits":  (*play).giveCredits,  // credits 10
-	"people":   (*play).givePeople,   // people US ann@a.example.com …
-	"rate":     (*play).giveRate,     // rate 0.01 2: a second, at once
-	"setting":  (*play).giveSetting,  // setting colleagues off
-	"key":      (*play).giveKey,      // key name scope,scope [expired|revoked|unlinked|orphaned]
-	"stranger": (*play).giveStranger, // another organization: {{stranger}} is its key
-	"disabled": (*play).giveDisabled, // the organization is disabled
-	"webhook":  (*play).giveWebhook,  // webhook type …: {{endpoint}} is its id
-	"failed":   (*play).giveFailed,   // failed {{requestId}}: its step has failed
-	"overdue":  (*play).giveOverdue,  // overdue {{requestId}}: it has waited for credits for more than 30 days
+	"credits":   (*play).giveCredits,   // credits 10
+	"people":    (*play).givePeople,    // people US ann@a.example.com …
+	"rate":      (*play).giveRate,      // rate 0.01 2: a second, at once
+	"setting":   (*play).giveSetting,   // setting colleagues off
+	"key":       (*play).giveKey,       // key name scope,scope [expired|revoked|unlinked|orphaned]
+	"stranger":  (*play).giveStranger,  // another organization: {{stranger}} is its key
+	"disabled":  (*play).giveDisabled,  // the organization is disabled
+	"webhook":   (*play).giveWebhook,   // webhook type …: {{endpoint}} is its id
+	"mail":      (*play).giveMail,      // mail [refuses]: the organization has a mail server
+	"links":     (*play).giveLinks,     // links invite redirection
+	"threshold": (*play).giveThreshold, // threshold 2: of credits.low
+	"colleague": (*play).giveColleague, // colleague ann@a.example.com status [photo]: made by hand by john@acme.example.com; {{colleague}} is its id
+	"failed":    (*play).giveFailed,    // failed {{requestId}}: its step has failed
+	"overdue":   (*play).giveOverdue,   // overdue {{requestId}}: it has waited for credits for more than 30 days
+	"answers":   (*play).giveAnswers,   // answers 410 204: of the receiver, the last one for good
+	"failing":   (*play).giveFailing,   // failing {{endpoint}} 6: its deliveries have failed for 6 days
 }
 
 func (p *play) arrange(t *testing.T, words []string) error {
@@ -357,6 +372,60 @@ func (p *play) giveWebhook(t *testing.T, args []string) {
 	e, err := p.app.Store.Org(p.org.ID).CreateEndpoint(t.Context(), "test", usersync.Endpoint{URL: p.receiver.URL, EventTypes: args}, secret)
 	must(t, err)
 	p.vars["endpoint"] = e.ID
+}
+
+func (p *play) giveMail(t *testing.T, args []string) {
+	smtp := p.mail.Settings()
+	if len(args) > 0 {
+		smtp = p.refusing.Settings()
+	}
+	p.change(t, func(o *usersync.Organization) { o.Settings.SMTP = &smtp })
+}
+
+func (p *play) giveLinks(t *testing.T, args []string) {
+	p.change(t, func(o *usersync.Organization) { o.DefaultInviteLink, o.DefaultRedirectionLink = args[0], args[1] })
+}
+
+func (p *play) giveThreshold(t *testing.T, args []string) {
+	n, err := strconv.ParseInt(args[0], 10, 64)
+	must(t, err)
+	p.change(t, func(o *usersync.Organization) { o.Settings.LowCreditThreshold = &n })
+}
+
+func (p *play) giveColleague(t *testing.T, args []string) {
+	email, err := person.ParseEmail(args[0])
+	must(t, err)
+	inviter, err := person.ParseEmail("john@acme.example.com")
+	must(t, err)
+	c, err := p.app.Store.Org(p.org.ID).CreateColleague(t.Context(), "test", p.org.Salt, store.NewColleague{
+		Colleague: usersync.Colleague{Name: email.Local(), CompanyName: "Acme"}, Email: email, Inviter: inviter,
+	})
+	must(t, err)
+	photo := ""
+	if len(args) > 2 {
+		photo = args[2]
+	}
+	admin(t, p.env, fmt.Sprintf(`UPDATE colleagues SET status = '%s', photo = '%s' WHERE id = '%s'`, args[1], photo, c.ID))
+	p.vars["colleague"] = c.ID
+}
+
+func (p *play) giveAnswers(t *testing.T, args []string) {
+	statuses := make([]int, len(args))
+	for i, a := range args {
+		n, err := strconv.Atoi(a)
+		must(t, err)
+		statuses[i] = n
+	}
+	p.receiver.Next(statuses...)
+}
+
+// giveFailing makes an endpoint's row of failures as old as days say.
+func (p *play) giveFailing(t *testing.T, args []string) {
+	days, err := strconv.Atoi(args[1])
+	must(t, err)
+	now, err := p.app.Store.Now(t.Context())
+	must(t, err)
+	admin(t, p.env, fmt.Sprintf(`UPDATE webhook_endpoints SET failing_since = %d WHERE id = '%s'`, now.AddDate(0, 0, -days).UnixMicro(), args[0]))
 }
 
 // giveFailed writes what a worker writes when it gives a request up after hours.

@@ -10,9 +10,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"usersync/internal/outbound"
 	"usersync/internal/queue"
@@ -37,7 +37,7 @@ func (a Args) Items() []string { return a.DeliveryIDs }
 // Only returns the arguments for one of the deliveries.
 func (a Args) Only(id string) Args { return Args{a.EndpointID, []string{id}} }
 
-// Service delivers.
+// Service delivers, and does what sending again and disabling leave to do.
 type Service struct {
 	Store   *store.Store
 	Client  *outbound.Client // its Timeout is that of an attempt: 15 s
@@ -45,18 +45,38 @@ type Service struct {
 	Log     *slog.Logger
 }
 
-// Handler returns the handler of Deliver.
-func (s *Service) Handler() queue.Handler { return Deliver.Work(s.deliver, s.giveUp) }
+// Handlers returns the handlers of this package's kinds of tasks.
+func (s *Service) Handlers() []queue.Handler {
+	return []queue.Handler{Deliver.Work(s.deliver, s.giveUp), Recover.Work(s.recover, drop[RecoverArgs](s)), Abandon.Work(s.abandon, drop[AbandonArgs](s))}
+}
+
+// drop ends a task that cannot be worked: somebody has to ask again.
+func drop[A any](s *Service) func(context.Context, usersync.Claim, A, error) error {
+	return func(ctx context.Context, c usersync.Claim, _ A, _ error) error {
+		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
+	}
+}
 
 // atOnce bounds the calls to one endpoint that one task has under way.
 const atOnce = 16
 
-// keptResponse is how much of an answer an attempt keeps.
+// turn is how long one run begins attempts. What is left then waits for the
+// endpoint's next turn, so that one that answers slowly gives its slot back after
+// one attempt's time and not after that of all its deliveries.
+const turn = 2 * time.Second
+
+// keptResponse is how much of an answer an attempt keeps, in bytes.
 const keptResponse = 1024
+
+// Why deliveries end without an attempt.
+const (
+	whyDeleted  = "the endpoint was deleted"
+	whyDisabled = "the endpoint is disabled"
+)
 
 func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) error {
 	org := s.Store.Org(c.Organization)
-	open, err := org.OpenDeliveries(ctx, args.DeliveryIDs)
+	open, err := org.OpenDeliveries(ctx, c.TaskID, args.DeliveryIDs)
 	if err != nil {
 		return err
 	}
@@ -65,14 +85,12 @@ func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) erro
 	}
 	endpoint, err := org.Endpoint(ctx, args.EndpointID)
 	switch {
-	case slices.ContainsFunc(open, erased):
-		return s.settle(ctx, c, args, s.refuseErased(open))
 	case errors.Is(err, store.ErrNoEndpoint):
-		return s.settle(ctx, c, args, s.refuse(open, "the endpoint was deleted"))
+		return s.settle(ctx, c, args, refuse(open, whyDeleted))
 	case err != nil:
 		return err
 	case endpoint.Status != usersync.EndpointEnabled:
-		return s.settle(ctx, c, args, s.refuse(open, "the endpoint is disabled"))
+		return s.settle(ctx, c, args, refuse(open, whyDisabled))
 	}
 	signer, err := webhooksig.NewSigner(endpoint.Secrets...)
 	if err != nil {
@@ -85,15 +103,17 @@ func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) erro
 	return s.settle(ctx, c, args, results)
 }
 
-// result is what an attempt led to.
+// result is what a run led to for one delivery.
 type result struct {
-	usersync.Delivery
+	store.DeliveryOutcome
 	answered bool // 2xx
 	gone     bool // 410: the endpoint wants no more
 	due      bool // an attempt was due and made
+	ended    bool // without an attempt
 }
 
-// attempt makes all attempts that are due, some at once.
+// attempt makes the attempts that are due, some at once, as far as they begin
+// within a turn.
 func (s *Service) attempt(ctx context.Context, endpoint usersync.Endpoint, signer *webhooksig.Signer, open []store.OpenDelivery) ([]result, error) {
 	results := make([]result, len(open))
 	gate := make(chan struct{}, atOnce)
@@ -105,6 +125,10 @@ func (s *Service) attempt(ctx context.Context, endpoint usersync.Endpoint, signe
 			continue
 		}
 		gate <- struct{}{}
+		if time.Since(now) > turn {
+			<-gate
+			continue
+		}
 		wg.Go(func() {
 			defer func() { <-gate }()
 			results[i] = s.try(ctx, endpoint, signer, d)
@@ -123,14 +147,12 @@ func (s *Service) try(ctx context.Context, endpoint usersync.Endpoint, signer *w
 	attempt := usersync.Attempt{At: usersync.Time{Time: started.UTC()}, LatencyMS: time.Since(started).Milliseconds()}
 	var header http.Header
 	if response != nil {
-		attempt.Status, header = response.Status, response.Header
-		attempt.Response = string(bytes.ToValidUTF8(response.Body[:min(len(response.Body), keptResponse)], []byte("\uFFFD")))
+		attempt.Status, attempt.Response, header = response.Status, kept(response.Body), response.Header
 	}
 	if err != nil {
 		attempt.Error = usersync.AsError(err).Message
 	}
-	r := result{Delivery: d.Delivery, due: true}
-	r.Attempts = append(r.Attempts, attempt)
+	r := result{DeliveryOutcome: store.DeliveryOutcome{Delivery: d.Delivery, Attempt: attempt}, due: true}
 	r.answered = attempt.Status >= 200 && attempt.Status < 300
 	r.gone = attempt.Status == http.StatusGone
 	r.Status, r.NextAttemptAt = verdict(r, header, started)
@@ -138,20 +160,37 @@ func (s *Service) try(ctx context.Context, endpoint usersync.Endpoint, signer *w
 	return r
 }
 
-// verdict decides from the last attempt how a delivery goes on: a 2xx ends it,
+// kept returns the beginning of an answer as text that any database and any
+// client takes: without half a character at its end, other bytes replaced.
+func kept(body []byte) string {
+	if len(body) > keptResponse {
+		end := keptResponse
+		for i := 1; i < utf8.UTFMax; i++ {
+			if utf8.RuneStart(body[end-i]) {
+				if !utf8.FullRune(body[end-i : end]) {
+					end -= i
+				}
+				break
+			}
+		}
+		body = body[:end]
+	}
+	return string(bytes.ToValidUTF8(body, []byte("\uFFFD")))
+}
+
+// verdict decides from the attempt how a delivery goes on: a 2xx ends it,
 // 410 ends it too, everything else is tried again after the schedule, not
-// before an announced Retry-After.
+// before an announced Retry-After, of which at most 24 h are believed.
 func verdict(r result, header http.Header, now time.Time) (usersync.DeliveryStatus, time.Time) {
 	if r.answered {
 		return usersync.DeliveryDelivered, time.Time{}
 	}
-	wait, again := usersync.DeliveryWait(len(r.Attempts))
+	wait, again := usersync.DeliveryWait(r.Attempted + 1 - r.Earlier)
 	if r.gone || !again {
 		return usersync.DeliveryFailed, time.Time{}
 	}
 	wait = wait*9/10 + rand.N(wait/5+1) // ±10 %
-	last := r.Attempts[len(r.Attempts)-1].Status
-	if last == http.StatusTooManyRequests || last == http.StatusServiceUnavailable {
+	if r.Attempt.Status == http.StatusTooManyRequests || r.Attempt.Status == http.StatusServiceUnavailable {
 		if asked, ok := outbound.RetryAfter(header, now); ok {
 			wait = max(wait, asked)
 		}
@@ -172,94 +211,11 @@ func (s *Service) post(ctx context.Context, endpoint usersync.Endpoint, signer *
 	return s.Client.Do(ctx, request)
 }
 
-// refuse ends deliveries without an attempt.
-func (s *Service) refuse(open []store.OpenDelivery, why string) []result {
-	out := make([]result, len(open))
-	for i, d := range open {
-		out[i].Delivery = d.Delivery
-		out[i].Status, out[i].NextAttemptAt = usersync.DeliveryFailed, time.Time{}
-		out[i].Attempts = append(out[i].Attempts, usersync.Attempt{At: usersync.Time{Time: time.Now().UTC()}, Error: why})
-	}
-	return out
-}
-
-// erased reports whether nothing is left of a delivery's message.
-func erased(d store.OpenDelivery) bool { return len(d.Body) == 0 }
-
-// refuseErased ends the deliveries of erased messages; the others come with
-// the next run.
-func (s *Service) refuseErased(open []store.OpenDelivery) []result {
-	results := s.refuse(open, store.ErasedReason)
-	for i, d := range open {
-		if !erased(d) {
-			results[i] = result{Delivery: d.Delivery}
-		}
-	}
-	return results
-}
-
-// settle writes what became of the deliveries and has the task come again for
-// those that are left.
-func (s *Service) settle(ctx context.Context, c usersync.Claim, args Args, results []result) error {
-	var left []string
-	var next time.Time
-	var saved []usersync.Delivery
-	health := health{}
-	for _, r := range results {
-		if r.due || r.Status == usersync.DeliveryFailed {
-			saved = append(saved, r.Delivery)
-		}
-		health.note(r)
-		if r.Status == usersync.DeliveryRetrying || r.Status == usersync.DeliveryPending {
-			left = append(left, r.ID)
-			if next.IsZero() || r.NextAttemptAt.Before(next) {
-				next = r.NextAttemptAt
-			}
-		}
-	}
-	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		if err := s.end(ctx, tx, c, Args{args.EndpointID, left}, next); err != nil {
-			return err
-		}
-		if err := tx.SaveDeliveries(ctx, c.Organization, saved); err != nil {
-			return err
-		}
-		if !health.known {
-			return nil
-		}
-		return tx.NoteHealth(ctx, args.EndpointID, health.failing, health.gone)
-	})
-}
-
-func (s *Service) end(ctx context.Context, tx *store.Tx, c usersync.Claim, left Args, next time.Time) error {
-	if len(left.DeliveryIDs) == 0 {
-		return tx.Finish(ctx, c)
-	}
-	return tx.Rearm(ctx, c, Deliver.Task(c.TaskID, c.Organization, c.Lane, left).Args, next)
-}
-
-// health is what the attempts of a task tell of their endpoint: one success
-// is enough to call it healthy.
-type health struct{ known, failing, answered, gone bool }
-
-func (h *health) note(r result) {
-	if !r.due {
-		return
-	}
-	h.gone = h.gone || r.gone
-	switch {
-	case r.answered:
-		h.known, h.failing, h.answered = true, false, true
-	case !h.answered:
-		h.known, h.failing = true, true
-	}
-}
-
 // giveUp ends deliveries that could not even be tried.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, cause error) error {
-	open, err := s.Store.Org(c.Organization).OpenDeliveries(ctx, args.DeliveryIDs)
+	open, err := s.Store.Org(c.Organization).OpenDeliveries(ctx, c.TaskID, args.DeliveryIDs)
 	if err != nil {
 		return err
 	}
-	return s.settle(ctx, c, args, s.refuse(open, fmt.Sprintf("given up: %s", usersync.AsError(cause).Message)))
+	return s.settle(ctx, c, args, refuse(open, fmt.Sprintf("given up: %s", usersync.AsError(cause).Message)))
 }

@@ -28,45 +28,66 @@ func Body(t usersync.MessageType, at time.Time, sequence int64, data any) ([]byt
 // Enqueue stores messages, in the transaction of what they tell, with one
 // pending delivery for each endpoint, and the tasks that deliver them.
 func Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []store.NewMessage) error {
+	tasks := assign(organization, messages)
 	if err := tx.SaveMessages(ctx, organization, messages); err != nil {
 		return err
 	}
-	return tx.Enqueue(ctx, tasks(organization, messages)...)
+	return tx.Enqueue(ctx, tasks...)
 }
 
-// tasks makes tasks of one endpoint each, for up to tasksOf deliveries. Their
-// ids derive from their first delivery.
-func tasks(organization string, messages []store.NewMessage) []usersync.Task {
-	var order []string
-	open := map[string]*Args{}
-	traces := map[string]string{}
-	var out []usersync.Task
-	flush := func(endpoint string) {
-		args := open[endpoint]
-		id := usersync.DeriveID(usersync.PrefixTask, args.DeliveryIDs[0], "deliver")
-		task := Deliver.Task(id, organization, endpoint, *args)
-		task.Traceparent = traces[endpoint]
-		out = append(out, task)
-		delete(open, endpoint)
-	}
-	for _, m := range messages {
+// assign makes tasks of one endpoint each, for up to tasksOf deliveries, and
+// notes them in the messages. Their ids derive from their first delivery.
+func assign(organization string, messages []store.NewMessage) []usersync.Task {
+	b := batches{organization: organization, id: derivedID, open: map[string]*batch{}}
+	for i := range messages {
+		m := &messages[i]
+		m.Tasks = make([]string, 0, len(m.Endpoints))
 		for _, endpoint := range m.Endpoints {
-			if open[endpoint] == nil {
-				open[endpoint] = &Args{EndpointID: endpoint}
-				traces[endpoint] = m.Traceparent
-				order = append(order, endpoint)
-			}
-			args := open[endpoint]
-			args.DeliveryIDs = append(args.DeliveryIDs, usersync.DeliveryID(m.ID, endpoint))
-			if len(args.DeliveryIDs) == tasksOf {
-				flush(endpoint)
-			}
+			m.Tasks = append(m.Tasks, b.add(endpoint, usersync.DeliveryID(m.ID, endpoint), m.Traceparent))
 		}
 	}
-	for _, endpoint := range order {
-		if open[endpoint] != nil {
-			flush(endpoint)
-		}
+	return b.tasks()
+}
+
+// derivedID names a task after its first delivery: doing it twice makes one.
+func derivedID(delivery string) string {
+	return usersync.DeriveID(usersync.PrefixTask, delivery, "deliver")
+}
+
+// newID names a task that sends again: each time is another.
+func newID(string) string { return usersync.NewID(usersync.PrefixTask) }
+
+// batches sorts deliveries into tasks.
+type batches struct {
+	organization string
+	id           func(firstDelivery string) string
+	open         map[string]*batch // by endpoint
+	all          []*batch
+}
+
+type batch struct {
+	id, traceparent string
+	args            Args
+}
+
+// add puts a delivery into a task and returns the task's id.
+func (b *batches) add(endpoint, delivery, traceparent string) string {
+	one := b.open[endpoint]
+	if one == nil || len(one.args.DeliveryIDs) == tasksOf {
+		one = &batch{id: b.id(delivery), traceparent: traceparent, args: Args{EndpointID: endpoint}}
+		b.open[endpoint] = one
+		b.all = append(b.all, one)
+	}
+	one.args.DeliveryIDs = append(one.args.DeliveryIDs, delivery)
+	return one.id
+}
+
+func (b *batches) tasks() []usersync.Task {
+	out := make([]usersync.Task, 0, len(b.all))
+	for _, one := range b.all {
+		task := Deliver.Task(one.id, b.organization, one.args.EndpointID, one.args)
+		task.Traceparent = one.traceparent
+		out = append(out, task)
 	}
 	return out
 }

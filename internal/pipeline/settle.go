@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -79,6 +78,7 @@ type settlement struct {
 	*batch
 	tx       *store.Tx
 	account  store.Account
+	before   store.Account // as it was locked
 	outcomes []store.Outcome
 	orphans  []store.Outcome
 	verdicts []verdict
@@ -104,11 +104,14 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 	if st.account, err = st.tx.LockAccount(ctx, st.organization.ID); err != nil {
 		return err
 	}
-	before := st.account
+	st.before = st.account
 	for i, w := range st.works {
 		st.decide(w, decide(i))
 	}
 	if err := st.tx.Charge(ctx, &st.account, st.charges); err != nil {
+		return err
+	}
+	if err := st.tx.JoinColleagues(ctx, st.organization.ID, st.newcomers()); err != nil {
 		return err
 	}
 	if err := st.saveColleagues(ctx); err != nil {
@@ -123,7 +126,7 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 	if err := st.notify(ctx); err != nil {
 		return err
 	}
-	if st.account == before {
+	if st.account == st.before {
 		return nil
 	}
 	return st.tx.SaveAccount(ctx, st.account)
@@ -198,6 +201,18 @@ func inviteLink(own string, o usersync.Organization) string {
 	return o.DefaultInviteLink
 }
 
+// newcomers returns the e-mail keys of the users that these requests made. The
+// country is what every request says: who made the user set it.
+func (st *settlement) newcomers() []string {
+	var keys []string
+	for _, w := range st.works {
+		if w.User.Version == 1 && w.User.Sequences[usersync.FieldCountry] == w.Sequence {
+			keys = append(keys, w.User.Email.Key())
+		}
+	}
+	return keys
+}
+
 // notify stores the webhook messages of what has happened.
 func (st *settlement) notify(ctx context.Context) error {
 	endpoints, err := st.tx.Subscriptions(ctx, st.organization.ID)
@@ -216,7 +231,59 @@ func (st *settlement) notify(ctx context.Context) error {
 			}
 		}
 	}
+	if t, ok := creditMessage(st.before.Balance, st.account.Balance, st.organization.Settings.LowCredit()); ok {
+		m, err := st.tellBalance(t, endpoints)
+		if err != nil {
+			return err
+		}
+		if len(m.Endpoints) > 0 {
+			messages = append(messages, m)
+		}
+	}
 	return delivery.Enqueue(ctx, st.tx, st.organization.ID, messages)
+}
+
+// creditMessage says what the owner is told of a balance that fell: once when it
+// reaches the threshold, once when it runs out. A balance that rose above in
+// between can fall again.
+func creditMessage(before, after, threshold int64) (usersync.MessageType, bool) {
+	switch {
+	case after == 0 && before > 0:
+		return usersync.MessageCreditsExhausted, true
+	case after <= threshold && before > threshold:
+		return usersync.MessageCreditsLow, true
+	}
+	return "", false
+}
+
+// tellBalance renders the message on a balance that fell. Its cause is the last
+// request that was charged.
+func (st *settlement) tellBalance(t usersync.MessageType, endpoints []usersync.Endpoint) (store.NewMessage, error) {
+	last := st.charges[len(st.charges)-1]
+	balance := struct {
+		Balance   int64 `json:"balance"`
+		Threshold int64 `json:"threshold"`
+	}{st.account.Balance, st.organization.Settings.LowCredit()}
+	m := store.NewMessage{Message: usersync.Message{ID: usersync.DeriveID(usersync.PrefixMessage, last, string(t)), Type: t}}
+	err := st.address(&m, endpoints, balance)
+	return m, err
+}
+
+// address adds to a message the endpoints that want it and renders it. The
+// organization's sequence rises only with messages that go somewhere.
+func (st *settlement) address(m *store.NewMessage, endpoints []usersync.Endpoint, data any) (err error) {
+	for _, e := range endpoints {
+		if e.Wants(m.Type) {
+			m.Endpoints = append(m.Endpoints, e.ID)
+		}
+	}
+	if len(m.Endpoints) == 0 {
+		return nil
+	}
+	st.account.Sequence++
+	m.Sequence = st.account.Sequence
+	m.Body, err = delivery.Body(m.Type, st.account.Now, m.Sequence, data)
+	return err
 }
 
 // messageTypes says which messages an outcome leads to.
@@ -234,25 +301,19 @@ func messageTypes(o store.Outcome) []usersync.MessageType {
 	return types
 }
 
-// message renders one message for the endpoints that want it. The organization's
-// sequence rises only with messages that go somewhere.
+// message renders one message about a request for the endpoints that want it.
 func (st *settlement) message(t usersync.MessageType, w store.Work, i int, endpoints []usersync.Endpoint) (store.NewMessage, error) {
-	m := store.NewMessage{Traceparent: w.Traceparent}
-	for _, e := range endpoints {
-		if e.Wants(t) {
-			m.Endpoints = append(m.Endpoints, e.ID)
-		}
-	}
-	if len(m.Endpoints) == 0 {
+	m := store.NewMessage{Traceparent: w.Traceparent, Message: usersync.Message{ID: store.RequestMessageID(w.ID, w.Run, t), Type: t, RequestID: w.ID}}
+	if !wanted(t, endpoints) {
 		return m, nil
 	}
-	st.account.Sequence++
-	body, err := delivery.Body(t, st.account.Now, st.account.Sequence, st.report(w, i))
-	if err != nil {
-		return m, fmt.Errorf("render %s of %s: %w", t, w.ID, err)
-	}
-	m.Message = usersync.Message{ID: store.RequestMessageID(w.ID, w.Run, t), Type: t, RequestID: w.ID, Sequence: st.account.Sequence, Body: body}
-	return m, nil
+	err := st.address(&m, endpoints, st.report(w, i))
+	return m, err
+}
+
+// wanted saves the report of a message that nobody gets.
+func wanted(t usersync.MessageType, endpoints []usersync.Endpoint) bool {
+	return slices.ContainsFunc(endpoints, func(e usersync.Endpoint) bool { return e.Wants(t) })
 }
 
 // report shows a request as GET /v1/requests/{id} will once this transaction

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -266,6 +267,32 @@ func (c *Client) Depths() ([]Depth, error) {
 			Retry: int64(info.Retry), Failed: int64(info.Failed), Latency: info.Latency, Paused: info.Paused})
 	}
 	return out, nil
+}
+
+// ErrNoQueue is the refusal of a name that no queue has.
+var ErrNoQueue = usersync.Errorf(usersync.CodeNotFound, "Queue not found")
+
+// Pause has no worker take tasks of a queue until Resume; what is being worked
+// goes on. Redis keeps it: a Redis that was wiped has forgotten it.
+func (c *Client) Pause(queue string) error {
+	return c.steer(queue, c.inspector.PauseQueue, "already paused")
+}
+
+// Resume ends Pause.
+func (c *Client) Resume(queue string) error {
+	return c.steer(queue, c.inspector.UnpauseQueue, "not paused")
+}
+
+// steer calls for a queue; that it is so already is no error.
+func (c *Client) steer(queue string, call func(string) error, already string) error {
+	if !slices.Contains(Queues, queue) {
+		return ErrNoQueue
+	}
+	err := call(c.queue(queue))
+	if err == nil || strings.Contains(err.Error(), already) {
+		return nil
+	}
+	return unavailable(err)
 }
 
 // Keep makes this process the keeper of the sweeps for d, or holds it as such;

@@ -299,14 +299,29 @@ func (r *Relay) promote(ctx context.Context) {
 }
 
 func (r *Relay) tidy(ctx context.Context) {
-	for ctx.Err() == nil {
-		n, err := r.Store.DropIdempotencyKeys(ctx, sweepLimit)
-		if err != nil {
-			r.report(ctx, "could not remove old idempotency keys", err)
+	for _, chore := range []struct {
+		what string
+		do   func(ctx context.Context) (more bool, err error)
+	}{
+		{"old idempotency keys", atMost(r.Store.DropIdempotencyKeys)},
+		{"old answers of directory services", atMost(r.Store.DropSourceAnswers)},
+		{"what need not be kept", func(ctx context.Context) (bool, error) { return r.Store.Retire(ctx, time.Now(), sweepLimit) }},
+	} {
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			if more, err = chore.do(ctx); err != nil {
+				r.report(ctx, "could not remove "+chore.what, err)
+				break
+			}
 		}
-		if n < sweepLimit {
-			return
-		}
+	}
+}
+
+// atMost has a removal work in bites of sweepLimit.
+func atMost(drop func(ctx context.Context, limit int) (int64, error)) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		n, err := drop(ctx, sweepLimit)
+		return n == sweepLimit, err
 	}
 }
 

@@ -30,6 +30,11 @@ func (tx *Tx) audit(ctx context.Context, organization, actor, action, object str
 	}).Error
 }
 
+// Note writes an operator's change to what is not in the database.
+func (s *Store) Note(ctx context.Context, actor, action, object string) error {
+	return s.Tx(ctx, func(tx *Tx) error { return tx.audit(ctx, "", actor, action, object) })
+}
+
 // AuditEntry is one line of the audit log.
 type AuditEntry struct {
 	ID           string        `json:"id"`

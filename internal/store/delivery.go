@@ -4,16 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 
 	"usersync/internal/usersync"
 )
 
-// NewMessage is a webhook message with the endpoints it goes to.
+// NewMessage is a webhook message with the endpoints it goes to, and for each
+// of them the task that delivers it there.
 type NewMessage struct {
 	usersync.Message
 	Traceparent string
 	Endpoints   []string
+	Tasks       []string
 }
 
 var insertMessagesStatement = define(`
@@ -23,10 +26,10 @@ ON CONFLICT (id) DO NOTHING`,
 	col("id", text), col("type", text), col("request_id", text), col("sequence", bigint), col("body", text), col("traceparent", text))
 
 var insertDeliveriesStatement = define(`
-INSERT INTO deliveries (id, organization_id, message_id, endpoint_id, type, status, created_at, updated_at)
-SELECT r.id, $1, r.message_id, r.endpoint_id, r.type, 'pending', {now}, {now} FROM {rows} WHERE true
+INSERT INTO deliveries (id, organization_id, message_id, endpoint_id, type, status, task_id, created_at, updated_at)
+SELECT r.id, $1, r.message_id, r.endpoint_id, r.type, 'pending', r.task_id, {now}, {now} FROM {rows} WHERE true
 ON CONFLICT (id) DO NOTHING`,
-	col("id", text), col("message_id", text), col("endpoint_id", text), col("type", text))
+	col("id", text), col("message_id", text), col("endpoint_id", text), col("type", text), col("task_id", text))
 
 // SaveMessages stores messages and one pending delivery for each endpoint they
 // go to. Ids derive from the cause, so doing it twice stores nothing twice.
@@ -37,8 +40,8 @@ func (tx *Tx) SaveMessages(ctx context.Context, organization string, messages []
 	set, deliveries := insertMessagesStatement.rows(len(messages)), insertDeliveriesStatement.rows(len(messages))
 	for _, m := range messages {
 		set.add(m.ID, string(m.Type), m.RequestID, m.Sequence, string(m.Body), m.Traceparent)
-		for _, e := range m.Endpoints {
-			deliveries.add(usersync.DeliveryID(m.ID, e), m.ID, e, string(m.Type))
+		for i, e := range m.Endpoints {
+			deliveries.add(usersync.DeliveryID(m.ID, e), m.ID, e, string(m.Type), m.Tasks[i])
 		}
 	}
 	if _, err := tx.exec(ctx, insertMessagesStatement, set, organization); err != nil {
@@ -57,44 +60,111 @@ type OpenDelivery struct {
 	Traceparent string
 }
 
-var openDeliveriesStatement = define(`
-SELECT d.id, d.message_id, d.endpoint_id, d.type, d.status, d.attempts, d.next_attempt_at, d.created_at, m.body, m.traceparent
-FROM {rows} JOIN deliveries d ON d.id = r.id JOIN messages m ON m.id = d.message_id
-WHERE d.organization_id = $1 AND d.status IN ('pending', 'retrying')
-ORDER BY d.id`, col("id", text))
+// deliveryColumns are what scanDelivery reads.
+const deliveryColumns = `d.id, d.message_id, d.endpoint_id, d.type, d.status, d.attempts, d.attempt_count, d.earlier_attempts, d.next_attempt_at, d.created_at`
 
-// OpenDeliveries loads those of the deliveries that still have to be made.
-func (o *Org) OpenDeliveries(ctx context.Context, ids []string) ([]OpenDelivery, error) {
-	return collect(ctx, o.store.reader(), openDeliveriesStatement, idRows(openDeliveriesStatement, ids), func(scan func(...any) error) (d OpenDelivery, err error) {
-		var attempts string
-		var next, created int64
-		err = scan(&d.ID, &d.MessageID, &d.EndpointID, &d.Type, &d.Status, &attempts, &next, &created, &d.Body, &d.Traceparent)
-		d.NextAttemptAt, d.CreatedAt = at(next), at(created)
-		return d, errors.Join(err, decode(attempts, &d.Attempts))
-	}, o.id)
+// scanDelivery reads deliveryColumns and what stands behind them.
+func scanDelivery(scan func(...any) error, more ...any) (d usersync.Delivery, err error) {
+	var attempts string
+	var next, created int64
+	err = scan(append([]any{&d.ID, &d.MessageID, &d.EndpointID, &d.Type, &d.Status, &attempts, &d.Attempted, &d.Earlier, &next, &created}, more...)...)
+	d.NextAttemptAt, d.CreatedAt = at(next), at(created)
+	return d, errors.Join(err, decode(attempts, &d.Attempts))
 }
 
-var saveDeliveriesStatement = define(`
-UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.attempt_count, next_attempt_at = r.next_attempt_at,
-    updated_at = {now}
-FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.status IN ('pending', 'retrying')`,
-	col("id", text), col("status", text), col("attempts", text), col("attempt_count", bigint), col("next_attempt_at", bigint))
+// A delivery without a task was written by a release that did not name it.
+var openDeliveriesStatement = define(`
+SELECT `+deliveryColumns+`, m.body, m.traceparent
+FROM {rows} JOIN deliveries d ON d.id = r.id JOIN messages m ON m.id = d.message_id
+WHERE d.organization_id = $1 AND d.status IN ('pending', 'retrying') AND d.task_id IN ($2, '')
+ORDER BY d.id`, col("id", text))
 
-// SaveDeliveries writes what became of open deliveries, attempts included. One
-// whose message was erased meanwhile stays failed, without what was answered.
-func (tx *Tx) SaveDeliveries(ctx context.Context, organization string, deliveries []usersync.Delivery) error {
-	if len(deliveries) == 0 {
+// OpenDeliveries loads those of the deliveries that the task still has to make:
+// what was sent again meanwhile belongs to another one.
+func (o *Org) OpenDeliveries(ctx context.Context, task string, ids []string) ([]OpenDelivery, error) {
+	return collect(ctx, o.store.reader(), openDeliveriesStatement, idRows(openDeliveriesStatement, ids), func(scan func(...any) error) (d OpenDelivery, err error) {
+		var body []byte
+		d.Delivery, err = scanDelivery(scan, &body, &d.Traceparent)
+		d.Body = body
+		return d, err
+	}, o.id, task)
+}
+
+// DeliveryOutcome is what one run of a task makes of a delivery.
+type DeliveryOutcome struct {
+	// Delivery is as it was loaded, but for Status and NextAttemptAt.
+	usersync.Delivery
+	Attempt usersync.Attempt
+}
+
+// The columns task_id and before say what the row must still be.
+var saveDeliveriesStatement = define(`
+UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.before + 1, next_attempt_at = r.next_attempt_at,
+    failed_at = CASE WHEN r.status = 'failed' THEN {now} ELSE 0 END, updated_at = {now}
+FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.task_id IN (r.task_id, '')
+    AND deliveries.attempt_count = r.before
+RETURNING deliveries.id`,
+	col("id", text), col("status", text), col("attempts", text), col("before", bigint), col("next_attempt_at", bigint), col("task_id", text))
+
+// SaveDeliveries writes what became of deliveries under the claim of their
+// task. One that was sent again meanwhile belongs to another task: it goes on
+// as that one says, and only keeps the attempt.
+func (tx *Tx) SaveDeliveries(ctx context.Context, c usersync.Claim, outcomes []DeliveryOutcome) error {
+	if len(outcomes) == 0 {
 		return nil
 	}
-	set := saveDeliveriesStatement.rows(len(deliveries))
-	for _, d := range deliveries {
-		attempts, err := json.Marshal(d.Attempts)
-		if err != nil {
+	set := saveDeliveriesStatement.rows(len(outcomes))
+	for _, o := range outcomes {
+		if err := addOutcome(set, o, c.TaskID); err != nil {
 			return err
 		}
-		set.add(d.ID, string(d.Status), string(attempts), int64(len(d.Attempts)), micros(d.NextAttemptAt))
 	}
-	_, err := tx.exec(ctx, saveDeliveriesStatement, set, organization)
+	saved, err := collect(ctx, tx.conn, saveDeliveriesStatement, set, scanString, c.Organization)
+	if err != nil || len(saved) == len(outcomes) {
+		return err
+	}
+	return tx.mergeDeliveries(ctx, c, slices.DeleteFunc(slices.Clone(outcomes), func(o DeliveryOutcome) bool { return slices.Contains(saved, o.ID) }))
+}
+
+func addOutcome(set *rows, o DeliveryOutcome, task string) error {
+	before := o.Attempted
+	o.Note(o.Attempt)
+	attempts, err := json.Marshal(o.Attempts)
+	set.add(o.ID, string(o.Status), string(attempts), int64(before), micros(o.NextAttemptAt), task)
+	return err
+}
+
+var lockDeliveriesStatement = define(`
+SELECT `+deliveryColumns+`, d.task_id FROM {rows} JOIN deliveries d ON d.id = r.id WHERE d.organization_id = $1
+ORDER BY d.id {for update}`, col("id", text))
+
+// mergeDeliveries saves outcomes of rows that changed since they were loaded.
+func (tx *Tx) mergeDeliveries(ctx context.Context, c usersync.Claim, outcomes []DeliveryOutcome) error {
+	lock, byID := lockDeliveriesStatement.rows(len(outcomes)), map[string]DeliveryOutcome{}
+	for _, o := range outcomes {
+		lock.add(o.ID)
+		byID[o.ID] = o
+	}
+	set := saveDeliveriesStatement.rows(len(outcomes))
+	_, err := collect(ctx, tx.conn, lockDeliveriesStatement, lock, func(scan func(...any) error) (id string, err error) {
+		var task string
+		now, err := scanDelivery(scan, &task)
+		if err != nil {
+			return "", err
+		}
+		o := byID[now.ID]
+		if task == erasedTask {
+			o.Attempt.Response = "" // it may repeat what was erased
+		}
+		if task == c.TaskID || task == "" {
+			now.Status, now.NextAttemptAt = o.Status, o.NextAttemptAt
+		}
+		return now.ID, addOutcome(set, DeliveryOutcome{now, o.Attempt}, task)
+	}, c.Organization)
+	if err != nil || len(set.values) == 0 {
+		return err
+	}
+	_, err = collect(ctx, tx.conn, saveDeliveriesStatement, set, scanString, c.Organization)
 	return err
 }
 

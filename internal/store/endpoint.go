@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"time"
@@ -34,6 +35,11 @@ func (endpointRow) TableName() string { return "webhook_endpoints" }
 
 func secretPlace(id string) string { return "webhook_endpoints/" + id + "/secret" }
 
+// overlaps reports whether the replaced secret still signs.
+func (r endpointRow) overlaps() bool {
+	return r.OldSecret != "" && time.Now().Before(at(r.OldSecretUntil))
+}
+
 func (r endpointRow) endpoint(seal Sealer) (usersync.Endpoint, error) {
 	e := usersync.Endpoint{
 		ID: r.ID, URL: r.URL, Description: r.Description, Signing: r.Signing, Status: r.Status, DisabledReason: r.DisabledReason, CreatedAt: stamp(r.CreatedAt),
@@ -43,8 +49,9 @@ func (r endpointRow) endpoint(seal Sealer) (usersync.Endpoint, error) {
 		return e, err
 	}
 	sealed := []string{r.Secret}
-	if r.OldSecret != "" && time.Now().Before(at(r.OldSecretUntil)) {
+	if r.overlaps() {
 		sealed = append(sealed, r.OldSecret)
+		e.OldSecretUntil = stamp(r.OldSecretUntil)
 	}
 	for _, one := range sealed {
 		plain, err := seal.Open(one, secretPlace(r.ID))
@@ -74,7 +81,7 @@ func (o *Org) CreateEndpoint(ctx context.Context, actor string, e usersync.Endpo
 		if err := tx.gorm.Create(&row).Error; err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "webhook_endpoint.create", id, "url", "eventTypes", "description")
+		return tx.audit(ctx, o.id, actor, "webhook_endpoint.create", id, "url", "eventTypes", "description", "signing")
 	})
 	if err != nil {
 		return e, err
@@ -84,9 +91,12 @@ func (o *Org) CreateEndpoint(ctx context.Context, actor string, e usersync.Endpo
 
 // Endpoints returns up to limit endpoints of the organization, newest first.
 func (o *Org) Endpoints(ctx context.Context, before string, limit int) ([]usersync.Endpoint, error) {
+	return o.endpoints(o.store.read.WithContext(ctx).Where("organization_id = ?", o.id), before, limit)
+}
+
+func (o *Org) endpoints(query *gorm.DB, before string, limit int) ([]usersync.Endpoint, error) {
 	var list []endpointRow
-	err := page(o.store.read.WithContext(ctx).Where("organization_id = ?", o.id), before, limit).Find(&list).Error
-	if err != nil {
+	if err := page(query, before, limit).Find(&list).Error; err != nil {
 		return nil, classify(err)
 	}
 	out := make([]usersync.Endpoint, 0, len(list))
@@ -117,7 +127,23 @@ func (o *Org) Endpoint(ctx context.Context, id string) (usersync.Endpoint, error
 }
 
 // UpdateEndpoint changes one endpoint under a lock, see UpdateOrganization.
-func (o *Org) UpdateEndpoint(ctx context.Context, actor string, id string, change func(*usersync.Endpoint) ([]string, error)) (out usersync.Endpoint, err error) {
+func (o *Org) UpdateEndpoint(ctx context.Context, actor string, id string, change func(*usersync.Endpoint) ([]string, error)) (usersync.Endpoint, error) {
+	return o.changeEndpoint(ctx, actor, "webhook_endpoint.update", id, change)
+}
+
+// EnableEndpoint has an endpoint take messages again, and forgets since when it
+// has been failing.
+func (o *Org) EnableEndpoint(ctx context.Context, actor, id string) (usersync.Endpoint, error) {
+	return o.changeEndpoint(ctx, actor, "webhook_endpoint.enable", id, func(e *usersync.Endpoint) ([]string, error) {
+		if e.Status == usersync.EndpointEnabled && e.FailingSince.IsZero() {
+			return nil, nil
+		}
+		e.Status, e.DisabledReason, e.FailingSince = usersync.EndpointEnabled, "", usersync.Time{}
+		return []string{"status", "disabledReason", "failingSince"}, nil
+	})
+}
+
+func (o *Org) changeEndpoint(ctx context.Context, actor, action, id string, change func(*usersync.Endpoint) ([]string, error)) (out usersync.Endpoint, err error) {
 	err = o.store.Tx(ctx, func(tx *Tx) error {
 		row, err := tx.endpointRow(o.id, id)
 		if err != nil {
@@ -135,14 +161,18 @@ func (o *Org) UpdateEndpoint(ctx context.Context, actor string, id string, chang
 			return err
 		}
 		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
-		err = tx.gorm.Model(&row).Updates(map[string]any{
+		values := map[string]any{
 			"url": out.URL, "event_types": string(types), "description": out.Description, "status": out.Status,
-			"failing_since": micros(out.FailingSince.Time), "updated_at": micros(out.UpdatedAt.Time),
-		}).Error
+			"disabled_reason": out.DisabledReason, "failing_since": micros(out.FailingSince.Time), "updated_at": micros(out.UpdatedAt.Time),
+		}
+		if !row.overlaps() {
+			values["old_secret"], values["old_secret_until"] = "", 0
+		}
+		err = tx.gorm.Model(&row).Updates(values).Error
 		if err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "webhook_endpoint.update", id, fields...)
+		return tx.audit(ctx, o.id, actor, action, id, fields...)
 	})
 	return out, err
 }
@@ -155,14 +185,72 @@ func (tx *Tx) endpointRow(organization, id string) (row endpointRow, err error) 
 	return row, err
 }
 
-// DeleteEndpoint removes an endpoint. Deliveries that wait for it end failed.
-func (o *Org) DeleteEndpoint(ctx context.Context, actor, id string) error {
+// RotateSecret gives an endpoint a new secret. The present one signs beside it
+// for usersync.SecretOverlap; one that was replaced before ends now.
+func (o *Org) RotateSecret(ctx context.Context, actor, id string, make func(signing string) usersync.Secret) (e usersync.Endpoint, err error) {
+	err = o.store.Tx(ctx, func(tx *Tx) error {
+		row, err := tx.endpointRow(o.id, id)
+		if err != nil {
+			return err
+		}
+		sealed, err := o.store.seal.Seal([]byte(make(row.Signing).Reveal()), secretPlace(id))
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		row.OldSecret, row.OldSecretUntil = row.Secret, micros(now.Add(usersync.SecretOverlap))
+		row.Secret, row.UpdatedAt = sealed, micros(now)
+		err = tx.gorm.Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at").Updates(row).Error
+		if err != nil {
+			return err
+		}
+		if e, err = row.endpoint(o.store.seal); err != nil {
+			return err
+		}
+		return tx.audit(ctx, o.id, actor, "webhook_endpoint.rotate_secret", id, "secret")
+	})
+	return e, err
+}
+
+// KeyedEndpoints returns up to limit endpoints of the organization that sign
+// with a key pair, newest first.
+func (o *Org) KeyedEndpoints(ctx context.Context, before string, limit int) ([]usersync.Endpoint, error) {
+	return o.endpoints(o.store.read.WithContext(ctx).Where("organization_id = ? AND signing = ?", o.id, usersync.SigningAsymmetric), before, limit)
+}
+
+// UseEndpoint runs fn in a transaction that holds the lock of an enabled
+// endpoint, and notes in the audit log that actor did action to object.
+func (o *Org) UseEndpoint(ctx context.Context, endpoint, actor, action, object string, fields []string, fn func(*Tx) error) error {
+	return o.store.Tx(ctx, func(tx *Tx) error {
+		state, err := tx.LockEndpoint(ctx, o.id, endpoint)
+		if err != nil {
+			return err
+		}
+		if state.Status != usersync.EndpointEnabled {
+			return ErrEndpointDisabled
+		}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.audit(ctx, o.id, actor, action, object, fields...)
+	})
+}
+
+// ErrEndpointDisabled is the refusal to send to an endpoint that is disabled.
+var ErrEndpointDisabled = usersync.Errorf(usersync.CodeConflict, "The webhook endpoint is disabled; enable it first.")
+
+// DeleteEndpoint removes an endpoint and enqueues what is to be done about the
+// deliveries that wait for it.
+func (o *Org) DeleteEndpoint(ctx context.Context, actor, id string, then ...usersync.Task) error {
 	return o.store.Tx(ctx, func(tx *Tx) error {
 		row, err := tx.endpointRow(o.id, id)
 		if err != nil {
 			return err
 		}
 		if err := tx.gorm.Delete(&row).Error; err != nil {
+			return err
+		}
+		if err := tx.Enqueue(ctx, then...); err != nil {
 			return err
 		}
 		return tx.audit(ctx, o.id, actor, "webhook_endpoint.delete", id)
@@ -183,21 +271,56 @@ func (tx *Tx) Subscriptions(ctx context.Context, organization string) ([]usersyn
 	}, organization)
 }
 
-var healthStatement = define(`
-UPDATE webhook_endpoints SET failing_since = CASE WHEN $2 = 1 THEN CASE WHEN failing_since = 0 THEN {now} ELSE failing_since END ELSE 0 END,
-    status = CASE WHEN $3 = 1 THEN 'disabled' ELSE status END
-WHERE id = $1 AND (($2 = 1) <> (failing_since > 0) OR $3 = 1)`)
+// EndpointState is a locked endpoint, without its secrets.
+type EndpointState struct {
+	ID           string
+	URL          string
+	Status       string
+	FailingSince time.Time
+	// Now is the database's time when the lock was taken.
+	Now time.Time
+}
 
-// NoteHealth keeps since when an endpoint has been failing, and disables it
-// when gone. It writes nothing where nothing changes.
-func (tx *Tx) NoteHealth(ctx context.Context, endpoint string, failing, gone bool) error {
-	_, err := tx.exec(ctx, healthStatement, nil, endpoint, flag(failing), flag(gone))
+var lockEndpointStatement = define(`
+SELECT id, url, status, failing_since, {now} FROM webhook_endpoints WHERE id = $2 AND organization_id = $1 {for update}`)
+
+// LockEndpoint locks an endpoint until the transaction ends: before the claim
+// of a delivery's task and before deliveries.
+func (tx *Tx) LockEndpoint(ctx context.Context, organization, id string) (e EndpointState, err error) {
+	var failing, now int64
+	err = tx.row(ctx, lockEndpointStatement, organization, id).Scan(&e.ID, &e.URL, &e.Status, &failing, &now)
+	e.FailingSince, e.Now = at(failing), at(now)
+	if errors.Is(err, sql.ErrNoRows) {
+		return e, ErrNoEndpoint
+	}
+	return e, classify(err)
+}
+
+var healthStatement = define(`
+UPDATE webhook_endpoints SET failing_since = CASE WHEN $3 = 1 THEN {now} ELSE 0 END
+WHERE id = $2 AND organization_id = $1 AND ($3 = 1) <> (failing_since > 0)`)
+
+// NoteHealth keeps since when an endpoint has been failing. It writes nothing
+// where nothing changes.
+func (tx *Tx) NoteHealth(ctx context.Context, organization, endpoint string, failing bool) error {
+	flag := 0
+	if failing {
+		flag = 1
+	}
+	_, err := tx.exec(ctx, healthStatement, nil, organization, endpoint, flag)
 	return err
 }
 
-func flag(b bool) int {
-	if b {
-		return 1
+var disableEndpointStatement = define(`
+UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = $3, updated_at = {now} WHERE id = $2 AND organization_id = $1`)
+
+// deliverer is who the audit log says disabled an endpoint that cannot be reached.
+const deliverer = "delivery"
+
+// DisableEndpoint disables an endpoint that its owner did not disable.
+func (tx *Tx) DisableEndpoint(ctx context.Context, organization, id, reason string) error {
+	if _, err := tx.exec(ctx, disableEndpointStatement, nil, organization, id, reason); err != nil {
+		return err
 	}
-	return 0
+	return tx.audit(ctx, organization, deliverer, "webhook_endpoint.disable", id, "status", "disabledReason")
 }

@@ -428,14 +428,19 @@ func deliveryRanges(st *statement, messages []string) *rows {
 	return set
 }
 
+// erasedTask is the task of deliveries whose messages were erased. There is no
+// such task: nobody makes them or has them made again.
+const erasedTask = "erased"
+
 var (
 	deliveriesOfStatement = define(`
-SELECT d.id, d.status, d.attempts, d.attempt_count
+SELECT `+deliveryColumns+`
 FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
 JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1
 ORDER BY d.id`, col("low", text), col("high", text))
 	endDeliveriesStatement = define(`
-UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.attempt_count, next_attempt_at = 0, updated_at = {now}
+UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.attempt_count, next_attempt_at = 0, updated_at = {now},
+    failed_at = CASE WHEN r.status = 'failed' AND failed_at = 0 THEN {now} ELSE failed_at END, task_id = '`+erasedTask+`'
 FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.status = r.was AND deliveries.attempt_count = r.had`,
 		col("id", text), col("status", text), col("attempts", text), col("attempt_count", bigint), col("was", text), col("had", bigint))
 )
@@ -443,42 +448,38 @@ FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND d
 // endDeliveries empties what receivers answered to messages, which may repeat
 // them, and has the deliveries fail that are still to be made.
 func (tx *Tx) endDeliveries(ctx context.Context, organization string, messages []string) error {
-	ranges := deliveryRanges(deliveriesOfStatement, messages)
-	now := usersync.Time{Time: time.Now().UTC()}
-	set := endDeliveriesStatement.rows(len(messages))
-	_, err := collect(ctx, tx.conn, deliveriesOfStatement, ranges, func(scan func(...any) error) (struct{}, error) {
-		var d usersync.Delivery
-		var attempts string
-		var count int64
-		if err := errors.Join(scan(&d.ID, &d.Status, &attempts, &count), decode(attempts, &d.Attempts)); err != nil {
-			return struct{}{}, err
-		}
-		was := d.Status
-		endErased(&d, now)
-		text, err := json.Marshal(d.Attempts)
-		set.add(d.ID, string(d.Status), string(text), int64(len(d.Attempts)), string(was), count)
-		return struct{}{}, err
-	}, organization)
-	if err != nil || len(set.values) == 0 {
+	list, err := collect(ctx, tx.conn, deliveriesOfStatement, deliveryRanges(deliveriesOfStatement, messages), readDelivery, organization)
+	if err != nil || len(list) == 0 {
 		return err
 	}
+	now := usersync.Time{Time: time.Now().UTC()}
+	set := endDeliveriesStatement.rows(len(list))
+	for _, d := range list {
+		was, had := d.Status, d.Attempted
+		endErased(&d, now)
+		attempts, err := json.Marshal(d.Attempts)
+		if err != nil {
+			return err
+		}
+		set.add(d.ID, string(d.Status), string(attempts), int64(d.Attempted), string(was), int64(had))
+	}
 	n, err := tx.exec(ctx, endDeliveriesStatement, set, organization)
-	if err == nil && n < int64(len(set.values)) {
+	if err == nil && n < int64(len(list)) {
 		return errRace // an attempt was written meanwhile
 	}
 	return err
 }
 
-// ErasedReason is why a delivery failed whose message was erased.
-const ErasedReason = "erased"
+// erasedReason is why a delivery failed whose message was erased.
+const erasedReason = "erased"
 
 func endErased(d *usersync.Delivery, now usersync.Time) {
 	for i := range d.Attempts {
 		d.Attempts[i].Response = ""
 	}
-	if d.Status == usersync.DeliveryPending || d.Status == usersync.DeliveryRetrying {
+	if d.Status.Open() {
 		d.Status = usersync.DeliveryFailed
-		d.Attempts = append(d.Attempts, usersync.Attempt{At: now, Error: ErasedReason})
+		d.Note(usersync.Attempt{At: now, Error: erasedReason})
 	}
 }
 

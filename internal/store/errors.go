@@ -75,6 +75,20 @@ func collided(err error) bool {
 	return errors.Is(err, errRace)
 }
 
+// isDuplicate reports whether err is a unique index that refused a row.
+func isDuplicate(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "23505"
+	}
+	var lite *sqlitelib.Error
+	if errors.As(err, &lite) {
+		const uniqueKey, primaryKey = 2067, 1555
+		return lite.Code() == uniqueKey || lite.Code() == primaryKey
+	}
+	return false
+}
+
 // IsData reports whether err is about the data of a row: what makes it worth
 // while to halve a set and find the guilty row.
 func IsData(err error) bool {

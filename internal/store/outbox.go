@@ -269,13 +269,18 @@ func (s *Store) Postpone(ctx context.Context, c usersync.Claim, due time.Time, f
 
 // Part is one item of a task's batch, as a task of its own.
 type Part struct {
-	Item string // the id of what is worked, a request say
+	Item string // the id of what is worked: a request, a delivery
 	Task usersync.Task
 }
 
 var adoptStatement = define(`
 UPDATE requests SET task_id = r.task FROM {rows}
 WHERE requests.organization_id = r.organization_id AND requests.id = r.item AND requests.task_id = $1`,
+	col("organization_id", text), col("item", text), col("task", text))
+
+var adoptDeliveriesStatement = define(`
+UPDATE deliveries SET task_id = r.task FROM {rows}
+WHERE deliveries.id = r.item AND deliveries.organization_id = r.organization_id AND deliveries.task_id IN ($1, '')`,
 	col("organization_id", text), col("item", text), col("task", text))
 
 // Split replaces a task by one task for each of its items, so that what cannot
@@ -291,8 +296,10 @@ func (s *Store) Split(ctx context.Context, c usersync.Claim, parts []Part) error
 		if err := tx.Finish(ctx, c); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, adoptStatement, moved, c.TaskID); err != nil {
-			return err
+		for _, adopt := range []*statement{adoptStatement, adoptDeliveriesStatement} {
+			if _, err := tx.exec(ctx, adopt, moved, c.TaskID); err != nil {
+				return err
+			}
 		}
 		return tx.Enqueue(ctx, tasks...)
 	})

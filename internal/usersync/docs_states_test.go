@@ -74,7 +74,7 @@ stateDiagram-v2
     sent --> sent: Claim, Renew, Overdue
     sent --> ready: Unsend, UnsendAll, Regenerate, Rearm, Postpone
     sent --> scheduled: Rearm, Postpone
-    scheduled --> ready: Promote
+    scheduled --> ready: Promote, Hasten
     parked --> ready: Unpark, Promote
     sent --> [*]: Finish, Split
 ` + "```" + `

@@ -43,6 +43,9 @@ const idTime = 10
 // idRandom is the length of the part that keeps ids apart: 80 bits.
 const idRandom = 16
 
+// idDelivery is the length of a delivery's id behind the prefix, see DeliveryID.
+const idDelivery = idTime + idRandom + 8
+
 var clock struct {
 	sync.Mutex
 	ms  uint64
@@ -96,7 +99,7 @@ func KeyedID(p Prefix, salt []byte, key string) string {
 // timePart returns the time part of an id, or zeroes for one that has none.
 func timePart(id string) string {
 	_, rest, _ := strings.Cut(id, "_")
-	if len(rest) != idTime+idRandom {
+	if len(rest) < idTime+idRandom {
 		return strings.Repeat("0", idTime)
 	}
 	return rest[:idTime]
@@ -111,7 +114,11 @@ func IDBound(p Prefix, t time.Time) string {
 // HasPrefix reports whether id has the form of an id of kind p.
 func HasPrefix(id string, p Prefix) bool {
 	rest, ok := strings.CutPrefix(id, string(p)+"_")
-	if !ok || len(rest) < 24 || len(rest) > 26 {
+	least, most := 24, idTime+idRandom
+	if p == PrefixDelivery {
+		least, most = idDelivery, idDelivery
+	}
+	if !ok || len(rest) < least || len(rest) > most {
 		return false
 	}
 	return strings.Trim(rest, alphabet) == ""

@@ -41,8 +41,10 @@ type Endpoint struct {
 	DisabledReason string `json:"disabledReason,omitempty"`
 	CreatedAt      Time   `json:"createdAt"`
 	UpdatedAt      Time   `json:"updatedAt"`
-	// Secrets sign: the present one first, then those still overlapping.
-	Secrets []Secret `json:"-"`
+	// Secrets sign: the present one first, then the one it replaced, until
+	// OldSecretUntil. Those of SigningAsymmetric are private keys.
+	Secrets        []Secret `json:"-"`
+	OldSecretUntil Time     `json:"oldSecretUntil,omitzero"`
 	// FailingSince is when the present row of failures began.
 	FailingSince Time `json:"failingSince,omitzero"`
 }
@@ -55,6 +57,13 @@ const (
 
 // Signings lists them.
 var Signings = []string{SigningSymmetric, SigningAsymmetric}
+
+// SecretOverlap is how long a replaced secret signs beside the new one.
+const SecretOverlap = 24 * time.Hour
+
+// FailingFor is how long an endpoint may fail, without one success, before it
+// is disabled.
+const FailingFor = 5 * 24 * time.Hour
 
 // Statuses of an endpoint.
 const (
@@ -90,17 +99,38 @@ const (
 	DeliveryFailed    DeliveryStatus = "failed"
 )
 
+// DeliveryStatuses lists them.
+var DeliveryStatuses = []DeliveryStatus{DeliveryPending, DeliveryRetrying, DeliveryDelivered, DeliveryFailed}
+
+// Open reports whether a delivery of this status still has to be made.
+func (s DeliveryStatus) Open() bool { return s == DeliveryPending || s == DeliveryRetrying }
+
 // Delivery is one message to one endpoint.
 type Delivery struct {
-	ID            string
-	MessageID     string
-	EndpointID    string
-	Type          MessageType
-	Status        DeliveryStatus
-	Attempts      []Attempt
-	NextAttemptAt time.Time
-	CreatedAt     time.Time
-	Body          []byte // of the message, when loaded for sending
+	ID         string
+	MessageID  string
+	EndpointID string
+	Type       MessageType
+	Status     DeliveryStatus
+	// Attempts are the latest KeptAttempts, oldest first.
+	Attempts []Attempt
+	// Attempted counts all attempts, Earlier those that were made before the
+	// delivery was last sent again.
+	Attempted, Earlier int
+	NextAttemptAt      time.Time
+	CreatedAt          time.Time
+	Body               []byte // of the message, when loaded for sending
+}
+
+// KeptAttempts bounds the attempts that a delivery keeps, however often it is
+// sent again: five rounds of the schedule.
+const KeptAttempts = 50
+
+// Note adds an attempt.
+func (d *Delivery) Note(a Attempt) {
+	d.Attempts = append(slices.Clone(d.Attempts), a)
+	d.Attempts = d.Attempts[max(len(d.Attempts)-KeptAttempts, 0):]
+	d.Attempted++
 }
 
 // Attempt is one try of a delivery.

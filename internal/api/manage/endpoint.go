@@ -6,21 +6,43 @@ import (
 	"usersync/internal/admin"
 	"usersync/internal/api"
 	"usersync/internal/usersync"
+	"usersync/internal/webhooksig"
 )
 
-// endpoint is a webhook endpoint with its secret: in clear when it is made,
-// masked ever after.
+// endpoint is a webhook endpoint with what verifies its messages: the secret,
+// in clear when it is made and masked ever after, or the public key.
 type endpoint struct {
 	usersync.Endpoint
-	Secret string `json:"secret"`
+	Secret    string `json:"secret,omitempty"`
+	PublicKey string `json:"publicKey,omitempty"`
 }
 
-func masked(e usersync.Endpoint) endpoint {
-	secret := ""
-	if len(e.Secrets) > 0 {
-		secret = e.Secrets[0].Masked()
+// masked shows an endpoint without its secret.
+func masked(e usersync.Endpoint) (endpoint, error) { return show(e, usersync.Secret.Masked) }
+
+// revealed shows an endpoint with its new secret: the only time.
+func revealed(e usersync.Endpoint) (endpoint, error) { return show(e, usersync.Secret.Reveal) }
+
+func show(e usersync.Endpoint, secret func(usersync.Secret) string) (out endpoint, err error) {
+	out.Endpoint = e
+	if e.Signing == usersync.SigningAsymmetric {
+		out.PublicKey, err = webhooksig.PublicKey(e.Secrets[0])
+		return out, err
 	}
-	return endpoint{e, secret}
+	out.Secret = secret(e.Secrets[0])
+	return out, nil
+}
+
+// answerMasked answers with an endpoint without its secret.
+func answerMasked(c *api.Call, e usersync.Endpoint, err error) error {
+	if err != nil {
+		return err
+	}
+	shown, err := masked(e)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, shown)
 }
 
 func (o Options) createEndpoint(c *api.Call) error {
@@ -28,19 +50,25 @@ func (o Options) createEndpoint(c *api.Call) error {
 	if err := c.Decode(&in); err != nil {
 		return err
 	}
-	e, secret, err := o.Admin.CreateEndpoint(c.Context(), c.Actor, c.Caller.Org, in)
+	e, _, err := o.Admin.CreateEndpoint(c.Context(), c.Actor, c.Caller.Org, in)
 	if err != nil {
 		return err
 	}
-	return created(c, "/v1/webhook-endpoints/"+e.ID, endpoint{e, secret.Reveal()})
+	shown, err := revealed(e)
+	if err != nil {
+		return err
+	}
+	return created(c, "/v1/webhook-endpoints/"+e.ID, shown)
 }
 
 func (o Options) listEndpoints(c *api.Call) error {
 	load := func(before string, limit int) ([]endpoint, error) {
 		list, err := c.Caller.Org.Endpoints(c.Context(), before, limit)
-		out := make([]endpoint, 0, len(list))
-		for _, e := range list {
-			out = append(out, masked(e))
+		out := make([]endpoint, len(list))
+		for i, e := range list {
+			if out[i], err = masked(e); err != nil {
+				return nil, err
+			}
 		}
 		return out, err
 	}
@@ -49,10 +77,7 @@ func (o Options) listEndpoints(c *api.Call) error {
 
 func (o Options) showEndpoint(c *api.Call) error {
 	e, err := c.Caller.Org.Endpoint(c.Context(), c.Param("id"))
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, masked(e))
+	return answerMasked(c, e, err)
 }
 
 func (o Options) updateEndpoint(c *api.Call) error {
@@ -61,15 +86,74 @@ func (o Options) updateEndpoint(c *api.Call) error {
 		return err
 	}
 	e, err := o.Admin.UpdateEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in)
+	return answerMasked(c, e, err)
+}
+
+func (o Options) deleteEndpoint(c *api.Call) error {
+	if err := o.Admin.DeleteEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id")); err != nil {
+		return err
+	}
+	o.Wake()
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (o Options) rotateSecret(c *api.Call) error {
+	if err := c.Decode(new(nothing)); err != nil {
+		return err
+	}
+	e, err := o.Admin.RotateSecret(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, masked(e))
-}
-
-func deleteEndpoint(c *api.Call) error {
-	if err := c.Caller.Org.DeleteEndpoint(c.Context(), c.Actor, c.Param("id")); err != nil {
+	shown, err := revealed(e)
+	if err != nil {
 		return err
 	}
-	return c.NoContent(http.StatusNoContent)
+	return c.JSON(http.StatusOK, shown)
+}
+
+func enableEndpoint(c *api.Call) error {
+	if err := c.Decode(new(nothing)); err != nil {
+		return err
+	}
+	e, err := c.Caller.Org.EnableEndpoint(c.Context(), c.Actor, c.Param("id"))
+	return answerMasked(c, e, err)
+}
+
+// webhookKey is a public key whose signatures are to be taken.
+type webhookKey struct {
+	EndpointID string `json:"endpointId"`
+	Key        string `json:"key"`
+	// Current says that it is the endpoint's key; the one that it replaced
+	// signs until ValidUntil.
+	Current    bool          `json:"current"`
+	ValidUntil usersync.Time `json:"validUntil,omitzero"`
+}
+
+// listWebhookKeys answers with the public keys of a page of endpoints.
+func listWebhookKeys(c *api.Call) error {
+	p, err := c.Page(usersync.PrefixEndpoint)
+	if err != nil {
+		return err
+	}
+	endpoints, err := c.Caller.Org.KeyedEndpoints(c.Context(), p.Before, p.Limit+1)
+	if err != nil {
+		return err
+	}
+	some := api.NewList(p, endpoints, func(e usersync.Endpoint) string { return e.ID })
+	out := api.List[webhookKey]{Items: []webhookKey{}, NextCursor: some.NextCursor}
+	for _, e := range some.Items {
+		for i, private := range e.Secrets {
+			public, err := webhooksig.PublicKey(private)
+			if err != nil {
+				return err
+			}
+			key := webhookKey{EndpointID: e.ID, Key: public, Current: i == 0}
+			if i > 0 {
+				key.ValidUntil = e.OldSecretUntil
+			}
+			out.Items = append(out.Items, key)
+		}
+	}
+	return c.JSON(http.StatusOK, out)
 }

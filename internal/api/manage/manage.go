@@ -25,12 +25,25 @@ type Options struct {
 	Token usersync.Secret
 	// Depths tells how full the queues are.
 	Depths func() ([]queue.Depth, error)
+	// Pause stops the workers of a queue, Resume has them go on.
+	Pause, Resume func(queue string) error
 	// Wake has the relay look at the outbox now.
 	Wake func()
 }
 
-// Dialects returns the operator's and the tenant's side of the dialect.
-func Dialects(o Options) []api.Dialect { return []api.Dialect{o.operator(), o.tenant()} }
+// Dialects returns the operator's and the tenant's side of the dialect. Every
+// write takes Idempotency-Key, but for uploads, which are read as a stream.
+func Dialects(o Options) []api.Dialect {
+	dialects := []api.Dialect{o.operator(), o.tenant()}
+	for _, d := range dialects {
+		for i, r := range d.Routes {
+			if r.Method != http.MethodGet && len(r.MediaTypes) == 0 {
+				d.Routes[i].Handler = api.Once(r.Handler)
+			}
+		}
+	}
+	return dialects
+}
 
 func (o Options) operator() api.Dialect {
 	const (
@@ -58,6 +71,8 @@ func (o Options) operator() api.Dialect {
 			{Method: http.MethodPost, Path: organization + "/credits/verify", Summary: "Proves that the balance is the sum of the ledger.", Handler: o.verifyCredits},
 
 			{Method: http.MethodGet, Path: "/admin/v1/queues", Summary: "Shows how much waits in the queues and in the database.", Handler: o.showQueues},
+			{Method: http.MethodPost, Path: "/admin/v1/queues/:name/pause", Summary: "Has the workers take nothing more from a queue.", Handler: o.pauseQueue},
+			{Method: http.MethodPost, Path: "/admin/v1/queues/:name/resume", Summary: "Has the workers go on with a queue.", Handler: o.resumeQueue},
 			{Method: http.MethodGet, Path: "/admin/v1/stuck", Summary: "Lists unfinished tasks that should be done by now, oldest first.", Handler: o.listStuck},
 			{Method: http.MethodPost, Path: "/admin/v1/rebuild", Summary: "Rebuilds the queue from the database.", Handler: o.rebuild},
 			{Method: http.MethodGet, Path: "/admin/v1/audit", Summary: "Lists who changed what, newest first.", Handler: o.listAudit},
@@ -71,6 +86,7 @@ func (o Options) tenant() api.Dialect {
 	const (
 		endpoints = "/v1/webhook-endpoints"
 		endpoint  = endpoints + "/:id"
+		delivery  = "/v1/deliveries/:id"
 		users     = "/v1/users"
 		erasures  = "/v1/erasures"
 		events    = "/v1/events"
@@ -78,9 +94,10 @@ func (o Options) tenant() api.Dialect {
 		manage    = usersync.ScopeManage
 	)
 	return api.Dialect{
-		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, users, erasures, events}, Auth: tenantAuth,
+		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", users, erasures, events}, Auth: tenantAuth,
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(o.showOwn)},
+			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: o.updateOwn},
 			{Method: http.MethodGet, Path: "/v1/credits", Summary: "Shows the balance. Scope: read or manage.", Handler: reading(showOwnBalance)},
 			{Method: http.MethodGet, Path: "/v1/credits/ledger", Summary: "Lists the ledger, newest first. Scope: read or manage.", Handler: reading(listOwnLedger)},
 
@@ -88,7 +105,16 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: endpoints, Summary: "Lists the webhook endpoints, newest first. Scope: read or manage.", Handler: reading(o.listEndpoints)},
 			{Method: http.MethodGet, Path: endpoint, Summary: "Shows a webhook endpoint, its secret masked. Scope: read or manage.", Handler: reading(o.showEndpoint)},
 			{Method: http.MethodPatch, Path: endpoint, Scope: manage, Summary: "Changes the fields that are sent.", Handler: o.updateEndpoint},
-			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: deleteEndpoint},
+			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: o.deleteEndpoint},
+			{Method: http.MethodPost, Path: endpoint + "/rotate-secret", Scope: manage, Summary: "Replaces the secret; the old one signs beside it for 24 h.", Handler: o.rotateSecret},
+			{Method: http.MethodPost, Path: endpoint + "/test", Scope: manage, Summary: "Sends a test message to the endpoint.", Handler: o.testEndpoint},
+			{Method: http.MethodPost, Path: endpoint + "/enable", Scope: manage, Summary: "Enables an endpoint that was disabled.", Handler: enableEndpoint},
+			{Method: http.MethodPost, Path: endpoint + "/recover", Scope: manage, Summary: "Sends every failed delivery of a window again.", Handler: o.recoverDeliveries},
+			{Method: http.MethodGet, Path: "/v1/webhook-keys", Summary: "Lists the public keys of the endpoints that sign with v1a. Scope: read or manage.", Handler: reading(listWebhookKeys)},
+
+			{Method: http.MethodGet, Path: endpoint + "/deliveries", Summary: "Lists an endpoint's deliveries with their attempts, newest first. Scope: read or manage.", Handler: reading(listDeliveries)},
+			{Method: http.MethodGet, Path: delivery, Summary: "Shows a delivery with its attempts. Scope: read or manage.", Handler: reading(getDelivery)},
+			{Method: http.MethodPost, Path: delivery + "/redeliver", Scope: manage, Summary: "Sends the message of a delivery again, now.", Handler: o.redeliver},
 
 			{Method: http.MethodGet, Path: users, Summary: "Lists the users, or shows the one with an address. Scope: read or manage.", Handler: reading(listUsers)},
 			{Method: http.MethodGet, Path: users + "/:id", Summary: "Shows a user. Scope: read or manage.", Handler: reading(showUser)},

@@ -65,12 +65,28 @@ func (o Options) organization(c *api.Call) (*store.Org, error) {
 	return o.Admin.Store.Org(org.ID), nil
 }
 
-// showOwn shows a tenant what is theirs: the rate limit is the operator's.
 func (o Options) showOwn(c *api.Call) error {
 	org, err := o.Admin.Organization(c.Context(), c.Caller.Org)
 	if err != nil {
 		return err
 	}
+	return own(c, org)
+}
+
+func (o Options) updateOwn(c *api.Call) error {
+	var in admin.OwnOrganizationInput
+	if err := c.Decode(&in); err != nil {
+		return err
+	}
+	org, err := o.Admin.UpdateOwnOrganization(c.Context(), c.Actor, c.Caller.Org, in)
+	if err != nil {
+		return err
+	}
+	return own(c, org)
+}
+
+// own shows a tenant what is theirs: the rate limit is the operator's.
+func own(c *api.Call, org usersync.Organization) error {
 	org.Settings.RateLimit = usersync.RateLimit{}
 	return c.JSON(http.StatusOK, org)
 }

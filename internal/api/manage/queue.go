@@ -55,6 +55,34 @@ func (o Options) showQueues(c *api.Call) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
+// steered is a queue after pause or resume.
+type steered struct {
+	Name   string `json:"name"`
+	Paused bool   `json:"paused"`
+}
+
+func (o Options) pauseQueue(c *api.Call) error { return o.steer(c, o.Pause, true) }
+
+func (o Options) resumeQueue(c *api.Call) error { return o.steer(c, o.Resume, false) }
+
+func (o Options) steer(c *api.Call, call func(string) error, paused bool) error {
+	if err := c.Decode(new(nothing)); err != nil {
+		return err
+	}
+	name := c.Param("name")
+	if err := call(name); err != nil {
+		return err
+	}
+	action := "queue.resume"
+	if paused {
+		action = "queue.pause"
+	}
+	if err := o.Admin.Store.Note(c.Context(), c.Actor, action, name); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, steered{name, paused})
+}
+
 // listStuck's pages go on from the oldest: a cursor asks for newer tasks.
 func (o Options) listStuck(c *api.Call) error {
 	age, err := olderThan(c)

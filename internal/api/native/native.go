@@ -5,12 +5,19 @@ package native
 import (
 	"net/http"
 
+	"usersync/internal/admin"
 	"usersync/internal/api"
 	"usersync/internal/usersync"
 )
 
+// Options are what the dialect works with.
+type Options struct {
+	// Admin carries out the colleague calls.
+	Admin *admin.Service
+}
+
 // Dialect returns the native routes.
-func Dialect() api.Dialect {
+func (o Options) Dialect() api.Dialect {
 	return api.Dialect{
 		Name:     "native",
 		Prefixes: []string{"/v1/user-sync", "/v1/requests", "/v1/colleagues-", "/v1/send-invitation"},
@@ -27,6 +34,14 @@ func Dialect() api.Dialect {
 				Summary: "Shows a request and its steps."},
 			{Method: http.MethodPost, Path: "/v1/requests/:id/retry", Scope: usersync.ScopeSync, Handler: retryRequest,
 				Summary: "Runs the failed steps of a request again."},
+			{Method: http.MethodGet, Path: "/v1/colleagues-list", Scope: usersync.ScopeColleagues, Handler: o.listColleagues,
+				Summary: "Lists the colleagues of the user with an e-mail address."},
+			{Method: http.MethodPost, Path: "/v1/colleagues-create", Scope: usersync.ScopeColleagues, Handler: api.Once(o.createColleague),
+				Summary: "Makes a colleague by hand."},
+			{Method: http.MethodPatch, Path: "/v1/colleagues-update", Scope: usersync.ScopeColleagues, Handler: o.updateColleague,
+				Summary: "Changes a colleague's status or e-mail address."},
+			{Method: http.MethodPost, Path: "/v1/send-invitation", Scope: usersync.ScopeColleagues, Handler: api.Once(o.sendInvitation),
+				Summary: "Invites a colleague by e-mail."},
 		},
 	}
 }

@@ -22,7 +22,7 @@ type accepted struct {
 
 func TestUserSyncAnswersWithTheGivenBody(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	answer := s.Do(t, http.MethodPost, "/v1/user-sync", john)
 	if answer.Status != http.StatusAccepted {
 		t.Fatalf("status %d: %s", answer.Status, answer.Body)
@@ -52,7 +52,7 @@ func TestUserSyncAnswersWithTheGivenBody(t *testing.T) {
 
 func TestUserSyncRefusesWithTheGivenBodies(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	field := func(f string) string {
 		return `{"user":{"email":"a@example.com","country":"US",` + f + `}}`
 	}
@@ -118,7 +118,7 @@ func TestUserSyncRefusesWithTheGivenBodies(t *testing.T) {
 
 func TestUserSyncTakesWhatItsClientsSend(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	for name, body := range map[string]string{
 		"unknown fields":  `{"source":{"deep":[1,2,{"a":null}]},"user":{"email":"a@example.com","country":"Germany","plan":[true,false]}}`,
 		"nulls":           `{"user":{"email":"a@example.com","country":"DEU","firstName":null,"attributes":null}}`,
@@ -138,7 +138,7 @@ func TestUserSyncTakesWhatItsClientsSend(t *testing.T) {
 
 func TestUserSyncChecksKeyThenOrganizationThenScopeThenBodyThenCredits(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	ctx := t.Context()
 	disabled, disabledKey, _ := s.NewOrganization(t, usersync.Settings{}, 1)
 	_, err := s.Store.UpdateOrganization(ctx, "test", disabled.ID, func(o *usersync.Organization) ([]string, error) {
@@ -193,7 +193,7 @@ func TestUserSyncChecksKeyThenOrganizationThenScopeThenBodyThenCredits(t *testin
 
 func TestIdempotencyKeyAcceptsOnce(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	const calls = 50
 	answers := make([]apitest.Answer, calls)
 	var running sync.WaitGroup
@@ -241,7 +241,7 @@ func TestIdempotencyKeyAcceptsOnce(t *testing.T) {
 
 func TestRequestIsShownUnfinishedThenFinished(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	var made accepted
 	s.Do(t, http.MethodPost, "/v1/user-sync", john).JSON(t, &made)
 	path := "/v1/requests/" + made.RequestID
@@ -277,7 +277,7 @@ func TestRequestIsShownUnfinishedThenFinished(t *testing.T) {
 
 func TestPreferWaitAnswersWhenTheWorkIsDone(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	answer := make(chan apitest.Answer, 1)
 	go func() {
 		answer <- s.Do(t, http.MethodPost, "/v1/user-sync", john, "Prefer: respond-async, Wait=\"99\"")
@@ -318,7 +318,7 @@ func checkWaited(t *testing.T, s *apitest.Server, got apitest.Answer) {
 
 func TestRetryRunsOnlyWhatFailed(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	var made accepted
 	s.Do(t, http.MethodPost, "/v1/user-sync", john).JSON(t, &made)
 	path := "/v1/requests/" + made.RequestID + "/retry"
@@ -342,7 +342,7 @@ type list struct {
 
 func TestRequestsAreListedNewestFirstPageByPage(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	if a := s.Do(t, http.MethodGet, "/v1/requests", ""); a.Body != `{"items":[],"nextCursor":""}` {
 		t.Errorf("an empty list is %s", a.Body)
 	}
@@ -380,7 +380,7 @@ func TestRequestsAreListedNewestFirstPageByPage(t *testing.T) {
 
 func TestListRefusesWrongParameters(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	for query, want := range map[string]string{
 		"limit=0":       "limit must be a whole number from 1 to 500",
 		"limit=501":     "limit must be a whole number from 1 to 500",
@@ -409,7 +409,7 @@ type batchReply struct {
 
 func TestBatchAnswersUserByUserInOrder(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	body := `{"users":[{"email":"a@example.com","country":"US"},{"email":"a"},null,{"email":"b@example.com","country":"DE","firstName":7},
 		"x",{"email":"A@example.com","country":"US"}]}`
 	first := s.Do(t, http.MethodPost, "/v1/user-sync/batch", body, "Idempotency-Key: batch")
@@ -437,7 +437,7 @@ func TestBatchAnswersUserByUserInOrder(t *testing.T) {
 
 func TestBatchTakesAThousandUsersAndNoMore(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	// Most are refused, and some of them long, so that the test weighs little on
 	// the database and much on the bounds.
 	users := func(n int) string {
@@ -473,7 +473,7 @@ func TestBatchTakesAThousandUsersAndNoMore(t *testing.T) {
 
 func TestInternalErrorShowsAnIDAndNothingElse(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Dialect())
+	s := apitest.Start(t, Options{}.Dialect())
 	s.Do(t, http.MethodGet, "/v1/requests", "") // the caller is known for a second
 	apitest.Must(t, s.Store.Close())
 	a := s.Do(t, http.MethodGet, "/v1/requests/"+usersync.NewID(usersync.PrefixRequest), "")

@@ -5,6 +5,7 @@ package apptest
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -27,6 +28,8 @@ type Environment struct {
 	Config    config.Config
 	Schema    string
 	Namespace string
+	// MailRoots vouch for the mail servers of the test.
+	MailRoots *x509.CertPool
 }
 
 // Engines are the two ways to run.
@@ -83,7 +86,7 @@ func (e *Environment) Start(t *testing.T, role app.Role) *Running {
 		log = telemetry.NewLogger(logWriter{t}, slog.LevelInfo)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err := app.New(ctx, &cfg, app.Options{Role: role, Log: log, Stdout: io.Discard, Schema: e.Schema, Namespace: e.Namespace})
+	a, err := app.New(ctx, &cfg, app.Options{Role: role, Log: log, Stdout: io.Discard, Schema: e.Schema, Namespace: e.Namespace, MailRoots: e.MailRoots})
 	if err != nil {
 		cancel()
 		t.Fatal(err)

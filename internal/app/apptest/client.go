@@ -69,6 +69,9 @@ func (c *Client) Do(t *testing.T, call Call) Answer {
 	return a
 }
 
+// Writes returns the described management calls that change something.
+func (c *Client) Writes() []Write { return c.description.Writes() }
+
 // CheckWebhook holds a webhook against the description.
 func (c *Client) CheckWebhook(t *testing.T, r Received) {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,6 +99,37 @@ func (d *Description) Answers() []string {
 	}
 	slices.Sort(answers)
 	return answers
+}
+
+// Write is a described management call that changes something.
+type Write struct {
+	Method string
+	Path   string // with something in the place of each parameter
+	// Operator says that it takes the operator's token.
+	Operator bool
+}
+
+// Writes returns the management calls that change something and take a JSON
+// body or none: each takes Idempotency-Key.
+func (d *Description) Writes() []Write {
+	var writes []Write
+	for path, item := range d.doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			operator := slices.Contains(operation.Tags, "operator")
+			if method == http.MethodGet || !operator && !slices.Contains(operation.Tags, "manage") || isUpload(operation) {
+				continue
+			}
+			writes = append(writes, Write{method, parameter.ReplaceAllString(path, "x"), operator})
+		}
+	}
+	return writes
+}
+
+var parameter = regexp.MustCompile(`\{\w+\}`)
+
+// isUpload reports whether an operation takes a body that is no JSON.
+func isUpload(o *openapi3.Operation) bool {
+	return o.RequestBody != nil && o.RequestBody.Value.Content["application/json"] == nil
 }
 
 // Enum returns the values that a schema of the components allows.

@@ -45,6 +45,15 @@ func (r *Receiver) Answer(answer func(w http.ResponseWriter, n int)) {
 	r.answer = answer
 }
 
+// Next has the receiver answer the next calls with these statuses, and all
+// that follow with the last.
+func (r *Receiver) Next(statuses ...int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := len(r.got)
+	r.answer = func(w http.ResponseWriter, n int) { w.WriteHeader(statuses[min(n-before, len(statuses))-1]) }
+}
+
 // ServeHTTP takes a webhook.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(request.Body)

@@ -4,7 +4,21 @@ ALTER TABLE organizations ADD COLUMN secrets text NOT NULL DEFAULT '';
 
 ALTER TABLE webhook_endpoints ADD COLUMN signing text NOT NULL DEFAULT 'v1';
 ALTER TABLE webhook_endpoints ADD COLUMN disabled_reason text NOT NULL DEFAULT '';
-CREATE INDEX deliveries_failed ON deliveries (endpoint_id, id) WHERE status = 'failed';
+
+-- task_id names the outbox row that delivers: only who holds that row's claim
+-- decides how the delivery goes on. earlier_attempts were made before it was
+-- last sent again: the schedule counts from there.
+ALTER TABLE deliveries ADD COLUMN task_id text NOT NULL DEFAULT '';
+ALTER TABLE deliveries ADD COLUMN earlier_attempts integer NOT NULL DEFAULT 0;
+-- failed_at is 0 while a delivery has not failed. The indexes ask for it, and for
+-- next_attempt_at, rather than for status: a delivery that arrives at once changes
+-- neither, so its update leaves the indexes alone.
+ALTER TABLE deliveries ADD COLUMN failed_at bigint NOT NULL DEFAULT 0;
+UPDATE deliveries SET failed_at = updated_at WHERE status = 'failed';
+CREATE INDEX deliveries_failed ON deliveries (endpoint_id, id) WHERE failed_at > 0;
+CREATE INDEX deliveries_failed_window ON deliveries (endpoint_id, created_at, id) WHERE failed_at > 0;
+CREATE INDEX deliveries_retrying ON deliveries (endpoint_id, id) WHERE next_attempt_at > 0;
+CREATE INDEX outbox_scheduled ON outbox (queue, lane, id) WHERE state = 'scheduled';
 
 -- What the search compares by; company is set for colleagues made by hand only:
 -- the others were found among users and people, who are searched themselves.

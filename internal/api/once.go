@@ -1,0 +1,167 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Once makes a handler take Idempotency-Key: the first good answer to a key is
+// kept, sealed, for a day and given again to every further call with the key and
+// the same body. A call that comes while the first is under way waits for it.
+//
+// Accepting calls do not need it, they keep their key in the accepting
+// transaction. Here the key is kept beside it: a process that dies after the
+// change and before the answer was kept leaves a key that runs again.
+func Once(handler func(*Call) error) func(*Call) error {
+	return func(c *Call) error {
+		key, err := c.Idempotency()
+		if err != nil {
+			return err
+		}
+		if key == nil {
+			return handler(c)
+		}
+		return c.once(*key, handler)
+	}
+}
+
+const (
+	// onceWait is how long a call waits for the first one with its key.
+	onceWait = 10 * time.Second
+	// oncePoll is how often it looks.
+	oncePoll = 50 * time.Millisecond
+)
+
+// errUnderWay is the refusal of a call whose key is still being worked.
+var errUnderWay = usersync.Errorf(usersync.CodeConflict, "A call with this Idempotency-Key is still under way; send it again later.")
+
+// keptAnswer is an answer as it is stored.
+type keptAnswer struct {
+	Status int               `json:"status"`
+	Header map[string]string `json:"header"`
+	Body   []byte            `json:"body"`
+}
+
+// keptHeaders are the headers that belong to an answer's content.
+var keptHeaders = []string{"Content-Type", "Location", headerRequestID}
+
+func (c *Call) once(key store.Idempotency, handler func(*Call) error) error {
+	organization := c.Caller.Key.Organization
+	ctx, cancel := context.WithTimeout(c.ctx, onceWait)
+	defer cancel()
+	for {
+		kept, mine, err := c.edge.store.TakeKey(c.ctx, organization, key)
+		switch {
+		case err != nil:
+			return err
+		case mine:
+			return c.first(organization, key, handler)
+		case kept != nil:
+			return c.replay(kept)
+		}
+		select {
+		case <-ctx.Done():
+			return errUnderWay
+		case <-time.After(oncePoll):
+		}
+	}
+}
+
+// first runs the handler and keeps its answer when it is a good one. The answer
+// goes out after it was kept, so that nobody who has seen it can get another.
+func (c *Call) first(organization string, key store.Idempotency, handler func(*Call) error) error {
+	recorded, err := c.record(handler)
+	// What comes now must be done even when the caller has gone.
+	ctx := context.WithoutCancel(c.ctx)
+	if err != nil || recorded.status < 200 || recorded.status > 299 {
+		return firstOf(err, c.edge.store.DropKey(ctx, organization, key), func() error { return recorded.send(c) })
+	}
+	encoded, err := json.Marshal(recorded.kept())
+	if err != nil {
+		return err
+	}
+	if err := c.edge.store.KeepAnswer(ctx, organization, key, encoded); err != nil {
+		return err
+	}
+	return recorded.send(c)
+}
+
+// record runs the handler with its answer held back.
+func (c *Call) record(handler func(*Call) error) (*recorder, error) {
+	r := c.Response()
+	out := r.Writer
+	recorded := &recorder{header: out.Header()}
+	r.Writer = recorded
+	defer func() { r.Writer, r.Committed, r.Size = out, false, 0 }()
+	err := handler(c)
+	return recorded, err
+}
+
+func firstOf(err, then error, last func() error) error {
+	switch {
+	case err != nil:
+		return err
+	case then != nil:
+		return then
+	}
+	return last()
+}
+
+func (c *Call) replay(kept []byte) error {
+	var answer keptAnswer
+	if err := json.Unmarshal(kept, &answer); err != nil {
+		return err
+	}
+	for name, value := range answer.Header {
+		c.Header().Set(name, value)
+	}
+	if id := answer.Header[headerRequestID]; id != "" {
+		c.ID = id
+	}
+	c.Header().Set("Idempotency-Replayed", "true")
+	if len(answer.Body) == 0 {
+		return c.NoContent(answer.Status)
+	}
+	return c.Blob(answer.Status, answer.Header["Content-Type"], answer.Body)
+}
+
+// recorder holds an answer back.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header { return r.header }
+
+func (r *recorder) WriteHeader(status int) { r.status = status }
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.body.Write(p)
+}
+
+func (r *recorder) kept() keptAnswer {
+	answer := keptAnswer{Status: r.status, Header: map[string]string{}, Body: r.body.Bytes()}
+	for _, name := range keptHeaders {
+		if v := r.header.Get(name); v != "" {
+			answer.Header[name] = v
+		}
+	}
+	return answer
+}
+
+func (r *recorder) send(c *Call) error {
+	if r.body.Len() == 0 {
+		return c.NoContent(r.status)
+	}
+	return c.Blob(r.status, r.header.Get("Content-Type"), r.body.Bytes())
+}

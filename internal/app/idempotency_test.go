@@ -1,0 +1,70 @@
+package app_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+
+	"usersync/internal/app/apptest"
+	"usersync/internal/store"
+)
+
+// walkKeys calls every described management write with an Idempotency-Key that
+// came with another body, and with one whose first call has not ended: no route
+// can forget the header. The calls run at once, for those of the second sort
+// wait. It returns how many parts it has.
+func (s *stage) walkKeys(t *testing.T) (parts int) {
+	t.Helper()
+	for hash, want := range map[string]int{"of another body": http.StatusUnprocessableEntity, emptyObject: http.StatusConflict} {
+		parts++
+		t.Run("idempotency/"+strconv.Itoa(want), func(t *testing.T) {
+			t.Parallel()
+			defer s.played.Add(1)
+			p := s.begin(t, "idempotency")
+			var calls sync.WaitGroup
+			defer calls.Wait()
+			for _, op := range s.client.Writes() {
+				key := store.Idempotency{Scope: op.Method + " " + op.Path, Key: "taken-" + strconv.Itoa(want), BodyHash: hash}
+				p.take(t, op, key)
+				calls.Go(func() { p.repeat(t, op, key.Key, want) })
+			}
+		})
+	}
+	return parts
+}
+
+// emptyObject is the hash of the body {} without a query.
+var emptyObject = func() string {
+	sum := sha256.Sum256([]byte("{}\x00"))
+	return hex.EncodeToString(sum[:])
+}()
+
+// take has a key look as if an earlier call had come with it.
+func (p *play) take(t *testing.T, op apptest.Write, key store.Idempotency) {
+	t.Helper()
+	organization := p.org.ID
+	if op.Operator {
+		organization = ""
+	}
+	_, mine, err := p.app.Store.TakeKey(t.Context(), organization, key)
+	must(t, err)
+	if !mine {
+		t.Fatal("a new key is taken")
+	}
+}
+
+// repeat makes a call whose key was taken by an earlier one.
+func (p *play) repeat(t *testing.T, op apptest.Write, key string, want int) {
+	t.Helper()
+	header := http.Header{"X-Api-Key": {p.vars["key"]}, "Content-Type": {"application/json"}, "Idempotency-Key": {key}}
+	if op.Operator {
+		header.Set("Authorization", "Bearer "+p.vars["admin"])
+	}
+	a := p.client.Do(t, apptest.Call{Method: op.Method, Path: op.Path, Header: header, Body: []byte("{}")})
+	if a.Status != want {
+		t.Errorf("%s %s: got %d %s, want %d", op.Method, op.Path, a.Status, a.Body, want)
+	}
+}

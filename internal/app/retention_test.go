@@ -1,0 +1,61 @@
+package app_test
+
+import (
+	"testing"
+	"time"
+
+	"usersync/internal/app"
+	"usersync/internal/app/apptest"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		a := e.Start(t, app.All)
+		keeps, retires := newTenant(t, a, 10), newTenant(t, a, 10)
+		ids := map[string]string{}
+		for name, n := range map[string]tenant{"keeps": keeps, "retires": retires} {
+			r := apptest.NewReceiver(t)
+			n.endpoint(t, r)
+			n.people(t, "ann@acme.example.com", "bob@acme.example.com")
+			id, err := n.submit(t.Context(), "john@acme.example.com")
+			must(t, err)
+			apptest.Eventually(t, "delivered", func() bool {
+				report := n.report(t, id)
+				return len(report.Webhooks) == 1 && report.Webhooks[0].Status == usersync.DeliveryDelivered
+			})
+			ids[name] = id
+		}
+		_, err := a.Store.UpdateOrganization(t.Context(), "test", retires.org.ID, func(o *usersync.Organization) ([]string, error) {
+			o.Settings.RetentionDays = usersync.RetentionDays{Requests: 30, Deliveries: 10, Events: 30}
+			return []string{"settings"}, nil
+		})
+		must(t, err)
+
+		retire := func(days int) {
+			t.Helper()
+			for more := true; more; {
+				more, err = a.Store.Retire(t.Context(), time.Now().AddDate(0, 0, days), 100)
+				must(t, err)
+			}
+		}
+		retire(9)
+		if got := len(retires.report(t, ids["retires"]).Webhooks); got != 1 {
+			t.Errorf("%d webhooks are shown before their time, want 1", got)
+		}
+		retire(11)
+		if got := len(retires.report(t, ids["retires"]).Webhooks); got != 0 {
+			t.Errorf("%d webhooks are left after their time", got)
+		}
+		retire(31)
+		if _, err := a.Store.Org(retires.org.ID).Report(t.Context(), ids["retires"]); err != store.ErrNoRequest {
+			t.Errorf("the request is still there: %v", err)
+		}
+		retires.verify(t, 9)
+		if got := len(keeps.report(t, ids["keeps"]).Webhooks); got != 1 {
+			t.Errorf("who keeps everything has %d webhooks, want 1", got)
+		}
+	})
+}

@@ -1,0 +1,245 @@
+// Package hunter looks colleagues up at Hunter (hunter.io): its domain search
+// names the people it has seen with an address at a company's domain. An answer
+// is kept, for each one costs the organization a search.
+package hunter
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"usersync/internal/colleague"
+	"usersync/internal/outbound"
+	"usersync/internal/person"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Source is Hunter as a source of the colleague search.
+type Source struct {
+	// Client makes the calls; its Timeout bounds each.
+	Client *outbound.Client
+}
+
+const (
+	// endpoint is Hunter's own; an organization's settings may name another.
+	endpoint = "https://api.hunter.io/v2"
+	// page is the most people that one call returns.
+	page = 100
+	// keptFor is how long an answer counts.
+	keptFor = 30 * 24 * time.Hour
+	// pausedFor is how long Hunter is left alone after it refused a call for good
+	// reason: a limit that is used up, or a key it does not know.
+	pausedFor = 5 * time.Minute
+	// atOnce bounds the calls of one search. Hunter allows 15 a second.
+	atOnce = 4
+)
+
+// paused stands in the place of a company for the whole service.
+const paused = "*"
+
+// Name is usersync.SourceHunter.
+func (*Source) Name() string { return usersync.SourceHunter }
+
+// Find answers each query with the people at its company, whatever country or
+// department it asks for.
+func (s *Source) Find(ctx context.Context, ask colleague.Ask) ([]colleague.Answer, error) {
+	companies := companiesOf(ask.Queries)
+	kept, err := ask.Org.SourceAnswers(ctx, s.Name(), append(companies, paused))
+	if err != nil {
+		return nil, err
+	}
+	if why := kept[paused]; why != "" {
+		return nil, refusal(usersync.Code(why))
+	}
+	found := s.lookUp(ctx, ask, companies, kept)
+	answers := make([]colleague.Answer, len(ask.Queries))
+	for i, q := range ask.Queries {
+		answers[i] = found[q.Company]
+	}
+	return answers, nil
+}
+
+func companiesOf(queries []store.CandidateQuery) []string {
+	seen := map[string]bool{}
+	var companies []string
+	for _, q := range queries {
+		if !seen[q.Company] {
+			seen[q.Company] = true
+			companies = append(companies, q.Company)
+		}
+	}
+	return companies
+}
+
+// lookUp answers from what is kept, and asks Hunter for the rest.
+func (s *Source) lookUp(ctx context.Context, ask colleague.Ask, companies []string, kept map[string]string) map[string]colleague.Answer {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, atOnce)
+	found := make(map[string]colleague.Answer, len(companies))
+	for _, company := range companies {
+		if text, ok := kept[company]; ok {
+			found[company] = people(text)
+			continue
+		}
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			answer := s.askFor(ctx, ask, company)
+			mu.Lock()
+			defer mu.Unlock()
+			found[company] = answer
+		})
+	}
+	wg.Wait()
+	return found
+}
+
+// askFor asks Hunter about one company and keeps the answer.
+func (s *Source) askFor(ctx context.Context, ask colleague.Ask, company string) colleague.Answer {
+	text, err := s.call(ctx, ask.Settings, company)
+	switch code := usersync.CodeOf(err); code {
+	case "":
+		err = ask.Org.KeepSourceAnswer(ctx, s.Name(), company, text, keptFor)
+	case usersync.CodeRateLimited, usersync.CodeDisconnected:
+		if kept := ask.Org.KeepSourceAnswer(ctx, s.Name(), paused, string(code), pausedFor); kept != nil {
+			err = kept
+		}
+	}
+	if err != nil {
+		return colleague.Answer{Err: err}
+	}
+	return people(text)
+}
+
+// call makes the request and returns what is worth keeping of the answer.
+func (s *Source) call(ctx context.Context, settings usersync.ColleagueSource, company string) (string, error) {
+	query := url.Values{"domain": {company}, "limit": {"100"}, "type": {"personal"}}
+	address := strings.TrimSuffix(cmp.Or(settings.URL, endpoint), "/") + "/domain-search?" + query.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return "", usersync.Errorf(usersync.CodeInvalid, "The URL of the source cannot be used.").Because(err)
+	}
+	request.Header.Set("X-Api-Key", settings.APIKey.Reveal())
+	request.Header.Set("Accept", "application/json")
+	response, err := s.Client.Do(ctx, request)
+	if err != nil {
+		return "", err
+	}
+	if code := codeOf(response.Status); code != "" {
+		return "", refusal(code)
+	}
+	return digest(response)
+}
+
+// codeOf knows what differs at Hunter: 403 is its rate limit, 429 the limit of
+// the plan, 404 and 451 (a removal on legal grounds) are answers without people.
+func codeOf(status int) usersync.Code {
+	switch status {
+	case http.StatusForbidden, http.StatusTooManyRequests:
+		return usersync.CodeRateLimited
+	case http.StatusNotFound, http.StatusUnavailableForLegalReasons:
+		return ""
+	}
+	return outbound.CodeOfStatus(status)
+}
+
+func refusal(code usersync.Code) error {
+	switch code {
+	case usersync.CodeRateLimited:
+		return usersync.Errorf(code, "Hunter's limit is used up.")
+	case usersync.CodeDisconnected:
+		return usersync.Errorf(code, "Hunter refuses the API key.")
+	case usersync.CodeRejected:
+		return usersync.Errorf(code, "Hunter refuses the domain.")
+	}
+	return usersync.Errorf(usersync.CodeUnavailable, "Hunter did not answer usefully.")
+}
+
+// reply is the part of Hunter's answer that is read.
+type reply struct {
+	Data struct {
+		Domain       string `json:"domain"`
+		Organization string `json:"organization"`
+		Emails       []struct {
+			Value        string `json:"value"`
+			FirstName    string `json:"first_name"`
+			LastName     string `json:"last_name"`
+			Position     string `json:"position"`
+			Verification struct {
+				Status string `json:"status"`
+			} `json:"verification"`
+			Sources []struct {
+				LastSeenOn string `json:"last_seen_on"`
+			} `json:"sources"`
+		} `json:"emails"`
+	} `json:"data"`
+}
+
+// entry is one person as an answer is kept.
+type entry struct {
+	Email    string `json:"email"`
+	Name     string `json:"name,omitempty"`
+	JobTitle string `json:"jobTitle,omitempty"`
+	Company  string `json:"company,omitempty"`
+	Website  string `json:"website,omitempty"`
+	Seen     int64  `json:"seen,omitempty"` // microseconds
+}
+
+// digest reads an answer. An address that Hunter knows to be wrong is left out.
+func digest(response *outbound.Response) (string, error) {
+	var r reply
+	if response.Status == http.StatusOK {
+		if err := json.Unmarshal(response.Body, &r); err != nil || response.Truncated {
+			return "", refusal(usersync.CodeUnavailable)
+		}
+	}
+	entries := []entry{}
+	for _, e := range r.Data.Emails {
+		if e.Verification.Status == "invalid" || len(entries) == page {
+			continue
+		}
+		seen := int64(0)
+		for _, s := range e.Sources {
+			if t, err := time.Parse(time.DateOnly, s.LastSeenOn); err == nil {
+				seen = max(seen, t.UnixMicro())
+			}
+		}
+		name := strings.TrimSpace(e.FirstName + " " + e.LastName)
+		entries = append(entries, entry{Email: e.Value, Name: name, JobTitle: e.Position, Company: r.Data.Organization,
+			Website: website(r.Data.Domain), Seen: seen})
+	}
+	text, err := json.Marshal(entries)
+	return string(text), err
+}
+
+func website(domain string) string {
+	if domain == "" {
+		return ""
+	}
+	return "https://" + domain
+}
+
+// people reads an answer as it was kept.
+func people(text string) colleague.Answer {
+	var entries []entry
+	if err := json.Unmarshal([]byte(text), &entries); err != nil {
+		return colleague.Answer{Err: refusal(usersync.CodeUnavailable)}
+	}
+	var a colleague.Answer
+	for _, e := range entries {
+		email, err := person.ParseEmail(e.Email)
+		if err != nil {
+			continue
+		}
+		a.People = append(a.People, store.Candidate{Email: email, Name: e.Name, JobTitle: e.JobTitle, CompanyName: e.Company,
+			Website: e.Website, UpdatedAt: e.Seen})
+	}
+	return a
+}

@@ -1,0 +1,151 @@
+package hunter_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"usersync/internal/colleague"
+	"usersync/internal/colleague/hunter"
+	"usersync/internal/outbound"
+	"usersync/internal/store"
+	"usersync/internal/store/storetest"
+	"usersync/internal/usersync"
+)
+
+// site is an organization that looks people up at a fake.
+type site struct {
+	*fake
+	source *hunter.Source
+	ask    colleague.Ask
+}
+
+func each(t *testing.T, test func(t *testing.T, s site)) {
+	t.Helper()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		db := open()
+		o, err := db.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Timeout: 5 * time.Second}
+		t.Cleanup(client.Close)
+		f := newFake(t)
+		test(t, site{f, &hunter.Source{Client: client}, colleague.Ask{
+			Org:      db.Org(o.ID),
+			Settings: usersync.ColleagueSource{Name: "hunter", APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(apiKey)}, URL: f.URL + "/v2"},
+		}})
+	})
+}
+
+func (s site) find(t *testing.T, companies ...string) ([]colleague.Answer, error) {
+	t.Helper()
+	s.ask.Queries = nil
+	for _, c := range companies {
+		s.ask.Queries = append(s.ask.Queries, store.CandidateQuery{Company: c, Country: "US"})
+	}
+	return s.source.Find(t.Context(), s.ask)
+}
+
+func TestFindReadsWhatHunterKnows(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s site) {
+		s.add("acme.example.com", "ann@acme.example.com", "Ann", "Example", "Engineer", "2026-03-01")
+		s.add("acme.example.com", "no address", "Bob", "Example", "", "")
+		s.add("acme.example.com", "eve@acme.example.com", "Eve", "", "gone", "")
+		s.add("acme.example.com", "cat@acme.example.com", "", "", "", "never")
+		got, err := s.find(t, "acme.example.com", "other.example.com", "acme.example.com")
+		if err != nil || len(got) != 3 || len(got[0].People) != 2 || len(got[1].People) != 0 || len(got[2].People) != 2 {
+			t.Fatalf("%+v %v", got, err)
+		}
+		ann := got[0].People[0]
+		seen := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+		if ann.Email.Key() != "ann@acme.example.com" || ann.Name != "Ann Example" || ann.JobTitle != "Engineer" || ann.CompanyName != "Acme" ||
+			ann.Website != "https://acme.example.com" || ann.UpdatedAt != seen {
+			t.Errorf("%+v", ann)
+		}
+	})
+}
+
+func TestFindAsksOnceForACompany(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s site) {
+		s.add("acme.example.com", "ann@acme.example.com", "Ann", "Example", "Engineer", "")
+		for range 3 {
+			got, err := s.find(t, "acme.example.com", "acme.example.com", "nobody.example.com")
+			if err != nil || len(got[0].People) != 1 || got[2].Err != nil {
+				t.Fatalf("%+v %v", got, err)
+			}
+		}
+		if s.asked("acme.example.com") != 1 || s.asked("nobody.example.com") != 1 {
+			t.Errorf("asked %d and %d times", s.asked("acme.example.com"), s.asked("nobody.example.com"))
+		}
+	})
+}
+
+func TestHunterIsLeftAloneAfterARefusal(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]usersync.Code{403: usersync.CodeRateLimited, 429: usersync.CodeRateLimited, 401: usersync.CodeDisconnected} {
+		each(t, func(t *testing.T, s site) {
+			s.set(func(f *fake) { f.status = status })
+			got, err := s.find(t, "a.example.com")
+			if err != nil || usersync.CodeOf(got[0].Err) != want {
+				t.Fatalf("%d: %+v %v", status, got, err)
+			}
+			s.set(func(f *fake) { f.status = 0 })
+			if _, err := s.find(t, "b.example.com"); usersync.CodeOf(err) != want || s.asked("b.example.com") != 0 {
+				t.Errorf("%d: %v, asked %d times", status, err, s.asked("b.example.com"))
+			}
+		})
+	}
+}
+
+func TestAFailureIsThatOfItsCompanyAlone(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s site) {
+		if _, err := s.find(t, "a.example.com"); err != nil {
+			t.Fatal(err)
+		}
+		for _, fault := range []func(*fake){
+			func(f *fake) { f.status = 500 },
+			func(f *fake) { f.status, f.body = 0, `{"data":` },
+			func(f *fake) { f.body = strings.Repeat("x", 2<<20) },
+		} {
+			s.set(fault)
+			got, err := s.find(t, "a.example.com", "b.example.com")
+			if err != nil || got[0].Err != nil || usersync.CodeOf(got[1].Err) != usersync.CodeUnavailable {
+				t.Errorf("%+v %v", got, err)
+			}
+		}
+		s.set(func(f *fake) { f.body = "" })
+		if got, err := s.find(t, "b.example.com"); err != nil || got[0].Err != nil {
+			t.Errorf("a failure was kept: %+v %v", got, err)
+		}
+	})
+}
+
+func TestHunterThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s site) {
+		hang := make(chan struct{})
+		defer close(hang)
+		s.set(func(f *fake) { f.hang = hang })
+		s.source.Client.Timeout = 50 * time.Millisecond
+		got, err := s.find(t, "a.example.com")
+		if err != nil || usersync.CodeOf(got[0].Err) != usersync.CodeUnavailable {
+			t.Errorf("%+v %v", got, err)
+		}
+	})
+}
+
+func TestErrorsOfHunterShowNoKey(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s site) {
+		s.ask.Settings.APIKey.Secret = usersync.NewSecret("another-secret-key")
+		got, err := s.find(t, "a.example.com")
+		if err != nil || got[0].Err == nil || strings.Contains(got[0].Err.Error(), "another") || !strings.Contains(got[0].Err.Error(), "refuses the API key") {
+			t.Errorf("%+v %v", got, err)
+		}
+	})
+}

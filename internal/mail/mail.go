@@ -1,0 +1,153 @@
+// Package mail sends single e-mails through an organization's own SMTP server.
+// It is the only importer of the SMTP library.
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	netmail "net/mail"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/wneessen/go-mail"
+
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// Sender sends e-mails. It is safe for concurrent use.
+type Sender struct {
+	Guard *outbound.Guard
+	// Roots are the authorities that may vouch for a server; nil means the
+	// system's.
+	Roots *x509.CertPool
+	// Timeout bounds one e-mail, from the dial to the last answer.
+	Timeout time.Duration
+}
+
+// Letter is what one person gets.
+type Letter struct {
+	To      usersync.Email
+	ToName  string
+	Subject string
+	Text    string
+	HTML    string // "" for a letter without
+}
+
+// implicitTLS is the port on which a server speaks TLS from the first byte
+// (RFC 8314, section 3.3); on all others STARTTLS comes first.
+const implicitTLS = 465
+
+// Send hands a letter to the server and returns its Message-ID. A password never
+// goes over a connection without TLS. Errors are fit to be shown to the
+// organization: code invalid for settings or an address that cannot be used,
+// unauthorized for refused credentials, rejected for a letter the server will
+// not take, unavailable for the rest.
+func (s *Sender) Send(ctx context.Context, server usersync.SMTP, letter Letter) (id string, err error) {
+	message, err := compose(server, letter)
+	if err != nil {
+		return "", err
+	}
+	client, err := s.client(server)
+	if err != nil {
+		return "", usersync.Errorf(usersync.CodeInvalid, "The SMTP settings cannot be used.").Because(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	if err := client.DialAndSendWithContext(ctx, message); err != nil {
+		return "", explain(err)
+	}
+	return strings.Trim(message.GetMessageID(), "<>"), nil
+}
+
+func compose(server usersync.SMTP, letter Letter) (*mail.Msg, error) {
+	from, err := netmail.ParseAddress(server.From)
+	if err != nil {
+		return nil, usersync.Errorf(usersync.CodeInvalid, "The sender's address smtp.from cannot be used.").Because(err)
+	}
+	m := mail.NewMsg()
+	m.FromMailAddress(from)
+	m.ToMailAddress(&netmail.Address{Name: letter.ToName, Address: letter.To.Display()})
+	m.Subject(letter.Subject)
+	m.SetDate()
+	m.SetMessageIDWithValue(strings.TrimPrefix(usersync.NewID(usersync.PrefixMessage), "msg_") + "@" + domain(from.Address))
+	m.SetBodyString(mail.TypeTextPlain, letter.Text)
+	if letter.HTML != "" {
+		m.AddAlternativeString(mail.TypeTextHTML, letter.HTML)
+	}
+	return m, nil
+}
+
+func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
+func (s *Sender) client(server usersync.SMTP) (*mail.Client, error) {
+	dialer := &net.Dialer{Control: s.Guard.Control, Timeout: s.Timeout}
+	config := &tls.Config{ServerName: server.Host, RootCAs: s.Roots, MinVersion: tls.VersionTLS12}
+	options := []mail.Option{
+		mail.WithPort(server.Port), mail.WithTimeout(s.Timeout), mail.WithTLSConfig(config), mail.WithoutNoop(),
+		mail.WithHELO(domain(server.From)),
+	}
+	auth := mail.SMTPAuthAutoDiscover
+	if server.Port == implicitTLS {
+		options = append(options, mail.WithDialContextFunc((&tls.Dialer{NetDialer: dialer, Config: config}).DialContext), mail.WithSSL())
+		// The library does not see that a dialer of ours has encrypted, and would
+		// discover none of the mechanisms that need it.
+		auth = mail.SMTPAuthPlain
+	} else {
+		options = append(options, mail.WithDialContextFunc(dialer.DialContext), mail.WithTLSPolicy(policy(server)))
+	}
+	if server.Username != "" {
+		options = append(options, mail.WithSMTPAuth(auth), mail.WithUsername(server.Username), mail.WithPassword(server.Password.Reveal()))
+	}
+	return mail.NewClient(server.Host, options...)
+}
+
+// policy insists on TLS where there is a password to lose.
+func policy(server usersync.SMTP) mail.TLSPolicy {
+	if server.Username != "" {
+		return mail.TLSMandatory
+	}
+	return mail.TLSOpportunistic
+}
+
+// explain says what went wrong without the server's own words, which may quote
+// the address.
+func explain(err error) error {
+	if own, ok := errors.AsType[*usersync.Error](err); ok {
+		return usersync.Errorf(own.Code, "The mail server's %s", strings.ToLower(own.Message[:1])+own.Message[1:]).Because(err)
+	}
+	if refused, ok := errors.AsType[*mail.SendError](err); ok {
+		return refusal(refused)
+	}
+	if verification, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return usersync.Errorf(usersync.CodeUnavailable, "The mail server's certificate is not valid.").Because(verification)
+	}
+	if status := replyCode(err); status == 535 || status == 534 || status == 530 {
+		return usersync.Errorf(usersync.CodeUnauthorized, "The mail server refuses the user name or password.").Because(err)
+	}
+	return usersync.Errorf(usersync.CodeUnavailable, "The mail server cannot be reached or does not offer STARTTLS.").Because(err)
+}
+
+// replyCode returns the code of an SMTP reply among the causes, 0 for none.
+func replyCode(err error) int {
+	if reply, ok := errors.AsType[*textproto.Error](err); ok {
+		return reply.Code
+	}
+	return 0
+}
+
+func refusal(err *mail.SendError) error {
+	status := ""
+	if code := err.ErrorCode(); code > 0 {
+		status = fmt.Sprintf(" (%d)", code)
+	}
+	if err.IsTemp() {
+		return usersync.Errorf(usersync.CodeUnavailable, "The mail server does not take the letter now%s.", status).Because(err)
+	}
+	return usersync.Errorf(usersync.CodeRejected, "The mail server refuses the letter%s.", status).Because(err)
+}

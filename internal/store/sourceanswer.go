@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+var sourceAnswersStatement = define(`
+SELECT a.company, a.answer FROM {rows} JOIN source_answers a
+    ON a.organization_id = r.organization_id AND a.source = r.source AND a.company = r.company
+WHERE a.expires_at > {now}`,
+	col("organization_id", text), col("source", text), col("company", text))
+
+// SourceAnswers returns, by company, what a directory service said that still
+// counts.
+func (o *Org) SourceAnswers(ctx context.Context, source string, companies []string) (map[string]string, error) {
+	answers := make(map[string]string, len(companies))
+	set := sourceAnswersStatement.rows(len(companies))
+	for _, c := range companies {
+		set.add(o.id, source, c)
+	}
+	_, err := collect(ctx, o.store.reader(), sourceAnswersStatement, set, func(scan func(...any) error) (struct{}, error) {
+		var company, answer string
+		err := scan(&company, &answer)
+		answers[company] = answer
+		return struct{}{}, err
+	})
+	return answers, err
+}
+
+var keepSourceAnswerStatement = define(`
+INSERT INTO source_answers (organization_id, source, company, answer, expires_at) VALUES ($1, $2, $3, $4, {now} + $5)
+ON CONFLICT (organization_id, source, company) DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at`)
+
+// KeepSourceAnswer keeps what a directory service said of a company for a time.
+func (o *Org) KeepSourceAnswer(ctx context.Context, source, company, answer string, during time.Duration) error {
+	_, err := o.store.writer().exec(ctx, keepSourceAnswerStatement, nil, o.id, source, company, answer, during.Microseconds())
+	return err
+}
+
+var dropSourceAnswersStatement = define(`
+DELETE FROM source_answers WHERE (organization_id, source, company) IN (
+    SELECT organization_id, source, company FROM source_answers WHERE expires_at <= {now} ORDER BY expires_at LIMIT $1)`)
+
+// DropSourceAnswers removes up to limit answers that no longer count.
+func (s *Store) DropSourceAnswers(ctx context.Context, limit int) (int64, error) {
+	return s.writer().exec(ctx, dropSourceAnswersStatement, nil, limit)
+}
