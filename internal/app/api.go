@@ -7,6 +7,7 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/native"
+	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
 	"usersync/internal/queue"
@@ -29,7 +30,8 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	management := manage.Options{
 		Admin: &admin.Service{Store: a.Store, Guard: guard}, Token: a.cfg.AdminToken,
-		Depths: a.Queue.Depths, Wake: func() { a.Relay.Wake() },
+		Directory: &directory.Service{Store: a.Store},
+		Depths:    a.Queue.Depths, Wake: func() { a.Relay.Wake() },
 	}
 	return append([]api.Dialect{
 		native.Dialect(),

@@ -19,6 +19,7 @@ import (
 	"usersync/internal/config"
 	"usersync/internal/delivery"
 	"usersync/internal/demo"
+	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
 	"usersync/internal/pipeline"
@@ -230,14 +231,18 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 		Search: &colleague.Search{Sources: []colleague.Source{colleague.Own{}}},
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
+	imports := &directory.Service{Store: a.Store}
 	a.pool = &worker.Pool{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
-		Handlers: []queue.Handler{run.Handler(), deliver.Handler()},
+		Handlers: []queue.Handler{run.Handler(), deliver.Handler(), imports.Handler()},
 		Slots: map[string]int{
 			// Runs keep the database busy and need few slots; deliveries wait
 			// for others' servers and need many.
 			queue.Run:     max(a.cfg.WorkerConcurrency/4, 1),
 			queue.Deliver: a.cfg.WorkerConcurrency,
+			// Bulk work may keep the database busy too, but not at the cost
+			// of the runs.
+			queue.Bulk: max(a.cfg.WorkerConcurrency/8, 1),
 		},
 		Grace: a.cfg.ShutdownTimeout,
 	}

@@ -60,7 +60,7 @@ func (r *Relay) Wake(queues ...string) {
 }
 
 // Intervals of the relay. With nothing to do, the keeper's sweeps are the only
-// statements of the whole system: about three a second.
+// statements of the whole system: about four a second.
 const (
 	sweepEvery     = time.Second     // look for due tasks, and for ones nobody sent
 	reconcileEvery = 5 * time.Second // look for lost ones
@@ -299,6 +299,7 @@ func (r *Relay) promote(ctx context.Context) {
 }
 
 func (r *Relay) tidy(ctx context.Context) {
+	r.tidyImports(ctx)
 	for ctx.Err() == nil {
 		n, err := r.Store.DropIdempotencyKeys(ctx, sweepLimit)
 		if err != nil {
@@ -307,6 +308,14 @@ func (r *Relay) tidy(ctx context.Context) {
 		if n < sweepLimit {
 			return
 		}
+	}
+}
+
+// tidyImports removes uploads that broke off; one has many rows, so few at once.
+func (r *Relay) tidyImports(ctx context.Context) {
+	const few = 10
+	if _, err := r.Store.DropAbandonedImports(ctx, few); err != nil {
+		r.report(ctx, "could not remove imports that were never complete", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
+	"usersync/internal/directory"
 	"usersync/internal/queue"
 	"usersync/internal/usersync"
 )
@@ -19,6 +20,8 @@ const operator = "operator"
 // Options are what the dialect works with.
 type Options struct {
 	Admin *admin.Service
+	// Directory receives imports.
+	Directory *directory.Service
 	// Token is the operator's (ADMIN_TOKEN); without one every call is refused.
 	Token usersync.Secret
 	// Depths tells how full the queues are.
@@ -69,10 +72,11 @@ func (o Options) tenant() api.Dialect {
 	const (
 		endpoints = "/v1/webhook-endpoints"
 		endpoint  = endpoints + "/:id"
+		imported  = importsPath + "/:id"
 		manage    = usersync.ScopeManage
 	)
 	return api.Dialect{
-		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints}, Auth: tenantAuth,
+		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, importsPath}, Auth: tenantAuth,
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(o.showOwn)},
 			{Method: http.MethodGet, Path: "/v1/credits", Summary: "Shows the balance. Scope: read or manage.", Handler: reading(showOwnBalance)},
@@ -83,6 +87,11 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: endpoint, Summary: "Shows a webhook endpoint, its secret masked. Scope: read or manage.", Handler: reading(o.showEndpoint)},
 			{Method: http.MethodPatch, Path: endpoint, Scope: manage, Summary: "Changes the fields that are sent.", Handler: o.updateEndpoint},
 			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: deleteEndpoint},
+
+			{Method: http.MethodPost, Path: importsPath, Scope: manage, Summary: "Takes a CSV or NDJSON file of people for the colleague search, up to 64 MiB.", MediaTypes: importTypes, BodyLimit: importLimit, Handler: o.createImport},
+			{Method: http.MethodGet, Path: importsPath, Summary: "Lists the imports, newest first. Scope: read or manage.", Handler: reading(listImports)},
+			{Method: http.MethodGet, Path: imported, Summary: "Shows an import: progress and the first wrong lines. Scope: read or manage.", Handler: reading(showImport)},
+			{Method: http.MethodGet, Path: imported + "/errors", Summary: "Gives all wrong lines of an import as CSV. Scope: read or manage.", Handler: reading(showImportErrors)},
 		},
 	}
 }
