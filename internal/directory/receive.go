@@ -14,7 +14,12 @@ import (
 )
 
 // Service receives and works imports.
-type Service struct{ Store *store.Store }
+type Service struct {
+	Store *store.Store
+	// Turn is how long an import has its slot before it stands in line again:
+	// it bounds how long others wait, and a shutdown. 0: 3 s.
+	Turn time.Duration
+}
 
 // Upload is a file as it comes in.
 type Upload struct {

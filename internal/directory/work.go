@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,9 +23,7 @@ type Args struct {
 // Handler returns the handler of Import.
 func (s *Service) Handler() queue.Handler { return Import.Work(s.work, s.giveUp) }
 
-// turn is how long an import has its slot before it stands in line again: it
-// bounds how long others wait, and a shutdown.
-const turn = 3 * time.Second
+const defaultTurn = 3 * time.Second
 
 func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 	org := s.Store.Org(c.Organization)
@@ -35,7 +34,7 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 	if err != nil {
 		return err
 	}
-	for ends := time.Now().Add(turn); ; {
+	for ends := time.Now().Add(cmp.Or(s.Turn, defaultTurn)); ; {
 		chunk, ok, err := org.NextImportChunk(ctx, args.ImportID)
 		if err != nil {
 			return err
