@@ -166,12 +166,12 @@ func TestSyncSendsColumnsItDoesNotKnowAsAttributes(t *testing.T) {
 func TestSyncGoesOnWhereAnInterruptedRunWas(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		const users = 3000 // 6 batches
+		const users = 2000 // 4 batches
 		s := startService(t, e, 10)
 		ctx, interrupt := context.WithCancel(t.Context())
 		var calls atomic.Int64
 		base := s.behind(t, func(pass http.Handler, w http.ResponseWriter, r *http.Request) {
-			if r.Method != http.MethodPost || calls.Add(1) != 4 {
+			if r.Method != http.MethodPost || calls.Add(1) != 2 {
 				pass.ServeHTTP(w, r)
 				return
 			}
@@ -182,10 +182,10 @@ func TestSyncGoesOnWhereAnInterruptedRunWas(t *testing.T) {
 		j, out := job(t, base, s.key, "users.csv", usersFile(users))
 		j.concurrency = 1
 		err := j.run(ctx)
-		if err == nil || !strings.Contains(err.Error(), "interrupted; 1500 users are accepted so far") {
+		if err == nil || !strings.Contains(err.Error(), "interrupted; 500 users are accepted so far") {
 			t.Fatalf("the interrupted run ended with %v", err)
 		}
-		if got := s.requests(t); got != 2000 {
+		if got := s.requests(t); got != 1000 {
 			t.Errorf("%d requests after the interruption", got)
 		}
 		// A torn line, as a kill in the middle of a write leaves it.

@@ -153,9 +153,8 @@ func (r *receipt) complete() (usersync.Import, error) {
 			return usersync.Import{}, err
 		}
 	}
-	task := Import.Task(usersync.DeriveID(usersync.PrefixTask, r.id), r.org.ID(), r.org.ID(), Args{ImportID: r.id})
-	task.Traceparent = r.upload.Traceparent
-	return r.org.CompleteImport(r.ctx, r.id, store.ImportTotals{Lines: r.count, Encoding: r.file.Encoding(), Ignored: r.file.Ignored()}, task)
+	totals := store.ImportTotals{Lines: r.count, Encoding: r.file.Encoding(), Ignored: r.file.Ignored()}
+	return r.org.CompleteImport(r.ctx, r.id, totals, task(r.org.ID(), r.upload.Traceparent, Args{ImportID: r.id}))
 }
 
 // dropWithin bounds the removal of what a failed upload left behind. What is

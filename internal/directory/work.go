@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 
 	"usersync/internal/queue"
@@ -72,19 +73,32 @@ func judge(chunk store.ImportChunk) (store.ImportOutcome, error) {
 	return o, nil
 }
 
-// settle writes a chunk's outcome under the claim, which goes on unless the
-// turn is over.
+// settle writes a chunk's outcome under the claim. At the end of a turn another
+// task goes on: one that is as old as its turn, and not as the import, is not
+// taken for stuck.
 func (s *Service) settle(ctx context.Context, c usersync.Claim, args Args, o store.ImportOutcome, over bool) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		fence := tx.Hold(ctx, c)
-		if over {
-			fence = tx.Rearm(ctx, c, c.Args, time.Time{})
+		if !over {
+			if err := tx.Hold(ctx, c); err != nil {
+				return err
+			}
+			return tx.SettleImportChunk(ctx, c.Organization, args.ImportID, o)
 		}
-		if fence != nil {
-			return fence
+		if err := tx.Finish(ctx, c); err != nil {
+			return err
 		}
-		return tx.SettleImportChunk(ctx, c.Organization, args.ImportID, o)
+		if err := tx.SettleImportChunk(ctx, c.Organization, args.ImportID, o); err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, task(c.Organization, c.Traceparent, args, strconv.Itoa(o.Number)))
 	})
+}
+
+// task returns a task of an import, one for each cause.
+func task(organization, traceparent string, args Args, cause ...string) usersync.Task {
+	t := Import.Task(usersync.DeriveID(usersync.PrefixTask, args.ImportID, cause...), organization, organization, args)
+	t.Traceparent = traceparent
+	return t
 }
 
 func (s *Service) finish(ctx context.Context, c usersync.Claim, args Args) error {
