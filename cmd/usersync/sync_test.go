@@ -368,7 +368,7 @@ func TestExampleFilesHoldUsersAndPeopleThatAreTaken(t *testing.T) {
 		companies, n := map[string]bool{}, 0
 		for ; ; n++ {
 			row, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

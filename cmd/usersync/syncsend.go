@@ -148,7 +148,7 @@ func (s *sending) read(ctx context.Context, to chan<- batch) error {
 			s.unreadable = append(s.unreadable, refusal{wrong.Line, reason})
 			continue
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -93,7 +93,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	switch {
 	case int64(n) > l.left:
 		n, err = int(l.left), errTooLong
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		err = l.call.brokenBody(err)
 	}
 	l.left -= int64(n)

@@ -89,7 +89,7 @@ type receipt struct {
 func (r *receipt) receive() (usersync.Import, error) {
 	for {
 		row, err := r.file.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if wrong, ok := errors.AsType[*rowfile.LineError](err); ok {

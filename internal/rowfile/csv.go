@@ -1,6 +1,7 @@
 package rowfile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -161,7 +162,7 @@ var errEmpty = usersync.Errorf(usersync.CodeInvalid, "The file is empty.")
 func (c *csvReader) firstLine() (line, error) {
 	for {
 		one, err := c.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return one, errEmpty
 		}
 		if err != nil || one.fault != "" || strings.TrimSpace(one.text) != "" {
@@ -174,7 +175,7 @@ func (c *csvReader) headerRecord() ([]string, error) {
 	for {
 		fields, _, fault, err := c.record()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil, errEmpty
 		case err != nil:
 			return nil, err
@@ -251,7 +252,7 @@ func (c *csvReader) record() (fields []string, number int64, fault string, err e
 	var more []line
 	for size := len(one.text); fault == "" && r.open; {
 		one, err := c.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			fault = faultOpen
 			break
 		}

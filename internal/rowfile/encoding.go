@@ -3,6 +3,7 @@ package rowfile
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -43,7 +44,7 @@ var boms = []struct{ bytes, name string }{
 func open(r io.Reader, charset string) (*source, error) {
 	buffer := bufio.NewReaderSize(r, bufferSize)
 	sample, err := buffer.Peek(maxLine)
-	if len(sample) == 0 && err != nil && err != io.EOF {
+	if len(sample) == 0 && err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	for _, bom := range boms {

@@ -29,7 +29,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatal("reading does not end")
 			}
 			row, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			number := row.Line

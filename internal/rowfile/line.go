@@ -87,10 +87,8 @@ func (l *lines) read() (raw []byte, fault string, err error) {
 		fault = faultTooLong
 		_, err = l.source.ReadSlice(l.end)
 	}
-	switch {
-	case err == io.EOF && (len(raw) > 0 || fault != ""):
-		err = nil // the last line may lack its end
-	case err != nil:
+	unended := errors.Is(err, io.EOF) && (len(raw) > 0 || fault != "") // as the last line may be
+	if err != nil && !unended {
 		return nil, "", err
 	}
 	raw = bytes.TrimRight(raw, "\r\n")

@@ -3,6 +3,7 @@ package rowfile
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func (n *ndjsonReader) parse(text string) (Row, error) {
 	if err := decoder.Decode(&members); err != nil {
 		return Row{}, &LineError{Line: n.number, Message: faultJSON}
 	}
-	if _, err := decoder.Token(); err != io.EOF {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Row{}, &LineError{Line: n.number, Message: faultJSON}
 	}
 	if hasNUL(members) {

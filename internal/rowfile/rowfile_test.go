@@ -31,7 +31,7 @@ func read(t *testing.T, text string, o Options) (rows []Row, faults []string, r 
 	}
 	for {
 		row, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return rows, faults, r
 		}
 		if wrong, ok := errors.AsType[*LineError](err); ok {
@@ -295,7 +295,7 @@ func TestReadingIsBoundedInMemory(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		for n := 0; err != io.EOF; n++ {
+		for n := 0; !errors.Is(err, io.EOF); n++ {
 			if _, err = r.Next(); n%100_000 != 0 {
 				continue
 			}
