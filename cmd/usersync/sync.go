@@ -120,7 +120,7 @@ func (j *syncJob) interrupted(ctx context.Context, log *journal, err error) erro
 	if ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}
-	if len(log.done) == 0 {
+	if log.empty() {
 		return errors.Join(err, log.remove()) // there is nothing to go on from
 	}
 	return fmt.Errorf("%w; %d users are accepted so far, and the same command goes on from here", err, len(log.requests()))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -17,6 +18,8 @@ import (
 type journal struct {
 	file *os.File
 	head journalHead
+
+	mu   sync.Mutex
 	done map[int64]journalEntry // by the line their batch begins at
 }
 
@@ -116,11 +119,15 @@ func (j *journal) take(line []byte) error {
 }
 
 func (j *journal) has(first int64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	_, ok := j.done[first]
 	return ok
 }
 
 func (j *journal) add(e journalEntry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.done[e.First] = e
 	return j.write(e)
 }
@@ -136,6 +143,8 @@ func (j *journal) write(v any) error {
 
 // requests returns the ids of all that was accepted.
 func (j *journal) requests() (ids []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for _, e := range j.done {
 		ids = append(ids, e.Requests...)
 	}
@@ -143,10 +152,19 @@ func (j *journal) requests() (ids []string) {
 }
 
 func (j *journal) refused() (list []refusal) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for _, e := range j.done {
 		list = append(list, e.Refused...)
 	}
 	return list
+}
+
+// empty reports whether no batch is done.
+func (j *journal) empty() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.done) == 0
 }
 
 func (j *journal) close() error { return j.file.Close() }

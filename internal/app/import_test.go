@@ -71,7 +71,7 @@ func addresses(lines int) string {
 func TestAnImportGoesOnAfterARestart(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		const lines = 20_000
+		const lines = 4000
 		n := newTenant(t, e.Start(t, app.All), 1)
 		id := n.upload(t, addresses(lines))
 		apptest.Eventually(t, "some lines are done", func() bool { return n.imported(t, id).Done > lines/10 })
@@ -96,18 +96,18 @@ func TestTwoImportsOfOneOrganizationDoNotDisturbEachOther(t *testing.T) {
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		n := newTenant(t, e.Start(t, app.All), 1)
 		other := newTenant(t, n.app, 1)
-		first, second, third := n.upload(t, addresses(3000)), n.upload(t, addresses(3000)), other.upload(t, addresses(2000))
+		first, second, third := n.upload(t, addresses(1000)), n.upload(t, addresses(1000)), other.upload(t, addresses(600))
 		for _, of := range []struct {
 			tenant
 			id    string
 			saved int64
-		}{{n, first, 2700}, {n, second, 2700}, {other, third, 1800}} {
+		}{{n, first, 900}, {n, second, 900}, {other, third, 540}} {
 			apptest.Eventually(t, "imported", func() bool { return of.imported(t, of.id).Status.Final() })
 			if i := of.imported(t, of.id); i.Saved != of.saved {
 				t.Errorf("%+v", i)
 			}
 		}
-		if people := ask(t, e, `SELECT count(*) FROM people`); people != 2700+1800 {
+		if people := ask(t, e, `SELECT count(*) FROM people`); people != 900+540 {
 			t.Errorf("%d people", people)
 		}
 	})
@@ -122,7 +122,7 @@ func TestAnUploadCountsOnlyAsAWhole(t *testing.T) {
 		n := newTenant(t, a, 1)
 		_, key, err := a.Store.CreateKey(t.Context(), "test", n.org.ID, usersync.Key{Name: "k"})
 		must(t, err)
-		body := &halting{text: addresses(5000), halt: make(chan struct{})}
+		body := &halting{text: addresses(1500), halt: make(chan struct{})}
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.Addr()+"/v1/directory/imports", body)
 		must(t, err)
 		request.Header.Set("X-Api-Key", key.Reveal())
