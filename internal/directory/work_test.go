@@ -100,7 +100,7 @@ func TestAnImportGoesOnAfterItsWorkerDied(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
 		org, id := upload(t, s)
-		d := &directory.Service{Store: s}
+		d := &directory.Service{Store: s, Turn: time.Hour}
 		turn, _ := claim(t, s)
 		if err := (&directory.Service{Store: s, Turn: time.Nanosecond}).Handler().Work(t.Context(), turn); err != nil {
 			t.Fatal(err)
