@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"usersync/internal/usersync"
 )
@@ -58,30 +59,45 @@ func (c *Call) Body() ([]byte, error) {
 	return buffer.Bytes(), nil
 }
 
-// BodyStream returns the body of a route that reads it piece by piece. Reading
-// beyond the limit gives an error of status 413.
+// streamWithin is how long a body may take that is read piece by piece.
+const streamWithin = 15 * time.Minute
+
+// BodyStream returns the body of a route that reads it piece by piece, which
+// may take 15 min. The errors of its Read are of code invalid: beyond the limit
+// of status 413.
 func (c *Call) BodyStream() (io.Reader, error) {
 	if err := c.checkBody(); err != nil {
 		return nil, err
 	}
-	return &limited{c.Request().Body, c.bodyLimit()}, nil
+	// The server's own limit is for bodies that are read at once. Where there
+	// is no connection to set it on, there is none to wait for either.
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(streamWithin))
+	return &limited{call: c, left: c.bodyLimit()}, nil
 }
 
-// limited is io.LimitReader with an error of ours at the end.
+// limited is io.LimitReader with errors of ours, which stay.
 type limited struct {
-	from io.Reader
+	call *Call
 	left int64
+	err  error
 }
 
 func (l *limited) Read(p []byte) (int, error) {
+	if l.err != nil {
+		return 0, l.err
+	}
 	if int64(len(p)) > l.left+1 {
 		p = p[:l.left+1]
 	}
-	n, err := l.from.Read(p)
-	if int64(n) > l.left {
-		return int(l.left), errTooLong
+	n, err := l.call.Request().Body.Read(p)
+	switch {
+	case int64(n) > l.left:
+		n, err = int(l.left), errTooLong
+	case err != nil && !errors.Is(err, io.EOF):
+		err = l.call.brokenBody(err)
 	}
 	l.left -= int64(n)
+	l.err = err
 	return n, err
 }
 

@@ -20,6 +20,7 @@ import (
 	"usersync/internal/config"
 	"usersync/internal/delivery"
 	"usersync/internal/demo"
+	"usersync/internal/directory"
 	"usersync/internal/erasure"
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
@@ -239,15 +240,19 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
 	erase := &erasure.Service{Store: a.Store}
+	imports := &directory.Service{Store: a.Store}
 	a.pool = &worker.Pool{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
-		Handlers: append(deliver.Handlers(), run.Handler(), erase.Handler()),
+		Handlers: append(deliver.Handlers(), run.Handler(), erase.Handler(), imports.Handler()),
 		Slots: map[string]int{
 			// Runs keep the database busy and need few slots; deliveries wait
 			// for others' servers and need many: enough, at least, that the
 			// share of one endpoint that hangs leaves the others theirs.
 			queue.Run:     max(a.cfg.WorkerConcurrency/4, 1),
 			queue.Deliver: max(a.cfg.WorkerConcurrency, leastDeliver),
+			// Bulk work may keep the database busy too, but not at the cost
+			// of the runs.
+			queue.Bulk: max(a.cfg.WorkerConcurrency/8, 1),
 		},
 		Grace: a.cfg.ShutdownTimeout,
 	}

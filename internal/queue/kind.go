@@ -14,10 +14,11 @@ import (
 const (
 	Run     = "run"
 	Deliver = "deliver"
+	Bulk    = "bulk" // long work that nobody waits for at the other end of a line
 )
 
 // Queues lists the queues.
-var Queues = []string{Run, Deliver}
+var Queues = []string{Run, Deliver, Bulk}
 
 // A Kind is one type of task: what it is called, where it queues, how long one
 // run may take. Its arguments are of type A and hold identifiers, not state.

@@ -60,7 +60,7 @@ func (r *Relay) Wake(queues ...string) {
 }
 
 // Intervals of the relay. With nothing to do, the keeper's sweeps are the only
-// statements of the whole system: about three a second.
+// statements of the whole system: about four a second.
 const (
 	sweepEvery     = time.Second     // look for due tasks, and for ones nobody sent
 	reconcileEvery = 5 * time.Second // look for lost ones
@@ -305,6 +305,10 @@ func (r *Relay) tidy(ctx context.Context) {
 	}{
 		{"old idempotency keys", atMost(r.Store.DropIdempotencyKeys)},
 		{"old answers of directory services", atMost(r.Store.DropSourceAnswers)},
+		{"imports that were never complete", func(ctx context.Context) (bool, error) {
+			n, err := r.Store.DropAbandonedImports(ctx, fewImports)
+			return n == fewImports, err
+		}},
 		{"what need not be kept", func(ctx context.Context) (bool, error) { return r.Store.Retire(ctx, time.Now(), sweepLimit) }},
 	} {
 		for more := true; more && ctx.Err() == nil; {
@@ -316,6 +320,9 @@ func (r *Relay) tidy(ctx context.Context) {
 		}
 	}
 }
+
+// fewImports bounds the imports removed at once: each has many rows.
+const fewImports = 10
 
 // atMost has a removal work in bites of sweepLimit.
 func atMost(drop func(ctx context.Context, limit int) (int64, error)) func(context.Context) (bool, error) {

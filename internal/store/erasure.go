@@ -114,6 +114,9 @@ func (o *Org) Erase(ctx context.Context, actor string, salt []byte, s Subject, p
 		if _, err := tx.LockAccount(ctx, o.id); err != nil {
 			return err
 		}
+		if err := tx.lockOrganization(ctx, o.id); err != nil {
+			return err
+		}
 		traces := Traces{ErasureID: row.ID, UserID: p.userID}
 		var removed usersync.Removed
 		if traces.ColleagueID, err = tx.erasePerson(ctx, o.id, salt, p, &removed); err != nil {

@@ -257,6 +257,12 @@ func (tx *Tx) rearm(ctx context.Context, c usersync.Claim, args json.RawMessage,
 	return held(tx.exec(ctx, rearmStatement, nil, c.TaskID, c.Token, string(args), micros(due), failures))
 }
 
+// Hold is the fence of a transaction that is one of several of its run: the
+// claim goes on.
+func (tx *Tx) Hold(ctx context.Context, c usersync.Claim) error {
+	return held(tx.exec(ctx, renewStatement, nil, c.TaskID, c.Token, ClaimFor.Microseconds()))
+}
+
 // Postpone hands a task back without an outcome: it runs again at due. failed
 // says whether this run counts as a failure.
 func (s *Store) Postpone(ctx context.Context, c usersync.Claim, due time.Time, failed bool) error {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"usersync/internal/usersync"
 )
@@ -32,13 +34,35 @@ ON CONFLICT (organization_id, email_key) DO UPDATE SET email = excluded.email, c
 	col("website", text), col("photo", text))
 
 // SavePeople adds people to the organization's directory, or brings those that
-// are there up to date. No address may come twice in one call.
+// are there up to date. Of several with one address the last counts.
 func (o *Org) SavePeople(ctx context.Context, salt []byte, people []NewPerson) error {
+	return o.store.Tx(ctx, func(tx *Tx) error { return tx.savePeople(ctx, o.id, salt, people) })
+}
+
+func (tx *Tx) savePeople(ctx context.Context, organization string, salt []byte, people []NewPerson) error {
+	if len(people) == 0 {
+		return nil
+	}
 	set := savePeopleStatement.rows(len(people))
-	for _, p := range people {
+	for _, p := range lastOfEach(people) {
 		set.add(usersync.KeyedID(usersync.PrefixPerson, salt, p.Email.Key()), p.Email.Key(), p.Email.Display(), p.Key, p.Company,
 			p.Country, p.Department, int64(p.Seniority), p.Name, p.JobTitle, p.CompanyName, p.Website, p.Photo)
 	}
-	_, err := o.store.writer().exec(ctx, savePeopleStatement, set, o.id)
+	_, err := tx.exec(ctx, savePeopleStatement, set, organization)
 	return err
+}
+
+// lastOfEach returns the last person of each address, sorted by address: so
+// that two transactions that save the same people wait for, and never block,
+// each other.
+func lastOfEach(people []NewPerson) []NewPerson {
+	byKey := make(map[string]int, len(people))
+	for i, p := range people {
+		byKey[p.Email.Key()] = i
+	}
+	out := make([]NewPerson, 0, len(byKey))
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		out = append(out, people[byKey[key]])
+	}
+	return out
 }

@@ -48,9 +48,19 @@ type Pool struct {
 	running  sync.WaitGroup
 }
 
-// poll is how often an idle server looks for a message. Runs and deliveries
-// stand in a caller's way, so they are looked for often.
-const poll = 4 * time.Millisecond
+// How often an idle server looks for a message. Runs and deliveries stand in a
+// caller's way, so they are looked for often.
+const (
+	poll     = 4 * time.Millisecond
+	pollBulk = 200 * time.Millisecond
+)
+
+func pollOf(q string) time.Duration {
+	if q == queue.Bulk {
+		return pollBulk
+	}
+	return poll
+}
 
 // Run works tasks until ctx ends, then shuts down softly: nothing new is
 // taken, what runs may finish within Grace, the rest is handed back without
@@ -101,7 +111,7 @@ func (p *Pool) start(ctx context.Context) []*queue.Server {
 	var servers []*queue.Server
 	for _, q := range queue.Queues {
 		for {
-			s, err := p.Queue.Serve(queue.ServerOptions{Queue: q, Slots: max(p.Slots[q], 1), Poll: poll, Work: p.work, Grace: p.Grace})
+			s, err := p.Queue.Serve(queue.ServerOptions{Queue: q, Slots: max(p.Slots[q], 1), Poll: pollOf(q), Work: p.work, Grace: p.Grace})
 			if err == nil {
 				servers = append(servers, s)
 				break

@@ -11,6 +11,7 @@ import (
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
+	"usersync/internal/directory"
 	"usersync/internal/queue"
 	"usersync/internal/usersync"
 )
@@ -21,6 +22,8 @@ const operator = "operator"
 // Options are what the dialect works with.
 type Options struct {
 	Admin *admin.Service
+	// Directory receives imports.
+	Directory *directory.Service
 	// Token is the operator's (ADMIN_TOKEN); without one every call is refused.
 	Token usersync.Secret
 	// Depths tells how full the queues are.
@@ -87,6 +90,7 @@ func (o Options) tenant() api.Dialect {
 		endpoints = "/v1/webhook-endpoints"
 		endpoint  = endpoints + "/:id"
 		delivery  = "/v1/deliveries/:id"
+		imported  = importsPath + "/:id"
 		users     = "/v1/users"
 		erasures  = "/v1/erasures"
 		events    = "/v1/events"
@@ -94,7 +98,8 @@ func (o Options) tenant() api.Dialect {
 		manage    = usersync.ScopeManage
 	)
 	return api.Dialect{
-		Name: "manage", Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", users, erasures, events}, Auth: tenantAuth,
+		Name: "manage", Auth: tenantAuth,
+		Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", importsPath, users, erasures, events},
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(o.showOwn)},
 			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: o.updateOwn},
@@ -125,6 +130,11 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: erasures + "/:id", Summary: "Shows how far an erasure is. Scope: erase or manage.", Handler: oneOf(showErasure, erase, manage)},
 			{Method: http.MethodGet, Path: events, Summary: "Lists what happened to users, newest first. Scope: read, manage or events.", Handler: oneOf(listEvents, usersync.ScopeRead, manage, usersync.ScopeEvents)},
 			{Method: http.MethodGet, Path: events + "/:id", Summary: "Shows an event. Scope: read, manage or events.", Handler: oneOf(showEvent, usersync.ScopeRead, manage, usersync.ScopeEvents)},
+
+			{Method: http.MethodPost, Path: importsPath, Scope: manage, Summary: "Takes a CSV or NDJSON file of people for the colleague search, up to 64 MiB.", MediaTypes: importTypes, BodyLimit: importLimit, Handler: o.createImport},
+			{Method: http.MethodGet, Path: importsPath, Summary: "Lists the imports, newest first. Scope: read or manage.", Handler: reading(listImports)},
+			{Method: http.MethodGet, Path: imported, Summary: "Shows an import: progress and the first wrong lines. Scope: read or manage.", Handler: reading(showImport)},
+			{Method: http.MethodGet, Path: imported + "/errors", Summary: "Gives all wrong lines of an import as CSV. Scope: read or manage.", Handler: reading(showImportErrors)},
 		},
 	}
 }

@@ -48,7 +48,7 @@ func (r *Running) Client(t *testing.T) *Client {
 	if err != nil {
 		t.Fatal("the description: ", err)
 	}
-	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16, ExpectContinueTimeout: callWithin}
 	t.Cleanup(transport.CloseIdleConnections)
 	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
@@ -94,6 +94,12 @@ func (c *Client) send(t *testing.T, call Call) Answer {
 		t.Fatal(err)
 	}
 	request.Header = call.Header.Clone()
+	if announced := call.Header.Get("Content-Length"); announced != "" {
+		// A body that is only announced: Expect keeps it from being sent.
+		if request.ContentLength, err = strconv.ParseInt(announced, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		t.Fatal(err)

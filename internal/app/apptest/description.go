@@ -288,7 +288,7 @@ func checkBody(content openapi3.Content, contentType string, body []byte) []stri
 		return []string{fmt.Sprintf("the content type %q is not described", contentType)}
 	}
 	schema := content[mediaType].Schema.Value
-	if !strings.HasSuffix(mediaType, "json") {
+	if mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {
 		return prefixed("the body: ", visit(schema, string(body)))
 	}
 	value, err := decode(body)

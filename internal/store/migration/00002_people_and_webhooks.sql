@@ -49,6 +49,7 @@ CREATE TABLE imports (
     status          text   NOT NULL,
     format          text   NOT NULL,
     encoding        text   NOT NULL DEFAULT '',
+    ignored         text   NOT NULL DEFAULT '',
     actor           text   NOT NULL,
     lines           bigint NOT NULL DEFAULT 0,
     done            bigint NOT NULL DEFAULT 0,

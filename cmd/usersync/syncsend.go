@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/csv"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"usersync/internal/rowfile"
+)
+
+// inspected is what a first look at a file tells.
+type inspected struct {
+	hash  string // of its bytes, in hex
+	lines int    // about how many users it can hold
+}
+
+func inspect(name string) (inspected, error) {
+	f, err := os.Open(name) //nolint:gosec // the file that the user names
+	if err != nil {
+		return inspected{}, err
+	}
+	defer func() { _ = f.Close() }()
+	hash, breaks := sha256.New(), &lineCounter{}
+	if _, err := io.Copy(io.MultiWriter(hash, breaks), f); err != nil {
+		return inspected{}, err
+	}
+	return inspected{hex.EncodeToString(hash.Sum(nil)), breaks.n}, nil
+}
+
+// lineCounter counts the line ends of what is written to it.
+type lineCounter struct{ n int }
+
+func (c *lineCounter) Write(p []byte) (int, error) {
+	c.n += bytes.Count(p, []byte{'\n'})
+	return len(p), nil
+}
+
+// Bounds of a batch. They make where one begins: changed bounds would send what
+// an older version has sent already.
+const (
+	batchUsers = 500
+	batchBytes = 4 << 20 // the service takes 8 MiB
+)
+
+// fileUser is a user as POST /v1/user-sync/batch takes it.
+type fileUser struct {
+	Email      string         `json:"email,omitempty"`
+	Country    string         `json:"country,omitempty"`
+	FirstName  string         `json:"firstName,omitempty"`
+	LastName   string         `json:"lastName,omitempty"`
+	Name       string         `json:"name,omitempty"`
+	JobTitle   string         `json:"jobTitle,omitempty"`
+	InviteLink string         `json:"inviteLink,omitempty"`
+	Attributes map[string]any `json:"attributes,omitempty"`
+}
+
+func userOf(row rowfile.Row) fileUser {
+	v := row.Values
+	return fileUser{
+		Email: v[rowfile.Email], Country: v[rowfile.Country], FirstName: v[rowfile.FirstName], LastName: v[rowfile.LastName],
+		Name: v[rowfile.Name], JobTitle: v[rowfile.JobTitle], InviteLink: v[rowfile.InviteLink], Attributes: row.Others,
+	}
+}
+
+// batch is the users of one call.
+type batch struct {
+	lines []int64 // where each stands in the file
+	users []json.RawMessage
+	bytes int
+}
+
+// sending sends a file.
+type sending struct {
+	job     *syncJob
+	hash    string
+	lines   int
+	journal *journal
+
+	unreadable []refusal // lines; set when reading is over
+}
+
+// run reads the file and sends what an earlier run has not.
+func (s *sending) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.job.progress.begin("sent", s.lines)
+	batches, results := make(chan batch), make(chan journalEntry)
+	var working sync.WaitGroup
+	working.Go(func() {
+		defer close(batches)
+		if err := s.read(ctx, batches); err != nil {
+			cancel(err)
+		}
+	})
+	for range max(s.job.concurrency, 1) {
+		working.Go(func() {
+			for b := range batches {
+				entry, err := s.job.client.sendBatch(ctx, s.hash, b)
+				if err != nil {
+					cancel(err)
+					continue
+				}
+				results <- entry
+			}
+		})
+	}
+	go func() {
+		working.Wait()
+		close(results)
+	}()
+	for entry := range results {
+		if err := s.journal.add(entry); err != nil {
+			cancel(err)
+		}
+		s.job.progress.add(entry.users())
+	}
+	s.job.progress.end()
+	return context.Cause(ctx)
+}
+
+// read cuts the file into batches and hands out those that are not done.
+func (s *sending) read(ctx context.Context, to chan<- batch) error {
+	f, err := os.Open(s.job.file)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	rows, err := rowfile.Open(f, rowfile.Options{Fields: rowfile.Users, Others: true})
+	if err != nil {
+		return err
+	}
+	total, next := 0, batch{}
+	for {
+		row, err := rows.Next()
+		if wrong, ok := errors.AsType[*rowfile.LineError](err); ok {
+			reason := strings.TrimSpace(string(wrong.Field) + " " + wrong.Message)
+			s.unreadable = append(s.unreadable, refusal{wrong.Line, reason})
+			continue
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		encoded, err := json.Marshal(userOf(row))
+		if err != nil {
+			return err
+		}
+		if len(next.users) == batchUsers || next.bytes+len(encoded) > batchBytes {
+			if err := s.hand(ctx, to, next); err != nil {
+				return err
+			}
+			next = batch{}
+		}
+		next.users, next.lines = append(next.users, encoded), append(next.lines, row.Line)
+		next.bytes += len(encoded)
+		total++
+	}
+	s.job.progress.expect(total)
+	if len(next.users) == 0 {
+		return nil
+	}
+	return s.hand(ctx, to, next)
+}
+
+// hand gives a batch to whoever sends next, unless it is done.
+func (s *sending) hand(ctx context.Context, to chan<- batch, b batch) error {
+	if s.journal.has(b.lines[0]) {
+		s.job.progress.skip(len(b.users))
+		return nil
+	}
+	select {
+	case to <- b:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// refused returns who was refused, and what could not be read, by line.
+func (s *sending) refused() []refusal {
+	all := slices.Concat(s.unreadable, s.journal.refused())
+	slices.SortFunc(all, func(a, b refusal) int { return cmp.Compare(a.Line, b.Line) })
+	return all
+}
+
+// writeErrors lists refused users as CSV; without any there is no file.
+func writeErrors(name string, list []refusal) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	_ = w.Write([]string{"line", "reason"}) // a buffer takes everything
+	for _, r := range list {
+		_ = w.Write([]string{strconv.FormatInt(r.Line, 10), harmless(r.Reason)})
+	}
+	w.Flush()
+	return os.WriteFile(name, out.Bytes(), 0o600)
+}
+
+// harmless keeps a spreadsheet from taking a text for a formula: reasons name
+// columns, and those are the file's.
+func harmless(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}

@@ -1,0 +1,101 @@
+package directory
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"usersync/internal/person"
+	"usersync/internal/pipeline"
+	"usersync/internal/rowfile"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Bounds of what a line may say of a person, those of a user's fields.
+const (
+	maxField = 256  // characters
+	maxLink  = 2048 // characters
+)
+
+// check returns the person that a line tells of, or all that is wrong with it.
+func check(l chunkLine) (store.NewPerson, []usersync.ImportError) {
+	c := checker{line: l.Line}
+	p := store.NewPerson{
+		Email: c.email(l.Email), Country: c.country(l.Country),
+		Name: c.text(rowfile.Name, l.Name), JobTitle: c.text(rowfile.JobTitle, l.JobTitle), CompanyName: c.text(rowfile.CompanyName, l.CompanyName),
+		Website: c.link(rowfile.Website, withScheme(l.Website)), Photo: c.link(rowfile.Photo, l.Photo),
+	}
+	if len(c.wrong) > 0 {
+		return p, c.wrong
+	}
+	p.Person = pipeline.PersonOf(usersync.UserInput{Email: p.Email, JobTitle: p.JobTitle})
+	return p, nil
+}
+
+// checker collects what is wrong with a line.
+type checker struct {
+	line  int64
+	wrong []usersync.ImportError
+}
+
+func (c *checker) refuse(field rowfile.Field, message string) {
+	c.wrong = append(c.wrong, usersync.ImportError{Line: c.line, Field: string(field), Message: message})
+}
+
+func (c *checker) email(text string) usersync.Email {
+	if text == "" {
+		c.refuse(rowfile.Email, "is required")
+		return usersync.Email{}
+	}
+	email, err := person.ParseEmail(text)
+	if err != nil {
+		c.refuse(rowfile.Email, "is no e-mail address")
+	}
+	return email
+}
+
+func (c *checker) country(text string) string {
+	if text == "" {
+		return ""
+	}
+	alpha2, ok := person.ParseCountry(text)
+	if !ok {
+		c.refuse(rowfile.Country, "is no known country")
+	}
+	return alpha2
+}
+
+// text makes one line of a text.
+func (c *checker) text(field rowfile.Field, text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) > maxField {
+		c.refuse(field, "is longer than "+strconv.Itoa(maxField)+" characters")
+	}
+	return text
+}
+
+func (c *checker) link(field rowfile.Field, text string) string {
+	if text == "" {
+		return ""
+	}
+	if utf8.RuneCountInString(text) > maxLink {
+		c.refuse(field, "is longer than "+strconv.Itoa(maxLink)+" characters")
+		return ""
+	}
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
+		c.refuse(field, "is no http or https URL")
+	}
+	return text
+}
+
+// withScheme completes a website that is just a domain, as people write them.
+func withScheme(website string) string {
+	host, _, _ := strings.Cut(website, "/")
+	if host == "" || strings.Contains(website, "://") || strings.ContainsAny(host, " :@") || person.Company(host) == "" {
+		return website
+	}
+	return "https://" + website
+}

@@ -1,0 +1,171 @@
+package directory
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"usersync/internal/rowfile"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Service receives and works imports.
+type Service struct {
+	Store *store.Store
+	// Turn is how long an import has its slot before it stands in line again:
+	// it bounds how long others wait, and a shutdown. 0: 3 s.
+	Turn time.Duration
+}
+
+// Upload is a file as it comes in.
+type Upload struct {
+	Body        io.Reader
+	Format      rowfile.Format
+	Charset     string // as declared; "" when it was not
+	Actor       string // who uploads it, for the audit log
+	Traceparent string
+}
+
+// Bounds of a chunk: few enough lines that its transaction keeps nobody
+// waiting, and not more memory than that, however long they are.
+const (
+	chunkLines = 500
+	chunkBytes = 1 << 20
+)
+
+// chunkLine is one line on its way: short names, for there are millions.
+type chunkLine struct {
+	Line        int64  `json:"l"`
+	Email       string `json:"e,omitempty"`
+	Name        string `json:"n,omitempty"`
+	JobTitle    string `json:"j,omitempty"`
+	Country     string `json:"c,omitempty"`
+	CompanyName string `json:"o,omitempty"`
+	Website     string `json:"w,omitempty"`
+	Photo       string `json:"p,omitempty"`
+}
+
+func (l chunkLine) size() int {
+	const frame = 64
+	return frame + len(l.Email) + len(l.Name) + len(l.JobTitle) + len(l.Country) + len(l.CompanyName) + len(l.Website) + len(l.Photo)
+}
+
+var errNoLines = usersync.Errorf(usersync.CodeInvalid, "The file has no lines that say anything.")
+
+// Receive reads an upload to its end and returns the import that was made of
+// it. When it fails nothing is left. An error of code invalid is about the file.
+func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (usersync.Import, error) {
+	file, err := rowfile.Open(u.Body, rowfile.Options{Format: u.Format, Charset: u.Charset, Fields: rowfile.People})
+	if err != nil {
+		return usersync.Import{}, err
+	}
+	r := &receipt{ctx: ctx, org: org, upload: u, file: file}
+	made, err := r.receive()
+	if err != nil {
+		return usersync.Import{}, errors.Join(err, r.drop())
+	}
+	return made, nil
+}
+
+// receipt is an upload being received.
+type receipt struct {
+	ctx    context.Context
+	org    *store.Org
+	upload Upload
+	file   *rowfile.Reader
+
+	id      string // "" until the first chunk is stored
+	number  int
+	count   int64
+	lines   []chunkLine
+	bytes   int
+	refused []usersync.ImportError
+}
+
+func (r *receipt) receive() (usersync.Import, error) {
+	for {
+		row, err := r.file.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if wrong, ok := errors.AsType[*rowfile.LineError](err); ok {
+			r.refused = append(r.refused, usersync.ImportError{Line: wrong.Line, Field: string(wrong.Field), Message: wrong.Message})
+		} else if err != nil {
+			return usersync.Import{}, err
+		} else {
+			r.add(row)
+		}
+		r.count++
+		if len(r.lines)+len(r.refused) < chunkLines && r.bytes < chunkBytes {
+			continue
+		}
+		if err := r.store(); err != nil {
+			return usersync.Import{}, err
+		}
+	}
+	return r.complete()
+}
+
+func (r *receipt) add(row rowfile.Row) {
+	v := row.Values
+	l := chunkLine{
+		Line: row.Line, Email: v[rowfile.Email], Name: v[rowfile.Name], JobTitle: v[rowfile.JobTitle], Country: v[rowfile.Country],
+		CompanyName: v[rowfile.CompanyName], Website: v[rowfile.Website], Photo: v[rowfile.Photo],
+	}
+	if l.Name == "" {
+		l.Name = strings.TrimSpace(v[rowfile.FirstName] + " " + v[rowfile.LastName])
+	}
+	r.lines = append(r.lines, l)
+	r.bytes += l.size()
+}
+
+// store writes what was read since the last time.
+func (r *receipt) store() (err error) {
+	if r.id == "" {
+		if r.id, err = r.org.BeginImport(r.ctx, r.upload.Actor, string(r.file.Format())); err != nil {
+			return err
+		}
+	}
+	chunk := store.ImportChunk{Number: r.number, Refused: r.refused}
+	if len(r.lines) > 0 {
+		if chunk.Body, err = json.Marshal(r.lines); err != nil {
+			return err
+		}
+	}
+	if err := r.org.AddImportChunk(r.ctx, r.id, chunk); err != nil {
+		return err
+	}
+	r.number++
+	r.lines, r.refused, r.bytes = r.lines[:0], r.refused[:0], 0
+	return nil
+}
+
+func (r *receipt) complete() (usersync.Import, error) {
+	if r.count == 0 {
+		return usersync.Import{}, errNoLines
+	}
+	if len(r.lines)+len(r.refused) > 0 {
+		if err := r.store(); err != nil {
+			return usersync.Import{}, err
+		}
+	}
+	totals := store.ImportTotals{Lines: r.count, Encoding: r.file.Encoding(), Ignored: r.file.Ignored()}
+	return r.org.CompleteImport(r.ctx, r.id, totals, task(r.org.ID(), r.upload.Traceparent, Args{ImportID: r.id}))
+}
+
+// dropWithin bounds the removal of what a failed upload left behind. What is
+// not removed then, the relay tidies away.
+const dropWithin = 10 * time.Second
+
+func (r *receipt) drop() error {
+	if r.id == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), dropWithin)
+	defer cancel()
+	return r.org.DropImport(ctx, r.id)
+}

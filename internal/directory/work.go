@@ -1,0 +1,121 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"usersync/internal/queue"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Import works an import off, chunk by chunk.
+var Import = queue.Kind[Args]{Name: "directory.import", Queue: queue.Bulk, Timeout: 2 * time.Minute}
+
+// Args of Import.
+type Args struct {
+	ImportID string `json:"import"`
+}
+
+// Handler returns the handler of Import.
+func (s *Service) Handler() queue.Handler { return Import.Work(s.work, s.giveUp) }
+
+const defaultTurn = 3 * time.Second
+
+func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
+	org := s.Store.Org(c.Organization)
+	owner, err := s.Store.Organization(ctx, c.Organization)
+	if errors.Is(err, store.ErrNoOrganization) {
+		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
+	}
+	if err != nil {
+		return err
+	}
+	for ends := time.Now().Add(cmp.Or(s.Turn, defaultTurn)); ; {
+		chunk, ok, err := org.NextImportChunk(ctx, args.ImportID)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return s.finish(ctx, c, args)
+		}
+		outcome, err := judge(chunk)
+		if err != nil {
+			return err
+		}
+		outcome.Salt = owner.Salt
+		over := time.Now().After(ends)
+		if err := s.settle(ctx, c, args, outcome, over); err != nil || over {
+			return err
+		}
+	}
+}
+
+// judge says what becomes of each line of a chunk.
+func judge(chunk store.ImportChunk) (store.ImportOutcome, error) {
+	o := store.ImportOutcome{Number: chunk.Number}
+	var lines []chunkLine
+	if err := json.Unmarshal(chunk.Body, &lines); err != nil {
+		return o, err
+	}
+	for _, l := range lines {
+		p, wrong := check(l)
+		if len(wrong) > 0 {
+			o.Refused = append(o.Refused, wrong...)
+			continue
+		}
+		o.Lines = append(o.Lines, store.ImportLine{Line: l.Line, NewPerson: p})
+	}
+	return o, nil
+}
+
+// settle writes a chunk's outcome under the claim. At the end of a turn another
+// task goes on: one that is as old as its turn, and not as the import, is not
+// taken for stuck.
+func (s *Service) settle(ctx context.Context, c usersync.Claim, args Args, o store.ImportOutcome, over bool) error {
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		if !over {
+			if err := tx.Hold(ctx, c); err != nil {
+				return err
+			}
+			return tx.SettleImportChunk(ctx, c.Organization, args.ImportID, o)
+		}
+		if err := tx.Finish(ctx, c); err != nil {
+			return err
+		}
+		if err := tx.SettleImportChunk(ctx, c.Organization, args.ImportID, o); err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, task(c.Organization, c.Traceparent, args, strconv.Itoa(o.Number)))
+	})
+}
+
+// task returns a task of an import, one for each cause.
+func task(organization, traceparent string, args Args, cause ...string) usersync.Task {
+	t := Import.Task(usersync.DeriveID(usersync.PrefixTask, args.ImportID, cause...), organization, organization, args)
+	t.Traceparent = traceparent
+	return t
+}
+
+func (s *Service) finish(ctx context.Context, c usersync.Claim, args Args) error {
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.Finish(ctx, c); err != nil {
+			return err
+		}
+		return tx.FinishImport(ctx, c.Organization, args.ImportID)
+	})
+}
+
+// giveUp ends an import that failed again and again; what was saved stays.
+func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.Finish(ctx, c); err != nil {
+			return err
+		}
+		return tx.FailImport(ctx, c.Organization, args.ImportID, "Something went wrong on our side; the people saved so far stay. Upload the file again.")
+	})
+}
