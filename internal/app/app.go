@@ -227,7 +227,7 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	a.client = &outbound.Client{Guard: guard, Timeout: attemptWithin, MaxResponse: 64 << 10, UserAgent: "usersync/" + a.version()}
 	run := &pipeline.Service{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
-		Search: &colleague.Search{Sources: []colleague.Source{colleague.Own{}}},
+		Search: &colleague.Search{Own: []colleague.Source{colleague.Users{}, colleague.Directory{}}},
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
 	a.pool = &worker.Pool{
