@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.bin:$(PATH)
 .PHONY: help run test lint eval bench bench-search build generate e2e
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: ## start everything in one process, nothing else needed
 	go run ./cmd/usersync serve

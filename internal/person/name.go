@@ -20,43 +20,75 @@ func FoldName(name string) []string {
 	if len(name) > maxName {
 		name = strings.ToValidUTF8(name[:maxName], "")
 	}
-	if form, ok := plainName(name); ok {
-		return []string{form}
-	}
-	words := nameWords(withoutBrackets(name))
-	if len(words) < 2 {
+	plain, ok := nameForm(name)
+	if !ok {
 		return nil
 	}
-	plain := strings.Join(words, " ")
-	written := nameWords(withoutBrackets(writtenOut.Replace(name)))
-	if other := strings.Join(written, " "); other != plain {
-		return []string{plain, other}
+	written := writtenOut.Replace(name)
+	if written == name {
+		return []string{plain}
 	}
-	return []string{plain}
+	other, _ := nameForm(written)
+	if other == plain {
+		return []string{plain}
+	}
+	return []string{plain, other}
 }
 
-// plainName is FoldName for most names there are: words of ASCII letters with
-// single spaces between them, of which none needs a closer look.
-func plainName(name string) (form string, ok bool) {
-	form = strings.ToLower(name)
-	start, words, capitals := 0, 0, 0
-	for i := 0; i <= len(form); i++ {
-		if i < len(form) && 'a' <= form[i] && form[i] <= 'z' {
-			if form[i] != name[i] {
+// nameForm returns one form of a full name; ok is false for what is none.
+func nameForm(name string) (form string, ok bool) {
+	if isPlainName(name) {
+		if form = foldedName(name); isPlainForm(form) {
+			return form, true
+		}
+	}
+	words := nameWords(name)
+	return strings.Join(words, " "), len(words) > 0
+}
+
+// isPlainName reports whether a name is written like most: two words or more,
+// of letters that are not all capitals, a space or a hyphen between them.
+func isPlainName(name string) bool {
+	letters, capitals, words := 0, 0, 0
+	for _, r := range name {
+		switch {
+		case r == ' ' || r == '-':
+			if letters == 0 || isCapitals(letters, capitals) {
+				return false
+			}
+			words++
+			letters, capitals = 0, 0
+		case unicode.IsLetter(r):
+			letters++
+			if unicode.IsUpper(r) {
 				capitals++
 			}
-			continue
+		case !unicode.Is(unicode.Mn, r):
+			return false
 		}
-		if i < len(form) && form[i] != ' ' || !isPlainWord(form[start:i], words, capitals) {
-			return "", false
-		}
-		start, words, capitals = i+1, words+1, 0
 	}
-	return form, words > 1
+	return letters > 0 && !isCapitals(letters, capitals) && words > 0
 }
 
-func isPlainWord(word string, before, capitals int) bool {
-	return word != "" && capitals < 2 && (before > 0 || !honorifics[word]) && generations[word] == "" && !credentials[word]
+// isCapitals reports whether a word is a surname in capitals. Two capitals are
+// initials.
+func isCapitals(letters, capitals int) bool { return letters > 2 && capitals == letters }
+
+func foldedName(name string) string {
+	var buffer [maxName]byte
+	return string(appendFolded(buffer[:0], name))
+}
+
+// isPlainForm reports whether no word of a folded name needs a closer look.
+func isPlainForm(form string) bool {
+	for first, rest := true, form; rest != ""; first = false {
+		var word string
+		word, rest, _ = strings.Cut(rest, " ")
+		if first && honorifics[word] || generations[word] != "" || credentials[word] {
+			return false
+		}
+	}
+	return true
 }
 
 // writtenOut writes letters the other way that is usual without them.
@@ -68,7 +100,7 @@ var apostrophes = strings.NewReplacer("'", "", "’", "", "ʼ", "", "`", "", "´
 // nameWords returns the folded words of a full name, the given names first,
 // and none for what is no full name.
 func nameWords(name string) []string {
-	parts := strings.FieldsFunc(apostrophes.Replace(name), func(r rune) bool { return r == ',' || r == ';' || r == '，' })
+	parts := strings.FieldsFunc(apostrophes.Replace(withoutBrackets(name)), func(r rune) bool { return r == ',' || r == ';' || r == '，' })
 	var names [][]string
 	var generation []string
 	count := 0
@@ -125,7 +157,7 @@ func withoutBrackets(name string) string {
 }
 
 // surnameLast puts a surname in capitals that stands first behind the given
-// names. Two capitals are initials.
+// names.
 func surnameLast(words []string) []string {
 	n := 0
 	for n < len(words) && isSurname(words[n]) {
@@ -138,16 +170,16 @@ func surnameLast(words []string) []string {
 }
 
 func isSurname(word string) bool {
-	letters := 0
+	letters, capitals := 0, 0
 	for _, r := range word {
 		if unicode.IsLetter(r) {
 			letters++
-			if !unicode.IsUpper(r) {
-				return false
-			}
+		}
+		if unicode.IsUpper(r) {
+			capitals++
 		}
 	}
-	return letters > 2
+	return isCapitals(letters, capitals)
 }
 
 // generations tell father from daughter; they stand last, wherever they stood.

@@ -59,21 +59,24 @@ const (
 
 // candidatesText reads, for each query, part after part until there are
 // enough: a later part is not begun when the earlier ones filled the limit.
+// What else is known of a person is looked up by value, one at a time: a join
+// could be turned into reading the whole of the other table.
 const candidatesText = `
 WITH wanted AS (SELECT * FROM {rows}), ids AS (
-    SELECT wanted.n, each.value AS id FROM wanted {each}SELECT one FROM ({parts}
+    SELECT wanted.n, each.value AS place FROM wanted {each}SELECT one FROM ({parts}
     ) AS parts LIMIT $2{/each}
 )
-SELECT ids.n, p.email, p.email_key, {profile}, p.job_title, p.department, p.seniority, p.updated_at, {user}, coalesce(c.status, '')
-FROM ids JOIN {table} p ON p.id = ids.id
-LEFT JOIN colleagues c ON c.organization_id = $1 AND c.email_key = p.email_key`
+SELECT ids.n, p.email, p.email_key, {profile}, p.job_title, p.department, p.seniority, p.updated_at, {user},
+    coalesce((SELECT c.status FROM colleagues c WHERE c.organization_id = $1 AND c.email_key = p.email_key), '')
+FROM ids JOIN {table} p ON p.{row} = ids.place`
 
 const partText = `
-        SELECT one FROM (SELECT x.id AS one FROM {table} x WHERE x.organization_id = $1 AND x.company <> ''
+        SELECT one FROM (SELECT x.{row} AS one FROM {table} x WHERE x.organization_id = $1 AND x.company <> ''
             AND {part} LIMIT $2) AS part`
 
-// isUserText asks whether an address is a user's.
-const isUserText = `EXISTS (SELECT 1 FROM users u WHERE u.organization_id = $1 AND u.email_key = p.email_key)`
+// isUserText asks whether an address is a user's. It is a value and no EXISTS,
+// for which PostgreSQL would rather read all users once.
+const isUserText = `(SELECT u.id FROM users u WHERE u.organization_id = $1 AND u.email_key = p.email_key) IS NOT NULL`
 
 // candidateTable is a table that people are looked for in.
 type candidateTable struct {
