@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"usersync/internal/usersync"
@@ -30,8 +31,8 @@ type Candidate struct {
 type CandidateQuery struct{ Company, Country, Department string }
 
 // CandidatesPerQuery bounds what one query reads of each table: the 50
-// colleagues that are kept, and as much room for those that are left out.
-const CandidatesPerQuery = 100
+// colleagues that are kept, and room for those that are left out.
+const CandidatesPerQuery = 80
 
 // A part is some of the people of a company, in the order of the one index that
 // fits: the work for a part is bounded by CandidatesPerQuery, however large the
@@ -58,13 +59,15 @@ const (
 )
 
 // candidatesText reads, for each query, part after part until there are
-// enough: a later part is not begun when the earlier ones filled the limit.
+// enough: a later part is not begun when the earlier ones filled the limit. The
+// limit stands in the text: SQLite prepares a statement anew for every value of
+// a parameter that is a limit.
 // What else is known of a person is looked up by value, one at a time: a join
 // could be turned into reading the whole of the other table.
 const candidatesText = `
 WITH wanted AS (SELECT * FROM {rows}), ids AS (
     SELECT wanted.n, each.value AS place FROM wanted {each}SELECT one FROM ({parts}
-    ) AS parts LIMIT $2{/each}
+    ) AS parts LIMIT {limit}{/each}
 )
 SELECT ids.n, p.email, p.email_key, {profile}, p.job_title, p.department, p.seniority, p.updated_at, {user},
     coalesce((SELECT c.status FROM colleagues c WHERE c.organization_id = $1 AND c.email_key = p.email_key), '')
@@ -72,11 +75,11 @@ FROM ids JOIN {table} p ON p.{row} = ids.place`
 
 const partText = `
         SELECT one FROM (SELECT x.{row} AS one FROM {table} x WHERE x.organization_id = $1 AND x.company <> ''
-            AND {part} LIMIT $2) AS part`
+            AND {part} LIMIT {limit}) AS part`
 
 // isUserText asks whether an address is a user's. It is a value and no EXISTS,
 // for which PostgreSQL would rather read all users once.
-const isUserText = `(SELECT u.id FROM users u WHERE u.organization_id = $1 AND u.email_key = p.email_key) IS NOT NULL`
+const isUserText = `(SELECT 1 FROM users u WHERE u.organization_id = $1 AND u.email_key = p.email_key) IS NOT NULL`
 
 // candidateTable is a table that people are looked for in.
 type candidateTable struct {
@@ -93,7 +96,7 @@ func (t candidateTable) define() *statement {
 		parts = append(parts, strings.ReplaceAll(partText, "{part}", p))
 	}
 	body := strings.ReplaceAll(candidatesText, "{parts}", strings.Join(parts, "\n        UNION ALL"))
-	return define(strings.NewReplacer("{table}", t.name, "{changed}", t.changed, "{profile}", t.profile, "{user}", t.user).Replace(body),
+	return define(strings.NewReplacer("{table}", t.name, "{changed}", t.changed, "{profile}", t.profile, "{user}", t.user, "{limit}", strconv.Itoa(CandidatesPerQuery)).Replace(body),
 		col("n", bigint), col("company", text), col("country", text), col("department", text))
 }
 
@@ -143,7 +146,7 @@ func (o *Org) candidates(ctx context.Context, queries []CandidateQuery, statemen
 				found[n] = append(found[n], c)
 			}
 			return struct{}{}, err
-		}, o.id, CandidatesPerQuery)
+		}, o.id)
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +207,7 @@ func (o *Org) Standings(ctx context.Context, keys []string) (map[string]Standing
 func (o *Org) ExplainCandidates(ctx context.Context, queries []CandidateQuery) (map[string]string, error) {
 	plans := map[string]string{}
 	for table, st := range map[string]*statement{"users": userCandidates, "colleagues": handMadeCandidates, "people": peopleCandidates} {
-		lines, err := o.explain(ctx, st, candidateRows(st, queries), o.id, CandidatesPerQuery)
+		lines, err := o.explain(ctx, st, candidateRows(st, queries), o.id)
 		if err != nil {
 			return nil, err
 		}

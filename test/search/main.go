@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command search measures how long the colleague search takes in an
 // organization with very many people, beside a small one:
 //
