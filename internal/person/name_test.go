@@ -11,7 +11,6 @@ func sameName(a, b string) bool {
 	return slices.ContainsFunc(FoldName(a), func(form string) bool { return slices.Contains(FoldName(b), form) })
 }
 
-//nolint:misspell // names
 func TestOneNameInManyForms(t *testing.T) {
 	t.Parallel()
 	for name, others := range map[string]string{
@@ -40,7 +39,6 @@ func TestOneNameInManyForms(t *testing.T) {
 	}
 }
 
-//nolint:misspell // names
 func TestOtherNamesAreOthers(t *testing.T) {
 	t.Parallel()
 	for name, others := range map[string]string{

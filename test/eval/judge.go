@@ -150,11 +150,11 @@ func (r *report) err() error {
 
 // print writes the table as Markdown, then the failures.
 func (r *report) print(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 1, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "|\tfamily\t|\tcases\t|\tpassed\t|\tprecision %\t|\trecall %\t|")
-	fmt.Fprintln(table, "|\t---\t|\t---:\t|\t---:\t|\t---:\t|\t---:\t|")
+	table := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(table, "| family\t| cases\t| passed\t| precision %\t| recall %\t|")
+	fmt.Fprintln(table, "|---\t|---:\t|---:\t|---:\t|---:\t|")
 	row := func(name string, t tally) {
-		fmt.Fprintf(table, "|\t%s\t|\t%d\t|\t%d\t|\t%.2f\t|\t%.2f\t|\n", name, t.cases, t.passed, t.precision(), t.recall())
+		fmt.Fprintf(table, "| %s\t| %d\t| %d\t| %.2f\t| %.2f\t|\n", name, t.cases, t.passed, t.precision(), t.recall())
 	}
 	for _, family := range r.families {
 		row(family, *r.byFamily[family])

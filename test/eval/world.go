@@ -185,7 +185,7 @@ func (p *population) acceptUsers(ctx context.Context) error {
 // search compares by.
 func (p *population) insertColleague(ctx context.Context, h handMade) error {
 	status := store.ColleaguePending
-	if h.human.deleted {
+	if h.deleted {
 		status = store.ColleagueDeleted
 	}
 	return p.exec(ctx, `INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company, department, seniority, created_at, updated_at)
