@@ -3,6 +3,8 @@
 # PKG is what `make test` tests; BENCH_ARGS go to the load generator.
 PKG ?= ./...
 BENCH_ARGS ?=
+# SEARCH_ARGS go to the measurement of the colleague search.
+SEARCH_ARGS ?=
 # E2E_ARGS go to the end-to-end test; -long is every fault and the large sizes.
 E2E_ARGS ?= -long
 
@@ -14,10 +16,10 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # The linter of this project goes before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
-.PHONY: help run test lint bench build generate e2e
+.PHONY: help run test lint eval bench bench-search build generate e2e
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: ## start everything in one process, nothing else needed
 	go run ./cmd/usersync serve
@@ -34,8 +36,14 @@ lint: ## check format, vet and golangci-lint
 	GOBIN='$(CURDIR)/.bin' go install $(LINT_MODULE)@v$(LINT_VERSION); }; \
 	golangci-lint run ./...
 
+eval: ## score the colleague search on labelled cases, print what fails
+	go run ./test/eval
+
 bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load generator
 	$(SERVICES) -durable -- go run ./test/load $(BENCH_ARGS)
+
+bench-search: ## measure the colleague search with 1,000,000 people; SEARCH_ARGS='-people 100000' for less
+	$(SERVICES) -durable -- go run ./test/search $(SEARCH_ARGS)
 
 build: ## build static binaries into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X usersync/internal/app.Version=$(VERSION)' -o bin/ ./cmd/...

@@ -30,6 +30,7 @@ var layers = [][]string{
 	{"internal/mail/mailtest"},
 	{"internal/colleague"},
 	{"internal/colleague/hunter"},
+	{"internal/colleague/hunter/huntertest"},
 	{"internal/delivery"},
 	{"internal/pipeline", "internal/erasure", "internal/relay", "internal/worker"},
 	{"internal/intake", "internal/directory"},

@@ -17,6 +17,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/colleague"
+	"usersync/internal/colleague/hunter"
 	"usersync/internal/config"
 	"usersync/internal/delivery"
 	"usersync/internal/demo"
@@ -78,7 +79,8 @@ type App struct {
 	edge     *api.Edge
 	dialects []api.Dialect
 	pool     *worker.Pool
-	client   *outbound.Client
+	client   *outbound.Client // of deliveries
+	services *outbound.Client // of directory services
 	api      *listener
 	ops      *listener
 }
@@ -236,7 +238,7 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	a.client = &outbound.Client{Guard: guard, Timeout: attemptWithin, MaxResponse: 64 << 10, UserAgent: "usersync/" + a.version()}
 	run := &pipeline.Service{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
-		Search: &colleague.Search{Sources: []colleague.Source{colleague.Own{}}},
+		Search: a.search(guard),
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
 	erase := &erasure.Service{Store: a.Store}
@@ -255,6 +257,18 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 			queue.Bulk: max(a.cfg.WorkerConcurrency/8, 1),
 		},
 		Grace: a.cfg.ShutdownTimeout,
+	}
+}
+
+// sourceWithin is how long a directory service has for one answer.
+const sourceWithin = 5 * time.Second
+
+// search lists the sources of the colleague search: THE LIST.
+func (a *App) search(guard *outbound.Guard) *colleague.Search {
+	a.services = &outbound.Client{Guard: guard, Timeout: sourceWithin, UserAgent: "usersync/" + a.version()}
+	return &colleague.Search{
+		Own:      []colleague.Source{colleague.Users{}, colleague.Directory{}},
+		Services: []colleague.Source{&hunter.Source{Client: a.services}},
 	}
 }
 
@@ -335,8 +349,10 @@ func (a *App) close() {
 	if a.Demo != nil && a.Demo.Receiver != nil {
 		_ = a.Demo.Receiver.Close(ctx)
 	}
-	if a.client != nil {
-		a.client.Close()
+	for _, c := range []*outbound.Client{a.client, a.services} {
+		if c != nil {
+			c.Close()
+		}
 	}
 	for _, l := range []*listener{a.api, a.ops} {
 		if l != nil {

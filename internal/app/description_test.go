@@ -70,7 +70,7 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 	})
 	sameWords(t, d, "MatchReason", []string{
 		colleague.ReasonSameCompany, colleague.ReasonSameCountry, colleague.ReasonSameDepartment,
-		colleague.ReasonNearSeniority, colleague.ReasonKnownUser, colleague.ReasonKnownProfile,
+		colleague.ReasonNearSeniority, colleague.ReasonKnownUser, colleague.ReasonSeveralRecords, colleague.ReasonKnownProfile,
 	})
 	sameWords(t, d, "MessageType", usersync.MessageTypes)
 	sameWords(t, d, "DeliveryStatus", []usersync.DeliveryStatus{

@@ -21,8 +21,7 @@ type plan struct {
 type group struct {
 	companies  []string // registrable domains
 	firstQuery int      // the group has one query per company, from here on
-	pool       []member
-	pooled     bool
+	pool       *pool
 }
 
 func newPlan(aliasDomains [][]string) *plan {

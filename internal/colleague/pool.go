@@ -4,51 +4,57 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"usersync/internal/person"
 	"usersync/internal/store"
 )
 
-// member is one person of a group's company: what all records of one mailbox
-// say together.
-type member struct {
-	store.Candidate // Key is the canonical key
-	// name numbers the full name within the group: equal numbers are the same
-	// name. 0 is no full name.
-	name int
+// pool is the people of a group's company that the sources know.
+type pool struct {
+	members []member // in ascending order of Key
+	names   names
 }
 
-// members returns the people the answers hold for the group, in ascending
-// order of Key. It is worked out once and shared by the group's targets.
-func (g *group) members(answers [][][]store.Candidate) []member {
-	if g.pooled {
+// member is one mailbox: what all records of it say together.
+type member struct {
+	store.Candidate // Key is the canonical key
+	// name is the number of the full name; 0 is no full name.
+	name int
+	// records is how many records tell of this person: those of the mailbox, and
+	// of all mailboxes of that full name.
+	records int
+}
+
+// members returns the people the answers hold for the group. It is worked out
+// once and shared by the group's targets.
+func (g *group) members(answers []answered) *pool {
+	if g.pool != nil {
 		return g.pool
 	}
 	var records []record
-	for _, answer := range answers {
-		for _, candidates := range answer[g.firstQuery : g.firstQuery+len(g.companies)] {
-			records = g.appendRecords(records, candidates)
+	for source, a := range answers {
+		for _, answer := range a.answers[g.firstQuery : g.firstQuery+len(g.companies)] {
+			records = g.appendRecords(records, source, answer.People)
 		}
 	}
-	g.pool, g.pooled = numberNames(mergeMailboxes(records)), true
+	g.pool = newPool(mergeMailboxes(records))
 	return g.pool
 }
 
 // record is what one source says of one address.
 type record struct {
-	key string // the canonical key
+	key    string // the canonical key
+	source int
 	*store.Candidate
 }
 
 // appendRecords appends those candidates who are people of the company.
-func (g *group) appendRecords(records []record, candidates []store.Candidate) []record {
+func (g *group) appendRecords(records []record, source int, candidates []store.Candidate) []record {
 	records = slices.Grow(records, len(candidates))
 	for i := range candidates {
 		c := &candidates[i]
 		if g.owns(c.Email.Domain()) && person.KindOf(c.Email) == person.Work {
-			records = append(records, record{person.CanonicalKey(c.Email), c})
+			records = append(records, record{person.CanonicalKey(c.Email), source, c})
 		}
 	}
 	return records
@@ -63,7 +69,7 @@ func (g *group) owns(domain string) bool {
 // mergeMailboxes makes one member of all records of a mailbox. A mailbox that
 // was deleted under one of its addresses is left out under all.
 func mergeMailboxes(records []record) []member {
-	slices.SortFunc(records, precedence)
+	slices.SortFunc(records, func(a, b record) int { return cmp.Or(precedence(a, b), cmp.Compare(a.source, b.source)) })
 	members := make([]member, 0, len(records))
 	for len(records) > 0 {
 		n := 1
@@ -117,11 +123,16 @@ func first(a, b bool) int {
 	return 1
 }
 
-// merged returns the first record, its gaps filled from the others.
+// merged returns the first record, its gaps filled from the others. What a
+// source says twice in the same words, it says once.
 func merged(records []record) member {
-	m := member{Candidate: *records[0].Candidate}
+	m := member{Candidate: *records[0].Candidate, records: 1}
 	m.Key = records[0].key
-	for _, r := range records[1:] {
+	for i, r := range records[1:] {
+		if last := records[i]; last.source == r.source && precedence(last, r) == 0 {
+			continue
+		}
+		m.records++
 		m.fill(r.Candidate)
 	}
 	return m
@@ -139,43 +150,25 @@ func (m *member) fill(c *store.Candidate) {
 	m.UpdatedAt = max(m.UpdatedAt, c.UpdatedAt)
 }
 
-// numberNames sets the number of each member's full name.
-func numberNames(members []member) []member {
-	numbers := make(map[string]int, len(members))
-	var buffer [128]byte
+// newPool numbers the names of the members and adds up what is known of each.
+func newPool(members []member) *pool {
+	p := &pool{members: members, names: names{}}
 	for i := range members {
-		name, words := appendName(buffer[:0], members[i].Name)
-		if words < 2 {
-			continue
-		}
-		n, ok := numbers[string(name)]
-		if !ok {
-			n = len(numbers) + 1
-			numbers[string(name)] = n
-		}
-		members[i].name = n
+		members[i].name = p.names.add(members[i].Name)
 	}
-	return members
+	records := map[int]int{}
+	for i := range members {
+		m := &members[i]
+		m.name = p.names.root(m.name)
+		records[m.name] += m.records
+	}
+	for i := range members {
+		if m := &members[i]; m.name != 0 {
+			m.records = records[m.name]
+		}
+	}
+	return p
 }
 
-// appendName appends the words of a name in lower case, one space between
-// them, and returns how many there are. A name of one word is no full name: a
-// company has many an Anna.
-func appendName(dst []byte, name string) ([]byte, int) {
-	words, inWord := 0, false
-	for _, r := range name {
-		if !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsNumber(r) {
-			inWord = false
-			continue
-		}
-		if !inWord {
-			words++
-			if words > 1 {
-				dst = append(dst, ' ')
-			}
-		}
-		inWord = true
-		dst = utf8.AppendRune(dst, unicode.ToLower(r))
-	}
-	return dst, words
-}
+// maxName is the highest number of a name.
+func (p *pool) maxName() int { return len(p.names.parents) }

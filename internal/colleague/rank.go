@@ -17,15 +17,20 @@ const MaxColleagues = 50
 // everybody. The others stand in the order in which they make it likelier that
 // two people know each other, and each outweighs all that stand below it
 // together: country (same office), department (same work), rank (same level;
-// half for the next one up or down), and what we know of the person.
+// half for the next one up or down), and what we know of the person: that they
+// are a user, how many more records than one tell of them (two at most count),
+// and that they have a profile. Among equal scores the most recently changed
+// goes first, so recency decides wherever the traits do not.
 const (
 	pointsCompany      = 35
 	pointsCountry      = 33
 	pointsDepartment   = 17
 	pointsSeniority    = 8
 	pointsNeighbour    = 4
-	pointsKnownUser    = 4
-	pointsKnownProfile = 3
+	pointsKnownUser    = 3
+	pointsFurther      = 1 // for each further record
+	pointsKnownProfile = 2
+	maxFurther         = 2
 )
 
 // Reasons of a match.
@@ -35,11 +40,12 @@ const (
 	ReasonSameDepartment = "same_department" // both job titles tell the same department
 	ReasonNearSeniority  = "near_seniority"  // both job titles tell ranks at most one apart
 	ReasonKnownUser      = "known_user"      // the organization has them as a user
+	ReasonSeveralRecords = "several_records" // more than one source or record tells of them
 	ReasonKnownProfile   = "known_profile"   // name and job title are known
 )
 
 // maxReasons is how many reasons one match can have.
-const maxReasons = 6
+const maxReasons = 7
 
 // seeker is what of a target is compared.
 type seeker struct {
@@ -64,18 +70,30 @@ type standing struct {
 	*member
 }
 
-// rank returns the target's colleagues among the members, best first: by
-// score, then the most recently changed, then by address.
-func rank(t Target, members []member) []Match {
+// rank returns the target's colleagues in the pool, best first: by score, then
+// the most recently changed, then by address. The target is not among them,
+// nor is anybody of the target's full name: that is taken for the target under
+// a second address.
+func rank(t Target, p *pool) []Match {
 	s := newSeeker(t)
-	order := make([]standing, 0, len(members))
-	for i := range members {
-		if m := &members[i]; m.Key != s.key {
+	own := make([]bool, p.maxName()+1)
+	for _, number := range p.names.known(t.Name) {
+		own[number] = true
+	}
+	for i := range p.members {
+		if m := &p.members[i]; m.Key == s.key {
+			own[m.name] = true
+		}
+	}
+	own[0] = false // no full name is nobody's
+	order := make([]standing, 0, len(p.members))
+	for i := range p.members {
+		if m := &p.members[i]; m.Key != s.key && !own[m.name] {
 			order = append(order, standing{s.points(m), m})
 		}
 	}
 	slices.SortFunc(order, better)
-	return s.matches(keep(order, len(members)))
+	return s.matches(keep(order, p.maxName()))
 }
 
 func better(a, b standing) int {
@@ -136,6 +154,7 @@ func (s *seeker) points(m *member) int {
 	if m.IsUser {
 		points += pointsKnownUser
 	}
+	points += pointsFurther * min(m.records-1, maxFurther)
 	if m.hasProfile() {
 		points += pointsKnownProfile
 	}
@@ -156,6 +175,9 @@ func (s *seeker) appendReasons(dst []string, m *member) []string {
 	}
 	if m.IsUser {
 		dst = append(dst, ReasonKnownUser)
+	}
+	if m.records > 1 {
+		dst = append(dst, ReasonSeveralRecords)
 	}
 	if m.hasProfile() {
 		dst = append(dst, ReasonKnownProfile)

@@ -33,9 +33,9 @@ func candidate(t testing.TB, address, name, title, country string) store.Candida
 // found ranks candidates of the companies for a target.
 func found(target Target, companies []string, candidates ...store.Candidate) []Match {
 	g := &group{companies: companies}
-	answer := make([][]store.Candidate, len(companies)) // one list per company
-	answer[0] = candidates
-	return rank(target, g.members([][][]store.Candidate{answer}))
+	answer := make([]Answer, len(companies)) // one per company
+	answer[0].People = candidates
+	return rank(target, g.members([]answered{{answers: answer}}))
 }
 
 func addresses(matches []Match) []string {
@@ -58,13 +58,13 @@ func TestScoreAndReasonsFollowFromWhatIsShared(t *testing.T) {
 		score     float64
 		reasons   []string
 	}{
-		"everything":    {user, 1, []string{"same_company", "same_country", "same_department", "near_seniority", "known_user", "known_profile"}},
+		"everything":    {user, 0.98, []string{"same_company", "same_country", "same_department", "near_seniority", "known_user", "known_profile"}},
 		"company only":  {candidate(t, "a@acme.example", "", "", ""), 0.35, []string{"same_company"}},
 		"country":       {candidate(t, "a@acme.example", "", "", "DE"), 0.68, []string{"same_company", "same_country"}},
 		"other country": {candidate(t, "a@acme.example", "", "", "FR"), 0.35, []string{"same_company"}},
 		"department and next rank, no name": {candidate(t, "a@acme.example", "", "Software Engineer", "FR"), 0.56,
 			[]string{"same_company", "same_department", "near_seniority"}},
-		"same rank elsewhere": {candidate(t, "a@acme.example", "Ben Bold", "Senior Accountant", "FR"), 0.46,
+		"same rank elsewhere": {candidate(t, "a@acme.example", "Ben Bold", "Senior Accountant", "FR"), 0.45,
 			[]string{"same_company", "near_seniority", "known_profile"}},
 		"far rank": {candidate(t, "a@acme.example", "", "Chief Technology Officer", "FR"), 0.52,
 			[]string{"same_company", "same_department"}},
@@ -91,7 +91,7 @@ func TestNothingKnownOfTheTargetMatchesNothingUnknown(t *testing.T) {
 
 func TestPointsAddUpToAHundred(t *testing.T) {
 	t.Parallel()
-	const sum = pointsCompany + pointsCountry + pointsDepartment + pointsSeniority + pointsKnownUser + pointsKnownProfile
+	const sum = pointsCompany + pointsCountry + pointsDepartment + pointsSeniority + pointsKnownUser + maxFurther*pointsFurther + pointsKnownProfile
 	if sum != 100 {
 		t.Errorf("points add up to %d", sum)
 	}
@@ -99,7 +99,7 @@ func TestPointsAddUpToAHundred(t *testing.T) {
 
 func TestEachTraitOutweighsAllBelowIt(t *testing.T) {
 	t.Parallel()
-	points := []int{pointsCountry, pointsDepartment, pointsSeniority, pointsKnownUser, pointsKnownProfile}
+	points := []int{pointsCountry, pointsDepartment, pointsSeniority, pointsKnownUser, maxFurther * pointsFurther, pointsKnownProfile}
 	for i := range points[:3] {
 		below := 0
 		for _, p := range points[i+1:] {
@@ -163,6 +163,90 @@ func TestAnyDomainOfTheCompanyCounts(t *testing.T) {
 		if len(matches) != 1 {
 			t.Errorf("%s is not found", address)
 		}
+	}
+}
+
+func TestTheTargetsNameUnderAnotherAddressIsTheTarget(t *testing.T) {
+	t.Parallel()
+	own := candidate(t, "ann@acme.example", "Ann Ämes", "", "")
+	tests := map[string]struct {
+		name       string
+		candidates []store.Candidate
+		want       []string
+	}{
+		"by the name sent":        {"Ann Ames", []store.Candidate{candidate(t, "ann.ames@acme.example", "AMES, Ann", "", "")}, nil},
+		"by the name on record":   {"", []store.Candidate{own, candidate(t, "ann.ames@acme.example", "Dr. Ann Aemes", "", "")}, nil},
+		"by either form":          {"Ann Ämes", []store.Candidate{candidate(t, "a@acme.example", "Ann Ames", "", ""), candidate(t, "b@acme.example", "Ann Aemes", "", "")}, nil},
+		"another name":            {"Ann Ames", []store.Candidate{candidate(t, "a@acme.example", "Ann Amis", "", "")}, []string{"a@acme.example"}},
+		"a first name is no name": {"Ann", []store.Candidate{candidate(t, "a@acme.example", "Ann", "", "")}, []string{"a@acme.example"}},
+		"no name":                 {"", []store.Candidate{candidate(t, "a@acme.example", "", "", "")}, []string{"a@acme.example"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target := Target{Email: email(t, "ann@acme.example"), Name: test.name}
+			if got := addresses(found(target, acme, test.candidates...)); !slices.Equal(got, slices.Concat([]string{}, test.want)) {
+				t.Errorf("found %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNamesAreTheSameThroughAThird(t *testing.T) {
+	t.Parallel()
+	people := []store.Candidate{candidate(t, "a@acme.example", "Jo Mueller", "", ""), candidate(t, "b@acme.example", "Jo Muller", "", ""),
+		candidate(t, "c@acme.example", "Jo Müller", "", "")}
+	target := Target{Email: email(t, "ann@acme.example")}
+	if got := addresses(found(target, acme, people...)); !slices.Equal(got, []string{"a@acme.example"}) {
+		t.Errorf("found %v", got)
+	}
+	if got := addresses(found(target, acme, people[:2]...)); len(got) != 2 {
+		t.Errorf("found %v: nothing says that these are the same", got)
+	}
+}
+
+func TestMoreRecordsScoreAboveOne(t *testing.T) {
+	t.Parallel()
+	target := Target{Email: email(t, "ann@acme.example")}
+	score := func(candidates ...store.Candidate) float64 {
+		t.Helper()
+		matches := found(target, acme, candidates...)
+		if len(matches) != 1 {
+			t.Fatalf("found %v", addresses(matches))
+		}
+		if several := slices.Contains(matches[0].Reasons, ReasonSeveralRecords); several != (matches[0].Score > 0.35) {
+			t.Errorf("score %v for %v", matches[0].Score, matches[0].Reasons)
+		}
+		return matches[0].Score
+	}
+	one := candidate(t, "ben@acme.example", "Ben Bold", "", "")
+	tagged, older, elsewhere := candidate(t, "ben+x@acme.example", "", "", ""), one, candidate(t, "b.bold@acme.example", "Bold, Ben", "", "")
+	older.UpdatedAt = 1
+	for name, test := range map[string]struct {
+		candidates []store.Candidate
+		want       float64
+	}{
+		"one record":               {[]store.Candidate{one}, 0.35},
+		"the same record twice":    {[]store.Candidate{one, one}, 0.35},
+		"two records":              {[]store.Candidate{one, older}, 0.36},
+		"under a tag":              {[]store.Candidate{one, tagged}, 0.36},
+		"under a second address":   {[]store.Candidate{one, elsewhere}, 0.36},
+		"three records":            {[]store.Candidate{one, tagged, elsewhere}, 0.37},
+		"no more than two further": {[]store.Candidate{one, older, tagged, elsewhere}, 0.37},
+	} {
+		if got := score(test.candidates...); got != test.want {
+			t.Errorf("%s: score %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+func TestTheSameWordsOfTwoSourcesAreTwoRecords(t *testing.T) {
+	t.Parallel()
+	people := []Answer{{People: []store.Candidate{candidate(t, "ben@acme.example", "Ben Bold", "", "")}}}
+	g := &group{companies: acme}
+	matches := rank(Target{Email: email(t, "ann@acme.example")}, g.members([]answered{{answers: people}, {answers: people}}))
+	if len(matches) != 1 || matches[0].Score != 0.36 {
+		t.Errorf("got %+v", matches)
 	}
 }
 
@@ -313,7 +397,7 @@ func TestEveryFieldOfARecordDecidesItsPlace(t *testing.T) {
 		default:
 			setNonZero(t, value)
 		}
-		a, b := record{"ben@acme.example", &base}, record{"ben@acme.example", &other}
+		a, b := record{"ben@acme.example", 0, &base}, record{"ben@acme.example", 0, &other}
 		if precedence(a, b) == 0 || precedence(a, b) != -precedence(b, a) {
 			t.Errorf("records that differ in %s have no order", field.Name)
 		}
@@ -364,7 +448,7 @@ func BenchmarkRank(b *testing.B) {
 			candidates[i].UpdatedAt = int64(i % 17)
 		}
 		target := Target{Email: email(b, "ann@acme.example"), Country: "DE", JobTitle: "Senior Software Engineer"}
-		answers := [][][]store.Candidate{{candidates}}
+		answers := []answered{{answers: []Answer{{People: candidates}}}}
 		b.Run(fmt.Sprintf("candidates=%d/pool and rank", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -14,6 +14,7 @@ import (
 // Target is a user whose colleagues are looked for.
 type Target struct {
 	Email    usersync.Email
+	Name     string // the full name, "" when unknown
 	Country  string // ISO 3166-1 alpha-2, "" when unknown
 	JobTitle string // as the caller sent it, "" when unknown
 }
@@ -25,6 +26,15 @@ type Result struct {
 	Skipped string
 	// Found holds at most MaxColleagues people, best first.
 	Found []Match
+	// Unanswered are the services that did not answer for this target, in the
+	// order of Search.Services: what they know is missing from Found.
+	Unanswered []Unanswered
+}
+
+// Unanswered is a service that did not answer.
+type Unanswered struct {
+	Source string // its name
+	Err    *usersync.Error
 }
 
 // Match is a colleague that was found, how well they match and why.
@@ -34,34 +44,23 @@ type Match struct {
 	Reasons []string // the Reason constants of this package
 }
 
-// Source is where colleagues are looked for. Find answers one list per query,
-// in the order of the queries; a list itself is in no order. It may return
-// people who are no colleagues: the search leaves them out. Department and
-// Seniority of a candidate are those person.Department and person.Seniority
-// give for the job title. The search only reads what Find returns.
-type Source interface {
-	Find(ctx context.Context, org *store.Org, queries []store.CandidateQuery) ([][]store.Candidate, error)
-}
-
-// Own is the organization's own users and the people it imported.
-type Own struct{}
-
-// Find reads the candidates from the store.
-func (Own) Find(ctx context.Context, org *store.Org, queries []store.CandidateQuery) ([][]store.Candidate, error) {
-	return org.Candidates(ctx, queries)
-}
-
-// Search finds the colleagues of users of one organization.
+// Search finds the colleagues of users of one organization. Of its sources
+// those are asked that are on in the organization's settings. Their order
+// changes nothing of what is found.
 type Search struct {
-	// Sources are asked in this order; the order does not change what is found.
-	Sources []Source
+	// Own are sources in our own database. When one of them fails, so does the
+	// search.
+	Own []Source
+	// Services are sources elsewhere, which may be slow or fail: the search goes
+	// on without them and says so in Result.Unanswered.
+	Services []Source
 }
 
 // Run searches for all targets at once and returns one result each, in their
 // order. Every source is asked once, and not at all when every target is
 // skipped. What is found for a target depends on nothing but that target, the
 // settings and the candidates of its own queries. An error is that of the
-// first source that failed, as *usersync.Error.
+// first of our own sources that failed, as *usersync.Error.
 func (s *Search) Run(ctx context.Context, org *store.Org, settings usersync.Settings, targets []Target) ([]Result, error) {
 	results := make([]Result, len(targets))
 	if !settings.Colleagues() {
@@ -78,30 +77,15 @@ func (s *Search) Run(ctx context.Context, org *store.Org, settings usersync.Sett
 	if len(p.queries) == 0 {
 		return results, nil
 	}
-	answers, err := s.ask(ctx, org, p.queries)
+	answers, err := s.ask(ctx, org, settings, p.queries)
 	if err != nil {
 		return nil, err
 	}
 	for i, g := range wanted {
 		if g != nil {
-			results[i].Found = rank(targets[i], g.members(answers))
+			pool := g.members(answers)
+			results[i].Found, results[i].Unanswered = rank(targets[i], pool), g.unanswered(answers)
 		}
 	}
 	return results, nil
-}
-
-// ask returns the answers by source and query.
-func (s *Search) ask(ctx context.Context, org *store.Org, queries []store.CandidateQuery) ([][][]store.Candidate, error) {
-	answers := make([][][]store.Candidate, 0, len(s.Sources))
-	for _, source := range s.Sources {
-		found, err := source.Find(ctx, org, queries)
-		if err != nil {
-			return nil, usersync.AsError(err)
-		}
-		if len(found) != len(queries) {
-			return nil, usersync.Errorf(usersync.CodeInternal, "A colleague source answered %d of %d queries.", len(found), len(queries))
-		}
-		answers = append(answers, found)
-	}
-	return answers, nil
 }

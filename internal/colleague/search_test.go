@@ -30,21 +30,23 @@ func newDirectory(people ...store.Candidate) *directory {
 	return d
 }
 
-func (d *directory) Find(_ context.Context, _ *store.Org, queries []store.CandidateQuery) ([][]store.Candidate, error) {
-	d.asked = append(d.asked, slices.Clone(queries))
+func (*directory) Name() string { return usersync.SourceDirectory }
+
+func (d *directory) Find(_ context.Context, ask Ask) ([]Answer, error) {
+	d.asked = append(d.asked, slices.Clone(ask.Queries))
 	if d.err != nil {
 		return nil, d.err
 	}
-	found := make([][]store.Candidate, len(queries))
-	for i, q := range queries {
-		found[i] = d.people[q.Company]
+	found := make([]Answer, len(ask.Queries))
+	for i, q := range ask.Queries {
+		found[i].People = d.people[q.Company]
 	}
 	return found, nil
 }
 
 func run(t testing.TB, settings usersync.Settings, targets []Target, sources ...Source) []Result {
 	t.Helper()
-	s := &Search{Sources: sources}
+	s := &Search{Own: sources}
 	results, err := s.Run(t.Context(), nil, settings, targets)
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +218,7 @@ func TestAFailedSourceFailsTheSearch(t *testing.T) {
 	}{{unavailable, usersync.CodeUnavailable}, {errors.New("foreign"), usersync.CodeInternal}} {
 		d := newDirectory()
 		d.err = test.err
-		s := &Search{Sources: []Source{newDirectory(), d}}
+		s := &Search{Own: []Source{newDirectory(), d}}
 		_, err := s.Run(t.Context(), nil, usersync.Settings{}, []Target{{Email: email(t, "ann@acme.example")}})
 		if _, ok := errors.AsType[*usersync.Error](err); !ok || usersync.CodeOf(err) != test.code || !errors.Is(err, test.err) {
 			t.Errorf("got %v, want code %s", err, test.code)
@@ -227,13 +229,15 @@ func TestAFailedSourceFailsTheSearch(t *testing.T) {
 // silent is a source that breaks its promise of one list per query.
 type silent struct{}
 
-func (silent) Find(context.Context, *store.Org, []store.CandidateQuery) ([][]store.Candidate, error) {
+func (silent) Name() string { return usersync.SourceUsers }
+
+func (silent) Find(context.Context, Ask) ([]Answer, error) {
 	return nil, nil
 }
 
 func TestASourceThatLeavesQueriesOutFailsTheSearch(t *testing.T) {
 	t.Parallel()
-	s := &Search{Sources: []Source{silent{}}}
+	s := &Search{Own: []Source{silent{}}}
 	_, err := s.Run(t.Context(), nil, usersync.Settings{}, []Target{{Email: email(t, "ann@acme.example")}})
 	if usersync.CodeOf(err) != usersync.CodeInternal {
 		t.Errorf("got %v", err)

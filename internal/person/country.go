@@ -30,8 +30,25 @@ func ParseCountry(s string) (alpha2 string, ok bool) {
 	}
 	var buffer [maxCountry]byte
 	name := withoutArticle(appendFolded(buffer[:0], s))
-	alpha2 = known.names[string(name)]
+	if alpha2 = known.names[string(name)]; alpha2 == "" {
+		alpha2 = saidTwice(s)
+	}
 	return alpha2, alpha2 != ""
+}
+
+// saidTwice returns the country that a text names before a bracket and in it:
+// "Deutschland (Germany)", "Germany (DE)". One name alone says too little: what
+// stands behind Guinea makes another country of it.
+func saidTwice(s string) string {
+	before, inside, ok := strings.Cut(strings.TrimSuffix(s, ")"), "(")
+	if !ok || strings.Contains(inside, "(") {
+		return ""
+	}
+	outer, _ := ParseCountry(before)
+	if inner, _ := ParseCountry(inside); inner != outer {
+		return ""
+	}
+	return outer
 }
 
 // countryNames holds all that is known of countries. Codes are apart from

@@ -13,7 +13,7 @@ func TestParseCountryKnows(t *testing.T) {
 	for alpha2, names := range map[string]string{
 		"US": "US|us|USA|usa|U.S.|U.S.A.|United States|united states of america|The United States of America|Vereinigte Staaten|États-Unis|Estados Unidos|EE.UU.|США|アメリカ合衆国|美国",
 		"GB": "GB|UK|U.K.|GBR|United Kingdom|the united kingdom|Great Britain|Britain|England|Scotland|Wales|Northern Ireland|Royaume-Uni|United Kingdom of Great Britain and Northern Ireland|英国",
-		"DE": "DE|DEU|Germany|germany|GERMANY| Germany |Deutschland|Allemagne|Alemania|Duitsland|Germania|Alemanha|Niemcy|Tyskland|ドイツ|德国",
+		"DE": "DE|DEU|Germany|Germany (DE)|Deutschland (Germany)|germany|GERMANY| Germany |Deutschland|Allemagne|Alemania|Duitsland|Germania|Alemanha|Niemcy|Tyskland|ドイツ|德国",
 		"NL": "NL|NLD|Netherlands|The Netherlands|Netherlands, The|Holland|Nederland|Niederlande|Pays-Bas|Países Bajos",
 		"KR": "KR|KOR|South Korea|Korea, South|Republic of Korea|Korea, Republic of|Korea (Republic of)|대한민국|한국|Südkorea",
 		"KP": "KP|PRK|North Korea|DPRK|Korea, Democratic People's Republic of|Democratic People's Republic of Korea",
@@ -94,6 +94,7 @@ func TestParseCountryDoesNotGuess(t *testing.T) {
 		"", " ", "x", "Unitedd Statess", "Germny", "Deutschlan", "German", "Spanish", "Korea", "Virgin Islands", "America", "Kongo", "Čad", "Guiana",
 		"Europe", "EU", "Asia", "California", "New York", "New Jersey", "New Mexico", "Tbilisi", "N/A", "N.A.", "n/a", "none", "null", "undefined",
 		"unknown", "ZZ", "AA", "XX", "QQ", "ZZZ", "D E", "D.E.", "-", "??", "276", "127.0.0.1", "AN", "ANT", "YU", "YUG", "SU", "\x00", "D\x00", "\xff\xfe",
+		"Guinea (Malta)", "Germany (France)", "Germany (DE) (DE)", "Germany (the best)",
 		"Germany\x00x", "United States of", "States", "United", "Republic of", "The", strings.Repeat("Germany ", 1000),
 	} {
 		if got, ok := ParseCountry(in); ok || got != "" {

@@ -10,8 +10,9 @@ import (
 
 // Company returns the registrable domain of domain by the public suffix list
 // (its private section included: a site under github.io is a company of its
-// own): what colleagues' addresses have in common. It returns "" when there is
-// none: for a bare public suffix, a single label, or no domain at all.
+// own) and by sharedHosts: what colleagues' addresses have in common. It
+// returns "" when there is none: for a bare public suffix, a single label, or
+// no domain at all.
 func Company(domain string) string {
 	name, ok := parseDomain(domain)
 	if !ok {
@@ -21,7 +22,29 @@ func Company(domain string) string {
 	if err != nil {
 		return ""
 	}
+	if sharedHosts[company] {
+		return tenant(name, company)
+	}
 	return company
+}
+
+// sharedHosts are domains of one company under which its customers have a
+// subdomain each, and which the public suffix list lacks. Addresses at the
+// domain itself are the host's own.
+var sharedHosts = wordSet(`onmicrosoft.com mail.onmicrosoft.com sharepoint.com atlassian.net zendesk.com freshdesk.com freshservice.com
+	helpscoutapp.com intercom-mail.com service-now.com mailgun.org wordpress.com squarespace.com weebly.com tumblr.com typepad.com
+	livejournal.com`)
+
+// tenant returns the customer's part of a name under a shared host.
+func tenant(name, host string) string {
+	for name != host {
+		label, parent, _ := strings.Cut(name, ".")
+		if sharedHosts[parent] && !sharedHosts[name] {
+			return label + "." + parent
+		}
+		name = parent
+	}
+	return host
 }
 
 // parseDomain returns s in lower case and punycode (IDNA 2008 lookup), and

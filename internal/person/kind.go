@@ -4,6 +4,9 @@ import (
 	_ "embed"
 	"strings"
 	"sync"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"usersync/internal/usersync"
 )
@@ -55,10 +58,18 @@ var roles = sync.OnceValue(func() map[string]bool {
 // machinePrefixes begin the local parts machines write under, whatever follows.
 var machinePrefixes = []string{"noreply", "donotreply", "mailerdaemon", "bounce"}
 
-// roleQualifiers may follow a role's name behind a separator: support-emea@.
+// roleQualifiers may follow a role's name behind a separator: support-emea@,
+// office.berlin@.
 var roleQualifiers = wordSet(`team desk dept department group global worldwide international europe emea apac latam
 	dach amer anz mena eu us usa uk de at ch fr es it nl be lu pt pl se no dk fi ie cz hu ro gr tr ca mx br ar cl co
-	au nz jp kr cn hk sg in ae za il en`)
+	au nz jp kr cn hk sg in ae za il en
+	north south east west nord sued sud ost est norte sur oeste noord zuid oost
+	berlin hamburg muenchen munich koeln frankfurt stuttgart wien vienna zuerich zurich genf geneve geneva basel bern
+	paris lyon marseille bruxelles brussels brussel amsterdam rotterdam utrecht antwerpen london manchester birmingham dublin
+	madrid barcelona valencia sevilla lisboa lisbon porto milano milan roma rome torino napoli stockholm oslo kopenhagen
+	copenhagen helsinki warszawa warsaw praha prague budapest athens istanbul dubai mumbai delhi bangalore singapore
+	tokyo osaka seoul shanghai beijing sydney melbourne auckland toronto montreal vancouver nyc newyork boston chicago
+	houston dallas atlanta miami seattle sanfrancisco losangeles mexico bogota lima santiago buenosaires saopaulo rio`)
 
 func wordSet(words string) map[string]bool {
 	set := make(map[string]bool)
@@ -81,6 +92,9 @@ func KindOf(e usersync.Email) AddressKind {
 }
 
 func kindOfDomain(domain string) (AddressKind, bool) {
+	if isAlumni(domain) {
+		return Personal, true
+	}
 	kinds := providers()
 	for more := true; more; _, domain, more = strings.Cut(domain, ".") {
 		if kind, ok := kinds[domain]; ok {
@@ -90,10 +104,51 @@ func kindOfDomain(domain string) (AddressKind, bool) {
 	return "", false
 }
 
+// alumniLabels begin the domains that schools, and companies, give to those who
+// left: they forward to private mailboxes.
+var alumniLabels = wordSet(`alumni alum alumnus alumna alumnae alumnos alumnx`)
+
+// isAlumni reports whether a domain is a school's or a company's for those who
+// left. A company may be called so itself.
+func isAlumni(domain string) bool {
+	if !strings.Contains(domain, "alum") {
+		return false
+	}
+	company := Company(domain)
+	for domain != company {
+		label, rest, more := strings.Cut(domain, ".")
+		if !more {
+			return false
+		}
+		if alumniLabels[label] {
+			return true
+		}
+		domain = rest
+	}
+	return false
+}
+
 // isRole reports whether a lower-case local part names a function: with or
-// without +tag, separators (no.reply), a number behind (info2) or a
-// qualifier (sales-emea).
+// without +tag, separators (no.reply), a number behind (info2), accents
+// (büro) or a qualifier (sales-emea).
 func isRole(local string) bool {
+	if isASCII(local) {
+		return isPlainRole(local)
+	}
+	return isPlainRole(unaccented(local)) || isPlainRole(unaccented(writtenOut.Replace(local)))
+}
+
+// unaccented drops accents from letters, and nothing else.
+func unaccented(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(s))
+}
+
+func isPlainRole(local string) bool {
 	base, _, _ := strings.Cut(local, "+")
 	var buffer [maxLocal]byte
 	name := squeeze(buffer[:0], base)

@@ -148,7 +148,7 @@ func TestTitles(t *testing.T) {
 		{"Comptable", "finance", 2},
 		{"Contrôleur de gestion", "finance", 2},
 		{"Responsable Ressources Humaines", "people", 4},
-		{"DRH", "people", 2},
+		{"DRH", "people", 5},
 		{"Avocate", "legal", 2},
 		{"Juriste", "legal", 2},
 		{"Responsable Service Client", "support", 4},

@@ -77,6 +77,7 @@ func (s *Service) once(ctx context.Context, c usersync.Claim, args RunArgs, eras
 		return err
 	}
 	leaveOut(results, erased)
+	s.reportUnanswered(ctx, results)
 	return s.settle(ctx, b, func(i int) verdict { return found(b.works[i], results[i]) })
 }
 
@@ -86,6 +87,20 @@ func leaveOut(results []colleague.Result, keys []string) {
 	}
 	for i := range results {
 		results[i].Found = slices.DeleteFunc(results[i].Found, func(m colleague.Match) bool { return slices.Contains(keys, m.Email.Key()) })
+	}
+}
+
+// reportUnanswered logs once for each service that did not answer: the run goes
+// on without it, and the steps name it.
+func (s *Service) reportUnanswered(ctx context.Context, results []colleague.Result) {
+	seen := map[string]bool{}
+	for _, r := range results {
+		for _, u := range r.Unanswered {
+			if !seen[u.Source] {
+				seen[u.Source] = true
+				s.Log.WarnContext(ctx, "a colleague source did not answer", "source", u.Source, "code", u.Err.Code, "error", u.Err)
+			}
+		}
 	}
 }
 
@@ -167,7 +182,7 @@ func (b *batch) targets() []colleague.Target {
 	targets := make([]colleague.Target, len(b.works))
 	for i, w := range b.works {
 		u := b.users[w.User.ID]
-		targets[i] = colleague.Target{Email: u.Email, Country: u.Country, JobTitle: u.JobTitle}
+		targets[i] = colleague.Target{Email: u.Email, Name: u.FullName(), Country: u.Country, JobTitle: u.JobTitle}
 	}
 	return targets
 }

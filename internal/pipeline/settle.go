@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"usersync/internal/colleague"
@@ -29,7 +31,7 @@ func found(w store.Work, r colleague.Result) verdict {
 	case r.Skipped != "":
 		step.Status, step.Reason = usersync.StepSkipped, r.Skipped
 	default:
-		step.Status, step.Details = usersync.StepSucceeded, countSentence(len(r.Found))
+		step.Status, step.Details = usersync.StepSucceeded, countSentence(len(r.Found))+withoutSources(r.Unanswered)
 	}
 	return verdict{step: step, found: r.Found}
 }
@@ -42,6 +44,15 @@ func countSentence(n int) string {
 		return "1 colleague found"
 	}
 	return strconv.Itoa(n) + " colleagues found"
+}
+
+// withoutSources says which sources the search had to do without.
+func withoutSources(unanswered []colleague.Unanswered) string {
+	var out strings.Builder
+	for _, u := range unanswered {
+		fmt.Fprintf(&out, "; %s did not answer (%s)", u.Source, u.Err.Code)
+	}
+	return out.String()
 }
 
 func failedStep(w store.Work, code usersync.Code, message string) usersync.Step {

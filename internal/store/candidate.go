@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"usersync/internal/usersync"
@@ -10,7 +11,7 @@ import (
 // Candidate is a person who may be a colleague.
 type Candidate struct {
 	Email       usersync.Email
-	Key         string // the address without +tag
+	Key         string // the address without +tag; set by the search
 	Name        string
 	JobTitle    string
 	Country     string
@@ -26,68 +27,208 @@ type Candidate struct {
 }
 
 // CandidateQuery asks for the people of one company, those of the same country
-// and department first.
+// and department first. An empty country or department is nobody's.
 type CandidateQuery struct{ Company, Country, Department string }
 
-// candidatesPerBucket bounds what one query reads of each bucket: more than
-// the 50 colleagues that are kept, to leave room for those that are left out.
-const candidatesPerBucket = 80
+// CandidatesPerQuery bounds what one query reads of each table: the 50
+// colleagues that are kept, and room for those that are left out.
+const CandidatesPerQuery = 80
 
-// candidatesText reads, for each query, the best of three buckets: company +
-// country + department, company + country, company. Each is a short range of
-// one index, however large the company is.
+// A part is some of the people of a company, in the order of the one index that
+// fits: the work for a part is bounded by CandidatesPerQuery, however large the
+// company is. No person is in two parts of a query.
+const (
+	office = `x.company || '/' || x.country || '/' || x.department = wanted.company || '/' || wanted.country || '/' || wanted.department
+            ORDER BY x.{changed} DESC, x.id`
+	country = `x.company || '/' || x.country = wanted.company || '/' || wanted.country AND x.department <> wanted.department
+            ORDER BY x.{changed} DESC, x.id`
+	department = `x.company || '/' || x.department = wanted.company || '/' || wanted.department AND x.country <> wanted.country
+            ORDER BY x.{changed} DESC, x.id`
+	// others are too unlike to be worth an index of their own: the departments
+	// one after the other, the newest of each first. '0' is behind '/'.
+	others = `x.company || '/' || x.department >= wanted.company || '/' AND x.company || '/' || x.department < wanted.company || '0'
+            AND x.department <> wanted.department AND x.country <> wanted.country
+            ORDER BY x.company || '/' || x.department, x.{changed} DESC, x.id`
+
+	// Of a colleague made by hand no country is known.
+	anyCountry = `x.company || '/' || x.department = wanted.company || '/' || wanted.department
+            ORDER BY x.{changed} DESC, x.id`
+	anyOthers = `x.company || '/' || x.department >= wanted.company || '/' AND x.company || '/' || x.department < wanted.company || '0'
+            AND x.department <> wanted.department
+            ORDER BY x.company || '/' || x.department, x.{changed} DESC, x.id`
+)
+
+// candidatesText reads, for each query, part after part until there are
+// enough: a later part is not begun when the earlier ones filled the limit. The
+// limit stands in the text: SQLite prepares a statement anew for every value of
+// a parameter that is a limit.
+// What else is known of a person is looked up by value, one at a time: a join
+// could be turned into reading the whole of the other table.
 const candidatesText = `
 WITH wanted AS (SELECT * FROM {rows}), ids AS (
-    SELECT wanted.n, each.value AS id FROM wanted {each}SELECT x.id AS one FROM {table} x WHERE x.organization_id = $1 AND x.company <> ''
-        AND x.company = wanted.company AND x.country = wanted.country AND x.department = wanted.department ORDER BY x.id LIMIT $2{/each}
-    UNION
-    SELECT wanted.n, each.value FROM wanted {each}SELECT x.id AS one FROM {table} x WHERE x.organization_id = $1 AND x.company <> ''
-        AND x.company = wanted.company AND x.country = wanted.country ORDER BY x.department, x.id LIMIT $2{/each}
-    UNION
-    SELECT wanted.n, each.value FROM wanted {each}SELECT x.id AS one FROM {table} x WHERE x.organization_id = $1 AND x.company <> ''
-        AND x.company = wanted.company ORDER BY x.country, x.department, x.id LIMIT $2{/each}
+    SELECT wanted.n, each.value AS place FROM wanted {each}SELECT one FROM ({parts}
+    ) AS parts LIMIT {limit}{/each}
 )
-SELECT ids.n, p.email, p.email_key, p.person_key, {name}, p.job_title, p.country, p.department, p.seniority, {profile}, p.updated_at,
-    coalesce(c.status, '')
-FROM ids JOIN {table} p ON p.id = ids.id
-LEFT JOIN colleagues c ON c.organization_id = $1 AND c.email_key = p.email_key`
+SELECT ids.n, p.email, p.email_key, {profile}, p.job_title, p.department, p.seniority, p.updated_at, {user},
+    coalesce((SELECT c.status FROM colleagues c WHERE c.organization_id = $1 AND c.email_key = p.email_key), '')
+FROM ids JOIN {table} p ON p.{row} = ids.place`
 
-var candidateColumns = []column{col("n", bigint), col("company", text), col("country", text), col("department", text)}
+const partText = `
+        SELECT one FROM (SELECT x.{row} AS one FROM {table} x WHERE x.organization_id = $1 AND x.company <> ''
+            AND {part} LIMIT {limit}) AS part`
 
-var candidateStatements = map[bool]*statement{
-	true: define(strings.NewReplacer("{table}", "users", "{profile}", "'', '', ''",
-		"{name}", "CASE WHEN p.name <> '' THEN p.name ELSE trim(p.first_name || ' ' || p.last_name) END").Replace(candidatesText), candidateColumns...),
-	false: define(strings.NewReplacer("{table}", "people", "{profile}", "p.company_name, p.website, p.photo",
-		"{name}", "p.name").Replace(candidatesText), candidateColumns...),
+// isUserText asks whether an address is a user's. It is a value and no EXISTS,
+// for which PostgreSQL would rather read all users once.
+const isUserText = `(SELECT 1 FROM users u WHERE u.organization_id = $1 AND u.email_key = p.email_key) IS NOT NULL`
+
+// candidateTable is a table that people are looked for in.
+type candidateTable struct {
+	name    string
+	changed string // the time by which its indexes order people
+	profile string // name, country, company_name, website, photo
+	user    string // whether the person is a user
+	parts   []string
 }
 
-// Candidates answers many queries at once: the people of each, in no order.
-func (o *Org) Candidates(ctx context.Context, queries []CandidateQuery) ([][]Candidate, error) {
+func (t candidateTable) define() *statement {
+	var parts []string
+	for _, p := range t.parts {
+		parts = append(parts, strings.ReplaceAll(partText, "{part}", p))
+	}
+	body := strings.ReplaceAll(candidatesText, "{parts}", strings.Join(parts, "\n        UNION ALL"))
+	return define(strings.NewReplacer("{table}", t.name, "{changed}", t.changed, "{profile}", t.profile, "{user}", t.user, "{limit}", strconv.Itoa(CandidatesPerQuery)).Replace(body),
+		col("n", bigint), col("company", text), col("country", text), col("department", text))
+}
+
+var userCandidates = candidateTable{
+	name: "users", changed: "created_at", user: "true", parts: []string{office, country, department, others},
+	profile: `CASE WHEN p.name <> '' THEN p.name ELSE trim(p.first_name || ' ' || p.last_name) END, p.country, '', '', ''`,
+}.define()
+
+// handMadeCandidates are colleagues made by hand: of the colleague records only
+// they have a company, the others were found in the tables beside it.
+var handMadeCandidates = candidateTable{
+	name: "colleagues", changed: "created_at", user: isUserText, parts: []string{anyCountry, anyOthers},
+	profile: "p.name, '', p.company_name, p.website, p.photo",
+}.define()
+
+var peopleCandidates = candidateTable{
+	name: "people", changed: "updated_at", user: isUserText, parts: []string{office, country, department, others},
+	profile: "p.name, p.country, p.company_name, p.website, p.photo",
+}.define()
+
+// UserCandidates answers many queries at once from the organization's users
+// and the colleagues made by hand: the people of each, in no order.
+func (o *Org) UserCandidates(ctx context.Context, queries []CandidateQuery) ([][]Candidate, error) {
+	return o.candidates(ctx, queries, userCandidates, handMadeCandidates)
+}
+
+// DirectoryCandidates answers many queries at once from the people that the
+// organization imported: the people of each, in no order.
+func (o *Org) DirectoryCandidates(ctx context.Context, queries []CandidateQuery) ([][]Candidate, error) {
+	return o.candidates(ctx, queries, peopleCandidates)
+}
+
+func (o *Org) candidates(ctx context.Context, queries []CandidateQuery, statements ...*statement) ([][]Candidate, error) {
 	found := make([][]Candidate, len(queries))
 	if len(queries) == 0 {
 		return found, nil
 	}
-	for _, isUser := range []bool{true, false} {
-		st := candidateStatements[isUser]
-		set := st.rows(len(queries))
-		for n, q := range queries {
-			set.add(int64(n), q.Company, q.Country, q.Department)
-		}
-		_, err := collect(ctx, o.store.reader(), st, set, func(scan func(...any) error) (struct{}, error) {
-			c := Candidate{IsUser: isUser}
+	for _, st := range statements {
+		_, err := collect(ctx, o.store.reader(), st, candidateRows(st, queries), func(scan func(...any) error) (struct{}, error) {
+			var c Candidate
 			var n int
 			var email, key string
-			err := scan(&n, &email, &key, &c.Key, &c.Name, &c.JobTitle, &c.Country, &c.Department, &c.Seniority,
-				&c.CompanyName, &c.Website, &c.Photo, &c.UpdatedAt, &c.Status)
+			err := scan(&n, &email, &key, &c.Name, &c.Country, &c.CompanyName, &c.Website, &c.Photo, &c.JobTitle,
+				&c.Department, &c.Seniority, &c.UpdatedAt, &c.IsUser, &c.Status)
 			if err == nil {
 				c.Email = usersync.NewEmail(email, key)
 				found[n] = append(found[n], c)
 			}
 			return struct{}{}, err
-		}, o.id, candidatesPerBucket)
+		}, o.id)
 		if err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
+}
+
+// nobodys is a country and a department that no person has: what is unknown is
+// shared with nobody, not with all of whom it is unknown too.
+const nobodys = "?"
+
+func candidateRows(st *statement, queries []CandidateQuery) *rows {
+	set := st.rows(len(queries))
+	for n, q := range queries {
+		country, department := q.Country, q.Department
+		if country == "" {
+			country = nobodys
+		}
+		if department == "" {
+			department = nobodys
+		}
+		set.add(int64(n), q.Company, country, department)
+	}
+	return set
+}
+
+// Standing is what an organization knows of an address.
+type Standing struct {
+	IsUser bool
+	Status string // of the colleague record; "" when there is none
+}
+
+var standingsStatement = define(`
+SELECT r.email_key, u.id IS NOT NULL, coalesce(c.status, '') FROM {rows}
+LEFT JOIN users u ON u.organization_id = $1 AND u.email_key = r.email_key
+LEFT JOIN colleagues c ON c.organization_id = $1 AND c.email_key = r.email_key`, col("email_key", text))
+
+// Standings returns, by e-mail key, what the organization knows of addresses
+// that come from elsewhere.
+func (o *Org) Standings(ctx context.Context, keys []string) (map[string]Standing, error) {
+	standings := make(map[string]Standing, len(keys))
+	if len(keys) == 0 {
+		return standings, nil
+	}
+	_, err := collect(ctx, o.store.reader(), standingsStatement, idRows(standingsStatement, keys), func(scan func(...any) error) (struct{}, error) {
+		var key string
+		var s Standing
+		err := scan(&key, &s.IsUser, &s.Status)
+		standings[key] = s
+		return struct{}{}, err
+	}, o.id)
+	return standings, err
+}
+
+// ExplainCandidates returns how the database goes about each of the statements
+// behind UserCandidates and DirectoryCandidates: the plan with the figures of
+// one run on PostgreSQL, the plan alone on SQLite.
+func (o *Org) ExplainCandidates(ctx context.Context, queries []CandidateQuery) (map[string]string, error) {
+	plans := map[string]string{}
+	for table, st := range map[string]*statement{"users": userCandidates, "colleagues": handMadeCandidates, "people": peopleCandidates} {
+		lines, err := o.explain(ctx, st, candidateRows(st, queries), o.id)
+		if err != nil {
+			return nil, err
+		}
+		plans[table] = strings.Join(lines, "\n")
+	}
+	return plans, nil
+}
+
+func (o *Org) explain(ctx context.Context, st *statement, set *rows, args ...any) ([]string, error) {
+	explained := &statement{columns: st.columns, texts: map[engineName]string{
+		postgres: "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + st.texts[postgres],
+		sqlite:   "EXPLAIN QUERY PLAN " + st.texts[sqlite],
+	}}
+	parents := map[int]int{0: -1}
+	return collect(ctx, o.store.reader(), explained, set, func(scan func(...any) error) (line string, err error) {
+		if !o.store.Embedded() {
+			return line, scan(&line)
+		}
+		var id, parent, unused int
+		err = scan(&id, &parent, &unused, &line)
+		parents[id] = parents[parent] + 1
+		return strings.Repeat("  ", parents[id]) + line, err
+	}, args...)
 }

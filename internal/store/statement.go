@@ -38,7 +38,8 @@ func col(name string, k kind) column { return column{name, k} }
 // {each} SELECT x AS one … {/each} joins, to every row on its left, the values
 // of a query that depends on that row, as each.value. id {any} SELECT … {/any}
 // compares with a query that is run once, before: PostgreSQL cannot turn it
-// around and run the query for every row of the table.
+// around and run the query for every row of the table. {row} is where a row
+// lies, by which the same statement finds it again faster than by its key.
 type statement struct {
 	texts   map[engineName]string
 	columns []column
@@ -61,6 +62,7 @@ func define(body string, columns ...column) *statement {
 			"{for update}", "FOR UPDATE",
 			"{each}", "CROSS JOIN LATERAL (",
 			"{/each}", ") AS each(value)",
+			"{row}", "ctid",
 			"{any}", "= ANY(ARRAY(",
 			"{/any}", "))",
 		).Replace(body),
@@ -75,6 +77,7 @@ func define(body string, columns ...column) *statement {
 			"{for update}", "",
 			"{each}", "CROSS JOIN json_each((SELECT json_group_array(one) FROM (",
 			"{/each}", "))) AS each",
+			"{row}", "rowid",
 			"{any}", "IN (",
 			"{/any}", ")",
 		).Replace(body),

@@ -8,6 +8,7 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/colleague/hunter"
+	"usersync/internal/colleague/hunter/huntertest"
 	"usersync/internal/outbound"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
@@ -16,7 +17,7 @@ import (
 
 // site is an organization that looks people up at a fake.
 type site struct {
-	*fake
+	*huntertest.Fake
 	source *hunter.Source
 	ask    colleague.Ask
 }
@@ -31,10 +32,10 @@ func each(t *testing.T, test func(t *testing.T, s site)) {
 		}
 		client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Timeout: 5 * time.Second}
 		t.Cleanup(client.Close)
-		f := newFake(t)
+		f := huntertest.Start(t)
 		test(t, site{f, &hunter.Source{Client: client}, colleague.Ask{
 			Org:      db.Org(o.ID),
-			Settings: usersync.ColleagueSource{Name: "hunter", APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(apiKey)}, URL: f.URL + "/v2"},
+			Settings: usersync.ColleagueSource{Name: "hunter", APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(huntertest.Key)}, URL: f.URL()},
 		}})
 	})
 }
@@ -51,10 +52,10 @@ func (s site) find(t *testing.T, companies ...string) ([]colleague.Answer, error
 func TestFindReadsWhatHunterKnows(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s site) {
-		s.add("acme.example.com", "ann@acme.example.com", "Ann", "Example", "Engineer", "2026-03-01")
-		s.add("acme.example.com", "no address", "Bob", "Example", "", "")
-		s.add("acme.example.com", "eve@acme.example.com", "Eve", "", "gone", "")
-		s.add("acme.example.com", "cat@acme.example.com", "", "", "", "never")
+		s.Add("acme.example.com", "ann@acme.example.com", "Ann", "Example", "Engineer", "2026-03-01")
+		s.Add("acme.example.com", "no address", "Bob", "Example", "", "")
+		s.Add("acme.example.com", "eve@acme.example.com", "Eve", "", "gone", "")
+		s.Add("acme.example.com", "cat@acme.example.com", "", "", "", "never")
 		got, err := s.find(t, "acme.example.com", "other.example.com", "acme.example.com")
 		if err != nil || len(got) != 3 || len(got[0].People) != 2 || len(got[1].People) != 0 || len(got[2].People) != 2 {
 			t.Fatalf("%+v %v", got, err)
@@ -71,15 +72,15 @@ func TestFindReadsWhatHunterKnows(t *testing.T) {
 func TestFindAsksOnceForACompany(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s site) {
-		s.add("acme.example.com", "ann@acme.example.com", "Ann", "Example", "Engineer", "")
+		s.Add("acme.example.com", "ann@acme.example.com", "Ann", "Example", "Engineer", "")
 		for range 3 {
 			got, err := s.find(t, "acme.example.com", "acme.example.com", "nobody.example.com")
 			if err != nil || len(got[0].People) != 1 || got[2].Err != nil {
 				t.Fatalf("%+v %v", got, err)
 			}
 		}
-		if s.asked("acme.example.com") != 1 || s.asked("nobody.example.com") != 1 {
-			t.Errorf("asked %d and %d times", s.asked("acme.example.com"), s.asked("nobody.example.com"))
+		if s.Asked("acme.example.com") != 1 || s.Asked("nobody.example.com") != 1 {
+			t.Errorf("asked %d and %d times", s.Asked("acme.example.com"), s.Asked("nobody.example.com"))
 		}
 	})
 }
@@ -88,14 +89,14 @@ func TestHunterIsLeftAloneAfterARefusal(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]usersync.Code{403: usersync.CodeRateLimited, 429: usersync.CodeRateLimited, 401: usersync.CodeDisconnected} {
 		each(t, func(t *testing.T, s site) {
-			s.set(func(f *fake) { f.status = status })
+			s.Break(huntertest.Fault{Status: status})
 			got, err := s.find(t, "a.example.com")
 			if err != nil || usersync.CodeOf(got[0].Err) != want {
 				t.Fatalf("%d: %+v %v", status, got, err)
 			}
-			s.set(func(f *fake) { f.status = 0 })
-			if _, err := s.find(t, "b.example.com"); usersync.CodeOf(err) != want || s.asked("b.example.com") != 0 {
-				t.Errorf("%d: %v, asked %d times", status, err, s.asked("b.example.com"))
+			s.Break(huntertest.Fault{})
+			if _, err := s.find(t, "b.example.com"); usersync.CodeOf(err) != want || s.Asked("b.example.com") != 0 {
+				t.Errorf("%d: %v, asked %d times", status, err, s.Asked("b.example.com"))
 			}
 		})
 	}
@@ -107,18 +108,14 @@ func TestAFailureIsThatOfItsCompanyAlone(t *testing.T) {
 		if _, err := s.find(t, "a.example.com"); err != nil {
 			t.Fatal(err)
 		}
-		for _, fault := range []func(*fake){
-			func(f *fake) { f.status = 500 },
-			func(f *fake) { f.status, f.body = 0, `{"data":` },
-			func(f *fake) { f.body = strings.Repeat("x", 2<<20) },
-		} {
-			s.set(fault)
+		for _, fault := range []huntertest.Fault{{Status: 500}, {Body: `{"data":`}, {Body: strings.Repeat("x", 2<<20)}} {
+			s.Break(fault)
 			got, err := s.find(t, "a.example.com", "b.example.com")
 			if err != nil || got[0].Err != nil || usersync.CodeOf(got[1].Err) != usersync.CodeUnavailable {
 				t.Errorf("%+v %v", got, err)
 			}
 		}
-		s.set(func(f *fake) { f.body = "" })
+		s.Break(huntertest.Fault{})
 		if got, err := s.find(t, "b.example.com"); err != nil || got[0].Err != nil {
 			t.Errorf("a failure was kept: %+v %v", got, err)
 		}
@@ -130,7 +127,7 @@ func TestHunterThatHangsIsGivenUp(t *testing.T) {
 	each(t, func(t *testing.T, s site) {
 		hang := make(chan struct{})
 		defer close(hang)
-		s.set(func(f *fake) { f.hang = hang })
+		s.Break(huntertest.Fault{Hang: hang})
 		s.source.Client.Timeout = 50 * time.Millisecond
 		got, err := s.find(t, "a.example.com")
 		if err != nil || usersync.CodeOf(got[0].Err) != usersync.CodeUnavailable {

@@ -1,4 +1,5 @@
-package hunter_test
+// Package huntertest is a fake of Hunter: a server that answers like its API v2.
+package huntertest
 
 import (
 	"encoding/json"
@@ -9,33 +10,43 @@ import (
 	"testing"
 )
 
-// apiKey is what the fake takes.
-const apiKey = "0123456789abcdef0123456789abcdef01234567"
+// Key is what the fake takes.
+const Key = "0123456789abcdef0123456789abcdef01234567"
 
-// fake answers like Hunter's API v2: its paths, statuses, errors and fields.
-type fake struct {
-	*httptest.Server
+// Fake answers like Hunter's API v2: its paths, statuses, errors and fields.
+type Fake struct {
+	server *httptest.Server
 
 	mu     sync.Mutex
 	people map[string][]map[string]any // by domain
 	calls  map[string]int              // by domain
-	status int                         // answers every call with it, when not 0
-	hang   chan struct{}               // calls wait for it, when not nil
-	body   string                      // instead of JSON, when not ""
+	fault  Fault
 }
 
-func newFake(t *testing.T) *fake {
+// Fault is how the fake misbehaves; the zero Fault is not at all.
+type Fault struct {
+	Status int           // answers every call
+	Hang   chan struct{} // calls wait until it is closed
+	Body   string        // stands in the place of the answer
+}
+
+// Start runs a fake until the test ends.
+func Start(t testing.TB) *Fake {
 	t.Helper()
-	f := &fake{people: map[string][]map[string]any{}, calls: map[string]int{}}
+	f := &Fake{people: map[string][]map[string]any{}, calls: map[string]int{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v2/domain-search", f.search)
-	f.Server = httptest.NewServer(mux)
-	t.Cleanup(f.Close)
+	f.server = httptest.NewServer(mux)
+	t.Cleanup(f.server.Close)
 	return f
 }
 
-// add makes a person known.
-func (f *fake) add(domain, email, first, last, position, seen string) {
+// URL is what the settings of a source name.
+func (f *Fake) URL() string { return f.server.URL + "/v2" }
+
+// Add makes a person known. One whose position is "gone" has an address that
+// does not work any more.
+func (f *Fake) Add(domain, email, first, last, position, seen string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	status := "valid"
@@ -50,43 +61,44 @@ func (f *fake) add(domain, email, first, last, position, seen string) {
 	})
 }
 
-func (f *fake) set(change func(*fake)) {
+// Break has the fake misbehave from now on.
+func (f *Fake) Break(fault Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	change(f)
+	f.fault = fault
 }
 
-// asked returns how often a domain was asked for.
-func (f *fake) asked(domain string) int {
+// Asked returns how often a domain was asked for.
+func (f *Fake) Asked(domain string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls[domain]
 }
 
-func (f *fake) search(w http.ResponseWriter, r *http.Request) {
+func (f *Fake) search(w http.ResponseWriter, r *http.Request) {
 	domain := r.URL.Query().Get("domain")
 	f.mu.Lock()
 	f.calls[domain]++
-	status, hang, body, people := f.status, f.hang, f.body, f.people[domain]
+	fault, people := f.fault, f.people[domain]
 	f.mu.Unlock()
-	if hang != nil {
+	if fault.Hang != nil {
 		select {
-		case <-hang:
+		case <-fault.Hang:
 		case <-r.Context().Done():
 		}
 	}
 	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
 	switch {
-	case r.Header.Get("X-Api-Key") != apiKey:
+	case r.Header.Get("X-Api-Key") != Key:
 		refuse(w, http.StatusUnauthorized, "authentication_failed", "No user found for the API key supplied")
-	case status != 0:
-		refuse(w, status, "too_many_requests", "You have exceeded your limit")
+	case fault.Status != 0:
+		refuse(w, fault.Status, "too_many_requests", "You have exceeded your limit")
 	case domain == "":
 		refuse(w, http.StatusBadRequest, "wrong_params", "You are missing the domain parameter")
 	case err != nil || limit < 1 || limit > 100 || r.URL.Query().Get("type") != "personal":
 		refuse(w, http.StatusBadRequest, "wrong_params", "The limit or the type is invalid")
-	case body != "":
-		_, _ = w.Write([]byte(body))
+	case fault.Body != "":
+		_, _ = w.Write([]byte(fault.Body))
 	default:
 		write(w, http.StatusOK, map[string]any{
 			"data": map[string]any{"domain": domain, "disposable": false, "webmail": false, "accept_all": false, "pattern": "{first}",

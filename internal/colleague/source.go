@@ -1,0 +1,183 @@
+package colleague
+
+import (
+	"context"
+	"time"
+
+	"usersync/internal/person"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Source is where colleagues are looked for.
+type Source interface {
+	// Name is one of usersync.Sources: organizations switch it on by that.
+	Name() string
+	// Find gives one answer per query, in the order of the queries. It may
+	// answer with people who are no colleagues: the search leaves them out.
+	// Queries may name the same company with another country or department. An
+	// error stands for all queries. The search only reads what Find returns.
+	Find(ctx context.Context, ask Ask) ([]Answer, error)
+}
+
+// Ask is what a source is asked.
+type Ask struct {
+	Org      *store.Org
+	Settings usersync.ColleagueSource
+	Queries  []store.CandidateQuery
+}
+
+// Answer is what a source knows for one query.
+type Answer struct {
+	// People are in no order. Of those of a service only what it knows need be
+	// set: address, name, job title, country, company, website, photo and when
+	// that was last seen (UpdatedAt).
+	People []store.Candidate
+	// Err says why this query has no answer, or not a whole one.
+	Err error
+}
+
+// Users are the organization's users and the colleagues it made by hand.
+type Users struct{}
+
+// Name is usersync.SourceUsers.
+func (Users) Name() string { return usersync.SourceUsers }
+
+// Find reads from the store.
+func (Users) Find(ctx context.Context, ask Ask) ([]Answer, error) {
+	return answers(ask.Org.UserCandidates(ctx, ask.Queries))
+}
+
+// Directory is the people that the organization imported.
+type Directory struct{}
+
+// Name is usersync.SourceDirectory.
+func (Directory) Name() string { return usersync.SourceDirectory }
+
+// Find reads from the store.
+func (Directory) Find(ctx context.Context, ask Ask) ([]Answer, error) {
+	return answers(ask.Org.DirectoryCandidates(ctx, ask.Queries))
+}
+
+func answers(found [][]store.Candidate, err error) ([]Answer, error) {
+	out := make([]Answer, len(found))
+	for i, people := range found {
+		out[i].People = people
+	}
+	return out, err
+}
+
+// serviceWithin is how long a service may take for all queries of a run: a
+// small part of a run's time, for others wait behind it.
+const serviceWithin = 10 * time.Second
+
+// answered is what one source said to all queries.
+type answered struct {
+	source    string
+	isService bool
+	answers   []Answer // one per query
+}
+
+// ask asks the sources that are on, the services after our own.
+func (s *Search) ask(ctx context.Context, org *store.Org, settings usersync.Settings, queries []store.CandidateQuery) ([]answered, error) {
+	var all []answered
+	for _, source := range s.Own {
+		on, ok := settings.Source(source.Name())
+		if !ok {
+			continue
+		}
+		found, err := find(ctx, source, Ask{org, on, queries})
+		if err != nil {
+			return nil, usersync.AsError(err)
+		}
+		for _, a := range found {
+			if a.Err != nil {
+				return nil, usersync.AsError(a.Err)
+			}
+		}
+		all = append(all, answered{source: source.Name(), answers: found})
+	}
+	for _, service := range s.Services {
+		on, ok := settings.Source(service.Name())
+		if !ok {
+			continue
+		}
+		found, err := askService(ctx, service, Ask{org, on, queries})
+		if err != nil {
+			return nil, usersync.AsError(err)
+		}
+		all = append(all, answered{source: service.Name(), isService: true, answers: found})
+	}
+	return all, nil
+}
+
+func find(ctx context.Context, source Source, ask Ask) ([]Answer, error) {
+	found, err := source.Find(ctx, ask)
+	if err == nil && len(found) != len(ask.Queries) {
+		return nil, usersync.Errorf(usersync.CodeInternal, "The colleague source %s answered %d of %d queries.", source.Name(), len(found), len(ask.Queries))
+	}
+	return found, err
+}
+
+// askService turns a service's failure into answers that say so. An error is
+// ours: the run ends, or the database does not answer.
+func askService(ctx context.Context, service Source, ask Ask) ([]Answer, error) {
+	limited, cancel := context.WithTimeout(ctx, serviceWithin)
+	defer cancel()
+	found, err := find(limited, service, ask)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		found = make([]Answer, len(ask.Queries))
+		for i := range found {
+			found[i].Err = err
+		}
+		return found, nil
+	}
+	return introduce(ctx, ask.Org, found)
+}
+
+// introduce returns a service's answers with what follows from them, and with
+// what the organization knows of the people: who is a user, and who was
+// deleted.
+func introduce(ctx context.Context, org *store.Org, found []Answer) ([]Answer, error) {
+	var keys []string
+	for _, a := range found {
+		for _, p := range a.People {
+			keys = append(keys, p.Email.Key())
+		}
+	}
+	standings, err := org.Standings(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	introduced := make([]Answer, len(found))
+	for i, a := range found {
+		introduced[i].Err = a.Err
+		for _, p := range a.People {
+			known := standings[p.Email.Key()]
+			p.IsUser, p.Status = known.IsUser, known.Status
+			p.Department, p.Seniority = person.Department(p.JobTitle), person.Seniority(p.JobTitle)
+			introduced[i].People = append(introduced[i].People, p)
+		}
+	}
+	return introduced, nil
+}
+
+// unanswered returns the services that did not answer all the group's queries.
+func (g *group) unanswered(answers []answered) []Unanswered {
+	var missing []Unanswered
+	for _, a := range answers {
+		if !a.isService {
+			continue
+		}
+		for _, answer := range a.answers[g.firstQuery : g.firstQuery+len(g.companies)] {
+			if answer.Err != nil {
+				missing = append(missing, Unanswered{a.source, usersync.AsError(answer.Err)})
+				break
+			}
+		}
+	}
+	return missing
+}

@@ -1,0 +1,271 @@
+package store_test
+
+import (
+	"database/sql"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"usersync/internal/store"
+	"usersync/internal/store/storetest"
+	"usersync/internal/usersync"
+)
+
+// engines runs a test on both engines with a second connection to the same
+// database, for what there is no call for.
+func engines(t *testing.T, test func(t *testing.T, s *store.Store, db *sql.DB)) {
+	t.Helper()
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			o := storetest.Options(t, engine)
+			s := storetest.Open(t, o)
+			driver, source := "sqlite", "file:"+filepath.Join(o.Dir, "usersync.db")+"?_pragma=busy_timeout(10000)"
+			if engine == "postgres" {
+				driver, source = "pgx", o.URL.Reveal()+"&search_path="+o.Schema
+			}
+			db, err := sql.Open(driver, source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			test(t, s, db)
+		})
+	}
+}
+
+func execute(t *testing.T, db *sql.DB, statement string, args ...any) {
+	t.Helper()
+	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// staff is a number of people of one office of acme.example.
+type staff struct {
+	prefix, country, department string
+	n                           int
+}
+
+// employed is one of them; a higher number is newer, and no two are as new.
+type employed struct {
+	staff
+	number int
+	isNew  int
+}
+
+func (e employed) address() string { return fmt.Sprintf("%s%03d@acme.example", e.prefix, e.number) }
+
+// employ imports people and returns them, newest first.
+func employ(t *testing.T, n tenant, db *sql.DB, offices ...staff) []employed {
+	t.Helper()
+	var all []employed
+	for place, o := range offices {
+		for i := range o.n {
+			all = append(all, employed{staff: o, number: i, isNew: 1000 + 100*i + place})
+		}
+	}
+	slices.SortFunc(all, func(a, b employed) int { return b.isNew - a.isNew })
+	people := make([]store.NewPerson, len(all))
+	for i, e := range all {
+		people[i] = store.NewPerson{Email: usersync.NewEmail(e.address(), e.address()), Country: e.country,
+			Person: store.Person{Key: e.address(), Company: "acme.example", Department: e.department}}
+	}
+	if err := n.Org(n.org.ID).SavePeople(t.Context(), n.org.Salt, people); err != nil {
+		t.Fatal(err)
+	}
+	for place, o := range offices {
+		execute(t, db, `UPDATE people SET updated_at = 1000 + 100 * CAST(substr(email_key, 2, 3) AS integer) + $1
+			WHERE organization_id = $2 AND email_key LIKE $3`, place, n.org.ID, o.prefix+"%")
+	}
+	return all
+}
+
+func directory(t *testing.T, n tenant, query store.CandidateQuery) []string {
+	t.Helper()
+	found, err := n.Org(n.org.ID).DirectoryCandidates(t.Context(), []store.CandidateQuery{query})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keysOf(found[0])
+}
+
+func keysOf(candidates []store.Candidate) []string {
+	list := []string{}
+	for _, c := range candidates {
+		list = append(list, c.Email.Key())
+	}
+	slices.Sort(list)
+	return list
+}
+
+// expected is what the parts of a company are read for, one after the other.
+func expected(all []employed, country, department string) []string {
+	sameCountry := func(e employed) bool { return country != "" && e.country == country }
+	sameDepartment := func(e employed) bool { return department != "" && e.department == department }
+	list := []string{}
+	take := func(wanted func(employed) bool) {
+		for _, e := range all {
+			if wanted(e) && len(list) < store.CandidatesPerQuery {
+				list = append(list, e.address())
+			}
+		}
+	}
+	take(func(e employed) bool { return sameCountry(e) && sameDepartment(e) })
+	take(func(e employed) bool { return sameCountry(e) && !sameDepartment(e) })
+	take(func(e employed) bool { return !sameCountry(e) && sameDepartment(e) })
+	for _, d := range []string{"", "design", "legal", "sales"} {
+		take(func(e employed) bool { return !sameCountry(e) && !sameDepartment(e) && e.department == d })
+	}
+	slices.Sort(list)
+	return list
+}
+
+func TestCandidatesAreTheNewestOfTheNearestPartsOfACompany(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := newTenant(t, s, 0)
+		all := employ(t, n, db, staff{"a", "DE", "sales", 150}, staff{"b", "DE", "legal", 30}, staff{"c", "DE", "", 60},
+			staff{"d", "FR", "legal", 60}, staff{"e", "US", "design", 60}, staff{"f", "US", "sales", 5}, staff{"g", "", "", 20})
+		employ(t, newTenant(t, s, 0), db, staff{"o", "DE", "sales", 5})
+		for name, query := range map[string]store.CandidateQuery{
+			"a large office":                 {Country: "DE", Department: "sales"},
+			"a small office":                 {Country: "DE", Department: "legal"},
+			"a department elsewhere":         {Country: "NO", Department: "legal"},
+			"a small office and the rest":    {Country: "US", Department: "sales"},
+			"a small country":                {Country: "FR", Department: "design"},
+			"no department":                  {Country: "DE"},
+			"no country":                     {Department: "legal"},
+			"neither country nor department": {},
+		} {
+			t.Run(name, func(t *testing.T) {
+				query.Company = "acme.example"
+				if got, want := directory(t, n, query), expected(all, query.Country, query.Department); !slices.Equal(got, want) {
+					t.Errorf("got %v\nwant %v", got, want)
+				}
+			})
+		}
+	})
+}
+
+func TestQueriesAtOnceAreAnsweredLikeQueriesAlone(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := newTenant(t, s, 0)
+		employ(t, n, db, staff{"a", "DE", "sales", 120}, staff{"b", "FR", "legal", 30})
+		queries := []store.CandidateQuery{{"acme.example", "DE", "sales"}, {"nobody.example", "DE", "sales"}, {"acme.example", "FR", ""}, {"acme.example", "", "legal"}}
+		together, err := n.Org(n.org.ID).DirectoryCandidates(t.Context(), queries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, q := range queries {
+			if got, want := keysOf(together[i]), directory(t, n, q); !slices.Equal(got, want) {
+				t.Errorf("%v: got %d together, %d alone", q, len(got), len(want))
+			}
+		}
+	})
+}
+
+// makeByHand makes a colleague as the call that creates one does.
+func makeByHand(t *testing.T, n tenant, db *sql.DB, address, company, department, status string) {
+	t.Helper()
+	execute(t, db, `INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company, department, seniority, created_at, updated_at)
+		VALUES ($1, $2, $3, $3, 'By Hand', 'Clerk', $4, $5, $6, 2, 7, 8)`, usersync.NewID(usersync.PrefixColleague), n.org.ID, address, status, company, department)
+}
+
+func TestColleaguesMadeByHandAreCandidatesBesideUsers(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := newTenant(t, s, 1)
+		makeByHand(t, n, db, "hand@acme.example", "acme.example", "sales", "invited")
+		makeByHand(t, n, db, "clerk@acme.example", "acme.example", "", "pending")
+		makeByHand(t, n, db, "found@acme.example", "", "", "pending")
+		makeByHand(t, n, db, "else@other.example", "other.example", "", "pending")
+		makeByHand(t, n, db, "user@acme.example", "", "", "deleted")
+		n.accept(t, n.submission(n.acceptance("user@acme.example")))
+		found, err := n.Org(n.org.ID).UserCandidates(t.Context(), []store.CandidateQuery{{Company: "acme.example", Department: "sales"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := keysOf(found[0]); !slices.Equal(got, []string{"clerk@acme.example", "hand@acme.example", "user@acme.example"}) {
+			t.Fatalf("found %v", got)
+		}
+		for _, c := range found[0] {
+			switch c.Email.Local() {
+			case "hand":
+				if c.IsUser || c.Status != "invited" || c.Name != "By Hand" || c.JobTitle != "Clerk" || c.Department != "sales" || c.Seniority != 2 || c.UpdatedAt != 8 {
+					t.Errorf("got %+v", c)
+				}
+			case "user":
+				if !c.IsUser || c.Status != store.ColleagueDeleted || c.Name != "F" || c.Country != "US" {
+					t.Errorf("got %+v", c)
+				}
+			}
+		}
+	})
+}
+
+func TestAPersonOfTheDirectoryIsKnownAsAUser(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := newTenant(t, s, 1)
+		employ(t, n, db, staff{"a", "DE", "", 2})
+		n.accept(t, n.submission(n.acceptance("a000@acme.example")))
+		found, err := n.Org(n.org.ID).DirectoryCandidates(t.Context(), []store.CandidateQuery{{Company: "acme.example"}})
+		if err != nil || len(found[0]) != 2 {
+			t.Fatal(found, err)
+		}
+		for _, c := range found[0] {
+			if want := c.Email.Local() == "a000"; c.IsUser != want {
+				t.Errorf("%s is a user: %v", c.Email.Local(), c.IsUser)
+			}
+		}
+	})
+}
+
+func TestStandingsAreTheOrganizationsOwn(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n, other := newTenant(t, s, 1), newTenant(t, s, 1)
+		n.accept(t, n.submission(n.acceptance("user@acme.example")))
+		makeByHand(t, n, db, "gone@acme.example", "", "", "deleted")
+		other.accept(t, other.submission(other.acceptance("stranger@acme.example")))
+		got, err := n.Org(n.org.ID).Standings(t.Context(), []string{"user@acme.example", "gone@acme.example", "stranger@acme.example"})
+		want := map[string]store.Standing{"user@acme.example": {IsUser: true}, "gone@acme.example": {Status: "deleted"}, "stranger@acme.example": {}}
+		if err != nil || !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v (%v)", got, want, err)
+		}
+	})
+}
+
+// TestCandidatesAreReadByTheirIndexes is about large companies: a part read by
+// another index than its own is read as a whole.
+func TestCandidatesAreReadByTheirIndexes(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := newTenant(t, s, 0)
+		employ(t, n, db, staff{"a", "DE", "sales", 5})
+		plans, err := n.Org(n.org.ID).ExplainCandidates(t.Context(), []store.CandidateQuery{{"acme.example", "DE", "sales"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for table, indexes := range map[string][]string{
+			"users": {"users_office", "users_country", "users_department"}, "colleagues": {"colleagues_company"},
+			"people": {"people_office", "people_country", "people_department"},
+		} {
+			for _, index := range indexes {
+				if !strings.Contains(plans[table], index) {
+					t.Errorf("%s is not read by %s:\n%s", table, index, plans[table])
+				}
+			}
+			for _, bad := range []string{"Seq Scan", "Sort", "TEMP B-TREE", "SCAN x", "SCAN p\n", "SCAN u\n", "Bitmap", "Materialize", "hashed"} {
+				if strings.Contains(plans[table], bad) {
+					t.Errorf("%s is read with %q:\n%s", table, bad, plans[table])
+				}
+			}
+		}
+	})
+}
