@@ -16,7 +16,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # The linter of this project goes before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
-.PHONY: help run test lint eval bench bench-search build generate e2e
+.PHONY: help run test lint eval bench bench-search build generate e2e transcript
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -50,6 +50,9 @@ build: ## build static binaries into bin/
 
 generate: ## write the generated files anew
 	go generate ./...
+
+transcript: ## play a newcomer's first hour and write docs/transcript.md
+	bash test/transcript/transcript.sh > docs/transcript.md
 
 e2e: ## kill parts of the running service and prove that nothing is lost; E2E_ARGS='…' for sizes
 	$(SERVICES) -- go test -count=1 -timeout 15m -v ./test/e2e/ $(E2E_ARGS)
