@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
 			t.Errorf("%d webhooks are left after their time", got)
 		}
 		retire(31)
-		if _, err := a.Store.Org(retires.org.ID).Report(t.Context(), ids["retires"]); err != store.ErrNoRequest {
+		if _, err := a.Store.Org(retires.org.ID).Report(t.Context(), ids["retires"]); !errors.Is(err, store.ErrNoRequest) {
 			t.Errorf("the request is still there: %v", err)
 		}
 		retires.verify(t, 9)

@@ -83,11 +83,11 @@ func TestTemplatesRefuseWhatCouldRunAway(t *testing.T) {
 
 func TestExecuteNamesAFieldThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	tmpl, err := ParseText("a\n\n{{.nmae}}")
+	tmpl, err := ParseText("a\n\n{{.nothing}}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tmpl.Execute(data); err == nil || usersync.AsError(err).Message != "line 3: there is no field .nmae" {
+	if _, err := tmpl.Execute(data); err == nil || usersync.AsError(err).Message != "line 3: there is no field .nothing" {
 		t.Errorf("%v", err)
 	}
 }
