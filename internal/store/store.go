@@ -117,8 +117,10 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 // steadyPlans keeps the planner from judging by the size that a table had when
 // a statement was first planned: every hot statement reads a bounded range of
 // an index, and a hash or a sequential scan that looks cheap on an empty table
-// would cost more with every row; see docs/adr/0007.
-const steadyPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+// would cost more with every row. One plan for each statement spares planning
+// it anew for every set of rows; see docs/adr/0007.
+const steadyPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; " +
+	"SET plan_cache_mode = force_generic_plan"
 
 func steady(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.PgConn().Exec(ctx, steadyPlans).ReadAll()

@@ -35,6 +35,7 @@ type options struct {
 	people   int
 	searches int
 	batches  int
+	only     string
 }
 
 func main() {
@@ -42,6 +43,7 @@ func main() {
 	flag.IntVar(&o.people, "people", 1_000_000, "people of the large organization")
 	flag.IntVar(&o.searches, "searches", 2_000, "searches of one user, of each kind")
 	flag.IntVar(&o.batches, "batches", 100, "searches of 64 users, of each kind")
+	flag.StringVar(&o.only, "only", "", "one engine: postgres or sqlite")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, o)
@@ -54,8 +56,14 @@ func main() {
 
 func run(ctx context.Context, o options) error {
 	fmt.Printf("%s, %d processors, %d people\n", time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), o.people)
-	for _, open := range []func(context.Context) (*database, error){openPostgres, openSQLite} {
-		d, err := open(ctx)
+	for _, engine := range []struct {
+		name string
+		open func(context.Context) (*database, error)
+	}{{"postgres", openPostgres}, {"sqlite", openSQLite}} {
+		if o.only != "" && o.only != engine.name {
+			continue
+		}
+		d, err := engine.open(ctx)
 		if err != nil {
 			return err
 		}
