@@ -7,6 +7,7 @@ import (
 
 	"usersync/internal/person"
 	"usersync/internal/store"
+	"usersync/internal/usersync"
 )
 
 // pool is the people of a group's company that the sources know.
@@ -84,7 +85,7 @@ func mergeMailboxes(records []record) []member {
 	return members
 }
 
-func isDeleted(r record) bool { return r.Status == store.ColleagueDeleted }
+func isDeleted(r record) bool { return r.Status == usersync.ColleagueDeleted }
 
 // precedence orders records by mailbox, and those of one mailbox by who
 // speaks first: a user, who has joined whatever a directory says, the address

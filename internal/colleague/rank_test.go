@@ -253,7 +253,7 @@ func TestTheSameWordsOfTwoSourcesAreTwoRecords(t *testing.T) {
 func TestADeletedMailboxStaysAwayUnderEveryAddress(t *testing.T) {
 	t.Parallel()
 	deleted := candidate(t, "ben+old@acme.example", "", "", "")
-	deleted.Status = store.ColleagueDeleted
+	deleted.Status = usersync.ColleagueDeleted
 	matches := found(Target{Email: email(t, "ann@acme.example")}, acme, deleted,
 		candidate(t, "ben@acme.example", "", "", ""), candidate(t, "carl@acme.example", "", "", ""))
 	if got := addresses(matches); !slices.Equal(got, []string{"carl@acme.example"}) {
@@ -264,7 +264,7 @@ func TestADeletedMailboxStaysAwayUnderEveryAddress(t *testing.T) {
 func TestADeletedAddressDoesNotHideAnotherAddressOfThatName(t *testing.T) {
 	t.Parallel()
 	deleted := candidate(t, "ben@acme.example", "Ben Bold", "", "")
-	deleted.Status = store.ColleagueDeleted
+	deleted.Status = usersync.ColleagueDeleted
 	matches := found(Target{Email: email(t, "ann@acme.example")}, acme, deleted, candidate(t, "ben.bold@acme.example", "Ben Bold", "", ""))
 	if got := addresses(matches); !slices.Equal(got, []string{"ben.bold@acme.example"}) {
 		t.Errorf("found %v", got)
@@ -432,7 +432,7 @@ func randomCandidates(t testing.TB, random *rand.Rand, n int) []store.Candidate 
 		candidates[i].IsUser = random.IntN(3) == 0
 		candidates[i].UpdatedAt = int64(random.IntN(3))
 		candidates[i].Photo = pick("", "https://photos.example/1", "https://photos.example/2")
-		candidates[i].Status = pick("", "", "", "pending", "joined", store.ColleagueDeleted)
+		candidates[i].Status = usersync.ColleagueStatus(pick("", "", "", "pending", "joined", "deleted"))
 	}
 	return candidates
 }

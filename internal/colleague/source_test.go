@@ -149,7 +149,7 @@ func TestTheEndOfARunIsNoFailureOfTheService(t *testing.T) {
 func TestAServicesPeopleAreKnownByWhatTheOrganizationKnows(t *testing.T) {
 	t.Parallel()
 	org := newOrg(t)
-	people := newDirectory(store.Candidate{Email: email(t, "ben@acme.example"), Name: "Ben Bold", JobTitle: "Senior Software Engineer", IsUser: true, Status: store.ColleagueDeleted})
+	people := newDirectory(store.Candidate{Email: email(t, "ben@acme.example"), Name: "Ben Bold", JobTitle: "Senior Software Engineer", IsUser: true, Status: usersync.ColleagueDeleted})
 	before := people.people["acme.example"][0]
 	s := &Search{Services: []Source{service{directory: people}}}
 	results, err := s.Run(t.Context(), org, everySource, []Target{{Email: email(t, "ann@acme.example"), JobTitle: "Software Engineer"}})

@@ -23,7 +23,7 @@ type Candidate struct {
 	IsUser      bool
 	UpdatedAt   int64 // microseconds
 	// Status is that of the colleague record there is; "" when there is none.
-	Status string
+	Status usersync.ColleagueStatus
 }
 
 // CandidateQuery asks for the people of one company, those of the same country
@@ -176,7 +176,7 @@ func candidateRows(st *statement, queries []CandidateQuery) *rows {
 // Standing is what an organization knows of an address.
 type Standing struct {
 	IsUser bool
-	Status string // of the colleague record; "" when there is none
+	Status usersync.ColleagueStatus // of the colleague record; "" when there is none
 }
 
 var standingsStatement = define(`

@@ -200,7 +200,7 @@ func TestColleaguesMadeByHandAreCandidatesBesideUsers(t *testing.T) {
 					t.Errorf("got %+v", c)
 				}
 			case "user":
-				if !c.IsUser || c.Status != store.ColleagueDeleted || c.Name != "F" || c.Country != "US" {
+				if !c.IsUser || c.Status != usersync.ColleagueDeleted || c.Name != "F" || c.Country != "US" {
 					t.Errorf("got %+v", c)
 				}
 			}

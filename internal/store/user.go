@@ -253,3 +253,17 @@ func (o *Org) UserByEmail(ctx context.Context, email usersync.Email) ([]StoredUs
 func (o *Org) Users(ctx context.Context, before string, limit int) ([]StoredUser, error) {
 	return collect(ctx, o.store.reader(), usersStatement, nil, scanUser, o.id, before, limit)
 }
+
+var userNameStatement = define(`
+SELECT name, first_name, last_name FROM users WHERE organization_id = $1 AND email_key = $2`)
+
+// UserName returns the full name of the user with this e-mail key, "" when it or
+// the user is unknown.
+func (o *Org) UserName(ctx context.Context, key string) (string, error) {
+	var in usersync.UserInput
+	err := o.store.reader().row(ctx, userNameStatement, o.id, key).Scan(&in.Name, &in.FirstName, &in.LastName)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return cmp.Or(in.Name, in.FullName()), classify(err)
+}

@@ -184,9 +184,9 @@ func (p *population) acceptUsers(ctx context.Context) error {
 // insertColleague writes a colleague record. Only one made by hand has what the
 // search compares by.
 func (p *population) insertColleague(ctx context.Context, h handMade) error {
-	status := store.ColleaguePending
+	status := usersync.ColleaguePending
 	if h.deleted {
-		status = store.ColleagueDeleted
+		status = usersync.ColleagueDeleted
 	}
 	return p.exec(ctx, `INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company, department, seniority, created_at, updated_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1) ON CONFLICT (organization_id, email_key) DO UPDATE SET status = excluded.status`,
