@@ -139,7 +139,7 @@ func (tx *Tx) insertColleagues(ctx context.Context, organization string, salt []
 		if f.IsUser {
 			status = usersync.ColleagueJoined
 		}
-		set.add(id, key, f.Email.Display(), f.Name, f.JobTitle, status, f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo,
+		set.add(id, key, f.Email.Display(), f.Name, f.JobTitle, string(status), f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo,
 			usersync.KeyedID(usersync.PrefixErasure, salt, key))
 	}
 	_, err := tx.exec(ctx, insertColleaguesStatement, set, organization)
