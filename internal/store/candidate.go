@@ -135,7 +135,7 @@ func (o *Org) candidates(ctx context.Context, queries []CandidateQuery, statemen
 		return found, nil
 	}
 	for _, st := range statements {
-		_, err := collect(ctx, o.store.reader(), st, candidateRows(st, queries), func(scan func(...any) error) (struct{}, error) {
+		_, err := collect(ctx, o.store.finder(), st, candidateRows(st, queries), func(scan func(...any) error) (struct{}, error) {
 			var c Candidate
 			var n int
 			var email, key string
@@ -191,7 +191,7 @@ func (o *Org) Standings(ctx context.Context, keys []string) (map[string]Standing
 	if len(keys) == 0 {
 		return standings, nil
 	}
-	_, err := collect(ctx, o.store.reader(), standingsStatement, idRows(standingsStatement, keys), func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, o.store.finder(), standingsStatement, idRows(standingsStatement, keys), func(scan func(...any) error) (struct{}, error) {
 		var key string
 		var s Standing
 		err := scan(&key, &s.IsUser, &s.Status)
@@ -222,7 +222,7 @@ func (o *Org) explain(ctx context.Context, st *statement, set *rows, args ...any
 		sqlite:   "EXPLAIN QUERY PLAN " + st.texts[sqlite],
 	}}
 	parents := map[int]int{0: -1}
-	return collect(ctx, o.store.reader(), explained, set, func(scan func(...any) error) (line string, err error) {
+	return collect(ctx, o.store.finder(), explained, set, func(scan func(...any) error) (line string, err error) {
 		if !o.store.Embedded() {
 			return line, scan(&line)
 		}

@@ -28,7 +28,11 @@ SELECT r.id, $1, r.email_key, r.email, r.person_key, r.company, r.country, r.dep
 FROM {rows} WHERE true
 ON CONFLICT (organization_id, email_key) DO UPDATE SET email = excluded.email, company = excluded.company, country = excluded.country,
     department = excluded.department, seniority = excluded.seniority, name = excluded.name, job_title = excluded.job_title,
-    company_name = excluded.company_name, website = excluded.website, photo = excluded.photo, updated_at = excluded.updated_at`,
+    company_name = excluded.company_name, website = excluded.website, photo = excluded.photo, updated_at = excluded.updated_at
+WHERE people.email <> excluded.email OR people.company <> excluded.company OR people.country <> excluded.country
+    OR people.department <> excluded.department OR people.seniority <> excluded.seniority OR people.name <> excluded.name
+    OR people.job_title <> excluded.job_title OR people.company_name <> excluded.company_name OR people.website <> excluded.website
+    OR people.photo <> excluded.photo`,
 	col("id", text), col("email_key", text), col("email", text), col("person_key", text), col("company", text), col("country", text),
 	col("department", text), col("seniority", integer), col("name", text), col("job_title", text), col("company_name", text),
 	col("website", text), col("photo", text))

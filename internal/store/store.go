@@ -66,7 +66,10 @@ type Store struct {
 	direct gorm.ConnPool
 	// brisk is for the bookkeeping of the outbox: its commits do not wait for
 	// the disk, because what a crash takes from them is only done again.
-	brisk  gorm.ConnPool
+	brisk gorm.ConnPool
+	// search is for the candidates: their statements are large, and PostgreSQL
+	// would take longer to plan than to run them.
+	search gorm.ConnPool
 	pools  []*sql.DB
 	schema string
 }
@@ -110,20 +113,32 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	brisk.SetMaxOpenConns(max(limit/4, 2))
 	brisk.SetMaxIdleConns(max(limit/4, 2))
 	brisk.SetConnMaxIdleTime(5 * time.Minute)
-	s := &Store{engine: postgres, seal: o.Seal, write: db, read: db, direct: db.Statement.ConnPool, brisk: brisk, pools: []*sql.DB{pool, brisk}, schema: o.Schema}
+	search := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(planned))
+	search.SetMaxOpenConns(max(limit/4, 2))
+	search.SetMaxIdleConns(max(limit/4, 2))
+	search.SetConnMaxIdleTime(5 * time.Minute)
+	s := &Store{
+		engine: postgres, seal: o.Seal, write: db, read: db, direct: db.Statement.ConnPool, brisk: brisk, search: search,
+		pools: []*sql.DB{pool, brisk, search}, schema: o.Schema,
+	}
 	return s, s.Ping(ctx)
 }
 
 // steadyPlans keeps the planner from judging by the size that a table had when
 // a statement was first planned: every hot statement reads a bounded range of
 // an index, and a hash or a sequential scan that looks cheap on an empty table
-// would cost more with every row. One plan for each statement spares planning
-// it anew for every set of rows; see docs/adr/0007.
-const steadyPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; " +
-	"SET plan_cache_mode = force_generic_plan"
+// would cost more with every row; see docs/adr/0007.
+const steadyPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
 
 func steady(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.PgConn().Exec(ctx, steadyPlans).ReadAll()
+	return err
+}
+
+// planned is steady on a connection whose statements are planned once, and not
+// anew for every set of rows.
+func planned(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.PgConn().Exec(ctx, steadyPlans+"; SET plan_cache_mode = force_generic_plan").ReadAll()
 	return err
 }
 
@@ -164,7 +179,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		}
 		*mode.to = db
 	}
-	s.direct, s.brisk = s.pools[0], s.pools[0]
+	s.direct, s.brisk, s.search = s.pools[0], s.pools[0], s.read.Statement.ConnPool
 	return s, s.Ping(ctx)
 }
 
@@ -212,6 +227,7 @@ func (s *Store) Embedded() bool { return s.engine == sqlite }
 func (s *Store) reader() conn { return conn{s.read.Statement.ConnPool, s.engine} }
 func (s *Store) writer() conn { return conn{s.direct, s.engine} }
 func (s *Store) keeper() conn { return conn{s.brisk, s.engine} }
+func (s *Store) finder() conn { return conn{s.search, s.engine} }
 
 // Tx is one transaction. Its methods are the writes that belong together.
 type Tx struct {
