@@ -2,6 +2,7 @@ package colleague
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"usersync/internal/person"
@@ -78,37 +79,47 @@ type answered struct {
 	answers   []Answer // one per query
 }
 
-// ask asks the sources that are on, the services after our own.
+// ask asks the sources that are on, all at once.
 func (s *Search) ask(ctx context.Context, org *store.Org, settings usersync.Settings, queries []store.CandidateQuery) ([]answered, error) {
-	var all []answered
-	for _, source := range s.Own {
+	var asked sync.WaitGroup
+	all := make([]answered, 0, len(s.Own)+len(s.Services))
+	errs := make([]error, cap(all))
+	begin := func(source Source, isService bool, find func(context.Context, Source, Ask) ([]Answer, error)) {
 		on, ok := settings.Source(source.Name())
 		if !ok {
-			continue
+			return
 		}
-		found, err := find(ctx, source, Ask{org, on, queries})
-		if err != nil {
-			return nil, usersync.AsError(err)
-		}
-		for _, a := range found {
-			if a.Err != nil {
-				return nil, usersync.AsError(a.Err)
-			}
-		}
-		all = append(all, answered{source: source.Name(), answers: found})
+		all = append(all, answered{source: source.Name(), isService: isService})
+		answer, err := &all[len(all)-1], &errs[len(all)-1]
+		asked.Go(func() { answer.answers, *err = find(ctx, source, Ask{org, on, queries}) })
+	}
+	for _, source := range s.Own {
+		begin(source, false, askOwn)
 	}
 	for _, service := range s.Services {
-		on, ok := settings.Source(service.Name())
-		if !ok {
-			continue
-		}
-		found, err := askService(ctx, service, Ask{org, on, queries})
+		begin(service, true, askService)
+	}
+	asked.Wait()
+	for _, err := range errs {
 		if err != nil {
 			return nil, usersync.AsError(err)
 		}
-		all = append(all, answered{source: service.Name(), isService: true, answers: found})
 	}
 	return all, nil
+}
+
+// askOwn makes a source's failure for one query that of all.
+func askOwn(ctx context.Context, source Source, ask Ask) ([]Answer, error) {
+	found, err := find(ctx, source, ask)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range found {
+		if a.Err != nil {
+			return nil, a.Err
+		}
+	}
+	return found, nil
 }
 
 func find(ctx context.Context, source Source, ask Ask) ([]Answer, error) {

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
+	"sync"
 
 	"usersync/internal/usersync"
 )
@@ -129,29 +131,41 @@ func (o *Org) DirectoryCandidates(ctx context.Context, queries []CandidateQuery)
 	return o.candidates(ctx, queries, peopleCandidates)
 }
 
+// candidates runs the statements at once, each on a connection of its own.
 func (o *Org) candidates(ctx context.Context, queries []CandidateQuery, statements ...*statement) ([][]Candidate, error) {
-	found := make([][]Candidate, len(queries))
 	if len(queries) == 0 {
-		return found, nil
+		return nil, nil
 	}
-	for _, st := range statements {
-		_, err := collect(ctx, o.store.finder(), st, candidateRows(st, queries), func(scan func(...any) error) (struct{}, error) {
-			var c Candidate
-			var n int
-			var email, key string
-			err := scan(&n, &email, &key, &c.Name, &c.Country, &c.CompanyName, &c.Website, &c.Photo, &c.JobTitle,
-				&c.Department, &c.Seniority, &c.UpdatedAt, &c.IsUser, &c.Status)
-			if err == nil {
-				c.Email = usersync.NewEmail(email, key)
-				found[n] = append(found[n], c)
-			}
-			return struct{}{}, err
-		}, o.id)
-		if err != nil {
-			return nil, err
+	var running sync.WaitGroup
+	found, errs := make([][][]Candidate, len(statements)), make([]error, len(statements))
+	for i, st := range statements {
+		running.Go(func() { found[i], errs[i] = o.candidatesOf(ctx, queries, st) })
+	}
+	running.Wait()
+	all := found[0]
+	for n := range all {
+		for _, more := range found[1:] {
+			all[n] = append(all[n], more[n]...)
 		}
 	}
-	return found, nil
+	return all, errors.Join(errs...)
+}
+
+func (o *Org) candidatesOf(ctx context.Context, queries []CandidateQuery, st *statement) ([][]Candidate, error) {
+	found := make([][]Candidate, len(queries))
+	_, err := collect(ctx, o.store.finder(), st, candidateRows(st, queries), func(scan func(...any) error) (struct{}, error) {
+		var c Candidate
+		var n int
+		var email, key string
+		err := scan(&n, &email, &key, &c.Name, &c.Country, &c.CompanyName, &c.Website, &c.Photo, &c.JobTitle,
+			&c.Department, &c.Seniority, &c.UpdatedAt, &c.IsUser, &c.Status)
+		if err == nil {
+			c.Email = usersync.NewEmail(email, key)
+			found[n] = append(found[n], c)
+		}
+		return struct{}{}, err
+	}, o.id)
+	return found, err
 }
 
 // nobodys is a country and a department that no person has: what is unknown is

@@ -43,7 +43,7 @@ func (d *database) measure(ctx context.Context, o options) error {
 	}
 	// PostgreSQL does so by itself, a while later; SQLite never does.
 	if !d.store.Embedded() {
-		if _, err := d.db.ExecContext(ctx, "ANALYZE"); err != nil {
+		if _, err := d.db.ExecContext(ctx, "VACUUM (ANALYZE)"); err != nil {
 			return err
 		}
 	}
