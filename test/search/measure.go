@@ -41,17 +41,29 @@ func (d *database) measure(ctx context.Context, o options) error {
 		fmt.Fprintf(os.Stderr, "search: %s: %d people stored in %.0f s\n", d.name, n, time.Since(began).Seconds())
 		organizations = append(organizations, made)
 	}
-	// PostgreSQL does so by itself, a while later; SQLite never does.
-	if !d.store.Embedded() {
-		if _, err := d.db.ExecContext(ctx, "VACUUM (ANALYZE)"); err != nil {
-			return err
-		}
+	if err := d.settle(ctx); err != nil {
+		return err
 	}
 	fmt.Printf("\n## %s\n\nload average before the searches: %s\n\n", d.name, loadAverage())
 	if err := d.search(ctx, o, organizations[0].ID, organizations[1].ID); err != nil {
 		return err
 	}
 	return d.explain(ctx, organizations[0].ID)
+}
+
+// settle brings the database to where it is a while after a load: PostgreSQL
+// then has vacuumed and analysed by itself and written everything out. SQLite
+// does none of it.
+func (d *database) settle(ctx context.Context) error {
+	if d.store.Embedded() {
+		return nil
+	}
+	for _, statement := range []string{"VACUUM (ANALYZE)", "CHECKPOINT"} {
+		if _, err := d.db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kind is one kind of search that is measured.
