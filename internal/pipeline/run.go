@@ -167,7 +167,7 @@ func (b *batch) merge() {
 // each event once.
 func (b *batch) note(w *store.Work, u *usersync.User) {
 	t, fields := usersync.EventUserUpdated, u.Changes(w.Input, w.Sequence)
-	if u.Sequences[usersync.FieldEmail] == w.Sequence {
+	if u.MadeBy(w.Sequence) {
 		t, fields = usersync.EventUserCreated, new(usersync.User).Changes(w.Input, w.Sequence)
 	} else if len(fields) == 0 {
 		return

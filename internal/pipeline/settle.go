@@ -212,12 +212,11 @@ func inviteLink(own string, o usersync.Organization) string {
 	return o.DefaultInviteLink
 }
 
-// newcomers returns the e-mail keys of the users that these requests made. The
-// country is what every request says: who made the user set it.
+// newcomers returns the e-mail keys of the users that these requests made.
 func (st *settlement) newcomers() []string {
 	var keys []string
 	for _, w := range st.works {
-		if w.User.Version == 1 && w.User.Sequences[usersync.FieldCountry] == w.Sequence {
+		if w.User.MadeBy(w.Sequence) {
 			keys = append(keys, w.User.Email.Key())
 		}
 	}

@@ -104,6 +104,9 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 	return changed
 }
 
+// MadeBy reports whether the request accepted as seq made the user.
+func (u *User) MadeBy(seq int64) bool { return u.Sequences[FieldEmail] == seq }
+
 // FullName returns the name, or first and last name joined.
 func (in UserInput) FullName() string {
 	switch {
