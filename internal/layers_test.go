@@ -28,6 +28,12 @@ var layers = [][]string{
 	{"internal/store", "internal/queue", "internal/outbound"},
 	{"internal/store/storetest", "internal/mail"},
 	{"internal/mail/mailtest"},
+	{"internal/connector"},
+	{"internal/connector/fakeplatform"},
+	{"internal/connector/connectortest"},
+	{"internal/connector/*"},                             // each platform
+	{"internal/connector/..."},                           // and its fake
+	{"internal/connectors", "internal/connectors/fakes"}, // THE LISTS
 	{"internal/colleague"},
 	{"internal/colleague/hunter"},
 	{"internal/colleague/hunter/huntertest"},

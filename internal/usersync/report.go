@@ -15,8 +15,10 @@ type Report struct {
 	FinishedAt Time              `json:"finishedAt,omitzero"`
 	Steps      []ReportStep      `json:"steps"`
 	Colleagues *ReportColleagues `json:"colleagues,omitempty"`
-	Credits    ReportCredits     `json:"credits"`
-	Webhooks   []ReportWebhook   `json:"webhooks,omitempty"`
+	// Progress is of a bulk.
+	Progress *Progress       `json:"progress,omitempty"`
+	Credits  ReportCredits   `json:"credits"`
+	Webhooks []ReportWebhook `json:"webhooks,omitempty"`
 }
 
 // ReportStep is a step in a report.

@@ -8,7 +8,14 @@ type RequestKind string
 // The kinds of requests.
 const (
 	KindUserSync RequestKind = "user-sync"
+	// KindPlatformSync pushes one known user to the platforms, now.
+	KindPlatformSync RequestKind = "platform-sync"
+	// KindPlatformBulk pushes many known users to one connection.
+	KindPlatformBulk RequestKind = "platform-bulk"
 )
+
+// Paid reports whether requests of this kind need credits.
+func (k RequestKind) Paid() bool { return k == KindUserSync }
 
 // RequestStatus says how far a request has come.
 type RequestStatus string

@@ -15,12 +15,14 @@ const (
 // StepStatus says how far a step has come.
 type StepStatus string
 
-// The statuses of a step. synced and unchanged belong to platform steps.
+// The statuses of a step. would_sync, synced and unchanged belong to platform
+// steps.
 const (
 	StepPending         StepStatus = "pending"
 	StepRetrying        StepStatus = "retrying"
 	StepAwaitingCredits StepStatus = "awaiting_credits"
 	StepSucceeded       StepStatus = "succeeded"
+	StepWouldSync       StepStatus = "would_sync" // the outcome of a dry run
 	StepSynced          StepStatus = "synced"
 	StepUnchanged       StepStatus = "unchanged"
 	StepSkipped         StepStatus = "skipped"

@@ -1,0 +1,105 @@
+package connector
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"usersync/internal/usersync"
+)
+
+// Mapping says which of a person's fields goes into which field of a platform:
+// the platform's name → ours, such as "FNAME": "firstName" or "COMPANY":
+// "attributes.company".
+type Mapping map[string]string
+
+// Sources are the names that a Mapping may take values from, beside
+// "attributes." and the name of an attribute.
+var Sources = []string{"userId", "email", "firstName", "lastName", "name", "country", "jobTitle", "inviteLink"}
+
+// Value returns what a source holds, nil when it says nothing.
+func (p Profile) Value(source string) any {
+	text := ""
+	switch source {
+	case "userId":
+		text = p.UserID
+	case "email":
+		text = p.Email.Display()
+	case "firstName":
+		text = p.FirstName
+	case "lastName":
+		text = p.LastName
+	case "name":
+		text = p.Name
+	case "country":
+		text = p.Country
+	case "jobTitle":
+		text = p.JobTitle
+	case "inviteLink":
+		text = p.InviteLink
+	default:
+		name, _ := strings.CutPrefix(source, "attributes.")
+		return p.Attributes[name]
+	}
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+// Values returns the platform's fields with their values; what says nothing is
+// left out.
+func (m Mapping) Values(p Profile) map[string]any {
+	out := map[string]any{}
+	for field, source := range m {
+		if v := p.Value(source); v != nil {
+			out[field] = v
+		}
+	}
+	return out
+}
+
+// Or returns m with the fields of defaults that it does not mention. A field
+// mapped to "" is not sent.
+func (m Mapping) Or(defaults Mapping) Mapping {
+	out := maps.Clone(defaults)
+	if out == nil {
+		out = Mapping{}
+	}
+	maps.Copy(out, m)
+	maps.DeleteFunc(out, func(_, source string) bool { return source == "" })
+	return out
+}
+
+// Check returns the faults of a mapping that stands in the setting field.
+func (m Mapping) Check(field string) []usersync.FieldError {
+	var out []usersync.FieldError
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		source := m[name]
+		attribute, isAttribute := strings.CutPrefix(source, "attributes.")
+		if source == "" || slices.Contains(Sources, source) || isAttribute && attribute != "" {
+			continue
+		}
+		out = append(out, usersync.FieldError{Field: field + "." + name,
+			Message: "must be one of " + strings.Join(Sources, ", ") + ", or attributes. and a name"})
+	}
+	return out
+}
+
+// quoted bounds what is shown of a platform's own words, in runes.
+const quoted = 300
+
+var address = regexp.MustCompile(`[^\s"'<>()\[\]{},;:=]+@[^\s"'<>()\[\]{},;:=]+`)
+
+// Quote makes what a platform said fit to be shown and logged: one line, not
+// long, without addresses, which may be anybody's.
+func Quote(text string) string {
+	text = address.ReplaceAllString(strings.ToValidUTF8(text, ""), "(address)")
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) > quoted {
+		text = string([]rune(text)[:quoted]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,111 @@
+package fakeplatform
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Person is somebody a fake holds.
+type Person struct {
+	ID    string
+	Email string
+	// Fields are the platform's own, by its names.
+	Fields map[string]any
+	Lists  []string
+	Tags   []string
+	// Unsubscribed people left by themselves; Refused ones the platform takes no
+	// more, for compliance or because they were erased.
+	Unsubscribed bool
+	Refused      bool
+	// Writes counts how often the person was written.
+	Writes int
+}
+
+// People are those a fake holds, by address in lower case.
+type People struct {
+	mu     sync.Mutex
+	byMail map[string]*Person
+	last   int
+}
+
+// NewPeople returns nobody.
+func NewPeople() *People { return &People{byMail: map[string]*Person{}} }
+
+// Len counts them.
+func (p *People) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.byMail)
+}
+
+// Get returns a copy of a person.
+func (p *People) Get(email string) (Person, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one, ok := p.byMail[strings.ToLower(email)]
+	if !ok {
+		return Person{}, false
+	}
+	return one.clone(), true
+}
+
+// Put changes a person under the lock, made when there is none; change sees
+// whether they are new.
+func (p *People) Put(email string, change func(one *Person, isNew bool)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := strings.ToLower(email)
+	one, ok := p.byMail[key]
+	if !ok {
+		p.last++
+		one = &Person{ID: strconv.Itoa(1000 + p.last), Email: email, Fields: map[string]any{}}
+		p.byMail[key] = one
+	}
+	one.Writes++
+	change(one, !ok)
+}
+
+// ByID returns the person with an id.
+func (p *People) ByID(id string) (Person, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, one := range p.byMail {
+		if one.ID == id {
+			return one.clone(), true
+		}
+	}
+	return Person{}, false
+}
+
+// Delete removes a person and reports whether there was one.
+func (p *People) Delete(email string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.byMail[strings.ToLower(email)]
+	delete(p.byMail, strings.ToLower(email))
+	return ok
+}
+
+// Emails returns all addresses, sorted.
+func (p *People) Emails() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.byMail))
+}
+
+func (p *Person) clone() Person {
+	out := *p
+	out.Fields, out.Lists, out.Tags = maps.Clone(p.Fields), slices.Clone(p.Lists), slices.Clone(p.Tags)
+	return out
+}
+
+// With returns list with s in it, once.
+func With(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}

@@ -1,0 +1,296 @@
+package connector
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// Kind is one platform: what it is called, what a connection to it needs, how
+// it is opened. Make one with Define.
+type Kind struct {
+	Name  string // kept in connections: never rename
+	Title string
+	// Batch is how many profiles one Push takes.
+	Batch int
+	// Limits are the platform's published ones for an account.
+	Limits Limits
+	// Classify says what an answer means that is no success; nil is
+	// outbound.CodeOfStatus with Retry-After. The error's message may quote the
+	// platform through Quote.
+	Classify func(*outbound.Response) *usersync.Error
+
+	// Credentials and Settings describe the fields, in their order.
+	Credentials []Field
+	Settings    []Field
+
+	open func(Config, *Client) (Connector, error)
+}
+
+// Limits bound the calls to one account over all workers.
+type Limits struct {
+	// Concurrent calls; 0 is no bound.
+	Concurrent int
+	// PerSecond calls, Burst of them at once; 0 is no bound.
+	PerSecond float64
+	Burst     int
+	// Timeout of one call.
+	Timeout time.Duration
+}
+
+// Field is one credential or setting of a connection.
+type Field struct {
+	Name     string   `json:"name"`
+	Type     string   `json:"type"` // string, integer, number, boolean, list, map, secret
+	Help     string   `json:"help"`
+	Required bool     `json:"required"`
+	Secret   bool     `json:"secret"`
+	Default  string   `json:"default,omitempty"`
+	Options  []string `json:"options,omitempty"`
+	role     string
+}
+
+// Config is what a connection is opened with.
+type Config struct {
+	Credentials json.RawMessage
+	Settings    json.RawMessage
+	Facts       Facts
+}
+
+// Common are the settings that every connection has.
+type Common struct {
+	BaseURL        string  `json:"baseUrl,omitempty" help:"Another address of the platform's API: a regional host, a proxy, or a fake for tests."`
+	MaxConcurrent  int     `json:"maxConcurrent,omitempty" help:"Calls to the account at once; the platform's published limit where not set."`
+	CallsPerSecond float64 `json:"callsPerSecond,omitempty" help:"Calls to the account a second; the platform's published limit where not set."`
+}
+
+// Define makes a Kind of typed credentials C and settings S. Their fields come
+// from the tags of C and S, so that validation, API and documentation cannot
+// disagree:
+//
+//	json     the name; with omitempty or omitzero the field is optional
+//	help     one sentence for people
+//	default  what holds when it is left out; a required field needs none
+//	options  the allowed values, separated by |
+//	role     list or tags: what a bulk call may override, see Patch
+//
+// A C or S with a method Validate() []usersync.FieldError is asked too.
+func Define[C, S any](k Kind, open func(credentials C, settings S, facts Facts, client *Client) (Connector, error)) Kind {
+	k.Credentials = fieldsOf(reflect.TypeFor[C]())
+	k.Settings = append(fieldsOf(reflect.TypeFor[S]()), fieldsOf(reflect.TypeFor[Common]())...)
+	k.open = func(cfg Config, client *Client) (Connector, error) {
+		var credentials C
+		var settings S
+		own, common, err := split(cfg.Settings)
+		if err != nil {
+			return nil, err
+		}
+		fields := slices.Concat(
+			read("credentials", k.Credentials, cfg.Credentials, &credentials),
+			read("settings", fieldsOf(reflect.TypeFor[S]()), own, &settings), common.check(client))
+		if len(fields) > 0 {
+			return nil, &usersync.Error{Code: usersync.CodeInvalid, Message: "The connection is not complete.", Fields: fields}
+		}
+		return open(credentials, settings, cfg.Facts, client.with(k, common, cfg.Facts))
+	}
+	return k
+}
+
+// Open opens a connection. Errors have code invalid and name the wrong fields
+// as credentials.x and settings.y.
+func (k Kind) Open(cfg Config, client *Client) (Connector, error) { return k.open(cfg, client) }
+
+// ErrNoList and ErrNoTags are the refusals to override what a platform does not have.
+var (
+	ErrNoList = usersync.Errorf(usersync.CodeInvalid, "This platform has no lists to choose from.")
+	ErrNoTags = usersync.Errorf(usersync.CodeInvalid, "This platform has no tags.")
+)
+
+// Patch returns settings with another list and with more tags.
+func (k Kind) Patch(settings json.RawMessage, patch usersync.PlatformSync) (json.RawMessage, error) {
+	if patch.List == "" && len(patch.Tags) == 0 {
+		return settings, nil
+	}
+	values := map[string]any{}
+	if len(settings) > 0 {
+		if err := json.Unmarshal(settings, &values); err != nil {
+			return nil, usersync.Errorf(usersync.CodeInternal, "The settings cannot be read.").Because(err)
+		}
+	}
+	if patch.List != "" {
+		name := k.role("list")
+		if name == "" {
+			return nil, ErrNoList
+		}
+		values[name] = patch.List
+	}
+	if len(patch.Tags) > 0 {
+		name := k.role("tags")
+		if name == "" {
+			return nil, ErrNoTags
+		}
+		tags, _ := values[name].([]any)
+		for _, t := range patch.Tags {
+			if !slices.Contains(tags, any(t)) {
+				tags = append(tags, t)
+			}
+		}
+		values[name] = tags
+	}
+	return json.Marshal(values)
+}
+
+// role returns the name of the setting with a role, "" when there is none.
+func (k Kind) role(role string) string {
+	for _, f := range k.Settings {
+		if f.role == role {
+			return f.Name
+		}
+	}
+	return ""
+}
+
+// check finds faults of the common settings.
+func (c Common) check(client *Client) []usersync.FieldError {
+	var out []usersync.FieldError
+	if c.MaxConcurrent < 0 {
+		out = append(out, usersync.FieldError{Field: "settings.maxConcurrent", Message: "must not be negative"})
+	}
+	if c.CallsPerSecond < 0 {
+		out = append(out, usersync.FieldError{Field: "settings.callsPerSecond", Message: "must not be negative"})
+	}
+	if c.BaseURL != "" {
+		if _, err := client.guard().CheckURL(c.BaseURL); err != nil {
+			out = append(out, usersync.FieldError{Field: "settings.baseUrl", Message: usersync.AsError(err).Message})
+		}
+	}
+	return out
+}
+
+// split takes the common settings out of the connector's own.
+func split(settings json.RawMessage) (own json.RawMessage, common Common, err error) {
+	values := map[string]json.RawMessage{}
+	if len(settings) > 0 {
+		if err := json.Unmarshal(settings, &values); err != nil {
+			return nil, common, usersync.Errorf(usersync.CodeInvalid, "settings must be an object.")
+		}
+	}
+	shared := map[string]json.RawMessage{}
+	for _, f := range fieldsOf(reflect.TypeFor[Common]()) {
+		if v, ok := values[f.Name]; ok {
+			shared[f.Name] = v
+			delete(values, f.Name)
+		}
+	}
+	// Both maps hold what was JSON before.
+	text, _ := json.Marshal(shared)
+	if err := json.Unmarshal(text, &common); err != nil {
+		return nil, common, wrongType("settings", err)
+	}
+	own, _ = json.Marshal(values)
+	return own, common, nil
+}
+
+// read decodes one object and returns what is wrong with it.
+func read[T any](place string, fields []Field, raw json.RawMessage, to *T) []usersync.FieldError {
+	if len(raw) == 0 {
+		raw = json.RawMessage("{}")
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(to); err != nil {
+		return wrongType(place, err).Fields
+	}
+	given := map[string]json.RawMessage{}
+	_ = json.Unmarshal(raw, &given) // it has just been decoded
+	var out []usersync.FieldError
+	for _, f := range fields {
+		value, ok := given[f.Name]
+		empty := !ok || slices.Contains([]string{`""`, `null`, `[]`, `{}`}, string(value))
+		switch {
+		case f.Required && empty:
+			out = append(out, usersync.FieldError{Field: place + "." + f.Name, Message: "is required: " + f.Help})
+		case len(f.Options) > 0 && !empty && !slices.Contains(f.Options, strings.Trim(string(value), `"`)):
+			out = append(out, usersync.FieldError{Field: place + "." + f.Name, Message: "must be one of " + strings.Join(f.Options, ", ")})
+		}
+	}
+	if v, ok := any(to).(interface{ Validate() []usersync.FieldError }); ok && len(out) == 0 {
+		for _, fault := range v.Validate() {
+			out = append(out, usersync.FieldError{Field: place + "." + fault.Field, Message: fault.Message})
+		}
+	}
+	return out
+}
+
+var unknownField = regexp.MustCompile(`unknown field "([^"]*)"`)
+
+// wrongType turns a decoder's error into one that names the field. It quotes
+// nothing of the input, which may be a secret.
+func wrongType(place string, err error) *usersync.Error {
+	field, message := place, "is not valid"
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		field, message = place+"."+e.Field, "must be "+typeName(e.Type)
+	} else if m := unknownField.FindStringSubmatch(err.Error()); m != nil {
+		field, message = place+"."+m[1], "is not known"
+	}
+	return &usersync.Error{Code: usersync.CodeInvalid, Message: "The connection is not complete.",
+		Fields: []usersync.FieldError{{Field: field, Message: message}}}
+}
+
+func fieldsOf(t reflect.Type) []Field {
+	var fields []Field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		field := Field{
+			Name: name, Type: typeName(f.Type), Help: f.Tag.Get("help"), Default: f.Tag.Get("default"), role: f.Tag.Get("role"),
+			Secret: f.Type == reflect.TypeFor[usersync.Secret](), Required: !strings.Contains(options, "omit"),
+		}
+		if o := f.Tag.Get("options"); o != "" {
+			field.Options = strings.Split(o, "|")
+		}
+		if name == "" || field.Type == "" || field.Help == "" {
+			panic(fmt.Sprintf("connector: field %s of %s needs a json name, a help text and a plain type", f.Name, t))
+		}
+		fields = append(fields, field)
+	}
+	return fields
+}
+
+func typeName(t reflect.Type) string {
+	if t == reflect.TypeFor[usersync.Secret]() {
+		return "secret"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "string"
+	case reflect.Int, reflect.Int64:
+		return "integer"
+	case reflect.Float64:
+		return "number"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Slice:
+		return "list"
+	case reflect.Map:
+		return "map"
+	}
+	return ""
+}
+
+// Fingerprint names an account by its credential without telling it.
+func Fingerprint(credential usersync.Secret) string {
+	sum := sha256.Sum256([]byte("usersync account\x00" + credential.Reveal()))
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,11 @@
+// Package fakes lists the fake of every platform.
+package fakes
+
+import (
+	"usersync/internal/connector/fakeplatform"
+)
+
+// New returns a fake of each platform: THE LIST.
+func New() []fakeplatform.Platform {
+	return []fakeplatform.Platform{}
+}
