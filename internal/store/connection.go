@@ -54,20 +54,12 @@ const (
 	pushQueue = "push"
 )
 
-// idleUntil is when a task is due that runs only when it is woken.
-var idleUntil = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// pushTaskID names the one task that pushes to a connection.
-func pushTaskID(connection string) string {
-	return usersync.DeriveID(usersync.PrefixTask, connection)
-}
-
 // pushTask is that task as it is made with the connection: it stays for as long
 // as the connection does, and nobody runs it before it is woken.
 func pushTask(organization, connection string) (usersync.Task, error) {
 	args, err := json.Marshal(map[string]string{"connection": connection})
 	return usersync.Task{
-		ID: pushTaskID(connection), Organization: organization, Kind: pushKind, Queue: pushQueue, Lane: connection, Args: args, DueAt: idleUntil,
+		ID: PushTaskID(connection), Organization: organization, Kind: pushKind, Queue: pushQueue, Lane: connection, Args: args, DueAt: NeverDue,
 	}, err
 }
 
