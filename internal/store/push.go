@@ -546,3 +546,18 @@ func (o *Org) Targets(ctx context.Context) ([]usersync.Connection, error) {
 		return c, scan(&c.ID, &c.Platform, &c.Name, &c.Status)
 	}, o.id)
 }
+
+var remotesStatement = define(`
+SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.id WHERE p.organization_id = $2`, col("id", text))
+
+// Remotes returns what is kept about users at a connection, by user.
+func (o *Org) Remotes(ctx context.Context, connection string, users []string) (map[string]Push, error) {
+	out := map[string]Push{}
+	_, err := collect(ctx, o.store.reader(), remotesStatement, idRows(remotesStatement, users), func(scan func(...any) error) (struct{}, error) {
+		var p Push
+		err := scan(&p.UserID, &p.Remote, &p.PushedHash)
+		out[p.UserID] = p
+		return struct{}{}, err
+	}, connection, o.id)
+	return out, err
+}
