@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -245,7 +246,7 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	imports := &directory.Service{Store: a.Store}
 	a.pool = &worker.Pool{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
-		Handlers: append(deliver.Handlers(), run.Handler(), erase.Handler(), imports.Handler()),
+		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{erase.Handler(), imports.Handler()}),
 		Slots: map[string]int{
 			// Runs keep the database busy and need few slots; deliveries wait
 			// for others' servers and need many: enough, at least, that the

@@ -12,20 +12,25 @@ import (
 // enough that the next organization does not wait long.
 const batchOf = 64
 
-// Plan makes tasks of what one commit accepted: one for up to batchOf requests
-// of one organization. It tells each request its task. The same requests
-// always make the same tasks.
+// Plan makes tasks of what one commit accepted: one for up to batchOf user-syncs
+// of one organization, one for each request of another kind. It tells each
+// request its task. The same requests always make the same tasks.
 func Plan(accepted []*store.Acceptance) []usersync.Task {
 	var order []string
+	var tasks []usersync.Task
 	byOrganization := map[string][]*store.Acceptance{}
 	for _, a := range accepted {
 		o := a.Organization()
+		if a.Kind != usersync.KindUserSync {
+			a.TaskID = usersync.DeriveID(usersync.PrefixTask, a.RequestID)
+			tasks = append(tasks, taskOf(a.Kind, a.TaskID, o, a.RequestID, a.Traceparent))
+			continue
+		}
 		if byOrganization[o] == nil {
 			order = append(order, o)
 		}
 		byOrganization[o] = append(byOrganization[o], a)
 	}
-	var tasks []usersync.Task
 	for _, o := range order {
 		list := byOrganization[o]
 		for len(list) > 0 {
@@ -50,9 +55,20 @@ func task(organization string, batch []*store.Acceptance) usersync.Task {
 }
 
 // Again returns the task of a further run of a request.
-func Again(organization, requestID string, run int, traceparent string) usersync.Task {
-	id := usersync.DeriveID(usersync.PrefixTask, requestID, "run", strconv.Itoa(run))
-	t := Run.Task(id, organization, organization, RunArgs{RequestIDs: []string{requestID}})
+func Again(kind usersync.RequestKind, organization, requestID string, run int, traceparent string) usersync.Task {
+	return taskOf(kind, usersync.DeriveID(usersync.PrefixTask, requestID, "run", strconv.Itoa(run)), organization, requestID, traceparent)
+}
+
+// taskOf returns a task that works one request.
+func taskOf(kind usersync.RequestKind, id, organization, requestID, traceparent string) (t usersync.Task) {
+	switch kind {
+	case usersync.KindPlatformSync:
+		t = PlatformSync.Task(id, organization, organization, PlatformArgs{RequestID: requestID})
+	case usersync.KindPlatformBulk:
+		t = PlatformBulk.Task(id, organization, organization, PlatformArgs{RequestID: requestID})
+	default:
+		t = Run.Task(id, organization, organization, RunArgs{RequestIDs: []string{requestID}})
+	}
 	t.Traceparent = traceparent
 	return t
 }

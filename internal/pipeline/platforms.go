@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -33,7 +32,7 @@ func (st *settlement) planPlatforms(ctx context.Context) error {
 			plan = replan(w, q.Steps, st.targets)
 		} else {
 			for i, c := range st.targets {
-				plan.planned = append(plan.planned, PlatformStep(c, i+1))
+				plan.planned = append(plan.planned, platformStep(i+1, c))
 			}
 		}
 		st.plans = append(st.plans, plan)
@@ -87,7 +86,7 @@ func replan(w store.Work, steps []usersync.Step, targets []usersync.Connection) 
 				plan.colleagues = &s
 			}
 		case again && s.Status == usersync.StepFailed:
-			plan.planned = append(plan.planned, PlatformStep(target(targets, s), s.Position))
+			plan.planned = append(plan.planned, platformStep(s.Position, target(targets, s)))
 		default:
 			plan.kept = append(plan.kept, s)
 		}
@@ -103,25 +102,4 @@ func target(targets []usersync.Connection, s usersync.Step) usersync.Connection 
 		}
 	}
 	return usersync.Connection{ID: s.ConnectionID, Platform: s.Platform, Status: usersync.ConnectionDeleted}
-}
-
-// PlatformStep returns the step of a connection as it begins: pending, or
-// skipped when nothing is pushed there.
-func PlatformStep(c usersync.Connection, position int) usersync.Step {
-	s := usersync.Step{Position: position, Name: usersync.StepPlatform, Platform: c.Platform, ConnectionID: c.ID, Status: usersync.StepPending}
-	if reason := usersync.SkipReason(c.Status); reason != "" {
-		s.Status, s.Reason, s.Details = usersync.StepSkipped, reason, skipSentence(c.Status)
-	}
-	return s
-}
-
-// skipSentence says why a connection is passed over and what brings it back.
-func skipSentence(status string) string {
-	switch status {
-	case usersync.ConnectionPaused:
-		return "The connection is paused; the user is pushed when it is resumed"
-	case usersync.ConnectionDisconnected:
-		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
-	}
-	return fmt.Sprintf("The connection is %s", status)
 }

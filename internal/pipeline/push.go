@@ -212,7 +212,7 @@ func (p *pump) rest(ctx context.Context) error {
 				return err
 			}
 			for _, w := range waits {
-				b.end(w, ending{status: usersync.StepSkipped, reason: reason, details: skipSentence(p.connection.Status)})
+				b.end(w, ending{status: usersync.StepSkipped, reason: reason, details: skipSentence(reason)})
 			}
 			if err := b.save(ctx); err != nil {
 				return err

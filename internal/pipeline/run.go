@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"usersync/internal/colleague"
+	"usersync/internal/connector"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
@@ -38,10 +39,22 @@ type Service struct {
 	Search  *colleague.Search
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
+	// Open opens a connection of an organization, for what is done before its
+	// pushes.
+	Open func(ctx context.Context, organization, connection string) (connector.Connector, error)
+	// BulkTurn is how long a bulk has its slot before it stands in line again.
+	// 0: 3 s.
+	BulkTurn time.Duration
 }
 
-// Handler returns the handler of Run.
-func (s *Service) Handler() queue.Handler { return Run.Work(s.run, s.giveUp) }
+// Handlers returns the handlers of the requests' tasks, one for each kind.
+func (s *Service) Handlers() []queue.Handler {
+	return []queue.Handler{
+		Run.Work(s.run, s.giveUp),
+		PlatformSync.Work(s.syncPlatforms, s.giveUpPlatforms),
+		PlatformBulk.Work(s.bulk, s.giveUpBulk),
+	}
+}
 
 // maxStale bounds how often a batch is loaded again because a user changed
 // between reading and writing.
@@ -138,7 +151,7 @@ func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*ba
 	if err != nil {
 		return nil, err
 	}
-	targets, err := s.Store.Org(c.Organization).Targets(ctx)
+	targets, err := s.Store.Org(c.Organization).Destinations(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +215,10 @@ func (s *Service) publish(ctx context.Context, outcomes []store.Outcome) {
 			ids = append(ids, o.RequestID)
 		}
 	}
+	s.publishIDs(ctx, ids)
+}
+
+func (s *Service) publishIDs(ctx context.Context, ids []string) {
 	if err := s.Queue.PublishFinished(ctx, ids); err != nil {
 		s.Log.DebugContext(ctx, "could not publish finished requests; waiters will poll", "error", err)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // Submission is what one call hands in: one or more requests that are accepted
-// together or not at all.
+// together or not at all. They are all paid for, or all free.
 type Submission struct {
 	Organization string
 	KeyID        string
@@ -51,8 +51,12 @@ type Acceptance struct {
 	TaskID string
 	// Position is the place in the caller's list.
 	Position int
+	// Input is what is asked for, as JSON. A request with an input of its own
+	// stores no user: UserID names one that is known, or is empty. Without it the
+	// request tells of User.
+	Input json.RawMessage
 
-	// UserID is set by Accept.
+	// UserID is set by Accept where there is no Input.
 	UserID string
 
 	organization string
@@ -148,6 +152,9 @@ func (tx *Tx) admit(ctx context.Context, submissions []*Submission) ([]*Submissi
 		if !known {
 			verdict = ErrInvalidKey
 		}
+		if verdict == ErrNoCredits && sub.free() {
+			verdict = nil
+		}
 		sub.Err, sub.Accepted, sub.Replayed = verdict, nil, false
 		// A replay is answered whatever the balance says now.
 		if verdict != nil && (verdict != ErrNoCredits || sub.Idempotency == nil) {
@@ -161,6 +168,9 @@ func (tx *Tx) admit(ctx context.Context, submissions []*Submission) ([]*Submissi
 	}
 	return open, nil
 }
+
+// free reports whether the submission needs no credits.
+func (s *Submission) free() bool { return len(s.Items) > 0 && !s.Items[0].Kind.Paid() }
 
 // The refusals of Accept, in the words of the contract.
 var (
@@ -310,7 +320,7 @@ func (tx *Tx) put(ctx context.Context, open []*Submission, plan func([]*Acceptan
 		sub.Accepted = sub.Items
 		for _, a := range sub.Items {
 			items = append(items, a)
-			if k := a.userKey(); wanted[k] == nil {
+			if k := a.userKey(); a.Input == nil && wanted[k] == nil {
 				wanted[k] = a
 			}
 		}
@@ -325,10 +335,12 @@ func (tx *Tx) put(ctx context.Context, open []*Submission, plan func([]*Acceptan
 	tasks := plan(items)
 	set := insertRequestsStatement.rows(len(items))
 	for _, a := range items {
-		a.UserID = ids[a.userKey()]
-		input, err := json.Marshal(a.User.UserInput)
-		if err != nil {
-			return err
+		input := a.Input
+		if input == nil {
+			a.UserID = ids[a.userKey()]
+			if input, err = json.Marshal(a.User.UserInput); err != nil {
+				return err
+			}
 		}
 		set.add(a.organization, a.RequestID, string(a.Kind), a.UserID, a.User.Email.Display(), a.sequence,
 			string(input), a.TaskID, a.Traceparent)

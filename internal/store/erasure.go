@@ -247,7 +247,7 @@ const unfinishedStatuses = `('queued', 'processing', 'awaiting_credits')`
 var (
 	endRequestsStatement = define(`
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now}
-WHERE user_id = $1 AND status IN ` + unfinishedStatuses + ` RETURNING id, run, task_id`)
+WHERE user_id = $1 AND status IN ` + unfinishedStatuses + ` RETURNING id, kind, run, task_id`)
 	dropParkedStatement = define(`
 DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/any}`, col("id", text))
 	// A request that was accepted while its user was erased is found by nobody
@@ -256,17 +256,20 @@ DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/a
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now} FROM {rows}
 WHERE requests.organization_id = r.organization_id AND requests.id = r.request_id AND requests.task_id = $1
     AND requests.status IN `+unfinishedStatuses+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
-RETURNING requests.id, requests.run, requests.task_id`, col("organization_id", text), col("request_id", text))
+RETURNING requests.id, requests.kind, requests.run, requests.task_id`, col("organization_id", text), col("request_id", text))
 )
 
 // ended is a request that has failed because its user was erased.
 type ended struct {
 	id   string
+	kind usersync.RequestKind
 	run  int
 	task string
 }
 
-func scanEnded(scan func(...any) error) (e ended, err error) { return e, scan(&e.id, &e.run, &e.task) }
+func scanEnded(scan func(...any) error) (e ended, err error) {
+	return e, scan(&e.id, &e.kind, &e.run, &e.task)
+}
 
 // endRequests has everything fail that was still to be done for a user. A
 // worker that is in the middle of it finds its requests gone, see SaveOutcomes.
@@ -303,15 +306,35 @@ func (tx *Tx) EndOrphans(ctx context.Context, c usersync.Claim, ids []string) ([
 	return out, tx.failErased(ctx, c.Organization, list)
 }
 
-// failErased writes the step of requests that ended with their user.
+var skipErasedStatement = define(`
+UPDATE steps SET status = 'skipped', reason = 'erased', next_attempt_at = 0, error_code = '', error_message = '', details = '', updated_at = {now}
+FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND steps.name = 'platform' AND steps.status IN ('pending', 'retrying')`,
+	col("id", text))
+
+// failErased writes the steps of requests that ended with their user.
 func (tx *Tx) failErased(ctx context.Context, organization string, list []ended) error {
+	skipped := skipErasedStatement.rows(len(list))
+	for _, e := range list {
+		skipped.add(e.id)
+	}
+	if _, err := tx.exec(ctx, skipErasedStatement, skipped, organization); err != nil {
+		return err
+	}
 	steps := stepsStatement.rows(len(list))
 	for _, e := range list {
-		steps.add(e.id, int64(0), string(usersync.StepColleagues), "", "", string(usersync.StepFailed), "", int64(e.run), int64(0), "",
+		steps.add(e.id, int64(0), string(firstStep(e.kind)), "", "", string(usersync.StepFailed), "", int64(e.run), int64(0), "",
 			string(ErrErased.Code), ErrErased.Message, "")
 	}
 	_, err := tx.exec(ctx, stepsStatement, steps, organization)
 	return err
+}
+
+// firstStep is the name of the step that requests of a kind begin with.
+func firstStep(kind usersync.RequestKind) usersync.StepName {
+	if kind == usersync.KindUserSync {
+		return usersync.StepColleagues
+	}
+	return usersync.StepPlatform
 }
 
 // Cursor is how far an erasure has come in one of its lists.

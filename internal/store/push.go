@@ -521,8 +521,12 @@ SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organi
 
 // PlatformInputs returns what requests ask of a push.
 func (o *Org) PlatformInputs(ctx context.Context, requests []string) (map[string]usersync.PlatformSync, error) {
+	return platformInputs(ctx, o.store.reader(), o.id, requests)
+}
+
+func platformInputs(ctx context.Context, db conn, organization string, requests []string) (map[string]usersync.PlatformSync, error) {
 	out := map[string]usersync.PlatformSync{}
-	_, err := collect(ctx, o.store.reader(), inputsStatement, requestRows(inputsStatement, o.id, requests), func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, db, inputsStatement, requestRows(inputsStatement, organization, requests), func(scan func(...any) error) (struct{}, error) {
 		var id, input string
 		var in usersync.PlatformSync
 		if err := scan(&id, &input); err != nil {
@@ -533,18 +537,6 @@ func (o *Org) PlatformInputs(ctx context.Context, requests []string) (map[string
 		return struct{}{}, err
 	})
 	return out, err
-}
-
-var targetsStatement = define(`
-SELECT id, platform, name, status FROM connections WHERE organization_id = $1 AND status <> 'deleted' ORDER BY id`)
-
-// Targets returns the connections that an organization's users are pushed to,
-// in the order they were made, without settings and credentials.
-func (o *Org) Targets(ctx context.Context) ([]usersync.Connection, error) {
-	return collect(ctx, o.store.reader(), targetsStatement, nil, func(scan func(...any) error) (c usersync.Connection, err error) {
-		c.Organization = o.id
-		return c, scan(&c.ID, &c.Platform, &c.Name, &c.Status)
-	}, o.id)
 }
 
 var remotesStatement = define(`

@@ -12,14 +12,17 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Work is a request as a worker needs it: what was asked and the user as
-// stored now.
+// Work is a request about one user as a worker needs it: what was asked and
+// the user as stored now.
 type Work struct {
-	ID          string
-	Kind        usersync.RequestKind
-	Status      usersync.RequestStatus
-	Sequence    int64
+	ID       string
+	Kind     usersync.RequestKind
+	Status   usersync.RequestStatus
+	Sequence int64
+	// Input is what a user-sync says of the user, Platforms what a platform-sync
+	// asks for.
 	Input       usersync.UserInput
+	Platforms   usersync.PlatformSync
 	Traceparent string
 	Email       string // as it was sent
 	Run         int
@@ -58,7 +61,14 @@ func scanWork(scan func(...any) error) (w Work, err error) {
 	w.CreatedAt = at(created)
 	u.Email = usersync.NewEmail(email, key)
 	w.Input.Email = u.Email
-	return w, errors.Join(json.Unmarshal([]byte(input), &w.Input), decode(attributes, &u.Attributes), decode(sequences, &u.Sequences))
+	return w, errors.Join(w.decodeInput([]byte(input)), decode(attributes, &u.Attributes), decode(sequences, &u.Sequences))
+}
+
+func (w *Work) decodeInput(input []byte) error {
+	if w.Kind == usersync.KindPlatformSync {
+		return json.Unmarshal(input, &w.Platforms)
+	}
+	return json.Unmarshal(input, &w.Input)
 }
 
 // Outcome is what became of a request in this run.
@@ -122,6 +132,17 @@ func (tx *Tx) SaveOutcomes(ctx context.Context, c usersync.Claim, outcomes []Out
 	}
 	_, err = tx.exec(ctx, stepsStatement, steps, c.Organization)
 	return err
+}
+
+// addStep adds a row for stepsStatement.
+func addStep(set *rows, request string, s usersync.Step) error {
+	found, err := encodeFound(s.Found)
+	if err != nil {
+		return err
+	}
+	set.add(request, int64(s.Position), string(s.Name), s.Platform, s.ConnectionID, string(s.Status), s.Reason,
+		int64(s.Attempts), micros(s.NextAttemptAt), s.Details, string(s.ErrorCode), s.ErrorMessage, found)
+	return nil
 }
 
 func encodeFound(found []usersync.Match) (string, error) {
@@ -230,6 +251,9 @@ func (o *Org) reports(ctx context.Context, db conn, ids []string) ([]*usersync.R
 		return nil, err
 	}
 	if err := o.fillWebhooks(ctx, db, byID); err != nil {
+		return nil, err
+	}
+	if err := o.fillProgress(ctx, db, byID); err != nil {
 		return nil, err
 	}
 	var out []*usersync.Report
@@ -353,7 +377,7 @@ func (s *Store) Finished(ctx context.Context, refs []RequestRef) ([]string, erro
 }
 
 var lockRequestStatement = define(`
-SELECT status, run, traceparent, (SELECT count(*) FROM users u WHERE u.id = requests.user_id)
+SELECT kind, status, run, traceparent, (SELECT count(*) FROM users u WHERE u.id = requests.user_id)
 FROM requests WHERE organization_id = $1 AND id = $2 {for update}`)
 
 var failedStepsStatement = define(`
@@ -369,10 +393,11 @@ var ErrNothingFailed = usersync.Errorf(usersync.CodeConflict, "Nothing failed, s
 // ErrErased is the refusal to work, or to send, what was erased.
 var ErrErased = usersync.Errorf(usersync.CodeConflict, "The user was erased.")
 
-// Retry has the failed steps of a request run again, by the task that plan
-// makes for its next run. A call with an idempotency key that was taken before
-// changes nothing and is replayed; callID tells the calls apart.
-func (o *Org) Retry(ctx context.Context, id, callID string, key *Idempotency, plan func(run int, traceparent string) usersync.Task) (replayed bool, err error) {
+// Retry has the failed steps of a request run again, or the failed users of a
+// bulk, by the task that plan makes for its next run. A call with an
+// idempotency key that was taken before changes nothing and is replayed; callID
+// tells the calls apart.
+func (o *Org) Retry(ctx context.Context, id, callID string, key *Idempotency, plan PlanRun) (replayed bool, err error) {
 	err = o.store.Tx(ctx, func(tx *Tx) error {
 		if replayed, err = tx.seen(ctx, o.id, callID, key); err != nil || replayed {
 			return err
@@ -381,6 +406,9 @@ func (o *Org) Retry(ctx context.Context, id, callID string, key *Idempotency, pl
 	})
 	return replayed, err
 }
+
+// PlanRun makes the task of a further run of a request.
+type PlanRun func(kind usersync.RequestKind, run int, traceparent string) usersync.Task
 
 // seen keeps the idempotency key of a call and reports whether another call
 // had it before.
@@ -398,28 +426,34 @@ func (tx *Tx) seen(ctx context.Context, organization, callID string, key *Idempo
 	return sub.Replayed, nil
 }
 
-func (tx *Tx) retry(ctx context.Context, organization, id string, plan func(run int, traceparent string) usersync.Task) error {
+func (tx *Tx) retry(ctx context.Context, organization, id string, plan PlanRun) error {
+	var kind usersync.RequestKind
 	var status usersync.RequestStatus
 	var run, users int
 	var traceparent string
-	err := tx.row(ctx, lockRequestStatement, organization, id).Scan(&status, &run, &traceparent, &users)
+	err := tx.row(ctx, lockRequestStatement, organization, id).Scan(&kind, &status, &run, &traceparent, &users)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNoRequest
 	}
 	if err != nil {
 		return classify(err)
 	}
-	if users == 0 {
+	var failed int64
+	switch {
+	case kind == usersync.KindPlatformBulk:
+		failed, err = tx.retryBulk(ctx, organization, id, status)
+	case users == 0:
 		return ErrErased
+	default:
+		err = classify(tx.row(ctx, failedStepsStatement, id).Scan(&failed))
 	}
-	var failed int
-	if err := tx.row(ctx, failedStepsStatement, id).Scan(&failed); err != nil {
-		return classify(err)
+	if err != nil {
+		return err
 	}
 	if failed == 0 || !status.CanBecome(usersync.RequestQueued) {
 		return ErrNothingFailed
 	}
-	task := plan(run+1, traceparent)
+	task := plan(kind, run+1, traceparent)
 	if _, err := tx.exec(ctx, requeueStatement, nil, organization, id, task.ID); err != nil {
 		return err
 	}

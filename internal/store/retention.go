@@ -65,6 +65,8 @@ ORDER BY id LIMIT $3`)
 
 var (
 	dropStepsStatement    = define(`DELETE FROM steps WHERE request_id IN (SELECT r.id FROM {rows})`, col("id", text))
+	dropBulksStatement    = define(`DELETE FROM bulks WHERE request_id IN (SELECT r.id FROM {rows})`, col("id", text))
+	dropBulkErrsStatement = define(`DELETE FROM bulk_errors WHERE request_id IN (SELECT r.id FROM {rows})`, col("id", text))
 	dropRequestsStatement = define(`DELETE FROM requests WHERE organization_id = $1 AND id IN (SELECT r.id FROM {rows})`, col("id", text))
 )
 
@@ -90,8 +92,10 @@ func (o *Org) retireRequests(ctx context.Context, before string, limit int) (int
 		}
 	}
 	err = o.store.Tx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, dropStepsStatement, idRows(dropStepsStatement, ids)); err != nil {
-			return err
+		for _, st := range []*statement{dropStepsStatement, dropBulksStatement, dropBulkErrsStatement} {
+			if _, err := tx.exec(ctx, st, idRows(st, ids)); err != nil {
+				return err
+			}
 		}
 		if _, err := tx.exec(ctx, dropRequestsStatement, idRows(dropRequestsStatement, ids), o.id); err != nil {
 			return err

@@ -48,6 +48,16 @@ func (tx *Tx) LockRequests(ctx context.Context, organization string, ids []strin
 	return out, err
 }
 
+// RequestSteps returns the steps of one request, in their order.
+func (o *Org) RequestSteps(ctx context.Context, id string) ([]usersync.Step, error) {
+	rows, err := collect(ctx, o.store.reader(), reportStepsStatement, idRows(reportStepsStatement, []string{id}), scanStep, o.id)
+	steps := make([]usersync.Step, len(rows))
+	for i, r := range rows {
+		steps[i] = r.step
+	}
+	return steps, err
+}
+
 // stepRow is a step with the request it belongs to.
 type stepRow struct {
 	request string
@@ -83,13 +93,6 @@ func (tx *Tx) SaveSteps(ctx context.Context, organization string, list []Request
 		}
 	}
 	_, err := tx.exec(ctx, stepsStatement, set, organization)
-	return err
-}
-
-func addStep(set *rows, request string, s usersync.Step) error {
-	found, err := encodeFound(s.Found)
-	set.add(request, int64(s.Position), string(s.Name), s.Platform, s.ConnectionID, string(s.Status), s.Reason,
-		int64(s.Attempts), micros(s.NextAttemptAt), s.Details, string(s.ErrorCode), s.ErrorMessage, found)
 	return err
 }
 

@@ -54,6 +54,9 @@ type userKey struct{ organization, email string }
 // resolveUsers stores the users that are not known yet and returns the ids of
 // all, by organization and e-mail key.
 func (tx *Tx) resolveUsers(ctx context.Context, wanted map[userKey]*Acceptance) (map[userKey]string, error) {
+	if len(wanted) == 0 {
+		return nil, nil
+	}
 	keys := sortedKeys(wanted)
 	known, err := tx.userIDs(ctx, keys)
 	if err != nil {

@@ -48,8 +48,8 @@ func retryRequest(c *api.Call) error {
 		return err
 	}
 	org := c.Caller.Org
-	replayed, err := org.Retry(c.Context(), id, c.ID, key, func(run int, traceparent string) usersync.Task {
-		return pipeline.Again(org.ID(), id, run, traceparent)
+	replayed, err := org.Retry(c.Context(), id, c.ID, key, func(kind usersync.RequestKind, run int, traceparent string) usersync.Task {
+		return pipeline.Again(kind, org.ID(), id, run, traceparent)
 	})
 	if err != nil {
 		return err

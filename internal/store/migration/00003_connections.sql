@@ -75,13 +75,15 @@ CREATE INDEX push_waits_due ON push_waits (connection_id, rank, due_at, user_id,
 CREATE INDEX push_waits_user ON push_waits (user_id, connection_id);
 CREATE INDEX push_waits_request ON push_waits (request_id);
 
--- How far a bulk has come; cursor is the last user planned.
+-- How far a bulk has come; cursor is the last user planned. again says that only
+-- those are planned whose errors a retry has marked.
 CREATE TABLE bulks (
     request_id      text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL,
     connection_id   text   COLLATE "C" NOT NULL,
     cursor          text   COLLATE "C" NOT NULL DEFAULT '',
     planned         integer NOT NULL DEFAULT 0,
+    again           integer NOT NULL DEFAULT 0,
     total           bigint NOT NULL DEFAULT 0,
     done            bigint NOT NULL DEFAULT 0,
     added           bigint NOT NULL DEFAULT 0,

@@ -1,0 +1,205 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/queue"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// PlatformBulk plans the pushes of many users to one connection.
+var PlatformBulk = queue.Kind[PlatformArgs]{Name: "platform.bulk", Queue: queue.Bulk, Timeout: 2 * time.Minute}
+
+const (
+	// bulkSlice is how many users are planned in one transaction: few enough to
+	// keep nobody waiting.
+	bulkSlice = 1000
+	// defaultBulkTurn is like the turn of an import.
+	defaultBulkTurn = 3 * time.Second
+)
+
+// bulk plans a bulk slice by slice, so that it goes on where it was. The pump of
+// the connection pushes meanwhile; the bulk is finished by whoever of the two
+// comes last.
+func (s *Service) bulk(ctx context.Context, c usersync.Claim, args PlatformArgs) error {
+	org := s.Store.Org(c.Organization)
+	b, ok, err := org.Bulk(ctx, args.RequestID)
+	if err != nil {
+		return err
+	}
+	if !ok || b.Planned {
+		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
+	}
+	if !b.Began {
+		if done, err := s.beginBulk(ctx, c, &b); err != nil || done {
+			return err
+		}
+	}
+	slices.Sort(b.Input.UserIDs)
+	b.Input.UserIDs = slices.Compact(b.Input.UserIDs)
+	for ends := time.Now().Add(cmp.Or(s.BulkTurn, defaultBulkTurn)); ; {
+		slice, err := s.bulkUsers(ctx, org, b)
+		if err != nil {
+			return err
+		}
+		over := time.Now().After(ends)
+		if err := s.saveSlice(ctx, c, b, slice, over); err != nil || over || slice.Last {
+			return err
+		}
+		b.Cursor = slice.Cursor
+	}
+}
+
+// beginBulk makes the audience, when one is asked for, and opens the count. done
+// says that the bulk has failed and nothing is left to do.
+func (s *Service) beginBulk(ctx context.Context, c usersync.Claim, b *store.Bulk) (done bool, err error) {
+	step, failure, err := s.bulkStep(ctx, c.Organization, b.Input.Connection)
+	if err != nil {
+		return false, err
+	}
+	var audience string
+	if failure == nil && b.Input.AudienceName != "" && !b.Input.DryRun {
+		audience, failure, err = s.makeAudience(ctx, c.Organization, b)
+	}
+	if err != nil {
+		return false, err
+	}
+	if failure != nil {
+		step.Status, step.ErrorCode, step.ErrorMessage, step.Attempts = usersync.StepFailed, failure.Code, failure.Message, b.Run
+		return true, s.failBulk(ctx, c, b.ID, step)
+	}
+	b.Began = true
+	return false, s.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.Hold(ctx, c); err != nil {
+			return err
+		}
+		return tx.BeginBulk(ctx, c.Organization, *b, audience, step)
+	})
+}
+
+// bulkStep is the one step of a bulk; failure says why nothing can be pushed to
+// its connection.
+func (s *Service) bulkStep(ctx context.Context, organization, connection string) (step usersync.Step, failure *usersync.Error, err error) {
+	connections, err := s.Store.Org(organization).Destinations(ctx)
+	if err != nil {
+		return step, nil, err
+	}
+	conn := usersync.Connection{ID: connection, Status: usersync.ConnectionDeleted}
+	for _, c := range connections {
+		if c.ID == connection {
+			conn = c
+		}
+	}
+	step = platformStep(0, conn)
+	if step.Status == usersync.StepSkipped {
+		failure = usersync.Errorf(usersync.CodeConflict, "%s.", step.Details)
+		step.Reason, step.Details = "", ""
+	}
+	return step, failure, nil
+}
+
+// makeAudience has the platform make the audience and points b's pushes to it.
+// A failure is the platform's refusal; trying again is of no use.
+func (s *Service) makeAudience(ctx context.Context, organization string, b *store.Bulk) (id string, failure *usersync.Error, err error) {
+	opened, err := s.Open(ctx, organization, b.Input.Connection)
+	if err == nil {
+		maker, ok := opened.(connector.AudienceMaker)
+		if !ok {
+			return "", usersync.Errorf(usersync.CodeInvalid, "This platform has no audiences to make."), nil
+		}
+		var patch usersync.PlatformSync
+		if id, patch, err = maker.MakeAudience(ctx, b.Input.AudienceName, b.Input.AudienceDescription); err == nil {
+			b.Input.List, b.Input.Tags = patch.List, patch.Tags
+			return id, nil, nil
+		}
+	}
+	if usersync.CodeOf(err).Retryable() {
+		return "", nil, err
+	}
+	return "", usersync.AsError(err), nil
+}
+
+// bulkUsers returns the next users to plan.
+func (s *Service) bulkUsers(ctx context.Context, org *store.Org, b store.Bulk) (store.UserSlice, error) {
+	switch {
+	case b.Again:
+		return org.SliceAgain(ctx, b.ID, b.Cursor, bulkSlice)
+	case len(b.Input.UserIDs) > 0:
+		return org.SliceNamed(ctx, b.Input.UserIDs, b.Cursor, bulkSlice)
+	}
+	return org.SliceUsers(ctx, b.Cursor, b.Input.ActiveSince.Time, bulkSlice)
+}
+
+// saveSlice writes a slice's pushes under the claim. At the end of a turn
+// another task goes on, as with imports.
+func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b store.Bulk, slice store.UserSlice, over bool) error {
+	var finished []string
+	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
+		fence := tx.Hold
+		if over || slice.Last {
+			fence = tx.Finish
+		}
+		if err := fence(ctx, c); err != nil {
+			return err
+		}
+		if err := tx.WantPushes(ctx, c.Organization, bulkWants(b, slice.Users)); err != nil {
+			return err
+		}
+		if err := tx.AdvanceBulk(ctx, c.Organization, b, slice); err != nil {
+			return err
+		}
+		if slice.Last {
+			finished, err = tx.FinishBulks(ctx, c.Organization, b.ID)
+			return err
+		}
+		if !over {
+			return nil
+		}
+		id := usersync.DeriveID(usersync.PrefixTask, c.TaskID, slice.Cursor)
+		return tx.Enqueue(ctx, taskOf(usersync.KindPlatformBulk, id, c.Organization, b.ID, c.Traceparent))
+	})
+	if err != nil {
+		return err
+	}
+	s.publishIDs(ctx, finished)
+	return nil
+}
+
+func bulkWants(b store.Bulk, users []store.UserVersion) []store.Want {
+	wants := make([]store.Want, len(users))
+	for i, u := range users {
+		wants[i] = store.Want{
+			ConnectionID: b.Input.Connection, UserID: u.ID, RequestID: b.ID, Position: -1,
+			Mode: b.Input.Mode(), Version: u.Version, Rank: usersync.RankBulk,
+		}
+	}
+	return wants
+}
+
+func (s *Service) failBulk(ctx context.Context, c usersync.Claim, id string, step usersync.Step) error {
+	err := s.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.Finish(ctx, c); err != nil {
+			return err
+		}
+		return tx.FailBulk(ctx, c.Organization, id, step)
+	})
+	if err != nil {
+		return err
+	}
+	s.publishIDs(ctx, []string{id})
+	return nil
+}
+
+// giveUpBulk ends a bulk that could not be planned to its end; what is planned
+// is pushed all the same.
+func (s *Service) giveUpBulk(ctx context.Context, c usersync.Claim, args PlatformArgs, _ error) error {
+	return s.failBulk(ctx, c, args.RequestID, usersync.Step{
+		Name: usersync.StepPlatform, Status: usersync.StepFailed, Attempts: 1,
+		ErrorCode: usersync.CodeInternal, ErrorMessage: "The users could not all be planned.",
+	})
+}

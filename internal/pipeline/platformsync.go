@@ -1,0 +1,173 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"usersync/internal/queue"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// PlatformSync plans the pushes of one user to all connections.
+var PlatformSync = queue.Kind[PlatformArgs]{Name: "platform.sync", Queue: queue.Run, Timeout: time.Minute}
+
+// PlatformArgs are the arguments of PlatformSync and PlatformBulk.
+type PlatformArgs struct {
+	RequestID string `json:"request"`
+}
+
+// syncPlatforms plans what is to be pushed: the pump of each connection does it.
+func (s *Service) syncPlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs) error {
+	for try := 0; ; try++ {
+		err := s.planPlatforms(ctx, c, args)
+		if !errors.Is(err, store.ErrStale) || try == maxStale {
+			return err
+		}
+	}
+}
+
+func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs) error {
+	works, err := s.Store.Work(ctx, c, []string{args.RequestID})
+	if err != nil {
+		return err
+	}
+	if len(works) == 0 {
+		return s.savePlatforms(ctx, c, args, nil, nil)
+	}
+	w := works[0]
+	steps, err := s.platformSteps(ctx, c.Organization, w)
+	if err != nil {
+		return err
+	}
+	outcome := store.Outcome{RequestID: w.ID, Charged: w.Charged, StartedAt: c.StartedAt, Steps: steps, Status: usersync.StatusOf(steps)}
+	if outcome.Status.Final() {
+		if outcome.FinishedAt, err = s.Store.Now(ctx); err != nil {
+			return err
+		}
+	}
+	return s.savePlatforms(ctx, c, args, &outcome, wantsOf(w, steps))
+}
+
+// platformSteps returns the steps of a request: one for each connection. A
+// further run goes on with those that it has, and has the failed ones made
+// again.
+func (s *Service) platformSteps(ctx context.Context, organization string, w store.Work) ([]usersync.Step, error) {
+	org := s.Store.Org(organization)
+	connections, err := org.Destinations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if w.Run == 1 {
+		steps := make([]usersync.Step, len(connections))
+		for i, conn := range connections {
+			steps[i] = platformStep(i, conn)
+		}
+		return steps, nil
+	}
+	steps, err := org.RequestSteps(ctx, w.ID)
+	if err != nil {
+		return nil, err
+	}
+	byID := map[string]usersync.Connection{}
+	for _, conn := range connections {
+		byID[conn.ID] = conn
+	}
+	for i, step := range steps {
+		if step.Name != usersync.StepPlatform || step.Status != usersync.StepFailed {
+			continue
+		}
+		conn := byID[step.ConnectionID]
+		conn.ID, conn.Platform = step.ConnectionID, step.Platform
+		steps[i] = platformStep(step.Position, conn)
+	}
+	return steps, nil
+}
+
+// platformStep is the step of a connection before anything was pushed.
+func platformStep(position int, conn usersync.Connection) usersync.Step {
+	step := usersync.Step{
+		Position: position, Name: usersync.StepPlatform, Platform: conn.Platform, ConnectionID: conn.ID, Status: usersync.StepPending,
+	}
+	if reason := usersync.SkipReason(conn.Status); reason != "" {
+		step.Status, step.Reason, step.Details = usersync.StepSkipped, reason, skipSentence(reason)
+	}
+	return step
+}
+
+// skipSentence says why a connection is passed over and what brings it back.
+func skipSentence(reason string) string {
+	switch reason {
+	case usersync.ReasonConnectionPaused:
+		return "The connection is paused; the user is pushed when it is resumed"
+	case usersync.ReasonConnectionDisconnected:
+		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
+	}
+	return "The connection was deleted"
+}
+
+// wantsOf returns the pushes that the pending steps wait for.
+func wantsOf(w store.Work, steps []usersync.Step) []store.Want {
+	var wants []store.Want
+	for _, step := range steps {
+		if step.Status != usersync.StepPending {
+			continue
+		}
+		wants = append(wants, store.Want{
+			ConnectionID: step.ConnectionID, UserID: w.User.ID, RequestID: w.ID, Position: step.Position,
+			Mode: w.Platforms.Mode(), Version: w.User.Version, Rank: usersync.RankOnDemand,
+		})
+	}
+	return wants
+}
+
+// savePlatforms writes an outcome under the claim; nil ends a request whose
+// user is gone, and one that has moved on.
+func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, o *store.Outcome, wants []store.Want) error {
+	var finished []string
+	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
+		finished = nil
+		if err := tx.Finish(ctx, c); err != nil {
+			return err
+		}
+		if o == nil {
+			finished, err = tx.EndOrphans(ctx, c, []string{args.RequestID})
+			return err
+		}
+		if err := tx.SaveOutcomes(ctx, c, []store.Outcome{*o}); err != nil {
+			return err
+		}
+		if o.Status.Final() {
+			finished = []string{o.RequestID}
+		}
+		return tx.WantPushes(ctx, c.Organization, wants)
+	})
+	if err != nil {
+		return err
+	}
+	s.publishIDs(ctx, finished)
+	return nil
+}
+
+// giveUpPlatforms ends a request that could not be planned: it fails by our
+// fault.
+func (s *Service) giveUpPlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, _ error) error {
+	works, err := s.Store.Work(ctx, c, []string{args.RequestID})
+	if err != nil {
+		return err
+	}
+	if len(works) == 0 {
+		return s.savePlatforms(ctx, c, args, nil, nil)
+	}
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	step := failedStep(works[0], usersync.CodeInternal, "The request could not be worked.")
+	step.Name = usersync.StepPlatform
+	return s.savePlatforms(ctx, c, args, &store.Outcome{
+		RequestID: works[0].ID, Charged: works[0].Charged, StartedAt: c.StartedAt, FinishedAt: now,
+		Steps: []usersync.Step{step}, Status: usersync.RequestFailed,
+	}, nil)
+}
