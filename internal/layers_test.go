@@ -33,7 +33,8 @@ var layers = [][]string{
 	{"internal/connector/connectortest"},
 	{"internal/connector/*"},                             // each platform
 	{"internal/connector/..."},                           // and its fake
-	{"internal/connectors", "internal/connectors/fakes"}, // THE LISTS
+	{"internal/connectors"},                              // THE LIST
+	{"internal/connectors/fakes"},                        // and that of their fakes
 	{"internal/colleague"},
 	{"internal/colleague/hunter"},
 	{"internal/colleague/hunter/huntertest"},
