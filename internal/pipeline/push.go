@@ -130,7 +130,7 @@ func (p *pump) open(patch usersync.PlatformSync) (connector.Connector, error) {
 	if c := p.opened[key]; c != nil {
 		return c, nil
 	}
-	c, err := Open(p.kind, p.connection, patch, p.Client(p.id))
+	c, err := open(p.kind, p.connection, patch, p.Client(p.id))
 	if err == nil {
 		p.opened[key] = c
 	}
@@ -142,8 +142,21 @@ func encodePatch(patch usersync.PlatformSync) string {
 	return string(text)
 }
 
-// Open opens a connection with what a request overrides of its settings.
-func Open(kind connector.Kind, c usersync.Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
+// Open opens a connection of an organization.
+func (s *Pusher) Open(ctx context.Context, organization, connection string) (connector.Connector, error) {
+	c, err := s.Store.Org(organization).Connection(ctx, connection)
+	if err != nil {
+		return nil, err
+	}
+	kind, known := s.Kind(c.Platform)
+	if !known {
+		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+	}
+	return open(kind, c, usersync.PlatformSync{}, s.Client(connection))
+}
+
+// open opens a connection with what a request overrides of its settings.
+func open(kind connector.Kind, c usersync.Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
 	settings, err := kind.Patch(c.Settings, patch)
 	if err != nil {
 		return nil, err
