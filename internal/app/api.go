@@ -8,6 +8,8 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/native"
+	"usersync/internal/connector"
+	"usersync/internal/connectors"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/mail"
@@ -34,7 +36,10 @@ const mailWithin = 15 * time.Second
 
 // dialectsOf lists the dialects: THE LIST.
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
-	operations := &admin.Service{Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin}}
+	operations := &admin.Service{
+		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
+		Platforms: connectors.Kinds, Calls: a.callsOf(guard),
+	}
 	management := manage.Options{
 		Admin: operations, Token: a.cfg.AdminToken, Directory: &directory.Service{Store: a.Store},
 		Depths: a.Queue.Depths, Pause: a.Queue.Pause, Resume: a.Queue.Resume, Wake: func() { a.Relay.Wake() },
@@ -42,6 +47,17 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	return append([]api.Dialect{
 		native.Options{Admin: operations}.Dialect(),
 	}, manage.Dialects(management)...)
+}
+
+// platformWithin is how long a platform has for one answer.
+const platformWithin = 15 * time.Second
+
+// callsOf returns what makes the client of a connection.
+func (a *App) callsOf(guard *outbound.Guard) func(string) *connector.Client {
+	a.platforms = &outbound.Client{Guard: guard, Timeout: platformWithin, UserAgent: "usersync/" + a.version()}
+	return func(connection string) *connector.Client {
+		return &connector.Client{HTTP: a.platforms, Connection: connection}
+	}
 }
 
 // buildOperations serves the operations routes on their own port, or on that of

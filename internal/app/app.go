@@ -81,8 +81,10 @@ type App struct {
 	pool     *worker.Pool
 	client   *outbound.Client // of deliveries
 	services *outbound.Client // of directory services
-	api      *listener
-	ops      *listener
+	// platforms makes the calls to check connections.
+	platforms *outbound.Client
+	api       *listener
+	ops       *listener
 }
 
 // New opens the database and the queue, listens, and builds what the role
@@ -349,7 +351,7 @@ func (a *App) close() {
 	if a.Demo != nil && a.Demo.Receiver != nil {
 		_ = a.Demo.Receiver.Close(ctx)
 	}
-	for _, c := range []*outbound.Client{a.client, a.services} {
+	for _, c := range []*outbound.Client{a.client, a.services, a.platforms} {
 		if c != nil {
 			c.Close()
 		}
