@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -185,8 +187,8 @@ func (in ConnectionInput) applyAccess(kind connector.Kind, c *usersync.Connectio
 		return nil, err
 	}
 	kept := in.keepMasked(&v, kind, credentials)
-	if kept && in.movesFrom(settings) {
-		v.add("settings."+addressSetting, "needs the credentials to be sent with it: stored secrets do not go to another address")
+	if moved := in.movesTo(settings); kept && moved != "" {
+		v.add("settings."+moved, "needs the credentials to be sent with it: stored secrets do not go to another address")
 	}
 	if err := v.err(); err != nil {
 		return nil, err
@@ -196,14 +198,20 @@ func (in ConnectionInput) applyAccess(kind connector.Kind, c *usersync.Connectio
 	return fields, nil
 }
 
-// addressSetting says where a platform is called.
-const addressSetting = "baseUrl"
-
-// movesFrom reports whether in names another address than the stored settings:
-// whoever may change a connection must not have its secrets sent to themselves.
-func (in ConnectionInput) movesFrom(settings map[string]json.RawMessage) bool {
-	sent, named := in.Settings[addressSetting]
-	return named && !bytes.Equal(encode(sent), encode(settings[addressSetting]))
+// movesTo returns the setting in which in names another address than the stored
+// settings, "" for none: whoever may change a connection must not have its
+// secrets sent to a server of their own.
+func (in ConnectionInput) movesTo(settings map[string]json.RawMessage) string {
+	for _, name := range slices.Sorted(maps.Keys(in.Settings)) {
+		var address string
+		_ = json.Unmarshal(in.Settings[name], &address) // what is no text is no address
+		u, err := url.Parse(address)
+		isURL := err == nil && (u.Scheme == "https" || u.Scheme == "http")
+		if isURL && !bytes.Equal(encode(in.Settings[name]), encode(settings[name])) {
+			return name
+		}
+	}
+	return ""
 }
 
 // prove looks whether a connection can be opened and, with check, whether the
