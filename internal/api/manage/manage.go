@@ -132,7 +132,7 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodPost, Path: conn + "/check", Scope: manage, Summary: "Asks the platform whether it takes the credentials.", Handler: o.checkConnection},
 			{Method: http.MethodPost, Path: conn + "/pause", Scope: manage, Summary: "Has nothing more pushed.", Handler: o.pauseConnection},
 			{Method: http.MethodPost, Path: conn + "/resume", Scope: manage, Summary: "Has users pushed again.", Handler: o.resumeConnection},
-			{Method: http.MethodGet, Path: platforms, Summary: "Lists the platforms and what a connection to each needs. Scope: read or manage.", Handler: reading(o.listPlatforms)},
+			{Method: http.MethodGet, Path: platforms, Summary: "Shows the platforms and what a connection to each needs. Scope: read or manage.", Handler: reading(o.listPlatforms)},
 
 			{Method: http.MethodGet, Path: users, Summary: "Lists the users, or shows the one with an address. Scope: read or manage.", Handler: reading(listUsers)},
 			{Method: http.MethodGet, Path: users + "/:id", Summary: "Shows a user. Scope: read or manage.", Handler: reading(showUser)},
