@@ -193,10 +193,7 @@ func TestRefusedCredentialsPauseTheConnectionUntilThereAreNewOnes(t *testing.T) 
 		p.step(t, skipped, usersync.StepSkipped)
 		calls := p.server.State("http").Calls
 		p.server.Break("http")
-		_, err := n.app.Store.Org(n.org.ID).ResumeConnection(t.Context(), "test", p.connection.ID, func(c *usersync.Connection) ([]string, error) {
-			c.Status, c.Reason = usersync.ConnectionActive, ""
-			return []string{"status"}, nil
-		})
+		_, err := n.app.Store.Org(n.org.ID).ResumeConnection(t.Context(), "test", p.connection.ID)
 		must(t, err)
 		n.app.Relay.Wake()
 		apptest.Eventually(t, "both users were pushed", func() bool { return p.fake.People().Len() == 2 })

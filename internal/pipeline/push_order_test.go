@@ -172,7 +172,7 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	pusher := &pipeline.Pusher{Store: s, Queue: client, Log: slog.New(slog.DiscardHandler),
-		Kind: func(string) (connector.Kind, bool) { return kind, true }, Client: func(string) *connector.Client { return &connector.Client{} }}
+		Kind: func(string) (connector.Kind, bool) { return kind, true }, Hub: &connector.Hub{}}
 	o.pump = pusher.Handler()
 	o.travel = storetest.Travel(t, options)
 	o.makeUsers(created)

@@ -50,6 +50,9 @@ type Options struct {
 type Sealer interface {
 	Seal(plain []byte, aad string) (string, error)
 	Open(sealed, aad string) ([]byte, error)
+	// Rewrap puts sealed under the key that seals now, and reports whether it was
+	// under another.
+	Rewrap(sealed, aad string) (rewrapped string, changed bool, err error)
 }
 
 // Store is the database.
