@@ -52,12 +52,10 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 // platformWithin is how long a platform has for one answer.
 const platformWithin = 15 * time.Second
 
-// callsOf returns what makes the client of a connection.
-func (a *App) callsOf(guard *outbound.Guard) func(string) *connector.Client {
+// callsOf returns what makes the client that a connection is checked with.
+func (a *App) callsOf(guard *outbound.Guard) func() *connector.Client {
 	a.platforms = &outbound.Client{Guard: guard, Timeout: platformWithin, UserAgent: "usersync/" + a.version()}
-	return func(connection string) *connector.Client {
-		return &connector.Client{HTTP: a.platforms, Connection: connection}
-	}
+	return func() *connector.Client { return &connector.Client{HTTP: a.platforms} }
 }
 
 // buildOperations serves the operations routes on their own port, or on that of
