@@ -55,7 +55,8 @@ const platformWithin = 15 * time.Second
 // callsOf returns what makes the client that a connection is checked with.
 func (a *App) callsOf(guard *outbound.Guard) func() *connector.Client {
 	a.platforms = &outbound.Client{Guard: guard, Timeout: platformWithin, UserAgent: "usersync/" + a.version()}
-	return func() *connector.Client { return &connector.Client{HTTP: a.platforms} }
+	hub := &connector.Hub{HTTP: a.platforms, Limiter: a.Queue.Limiter(), Metrics: a.metrics}
+	return func() *connector.Client { return hub.Client("") }
 }
 
 // buildOperations serves the operations routes on their own port, or on that of
