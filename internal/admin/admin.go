@@ -21,8 +21,9 @@ type Service struct {
 	Mail  *mail.Sender
 	// Platforms are those that connections can be made to.
 	Platforms []connector.Kind
-	// Calls returns what makes the calls of a connection.
-	Calls func(connection string) *connector.Client
+	// Calls makes the client that a connection is checked with: one without a
+	// breaker, as somebody wants to know how things are now.
+	Calls func() *connector.Client
 }
 
 // invalid collects what is wrong with the fields of an input.

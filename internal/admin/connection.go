@@ -55,7 +55,7 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	if err := v.err(); err != nil {
 		return usersync.Connection{}, err
 	}
-	c := usersync.Connection{ID: usersync.NewID(usersync.PrefixConnection), Organization: org.ID(), Platform: kind.Name, Name: kind.Title}
+	c := usersync.Connection{Platform: kind.Name, Name: kind.Title}
 	in.applyName(&c)
 	if _, err := in.applyAccess(kind, &c); err != nil {
 		return c, err
@@ -236,7 +236,7 @@ func (s *Service) open(kind connector.Kind, c usersync.Connection) (connector.Co
 			return nil, err
 		}
 	}
-	opened, err := kind.Open(cfg, s.Calls(c.ID))
+	opened, err := kind.Open(cfg, s.Calls())
 	if e := usersync.AsError(err); e != nil && len(e.Fields) > 0 {
 		return nil, invalid(e.Fields).err() // names the fields
 	}

@@ -70,7 +70,7 @@ func connect(t *testing.T) connected {
 	}
 	p := &place{check: func() error { return nil }}
 	c := connected{place: p, org: s.Org(o.ID), Service: &admin.Service{
-		Store: s, Platforms: []connector.Kind{p.kind()}, Calls: func(string) *connector.Client { return &connector.Client{} },
+		Store: s, Platforms: []connector.Kind{p.kind()}, Calls: func() *connector.Client { return &connector.Client{} },
 	}}
 	name := "place"
 	made, err := c.CreateConnection(t.Context(), "key_1", c.org, admin.ConnectionInput{

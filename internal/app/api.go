@@ -8,6 +8,7 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/native"
+	"usersync/internal/connector"
 	"usersync/internal/connectors"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
@@ -37,7 +38,7 @@ const mailWithin = 15 * time.Second
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	operations := &admin.Service{
 		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
-		Platforms: connectors.Kinds, Calls: a.hub.Client,
+		Platforms: connectors.Kinds, Calls: func() *connector.Client { return a.hub.Client("") },
 	}
 	management := manage.Options{
 		Admin: operations, Token: a.cfg.AdminToken, Directory: &directory.Service{Store: a.Store},

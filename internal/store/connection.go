@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -63,10 +62,10 @@ func pushTask(organization, connection string) (usersync.Task, error) {
 	}, err
 }
 
-// CreateConnection stores a new, active connection with what c says, under its
-// ID or a new one, and the task that pushes to it.
+// CreateConnection stores a new, active connection with what c says, and the
+// task that pushes to it.
 func (o *Org) CreateConnection(ctx context.Context, actor string, c usersync.Connection) (usersync.Connection, error) {
-	id := cmp.Or(c.ID, usersync.NewID(usersync.PrefixConnection))
+	id := usersync.NewID(usersync.PrefixConnection)
 	sealed, err := o.store.seal.Seal([]byte(c.Credentials.Reveal()), credentialsPlace(id))
 	if err != nil {
 		return c, err
