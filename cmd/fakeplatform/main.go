@@ -26,8 +26,9 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:9100", "where to listen")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *addr, os.Stdout); err != nil {
+	err := run(ctx, *addr, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "fakeplatform:", err)
 		os.Exit(1)
 	}
