@@ -124,7 +124,7 @@ func (h *hubspot) results(people []connector.Profile, answer upserted) ([]connec
 		}
 		for _, trace := range f.traces() {
 			if i := h.place(people, trace, nil); i >= 0 {
-				results[i] = connector.Result{Status: connector.Failed, Err: e}
+				results[i] = connector.Rejected(e)
 			}
 		}
 	}
