@@ -3,10 +3,17 @@ package connectors
 
 import (
 	"usersync/internal/connector"
+	"usersync/internal/connector/brevo"
+	"usersync/internal/connector/customerio"
+	"usersync/internal/connector/hubspot"
 )
 
 // Kinds are the platforms, in the order of GET /v1/platforms: THE LIST.
-var Kinds = []connector.Kind{}
+var Kinds = []connector.Kind{
+	hubspot.Kind,
+	brevo.Kind,
+	customerio.Kind,
+}
 
 // Find returns the kind with a name.
 func Find(name string) (connector.Kind, bool) {

@@ -2,10 +2,17 @@
 package fakes
 
 import (
+	brevo "usersync/internal/connector/brevo/fake"
+	customerio "usersync/internal/connector/customerio/fake"
 	"usersync/internal/connector/fakeplatform"
+	hubspot "usersync/internal/connector/hubspot/fake"
 )
 
 // New returns a fake of each platform: THE LIST.
 func New() []fakeplatform.Platform {
-	return []fakeplatform.Platform{}
+	return []fakeplatform.Platform{
+		hubspot.New(),
+		brevo.New(),
+		customerio.New(),
+	}
 }

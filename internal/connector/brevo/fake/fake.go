@@ -353,8 +353,11 @@ func (f *Fake) valid(email string) bool {
 
 // taken reports whether another contact has the ext_id.
 func (f *Fake) taken(in contact) bool {
+	if in.ExtID == "" {
+		return false
+	}
 	for _, email := range f.people.Emails() {
-		if one, ok := f.people.Get(email); ok && in.ExtID != "" && one.Fields["ext_id"] == in.ExtID && !strings.EqualFold(email, in.Email) {
+		if one, ok := f.people.Get(email); ok && one.Fields["ext_id"] == in.ExtID && !strings.EqualFold(email, in.Email) {
 			return true
 		}
 	}
