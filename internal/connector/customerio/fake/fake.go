@@ -293,12 +293,12 @@ func (f *Fake) join(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, map[string]any{"meta": map[string]any{"errors": []string{"ids or segment are not valid"}}})
 		return
 	}
+	find := f.withID
+	if r.URL.Query().Get("id_type") == "email" {
+		find = f.people.Get
+	}
 	for _, id := range in.IDs {
-		one, found := f.withID(id)
-		if r.URL.Query().Get("id_type") == "email" {
-			one, found = f.people.Get(id)
-		}
-		if found {
+		if one, found := find(id); found {
 			f.people.Put(one.Email, func(one *fakeplatform.Person, _ bool) { one.Lists = fakeplatform.With(one.Lists, strconv.Itoa(s.ID)) })
 		}
 	}
