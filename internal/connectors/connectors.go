@@ -5,6 +5,7 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/connector/brevo"
 	"usersync/internal/connector/customerio"
+	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/hubspot"
 )
 
@@ -13,6 +14,7 @@ var Kinds = []connector.Kind{
 	hubspot.Kind,
 	brevo.Kind,
 	customerio.Kind,
+	httpdest.Kind,
 }
 
 // Find returns the kind with a name.

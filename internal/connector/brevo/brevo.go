@@ -46,7 +46,7 @@ type Settings struct {
 	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the contact attribute that takes the tags, best one of type multiple-choice; its value is replaced."`
 	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of contact attributes with the field each takes its value from; beside FIRSTNAME and LASTNAME. An empty field leaves an attribute out."`
 	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
-	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, which cannot see who left the list; a very large number has every person pushed alone." default:"10"`
+	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, which cannot see who left the list; 501 has every person pushed alone." default:"10"`
 	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"usersync/internal/connector"
 	"usersync/internal/outbound"
@@ -73,12 +74,23 @@ func (b *brevo) tags() any {
 	return strings.Join(b.settings.Tags, ",")
 }
 
-// Push adds or updates a few people one by one, many by an import.
+// maxAlone is how many people one push brings one by one: at two calls each and
+// 10 calls a second that is 10 s.
+const maxAlone = 50
+
+// Push adds or updates a few people one by one, many by an import. Where no
+// import is wanted, those beyond maxAlone have to come again.
 func (b *brevo) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if len(people) >= b.settings.ImportFrom {
 		return b.importAll(ctx, people)
 	}
-	return b.client.Each(ctx, people, b.pushOne)
+	results := make([]connector.Result, len(people))
+	some, err := b.client.Each(ctx, people[:min(len(people), maxAlone)], b.pushOne)
+	copy(results, some)
+	if err == nil && len(people) > maxAlone {
+		err = &usersync.Error{Code: usersync.CodeRateLimited, RetryAfter: time.Second, Message: "The others have to wait for Brevo's limit of calls."}
+	}
+	return results, err
 }
 
 // known is what Brevo has of a contact.

@@ -5,6 +5,7 @@ import (
 	brevo "usersync/internal/connector/brevo/fake"
 	customerio "usersync/internal/connector/customerio/fake"
 	"usersync/internal/connector/fakeplatform"
+	httpfake "usersync/internal/connector/http/fake"
 	hubspot "usersync/internal/connector/hubspot/fake"
 )
 
@@ -14,5 +15,6 @@ func New() []fakeplatform.Platform {
 		hubspot.New(),
 		brevo.New(),
 		customerio.New(),
+		httpfake.New(),
 	}
 }
