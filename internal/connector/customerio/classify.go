@@ -2,6 +2,7 @@ package customerio
 
 import (
 	"encoding/json"
+	"time"
 
 	"usersync/internal/connector"
 	"usersync/internal/outbound"
@@ -44,10 +45,18 @@ func (f failure) said() string {
 	return ""
 }
 
+// untold is how long to wait after a 429: the limits are of calls a second, and
+// the answer says nothing.
+const untold = time.Second
+
 // classify goes by status alone: 401 and 403 for the keys, 400 for the content,
-// 429 for the limit, without a word about how long to wait.
+// 429 for the limit.
 func classify(r *outbound.Response) *usersync.Error {
 	var f failure
 	_ = json.Unmarshal(r.Body, &f) // gateways answer with HTML
-	return connector.Classify(r, f.said())
+	e := connector.Classify(r, f.said())
+	if e != nil && e.Code == usersync.CodeRateLimited && e.RetryAfter == 0 {
+		e.RetryAfter = untold
+	}
+	return e
 }
