@@ -252,6 +252,22 @@ func TestAListThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 	}
 }
 
+func TestAnAddressIsOneSegmentOfAPath(t *testing.T) {
+	t.Parallel()
+	a, _ := serve(t)
+	c := a.Open(`{"list":"7","callsPerSecond":10000}`)
+	for _, local := range []string{"ada+test", "ada/lovelace", "ada?x=1", "ada%41", "o'ada", "ada&co#1"} {
+		p := connectortest.Person(t, local, "Ada", "Lovelace")
+		a.Push(c, p)
+		if r, err := c.Preview(t.Context(), p); err != nil || r.Status != connector.Updated {
+			t.Errorf("%s: %+v, %v", local, r, err)
+		}
+		if _, err := c.Remove(t.Context(), p); err != nil || a.Fake.People().Len() != 0 {
+			t.Errorf("%s is still there: %v", local, err)
+		}
+	}
+}
+
 func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 	t.Parallel()
 	a, _ := serve(t)

@@ -114,6 +114,9 @@ func TestCallsStayBelow500KB(t *testing.T) {
 			t.Errorf("person %d: %v, %v", i, r.Status, r.Err)
 		}
 	}
+	if said := results[7].Details; !strings.Contains(said, "32 kB") {
+		t.Errorf("what is too big was sent: %s", said)
+	}
 	if n := a.Fake.People().Len(); n != 40 {
 		t.Errorf("%d people arrived", n)
 	}
@@ -222,6 +225,22 @@ func TestWhoIsSuppressedStaysAwayAndWhoIsDeletedMayReturn(t *testing.T) {
 		a.Push(c, ada)
 		if n := a.Fake.People().Len(); n != back {
 			t.Errorf("after %s %d came back", removal, n)
+		}
+	}
+}
+
+func TestAnAddressIsOneSegmentOfAPath(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	c := a.Open("")
+	for _, local := range []string{"ada+test", "ada/lovelace", "ada?x=1", "ada%41", "o'ada", "ada&co#1"} {
+		p := connectortest.Person(t, local, "Ada", "Lovelace")
+		a.Push(c, p)
+		if r, err := c.Preview(t.Context(), p); err != nil || r.Status != connector.Updated {
+			t.Errorf("%s: %+v, %v", local, r, err)
+		}
+		if _, err := c.Remove(t.Context(), p); err != nil || a.Fake.People().Len() != 0 {
+			t.Errorf("%s is still there: %v", local, err)
 		}
 	}
 }

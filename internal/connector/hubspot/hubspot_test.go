@@ -173,9 +173,10 @@ func TestWhoIsNotMentionedComesAgain(t *testing.T) {
 	}{
 		{"nobody is mentioned", `{"results":[]}`, usersync.CodeUnavailable, false},
 		{"one is, by address", fmt.Sprintf(`{"results":[{"id":"9","new":true,"properties":{"email":%q}}]}`, grace.Email.Key()), usersync.CodeUnavailable, true},
-		{"one ran into a limit", `{"results":[{"id":9,"new":true,"objectWriteTraceId":"0"}],"errors":[]}`, usersync.CodeUnavailable, false},
+		{"the id is a number", `{"results":[{"id":9,"new":true,"objectWriteTraceId":"0"}],"errors":[]}`, usersync.CodeUnavailable, true},
 		{"one failed over there", `{"results":[{"id":"9","new":true,"objectWriteTraceId":"0"}],"errors":[{"category":"INTERNAL_ERROR","context":{"objectWriteTraceId":["1"]}}]}`, usersync.CodeUnavailable, true},
 		{"one was one too many", `{"results":[{"id":"9","new":true,"objectWriteTraceId":"0"}],"errors":[{"category":"RATE_LIMITS","context":{"objectWriteTraceId":"1"}}]}`, usersync.CodeRateLimited, true},
+		{"one is refused, but who", `{"results":[{"id":"9","new":true,"objectWriteTraceId":"0"}],"errors":[{"category":"VALIDATION_ERROR","message":"no"}]}`, usersync.CodeRejected, true},
 		{"a property has gone", `{"errors":[{"category":"VALIDATION_ERROR","message":"x [{\"error\":\"PROPERTY_DOESNT_EXIST\",\"message\":\"gone\"}]"}]}`, usersync.CodeDisconnected, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -211,6 +212,35 @@ func TestAListThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 			if usersync.CodeOf(err) != want || !strings.Contains(err.Error(), "'"+name+"'") && checked || results[0].Status != "" {
 				t.Errorf("list %s, checked %v: %v, %v", list, checked, results, err)
 			}
+		}
+	}
+}
+
+func TestAContactThatTheListDoesNotFindComesAgain(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	c := a.Open("")
+	for _, body := range []string{`{"recordIdsAdded":[],"recordIdsMissing":["1001"]}`, `{"recordIdsMissing":[1001]}`} {
+		a.Server.Break("hubspot", fakeplatform.Fault{Path: "/memberships/add", Body: body})
+		results, err := c.Push(t.Context(), []connector.Profile{connectortest.Person(t, "ada", "Ada", "Lovelace")})
+		if usersync.CodeOf(err) != usersync.CodeUnavailable || results[0].Status != "" {
+			t.Errorf("%s: %+v, %v", body, results, err)
+		}
+	}
+}
+
+func TestAnAddressIsOneSegmentOfAPath(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	c := a.Open("")
+	for _, local := range []string{"ada+test", "ada/lovelace", "ada?x=1", "ada%41", "o'ada", "ada&co#1"} {
+		p := connectortest.Person(t, local, "Ada", "Lovelace")
+		a.Push(c, p)
+		if r, err := c.Preview(t.Context(), p); err != nil || r.Status != connector.Updated {
+			t.Errorf("%s: %+v, %v", local, r, err)
+		}
+		if _, err := c.Remove(t.Context(), p); err != nil || a.Fake.People().Len() != 0 {
+			t.Errorf("%s is still there: %v", local, err)
 		}
 	}
 }

@@ -72,7 +72,7 @@ type input struct {
 // some.
 type upserted struct {
 	Results []struct {
-		ID         string         `json:"id"`
+		ID         looseID        `json:"id"`
 		New        bool           `json:"new"`
 		Properties map[string]any `json:"properties"`
 		Trace      string         `json:"objectWriteTraceId"`
@@ -112,14 +112,14 @@ func (h *hubspot) results(people []connector.Profile, answer upserted) ([]connec
 	results := make([]connector.Result, len(people))
 	for _, r := range answer.Results {
 		if i := h.place(people, r.Trace, r.Properties); i >= 0 {
-			results[i] = h.result(r.ID, r.New)
+			results[i] = h.result(string(r.ID), r.New)
 		}
 	}
 	var err error
 	for _, f := range answer.Errors {
 		e := f.classify()
-		if e.Code != usersync.CodeRejected {
-			err = e
+		if e.Code != usersync.CodeRejected || len(f.traces()) == 0 {
+			err = e // of a refusal that names nobody: the batch is halved until they stand alone
 			continue
 		}
 		for _, trace := range f.traces() {
