@@ -3,11 +3,17 @@ package connectors
 
 import (
 	"usersync/internal/connector"
+	"usersync/internal/connector/brevo"
+	"usersync/internal/connector/customerio"
 	httpdest "usersync/internal/connector/http"
+	"usersync/internal/connector/hubspot"
 )
 
 // Kinds are the platforms, in the order of GET /v1/platforms: THE LIST.
 var Kinds = []connector.Kind{
+	hubspot.Kind,
+	brevo.Kind,
+	customerio.Kind,
 	httpdest.Kind,
 }
 

@@ -68,7 +68,7 @@ func (s *suite) start(t *testing.T) *fixture {
 	return f
 }
 
-func newClient(t *testing.T) *outbound.Client {
+func newClient(t testing.TB) *outbound.Client {
 	t.Helper()
 	c := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
@@ -99,7 +99,7 @@ func (f *fixture) record(next http.Handler) http.Handler {
 	})
 }
 
-func withSetting(t *testing.T, settings json.RawMessage, name string, value any) json.RawMessage {
+func withSetting(t testing.TB, settings json.RawMessage, name string, value any) json.RawMessage {
 	t.Helper()
 	values := map[string]any{}
 	if len(settings) > 0 {

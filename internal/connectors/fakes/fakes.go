@@ -2,13 +2,19 @@
 package fakes
 
 import (
+	brevo "usersync/internal/connector/brevo/fake"
+	customerio "usersync/internal/connector/customerio/fake"
 	"usersync/internal/connector/fakeplatform"
 	httpfake "usersync/internal/connector/http/fake"
+	hubspot "usersync/internal/connector/hubspot/fake"
 )
 
 // New returns a fake of each platform: THE LIST.
 func New() []fakeplatform.Platform {
 	return []fakeplatform.Platform{
+		hubspot.New(),
+		brevo.New(),
+		customerio.New(),
 		httpfake.New(),
 	}
 }
