@@ -70,7 +70,7 @@ func (s *suite) start(t *testing.T) *fixture {
 
 func newClient(t *testing.T) *outbound.Client {
 	t.Helper()
-	c := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{
+	c := &outbound.Client{MaxResponse: connector.MaxResponse, Guard: &outbound.Guard{Allow: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
 	}}}
 	t.Cleanup(c.Close)

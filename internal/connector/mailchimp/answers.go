@@ -63,7 +63,7 @@ func classify(r *outbound.Response) *usersync.Error {
 		return tooManyLists(p.Detail)
 	}
 	e := connector.Classify(r, p.said())
-	if e.Code == usersync.CodeRateLimited && e.RetryAfter == 0 {
+	if e != nil && e.Code == usersync.CodeRateLimited && e.RetryAfter == 0 {
 		e.RetryAfter = waitThrottled
 	}
 	return e
