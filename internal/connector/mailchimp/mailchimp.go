@@ -278,3 +278,6 @@ func memberID(email usersync.Email) string {
 	sum := md5.Sum([]byte(strings.ToLower(email.Display())))
 	return hex.EncodeToString(sum[:])
 }
+
+// The compiler holds the connector to its optional ability.
+var _ connector.AudienceMaker = (*client)(nil)
