@@ -3,10 +3,15 @@ package connectors
 
 import (
 	"usersync/internal/connector"
+	"usersync/internal/connector/mailchimp"
+	"usersync/internal/connector/sendgrid"
 )
 
 // Kinds are the platforms, in the order of GET /v1/platforms: THE LIST.
-var Kinds = []connector.Kind{}
+var Kinds = []connector.Kind{
+	mailchimp.Kind,
+	sendgrid.Kind,
+}
 
 // Find returns the kind with a name.
 func Find(name string) (connector.Kind, bool) {

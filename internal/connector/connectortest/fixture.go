@@ -48,7 +48,7 @@ func (s *suite) start(t *testing.T) *fixture {
 	f := &fixture{T: t, suite: s, fake: s.newFake(), sent: &buffer{}}
 	f.server = fakeplatform.New(f.fake)
 	var handler http.Handler = f.server
-	if s.Spec.available() {
+	if s.Spec.Available() {
 		handler = Validate(t, s.Spec, f.fake.Name(), handler)
 	}
 	server := httptest.NewServer(f.record(handler))

@@ -42,7 +42,11 @@ func newAccount(t *testing.T) *account {
 	t.Helper()
 	a := &account{T: t, Fake: fake.New()}
 	a.server = fakeplatform.New(a.Fake)
-	server := httptest.NewServer(a.server)
+	var handler http.Handler = a.server
+	if spec.Available() { // TestConnector says so when it is not
+		handler = connectortest.Validate(t, spec, "mailchimp", handler)
+	}
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	a.url = server.URL + "/mailchimp"
 	a.settings = map[string]any{"listId": fake.List}

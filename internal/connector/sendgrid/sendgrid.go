@@ -277,6 +277,9 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 	status := connector.Synced
 	if address := p.Email.Display(); utf8.RuneCountInString(address) <= maxSearched {
 		there, err := c.search(ctx, []string{address})
+		if usersync.CodeOf(err) == usersync.CodeRejected {
+			return failed(p, usersync.AsError(err)), nil // an address that SendGrid takes for none
+		}
 		if err != nil {
 			return connector.Result{}, err
 		}

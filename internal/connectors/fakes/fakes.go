@@ -3,9 +3,14 @@ package fakes
 
 import (
 	"usersync/internal/connector/fakeplatform"
+	mailchimp "usersync/internal/connector/mailchimp/fake"
+	sendgrid "usersync/internal/connector/sendgrid/fake"
 )
 
 // New returns a fake of each platform: THE LIST.
 func New() []fakeplatform.Platform {
-	return []fakeplatform.Platform{}
+	return []fakeplatform.Platform{
+		mailchimp.New(),
+		sendgrid.New(),
+	}
 }
