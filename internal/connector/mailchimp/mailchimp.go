@@ -120,17 +120,26 @@ func (c *client) one(ctx context.Context, method, list, path string, query url.V
 	return c.call(ctx, method, list, path, query, body)
 }
 
-// Check reads the audience and its merge fields.
-func (c *client) Check(ctx context.Context) (connector.Facts, error) {
+// list is what is read of an audience.
+type list struct {
+	Name string `json:"name"`
+	// Subscribe is the address of its form.
+	Subscribe string `json:"subscribe_url_long"`
+}
+
+func (c *client) list(ctx context.Context) (list, error) {
+	var l list
 	answer, err := c.one(ctx, http.MethodGet, c.settings.ListID, "", url.Values{"fields": {"id,name,subscribe_url_long"}}, nil)
 	if err != nil {
-		return connector.Facts{}, c.listMissing(answer, err)
+		return l, c.listMissing(answer, err)
 	}
-	var list struct {
-		Name      string `json:"name"`
-		Subscribe string `json:"subscribe_url_long"`
-	}
-	if err := connector.Decode(answer, &list); err != nil {
+	return l, connector.Decode(answer, &l)
+}
+
+// Check reads the audience and its merge fields.
+func (c *client) Check(ctx context.Context) (connector.Facts, error) {
+	list, err := c.list(ctx)
+	if err != nil {
 		return connector.Facts{}, err
 	}
 	if err := c.checkFields(ctx); err != nil {
@@ -222,8 +231,15 @@ func (c *client) fields(p connector.Profile) map[string]any {
 	return values
 }
 
-// Preview reads the member and says what a push would do.
+// Preview reads the member and says what a push would do. An audience that no
+// check has seen, as a bulk call may name, is read too: of one that is not there
+// nobody is a member.
 func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	if c.labels["list:"+c.settings.ListID] == "" {
+		if _, err := c.list(ctx); err != nil {
+			return connector.Result{}, err
+		}
+	}
 	there, err := c.look(ctx, memberID(p.Email))
 	if err != nil {
 		return connector.Result{}, err

@@ -386,6 +386,9 @@ func TestAListThatIsGoneDisconnects(t *testing.T) {
 			t.Errorf("%d people: %v", n, err)
 		}
 	}
+	if _, err := a.open().Preview(t.Context(), *profile(t, "ada@engine.example")); usersync.CodeOf(err) != usersync.CodeDisconnected {
+		t.Errorf("preview: %v", err)
+	}
 }
 
 func TestFaultsOfSettingsAreNamed(t *testing.T) {
@@ -454,6 +457,44 @@ func TestResultsOfCallsThatWorkedComeBesideAnError(t *testing.T) {
 	}
 }
 
+func TestTheFakeRefusesWhatThePlatformRefuses(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	a.Require("COMPANY")
+	members := func(n int) string {
+		return `{"members":[` + strings.TrimSuffix(strings.Repeat(`{"email_address":"a@engine.example","status":"subscribed"},`, n), ",") + `]}`
+	}
+	const one, batch = "/3.0/lists/" + fake.List + "/members/b@engine.example", "/3.0/lists/" + fake.List + "?skip_merge_validation=true"
+	const lenient = one + "?skip_merge_validation=true"
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{"POST", batch, members(501), 400, "500 elements or less"},
+		{"POST", batch, members(500), 200, `"total_created":1`},
+		{"PUT", one, `{"email_address":"b@engine.example","status_if_new":"subscribed"}`, 400, `"field":"COMPANY"`},
+		{"PUT", lenient, `{"email_address":"b@engine.example"}`, 400, `"field":"status_if_new"`},
+		{"PUT", lenient, `{"email_address":"b","status_if_new":"subscribed"}`, 400, "Please provide a valid email address."},
+		{"PUT", lenient, `{"email_address":"b@engine.example","status_if_new":"subscribed","merge_fields":{"NOSUCH":"x"}}`, 200, `"status":"subscribed"`},
+		{"DELETE", one, ``, 204, ""},
+		{"DELETE", one, ``, 405, "Can not archive a contact that is bounced, pending or archived"},
+		{"GET", "/3.0/lists/ffffffffff", ``, 404, "Resource Not Found"},
+		{"GET", "/3.0/unknown", ``, 404, "Resource Not Found"},
+	} {
+		r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
+		r.SetBasicAuth("anybody", fake.Key)
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
+			t.Errorf("%s %s %.80s: %d %.200s", c.method, c.path, c.body, w.Code, w.Body)
+		}
+	}
+	if one, _ := a.People().Get("b@engine.example"); len(one.Fields) != 0 {
+		t.Errorf("kept %v", one.Fields)
+	}
+}
+
 // meanings are what the refusals of Mailchimp mean, by status and title.
 var meanings = map[string]usersync.Code{
 	"200 ": "", "204 ": "",
@@ -501,7 +542,7 @@ func TestRecordedMembersAreRead(t *testing.T) {
 			continue
 		}
 		server := httptest.NewServer(http.HandlerFunc(e.Replay))
-		c := open(t, server.URL, map[string]any{"listId": fake.List}, connector.Facts{})
+		c := open(t, server.URL, map[string]any{"listId": fake.List}, connector.Facts{Labels: map[string]string{"list:" + fake.List: "active-clients"}})
 		ada := profile(t, "ada@engine.example")
 		var r connector.Result
 		var err error

@@ -19,7 +19,7 @@ const maxResends = 3
 // changes nothing for them, as SendGrid mails nobody on its global list.
 func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if faults := c.missing(c.facts.Labels); len(faults) > 0 {
-		return nil, &usersync.Error{Code: usersync.CodeDisconnected, Message: "The fields of the settings were not found at the last check.", Fields: faults}
+		return nil, absent(faults)
 	}
 	if len(people) == 1 {
 		gone, err := c.suppressed(ctx, people[0])

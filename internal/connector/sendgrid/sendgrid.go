@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -131,7 +132,28 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 		}
 	}
 	faults := c.missing(facts.Labels)
+	lost, err := c.findLists(ctx, facts.Labels)
+	if err != nil {
+		return connector.Facts{}, err
+	}
+	if faults = append(faults, lost...); len(faults) > 0 {
+		return connector.Facts{}, absent(faults)
+	}
+	return facts, nil
+}
+
+func absent(faults []usersync.FieldError) error {
+	return &usersync.Error{Code: usersync.CodeDisconnected, Message: "The account does not have what the settings name.", Fields: faults}
+}
+
+// findLists adds the names of the lists that have no label yet, and returns those
+// that the account does not have.
+func (c *client) findLists(ctx context.Context, labels map[string]string) ([]usersync.FieldError, error) {
+	var faults []usersync.FieldError
 	for _, id := range c.settings.ListIDs {
+		if labels["list:"+id] != "" {
+			continue
+		}
 		var list struct {
 			Name string `json:"name"`
 		}
@@ -140,14 +162,11 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 		case isMissing(answer):
 			faults = append(faults, usersync.FieldError{Field: "settings.listIds", Message: "the account has no list " + id})
 		case err != nil:
-			return connector.Facts{}, err
+			return nil, err
 		}
-		facts.Labels["list:"+id] = list.Name
+		labels["list:"+id] = list.Name
 	}
-	if len(faults) > 0 {
-		return connector.Facts{}, &usersync.Error{Code: usersync.CodeDisconnected, Message: "The account does not have what the settings name.", Fields: faults}
-	}
-	return facts, nil
+	return faults, nil
 }
 
 // missing finds fields that the settings name and the account does not have.
@@ -224,13 +243,14 @@ func typed(id string, value any) any {
 }
 
 // suppressed reports whether somebody has unsubscribed from all mail of the
-// account. Lists and fields do not change that.
+// account. Lists and fields do not change that: a key that may not ask does no
+// harm.
 func (c *client) suppressed(ctx context.Context, p connector.Profile) (bool, error) {
 	var found struct {
 		Email string `json:"recipient_email"`
 	}
 	answer, err := c.call(ctx, http.MethodGet, "/v3/asm/suppressions/global/"+url.PathEscape(p.Email.Display()), nil, &found)
-	if isMissing(answer) {
+	if isMissing(answer) || answer != nil && answer.Status == http.StatusForbidden {
 		return false, nil
 	}
 	return found.Email != "", err
@@ -265,8 +285,18 @@ func (c *client) search(ctx context.Context, addresses []string) (map[string]fou
 	return out, err
 }
 
-// Preview looks the contact up and says what a push would do.
+// Preview looks the contact up and says what a push would do. Lists that no check
+// has seen, as a bulk call may name, are looked up too.
 func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	labels := map[string]string{}
+	maps.Copy(labels, c.facts.Labels)
+	faults, err := c.findLists(ctx, labels)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	if faults = append(faults, c.missing(labels)...); len(faults) > 0 {
+		return connector.Result{}, absent(faults)
+	}
 	gone, err := c.suppressed(ctx, p)
 	if err != nil {
 		return connector.Result{}, err

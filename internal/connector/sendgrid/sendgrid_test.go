@@ -389,7 +389,20 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 		if usersync.CodeOf(err) != usersync.CodeDisconnected || len(usersync.AsError(err).Fields) != 1 {
 			t.Errorf("%v: %v", settings, err)
 		}
+		_, err = open(t, a.url, settings, connector.Facts{}).Preview(t.Context(), *profile(t, "ada@engine.example"))
+		if usersync.CodeOf(err) != usersync.CodeDisconnected {
+			t.Errorf("%v: %v", settings, err)
+		}
 	}
+}
+
+// A key that may not read suppressions can still push.
+func TestTheRightToReadSuppressionsIsNotNeeded(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	conn := a.open()
+	a.server.Break("sendgrid", fakeplatform.Fault{Path: "/asm/", Status: http.StatusForbidden})
+	a.want(a.push(conn, profile(t, "ada@engine.example"))[0], connector.Added, "User added to the 'active-clients' list")
 }
 
 func TestFaultsOfSettingsAreNamed(t *testing.T) {
