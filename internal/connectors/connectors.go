@@ -3,6 +3,7 @@ package connectors
 
 import (
 	"usersync/internal/connector"
+	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/mailchimp"
 	"usersync/internal/connector/sendgrid"
 )
@@ -11,6 +12,7 @@ import (
 var Kinds = []connector.Kind{
 	mailchimp.Kind,
 	sendgrid.Kind,
+	httpdest.Kind,
 }
 
 // Find returns the kind with a name.

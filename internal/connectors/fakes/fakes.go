@@ -3,6 +3,7 @@ package fakes
 
 import (
 	"usersync/internal/connector/fakeplatform"
+	httpfake "usersync/internal/connector/http/fake"
 	mailchimp "usersync/internal/connector/mailchimp/fake"
 	sendgrid "usersync/internal/connector/sendgrid/fake"
 )
@@ -12,5 +13,6 @@ func New() []fakeplatform.Platform {
 	return []fakeplatform.Platform{
 		mailchimp.New(),
 		sendgrid.New(),
+		httpfake.New(),
 	}
 }
