@@ -111,10 +111,13 @@ var (
 	would = tense{"would be "}
 )
 
+// archived is the status of a member whom the owner of the list took out.
+const archived = "archived"
+
 // added is the outcome of a push to somebody who is there, or not.
 func added(there *member) connector.Status {
-	// One that was archived was taken out by the owner and counts as new.
-	if there == nil || there.Status == "archived" {
+	// An archived member counts as new, as Mailchimp adds them again.
+	if there == nil || there.Status == archived {
 		return connector.Added
 	}
 	return connector.Updated
@@ -128,6 +131,10 @@ func (c *client) outcome(m *member, status connector.Status, when tense) connect
 			return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed,
 				Details: "User " + why + " the " + c.listName(c.settings.ListID) + " list and " + when.notAgain()}
 		}
+	}
+	if m != nil && m.Status == archived && when == did {
+		// Only a status would bring them back, and none is sent to who is there.
+		return connector.Result{Status: connector.Updated, Details: "User updated in the " + c.listName(c.settings.ListID) + " list, where they are archived"}
 	}
 	verb := "added to"
 	if status == connector.Updated {

@@ -67,7 +67,8 @@ type Settings struct {
 	StatusIfNew string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"What a person is who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
 }
 
-var listID = regexp.MustCompile(`^[0-9A-Za-z]{1,50}$`)
+// listID is what ids look like; maxLists of them have room in what is kept.
+var listID = regexp.MustCompile(`^[0-9A-Za-z]{1,15}$`)
 
 // Validate finds faults that need no look at the platform.
 func (s Settings) Validate() []usersync.FieldError {

@@ -264,6 +264,32 @@ func TestWhoWasTakenOutAtMailchimpComesBackAsNew(t *testing.T) {
 	}
 }
 
+func TestAMemberWhoStaysArchivedIsNotCalledAdded(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"email_address":"ada@engine.example","status":"archived","tags":[]}`))
+	}))
+	t.Cleanup(server.Close)
+	results, err := open(t, server.URL, map[string]any{"listId": fake.List}, connector.Facts{}).Push(t.Context(), []connector.Profile{*profile(t, "ada@engine.example")})
+	if err != nil || results[0].Status != connector.Updated || results[0].Details != "User updated in the 'a36b032126' list, where they are archived" {
+		t.Errorf("got %+v, %v", results, err)
+	}
+}
+
+func TestWhatIsKeptOfAPersonHasRoom(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	lists := make([]string, 0, 20)
+	for i := range 20 {
+		lists = append(lists, fmt.Sprintf("%015d", i))
+	}
+	ada := profile(t, "ada@engine.example")
+	ada.Remote = `{"member":"3aa6ce9d5bd47d37bf2d8bd0eaeb7c5d","lists":["` + strings.Join(lists, `","`) + `"]}`
+	if got := a.push(ada)[0].Remote; len(got) > 500 || !strings.Contains(got, fake.List) || strings.Contains(got, lists[0]) || !strings.Contains(got, lists[1]) {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+}
+
 func TestRefusalsOfOnePersonFailThatPerson(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -249,26 +249,25 @@ func memberID(email string) string {
 
 // find returns the member of a path, which names them by hash or by address.
 func (f *Fake) find(r *http.Request) (fakeplatform.Person, bool) {
+	f.index()
 	name := r.PathValue("member")
 	email := f.names[name]
 	if strings.Contains(name, "@") {
 		email = name
 	}
 	p, ok := f.people.Get(email)
-	if !ok {
-		p, ok = f.scan(name)
-	}
 	return p, ok && in(p, r.PathValue("list")) && !p.Refused
 }
 
-// scan finds somebody who was put there by other means than a call.
-func (f *Fake) scan(id string) (fakeplatform.Person, bool) {
-	for _, email := range f.people.Emails() {
-		if memberID(email) == id {
-			return f.people.Get(email)
-		}
+// index finds people who came and went by other means than a call.
+func (f *Fake) index() {
+	if len(f.names) == f.people.Len() {
+		return
 	}
-	return fakeplatform.Person{}, false
+	f.names = map[string]string{}
+	for _, email := range f.people.Emails() {
+		f.names[memberID(email)] = email
+	}
 }
 
 // in reports whether a person is in a list.
@@ -356,6 +355,7 @@ func (f *Fake) erase(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.people.Delete(p.Email)
+	delete(f.names, memberID(p.Email))
 	delete(f.status, strings.ToLower(p.Email))
 	f.forgotten[strings.ToLower(p.Email)] = true
 	w.WriteHeader(http.StatusNoContent)

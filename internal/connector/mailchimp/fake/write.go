@@ -109,6 +109,7 @@ func (f *Fake) rename(from fakeplatform.Person, to string) {
 	})
 	f.status[strings.ToLower(to)] = f.status[strings.ToLower(from.Email)]
 	f.people.Delete(from.Email)
+	delete(f.names, memberID(from.Email))
 }
 
 func lenient(r *http.Request) bool { return r.URL.Query().Get("skip_merge_validation") == "true" }
