@@ -43,7 +43,22 @@ func (c *client) batch(ctx context.Context, people []connector.Profile) ([]conne
 			b.results[i] = result
 		}
 	}
-	return b.results, b.run(ctx, unknown, known)
+	err := b.run(ctx, unknown, known)
+	if failure := usersync.AsError(err); isListMissing(failure) && failure.Code == usersync.CodeRejected {
+		b.failRest(failure)
+		return b.results, nil
+	}
+	return b.results, err
+}
+
+// failRest fails everybody of whom nothing is known yet: halving the batch would
+// find nobody to blame.
+func (b *batch) failRest(why *usersync.Error) {
+	for i, p := range b.people {
+		if b.results[i].Status == "" {
+			b.results[i] = b.failed(p, why)
+		}
+	}
 }
 
 func (b *batch) run(ctx context.Context, unknown, known []int) error {
@@ -150,8 +165,11 @@ func (b *batch) slice(ctx context.Context, who []int, status string) (sliceAnswe
 	}
 	var answer sliceAnswer
 	response, err := b.call(ctx, http.MethodPost, b.settings.ListID, "", lenient, body)
+	if isMissing(response) {
+		return answer, b.listMissing()
+	}
 	if err != nil {
-		return answer, b.listMissing(response, err)
+		return answer, err
 	}
 	if err := connector.Decode(response, &answer); err != nil {
 		return answer, err

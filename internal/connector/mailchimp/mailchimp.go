@@ -131,8 +131,11 @@ type list struct {
 func (c *client) list(ctx context.Context) (list, error) {
 	var l list
 	answer, err := c.one(ctx, http.MethodGet, c.settings.ListID, "", url.Values{"fields": {"id,name,subscribe_url_long"}}, nil)
+	if isMissing(answer) {
+		return l, c.listMissing()
+	}
 	if err != nil {
-		return l, c.listMissing(answer, err)
+		return l, err
 	}
 	return l, connector.Decode(answer, &l)
 }
@@ -140,6 +143,9 @@ func (c *client) list(ctx context.Context) (list, error) {
 // Check reads the audience and its merge fields.
 func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 	list, err := c.list(ctx)
+	if failure := usersync.AsError(err); isListMissing(failure) {
+		failure.Code = usersync.CodeDisconnected
+	}
 	if err != nil {
 		return connector.Facts{}, err
 	}
@@ -167,7 +173,7 @@ func (c *client) checkFields(ctx context.Context) error {
 	}
 	answer, err := c.one(ctx, http.MethodGet, c.settings.ListID, "/merge-fields", url.Values{"count": {"1000"}, "fields": {"merge_fields.tag"}}, nil)
 	if err != nil {
-		return c.listMissing(answer, err)
+		return err
 	}
 	var fields struct {
 		MergeFields []struct {
@@ -195,14 +201,25 @@ func (c *client) checkFields(ctx context.Context) error {
 	return failure
 }
 
-// listMissing says of an answer 404 to a call about the audience itself that the
-// settings name one that is not there.
-func (c *client) listMissing(answer *outbound.Response, err error) error {
-	if answer == nil || answer.Status != http.StatusNotFound {
-		return err
-	}
-	return &usersync.Error{Code: usersync.CodeDisconnected, Message: "Mailchimp knows no audience with this id in the account of the key.",
+func isMissing(answer *outbound.Response) bool {
+	return answer != nil && answer.Status == http.StatusNotFound
+}
+
+// listMissing is what 404 means to a call about the audience. One that a check has
+// seen is gone, and the connection with it; one that only this push names, as a
+// bulk call may, is the fault of that push.
+func (c *client) listMissing() *usersync.Error {
+	e := &usersync.Error{Code: usersync.CodeRejected, Message: "Mailchimp knows no audience with this id in the account of the key.",
 		Fields: []usersync.FieldError{{Field: "settings.listId", Message: "is no audience of the account"}}}
+	if c.labels["list:"+c.settings.ListID] != "" {
+		e.Code = usersync.CodeDisconnected
+	}
+	return e
+}
+
+// isListMissing recognizes listMissing.
+func isListMissing(e *usersync.Error) bool {
+	return e != nil && len(e.Fields) == 1 && e.Fields[0].Field == "settings.listId"
 }
 
 // content is what Mailchimp is told of a person.
@@ -236,12 +253,17 @@ func (c *client) fields(p connector.Profile) map[string]any {
 // check has seen, as a bulk call may name, is read too: of one that is not there
 // nobody is a member.
 func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	var err error
+	var there *member
 	if c.labels["list:"+c.settings.ListID] == "" {
-		if _, err := c.list(ctx); err != nil {
-			return connector.Result{}, err
-		}
+		_, err = c.list(ctx)
 	}
-	there, err := c.look(ctx, memberID(p.Email))
+	if err == nil {
+		there, err = c.look(ctx, memberID(p.Email))
+	}
+	if failure := usersync.AsError(err); failure != nil && failure.Code == usersync.CodeRejected {
+		return c.failed(p, failure), nil
+	}
 	if err != nil {
 		return connector.Result{}, err
 	}

@@ -399,21 +399,36 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestAListThatIsGoneDisconnects(t *testing.T) {
+// A list that was there at the check is gone, and so is the connection; one that
+// only a push names is that push's fault.
+func TestAListThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.settings["listId"] = "ffffffffff"
-	for _, n := range []int{1, 2} {
-		var people []connector.Profile
-		for _, p := range profiles(t, n) {
-			people = append(people, *p)
+	ada := *profile(t, "ada@engine.example")
+	var two []connector.Profile
+	for _, p := range profiles(t, 2) {
+		two = append(two, *p)
+	}
+	for _, people := range [][]connector.Profile{{ada}, two} {
+		results, err := a.open().Push(t.Context(), people)
+		if err != nil || len(results) != len(people) {
+			t.Fatalf("%d people: %+v, %v", len(people), results, err)
 		}
-		if _, err := a.open().Push(t.Context(), people); usersync.CodeOf(err) != usersync.CodeDisconnected {
-			t.Errorf("%d people: %v", n, err)
+		for _, r := range results {
+			if r.Status != connector.Failed || r.Err.Code != usersync.CodeRejected {
+				t.Errorf("%d people: %+v, %v", len(people), r, r.Err)
+			}
 		}
 	}
-	if _, err := a.open().Preview(t.Context(), *profile(t, "ada@engine.example")); usersync.CodeOf(err) != usersync.CodeDisconnected {
-		t.Errorf("preview: %v", err)
+	if r, err := a.open().Preview(t.Context(), ada); err != nil || r.Status != connector.Failed {
+		t.Errorf("preview: %+v, %v", r, err)
+	}
+	a.facts.Labels["list:ffffffffff"] = "was here"
+	for _, people := range [][]connector.Profile{{ada}, two} {
+		if _, err := a.open().Push(t.Context(), people); usersync.CodeOf(err) != usersync.CodeDisconnected {
+			t.Errorf("%d people: %v", len(people), err)
+		}
 	}
 }
 

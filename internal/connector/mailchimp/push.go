@@ -90,10 +90,13 @@ func (c *client) put(ctx context.Context, id string, p connector.Profile) (m mem
 	if exists(answer) && id != memberID(p.Email) {
 		return c.put(ctx, memberID(p.Email), p) // the new address is a member of its own
 	}
+	if isMissing(answer) {
+		err = c.listMissing()
+	}
 	if about := personal(answer, err); about != nil {
 		return m, about, nil
 	}
-	return m, nil, c.listMissing(answer, err)
+	return m, nil, err
 }
 
 // exists recognizes the refusal of an address that another member has.
@@ -105,10 +108,10 @@ func exists(answer *outbound.Response) bool {
 	return p.Title == "Member Exists"
 }
 
-// personal returns err when it is about the person of a call, not about the
-// account or the list.
+// personal returns err when it is about the person of a call, or what the call
+// asks for, not about the account.
 func personal(answer *outbound.Response, err error) *usersync.Error {
-	if answer == nil || answer.Status == http.StatusNotFound {
+	if answer == nil {
 		return nil
 	}
 	e := usersync.AsError(err)

@@ -2,6 +2,7 @@ package sendgrid
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -16,10 +17,19 @@ const maxResends = 3
 // Push hands people over; SendGrid works on them later. Somebody pushed alone is
 // asked for first, as people look at the answer: who has unsubscribed from all
 // mail is not made a contact, which costs. In a batch nobody is asked for; it
-// changes nothing for them, as SendGrid mails nobody on its global list.
+// changes nothing for them, as SendGrid mails nobody on its global list. A list
+// that no check has seen, as a bulk call may name, is looked up too: that it is not
+// there is the fault of that call and not of the connection.
 func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if faults := c.missing(c.facts.Labels); len(faults) > 0 {
 		return nil, absent(faults)
+	}
+	faults, err := c.findLists(ctx, maps.Clone(c.facts.Labels))
+	if err != nil {
+		return nil, err
+	}
+	if len(faults) > 0 {
+		return everyone(people, noList(faults)), nil
 	}
 	if len(people) == 1 {
 		gone, err := c.suppressed(ctx, people[0])
@@ -31,6 +41,15 @@ func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connec
 		}
 	}
 	return c.put(ctx, people)
+}
+
+// everyone fails all people: halving the push would find nobody to blame.
+func everyone(people []connector.Profile, why *usersync.Error) []connector.Result {
+	results := make([]connector.Result, len(people))
+	for i, p := range people {
+		results[i] = failed(p, why)
+	}
+	return results
 }
 
 // put sends people, and again without those it was refused for.

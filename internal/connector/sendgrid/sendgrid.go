@@ -142,6 +142,11 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 	return facts, nil
 }
 
+// noList is the refusal of a push that names lists which are not there.
+func noList(faults []usersync.FieldError) *usersync.Error {
+	return &usersync.Error{Code: usersync.CodeRejected, Message: "SendGrid knows no such list in the account of the key.", Fields: faults}
+}
+
 func absent(faults []usersync.FieldError) error {
 	return &usersync.Error{Code: usersync.CodeDisconnected, Message: "The account does not have what the settings name.", Fields: faults}
 }
@@ -149,6 +154,9 @@ func absent(faults []usersync.FieldError) error {
 // findLists adds the names of the lists that have no label yet, and returns those
 // that the account does not have.
 func (c *client) findLists(ctx context.Context, labels map[string]string) ([]usersync.FieldError, error) {
+	if labels == nil {
+		labels = map[string]string{}
+	}
 	var faults []usersync.FieldError
 	for _, id := range c.settings.ListIDs {
 		if labels["list:"+id] != "" {
@@ -288,14 +296,15 @@ func (c *client) search(ctx context.Context, addresses []string) (map[string]fou
 // Preview looks the contact up and says what a push would do. Lists that no check
 // has seen, as a bulk call may name, are looked up too.
 func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	labels := map[string]string{}
-	maps.Copy(labels, c.facts.Labels)
-	faults, err := c.findLists(ctx, labels)
+	if faults := c.missing(c.facts.Labels); len(faults) > 0 {
+		return connector.Result{}, absent(faults)
+	}
+	faults, err := c.findLists(ctx, maps.Clone(c.facts.Labels))
 	if err != nil {
 		return connector.Result{}, err
 	}
-	if faults = append(faults, c.missing(labels)...); len(faults) > 0 {
-		return connector.Result{}, absent(faults)
+	if len(faults) > 0 {
+		return failed(p, noList(faults)), nil
 	}
 	gone, err := c.suppressed(ctx, p)
 	if err != nil {

@@ -383,15 +383,40 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 			t.Errorf("%v: %+v", c.settings, e)
 		}
 	}
-	// So is a push to a list that went, or with fields of a check that is too old.
-	for _, settings := range []map[string]any{{"listIds": []string{nowhere}}, {"customFields": map[string]string{"company": "attributes.company"}}} {
-		_, err := open(t, a.url, settings, connector.Facts{}).Push(t.Context(), values(profiles(t, 2)))
-		if usersync.CodeOf(err) != usersync.CodeDisconnected || len(usersync.AsError(err).Fields) != 1 {
-			t.Errorf("%v: %v", settings, err)
+}
+
+// A list that was there at the check is gone, and so is the connection; one that
+// only a push names is that push's fault.
+func TestAListThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	const nowhere = "00000000-0000-4000-8000-000000000000"
+	settings := map[string]any{"listIds": []string{nowhere}}
+	conn := open(t, a.url, settings, connector.Facts{})
+	for n := 1; n < 3; n++ {
+		results, err := conn.Push(t.Context(), values(profiles(t, n)))
+		if err != nil || len(results) != n || results[n-1].Status != connector.Failed || results[n-1].Err.Code != usersync.CodeRejected {
+			t.Errorf("%d people: %+v, %v", n, results, err)
 		}
-		_, err = open(t, a.url, settings, connector.Facts{}).Preview(t.Context(), *profile(t, "ada@engine.example"))
-		if usersync.CodeOf(err) != usersync.CodeDisconnected {
-			t.Errorf("%v: %v", settings, err)
+	}
+	if r, err := conn.Preview(t.Context(), *profile(t, "ada@engine.example")); err != nil || r.Status != connector.Failed {
+		t.Errorf("preview: %+v, %v", r, err)
+	}
+	conn = open(t, a.url, settings, connector.Facts{Labels: map[string]string{"list:" + nowhere: "was here"}})
+	if _, err := conn.Push(t.Context(), values(profiles(t, 2))); usersync.CodeOf(err) != usersync.CodeDisconnected {
+		t.Errorf("was here: %v", err)
+	}
+}
+
+func TestFieldsThatNoCheckHasFoundDisconnect(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	conn := open(t, a.url, map[string]any{"customFields": map[string]string{"company": "attributes.company"}}, connector.Facts{})
+	_, err := conn.Push(t.Context(), values(profiles(t, 2)))
+	_, previewErr := conn.Preview(t.Context(), *profile(t, "ada@engine.example"))
+	for _, err := range []error{err, previewErr} {
+		if usersync.CodeOf(err) != usersync.CodeDisconnected || len(usersync.AsError(err).Fields) != 1 {
+			t.Errorf("got %v", err)
 		}
 	}
 }
