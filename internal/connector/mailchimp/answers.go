@@ -59,9 +59,6 @@ func classify(r *outbound.Response) *usersync.Error {
 		e.RetryAfter = waitBarred
 		return e
 	}
-	if r.Status == http.StatusBadRequest && joinedTooMany(p.Detail) {
-		return tooManyLists(p.Detail)
-	}
 	e := connector.Classify(r, p.said())
 	if e != nil && e.Code == usersync.CodeRateLimited && e.RetryAfter == 0 {
 		e.RetryAfter = waitThrottled
@@ -70,7 +67,8 @@ func classify(r *outbound.Response) *usersync.Error {
 }
 
 // joinedTooMany recognizes the refusal of an address that joined too many lists
-// of late; it is about a person, though it passes.
+// of late. It passes, but it is about one person: classify must not make it a
+// wait, which would hold up the whole account.
 func joinedTooMany(text string) bool {
 	return strings.Contains(text, "signed up to a lot of lists very recently")
 }

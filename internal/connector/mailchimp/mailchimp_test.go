@@ -340,6 +340,32 @@ func TestRefusalsOfOnePersonFailThatPerson(t *testing.T) {
 	}
 }
 
+// Mailchimp's 403 without a problem, and 429, hold up the account; an address that
+// has to wait holds up nobody else.
+func TestWhatHoldsUpTheAccount(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status int
+		body   string
+		code   usersync.Code
+		wait   time.Duration
+	}{
+		{403, "<html>Forbidden</html>", usersync.CodeRateLimited, time.Minute},
+		{403, "", usersync.CodeRateLimited, time.Minute},
+		{403, `{"title":"User Disabled","status":403,"detail":"This account has been disabled."}`, usersync.CodeDisconnected, 0},
+		{429, `{"title":"Too Many Requests","status":429}`, usersync.CodeRateLimited, 5 * time.Second},
+		{400, `{"title":"Invalid Resource","status":400,"detail":"ada@engine.example has signed up to a lot of lists very recently; we're not allowing more signups for now"}`,
+			usersync.CodeRejected, 0},
+		{401, `{"title":"API Key Invalid","status":401}`, usersync.CodeDisconnected, 0},
+		{503, "<html></html>", usersync.CodeUnavailable, 0},
+	} {
+		got := mailchimp.Kind.Classify(&outbound.Response{Status: c.status, Header: http.Header{}, Body: []byte(c.body)})
+		if got.Code != c.code || got.RetryAfter != c.wait || strings.Contains(got.Message, "@") {
+			t.Errorf("%d %s: %v, waits %v", c.status, c.body, got, got.RetryAfter)
+		}
+	}
+}
+
 func TestAChangedAddressMovesTheMember(t *testing.T) {
 	t.Parallel()
 	for _, batch := range []bool{true, false} {

@@ -115,10 +115,13 @@ func personal(answer *outbound.Response, err error) *usersync.Error {
 		return nil
 	}
 	e := usersync.AsError(err)
-	if p, _ := problemOf(answer); e.Code == usersync.CodeRejected || answer.Status == http.StatusBadRequest && joinedTooMany(p.Detail) {
-		return e
+	if e.Code != usersync.CodeRejected {
+		return nil
 	}
-	return nil
+	if p, _ := problemOf(answer); joinedTooMany(p.Detail) {
+		return tooManyLists(p.Detail)
+	}
+	return e
 }
 
 // tag gives a member tags.
