@@ -38,15 +38,28 @@ type account struct {
 	facts    connector.Facts
 }
 
+// newAccount holds every request against Mailchimp's description.
 func newAccount(t *testing.T) *account {
+	t.Helper()
+	return served(t, func(next http.Handler) http.Handler {
+		if !spec.Available() { // TestConnector says so
+			return next
+		}
+		return connectortest.Validate(t, spec, "mailchimp", next)
+	})
+}
+
+// newLargeAccount does not: it takes its time with 500 members a call.
+func newLargeAccount(t *testing.T) *account {
+	t.Helper()
+	return served(t, func(next http.Handler) http.Handler { return next })
+}
+
+func served(t *testing.T, before func(http.Handler) http.Handler) *account {
 	t.Helper()
 	a := &account{T: t, Fake: fake.New()}
 	a.server = fakeplatform.New(a.Fake)
-	var handler http.Handler = a.server
-	if spec.Available() { // TestConnector says so when it is not
-		handler = connectortest.Validate(t, spec, "mailchimp", handler)
-	}
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(before(a.server))
 	t.Cleanup(server.Close)
 	a.url = server.URL + "/mailchimp"
 	a.settings = map[string]any{"listId": fake.List}
@@ -173,7 +186,7 @@ func TestASecondPushOfTheSamePersonIsOneCall(t *testing.T) {
 
 func TestAThousandPeopleAreTwoToFourCalls(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t)
+	a := newLargeAccount(t)
 	a.settings["tags"] = []string{"x"}
 	people := profiles(t, 1000)
 	a.costs(2, "all new", func() { a.push(people...) })
@@ -507,7 +520,7 @@ func TestAudiencesAreTags(t *testing.T) {
 // What arrived before a call failed is told beside the error.
 func TestResultsOfCallsThatWorkedComeBesideAnError(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t)
+	a := newLargeAccount(t)
 	a.server.Break("mailchimp", fakeplatform.Fault{Path: "/lists/", Skip: 1, Status: http.StatusServiceUnavailable})
 	var people []connector.Profile
 	for _, p := range profiles(t, 600) {
