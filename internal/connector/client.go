@@ -17,12 +17,17 @@ import (
 	"usersync/internal/usersync"
 )
 
+// MaxResponse is how many bytes of an answer the HTTP of a Client has to keep:
+// Mailchimp answers a batch of 500 members with all of each, some 2 MB.
+const MaxResponse = 8 << 20
+
 // Client makes the calls of one connection: within the limits of its account
 // and through its breaker. A connector gets it when it is opened and makes no
 // call past it. Hub.Client makes one; a Client that was made without a Hub has
 // neither breaker nor limits over processes.
 type Client struct {
-	// HTTP makes the exchange. Its guard checks the common setting baseUrl.
+	// HTTP makes the exchange. Its guard checks the common setting baseUrl, and its
+	// MaxResponse is the one above.
 	HTTP *outbound.Client
 	// Connection names the connection: for the breaker.
 	Connection string

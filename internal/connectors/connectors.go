@@ -7,10 +7,14 @@ import (
 	"usersync/internal/connector/customerio"
 	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/hubspot"
+	"usersync/internal/connector/mailchimp"
+	"usersync/internal/connector/sendgrid"
 )
 
 // Kinds are the platforms, in the order of GET /v1/platforms: THE LIST.
 var Kinds = []connector.Kind{
+	mailchimp.Kind,
+	sendgrid.Kind,
 	hubspot.Kind,
 	brevo.Kind,
 	customerio.Kind,

@@ -48,7 +48,7 @@ func (s *suite) start(t *testing.T) *fixture {
 	f := &fixture{T: t, suite: s, fake: s.newFake(), sent: &buffer{}}
 	f.server = fakeplatform.New(f.fake)
 	var handler http.Handler = f.server
-	if s.Spec.available() {
+	if s.Spec.Available() {
 		handler = Validate(t, s.Spec, f.fake.Name(), handler)
 	}
 	server := httptest.NewServer(f.record(handler))
@@ -70,7 +70,7 @@ func (s *suite) start(t *testing.T) *fixture {
 
 func newClient(t testing.TB) *outbound.Client {
 	t.Helper()
-	c := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{
+	c := &outbound.Client{MaxResponse: connector.MaxResponse, Guard: &outbound.Guard{Allow: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
 	}}}
 	t.Cleanup(c.Close)

@@ -7,11 +7,15 @@ import (
 	"usersync/internal/connector/fakeplatform"
 	httpfake "usersync/internal/connector/http/fake"
 	hubspot "usersync/internal/connector/hubspot/fake"
+	mailchimp "usersync/internal/connector/mailchimp/fake"
+	sendgrid "usersync/internal/connector/sendgrid/fake"
 )
 
 // New returns a fake of each platform: THE LIST.
 func New() []fakeplatform.Platform {
 	return []fakeplatform.Platform{
+		mailchimp.New(),
+		sendgrid.New(),
 		hubspot.New(),
 		brevo.New(),
 		customerio.New(),
