@@ -80,7 +80,7 @@ var owners = []owner{
 	{"github.com/standard-webhooks/standard-webhooks/libraries", []string{"examples/*"}},
 	{"github.com/schollz/progressbar/v3", []string{"cmd/usersync"}},
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
-	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest"}},
+	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/connectortest"}},
 }
 
 // callers may call servers by net/http: outbound, which guards every call to

@@ -25,12 +25,15 @@ type Client struct {
 	base   string
 	limits Limits
 	facts  Facts
+	// secrets are the credentials, which a platform may repeat in its answers.
+	secrets []string
 }
 
 // with returns the client as a connector of kind k uses it.
-func (c *Client) with(k Kind, common Common, facts Facts) *Client {
+func (c *Client) with(k Kind, common Common, cfg Config) *Client {
 	out := *c
-	out.kind, out.base, out.limits, out.facts = k, common.BaseURL, k.Limits, facts
+	out.kind, out.base, out.limits, out.facts = k, common.BaseURL, k.Limits, cfg.Facts
+	out.secrets = k.secrets(cfg.Credentials)
 	if common.MaxConcurrent > 0 {
 		out.limits.Concurrent = common.MaxConcurrent
 	}
@@ -99,6 +102,24 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	if r.Status >= 200 && r.Status < 300 {
 		return nil
 	}
+	e := c.meaning(r)
+	if e == nil {
+		return nil
+	}
+	for _, secret := range c.secrets {
+		e.Message = strings.ReplaceAll(e.Message, secret, "(secret)")
+	}
+	if e.Code == usersync.CodeRateLimited && e.RetryAfter <= 0 {
+		e.RetryAfter = throttledFor
+	}
+	return e
+}
+
+// throttledFor is how long to wait after a 429 that does not say: as long as the
+// longest of the platforms' windows that are counted in seconds, HubSpot's.
+const throttledFor = 10 * time.Second
+
+func (c *Client) meaning(r *outbound.Response) *usersync.Error {
 	if c.kind.Classify != nil {
 		return c.kind.Classify(r)
 	}
