@@ -3,10 +3,17 @@ package connectors
 
 import (
 	"usersync/internal/connector"
+	"usersync/internal/connector/activecampaign"
+	"usersync/internal/connector/copernica"
+	"usersync/internal/connector/klaviyo"
 )
 
 // Kinds are the platforms, in the order of GET /v1/platforms: THE LIST.
-var Kinds = []connector.Kind{}
+var Kinds = []connector.Kind{
+	copernica.Kind,
+	klaviyo.Kind,
+	activecampaign.Kind,
+}
 
 // Find returns the kind with a name.
 func Find(name string) (connector.Kind, bool) {

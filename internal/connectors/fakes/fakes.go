@@ -2,10 +2,17 @@
 package fakes
 
 import (
+	activecampaign "usersync/internal/connector/activecampaign/fake"
+	copernica "usersync/internal/connector/copernica/fake"
 	"usersync/internal/connector/fakeplatform"
+	klaviyo "usersync/internal/connector/klaviyo/fake"
 )
 
 // New returns a fake of each platform: THE LIST.
 func New() []fakeplatform.Platform {
-	return []fakeplatform.Platform{}
+	return []fakeplatform.Platform{
+		copernica.New(),
+		klaviyo.New(),
+		activecampaign.New(),
+	}
 }
