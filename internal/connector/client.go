@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -50,6 +51,9 @@ func (c *Client) guard() *outbound.Guard {
 	return c.HTTP.Guard
 }
 
+// CheckURL takes an address that a setting names, see outbound.Guard.
+func (c *Client) CheckURL(raw string) (*url.URL, error) { return c.guard().CheckURL(raw) }
+
 // Limits are those in force, for connectors that make several calls at once.
 func (c *Client) Limits() Limits { return c.limits }
 
@@ -77,7 +81,7 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response,
 
 // JSON makes a call with a JSON body; nil sends none. Header's values are set as
 // they are.
-func (c *Client) JSON(ctx context.Context, method, url string, header http.Header, body any) (*outbound.Response, error) {
+func (c *Client) JSON(ctx context.Context, method, address string, header http.Header, body any) (*outbound.Response, error) {
 	var text []byte
 	if body != nil {
 		var err error
@@ -85,7 +89,7 @@ func (c *Client) JSON(ctx context.Context, method, url string, header http.Heade
 			return nil, usersync.Errorf(usersync.CodeInternal, "The call cannot be written.").Because(err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(text))
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "The platform's address is not valid.")
 	}

@@ -5,6 +5,7 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/connector/activecampaign"
 	"usersync/internal/connector/copernica"
+	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/klaviyo"
 )
 
@@ -13,6 +14,7 @@ var Kinds = []connector.Kind{
 	copernica.Kind,
 	klaviyo.Kind,
 	activecampaign.Kind,
+	httpdest.Kind,
 }
 
 // Find returns the kind with a name.

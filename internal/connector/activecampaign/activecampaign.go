@@ -149,8 +149,8 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 			ID id `json:"id"`
 		} `json:"user"`
 	}
-	if _, err := a.call(ctx, http.MethodGet, "/users/me", nil, &me); err != nil {
-		return connector.Facts{}, err
+	if response, err := a.call(ctx, http.MethodGet, "/users/me", nil, &me); err != nil {
+		return connector.Facts{}, noAccount(response, err)
 	}
 	if me.User.ID == "" {
 		return connector.Facts{}, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign named no user for the key.")
@@ -182,6 +182,14 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	return facts, nil
 }
 
+// noAccount turns the 404 of a call that names nothing into what it means.
+func noAccount(response *outbound.Response, err error) error {
+	if response == nil || response.Status != http.StatusNotFound {
+		return err
+	}
+	return usersync.Errorf(usersync.CodeDisconnected, "There is no ActiveCampaign account at this address.")
+}
+
 func (a *activeCampaign) listName(ctx context.Context) (string, error) {
 	var answer struct {
 		List struct {
@@ -204,16 +212,14 @@ func (a *activeCampaign) Preview(ctx context.Context, p connector.Profile) (conn
 	if err != nil {
 		return connector.Result{}, err
 	}
-	wording := a.wording()
-	wording.Would = true
 	switch {
 	case one.contact == "":
-		return connector.Result{Status: connector.Added, Details: wording.Say(connector.Added)}, nil
+		return connector.Result{Status: connector.Added, Details: a.would(connector.Added)}, nil
 	case one.left:
 		return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: string(one.contact),
-			Details: "User has unsubscribed from " + a.place() + ": the contact would be updated, but not be subscribed again"}, nil
+			Details: "User has unsubscribed from the '" + a.list() + "' list: the contact would be updated, but not be subscribed again"}, nil
 	}
-	return connector.Result{Status: connector.Updated, Remote: string(one.contact), Details: wording.Say(connector.Updated)}, nil
+	return connector.Result{Status: connector.Updated, Remote: string(one.contact), Details: a.would(connector.Updated)}, nil
 }
 
 // Remove deletes the contact with the address.
@@ -228,24 +234,25 @@ func (a *activeCampaign) Remove(ctx context.Context, p connector.Profile) (conne
 			return connector.Result{}, err
 		}
 	}
-	return connector.Result{Status: connector.Removed, Details: connector.Wording{Place: "ActiveCampaign"}.Say(connector.Removed)}, nil
+	return connector.Result{Status: connector.Removed, Details: "User deleted from ActiveCampaign"}, nil
 }
 
-// place is where people are put, in the words of sentences.
-func (a *activeCampaign) place() string {
-	if a.settings.List == "" {
-		return "ActiveCampaign"
-	}
-	return "the '" + cmp.Or(a.label("list:"+a.settings.List), a.settings.List) + "' list"
+// list is the name of the list people are put on, "" for none.
+func (a *activeCampaign) list() string {
+	return cmp.Or(a.label("list:"+a.settings.List), a.settings.List)
 }
 
-func (a *activeCampaign) wording() connector.Wording {
-	return connector.Wording{Place: a.place(), Tags: a.settings.Tags}
+func (a *activeCampaign) did(s connector.Status) string {
+	return connector.Did(s, a.list(), a.settings.Tags)
+}
+
+func (a *activeCampaign) would(s connector.Status) string {
+	return connector.Would(s, a.list(), a.settings.Tags)
 }
 
 // leftResult is that of a person who has unsubscribed: known as they are now, but
 // not subscribed again.
 func (a *activeCampaign) leftResult(contact id) connector.Result {
 	return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: string(contact),
-		Details: "User has unsubscribed from " + a.place() + ": contact updated, not subscribed again"}
+		Details: "User has unsubscribed from the '" + a.list() + "' list: contact updated, not subscribed again"}
 }

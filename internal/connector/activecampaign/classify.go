@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"usersync/internal/connector"
 	"usersync/internal/outbound"
@@ -63,11 +64,18 @@ func (b refusal) guilty(n int) map[int]string {
 }
 
 // classify says what a refusal means. A wrong key is answered by 403; 402 is an
-// account that does not pay, or whose plan does not include the call.
+// account that does not pay, or whose plan does not include the call. An import
+// above its limit is said to be answered by 400.
 func classify(r *outbound.Response) *usersync.Error {
-	e := connector.Classify(r, refusalOf(r).said())
-	if e != nil && r.Status == http.StatusPaymentRequired {
+	said := refusalOf(r).said()
+	e := connector.Classify(r, said)
+	switch {
+	case e == nil:
+		return nil
+	case r.Status == http.StatusPaymentRequired:
 		e.Code = usersync.CodeDisconnected
+	case r.Status == http.StatusBadRequest && strings.Contains(strings.ToLower(said), "rate limit"):
+		e.Code = usersync.CodeRateLimited
 	}
 	return e
 }

@@ -21,6 +21,8 @@ const (
 	// retries bounds how often an import is sent again without those it was
 	// refused for.
 	retries = 3
+	// pending is the sentence of those whose import is not done.
+	pending = "User handed to ActiveCampaign's import"
 )
 
 // Push sends a few people one by one, more by an import.
@@ -54,7 +56,7 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 	}
 	response, err := a.call(ctx, http.MethodPost, "/contact/sync", map[string]any{"contact": c}, &answer)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, noAccount(response, err)
 	}
 	contact := answer.Contact.ID
 	if contact == "" {
@@ -76,7 +78,7 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 	if left {
 		return a.leftResult(contact), nil
 	}
-	return connector.Result{Status: done, Details: a.wording().Say(done), Remote: string(contact)}, nil
+	return connector.Result{Status: done, Details: a.did(done), Remote: string(contact)}, nil
 }
 
 // tag gives a contact a tag. When that is refused the tag may have been deleted
@@ -243,7 +245,7 @@ func (a *activeCampaign) job(ctx context.Context, people []entry, prefix string,
 		}
 		if err == nil {
 			for _, e := range people {
-				results[e.at] = connector.Result{Status: connector.Pending, Job: prefix + answer.Job, Remote: string(e.id), Details: a.wording().Say(connector.Pending)}
+				results[e.at] = connector.Result{Status: connector.Pending, Job: prefix + answer.Job, Remote: string(e.id), Details: pending}
 			}
 			return nil
 		}
@@ -282,14 +284,14 @@ func (a *activeCampaign) Confirm(ctx context.Context, job string, people []conne
 	}
 	switch answer.Status {
 	case false, "waiting", "claimed", "active":
-		return all(people, connector.Result{Status: connector.Pending, Job: job, Details: a.wording().Say(connector.Pending)}), nil
+		return all(people, connector.Result{Status: connector.Pending, Job: job, Details: pending}), nil
 	case "failed", "interrupted":
 		return all(people, refused("ActiveCampaign could not finish the import.")), nil
 	case "completed":
 	default:
 		return nil, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign did not say how the import went.")
 	}
-	done := connector.Result{Status: connector.Synced, Details: a.wording().Say(connector.Synced)}
+	done := connector.Result{Status: connector.Synced, Details: a.did(connector.Synced)}
 	if hadLeft {
 		done = a.leftResult("")
 	}

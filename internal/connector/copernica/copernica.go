@@ -262,13 +262,22 @@ func plain(value string) bool {
 	return value[0] != '=' && value[0] != '~'
 }
 
-// place is where people are, in the words of sentences.
-func (c *copernica) place() string {
+// database is the name of the database, in the words of sentences.
+func (c *copernica) database() string {
 	return "the '" + cmp.Or(c.labels["database:"+c.settings.Database], c.settings.Database) + "' database"
 }
 
-func (c *copernica) wording() connector.Wording {
-	return connector.Wording{Place: c.place(), Tags: c.settings.Interests}
+// did says what a push did.
+func (c *copernica) did(done string) string { return c.sentence(done, "have been") }
+
+func (c *copernica) would(do string) string { return c.sentence("would be "+do, "would be") }
+
+func (c *copernica) sentence(done, have string) string {
+	out := "User " + done + " " + c.database()
+	if len(c.settings.Interests) == 0 {
+		return out
+	}
+	return out + "; interests '" + strings.Join(c.settings.Interests, "', '") + "' " + have + " applied"
 }
 
 func text(value any) string {

@@ -17,9 +17,14 @@ type body struct {
 	Interests map[string]int    `json:"interests,omitempty"`
 }
 
-// Content is what would be sent. It is not told which profiles it is for, as that
-// is what is in the field that tells them apart.
-func (c *copernica) Content(p connector.Profile) any { return c.body(p) }
+// content is what Copernica is told of a person, and in which database.
+type content struct {
+	Database string `json:"database"`
+	body
+}
+
+// Content is what would be sent.
+func (c *copernica) Content(p connector.Profile) any { return content{c.settings.Database, c.body(p)} }
 
 func (c *copernica) body(p connector.Profile) body {
 	out := body{Fields: map[string]string{}}
@@ -58,13 +63,13 @@ func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector
 	}
 	switch response.Status {
 	case http.StatusCreated:
-		result := connector.Result{Status: connector.Added, Details: c.wording().Say(connector.Added)}
+		result := connector.Result{Status: connector.Added, Details: c.did("added to")}
 		if created := response.Header.Get("X-Created"); number.MatchString(created) {
 			result.Remote = created
 		}
 		return result, nil
 	case http.StatusNoContent:
-		return connector.Result{Status: connector.Updated, Details: c.wording().Say(connector.Updated), Remote: p.Remote}, nil
+		return connector.Result{Status: connector.Updated, Details: c.did("updated in"), Remote: p.Remote}, nil
 	}
 	return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "Copernica answered %d, which says nothing of the profile.", response.Status)
 }
@@ -101,7 +106,7 @@ func (c *copernica) left(ctx context.Context, p connector.Profile, found []profi
 		return nil, nil
 	}
 	return &connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: p.Remote,
-		Details: "User has unsubscribed in " + c.place() + ": nothing is sent"}, nil
+		Details: "User has unsubscribed in " + c.database() + ": nothing is sent"}, nil
 }
 
 // removed reports whether the database, which removes those who unsubscribe, has
@@ -175,12 +180,10 @@ func (c *copernica) Preview(ctx context.Context, p connector.Profile) (connector
 	if skipped, err := c.left(ctx, p, found); err != nil || skipped != nil {
 		return deref(skipped), err
 	}
-	wording := c.wording()
-	wording.Would = true
 	if len(found) == 0 {
-		return connector.Result{Status: connector.Added, Details: wording.Say(connector.Added)}, nil
+		return connector.Result{Status: connector.Added, Details: c.would("added to")}, nil
 	}
-	return connector.Result{Status: connector.Updated, Details: wording.Say(connector.Updated), Remote: string(found[0].ID)}, nil
+	return connector.Result{Status: connector.Updated, Details: c.would("updated in"), Remote: string(found[0].ID)}, nil
 }
 
 // Remove deletes every profile of the person, and the one that was made for them
@@ -208,7 +211,7 @@ func (c *copernica) Remove(ctx context.Context, p connector.Profile) (connector.
 			return connector.Result{}, err
 		}
 	}
-	return connector.Result{Status: connector.Removed, Details: connector.Wording{Place: c.place()}.Say(connector.Removed)}, nil
+	return connector.Result{Status: connector.Removed, Details: "User removed from " + c.database()}, nil
 }
 
 func (c *copernica) remove(ctx context.Context, profile string) error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,13 @@ func classify(r *outbound.Response) *usersync.Error {
 		e.Code = usersync.CodeDisconnected
 	}
 	return e
+}
+
+// aboutList reports whether a job was refused for its list.
+func aboutList(r *outbound.Response) bool {
+	return slices.ContainsFunc(faultsOf(r), func(f fault) bool {
+		return strings.HasPrefix(f.Source.Pointer, "/data/relationships/lists")
+	})
 }
 
 // position returns which profile of a job a pointer such as

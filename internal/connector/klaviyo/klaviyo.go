@@ -162,9 +162,9 @@ func (k *klaviyo) listName(ctx context.Context) (string, error) {
 	return cmp.Or(list.Data.Attributes.Name, k.settings.List), nil
 }
 
-// noList turns a 404 of a call that names the list into what it means.
+// noList turns the refusal of a call for the list that it names into what it means.
 func (k *klaviyo) noList(response *outbound.Response, err error) error {
-	if response == nil || response.Status != http.StatusNotFound {
+	if response == nil || k.settings.List == "" || response.Status != http.StatusNotFound && !aboutList(response) {
 		return err
 	}
 	return usersync.Errorf(usersync.CodeDisconnected, "Klaviyo has no list '%s'.", k.settings.List)
@@ -202,17 +202,15 @@ func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.R
 	if err != nil {
 		return connector.Result{}, err
 	}
-	wording := k.wording()
-	wording.Would = true
 	one, ok := known[p.Email.Key()]
 	switch {
 	case ok && one.left(k.settings.List):
 		return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: one.ID,
-			Details: "User has unsubscribed at Klaviyo: the profile would be updated, but not be added to " + k.place()}, nil
+			Details: "User has unsubscribed at Klaviyo: the profile would be updated, but not be added to the '" + k.list() + "' list"}, nil
 	case ok:
-		return connector.Result{Status: connector.Updated, Remote: one.ID, Details: wording.Say(connector.Updated)}, nil
+		return connector.Result{Status: connector.Updated, Remote: one.ID, Details: k.would(connector.Updated)}, nil
 	}
-	return connector.Result{Status: connector.Added, Details: wording.Say(connector.Added)}, nil
+	return connector.Result{Status: connector.Added, Details: k.would(connector.Added)}, nil
 }
 
 // Remove asks for the deletion of all profiles with the address. Klaviyo does it
@@ -226,26 +224,27 @@ func (k *klaviyo) Remove(ctx context.Context, p connector.Profile) (connector.Re
 	if err != nil && (response == nil || response.Status != http.StatusNotFound) {
 		return connector.Result{}, err
 	}
-	return connector.Result{Status: connector.Removed, Details: connector.Wording{Place: "Klaviyo"}.Say(connector.Removed)}, nil
+	return connector.Result{Status: connector.Removed, Details: "User's deletion requested, Klaviyo does it later"}, nil
 }
 
-// place is where people are put, in the words of sentences.
-func (k *klaviyo) place() string {
-	if k.settings.List == "" {
-		return "Klaviyo"
-	}
-	return "the '" + cmp.Or(k.labels["list:"+k.settings.List], k.settings.List) + "' list"
+// list is the name of the list people are put on, "" for none.
+func (k *klaviyo) list() string {
+	return cmp.Or(k.labels["list:"+k.settings.List], k.settings.List)
 }
 
-func (k *klaviyo) wording() connector.Wording {
-	return connector.Wording{Place: k.place(), Tags: k.settings.Tags}
+func (k *klaviyo) did(s connector.Status) string {
+	return connector.Did(s, k.list(), k.settings.Tags)
+}
+
+func (k *klaviyo) would(s connector.Status) string {
+	return connector.Would(s, k.list(), k.settings.Tags)
 }
 
 // leftResult is that of a person who has unsubscribed: known to Klaviyo as they
 // are now, but kept off the list.
 func (k *klaviyo) leftResult(id string) connector.Result {
 	return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: id,
-		Details: "User has unsubscribed at Klaviyo: profile updated, not added to " + k.place()}
+		Details: "User has unsubscribed at Klaviyo: profile updated, not added to the '" + k.list() + "' list"}
 }
 
 // quoted writes a string into a filter.

@@ -25,6 +25,8 @@ const (
 	leftJob = "left:"
 	// retries bounds how often a job is sent again without those it was refused for.
 	retries = 3
+	// pending is the sentence of those whose job is not done.
+	pending = "User handed to Klaviyo's import"
 )
 
 // Push sends a few people one by one, more by a job.
@@ -69,7 +71,7 @@ func (k *klaviyo) pushOne(ctx context.Context, p connector.Profile) (connector.R
 	if response.Status == http.StatusCreated {
 		status = connector.Added
 	}
-	return connector.Result{Status: status, Details: k.wording().Say(status), Remote: answer.Data.ID}, nil
+	return connector.Result{Status: status, Details: k.did(status), Remote: answer.Data.ID}, nil
 }
 
 // addToList puts the people that were added or updated on the list, in one call.
@@ -185,7 +187,7 @@ func (k *klaviyo) job(ctx context.Context, people []entry, list, prefix string, 
 		id, response, err := k.makeJob(ctx, people, list)
 		if err == nil {
 			for _, e := range people {
-				results[e.at] = connector.Result{Status: connector.Pending, Job: prefix + id, Remote: e.id, Details: k.wording().Say(connector.Pending)}
+				results[e.at] = connector.Result{Status: connector.Pending, Job: prefix + id, Remote: e.id, Details: pending}
 			}
 			return nil
 		}
@@ -260,14 +262,14 @@ func (k *klaviyo) Confirm(ctx context.Context, job string, people []connector.Pr
 	}
 	switch answer.Data.Attributes.Status {
 	case "queued", "processing":
-		return all(people, connector.Result{Status: connector.Pending, Job: job, Details: k.wording().Say(connector.Pending)}), nil
+		return all(people, connector.Result{Status: connector.Pending, Job: job, Details: pending}), nil
 	case "cancelled":
 		return all(people, refused("Klaviyo cancelled the import.")), nil
 	case "complete":
 	default:
 		return nil, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo did not say how the import went.")
 	}
-	done := connector.Result{Status: connector.Synced, Details: k.wording().Say(connector.Synced)}
+	done := connector.Result{Status: connector.Synced, Details: k.did(connector.Synced)}
 	if hadLeft {
 		done = k.leftResult("")
 	}

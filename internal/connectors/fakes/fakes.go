@@ -5,6 +5,7 @@ import (
 	activecampaign "usersync/internal/connector/activecampaign/fake"
 	copernica "usersync/internal/connector/copernica/fake"
 	"usersync/internal/connector/fakeplatform"
+	httpfake "usersync/internal/connector/http/fake"
 	klaviyo "usersync/internal/connector/klaviyo/fake"
 )
 
@@ -14,5 +15,6 @@ func New() []fakeplatform.Platform {
 		copernica.New(),
 		klaviyo.New(),
 		activecampaign.New(),
+		httpfake.New(),
 	}
 }
