@@ -172,11 +172,12 @@ func (f *Fake) listName(id string) (string, bool) {
 	return name, ok
 }
 
-var nameFilter = regexp.MustCompile(`^equals\(name,"(.*)"\)$`)
+var nameFilter = regexp.MustCompile(`^equals\(name,(".*")\)$`)
 
 func (f *Fake) findList(w http.ResponseWriter, r *http.Request) {
+	wanted := ""
 	m := nameFilter.FindStringSubmatch(r.URL.Query().Get("filter"))
-	if m == nil {
+	if m == nil || json.Unmarshal([]byte(m[1]), &wanted) != nil {
 		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "Filter provided is invalid.", ""})
 		return
 	}
@@ -184,7 +185,7 @@ func (f *Fake) findList(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, name := range f.lists {
-		if name == m[1] {
+		if name == wanted {
 			found = append(found, listOf(id, name))
 		}
 	}
