@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,10 +52,13 @@ type Settings struct {
 // defaults are mapped where the settings do not say otherwise.
 var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
 
-// hosts are the ends of the names that ActiveCampaign's documentation shows.
-var hosts = []string{".api-us1.com", ".activehosted.com"}
+var (
+	// accountHost is the host of an account: the ends of such names that
+	// ActiveCampaign's documentation shows.
+	accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
 
-var number = regexp.MustCompile(`^[0-9]{1,18}$`)
+	number = regexp.MustCompile(`^[0-9]{1,18}$`)
+)
 
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
@@ -69,7 +71,7 @@ func (s Settings) Validate() []usersync.FieldError {
 	}
 	if host(s.AccountURL) == "" {
 		faults = append(faults, usersync.FieldError{Field: "accountUrl",
-			Message: "must be like https://example.api-us1.com, with a host that ends in " + strings.Join(hosts, " or ")})
+			Message: "must be like https://example.api-us1.com or https://example.activehosted.com"})
 	}
 	return faults
 }
@@ -83,8 +85,7 @@ func host(raw string) string {
 		return ""
 	}
 	name := strings.ToLower(u.Hostname())
-	known := slices.ContainsFunc(hosts, func(end string) bool { return strings.HasSuffix(name, end) && name != end })
-	if !known || u.Path != "" && u.Path != api {
+	if !accountHost.MatchString(name) || u.Path != "" && u.Path != api {
 		return ""
 	}
 	return name
