@@ -40,7 +40,7 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	status, one := http.StatusOK, fakeplatform.Person{}
+	status := http.StatusOK
 	f.people.Put(c.Email, func(held *fakeplatform.Person, isNew bool) {
 		if isNew {
 			status = http.StatusCreated
@@ -53,8 +53,8 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 		for _, v := range c.Values {
 			held.Fields[fields[v.Field].tag] = v.Value
 		}
-		one = *held
 	})
+	one, _ := f.people.Get(c.Email)
 	answer(w, status, map[string]any{"fieldValues": []any{}, "contact": shown(one)})
 }
 
