@@ -214,11 +214,14 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	if r.Status >= 200 && r.Status < 300 {
 		return nil
 	}
+	for _, secret := range c.secrets { // before Quote cuts one in two
+		r.Body = bytes.ReplaceAll(r.Body, []byte(secret), []byte("(secret)"))
+	}
 	e := c.meaning(r)
 	if e == nil {
 		return nil
 	}
-	for _, secret := range c.secrets {
+	for _, secret := range c.secrets { // that stood escaped in the body
 		e.Message = strings.ReplaceAll(e.Message, secret, "(secret)")
 	}
 	if e.Code == usersync.CodeRateLimited && e.RetryAfter <= 0 {
