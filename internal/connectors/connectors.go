@@ -3,10 +3,13 @@ package connectors
 
 import (
 	"usersync/internal/connector"
+	"usersync/internal/connector/activecampaign"
 	"usersync/internal/connector/brevo"
+	"usersync/internal/connector/copernica"
 	"usersync/internal/connector/customerio"
 	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/hubspot"
+	"usersync/internal/connector/klaviyo"
 	"usersync/internal/connector/mailchimp"
 	"usersync/internal/connector/sendgrid"
 )
@@ -18,6 +21,9 @@ var Kinds = []connector.Kind{
 	hubspot.Kind,
 	brevo.Kind,
 	customerio.Kind,
+	klaviyo.Kind,
+	activecampaign.Kind,
+	copernica.Kind,
 	httpdest.Kind,
 }
 

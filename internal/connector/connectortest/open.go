@@ -39,11 +39,7 @@ func (a *Account) Dial(settings string, facts connector.Facts) connector.Connect
 		cfg.Settings = json.RawMessage(settings)
 	}
 	cfg.Settings, cfg.Facts = withSetting(a, cfg.Settings, "baseUrl", a.url), facts
-	c, err := a.Kind.Open(cfg, &connector.Client{HTTP: newClient(a), Connection: "conn_1"})
-	if err != nil {
-		a.Fatalf("open: %v %+v", err, usersync.AsError(err).Fields)
-	}
-	return c
+	return Opened(a, a.Kind, cfg)
 }
 
 // Open opens a connection, has it checked and opens it with what the check told.

@@ -2,11 +2,14 @@
 package fakes
 
 import (
+	activecampaign "usersync/internal/connector/activecampaign/fake"
 	brevo "usersync/internal/connector/brevo/fake"
+	copernica "usersync/internal/connector/copernica/fake"
 	customerio "usersync/internal/connector/customerio/fake"
 	"usersync/internal/connector/fakeplatform"
 	httpfake "usersync/internal/connector/http/fake"
 	hubspot "usersync/internal/connector/hubspot/fake"
+	klaviyo "usersync/internal/connector/klaviyo/fake"
 	mailchimp "usersync/internal/connector/mailchimp/fake"
 	sendgrid "usersync/internal/connector/sendgrid/fake"
 )
@@ -19,6 +22,9 @@ func New() []fakeplatform.Platform {
 		hubspot.New(),
 		brevo.New(),
 		customerio.New(),
+		klaviyo.New(),
+		activecampaign.New(),
+		copernica.New(),
 		httpfake.New(),
 	}
 }
