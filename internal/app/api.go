@@ -7,7 +7,9 @@ import (
 	"usersync/internal/admin"
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
+	"usersync/internal/api/marketing"
 	"usersync/internal/api/native"
+	"usersync/internal/connectors"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/mail"
@@ -41,6 +43,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	}
 	return append([]api.Dialect{
 		native.Options{Admin: operations}.Dialect(),
+		marketing.Options{Kinds: connectors.Kinds, Wake: func() { a.Relay.Wake(queue.Bulk) }}.Dialect(),
 	}, manage.Dialects(management)...)
 }
 

@@ -50,6 +50,21 @@ func (o *Org) Bulk(ctx context.Context, id string) (b Bulk, ok bool, err error) 
 	return b, true, json.Unmarshal([]byte(input), &b.Input)
 }
 
+var bulkInputOfStatement = define(`SELECT input FROM requests WHERE organization_id = $1 AND id = $2 AND kind = 'platform-bulk'`)
+
+// BulkInput returns what a bulk was asked for.
+func (o *Org) BulkInput(ctx context.Context, id string) (in usersync.PlatformBulk, err error) {
+	var input string
+	err = o.store.reader().row(ctx, bulkInputOfStatement, o.id, id).Scan(&input)
+	if errors.Is(err, sql.ErrNoRows) {
+		return in, ErrNoRequest
+	}
+	if err != nil {
+		return in, classify(err)
+	}
+	return in, json.Unmarshal([]byte(input), &in)
+}
+
 var (
 	beginBulkStatement = define(`
 INSERT INTO bulks (request_id, organization_id, connection_id, audience_id, created_at, updated_at)
