@@ -33,7 +33,8 @@ var layers = [][]string{
 	{"internal/connector/connectortest"},
 	{"internal/connector/*"},                             // each platform
 	{"internal/connector/..."},                           // and its fake
-	{"internal/connectors", "internal/connectors/fakes"}, // THE LISTS
+	{"internal/connectors"},                              // THE LIST
+	{"internal/connectors/fakes"},                        // and that of their fakes
 	{"internal/colleague"},
 	{"internal/colleague/hunter"},
 	{"internal/colleague/hunter/huntertest"},
@@ -80,7 +81,7 @@ var owners = []owner{
 	{"github.com/standard-webhooks/standard-webhooks/libraries", []string{"examples/*"}},
 	{"github.com/schollz/progressbar/v3", []string{"cmd/usersync"}},
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
-	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest"}},
+	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/connectortest"}},
 }
 
 // callers may call servers by net/http: outbound, which guards every call to

@@ -20,6 +20,8 @@ import (
 	"usersync/internal/colleague"
 	"usersync/internal/colleague/hunter"
 	"usersync/internal/config"
+	"usersync/internal/connector"
+	"usersync/internal/connectors"
 	"usersync/internal/delivery"
 	"usersync/internal/demo"
 	"usersync/internal/directory"
@@ -76,14 +78,15 @@ type App struct {
 	redis   *embedded.Redis
 	unlock  func()
 
-	waiters  *intake.Waiters
-	edge     *api.Edge
-	dialects []api.Dialect
-	pool     *worker.Pool
-	client   *outbound.Client // of deliveries
-	services *outbound.Client // of directory services
-	api      *listener
-	ops      *listener
+	waiters   *intake.Waiters
+	edge      *api.Edge
+	dialects  []api.Dialect
+	pool      *worker.Pool
+	client    *outbound.Client // of deliveries
+	services  *outbound.Client // of directory services
+	platforms *outbound.Client
+	api       *listener
+	ops       *listener
 }
 
 // New opens the database and the queue, listens, and builds what the role
@@ -199,6 +202,10 @@ func (a *App) demoAddr() string {
 // attemptWithin is how long an endpoint has to answer a webhook.
 const attemptWithin = 15 * time.Second
 
+// leastPush is the fewest connections that are pushed to at once: one that hangs
+// holds one slot.
+const leastPush = 32
+
 // leastDeliver is the fewest slots that deliveries have: an endpoint takes an
 // eighth of them, and never less than one.
 const leastDeliver = 8
@@ -237,22 +244,25 @@ func (a *App) own() []netip.AddrPort {
 
 func (a *App) buildWorker(guard *outbound.Guard) {
 	a.client = &outbound.Client{Guard: guard, Timeout: attemptWithin, MaxResponse: 64 << 10, UserAgent: "usersync/" + a.version()}
+	push := &pipeline.Pusher{Store: a.Store, Queue: a.Queue, Kind: connectors.Find, Client: a.platform(guard), Metrics: a.metrics, Log: a.o.Log}
 	run := &pipeline.Service{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
-		Search: a.search(guard),
+		Search: a.search(guard), Open: push.Open,
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
 	a.pool = &worker.Pool{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
-		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{erase.Handler(), imports.Handler()}),
+		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler()}),
 		Slots: map[string]int{
 			// Runs keep the database busy and need few slots; deliveries wait
 			// for others' servers and need many: enough, at least, that the
 			// share of one endpoint that hangs leaves the others theirs.
 			queue.Run:     max(a.cfg.WorkerConcurrency/4, 1),
 			queue.Deliver: max(a.cfg.WorkerConcurrency, leastDeliver),
+			// A push waits for a platform, and a connection has one at a time.
+			queue.Push: max(2*a.cfg.WorkerConcurrency, leastPush),
 			// Bulk work may keep the database busy too, but not at the cost
 			// of the runs.
 			queue.Bulk: max(a.cfg.WorkerConcurrency/8, 1),
@@ -270,6 +280,17 @@ func (a *App) search(guard *outbound.Guard) *colleague.Search {
 	return &colleague.Search{
 		Own:      []colleague.Source{colleague.Users{}, colleague.Directory{}},
 		Services: []colleague.Source{&hunter.Source{Client: a.services}},
+	}
+}
+
+// platformWithin bounds one call to a platform; connectors ask for less.
+const platformWithin = 60 * time.Second
+
+// platform returns what makes the calls of a connection.
+func (a *App) platform(guard *outbound.Guard) func(connection string) *connector.Client {
+	a.platforms = &outbound.Client{Guard: guard, Timeout: platformWithin, MaxResponse: 8 << 20, UserAgent: "usersync/" + a.version()}
+	return func(connection string) *connector.Client {
+		return &connector.Client{HTTP: a.platforms, Connection: connection}
 	}
 }
 
@@ -350,7 +371,7 @@ func (a *App) close() {
 	if a.Demo != nil && a.Demo.Receiver != nil {
 		_ = a.Demo.Receiver.Close(ctx)
 	}
-	for _, c := range []*outbound.Client{a.client, a.services} {
+	for _, c := range []*outbound.Client{a.client, a.services, a.platforms} {
 		if c != nil {
 			c.Close()
 		}

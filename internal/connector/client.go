@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -25,12 +26,15 @@ type Client struct {
 	base   string
 	limits Limits
 	facts  Facts
+	// secrets are the credentials, which a platform may repeat in its answers.
+	secrets []string
 }
 
 // with returns the client as a connector of kind k uses it.
-func (c *Client) with(k Kind, common Common, facts Facts) *Client {
+func (c *Client) with(k Kind, common Common, cfg Config) *Client {
 	out := *c
-	out.kind, out.base, out.limits, out.facts = k, common.BaseURL, k.Limits, facts
+	out.kind, out.base, out.limits, out.facts = k, common.BaseURL, k.Limits, cfg.Facts
+	out.secrets = k.secrets(cfg.Credentials)
 	if common.MaxConcurrent > 0 {
 		out.limits.Concurrent = common.MaxConcurrent
 	}
@@ -46,6 +50,9 @@ func (c *Client) guard() *outbound.Guard {
 	}
 	return c.HTTP.Guard
 }
+
+// CheckURL takes an address that a setting names, see outbound.Guard.
+func (c *Client) CheckURL(raw string) (*url.URL, error) { return c.guard().CheckURL(raw) }
 
 // Limits are those in force, for connectors that make several calls at once.
 func (c *Client) Limits() Limits { return c.limits }
@@ -74,7 +81,7 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response,
 
 // JSON makes a call with a JSON body; nil sends none. Header's values are set as
 // they are.
-func (c *Client) JSON(ctx context.Context, method, url string, header http.Header, body any) (*outbound.Response, error) {
+func (c *Client) JSON(ctx context.Context, method, address string, header http.Header, body any) (*outbound.Response, error) {
 	var text []byte
 	if body != nil {
 		var err error
@@ -82,7 +89,7 @@ func (c *Client) JSON(ctx context.Context, method, url string, header http.Heade
 			return nil, usersync.Errorf(usersync.CodeInternal, "The call cannot be written.").Because(err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(text))
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "The platform's address is not valid.")
 	}
@@ -99,6 +106,24 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	if r.Status >= 200 && r.Status < 300 {
 		return nil
 	}
+	e := c.meaning(r)
+	if e == nil {
+		return nil
+	}
+	for _, secret := range c.secrets {
+		e.Message = strings.ReplaceAll(e.Message, secret, "(secret)")
+	}
+	if e.Code == usersync.CodeRateLimited && e.RetryAfter <= 0 {
+		e.RetryAfter = throttledFor
+	}
+	return e
+}
+
+// throttledFor is how long to wait after a 429 that does not say: as long as the
+// longest of the platforms' windows that are counted in seconds, HubSpot's.
+const throttledFor = 10 * time.Second
+
+func (c *Client) meaning(r *outbound.Response) *usersync.Error {
 	if c.kind.Classify != nil {
 		return c.kind.Classify(r)
 	}

@@ -102,7 +102,7 @@ func Define[C, S any](k Kind, open func(credentials C, settings S, facts Facts, 
 		if len(fields) > 0 {
 			return nil, &usersync.Error{Code: usersync.CodeInvalid, Message: "The connection is not complete.", Fields: fields}
 		}
-		return open(credentials, settings, cfg.Facts, client.with(k, common, cfg.Facts))
+		return open(credentials, settings, cfg.Facts, client.with(k, common, cfg))
 	}
 	return k
 }
@@ -248,6 +248,9 @@ func wrongType(place string, err error) *usersync.Error {
 		Fields: []usersync.FieldError{{Field: field, Message: message}}}
 }
 
+// secretTypes are the types of fields that are never shown.
+var secretTypes = []reflect.Type{reflect.TypeFor[usersync.Secret](), reflect.TypeFor[map[string]usersync.Secret]()}
+
 func fieldsOf(t reflect.Type) []Field {
 	var fields []Field
 	for i := range t.NumField() {
@@ -255,7 +258,7 @@ func fieldsOf(t reflect.Type) []Field {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		field := Field{
 			Name: name, Type: typeName(f.Type), Help: f.Tag.Get("help"), Default: f.Tag.Get("default"), role: f.Tag.Get("role"),
-			Secret: f.Type == reflect.TypeFor[usersync.Secret](), Required: !strings.Contains(options, "omit"),
+			Secret: slices.Contains(secretTypes, f.Type), Required: !strings.Contains(options, "omit"),
 		}
 		if o := f.Tag.Get("options"); o != "" {
 			field.Options = strings.Split(o, "|")
@@ -287,6 +290,32 @@ func typeName(t reflect.Type) string {
 		return "map"
 	}
 	return ""
+}
+
+// shortSecret is the shortest credential that is looked for in answers, in bytes:
+// a shorter one stands in ordinary words.
+const shortSecret = 8
+
+// secrets returns the secret values of credentials.
+func (k Kind) secrets(credentials json.RawMessage) []string {
+	values := map[string]any{}
+	_ = json.Unmarshal(credentials, &values) // they have been read before
+	var out []string
+	for _, f := range k.Credentials {
+		if !f.Secret {
+			continue
+		}
+		many, ok := values[f.Name].(map[string]any)
+		if !ok {
+			many = map[string]any{"": values[f.Name]}
+		}
+		for _, v := range many {
+			if text, ok := v.(string); ok && len(text) >= shortSecret {
+				out = append(out, text)
+			}
+		}
+	}
+	return out
 }
 
 // Fingerprint names an account by its credential without telling it.

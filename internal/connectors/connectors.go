@@ -3,10 +3,13 @@ package connectors
 
 import (
 	"usersync/internal/connector"
+	httpdest "usersync/internal/connector/http"
 )
 
 // Kinds are the platforms, in the order of GET /v1/platforms: THE LIST.
-var Kinds = []connector.Kind{}
+var Kinds = []connector.Kind{
+	httpdest.Kind,
+}
 
 // Find returns the kind with a name.
 func Find(name string) (connector.Kind, bool) {

@@ -96,12 +96,13 @@ func platformStep(position int, conn usersync.Connection) usersync.Step {
 	return step
 }
 
+// skipSentence says why a connection is passed over and what brings it back.
 func skipSentence(reason string) string {
 	switch reason {
 	case usersync.ReasonConnectionPaused:
-		return "The connection is paused"
+		return "The connection is paused; the user is pushed when it is resumed"
 	case usersync.ReasonConnectionDisconnected:
-		return "The connection is disconnected: the platform refuses its credentials"
+		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
 	}
 	return "The connection was deleted"
 }

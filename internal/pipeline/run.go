@@ -85,7 +85,7 @@ func (s *Service) once(ctx context.Context, c usersync.Claim, args RunArgs, eras
 		return s.settle(ctx, b, nil)
 	}
 	s.Metrics.RunBatch.Observe(float64(len(b.works)))
-	results, err := s.Search.Run(ctx, s.Store.Org(c.Organization), b.organization.Settings, b.targets())
+	results, err := s.Search.Run(ctx, s.Store.Org(c.Organization), b.organization.Settings, b.searched())
 	if err != nil {
 		return err
 	}
@@ -134,8 +134,10 @@ type batch struct {
 	claim        usersync.Claim
 	asked        []string // the ids of the requests that the task names
 	organization usersync.Organization
+	targets      []usersync.Connection
 	works        []store.Work
 	users        map[string]*usersync.User
+	altered      map[string]bool // by user id
 	changed      []store.UserUpdate
 	events       []usersync.Event
 }
@@ -149,14 +151,18 @@ func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*ba
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{claim: c, asked: args.RequestIDs, organization: organization, works: works, users: map[string]*usersync.User{}}
+	targets, err := s.Store.Org(c.Organization).Destinations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{claim: c, asked: args.RequestIDs, organization: organization, targets: targets, works: works, users: map[string]*usersync.User{}}
 	b.merge()
 	return b, nil
 }
 
 // merge applies what each request says of its user, oldest first.
 func (b *batch) merge() {
-	changed := map[string]bool{}
+	b.altered = map[string]bool{}
 	for i := range b.works {
 		w := &b.works[i]
 		u := b.users[w.User.ID]
@@ -166,10 +172,10 @@ func (b *batch) merge() {
 		}
 		b.note(w, u)
 		if u.Apply(w.Input, w.Sequence) {
-			changed[u.ID] = true
+			b.altered[u.ID] = true
 		}
 	}
-	for id := range changed {
+	for id := range b.altered {
 		u := b.users[id]
 		b.changed = append(b.changed, store.UserUpdate{User: *u, Person: PersonOf(u.UserInput)})
 	}
@@ -191,7 +197,8 @@ func (b *batch) note(w *store.Work, u *usersync.User) {
 	})
 }
 
-func (b *batch) targets() []colleague.Target {
+// searched returns whose colleagues are looked for.
+func (b *batch) searched() []colleague.Target {
 	targets := make([]colleague.Target, len(b.works))
 	for i, w := range b.works {
 		u := b.users[w.User.ID]

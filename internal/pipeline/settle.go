@@ -92,6 +92,8 @@ type settlement struct {
 	before   store.Account // as it was locked
 	outcomes []store.Outcome
 	orphans  []store.Outcome
+	steps    [][]usersync.Step // of each request, all of them
+	plans    []platformPlan    // of each request
 	verdicts []verdict
 	charges  []string
 	parked   []usersync.Task
@@ -111,13 +113,16 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 	if err := st.tx.SaveEvents(ctx, st.organization.ID, st.events); err != nil {
 		return err
 	}
+	if err := st.planPlatforms(ctx); err != nil {
+		return err
+	}
 	var err error
 	if st.account, err = st.tx.LockAccount(ctx, st.organization.ID); err != nil {
 		return err
 	}
 	st.before = st.account
 	for i, w := range st.works {
-		st.decide(w, decide(i))
+		st.decide(w, st.plans[i], decide(i))
 	}
 	if err := st.tx.Charge(ctx, &st.account, st.charges); err != nil {
 		return err
@@ -157,7 +162,10 @@ func (st *settlement) endOrphans(ctx context.Context) error {
 }
 
 // decide fixes the outcome of one request against the balance that is left.
-func (st *settlement) decide(w store.Work, v verdict) {
+func (st *settlement) decide(w store.Work, plan platformPlan, v verdict) {
+	if plan.colleagues != nil {
+		v = verdict{step: *plan.colleagues}
+	}
 	o := store.Outcome{RequestID: w.ID, Charged: w.Charged, StartedAt: st.claim.StartedAt, FinishedAt: st.account.Now}
 	switch {
 	case !billable(w, v):
@@ -174,8 +182,11 @@ func (st *settlement) decide(w store.Work, v verdict) {
 		st.parked = append(st.parked, task)
 		o.TaskID = task.ID
 	}
-	o.Steps = []usersync.Step{v.step}
-	o.Status = usersync.StatusOf(o.Steps)
+	o.Steps = append([]usersync.Step{v.step}, plan.planned...)
+	all := append(o.Steps[:len(o.Steps):len(o.Steps)], plan.kept...)
+	slices.SortFunc(all, func(a, b usersync.Step) int { return a.Position - b.Position })
+	o.Status = usersync.StatusOf(all)
+	st.steps = append(st.steps, all)
 	st.outcomes = append(st.outcomes, o)
 	st.verdicts = append(st.verdicts, v)
 }
@@ -230,9 +241,13 @@ func (st *settlement) notify(ctx context.Context) error {
 		return err
 	}
 	var messages []store.NewMessage
+	reports, err := st.reports(ctx)
+	if err != nil {
+		return err
+	}
 	for i, w := range st.works {
-		for _, t := range messageTypes(st.outcomes[i]) {
-			m, err := st.message(t, w, i, endpoints)
+		for _, t := range messageTypes(st.outcomes[i].Status, len(st.verdicts[i].found)) {
+			m, err := st.message(t, w, reports[i], endpoints)
 			if err != nil {
 				return err
 			}
@@ -251,6 +266,33 @@ func (st *settlement) notify(ctx context.Context) error {
 		}
 	}
 	return delivery.Enqueue(ctx, st.tx, st.organization.ID, messages)
+}
+
+// reports shows the requests that are finished as GET /v1/requests/{id} will once
+// this transaction is committed: from what is at hand where this run did
+// everything, else as they are stored.
+func (st *settlement) reports(ctx context.Context) ([]func() usersync.Report, error) {
+	out := make([]func() usersync.Report, len(st.works))
+	var stored []string
+	for i, w := range st.works {
+		if w.Fresh() {
+			out[i] = func() usersync.Report { return st.report(w, i) }
+		} else {
+			stored = append(stored, w.ID)
+		}
+	}
+	if len(stored) == 0 {
+		return out, nil
+	}
+	list, err := st.tx.Reports(ctx, st.organization.ID, stored)
+	for i, w := range st.works {
+		for _, r := range list {
+			if r.RequestID == w.ID {
+				out[i] = func() usersync.Report { return *r }
+			}
+		}
+	}
+	return out, err
 }
 
 // creditMessage says what the owner is told of a balance that fell: once when it
@@ -279,9 +321,13 @@ func (st *settlement) tellBalance(t usersync.MessageType, endpoints []usersync.E
 	return m, err
 }
 
+func (st *settlement) address(m *store.NewMessage, endpoints []usersync.Endpoint, data any) error {
+	return address(&st.account, m, endpoints, data)
+}
+
 // address adds to a message the endpoints that want it and renders it. The
 // organization's sequence rises only with messages that go somewhere.
-func (st *settlement) address(m *store.NewMessage, endpoints []usersync.Endpoint, data any) (err error) {
+func address(account *store.Account, m *store.NewMessage, endpoints []usersync.Endpoint, data any) (err error) {
 	for _, e := range endpoints {
 		if e.Wants(m.Type) {
 			m.Endpoints = append(m.Endpoints, e.ID)
@@ -290,19 +336,19 @@ func (st *settlement) address(m *store.NewMessage, endpoints []usersync.Endpoint
 	if len(m.Endpoints) == 0 {
 		return nil
 	}
-	st.account.Sequence++
-	m.Sequence = st.account.Sequence
-	m.Body, err = delivery.Body(m.Type, st.account.Now, m.Sequence, data)
+	account.Sequence++
+	m.Sequence = account.Sequence
+	m.Body, err = delivery.Body(m.Type, account.Now, m.Sequence, data)
 	return err
 }
 
 // messageTypes says which messages an outcome leads to.
-func messageTypes(o store.Outcome) []usersync.MessageType {
+func messageTypes(status usersync.RequestStatus, found int) []usersync.MessageType {
 	var types []usersync.MessageType
-	if len(o.Steps[0].Found) > 0 {
+	if found > 0 {
 		types = append(types, usersync.MessageColleaguesFound)
 	}
-	switch o.Status {
+	switch status {
 	case usersync.RequestSucceeded, usersync.RequestPartiallySucceeded:
 		types = append(types, usersync.MessageCompleted)
 	case usersync.RequestFailed:
@@ -312,12 +358,12 @@ func messageTypes(o store.Outcome) []usersync.MessageType {
 }
 
 // message renders one message about a request for the endpoints that want it.
-func (st *settlement) message(t usersync.MessageType, w store.Work, i int, endpoints []usersync.Endpoint) (store.NewMessage, error) {
+func (st *settlement) message(t usersync.MessageType, w store.Work, report func() usersync.Report, endpoints []usersync.Endpoint) (store.NewMessage, error) {
 	m := store.NewMessage{Traceparent: w.Traceparent, Message: usersync.Message{ID: store.RequestMessageID(w.ID, w.Run, t), Type: t, RequestID: w.ID}}
 	if !wanted(t, endpoints) {
 		return m, nil
 	}
-	err := st.address(&m, endpoints, st.report(w, i))
+	err := st.address(&m, endpoints, report())
 	return m, err
 }
 
@@ -335,7 +381,10 @@ func (st *settlement) report(w store.Work, i int) usersync.Report {
 		StartedAt: usersync.Time{Time: o.StartedAt}, FinishedAt: usersync.Time{Time: o.FinishedAt},
 		Credits: usersync.ReportCredits{Charged: o.Charged},
 	}
-	for _, s := range o.Steps {
+	for _, s := range st.steps[i] {
+		if s.Position == 0 {
+			s = o.Steps[0] // with the ids of the colleagues
+		}
 		r.Steps = append(r.Steps, usersync.NewReportStep(s))
 	}
 	if o.Steps[0].Status == usersync.StepSucceeded {

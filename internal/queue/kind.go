@@ -13,12 +13,13 @@ import (
 // work of one sort never waits for work of another.
 const (
 	Run     = "run"
+	Push    = "push" // to platforms
 	Deliver = "deliver"
 	Bulk    = "bulk" // long work that nobody waits for at the other end of a line
 )
 
 // Queues lists the queues.
-var Queues = []string{Run, Deliver, Bulk}
+var Queues = []string{Run, Push, Deliver, Bulk}
 
 // A Kind is one type of task: what it is called, where it queues, how long one
 // run may take. Its arguments are of type A and hold identifiers, not state.

@@ -87,19 +87,7 @@ func (tx *Tx) BeginBulk(ctx context.Context, organization string, b Bulk, audien
 	if err := held(tx.exec(ctx, processBulkStatement, nil, organization, b.ID, string(input))); err != nil {
 		return err
 	}
-	return tx.saveSteps(ctx, organization, b.ID, step)
-}
-
-// saveSteps writes steps of one request.
-func (tx *Tx) saveSteps(ctx context.Context, organization, request string, steps ...usersync.Step) error {
-	set := stepsStatement.rows(len(steps))
-	for _, s := range steps {
-		if err := addStep(set, request, s); err != nil {
-			return err
-		}
-	}
-	_, err := tx.exec(ctx, stepsStatement, set, organization)
-	return err
+	return tx.SaveSteps(ctx, organization, []RequestStep{{b.ID, step}})
 }
 
 // UserVersion names a user and the version that is stored.
@@ -297,9 +285,6 @@ UPDATE steps SET updated_at = {now}, status = CASE WHEN q.status = 'failed' THEN
         '; skipped: ' || b.skipped || '; failed: ' || b.errors
 FROM {rows} JOIN bulks b ON b.request_id = r.id JOIN requests q ON q.organization_id = $1 AND q.id = r.id
 WHERE steps.request_id = r.id AND steps.position = 0 AND steps.organization_id = $1`, col("id", text), col("status", text))
-	bulkInputStatement = define(`
-SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
-		col("organization_id", text), col("id", text))
 )
 
 // FinishBulks ends those of the bulks whose users are all planned and done, and
@@ -313,34 +298,20 @@ func (tx *Tx) FinishBulks(ctx context.Context, organization string, ids ...strin
 	if err != nil || len(finished) == 0 {
 		return nil, err
 	}
-	inputs, err := collect(ctx, tx.conn, bulkInputStatement, requestRows(bulkInputStatement, organization, finished), scanBulkInput)
+	inputs, err := platformInputs(ctx, tx.conn, organization, finished)
 	if err != nil {
 		return nil, err
 	}
 	steps := finishBulkStepsStatement.rows(len(inputs))
-	for _, in := range inputs {
+	for _, id := range finished {
 		status := usersync.StepSynced
-		if in.DryRun {
+		if inputs[id].DryRun {
 			status = usersync.StepWouldSync
 		}
-		steps.add(in.id, string(status))
+		steps.add(id, string(status))
 	}
 	_, err = tx.exec(ctx, finishBulkStepsStatement, steps, organization)
 	return finished, err
-}
-
-// bulkInput is how a bulk pushes.
-type bulkInput struct {
-	id string
-	usersync.PlatformSync
-}
-
-func scanBulkInput(scan func(...any) error) (in bulkInput, err error) {
-	var input string
-	if err = scan(&in.id, &input); err != nil {
-		return in, err
-	}
-	return in, decode(input, &in.PlatformSync)
 }
 
 var failBulkStatement = define(`
@@ -353,7 +324,7 @@ func (tx *Tx) FailBulk(ctx context.Context, organization, id string, step usersy
 	if err != nil || n == 0 {
 		return err
 	}
-	return tx.saveSteps(ctx, organization, id, step)
+	return tx.SaveSteps(ctx, organization, []RequestStep{{id, step}})
 }
 
 var (

@@ -82,14 +82,14 @@ type Traces struct {
 
 // subject is what the erasing transaction knows of a person.
 type subject struct {
-	userID, key, company, inviteLink string
+	userID, key, email, company, inviteLink string
 }
 
 var (
 	lockUserStatement = define(`
-SELECT id, email_key, company, invite_link FROM users WHERE id = $2 AND organization_id = $1 {for update}`)
+SELECT id, email_key, email, company, invite_link FROM users WHERE id = $2 AND organization_id = $1 {for update}`)
 	lockUserKeyStatement = define(`
-SELECT id, email_key, company, invite_link FROM users WHERE organization_id = $1 AND email_key = $2 {for update}`)
+SELECT id, email_key, email, company, invite_link FROM users WHERE organization_id = $1 AND email_key = $2 {for update}`)
 	rememberErasedStatement = define(`
 INSERT INTO erased (organization_id, person, created_at) VALUES ($1, $2, {now}) ON CONFLICT DO NOTHING`)
 	deleteUserStatement   = define(`DELETE FROM users WHERE id = $1`)
@@ -122,10 +122,20 @@ func (o *Org) Erase(ctx context.Context, actor string, salt []byte, s Subject, p
 		if traces.ColleagueID, err = tx.erasePerson(ctx, o.id, salt, p, &removed); err != nil {
 			return err
 		}
+		receipts := []usersync.PlatformReceipt{}
+		if p.userID != "" {
+			if receipts, err = tx.erasePushes(ctx, o.id, p.userID, p.email, row.ID); err != nil {
+				return err
+			}
+		}
 		if err := tx.endRequests(ctx, o.id, p.userID); err != nil {
 			return err
 		}
-		row.UserID, row.CreatedAt = p.userID, micros(time.Now())
+		encoded, err := json.Marshal(receipts)
+		if err != nil {
+			return err
+		}
+		row.Platforms, row.UserID, row.CreatedAt = string(encoded), p.userID, micros(time.Now())
 		if row.Removed, err = encodeRemoved(removed); err != nil {
 			return err
 		}
@@ -174,7 +184,7 @@ func (tx *Tx) lockSubject(ctx context.Context, organization string, s Subject) (
 }
 
 func scanSubject(row oneRow) (p subject, err error) {
-	return p, row.Scan(&p.userID, &p.key, &p.company, &p.inviteLink)
+	return p, row.Scan(&p.userID, &p.key, &p.email, &p.company, &p.inviteLink)
 }
 
 // erasePerson deletes what says who the person is and returns the id of their
@@ -296,8 +306,20 @@ func (tx *Tx) EndOrphans(ctx context.Context, c usersync.Claim, ids []string) ([
 	return out, tx.failErased(ctx, c.Organization, list)
 }
 
-// failErased writes the step of requests that ended with their user.
+var skipErasedStatement = define(`
+UPDATE steps SET status = 'skipped', reason = 'erased', next_attempt_at = 0, error_code = '', error_message = '', details = '', updated_at = {now}
+FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND steps.name = 'platform' AND steps.status IN ('pending', 'retrying')`,
+	col("id", text))
+
+// failErased writes the steps of requests that ended with their user.
 func (tx *Tx) failErased(ctx context.Context, organization string, list []ended) error {
+	skipped := skipErasedStatement.rows(len(list))
+	for _, e := range list {
+		skipped.add(e.id)
+	}
+	if _, err := tx.exec(ctx, skipErasedStatement, skipped, organization); err != nil {
+		return err
+	}
 	steps := stepsStatement.rows(len(list))
 	for _, e := range list {
 		steps.add(e.id, int64(0), string(firstStep(e.kind)), "", "", string(usersync.StepFailed), "", int64(e.run), int64(0), "",
@@ -500,7 +522,7 @@ func endErased(d *usersync.Delivery, now usersync.Time) {
 var (
 	removedStatement      = define(`SELECT removed FROM erasures WHERE id = $1 {for update}`)
 	saveErasureStatement  = define(`UPDATE erasures SET removed = $2 WHERE id = $1`)
-	closeErasureStatement = define(`UPDATE erasures SET status = 'succeeded', finished_at = {now} WHERE id = $1 AND finished_at = 0`)
+	closeErasureStatement = define(`UPDATE erasures SET swept_at = {now} WHERE id = $1`)
 )
 
 // NoteRemoved adds to what an erasure has removed.
@@ -522,8 +544,11 @@ func (tx *Tx) NoteRemoved(ctx context.Context, id string, more usersync.Removed)
 	return err
 }
 
-// CloseErasure ends an erasure: nothing is left at our side.
+// CloseErasure notes that nothing is left at our side. The erasure is done when
+// no platform has a receipt outstanding.
 func (tx *Tx) CloseErasure(ctx context.Context, id string) error {
-	_, err := tx.exec(ctx, closeErasureStatement, nil, id)
-	return err
+	if _, err := tx.exec(ctx, closeErasureStatement, nil, id); err != nil {
+		return err
+	}
+	return tx.changeReceipts(ctx, id, func([]usersync.PlatformReceipt) {})
 }

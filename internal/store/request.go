@@ -17,6 +17,7 @@ import (
 type Work struct {
 	ID       string
 	Kind     usersync.RequestKind
+	Status   usersync.RequestStatus
 	Sequence int64
 	// Input is what a user-sync says of the user, Platforms what a platform-sync
 	// asks for.
@@ -30,8 +31,11 @@ type Work struct {
 	User        usersync.User
 }
 
+// Fresh reports whether no step of the request has been worked before.
+func (w Work) Fresh() bool { return w.Run == 1 && w.Status == usersync.RequestQueued }
+
 var workStatement = define(`
-SELECT q.id, q.kind, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
+SELECT q.id, q.kind, q.status, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
     u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.sequences, u.version
 FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 JOIN users u ON u.id = q.user_id
@@ -48,7 +52,7 @@ func scanWork(scan func(...any) error) (w Work, err error) {
 	var input, email, key, attributes, sequences string
 	var created int64
 	u := &w.User
-	err = scan(&w.ID, &w.Kind, &w.Sequence, &input, &w.Traceparent, &w.Email, &w.Run, &w.Charged, &created,
+	err = scan(&w.ID, &w.Kind, &w.Status, &w.Sequence, &input, &w.Traceparent, &w.Email, &w.Run, &w.Charged, &created,
 		&u.ID, &email, &key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink,
 		&attributes, &sequences, &u.Version)
 	if err != nil {
@@ -218,7 +222,23 @@ func (o *Org) Report(ctx context.Context, id string) (*usersync.Report, error) {
 // Reports returns those requests of the organization that ids names, in the
 // order of ids.
 func (o *Org) Reports(ctx context.Context, ids []string) ([]*usersync.Report, error) {
-	db := o.store.reader()
+	list, err := o.reports(ctx, o.store.reader(), ids)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	balance, err := o.Balance(ctx)
+	for _, r := range list {
+		r.Credits.Balance = &balance
+	}
+	return list, err
+}
+
+// Reports is Org.Reports as the transaction sees them, without the balance.
+func (tx *Tx) Reports(ctx context.Context, organization string, ids []string) ([]*usersync.Report, error) {
+	return tx.store.Org(organization).reports(ctx, tx.conn, ids)
+}
+
+func (o *Org) reports(ctx context.Context, db conn, ids []string) ([]*usersync.Report, error) {
 	found, err := collect(ctx, db, reportStatement, requestRows(reportStatement, o.id, ids), scanRequest)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -236,14 +256,9 @@ func (o *Org) Reports(ctx context.Context, ids []string) ([]*usersync.Report, er
 	if err := o.fillProgress(ctx, db, byID); err != nil {
 		return nil, err
 	}
-	balance, err := o.Balance(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var out []*usersync.Report
 	for _, id := range ids {
 		if q, ok := byID[id]; ok {
-			q.report.Credits.Balance = &balance
 			out = append(out, &q.report)
 		}
 	}
@@ -251,14 +266,7 @@ func (o *Org) Reports(ctx context.Context, ids []string) ([]*usersync.Report, er
 }
 
 func (o *Org) fillSteps(ctx context.Context, db conn, byID map[string]*request, ids []string) error {
-	type row struct {
-		request string
-		step    usersync.Step
-	}
-	list, err := collect(ctx, db, reportStepsStatement, idRows(reportStepsStatement, ids), func(scan func(...any) error) (r row, err error) {
-		r.request, r.step, err = scanStep(scan)
-		return r, err
-	}, o.id)
+	list, err := collect(ctx, db, reportStepsStatement, idRows(reportStepsStatement, ids), scanStep, o.id)
 	if err != nil {
 		return err
 	}

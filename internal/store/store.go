@@ -280,6 +280,13 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return at(us), classify(err)
 }
 
+// Now returns the database's time.
+func (tx *Tx) Now(ctx context.Context) (time.Time, error) {
+	var us int64
+	err := tx.row(ctx, nowStatement).Scan(&us)
+	return at(us), classify(err)
+}
+
 // micros is how times are stored: UTC microseconds since 1970, 0 for never.
 func micros(t time.Time) int64 {
 	if t.IsZero() {

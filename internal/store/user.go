@@ -213,6 +213,12 @@ type StoredUser struct {
 	Sequences map[usersync.Field]int64 `json:"-"`
 }
 
+// Input returns what is known of the user as a request would say it.
+func (u StoredUser) Input() usersync.UserInput {
+	return usersync.UserInput{Email: u.Email, Country: u.Country, FirstName: u.FirstName, LastName: u.LastName, Name: u.Name,
+		JobTitle: u.JobTitle, InviteLink: u.InviteLink, Attributes: u.Attributes}
+}
+
 const userColumns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, sequences,
     version, created_at, updated_at`
 

@@ -6,6 +6,7 @@ package template
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
@@ -35,6 +36,7 @@ type Template struct {
 // named here or in builtins are refused.
 var functions = map[string]any{
 	"default": fallback,
+	"json":    quote,
 	"lower":   strings.ToLower,
 	"trim":    strings.TrimSpace,
 	"upper":   strings.ToUpper,
@@ -49,6 +51,12 @@ func fallback(instead, value any) any {
 		return instead
 	}
 	return value
+}
+
+// quote writes a value as JSON, so that a template can make some.
+func quote(value any) (string, error) {
+	text, err := json.Marshal(value)
+	return string(text), err
 }
 
 // ParseText checks a template whose output is plain text. Errors have code
@@ -83,9 +91,10 @@ func ParseHTML(source string) (*Template, error) {
 	return &Template{t}, nil
 }
 
-// Execute runs the template over data. An error has code invalid and names the
-// line: a field that is not there, or an output that grew too long.
-func (t *Template) Execute(data map[string]string) (string, error) {
+// Execute runs the template over data, a map by the names of the fields, whose
+// values are texts, numbers, booleans and such maps. An error has code invalid and
+// names the line: a field that is not there, or an output that grew too long.
+func (t *Template) Execute(data any) (string, error) {
 	var out bounded
 	if err := t.run.Execute(&out, data); err != nil {
 		return "", explain(err)

@@ -94,6 +94,8 @@ const (
 // of a KindPlatformBulk: what is different from an ordinary push.
 type PlatformSync struct {
 	DryRun bool `json:"dryRun,omitempty"`
+	// Force pushes also what the platform is known to have.
+	Force bool `json:"force,omitempty"`
 	// FirstName overrides the stored value for this push.
 	FirstName string `json:"firstName,omitempty"`
 	// List and Tags override the connection's own: the list in its place, the
@@ -107,7 +109,7 @@ func (in PlatformSync) Mode() PushMode {
 	switch {
 	case in.DryRun:
 		return PushPreview
-	case in.FirstName != "" || in.List != "" || len(in.Tags) > 0:
+	case in.Force || in.FirstName != "" || in.List != "" || len(in.Tags) > 0:
 		return PushOnce
 	}
 	return PushState

@@ -41,6 +41,14 @@ func (r *Removed) Add(more Removed) {
 	r.Events += more.Events
 }
 
+// Statuses of a platform's receipt.
+const (
+	ReceiptPending = "pending"
+	ReceiptRemoved = "removed"
+	ReceiptFailed  = "failed"  // the platform refuses to remove the person
+	ReceiptSkipped = "skipped" // the connection was deleted before
+)
+
 // PlatformReceipt says how far the erasure at one platform is.
 type PlatformReceipt struct {
 	ConnectionID string `json:"connectionId"`

@@ -156,8 +156,8 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 	}
 	line.Emit(p.Log, level, "task")
 	// There is room for the next task of this queue, and what was done may
-	// have led to deliveries.
-	p.Wake(m.Queue, queue.Deliver)
+	// have led to pushes and deliveries.
+	p.Wake(m.Queue, queue.Push, queue.Deliver)
 	return nil
 }
 

@@ -3,15 +3,138 @@
 package connectortest
 
 import (
+	"bytes"
+	"log"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
 	"testing"
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/fakeplatform"
 )
 
-// Run tries a connector against its fake; newFake makes one for each case.
-func Run(t *testing.T, kind connector.Kind, newFake func() fakeplatform.Platform) {
+// Options say what is different about a platform. The zero Options suit one with
+// a batch call whose answers are read.
+type Options struct {
+	// Spec is the platform's OpenAPI description: every request of the suite is
+	// held against it.
+	Spec Spec
+	// OneCallEach is for a platform without a batch call, see connector.Client.Each.
+	OneCallEach bool
+	// StatusOnly is for a platform that says all by the status of its answers: a
+	// body that cannot be read changes nothing.
+	StatusOnly bool
+}
+
+// Run tries a connector against its fake; newFake makes one for each case. It is
+// called from a test of the connector's own directory, once:
+//
+//	func TestConnector(t *testing.T) {
+//		connectortest.Run(t, mailchimp.Kind, func() fakeplatform.Platform { return fake.New() })
+//	}
+//
+// A push is made as the pipeline makes it: what is rejected is halved until the
+// guilty person stands alone, and what is pending is confirmed.
+func Run(t *testing.T, kind connector.Kind, newFake func() fakeplatform.Platform, options ...Options) {
 	t.Helper()
-	_, _ = kind, newFake
-	t.Fatal("not written yet")
+	s := &suite{kind: kind, newFake: newFake}
+	if len(options) > 0 {
+		s.Options = options[0]
+	}
+	written := listen(t)
+	t.Cleanup(func() {
+		// All cases have ended by now. People of the suite have addresses at one domain.
+		for _, secret := range append(kindSecrets(kind, newFake().Config()), domain) {
+			if strings.Contains(written.String(), secret) {
+				t.Errorf("a credential or an address was logged")
+			}
+		}
+	})
+	if s.Spec.Files != nil {
+		t.Run("requests fit the platform's description", func(t *testing.T) {
+			t.Parallel()
+			s.Spec.load(t)
+		})
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(s.start(t))
+		})
+	}
+}
+
+// suite is one run.
+type suite struct {
+	Options
+	kind    connector.Kind
+	newFake func() fakeplatform.Platform
+}
+
+// cases are what is tried, each with a fake of its own: THE LIST.
+var cases = []struct {
+	name string
+	run  func(*fixture)
+}{
+	{"the kind describes itself", describes},
+	{"missing credentials are named", namesWhatIsMissing},
+	{"a check learns the account and changes nothing", checks},
+	{"content tells profiles apart and nothing else", hasContent},
+	{"a new person is added", adds},
+	{"a changed person is updated", updates},
+	{"the same again changes nothing", repeats},
+	{"more people than one batch holds arrive in few calls", pushesBatches},
+	{"people are pushed at once", pushesConcurrently},
+	{"names of all scripts and an internationalised domain arrive", writesUnicode},
+	{"an address of another script arrives or is rejected", writesUnicodeAddress},
+	{"what is mapped nowhere is not sent", keepsUnmapped},
+	{"who unsubscribed stays unsubscribed", respectsUnsubscribes},
+	{"one refused person fails alone", failsOne},
+	{"wrong credentials disconnect", disconnects},
+	{"a refusal of the credentials disconnects", disconnectsOn401},
+	{"429 waits as long as it says", waitsAsTold},
+	{"429 that does not say waits too", waitsUntold},
+	{"500, 502 and 503 are unavailable", isUnavailable},
+	{"no answer in time is unavailable", timesOut},
+	{"answers that make no sense are unavailable", readsNonsense},
+	{"a cancelled push ends at once", cancels},
+	{"what a platform repeats of secrets and addresses goes no further", keepsSecrets},
+	{"removal is done and done again", removes},
+	{"a preview changes nothing and says what a push does", previews},
+	{"a push whose answer was lost is made again", repeatsWhatBroke},
+	{"a job is pending until it is done", confirms},
+}
+
+// listen keeps what is logged by the ways that need no logger.
+func listen(t *testing.T) *buffer {
+	t.Helper()
+	b := &buffer{}
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log.SetOutput(b)
+	t.Cleanup(func() {
+		slog.SetDefault(before)
+		log.SetOutput(os.Stderr)
+	})
+	return b
+}
+
+// buffer is a buffer for many writers.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

@@ -5,6 +5,7 @@
 package fakeplatform
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -28,6 +29,13 @@ type Platform interface {
 	Refuse(w http.ResponseWriter, status int)
 	// People are those it holds.
 	People() *People
+}
+
+// Holder is a fake of a platform that takes a push and works on it later. Jobs
+// are done at once, that is before they are asked for, unless they are held.
+type Holder interface {
+	// Hold has no job get done until it is called with false.
+	Hold(held bool)
 }
 
 // Server serves fakes, each below /name, and their controls below /_control/name.
@@ -59,10 +67,12 @@ type State struct {
 type Fault struct {
 	Path  string `json:"path,omitempty"`
 	Times int    `json:"times,omitempty"`
+	// Skip lets that many such calls pass first.
+	Skip int `json:"skip,omitempty"`
 	// Status refuses the call, in the platform's own shape.
 	Status     int    `json:"status,omitempty"`
 	RetryAfter string `json:"retryAfter,omitempty"` // header of that refusal
-	// Body stands in the place of the platform's answer, with status 200.
+	// Body stands in the place of the platform's answer, with Status, or 200.
 	Body string `json:"body,omitempty"`
 	// Huge answers with that many bytes of JSON.
 	Huge int `json:"huge,omitempty"`
@@ -162,6 +172,12 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 func (s *Server) serve(f *fake, w http.ResponseWriter, r *http.Request) {
 	fault, latency := s.begin(f, r)
 	defer s.end(f)
+	// The server notices that a caller has gone only after the body was read.
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	select {
 	case <-time.After(latency + time.Duration(fault.HangMS)*time.Millisecond):
 	case <-r.Context().Done():
@@ -174,11 +190,12 @@ func (s *Server) serve(f *fake, w http.ResponseWriter, r *http.Request) {
 	case fault.Drop:
 		f.ServeHTTP(discard{http.Header{}}, r)
 		panic(http.ErrAbortHandler)
-	case fault.Status != 0:
-		f.Refuse(w, fault.Status)
 	case fault.Body != "":
 		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(max(fault.Status, http.StatusOK))
 		_, _ = io.WriteString(w, fault.Body)
+	case fault.Status != 0:
+		f.Refuse(w, fault.Status)
 	case fault.Huge > 0:
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"filler":"`+strings.Repeat("x", fault.Huge)+`"}`)
@@ -186,6 +203,9 @@ func (s *Server) serve(f *fake, w http.ResponseWriter, r *http.Request) {
 		f.ServeHTTP(w, r)
 	}
 }
+
+// maxBody is the longest body of a call that is read, in bytes.
+const maxBody = 64 << 20
 
 // begin counts a call and takes the fault that is meant for it.
 func (s *Server) begin(f *fake, r *http.Request) (fault Fault, latency time.Duration) {
@@ -199,6 +219,10 @@ func (s *Server) begin(f *fake, r *http.Request) (fault Fault, latency time.Dura
 	for i := range f.faults {
 		one := &f.faults[i]
 		if !strings.Contains(r.URL.Path, one.Path) || one.Times < 0 {
+			continue
+		}
+		if one.Skip > 0 {
+			one.Skip--
 			continue
 		}
 		fault = *one

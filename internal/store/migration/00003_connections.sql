@@ -22,7 +22,9 @@ CREATE INDEX connections_organization ON connections (organization_id, id);
 --   pending     to be pushed at due_at
 --   calling     a call is under way; if nobody says how it ended, it is made again at due_at
 --   confirming  the platform works on job; it is asked again at due_at
--- wanted_at is when the oldest unmet wish came, attempts count from there.
+-- wanted_at is when the oldest unmet wish came. sent_version and sent_hash are
+-- what job will have pushed. dirty says that a worker that had lost its claim may
+-- have written there: what is pushed now is to be pushed once more.
 -- removal is set when the person was erased: the sealed address that is to be
 -- removed there, with the erasure that wants to know.
 CREATE TABLE pushes (
@@ -40,6 +42,9 @@ CREATE TABLE pushes (
     attempts        integer NOT NULL DEFAULT 0,
     remote          text    NOT NULL DEFAULT '',
     job             text    NOT NULL DEFAULT '',
+    sent_version    bigint  NOT NULL DEFAULT 0,
+    sent_hash       text    NOT NULL DEFAULT '',
+    dirty           integer NOT NULL DEFAULT 0,
     removal         text    NOT NULL DEFAULT '',
     erasure_id      text    COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (connection_id, user_id)
@@ -104,3 +109,6 @@ CREATE TABLE bulk_errors (
     PRIMARY KEY (request_id, user_id)
 );
 CREATE INDEX bulk_errors_user ON bulk_errors (user_id);
+
+-- When what we hold ourselves was gone; the platforms may take longer.
+ALTER TABLE erasures ADD COLUMN swept_at bigint NOT NULL DEFAULT 0;

@@ -1,0 +1,128 @@
+package httpdest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"usersync/internal/connector"
+	"usersync/internal/template"
+	"usersync/internal/usersync"
+)
+
+// The types of messages.
+const (
+	typeUpdated = "user.updated"
+	typeRemoved = "user.removed"
+)
+
+// message is what a receiver is sent where there is no template.
+type message struct {
+	Type string `json:"type"`
+	Data data   `json:"data"`
+}
+
+type data struct {
+	UserID     string         `json:"userId"`
+	Email      usersync.Email `json:"email"`
+	FirstName  string         `json:"firstName,omitempty"`
+	LastName   string         `json:"lastName,omitempty"`
+	Name       string         `json:"name,omitempty"`
+	Country    string         `json:"country,omitempty"`
+	JobTitle   string         `json:"jobTitle,omitempty"`
+	InviteLink string         `json:"inviteLink,omitempty"`
+	Attributes map[string]any `json:"attributes,omitempty"`
+}
+
+// body makes the bodies of requests.
+type body struct {
+	template   *template.Template // nil for none
+	attributes []string
+}
+
+// newBody checks a template by having it write of somebody who has nothing but
+// the attributes that are named.
+func newBody(s Settings) (*body, error) {
+	b := &body{attributes: s.Attributes}
+	if s.Body == "" {
+		return b, nil
+	}
+	var err error
+	if b.template, err = template.ParseText(s.Body); err != nil {
+		return nil, err
+	}
+	_, err = b.template.Execute(b.fields(connector.Profile{}))
+	return b, err
+}
+
+// updated returns what tells of a person as they are. A person of whom the
+// template cannot write is rejected.
+func (b *body) updated(p connector.Profile) ([]byte, error) {
+	if b.template == nil {
+		return json.Marshal(message{typeUpdated, data{
+			UserID: p.UserID, Email: p.Email, FirstName: p.FirstName, LastName: p.LastName, Name: p.Name, Country: p.Country,
+			JobTitle: p.JobTitle, InviteLink: p.InviteLink, Attributes: b.chosen(p.Attributes),
+		}})
+	}
+	text, err := b.template.Execute(b.fields(p))
+	if err != nil {
+		return nil, usersync.Errorf(usersync.CodeRejected, "The body cannot be written: %s", usersync.AsError(err).Message)
+	}
+	return []byte(text), nil
+}
+
+// removed returns what tells that a person is to be erased. No template has a
+// say: a removal must not look like an update.
+func (b *body) removed(p connector.Profile) ([]byte, error) {
+	return json.Marshal(message{typeRemoved, data{UserID: p.UserID, Email: p.Email}})
+}
+
+// chosen returns the attributes that are sent.
+func (b *body) chosen(attributes map[string]any) map[string]any {
+	out := map[string]any{}
+	for name, value := range attributes {
+		if len(b.attributes) == 0 || slices.Contains(b.attributes, name) {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// fields are what a template may use: the sources of mappings, type, and under
+// attributes those that are named, "" where a person has none.
+func (b *body) fields(p connector.Profile) map[string]any {
+	attributes := map[string]any{}
+	for _, name := range b.attributes {
+		attributes[name] = orEmpty(p.Attributes[name])
+	}
+	out := map[string]any{"type": typeUpdated, "attributes": attributes}
+	for _, source := range connector.Sources {
+		out[source] = orEmpty(p.Value(source))
+	}
+	return out
+}
+
+func orEmpty(value any) any {
+	if value == nil {
+		return ""
+	}
+	return value
+}
+
+// messageID names a message: a request that is made again has the same id, so
+// that the receiver can tell. It ends in a number, which goes up when the content
+// changes: who becomes what they were before is news. The last id is the
+// profile's Remote.
+func messageID(p connector.Profile, text []byte) string {
+	sum := sha256.Sum256(append([]byte(p.UserID+"\x00"), text...))
+	content := "msg_" + hex.EncodeToString(sum[:12])
+	last, number, _ := strings.Cut(p.Remote, "-")
+	if last == content {
+		return p.Remote
+	}
+	n, _ := strconv.Atoi(number) // none is 0
+	return content + "-" + strconv.Itoa(n+1)
+}

@@ -1,0 +1,271 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/queue"
+	"usersync/internal/store"
+	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
+)
+
+// Push brings to one connection what is due there. There is one such task for
+// each connection, as long as it lives: whoever holds its claim is the only one
+// that pushes there.
+var Push = queue.Kind[PushArgs]{Name: "platform.push", Queue: queue.Push, Timeout: 5 * time.Minute}
+
+// PushArgs are the arguments of Push.
+type PushArgs struct {
+	ConnectionID string `json:"connection"`
+}
+
+// Pusher pushes users to platforms.
+type Pusher struct {
+	Store *store.Store
+	Queue *queue.Client
+	// Kind finds a platform by name.
+	Kind func(name string) (connector.Kind, bool)
+	// Client makes the calls of a connection.
+	Client  func(connection string) *connector.Client
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
+}
+
+// Handler returns the handler of Push.
+func (s *Pusher) Handler() queue.Handler { return Push.Work(s.push, s.again) }
+
+// again does not give up: what the rows say is still to be done.
+func (s *Pusher) again(ctx context.Context, c usersync.Claim, _ PushArgs, _ error) error {
+	return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Rearm(ctx, c, c.Args, time.Now().Add(10*time.Minute)) })
+}
+
+const (
+	// pushTurn is how long a task goes on before it lets others have its slot.
+	pushTurn = 3 * time.Second
+	// callWithin bounds one push of a batch, waiting for the account's limits
+	// included. What a worker was doing that died is done again after that.
+	callWithin = 90 * time.Second
+	// unknownKind is how long a connection waits whose platform only a newer
+	// release knows.
+	unknownKind = time.Minute
+	// atRest bounds the rows of one transaction that ends what waits at a
+	// connection which is not active.
+	atRest = 500
+)
+
+func (s *Pusher) push(ctx context.Context, c usersync.Claim, args PushArgs) error {
+	p := &pump{Pusher: s, claim: c, org: s.Store.Org(c.Organization), id: args.ConnectionID, done: map[connector.Status]int{}}
+	err := p.turn(ctx)
+	telemetry.Add(ctx, slog.String("connection", p.id), slog.String("platform", p.connection.Platform), slog.Any("pushed", p.done))
+	return err
+}
+
+// pump is one turn at one connection.
+type pump struct {
+	*Pusher
+	claim      usersync.Claim
+	org        *store.Org
+	id         string
+	connection usersync.Connection
+	kind       connector.Kind
+	// opened are the connectors of this turn, by what overrides the settings.
+	opened map[string]connector.Connector
+	// notBefore is when the platform wants to be asked again.
+	notBefore time.Time
+	done      map[connector.Status]int
+}
+
+func (p *pump) turn(ctx context.Context) error {
+	for until := time.Now().Add(pushTurn); time.Now().Before(until); {
+		active, err := p.look(ctx)
+		if err != nil {
+			return err
+		}
+		if !active {
+			return p.rest(ctx)
+		}
+		more, err := p.work(ctx)
+		if err != nil {
+			return err
+		}
+		if !more || !p.notBefore.IsZero() {
+			break
+		}
+	}
+	return p.end(ctx)
+}
+
+// look reads the connection as it is now and reports whether it is active.
+func (p *pump) look(ctx context.Context) (active bool, err error) {
+	c, err := p.org.Connection(ctx, p.id)
+	if errors.Is(err, store.ErrNoConnection) {
+		c, err = usersync.Connection{ID: p.id, Organization: p.org.ID(), Status: usersync.ConnectionDeleted}, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if c.UpdatedAt != p.connection.UpdatedAt || c.Status != p.connection.Status {
+		p.opened = map[string]connector.Connector{}
+	}
+	p.connection = c
+	if c.Status != usersync.ConnectionActive {
+		return false, nil
+	}
+	kind, known := p.Kind(c.Platform)
+	if !known {
+		return false, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+	}
+	p.kind = kind
+	return true, nil
+}
+
+// open returns the connector of the connection with what a request overrides.
+func (p *pump) open(patch usersync.PlatformSync) (connector.Connector, error) {
+	key := encodePatch(patch)
+	if c := p.opened[key]; c != nil {
+		return c, nil
+	}
+	c, err := open(p.kind, p.connection, patch, p.Client(p.id))
+	if err == nil {
+		p.opened[key] = c
+	}
+	return c, err
+}
+
+func encodePatch(patch usersync.PlatformSync) string {
+	text, _ := json.Marshal(usersync.PlatformSync{List: patch.List, Tags: patch.Tags}) // strings can always be written
+	return string(text)
+}
+
+// Open opens a connection of an organization.
+func (s *Pusher) Open(ctx context.Context, organization, connection string) (connector.Connector, error) {
+	c, err := s.Store.Org(organization).Connection(ctx, connection)
+	if err != nil {
+		return nil, err
+	}
+	kind, known := s.Kind(c.Platform)
+	if !known {
+		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+	}
+	return open(kind, c, usersync.PlatformSync{}, s.Client(connection))
+}
+
+// open opens a connection with what a request overrides of its settings.
+func open(kind connector.Kind, c usersync.Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
+	settings, err := kind.Patch(c.Settings, patch)
+	if err != nil {
+		return nil, err
+	}
+	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: settings}
+	if len(c.Facts) > 0 {
+		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
+			return nil, usersync.Errorf(usersync.CodeInternal, "What is known of the account cannot be read.").Because(err)
+		}
+	}
+	return kind.Open(cfg, client)
+}
+
+// work does what is due next and reports whether there was anything: what
+// somebody waits for, then states, then what nobody waits for.
+func (p *pump) work(ctx context.Context) (more bool, err error) {
+	if worked, err := p.singles(ctx, usersync.RankOnDemand); err != nil || worked {
+		return worked, err
+	}
+	if worked, err := p.states(ctx); err != nil || worked {
+		return worked, err
+	}
+	for _, rank := range []int{usersync.RankOrdinary, usersync.RankBulk} {
+		if worked, err := p.singles(ctx, rank); err != nil || worked {
+			return worked, err
+		}
+	}
+	return false, nil
+}
+
+// end hands the task back until something is due. The fence locks the task's
+// row: who makes something due meanwhile waits for it and wakes the task after.
+func (p *pump) end(ctx context.Context) error {
+	return p.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.Hold(ctx, p.claim); err != nil {
+			return err
+		}
+		due, err := tx.NextPush(ctx, p.id)
+		if err != nil {
+			return err
+		}
+		switch {
+		case due.IsZero():
+			due = store.NeverDue
+		case due.Before(p.notBefore):
+			due = p.notBefore
+		}
+		return tx.Rearm(ctx, p.claim, p.claim.Args, due)
+	})
+}
+
+// rest ends what waits at a connection that is not active: skipped, with why.
+// What is wanted there stays wanted; of one that was deleted nothing stays.
+func (p *pump) rest(ctx context.Context) error {
+	reason := usersync.SkipReason(p.connection.Status)
+	for {
+		done := false
+		b := &outcomes{pump: p}
+		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
+			b.reset(tx)
+			if err := tx.Hold(ctx, p.claim); err != nil {
+				return err
+			}
+			waits, err := tx.Waits(ctx, p.id, atRest)
+			if err != nil {
+				return err
+			}
+			for _, w := range waits {
+				b.end(w, ending{status: usersync.StepSkipped, reason: reason, details: skipSentence(reason)})
+			}
+			if err := b.save(ctx); err != nil {
+				return err
+			}
+			if len(waits) == atRest {
+				return nil
+			}
+			if p.connection.Status == usersync.ConnectionDeleted {
+				done, err = p.clear(ctx, tx)
+				return err
+			}
+			if err := tx.RestPushes(ctx, p.id); err != nil {
+				return err
+			}
+			done = true
+			return tx.Rearm(ctx, p.claim, p.claim.Args, store.NeverDue)
+		})
+		if err != nil {
+			return err
+		}
+		b.publish(ctx)
+		if done {
+			return nil
+		}
+	}
+}
+
+// clear removes rows of a deleted connection, in the end its task.
+func (p *pump) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
+	n, erasures, err := tx.ClearPushes(ctx, p.id, atRest)
+	if err != nil {
+		return false, err
+	}
+	for _, erasure := range erasures {
+		if err := tx.NoteReceipt(ctx, erasure, p.id, usersync.ReceiptSkipped); err != nil {
+			return false, err
+		}
+	}
+	if n == atRest {
+		return false, nil
+	}
+	return true, tx.Finish(ctx, p.claim)
+}

@@ -1,0 +1,368 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// item is one user on the way to the platform.
+type item struct {
+	push    store.Push
+	wait    store.Wait // of a push that does not coalesce
+	profile connector.Profile
+	version int64
+	hash    string
+	result  connector.Result
+	// err is why the call as a whole says nothing of this user.
+	err    *usersync.Error
+	called bool
+}
+
+// states pushes the newest states of the users that are due, asks for those that
+// the platform works on, and removes those who were erased.
+func (p *pump) states(ctx context.Context) (worked bool, err error) {
+	due, err := p.org.DuePushes(ctx, p.id, max(p.kind.Batch, 1))
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	c, err := p.open(usersync.PlatformSync{})
+	if err != nil {
+		return true, p.disconnect(ctx, usersync.AsError(err))
+	}
+	removals, jobs, pushes := sortDue(due)
+	if err := p.remove(ctx, c, removals); err != nil {
+		return true, err
+	}
+	if err := p.confirm(ctx, c, jobs); err != nil {
+		return true, err
+	}
+	return true, p.pushStates(ctx, c, pushes)
+}
+
+func sortDue(due []store.Push) (removals []store.Push, jobs map[string][]store.Push, pushes []store.Push) {
+	jobs = map[string][]store.Push{}
+	for _, d := range due {
+		switch {
+		case !d.Removal.IsZero():
+			removals = append(removals, d)
+		case d.Status == store.PushConfirming:
+			jobs[d.Job] = append(jobs[d.Job], d)
+		default:
+			pushes = append(pushes, d)
+		}
+	}
+	return removals, jobs, pushes
+}
+
+// pushStates makes one push of all that has changed and writes what became of it.
+func (p *pump) pushStates(ctx context.Context, c connector.Connector, due []store.Push) error {
+	if len(due) == 0 {
+		return nil
+	}
+	items, gone, err := p.load(ctx, due)
+	if err != nil {
+		return err
+	}
+	var calls []*item
+	for _, it := range items {
+		if it.hash = p.hash(c, it.profile); it.hash == it.push.PushedHash {
+			it.result = connector.Result{Status: unchanged, Details: unchangedSentence}
+		} else {
+			calls = append(calls, it)
+		}
+	}
+	if len(calls) > 0 {
+		if err := p.begin(ctx, calls); err != nil {
+			return err
+		}
+		if err := p.call(ctx, c, calls); err != nil {
+			return err
+		}
+	}
+	return p.settle(ctx, items, gone)
+}
+
+// unchanged is the status of a user whom the platform has already as they are.
+const unchanged connector.Status = "unchanged"
+
+const unchangedSentence = "The platform already has the user exactly like this"
+
+// load reads the users as they are now. gone are those that are no more.
+func (p *pump) load(ctx context.Context, due []store.Push) (items []*item, gone []string, err error) {
+	ids := make([]string, len(due))
+	for i, d := range due {
+		ids[i] = d.UserID
+	}
+	users, err := p.org.UsersByID(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range due {
+		u, ok := users[d.UserID]
+		if !ok {
+			gone = append(gone, d.UserID)
+			continue
+		}
+		items = append(items, &item{push: d, profile: connector.ProfileOf(u.ID, u.Input(), d.Remote), version: u.Version})
+	}
+	return items, gone, nil
+}
+
+// hash fingerprints what the platform would be told of a person, with the
+// settings that say where.
+func (p *pump) hash(c connector.Connector, profile connector.Profile) string {
+	content, err := json.Marshal(c.Content(profile))
+	if err != nil {
+		return "" // never equal: pushed each time
+	}
+	sum := sha256.Sum256(slices.Concat([]byte(p.connection.Settings), []byte{0}, content))
+	return hex.EncodeToString(sum[:12])
+}
+
+// begin notes that calls about these users are under way.
+func (p *pump) begin(ctx context.Context, calls []*item) error {
+	return p.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.Hold(ctx, p.claim); err != nil {
+			return err
+		}
+		ids := make([]string, len(calls))
+		for i, it := range calls {
+			ids[i] = it.push.UserID
+		}
+		return tx.BeginCalls(ctx, p.id, ids, callWithin)
+	})
+}
+
+// call pushes items and notes the results in them. Its error is the end of ctx:
+// what was done is not known and is done again.
+func (p *pump) call(ctx context.Context, c connector.Connector, items []*item) error {
+	limited, cancel := context.WithTimeout(ctx, callWithin-5*time.Second)
+	defer cancel()
+	profiles := make([]connector.Profile, len(items))
+	for i, it := range items {
+		profiles[i], it.called = it.profile, true
+	}
+	results, err := guarded(p, func() ([]connector.Result, error) { return c.Push(limited, profiles) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	failure := usersync.AsError(err)
+	if failure != nil && failure.Code == usersync.CodeRejected && len(items) > 1 && !anyResult(results) {
+		if err := p.call(ctx, c, items[:len(items)/2]); err != nil {
+			return err
+		}
+		return p.call(ctx, c, items[len(items)/2:])
+	}
+	for i, it := range items {
+		switch {
+		case i < len(results) && results[i].Status != "":
+			it.result = results[i]
+		case failure == nil:
+			it.err = usersync.Errorf(usersync.CodeInternal, "The connector did not say what became of the user.")
+		case failure.Code == usersync.CodeRejected:
+			it.result = connector.Result{Status: connector.Failed, Err: failure}
+		default:
+			it.err = failure
+		}
+	}
+	return nil
+}
+
+func anyResult(results []connector.Result) bool {
+	return slices.ContainsFunc(results, func(r connector.Result) bool { return r.Status != "" })
+}
+
+// guarded calls a connector; one that panics has failed.
+func guarded[T any](p *pump, call func() (T, error)) (out T, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.Log.Error("panic in a connector", "platform", p.connection.Platform, "connection", p.id, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			err = usersync.Errorf(usersync.CodeInternal, "Something went wrong on our side.")
+		}
+	}()
+	return call()
+}
+
+// confirm asks how the jobs went that the platform works on.
+func (p *pump) confirm(ctx context.Context, c connector.Connector, jobs map[string][]store.Push) error {
+	confirmer, ok := c.(connector.Confirmer)
+	for job, due := range jobs {
+		items, gone, err := p.load(ctx, due)
+		if err != nil {
+			return err
+		}
+		if !ok { // another platform's row cannot be: the connector has changed
+			for _, it := range items {
+				it.result = connector.Result{Status: connector.Synced}
+			}
+		} else if err := p.ask(ctx, confirmer, job, items); err != nil {
+			return err
+		}
+		for _, it := range items {
+			it.version, it.hash = it.push.SentVersion, it.push.SentHash
+		}
+		if err := p.settle(ctx, items, gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask asks for one job. A platform that does not answer is asked again.
+func (p *pump) ask(ctx context.Context, c connector.Confirmer, job string, items []*item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	profiles := make([]connector.Profile, len(items))
+	for i, it := range items {
+		profiles[i] = it.profile
+	}
+	results, err := guarded(p, func() ([]connector.Result, error) { return c.Confirm(ctx, job, profiles) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for i, it := range items {
+		if i < len(results) && results[i].Status != "" {
+			it.result = results[i]
+			continue
+		}
+		if failure := usersync.AsError(err); failure != nil && failure.Code == usersync.CodeDisconnected {
+			it.err = failure
+			continue
+		}
+		it.result = connector.Result{Status: connector.Pending, Job: job}
+	}
+	return nil
+}
+
+// removeAtOnce bounds the people that are removed at once.
+const removeAtOnce = 8
+
+// remove removes people who were erased.
+func (p *pump) remove(ctx context.Context, c connector.Connector, due []store.Push) error {
+	if len(due) == 0 {
+		return nil
+	}
+	errs := make([]*usersync.Error, len(due))
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, removeAtOnce)
+	for i, d := range due {
+		gate <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-gate }()
+			result, err := guarded(p, func() (connector.Result, error) {
+				return c.Remove(ctx, connector.Profile{UserID: d.UserID, Email: d.Removal, Remote: d.Remote})
+			})
+			if errs[i] = usersync.AsError(err); errs[i] == nil {
+				errs[i] = result.Err
+			}
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if i := slices.IndexFunc(errs, disconnects); i >= 0 {
+		return p.disconnect(ctx, errs[i])
+	}
+	return p.Store.Tx(ctx, func(tx *store.Tx) error { return p.noteRemovals(ctx, tx, due, errs) })
+}
+
+// noteRemovals writes who is gone, and when the others are tried again: without
+// end, for it was promised.
+func (p *pump) noteRemovals(ctx context.Context, tx *store.Tx, due []store.Push, errs []*usersync.Error) error {
+	if err := tx.Hold(ctx, p.claim); err != nil {
+		return err
+	}
+	var dropped []string
+	var later []store.LaterRemoval
+	for i, d := range due {
+		switch {
+		case errs[i] != nil && errs[i].Code != usersync.CodeRejected:
+			wait := p.delay(errs[i], d.Attempts+1)
+			later = append(later, store.LaterRemoval{UserID: d.UserID, DueAt: time.Now().Add(wait), Attempts: d.Attempts + 1})
+			continue
+		case errs[i] != nil:
+			if err := tx.NoteReceipt(ctx, d.ErasureID, p.id, usersync.ReceiptFailed); err != nil {
+				return err
+			}
+		default:
+			p.done[connector.Removed]++
+			if err := tx.NoteReceipt(ctx, d.ErasureID, p.id, usersync.ReceiptRemoved); err != nil {
+				return err
+			}
+			// The organization may have sent the same person again meanwhile.
+			if err := tx.PushAddressAgain(ctx, p.org.ID(), p.id, d.Removal); err != nil {
+				return err
+			}
+		}
+		dropped = append(dropped, d.UserID)
+	}
+	if err := tx.DropPushes(ctx, p.id, dropped); err != nil {
+		return err
+	}
+	return tx.DelayRemovals(ctx, p.id, later)
+}
+
+// delay returns how long to wait after a failure, and notes when the platform
+// wants to be left alone.
+func (p *pump) delay(e *usersync.Error, attempts int) time.Duration {
+	wait := max(e.RetryAfter, time.Second)
+	if !throttled(e) {
+		wait = max(jitter(usersync.PushWait(attempts)), e.RetryAfter)
+	}
+	if e.RetryAfter > 0 || throttled(e) {
+		if until := time.Now().Add(max(e.RetryAfter, time.Second)); until.After(p.notBefore) {
+			p.notBefore = until
+		}
+	}
+	return wait
+}
+
+// throttled reports whether a failure is none: too many calls, or a breaker that
+// is open, so that no call was made.
+func throttled(e *usersync.Error) bool { return e.Code == usersync.CodeRateLimited }
+
+// disconnects reports whether an error concerns the connection and not the user:
+// it will not work before somebody changes it.
+func disconnects(e *usersync.Error) bool {
+	if e == nil {
+		return false
+	}
+	switch e.Code {
+	case usersync.CodeRateLimited, usersync.CodeUnavailable, usersync.CodeInternal, usersync.CodeRejected:
+		return false
+	}
+	return true
+}
+
+// disconnect notes that the platform refuses the connection, tells its owner,
+// and lets the next turn end what waits.
+func (p *pump) disconnect(ctx context.Context, why *usersync.Error) error {
+	reason := why.Message
+	for _, f := range why.Fields {
+		reason += " " + f.Field + " " + f.Message + "."
+	}
+	return p.Store.Tx(ctx, func(tx *store.Tx) error {
+		changed, err := tx.Disconnect(ctx, p.connection, strings.TrimSpace(reason))
+		if err != nil || !changed {
+			return err
+		}
+		if err := tx.Hold(ctx, p.claim); err != nil {
+			return err
+		}
+		return tellDisconnected(ctx, tx, p.connection, reason)
+	})
+}

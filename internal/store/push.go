@@ -1,0 +1,555 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"usersync/internal/usersync"
+)
+
+// PushStatus says how far one user is at one connection.
+type PushStatus string
+
+// The statuses of a row of pushes. Rest is written only: idle, though the
+// platform has not got what was wanted.
+const (
+	PushIdle       PushStatus = "idle"
+	PushPending    PushStatus = "pending"
+	PushCalling    PushStatus = "calling"
+	PushConfirming PushStatus = "confirming"
+	PushRest       PushStatus = "rest"
+)
+
+// pushSpacing is the least time between two pushes of one user to one
+// connection that nobody waits for: a user who changes a hundred times in two
+// seconds is pushed twice.
+const pushSpacing = 2 * time.Second
+
+// PushTaskID returns the id of the task that pushes to a connection. There is
+// one for each, as long as the connection lives.
+func PushTaskID(connection string) string { return usersync.DeriveID(usersync.PrefixTask, connection) }
+
+// Want is the wish that a connection's platform gets a user, for a step of a
+// request, or for one user of a bulk (Position BulkPosition).
+type Want struct {
+	ConnectionID string
+	UserID       string
+	RequestID    string
+	Position     int
+	Mode         usersync.PushMode
+	// Version of the user that the platform must have at least.
+	Version int64
+	Rank    int
+}
+
+// BulkPosition is the position of what belongs to a bulk and has no step.
+const BulkPosition = -1
+
+var wantStatement = define(`
+INSERT INTO pushes (connection_id, user_id, organization_id, status, rank, due_at, wanted_version, wanted_at)
+SELECT r.connection_id, r.user_id, $1, 'pending', r.rank, {now}, r.version, {now} FROM {rows} WHERE true
+ON CONFLICT (connection_id, user_id) DO UPDATE SET
+    wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END,
+    wanted_at = CASE WHEN pushes.due_at = 0 THEN {now} ELSE pushes.wanted_at END,
+    attempts = CASE WHEN pushes.due_at = 0 THEN 0 ELSE pushes.attempts END,
+    rank = CASE WHEN pushes.due_at = 0 OR excluded.rank < pushes.rank THEN excluded.rank ELSE pushes.rank END,
+    status = CASE WHEN pushes.status = 'idle' THEN 'pending' ELSE pushes.status END,
+    due_at = CASE
+        WHEN pushes.status = 'pending' AND excluded.rank = 0 THEN {now}
+        WHEN pushes.status <> 'idle' THEN pushes.due_at
+        WHEN excluded.rank = 0 OR pushes.pushed_at + $2 < {now} THEN {now}
+        ELSE pushes.pushed_at + $2 END
+WHERE pushes.removal = ''`,
+	col("connection_id", text), col("user_id", text), col("rank", integer), col("version", bigint))
+
+var waitStatement = define(`
+INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, rank, due_at, created_at)
+SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.version, r.rank,
+    CASE WHEN r.mode = 'state' THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
+ON CONFLICT (connection_id, user_id, request_id) DO UPDATE SET position = excluded.position, mode = excluded.mode,
+    version = excluded.version, rank = excluded.rank, due_at = excluded.due_at, attempts = 0, job = '', created_at = excluded.created_at`,
+	col("connection_id", text), col("user_id", text), col("request_id", text), col("position", integer), col("mode", text),
+	col("version", bigint), col("rank", integer))
+
+// WantPushes has users pushed to connections that are active, and wakes their
+// pumps. Pushes of one user to one connection coalesce: a wish that is there
+// already is only raised.
+func (tx *Tx) WantPushes(ctx context.Context, organization string, wants []Want) error {
+	if len(wants) == 0 {
+		return nil
+	}
+	sortWants(wants)
+	waits := waitStatement.rows(len(wants))
+	var states []Want
+	for _, w := range wants {
+		waits.add(w.ConnectionID, w.UserID, w.RequestID, int64(w.Position), string(w.Mode), w.Version, int64(w.Rank))
+		if w.Mode == usersync.PushState {
+			states = append(states, w)
+		}
+	}
+	if len(states) > 0 {
+		if _, err := tx.exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.exec(ctx, waitStatement, waits, organization); err != nil {
+		return err
+	}
+	return tx.wakePushes(ctx, connectionsOf(wants)...)
+}
+
+var noteStatement = define(`
+INSERT INTO pushes (connection_id, user_id, organization_id, rank, wanted_version)
+SELECT r.connection_id, r.user_id, $1, r.rank, r.version FROM {rows} WHERE true
+ON CONFLICT (connection_id, user_id) DO UPDATE SET
+    wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END
+WHERE pushes.removal = ''`,
+	col("connection_id", text), col("user_id", text), col("rank", integer), col("version", bigint))
+
+// NotePushes remembers what connections that are not active are to get once
+// they are.
+func (tx *Tx) NotePushes(ctx context.Context, organization string, wants []Want) error {
+	if len(wants) == 0 {
+		return nil
+	}
+	sortWants(wants)
+	_, err := tx.exec(ctx, noteStatement, foldWants(noteStatement, wants), organization)
+	return err
+}
+
+func sortWants(wants []Want) {
+	slices.SortFunc(wants, func(a, b Want) int {
+		return cmp.Or(cmp.Compare(a.ConnectionID, b.ConnectionID), cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.RequestID, b.RequestID))
+	})
+}
+
+// foldWants makes one row of all sorted wishes for one user at one connection.
+func foldWants(st *statement, wants []Want) *rows {
+	set := st.rows(len(wants))
+	for i := 0; i < len(wants); {
+		one := wants[i]
+		for i++; i < len(wants) && wants[i].ConnectionID == one.ConnectionID && wants[i].UserID == one.UserID; i++ {
+			one.Version, one.Rank = max(one.Version, wants[i].Version), min(one.Rank, wants[i].Rank)
+		}
+		set.add(one.ConnectionID, one.UserID, int64(one.Rank), one.Version)
+	}
+	return set
+}
+
+func connectionsOf(wants []Want) []string {
+	var ids []string
+	for _, w := range wants { // sorted by connection
+		if len(ids) == 0 || ids[len(ids)-1] != w.ConnectionID {
+			ids = append(ids, w.ConnectionID)
+		}
+	}
+	return ids
+}
+
+// The update is unconditional, for it must wait for a pump that is just ending:
+// that one looks for due rows under this same lock.
+var wakeStatement = define(`
+UPDATE outbox SET state = CASE WHEN state = 'scheduled' THEN 'ready' ELSE state END FROM {rows} WHERE outbox.id = r.id`, col("id", text))
+
+// wakePushes has the pumps of connections look for what is due. It comes after
+// the rows that made something due and before the account is locked.
+func (tx *Tx) wakePushes(ctx context.Context, connections ...string) error {
+	if len(connections) == 0 {
+		return nil
+	}
+	ids := make([]string, 0, len(connections))
+	for _, c := range connections {
+		ids = append(ids, PushTaskID(c))
+	}
+	slices.Sort(ids)
+	_, err := tx.exec(ctx, wakeStatement, idRows(wakeStatement, slices.Compact(ids)))
+	return err
+}
+
+var resumeStatement = define(`
+UPDATE pushes SET status = 'pending', rank = 2, due_at = {now}, wanted_at = {now}, attempts = 0
+WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR dirty = 1 OR removal <> '')`)
+
+// resumePushes makes everything due at a connection that the platform has not got.
+func (tx *Tx) resumePushes(ctx context.Context, connection string) error {
+	if _, err := tx.exec(ctx, resumeStatement, nil, connection); err != nil {
+		return err
+	}
+	return tx.wakePushes(ctx, connection)
+}
+
+// Push is a user at a connection with something due.
+type Push struct {
+	UserID        string
+	Status        PushStatus
+	Rank          int
+	WantedVersion int64
+	WantedAt      time.Time
+	PushedVersion int64
+	PushedHash    string
+	Attempts      int
+	Remote        string
+	Job           string
+	SentVersion   int64
+	SentHash      string
+	// Removal is the address that is to be removed, of a person who was erased for
+	// the erasure ErasureID.
+	Removal   usersync.Email
+	ErasureID string
+}
+
+// Each rank is read by itself, so that what waits for a second try costs nothing.
+var duePushesStatement = define(`
+SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
+    p.sent_version, p.sent_hash, p.removal, p.erasure_id
+FROM {rows} {each}SELECT x.user_id AS one FROM pushes x WHERE x.connection_id = $1 AND x.rank = r.rank AND x.due_at > 0 AND x.due_at <= {now}
+    ORDER BY x.due_at, x.user_id LIMIT $2{/each}
+JOIN pushes p ON p.connection_id = $1 AND p.user_id = each.value
+ORDER BY p.rank, p.due_at, p.user_id LIMIT $2`, col("rank", integer))
+
+func rankRows(st *statement) *rows {
+	set := st.rows(3)
+	for _, rank := range []int{usersync.RankOnDemand, usersync.RankOrdinary, usersync.RankBulk} {
+		set.add(int64(rank))
+	}
+	return set
+}
+
+func removalPlace(connection, user string) string {
+	return "pushes/" + connection + "/" + user + "/removal"
+}
+
+// DuePushes returns up to limit users with something due at a connection, by
+// rank and age.
+func (o *Org) DuePushes(ctx context.Context, connection string, limit int) ([]Push, error) {
+	return collect(ctx, o.store.reader(), duePushesStatement, rankRows(duePushesStatement), func(scan func(...any) error) (p Push, err error) {
+		var removal string
+		var wanted int64
+		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
+			&p.SentVersion, &p.SentHash, &removal, &p.ErasureID)
+		p.WantedAt = at(wanted)
+		if err != nil || removal == "" {
+			return p, err
+		}
+		plain, err := o.store.seal.Open(removal, removalPlace(connection, p.UserID))
+		p.Removal = usersync.NewEmail(string(plain), string(plain))
+		return p, err
+	}, connection, limit)
+}
+
+// Wait is somebody who waits for a push.
+type Wait struct {
+	UserID    string
+	RequestID string
+	Position  int
+	Mode      usersync.PushMode
+	Version   int64
+	Rank      int
+	Attempts  int
+	Job       string
+	CreatedAt time.Time
+}
+
+const waitColumns = `w.user_id, w.request_id, w.position, w.mode, w.version, w.rank, w.attempts, w.job, w.created_at`
+
+func scanWait(scan func(...any) error) (w Wait, err error) {
+	var created int64
+	err = scan(&w.UserID, &w.RequestID, &w.Position, &w.Mode, &w.Version, &w.Rank, &w.Attempts, &w.Job, &created)
+	w.CreatedAt = at(created)
+	return w, err
+}
+
+var dueWaitsStatement = define(`
+SELECT ` + waitColumns + ` FROM push_waits w WHERE w.connection_id = $1 AND w.rank = $2 AND w.due_at > 0 AND w.due_at <= {now}
+ORDER BY w.due_at, w.user_id, w.request_id LIMIT $3`)
+
+// DueWaits returns up to limit pushes of one rank that do not coalesce: previews
+// and those with overrides.
+func (o *Org) DueWaits(ctx context.Context, connection string, rank, limit int) ([]Wait, error) {
+	return collect(ctx, o.store.reader(), dueWaitsStatement, nil, scanWait, connection, rank, limit)
+}
+
+var stateWaitsStatement = define(`
+SELECT `+waitColumns+` FROM {rows} JOIN push_waits w ON w.connection_id = $1 AND w.user_id = r.user_id WHERE w.mode = 'state'
+ORDER BY w.user_id, w.request_id`, col("user_id", text))
+
+// StateWaits returns who waits for the states of users at a connection.
+func (tx *Tx) StateWaits(ctx context.Context, connection string, users []string) ([]Wait, error) {
+	return collect(ctx, tx.conn, stateWaitsStatement, idRows(stateWaitsStatement, users), scanWait, connection)
+}
+
+var anyWaitsStatement = define(`
+SELECT ` + waitColumns + ` FROM push_waits w WHERE w.connection_id = $1 ORDER BY w.user_id, w.request_id LIMIT $2`)
+
+// Waits returns up to limit of those who wait at a connection.
+func (tx *Tx) Waits(ctx context.Context, connection string, limit int) ([]Wait, error) {
+	return collect(ctx, tx.conn, anyWaitsStatement, nil, scanWait, connection, limit)
+}
+
+var dropWaitsStatement = define(`
+DELETE FROM push_waits WHERE {row} {any}SELECT w.{row} FROM {rows} JOIN push_waits w
+    ON w.connection_id = $1 AND w.user_id = r.user_id AND w.request_id = r.request_id{/any}`, col("user_id", text), col("request_id", text))
+
+// DropWaits ends waits whose outcome is written.
+func (tx *Tx) DropWaits(ctx context.Context, connection string, waits []Wait) error {
+	if len(waits) == 0 {
+		return nil
+	}
+	set := dropWaitsStatement.rows(len(waits))
+	for _, w := range waits {
+		set.add(w.UserID, w.RequestID)
+	}
+	_, err := tx.exec(ctx, dropWaitsStatement, set, connection)
+	return err
+}
+
+var delayWaitsStatement = define(`
+UPDATE push_waits SET due_at = r.due, attempts = r.attempts, job = r.job FROM {rows}
+WHERE push_waits.connection_id = $1 AND push_waits.user_id = r.user_id AND push_waits.request_id = r.request_id`,
+	col("user_id", text), col("request_id", text), col("due", bigint), col("attempts", integer), col("job", text))
+
+// DelayedWait is a push that does not coalesce and is tried, or asked for, again.
+type DelayedWait struct {
+	Wait
+	DueAt time.Time
+}
+
+// DelayWaits has such pushes come again.
+func (tx *Tx) DelayWaits(ctx context.Context, connection string, waits []DelayedWait) error {
+	if len(waits) == 0 {
+		return nil
+	}
+	set := delayWaitsStatement.rows(len(waits))
+	for _, w := range waits {
+		set.add(w.UserID, w.RequestID, micros(w.DueAt), int64(w.Attempts), w.Job)
+	}
+	_, err := tx.exec(ctx, delayWaitsStatement, set, connection)
+	return err
+}
+
+var beginCallsStatement = define(`
+UPDATE pushes SET status = 'calling', pushed_hash = '', due_at = {now} + $2 FROM {rows}
+WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id`, col("user_id", text))
+
+// BeginCalls notes, before it is made, that a call about these users is under
+// way which takes at most within: if nobody says how it ended, it is made again
+// after that.
+func (tx *Tx) BeginCalls(ctx context.Context, connection string, users []string, within time.Duration) error {
+	slices.Sort(users)
+	_, err := tx.exec(ctx, beginCallsStatement, idRows(beginCallsStatement, users), connection, within.Microseconds())
+	return err
+}
+
+// PushOutcome is what became of one user at a connection.
+type PushOutcome struct {
+	UserID string
+	// Status is PushIdle when the platform has, or has refused, Version.
+	Status  PushStatus
+	Version int64
+	Hash    string // of what was pushed; "" when the platform may not have it
+	DueAt   time.Time
+	// Attempts failed so far.
+	Attempts int
+	Remote   string // "" keeps what is there
+	Job      string
+	// Called says that the platform was told something.
+	Called bool
+}
+
+var pushOutcomeStatement = define(`
+UPDATE pushes SET
+    status = CASE WHEN removal <> '' THEN 'pending'
+        WHEN r.status = 'rest' THEN 'idle' WHEN r.status <> 'idle' THEN r.status
+        WHEN dirty = 1 OR wanted_version > r.version THEN 'pending' ELSE 'idle' END,
+    due_at = CASE WHEN removal <> '' THEN {now}
+        WHEN r.status <> 'idle' THEN r.due
+        WHEN dirty = 1 THEN {now} WHEN wanted_version > r.version THEN {now} + $2 ELSE 0 END,
+    wanted_at = CASE WHEN r.status = 'idle' THEN {now} ELSE wanted_at END,
+    rank = CASE WHEN r.status = 'idle' AND rank = 0 THEN 1 ELSE rank END,
+    pushed_version = CASE WHEN r.status = 'idle' AND r.version > pushed_version THEN r.version ELSE pushed_version END,
+    pushed_hash = CASE WHEN r.status = 'idle' AND dirty = 0 THEN r.hash ELSE '' END,
+    pushed_at = CASE WHEN r.called = 1 THEN {now} ELSE pushed_at END,
+    sent_version = CASE WHEN r.status = 'confirming' THEN r.version ELSE 0 END,
+    sent_hash = CASE WHEN r.status = 'confirming' THEN r.hash ELSE '' END,
+    remote = CASE WHEN r.remote = '' THEN pushes.remote ELSE r.remote END,
+    attempts = r.attempts, job = r.job, dirty = CASE WHEN r.status = 'idle' THEN 0 ELSE dirty END
+FROM {rows} WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id`,
+	col("user_id", text), col("status", text), col("version", bigint), col("hash", text), col("due", bigint), col("attempts", integer),
+	col("remote", text), col("job", text), col("called", integer))
+
+// SavePushes writes what became of users at a connection, under the claim of its
+// pump. Who was wanted in a newer state meanwhile is due again.
+func (tx *Tx) SavePushes(ctx context.Context, connection string, outcomes []PushOutcome) error {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	slices.SortFunc(outcomes, func(a, b PushOutcome) int { return cmp.Compare(a.UserID, b.UserID) })
+	set := pushOutcomeStatement.rows(len(outcomes))
+	for _, o := range outcomes {
+		called := int64(0)
+		if o.Called {
+			called = 1
+		}
+		set.add(o.UserID, string(o.Status), o.Version, o.Hash, micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called)
+	}
+	_, err := tx.exec(ctx, pushOutcomeStatement, set, connection, pushSpacing.Microseconds())
+	return err
+}
+
+var overriddenStatement = define(`
+INSERT INTO pushes (connection_id, user_id, organization_id, pushed_at, remote)
+SELECT $1, r.user_id, $2, {now}, r.remote FROM {rows} WHERE true
+ON CONFLICT (connection_id, user_id) DO UPDATE SET pushed_hash = '', pushed_at = excluded.pushed_at,
+    remote = CASE WHEN excluded.remote = '' THEN pushes.remote ELSE excluded.remote END
+WHERE pushes.removal = ''`, col("user_id", text), col("remote", text))
+
+// Overridden notes that the platform has something else of these users than
+// their state: the next push of it is made whatever was pushed before.
+func (tx *Tx) Overridden(ctx context.Context, organization, connection string, remotes map[string]string) error {
+	if len(remotes) == 0 {
+		return nil
+	}
+	set := overriddenStatement.rows(len(remotes))
+	for _, user := range slices.Sorted(maps.Keys(remotes)) {
+		set.add(user, remotes[user])
+	}
+	_, err := tx.exec(ctx, overriddenStatement, set, connection, organization)
+	return err
+}
+
+var dirtyStatement = define(`
+UPDATE pushes SET dirty = 1, pushed_hash = '', status = CASE WHEN status = 'idle' THEN 'pending' ELSE status END,
+    due_at = CASE WHEN due_at = 0 THEN {now} ELSE due_at END
+FROM {rows} WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id`, col("user_id", text))
+
+// PushAgain has users pushed once more, because somebody who may not have may
+// have written to the platform after us.
+func (s *Store) PushAgain(ctx context.Context, connection string, users []string) error {
+	return s.Tx(ctx, func(tx *Tx) error { return tx.pushAgain(ctx, connection, users) })
+}
+
+func (tx *Tx) pushAgain(ctx context.Context, connection string, users []string) error {
+	slices.Sort(users)
+	if _, err := tx.exec(ctx, dirtyStatement, idRows(dirtyStatement, users), connection); err != nil {
+		return err
+	}
+	return tx.wakePushes(ctx, connection)
+}
+
+var dropPushesStatement = define(`
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.user_id{/any}`, col("user_id", text))
+
+// DropPushes forgets users at a connection.
+func (tx *Tx) DropPushes(ctx context.Context, connection string, users []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	_, err := tx.exec(ctx, dropPushesStatement, idRows(dropPushesStatement, users), connection)
+	return err
+}
+
+// The next due time of each rank is the first of its part of an index.
+var nextDueStatement = define(`
+SELECT coalesce(min(n.due), 0) FROM (
+    SELECT (SELECT min(x.due_at) FROM pushes x WHERE x.connection_id = $1 AND x.rank = r.rank AND x.due_at > 0) AS due FROM {rows}
+    UNION ALL
+    SELECT (SELECT min(x.due_at) FROM push_waits x WHERE x.connection_id = $1 AND x.rank = r.rank AND x.due_at > 0) AS due FROM {rows}) AS n
+WHERE n.due > 0`, col("rank", integer))
+
+// NextPush returns when something is due at a connection; zero for never.
+func (tx *Tx) NextPush(ctx context.Context, connection string) (time.Time, error) {
+	list, err := collect(ctx, tx.conn, nextDueStatement, rankRows(nextDueStatement), func(scan func(...any) error) (us int64, err error) { return us, scan(&us) }, connection)
+	if err != nil || len(list) == 0 {
+		return time.Time{}, err
+	}
+	return at(list[0]), nil
+}
+
+// NeverDue is when a task comes again that only somebody's wake will bring.
+var NeverDue = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+var (
+	restStatement = define(`
+UPDATE pushes SET status = 'idle', due_at = 0, job = '' WHERE connection_id = $1 AND due_at > 0`)
+	clearPushesStatement = define(`
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM pushes p WHERE p.connection_id = $1 LIMIT $2{/any} RETURNING user_id, erasure_id`)
+)
+
+// RestPushes has nothing be due at a connection that is not active.
+func (tx *Tx) RestPushes(ctx context.Context, connection string) error {
+	_, err := tx.exec(ctx, restStatement, nil, connection)
+	return err
+}
+
+// ClearPushes forgets up to limit users at a connection that was deleted, and
+// returns how many, and the erasures that waited for it.
+func (tx *Tx) ClearPushes(ctx context.Context, connection string, limit int) (n int, erasures []string, err error) {
+	list, err := collect(ctx, tx.conn, clearPushesStatement, nil, func(scan func(...any) error) (erasure string, err error) {
+		var user string
+		return erasure, scan(&user, &erasure)
+	}, connection, limit)
+	for _, erasure := range list {
+		if erasure != "" {
+			erasures = append(erasures, erasure)
+		}
+	}
+	return len(list), erasures, err
+}
+
+// usersByIDStatement reads users as they are now.
+var usersByIDStatement = define(`
+SELECT u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.company,
+    u.sequences, u.version, u.created_at, u.updated_at
+FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, col("id", text))
+
+// UsersByID returns those of the users that there are, as they are now.
+func (o *Org) UsersByID(ctx context.Context, ids []string) (map[string]StoredUser, error) {
+	list, err := collect(ctx, o.store.reader(), usersByIDStatement, idRows(usersByIDStatement, ids), scanUser, o.id)
+	out := make(map[string]StoredUser, len(list))
+	for _, u := range list {
+		out[u.ID] = u
+	}
+	return out, err
+}
+
+var inputsStatement = define(`
+SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
+	col("organization_id", text), col("id", text))
+
+// PlatformInputs returns what requests ask of a push.
+func (o *Org) PlatformInputs(ctx context.Context, requests []string) (map[string]usersync.PlatformSync, error) {
+	return platformInputs(ctx, o.store.reader(), o.id, requests)
+}
+
+func platformInputs(ctx context.Context, db conn, organization string, requests []string) (map[string]usersync.PlatformSync, error) {
+	out := map[string]usersync.PlatformSync{}
+	_, err := collect(ctx, db, inputsStatement, requestRows(inputsStatement, organization, requests), func(scan func(...any) error) (struct{}, error) {
+		var id, input string
+		var in usersync.PlatformSync
+		if err := scan(&id, &input); err != nil {
+			return struct{}{}, err
+		}
+		err := decode(input, &in)
+		out[id] = in
+		return struct{}{}, err
+	})
+	return out, err
+}
+
+var remotesStatement = define(`
+SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.id WHERE p.organization_id = $2`, col("id", text))
+
+// Remotes returns what is kept about users at a connection, by user.
+func (o *Org) Remotes(ctx context.Context, connection string, users []string) (map[string]Push, error) {
+	out := map[string]Push{}
+	_, err := collect(ctx, o.store.reader(), remotesStatement, idRows(remotesStatement, users), func(scan func(...any) error) (struct{}, error) {
+		var p Push
+		err := scan(&p.UserID, &p.Remote, &p.PushedHash)
+		out[p.UserID] = p
+		return struct{}{}, err
+	}, connection, o.id)
+	return out, err
+}
