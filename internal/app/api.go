@@ -14,6 +14,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/mail"
 	"usersync/internal/outbound"
+	"usersync/internal/pipeline"
 	"usersync/internal/queue"
 )
 
@@ -43,7 +44,10 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	}
 	return append([]api.Dialect{
 		native.Options{Admin: operations}.Dialect(),
-		marketing.Options{Kinds: connectors.Kinds, Wake: func() { a.Relay.Wake(queue.Bulk) }}.Dialect(),
+		marketing.Options{
+			Kinds: connectors.Kinds, Wake: func() { a.Relay.Wake(queue.Bulk) },
+			Open: (&pipeline.Pusher{Store: a.Store, Kind: connectors.Find, Client: a.platform(guard)}).Open,
+		}.Dialect(),
 	}, manage.Dialects(management)...)
 }
 

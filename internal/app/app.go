@@ -288,7 +288,9 @@ const platformWithin = 60 * time.Second
 
 // platform returns what makes the calls of a connection.
 func (a *App) platform(guard *outbound.Guard) func(connection string) *connector.Client {
-	a.platforms = &outbound.Client{Guard: guard, Timeout: platformWithin, MaxResponse: 8 << 20, UserAgent: "usersync/" + a.version()}
+	if a.platforms == nil {
+		a.platforms = &outbound.Client{Guard: guard, Timeout: platformWithin, MaxResponse: 8 << 20, UserAgent: "usersync/" + a.version()}
+	}
 	return func(connection string) *connector.Client {
 		return &connector.Client{HTTP: a.platforms, Connection: connection}
 	}
