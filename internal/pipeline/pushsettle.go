@@ -365,24 +365,24 @@ func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []stor
 
 // tellFinished enqueues the messages about requests that a push has finished.
 func tellFinished(ctx context.Context, tx *store.Tx, organization string, finished []*store.LockedRequest) error {
-	var told []*store.LockedRequest
+	var news []*store.LockedRequest
 	for _, q := range finished {
 		if q.Kind == usersync.KindUserSync {
-			told = append(told, q)
+			news = append(news, q)
 		}
 	}
-	if len(told) == 0 {
+	if len(news) == 0 {
 		return nil
 	}
 	endpoints, err := tx.Subscriptions(ctx, organization)
 	if err != nil || len(endpoints) == 0 {
 		return err
 	}
-	ids := make([]string, len(told))
-	for i, q := range told {
+	ids := make([]string, len(news))
+	for i, q := range news {
 		ids[i] = q.ID
 	}
-	reports, err := tx.Reports(ctx, organization, ids)
+	reports, err := told(ctx, tx, organization, ids)
 	if err != nil {
 		return err
 	}
@@ -392,8 +392,7 @@ func tellFinished(ctx context.Context, tx *store.Tx, organization string, finish
 	}
 	before := account
 	var messages []store.NewMessage
-	for i, q := range told {
-		reports[i].Webhooks = nil
+	for i, q := range news {
 		for _, t := range messageTypes(q.Status, 0) {
 			m := store.NewMessage{Traceparent: q.Traceparent, Message: usersync.Message{ID: store.RequestMessageID(q.ID, q.Run, t), Type: t, RequestID: q.ID}}
 			if err := address(&account, &m, endpoints, reports[i]); err != nil {

@@ -284,7 +284,7 @@ func (st *settlement) reports(ctx context.Context) ([]func() usersync.Report, er
 	if len(stored) == 0 {
 		return out, nil
 	}
-	list, err := st.tx.Reports(ctx, st.organization.ID, stored)
+	list, err := told(ctx, st.tx, st.organization.ID, stored)
 	for i, w := range st.works {
 		for _, r := range list {
 			if r.RequestID == w.ID {
@@ -293,6 +293,15 @@ func (st *settlement) reports(ctx context.Context) ([]func() usersync.Report, er
 		}
 	}
 	return out, err
+}
+
+// told returns stored requests as webhooks tell of them.
+func told(ctx context.Context, tx *store.Tx, organization string, ids []string) ([]*usersync.Report, error) {
+	list, err := tx.Reports(ctx, organization, ids)
+	for _, r := range list {
+		r.Webhooks = nil
+	}
+	return list, err
 }
 
 // creditMessage says what the owner is told of a balance that fell: once when it

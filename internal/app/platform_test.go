@@ -1,0 +1,251 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"usersync/internal/app"
+	"usersync/internal/app/apptest"
+	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/connectors/fakes"
+	"usersync/internal/person"
+	"usersync/internal/pipeline"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// platform is a fake of a platform that an organization is connected to.
+type platform struct {
+	tenant
+	name       string
+	server     *fakeplatform.Server
+	fake       fakeplatform.Platform
+	connection usersync.Connection
+}
+
+// connect connects the organization to a fake of its own.
+func (n tenant) connect(t *testing.T, name string) *platform {
+	t.Helper()
+	all := fakes.New()
+	i := slices.IndexFunc(all, func(p fakeplatform.Platform) bool { return p.Name() == name })
+	if i < 0 {
+		t.Fatalf("there is no fake of %s", name)
+	}
+	p := &platform{tenant: n, name: name, fake: all[i], server: fakeplatform.New(all[i])}
+	listener := httptest.NewServer(p.server)
+	t.Cleanup(listener.Close)
+	cfg := p.fake.Config()
+	settings := map[string]any{}
+	must(t, json.Unmarshal(cfg.Settings, &settings))
+	settings["baseUrl"] = listener.URL + "/" + name
+	text, err := json.Marshal(settings)
+	must(t, err)
+	p.connection, err = n.app.Store.Org(n.org.ID).CreateConnection(t.Context(), "test", usersync.Connection{
+		Platform: name, Name: name, Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials)),
+	})
+	must(t, err)
+	return p
+}
+
+// sync has one user synced and returns the request.
+func (n tenant) sync(t *testing.T, in usersync.UserInput, address string) string {
+	t.Helper()
+	var err error
+	in.Email, err = person.ParseEmail(address)
+	must(t, err)
+	if in.Country == "" {
+		in.Country = "US"
+	}
+	a := &store.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: usersync.KindUserSync, Salt: n.org.Salt,
+		User: store.NewUser{UserInput: in, Person: pipeline.PersonOf(in)}}
+	must(t, n.app.Door.Submit(t.Context(), &store.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*store.Acceptance{a}}))
+	return a.RequestID
+}
+
+// step waits until a platform step has a status and returns it.
+func (p *platform) step(t *testing.T, request string, want usersync.StepStatus) usersync.ReportStep {
+	t.Helper()
+	var got usersync.ReportStep
+	apptest.Eventually(t, "the step is "+string(want), func() bool {
+		for _, s := range p.report(t, request).Steps {
+			if s.ConnectionID == p.connection.ID {
+				got = s
+			}
+		}
+		return got.Status == want
+	})
+	return got
+}
+
+func (n tenant) until(t *testing.T, request string, want usersync.RequestStatus) *usersync.Report {
+	t.Helper()
+	var r *usersync.Report
+	apptest.Eventually(t, "the request is "+string(want), func() bool {
+		r = n.report(t, request)
+		return r.Status == want
+	})
+	return r
+}
+
+func TestUserIsPushedToThePlatformAndTheWebhookTellsOfIt(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.All), 10)
+		p := n.connect(t, "http")
+		receiver := apptest.NewReceiver(t)
+		n.endpoint(t, receiver)
+		id := n.sync(t, usersync.UserInput{FirstName: "Ada"}, "ada@acme.example.com")
+		s := p.step(t, id, usersync.StepSynced)
+		if s.Attempts != 1 || s.Platform != "http" || !strings.HasPrefix(s.Details, "User ") {
+			t.Errorf("step %+v", s)
+		}
+		n.until(t, id, usersync.RequestSucceeded)
+		if one, ok := p.fake.People().Get("ada@acme.example.com"); !ok || one.Writes != 1 {
+			t.Errorf("the platform has %+v", one)
+		}
+		apptest.Eventually(t, "the webhook arrived", func() bool { return len(receiver.Got()) == 1 })
+		if body := string(receiver.Got()[0].Body); !strings.Contains(body, `"status":"synced"`) {
+			t.Errorf("webhook %s", body)
+		}
+		again := n.sync(t, usersync.UserInput{FirstName: "Ada"}, "ada@acme.example.com")
+		p.step(t, again, usersync.StepUnchanged)
+		if calls := p.server.State("http").Calls; calls != 1 {
+			t.Errorf("%d calls for the same content twice", calls)
+		}
+	})
+}
+
+func TestOutageIsRetriedAndAThrottleIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.All), 10)
+		p := n.connect(t, "http")
+		p.server.Break("http", fakeplatform.Fault{Status: 429, RetryAfter: "1", Times: 1}, fakeplatform.Fault{Status: 503, Times: 1})
+		id := n.sync(t, usersync.UserInput{}, "ada@acme.example.com")
+		s := p.step(t, id, usersync.StepRetrying)
+		if s.Error == nil || s.Error.Owner != usersync.OwnerPlatform || s.NextAttemptAt.IsZero() {
+			t.Errorf("step %+v", s)
+		}
+		if s := p.step(t, id, usersync.StepSynced); s.Attempts != 2 {
+			t.Errorf("%d attempts, want the one that failed and the one that did not", s.Attempts)
+		}
+		n.until(t, id, usersync.RequestSucceeded)
+	})
+}
+
+func TestRefusalFailsTheStepAndRetryMakesThatStepAlone(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.All), 10)
+		n.people(t, "bob@acme.example.com", "eve@acme.example.com")
+		good, bad := n.connect(t, "http"), n.connect(t, "http")
+		bad.server.Break("http", fakeplatform.Fault{Status: 422})
+		id := n.sync(t, usersync.UserInput{}, "ada@acme.example.com")
+		if s := bad.step(t, id, usersync.StepFailed); s.Error.Code != usersync.CodeRejected {
+			t.Errorf("step %+v", s)
+		}
+		n.until(t, id, usersync.RequestPartiallySucceeded)
+		bad.server.Break("http")
+		org := n.app.Store.Org(n.org.ID)
+		_, err := org.Retry(t.Context(), id, usersync.NewID(usersync.PrefixRequest), nil, func(kind usersync.RequestKind, run int, trace string) usersync.Task {
+			return pipeline.Again(kind, n.org.ID, id, run, trace)
+		})
+		must(t, err)
+		n.app.Relay.Wake()
+		n.until(t, id, usersync.RequestSucceeded)
+		if r := n.report(t, id); r.Credits.Charged != 1 || r.Colleagues.Found != 2 {
+			t.Errorf("after the retry %+v %+v", r.Credits, r.Colleagues)
+		}
+		n.verify(t, 9)
+		if calls := good.server.State("http").Calls; calls != 1 {
+			t.Errorf("%d calls to the platform that had not failed", calls)
+		}
+	})
+}
+
+func TestRefusedCredentialsPauseTheConnectionUntilThereAreNewOnes(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.All), 10)
+		p := n.connect(t, "http")
+		receiver := apptest.NewReceiver(t)
+		n.subscribe(t, receiver, usersync.MessageDisconnected)
+		p.server.Break("http", fakeplatform.Fault{Status: 401})
+		id := n.sync(t, usersync.UserInput{}, "ada@acme.example.com")
+		if s := p.step(t, id, usersync.StepSkipped); s.Reason != usersync.ReasonConnectionDisconnected {
+			t.Errorf("step %+v", s)
+		}
+		n.until(t, id, usersync.RequestSucceeded)
+		apptest.Eventually(t, "the owner was told", func() bool { return len(receiver.Got()) == 1 })
+		if body := string(receiver.Got()[0].Body); !strings.Contains(body, p.connection.ID) {
+			t.Errorf("webhook %s", body)
+		}
+		skipped := n.sync(t, usersync.UserInput{}, "bob@acme.example.com")
+		p.step(t, skipped, usersync.StepSkipped)
+		calls := p.server.State("http").Calls
+		p.server.Break("http")
+		_, err := n.app.Store.Org(n.org.ID).ResumeConnection(t.Context(), "test", p.connection.ID, func(c *usersync.Connection) ([]string, error) {
+			c.Status, c.Reason = usersync.ConnectionActive, ""
+			return []string{"status"}, nil
+		})
+		must(t, err)
+		n.app.Relay.Wake()
+		apptest.Eventually(t, "both users were pushed", func() bool { return p.fake.People().Len() == 2 })
+		if more := p.server.State("http").Calls - calls; more != 2 {
+			t.Errorf("%d calls after the resume", more)
+		}
+	})
+}
+
+func TestErasedPersonIsRemovedFromThePlatformToo(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.All), 10)
+		p := n.connect(t, "http")
+		n.until(t, n.sync(t, usersync.UserInput{}, "Ada@acme.example.com"), usersync.RequestSucceeded)
+		n.until(t, n.sync(t, usersync.UserInput{}, "bob@acme.example.com"), usersync.RequestSucceeded)
+		erasure := n.erased(t, n.erase(t, "ada@acme.example.com"))
+		if len(erasure.Platforms) != 1 || erasure.Platforms[0].Status != usersync.ReceiptRemoved || erasure.Platforms[0].Platform != "http" {
+			t.Errorf("receipts %+v", erasure.Platforms)
+		}
+		if people := p.fake.People().Emails(); !slices.Equal(people, []string{"bob@acme.example.com"}) {
+			t.Errorf("the platform holds %v", people)
+		}
+	})
+}
+
+func TestHundredUpdatesOfOneUserAreAtMostThreeCalls(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.All), 1000)
+		p := n.connect(t, "http")
+		var last string
+		began := time.Now()
+		for i := range 100 {
+			last = n.sync(t, usersync.UserInput{JobTitle: fmt.Sprintf("Engineer %d", i)}, "ada@acme.example.com")
+			pace(t.Context(), began.Add(time.Duration(i)*20*time.Millisecond))
+		}
+		n.until(t, last, usersync.RequestSucceeded)
+		if calls := p.server.State("http").Calls; calls > 3 {
+			t.Errorf("%d calls for 100 updates in %s", calls, time.Since(began))
+		}
+		one, _ := p.fake.People().Get("ada@acme.example.com")
+		if text := fmt.Sprint(one.Fields); !strings.Contains(text, "Engineer 99") {
+			t.Errorf("the platform has %s", text)
+		}
+	})
+}
+
+// pace waits until a point in time: the load of a test, not its synchronisation.
+func pace(ctx context.Context, until time.Time) {
+	select {
+	case <-time.After(time.Until(until)):
+	case <-ctx.Done():
+	}
+}
