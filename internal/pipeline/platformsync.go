@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -128,6 +129,12 @@ func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args Plat
 	var finished []string
 	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
 		finished = nil
+		for _, w := range wants { // in the order of their ids
+			// Nobody would push to a connection that is deleted meanwhile.
+			if gone, err := deleted(ctx, tx, c.Organization, w.ConnectionID); gone || err != nil {
+				return cmp.Or(err, store.ErrStale)
+			}
+		}
 		if err := tx.Finish(ctx, c); err != nil {
 			return err
 		}
