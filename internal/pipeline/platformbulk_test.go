@@ -32,13 +32,6 @@ type hall struct {
 	work       *pipeline.Service
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func newHall(t *testing.T, s *store.Store) *hall {
 	t.Helper()
 	o, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
