@@ -155,7 +155,8 @@ var wakeStatement = define(`
 UPDATE outbox SET state = CASE WHEN state = 'scheduled' THEN 'ready' ELSE state END FROM {rows} WHERE outbox.id = r.id`, col("id", text))
 
 // wakePushes has the pumps of connections look for what is due. It comes after
-// the rows that made something due and before the account is locked.
+// the rows that made something due and before the account is locked. It returns
+// ErrStale when a connection was deleted, rows and all: nobody would come.
 func (tx *Tx) wakePushes(ctx context.Context, connections ...string) error {
 	if len(connections) == 0 {
 		return nil
@@ -165,7 +166,11 @@ func (tx *Tx) wakePushes(ctx context.Context, connections ...string) error {
 		ids = append(ids, PushTaskID(c))
 	}
 	slices.Sort(ids)
-	_, err := tx.exec(ctx, wakeStatement, idRows(wakeStatement, slices.Compact(ids)))
+	ids = slices.Compact(ids)
+	n, err := tx.exec(ctx, wakeStatement, idRows(wakeStatement, ids))
+	if err == nil && n < int64(len(ids)) {
+		return ErrStale
+	}
 	return err
 }
 
