@@ -311,7 +311,7 @@ func TestBulkAtAConnectionThatRestsFailsAndCanBeRetried(t *testing.T) {
 		if r.Status != usersync.RequestFailed || r.Steps[0].Error.Code != usersync.CodeConflict || r.Steps[0].Error.Message != "The connection is paused." {
 			t.Errorf("%s %+v", r.Status, r.Steps)
 		}
-		_, err = h.org.ResumeConnection(t.Context(), "test", h.connection, func(*usersync.Connection) ([]string, error) { return nil, nil })
+		_, err = h.org.ResumeConnection(t.Context(), "test", h.connection)
 		must(t, err)
 		must(t, h.retry(t, id))
 		h.plan(t)
