@@ -5,6 +5,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"usersync/internal/usersync"
@@ -207,18 +209,29 @@ type Push struct {
 }
 
 // Each rank is read by itself, so that what waits for a second try costs nothing.
-var duePushesStatement = define(`
+var duePushesStatement = define(eachRank(`
 SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
     p.sent_version, p.sent_hash, p.removal, p.erasure_id
-FROM {rows} {each}SELECT x.user_id AS one FROM pushes x WHERE x.connection_id = $1 AND x.rank = r.rank AND x.due_at > 0 AND x.due_at <= {now}
-    ORDER BY x.due_at, x.user_id LIMIT $2{/each}
-JOIN pushes p ON p.connection_id = $1 AND p.user_id = each.value
-ORDER BY p.rank, p.due_at, p.user_id LIMIT $2`, col("rank", integer))
+FROM pushes p WHERE p.connection_id = $1 AND p.rank = {rank} AND p.due_at > 0 AND p.due_at <= {now} ORDER BY p.due_at, p.user_id LIMIT $2`))
 
-func rankRows(st *statement) *rows {
-	set := st.rows(3)
-	for _, rank := range []int{usersync.RankOnDemand, usersync.RankOrdinary, usersync.RankBulk} {
-		set.add(int64(rank))
+// eachRank joins the answers to a query for every rank, in their order.
+func eachRank(query string) string {
+	var parts []string
+	for _, rank := range ranks {
+		parts = append(parts, "SELECT * FROM ("+strings.ReplaceAll(query, "{rank}", strconv.Itoa(rank))+") AS rank"+strconv.Itoa(rank))
+	}
+	return strings.Join(parts, "\nUNION ALL\n")
+}
+
+var ranks = []int{usersync.RankOnDemand, usersync.RankOrdinary, usersync.RankBulk}
+
+// placeRows names users at one connection. The connection stands in each row, not
+// beside them, as the organization does in requestRows: as a condition of its own
+// both engines take it alone into the index, and read all that the connection has.
+func placeRows(st *statement, connection string, users []string) *rows {
+	set := st.rows(len(users))
+	for _, u := range users {
+		set.add(connection, u)
 	}
 	return set
 }
@@ -226,7 +239,7 @@ func rankRows(st *statement) *rows {
 // DuePushes returns up to limit users with something due at a connection, by
 // rank and age.
 func (o *Org) DuePushes(ctx context.Context, connection string, limit int) ([]Push, error) {
-	return collect(ctx, o.store.reader(), duePushesStatement, rankRows(duePushesStatement), func(scan func(...any) error) (p Push, err error) {
+	list, err := collect(ctx, o.store.reader(), duePushesStatement, nil, func(scan func(...any) error) (p Push, err error) {
 		var removal string
 		var wanted int64
 		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
@@ -239,6 +252,8 @@ func (o *Org) DuePushes(ctx context.Context, connection string, limit int) ([]Pu
 		p.Removal = usersync.NewEmail(string(plain), string(plain))
 		return p, err
 	}, connection, limit)
+	slices.SortStableFunc(list, func(a, b Push) int { return a.Rank - b.Rank })
+	return list[:min(limit, len(list))], err
 }
 
 // Wait is somebody who waits for a push.
@@ -274,12 +289,12 @@ func (o *Org) DueWaits(ctx context.Context, connection string, rank, limit int) 
 }
 
 var stateWaitsStatement = define(`
-SELECT `+waitColumns+` FROM {rows} JOIN push_waits w ON w.connection_id = $1 AND w.user_id = r.user_id WHERE w.mode = 'state'
-ORDER BY w.user_id, w.request_id`, col("user_id", text))
+SELECT `+waitColumns+` FROM {rows} JOIN push_waits w ON w.connection_id = r.connection_id AND w.user_id = r.user_id WHERE w.mode = 'state'
+ORDER BY w.user_id, w.request_id`, col("connection_id", text), col("user_id", text))
 
 // StateWaits returns who waits for the states of users at a connection.
 func (tx *Tx) StateWaits(ctx context.Context, connection string, users []string) ([]Wait, error) {
-	return collect(ctx, tx.conn, stateWaitsStatement, idRows(stateWaitsStatement, users), scanWait, connection)
+	return collect(ctx, tx.conn, stateWaitsStatement, placeRows(stateWaitsStatement, connection, users), scanWait)
 }
 
 var anyWaitsStatement = define(`
@@ -292,7 +307,8 @@ func (tx *Tx) Waits(ctx context.Context, connection string, limit int) ([]Wait, 
 
 var dropWaitsStatement = define(`
 DELETE FROM push_waits WHERE {row} {any}SELECT w.{row} FROM {rows} JOIN push_waits w
-    ON w.connection_id = $1 AND w.user_id = r.user_id AND w.request_id = r.request_id{/any}`, col("user_id", text), col("request_id", text))
+    ON w.connection_id = r.connection_id AND w.user_id = r.user_id AND w.request_id = r.request_id{/any}`,
+	col("connection_id", text), col("user_id", text), col("request_id", text))
 
 // DropWaits ends waits whose outcome is written.
 func (tx *Tx) DropWaits(ctx context.Context, connection string, waits []Wait) error {
@@ -301,16 +317,16 @@ func (tx *Tx) DropWaits(ctx context.Context, connection string, waits []Wait) er
 	}
 	set := dropWaitsStatement.rows(len(waits))
 	for _, w := range waits {
-		set.add(w.UserID, w.RequestID)
+		set.add(connection, w.UserID, w.RequestID)
 	}
-	_, err := tx.exec(ctx, dropWaitsStatement, set, connection)
+	_, err := tx.exec(ctx, dropWaitsStatement, set)
 	return err
 }
 
 var delayWaitsStatement = define(`
 UPDATE push_waits SET due_at = r.due, attempts = r.attempts, job = r.job FROM {rows}
-WHERE push_waits.connection_id = $1 AND push_waits.user_id = r.user_id AND push_waits.request_id = r.request_id`,
-	col("user_id", text), col("request_id", text), col("due", bigint), col("attempts", integer), col("job", text))
+WHERE push_waits.connection_id = r.connection_id AND push_waits.user_id = r.user_id AND push_waits.request_id = r.request_id`,
+	col("connection_id", text), col("user_id", text), col("request_id", text), col("due", bigint), col("attempts", integer), col("job", text))
 
 // DelayedWait is a push that does not coalesce and is tried, or asked for, again.
 type DelayedWait struct {
@@ -325,22 +341,22 @@ func (tx *Tx) DelayWaits(ctx context.Context, connection string, waits []Delayed
 	}
 	set := delayWaitsStatement.rows(len(waits))
 	for _, w := range waits {
-		set.add(w.UserID, w.RequestID, micros(w.DueAt), int64(w.Attempts), w.Job)
+		set.add(connection, w.UserID, w.RequestID, micros(w.DueAt), int64(w.Attempts), w.Job)
 	}
-	_, err := tx.exec(ctx, delayWaitsStatement, set, connection)
+	_, err := tx.exec(ctx, delayWaitsStatement, set)
 	return err
 }
 
 var beginCallsStatement = define(`
-UPDATE pushes SET status = 'calling', pushed_hash = '', due_at = {now} + $2 FROM {rows}
-WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id`, col("user_id", text))
+UPDATE pushes SET status = 'calling', pushed_hash = '', due_at = {now} + $1 FROM {rows}
+WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, col("connection_id", text), col("user_id", text))
 
 // BeginCalls notes, before it is made, that a call about these users is under
 // way which takes at most within: if nobody says how it ended, it is made again
 // after that.
 func (tx *Tx) BeginCalls(ctx context.Context, connection string, users []string, within time.Duration) error {
 	slices.Sort(users)
-	_, err := tx.exec(ctx, beginCallsStatement, idRows(beginCallsStatement, users), connection, within.Microseconds())
+	_, err := tx.exec(ctx, beginCallsStatement, placeRows(beginCallsStatement, connection, users), within.Microseconds())
 	return err
 }
 
@@ -367,7 +383,7 @@ UPDATE pushes SET
         WHEN dirty = 1 OR wanted_version > r.version THEN 'pending' ELSE 'idle' END,
     due_at = CASE WHEN removal <> '' THEN {now}
         WHEN r.status <> 'idle' THEN r.due
-        WHEN dirty = 1 THEN {now} WHEN wanted_version > r.version THEN {now} + $2 ELSE 0 END,
+        WHEN dirty = 1 THEN {now} WHEN wanted_version > r.version THEN {now} + $1 ELSE 0 END,
     wanted_at = CASE WHEN r.status = 'idle' THEN {now} ELSE wanted_at END,
     rank = CASE WHEN r.status = 'idle' AND rank = 0 THEN 1 ELSE rank END,
     pushed_version = CASE WHEN r.status = 'idle' AND r.version > pushed_version THEN r.version ELSE pushed_version END,
@@ -377,8 +393,8 @@ UPDATE pushes SET
     sent_hash = CASE WHEN r.status = 'confirming' THEN r.hash ELSE '' END,
     remote = CASE WHEN r.remote = '' THEN pushes.remote ELSE r.remote END,
     attempts = r.attempts, job = r.job, dirty = CASE WHEN r.status = 'idle' THEN 0 ELSE dirty END
-FROM {rows} WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id`,
-	col("user_id", text), col("status", text), col("version", bigint), col("hash", text), col("due", bigint), col("attempts", integer),
+FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
+	col("connection_id", text), col("user_id", text), col("status", text), col("version", bigint), col("hash", text), col("due", bigint), col("attempts", integer),
 	col("remote", text), col("job", text), col("called", integer))
 
 // SavePushes writes what became of users at a connection, under the claim of its
@@ -394,9 +410,9 @@ func (tx *Tx) SavePushes(ctx context.Context, connection string, outcomes []Push
 		if o.Called {
 			called = 1
 		}
-		set.add(o.UserID, string(o.Status), o.Version, o.Hash, micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called)
+		set.add(connection, o.UserID, string(o.Status), o.Version, o.Hash, micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called)
 	}
-	_, err := tx.exec(ctx, pushOutcomeStatement, set, connection, pushSpacing.Microseconds())
+	_, err := tx.exec(ctx, pushOutcomeStatement, set, pushSpacing.Microseconds())
 	return err
 }
 
@@ -424,7 +440,7 @@ func (tx *Tx) Overridden(ctx context.Context, organization, connection string, r
 var dirtyStatement = define(`
 UPDATE pushes SET dirty = 1, pushed_hash = '', status = CASE WHEN status = 'idle' THEN 'pending' ELSE status END,
     due_at = CASE WHEN due_at = 0 THEN {now} ELSE due_at END
-FROM {rows} WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id`, col("user_id", text))
+FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, col("connection_id", text), col("user_id", text))
 
 // PushAgain has users pushed once more, because somebody who may not have may
 // have written to the platform after us.
@@ -434,35 +450,34 @@ func (s *Store) PushAgain(ctx context.Context, connection string, users []string
 
 func (tx *Tx) pushAgain(ctx context.Context, connection string, users []string) error {
 	slices.Sort(users)
-	if _, err := tx.exec(ctx, dirtyStatement, idRows(dirtyStatement, users), connection); err != nil {
+	if _, err := tx.exec(ctx, dirtyStatement, placeRows(dirtyStatement, connection, users)); err != nil {
 		return err
 	}
 	return tx.wakePushes(ctx, connection)
 }
 
 var dropPushesStatement = define(`
-DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.user_id{/any}`, col("user_id", text))
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id{/any}`,
+	col("connection_id", text), col("user_id", text))
 
 // DropPushes forgets users at a connection.
 func (tx *Tx) DropPushes(ctx context.Context, connection string, users []string) error {
 	if len(users) == 0 {
 		return nil
 	}
-	_, err := tx.exec(ctx, dropPushesStatement, idRows(dropPushesStatement, users), connection)
+	_, err := tx.exec(ctx, dropPushesStatement, placeRows(dropPushesStatement, connection, users))
 	return err
 }
 
 // The next due time of each rank is the first of its part of an index.
 var nextDueStatement = define(`
-SELECT coalesce(min(n.due), 0) FROM (
-    SELECT (SELECT min(x.due_at) FROM pushes x WHERE x.connection_id = $1 AND x.rank = r.rank AND x.due_at > 0) AS due FROM {rows}
-    UNION ALL
-    SELECT (SELECT min(x.due_at) FROM push_waits x WHERE x.connection_id = $1 AND x.rank = r.rank AND x.due_at > 0) AS due FROM {rows}) AS n
-WHERE n.due > 0`, col("rank", integer))
+SELECT coalesce(min(n.due), 0) FROM (` + eachRank(`SELECT min(x.due_at) AS due FROM pushes x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`) + `
+UNION ALL ` + eachRank(`SELECT min(x.due_at) AS due FROM push_waits x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`) + `) AS n
+WHERE n.due > 0`)
 
 // NextPush returns when something is due at a connection; zero for never.
 func (tx *Tx) NextPush(ctx context.Context, connection string) (time.Time, error) {
-	list, err := collect(ctx, tx.conn, nextDueStatement, rankRows(nextDueStatement), func(scan func(...any) error) (us int64, err error) { return us, scan(&us) }, connection)
+	list, err := collect(ctx, tx.conn, nextDueStatement, nil, func(scan func(...any) error) (us int64, err error) { return us, scan(&us) }, connection)
 	if err != nil || len(list) == 0 {
 		return time.Time{}, err
 	}
@@ -541,16 +556,17 @@ func platformInputs(ctx context.Context, db conn, organization string, requests 
 }
 
 var remotesStatement = define(`
-SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.id WHERE p.organization_id = $2`, col("id", text))
+SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
+	col("connection_id", text), col("user_id", text))
 
 // Remotes returns what is kept about users at a connection, by user.
 func (o *Org) Remotes(ctx context.Context, connection string, users []string) (map[string]Push, error) {
 	out := map[string]Push{}
-	_, err := collect(ctx, o.store.reader(), remotesStatement, idRows(remotesStatement, users), func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, o.store.reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
 		var p Push
 		err := scan(&p.UserID, &p.Remote, &p.PushedHash)
 		out[p.UserID] = p
 		return struct{}{}, err
-	}, connection, o.id)
+	}, o.id)
 	return out, err
 }

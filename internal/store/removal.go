@@ -151,7 +151,7 @@ type LaterRemoval struct {
 
 var delayRemovalsStatement = define(`
 UPDATE pushes SET status = 'pending', due_at = r.due, attempts = r.attempts FROM {rows}
-WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id`, col("user_id", text), col("due", bigint), col("attempts", integer))
+WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, col("connection_id", text), col("user_id", text), col("due", bigint), col("attempts", integer))
 
 // DelayRemovals has removals be tried again.
 func (tx *Tx) DelayRemovals(ctx context.Context, connection string, later []LaterRemoval) error {
@@ -160,9 +160,9 @@ func (tx *Tx) DelayRemovals(ctx context.Context, connection string, later []Late
 	}
 	set := delayRemovalsStatement.rows(len(later))
 	for _, l := range later {
-		set.add(l.UserID, micros(l.DueAt), int64(l.Attempts))
+		set.add(connection, l.UserID, micros(l.DueAt), int64(l.Attempts))
 	}
-	_, err := tx.exec(ctx, delayRemovalsStatement, set, connection)
+	_, err := tx.exec(ctx, delayRemovalsStatement, set)
 	return err
 }
 

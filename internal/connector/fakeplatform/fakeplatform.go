@@ -259,3 +259,10 @@ type discard struct{ header http.Header }
 func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
+
+// WrittenAgain counts the people of a fake that were written more than once.
+func (s *Server) WrittenAgain(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fakes[name].People().writtenAgain()
+}

@@ -109,3 +109,16 @@ func With(list []string, s string) []string {
 	}
 	return append(list, s)
 }
+
+// writtenAgain counts those who were written more than once.
+func (p *People) writtenAgain() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, one := range p.byMail {
+		if one.Writes > 1 {
+			n++
+		}
+	}
+	return n
+}
