@@ -31,10 +31,10 @@ var layers = [][]string{
 	{"internal/connector"},
 	{"internal/connector/fakeplatform"},
 	{"internal/connector/connectortest"},
-	{"internal/connector/*"},                             // each platform
-	{"internal/connector/..."},                           // and its fake
-	{"internal/connectors"},                              // THE LIST
-	{"internal/connectors/fakes"},                        // and that of their fakes
+	{"internal/connector/*"},      // each platform
+	{"internal/connector/..."},    // and its fake
+	{"internal/connectors"},       // THE LIST
+	{"internal/connectors/fakes"}, // and that of their fakes
 	{"internal/colleague"},
 	{"internal/colleague/hunter"},
 	{"internal/colleague/hunter/huntertest"},
@@ -47,6 +47,7 @@ var layers = [][]string{
 	{"internal/api/native", "internal/api/manage", "internal/demo"},
 	{"internal/app"},
 	{"internal/app/apptest"},
+	{"test/system"},
 	{"cmd/*", "test/...", "examples/*"},
 }
 
