@@ -26,8 +26,8 @@ type Receiver struct {
 	secret usersync.Secret
 	hold   chan struct{} // calls wait until it is closed; nil: they do not
 	held   int           // calls that wait
-	// amiss, when set, answers in the receiver's place; calls then do not count.
-	amiss func(w http.ResponseWriter, r *http.Request)
+	// amiss, when set, may answer in the receiver's place.
+	amiss func(w http.ResponseWriter, r *http.Request) (answered bool)
 	total int
 	// by request and type of message
 	got map[HookKey]*Hook
@@ -67,8 +67,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return // the sender died
 	}
-	if amiss := r.misbehaviour(); amiss != nil {
-		amiss(w, request)
+	if amiss := r.misbehaviour(); amiss != nil && amiss(w, request) {
 		return
 	}
 	r.wait(request)
@@ -82,15 +81,15 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// Misbehave has answer take all calls until it is called with nil. What comes
-// meanwhile does not count as received.
-func (r *Receiver) Misbehave(answer func(w http.ResponseWriter, r *http.Request)) {
+// Misbehave has amiss see all calls first until it is called with nil. What it
+// answers itself does not count as received.
+func (r *Receiver) Misbehave(amiss func(w http.ResponseWriter, r *http.Request) (answered bool)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.amiss = answer
+	r.amiss = amiss
 }
 
-func (r *Receiver) misbehaviour() func(http.ResponseWriter, *http.Request) {
+func (r *Receiver) misbehaviour() func(http.ResponseWriter, *http.Request) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.amiss
