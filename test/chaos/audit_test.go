@@ -246,17 +246,18 @@ func (w *world) goroutines(t *testing.T) map[string]int {
 	return out
 }
 
-// spare is how many goroutines a program may have more than when it was new: it
-// has connections to databases, receivers and platforms now, most of them idle,
-// with two goroutines each.
-const spare = 60
+// spare is how many goroutines a program may have more than when it was new:
+// those of its connections to the databases.
+const spare = 20
 
 // leftOver checks that the programs hold no more than when they were new.
 func (a *audit) leftOver(t *testing.T, before map[string]int) {
 	t.Helper()
 	for _, n := range a.tenants {
 		n.Leave()
+		n.HangUp()
 	}
+	a.hangUp()
 	var now map[string]int
 	system.Await(t, 2*time.Minute, "the goroutines have gone", func() bool {
 		now = a.goroutines(t)

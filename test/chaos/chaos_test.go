@@ -85,6 +85,7 @@ func deploy(t *testing.T) *world {
 	w.platform = fakeplatform.New(all...)
 	server := httptest.NewServer(w.platform)
 	t.Cleanup(server.Close)
+	w.hangUp = server.CloseClientConnections
 	again := &atomic.Int64{}
 	for _, n := range []struct {
 		name      string

@@ -18,7 +18,9 @@ type world struct {
 	postgres, redis *detour
 	platform        *fakeplatform.Server
 	people          *fakeplatform.People
-	tenants         []*tenant
+	// hangUp closes the connections that the platform has.
+	hangUp  func()
+	tenants []*tenant
 }
 
 // platformName is that of the platform in use; its fake is told by it.

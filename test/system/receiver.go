@@ -3,6 +3,7 @@
 package system
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"io"
@@ -22,6 +23,8 @@ type Receiver struct {
 	// Faults are what was wrong with webhooks.
 	Faults Faults
 
+	hangUp func()
+
 	mu     sync.Mutex
 	secret usersync.Secret
 	hold   chan struct{} // calls wait until it is closed; nil: they do not
@@ -35,7 +38,8 @@ type Receiver struct {
 	completed map[string]time.Time
 }
 
-// HookKey names a message by what it tells of.
+// HookKey names a message by the request it tells of, or by its id where it tells
+// of none.
 type HookKey struct {
 	Request string
 	Kind    usersync.MessageType
@@ -53,6 +57,7 @@ func NewReceiver(t *testing.T) *Receiver {
 	t.Helper()
 	r := &Receiver{got: map[HookKey]*Hook{}, completed: map[string]time.Time{}}
 	server := httptest.NewServer(r)
+	r.hangUp = server.CloseClientConnections
 	t.Cleanup(func() {
 		r.Release()
 		server.Close()
@@ -152,6 +157,9 @@ func (r *Receiver) Steady(while time.Duration) func() bool {
 	}
 }
 
+// HangUp closes all connections; new ones are taken.
+func (r *Receiver) HangUp() { r.hangUp() }
+
 // Signed tells the receiver the secret of its endpoint.
 func (r *Receiver) Signed(secret usersync.Secret) {
 	r.mu.Lock()
@@ -175,7 +183,8 @@ func (r *Receiver) take(header http.Header, body []byte) error {
 		return err
 	}
 	r.total++
-	key, id, sum := HookKey{message.Data.RequestID, message.Type}, header.Get(webhooksig.HeaderID), sha256.Sum256(body)
+	id, sum := header.Get(webhooksig.HeaderID), sha256.Sum256(body)
+	key := HookKey{cmp.Or(message.Data.RequestID, id), message.Type}
 	h := r.got[key]
 	if h == nil {
 		h = &Hook{IDs: map[string]int{}, body: sum, Report: message.Data}
