@@ -124,7 +124,7 @@ func (s *sender) step() {
 func (s *sender) newUser() string {
 	n := s.users
 	s.users++
-	company := fmt.Sprintf("c%d-%d.%s.example", s.number, n/5, s.name)
+	company := fmt.Sprintf("%s-%d-%d.example", s.name, s.number, n/5)
 	if n%5 == 4 {
 		company = "alone-" + company
 	}
@@ -310,7 +310,7 @@ func between(tenants []*tenant, from, to time.Time) (count int) {
 func (n *tenant) canary(t *testing.T, number int) time.Time {
 	t.Helper()
 	s := &sender{tenant: n, number: 1000 + number, rng: rand.New(rand.NewPCG(*seed, 0))}
-	email := fmt.Sprintf("canary%d@canary%d.%s.example", number, number, n.name)
+	email := fmt.Sprintf("canary%d@canary%d.example", number, number)
 	s.sync("/v1/user-sync", email)
 	if len(s.calls) == 0 {
 		t.Fatal("the canary was not accepted")
