@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"database/sql"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
@@ -26,10 +28,12 @@ func TestJobSurvivesEachDatabaseCallBroken(t *testing.T) {
 			if late {
 				name = engine + ", answer lost"
 			}
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				breakEachCall(t, engine, late)
-			})
+			for share := range shares {
+				t.Run(fmt.Sprintf("%s, %d of %d", name, share+1, shares), func(t *testing.T) {
+					t.Parallel()
+					breakEachCall(t, engine, late, share)
+				})
+			}
 		}
 	}
 }
@@ -39,25 +43,34 @@ func TestJobSurvivesEachDatabaseCallBroken(t *testing.T) {
 // more, and it would take too long.
 const fewestCalls, mostCalls = 30, 400
 
-func breakEachCall(t *testing.T, engine string, late bool) {
+// shares is how many apps share the calls of a job: most of the time a job waits
+// to be tried again.
+const shares = 3
+
+func breakEachCall(t *testing.T, engine string, late bool, share int) {
+	t.Helper()
 	e := apptest.New(t, engine)
 	e.Breaker = &storetest.Breaker{}
 	a := e.Start(t, app.All)
-	j := &job{e: e, app: a, late: late, fake: fakeOf(t, "http"), seen: map[string]bool{}}
+	o := store.Options{URL: e.Config.DatabaseURL, Schema: e.Schema, Dir: e.Config.DataDir, MaxConns: 2}
+	beside, err := store.Open(t.Context(), o)
+	must(t, err)
+	t.Cleanup(func() { _ = beside.Close() })
+	j := &job{e: e, beside: beside, clock: database(t, e), app: a, late: late, fake: fakeOf(t, "http"), seen: map[string]bool{}}
 	listener := httptest.NewServer(fakeplatform.New(j.fake))
 	t.Cleanup(listener.Close)
 	j.platformURL = listener.URL
 	j.run(t, 0) // what is done only once is done
-	n := 1
-	for ; j.run(t, n); n++ {
+	n := 1 + share
+	for ; j.run(t, n); n += shares {
 		if n > mostCalls {
 			t.Fatalf("the job made more than %d calls", mostCalls)
 		}
 	}
 	if n < fewestCalls {
-		t.Errorf("the job was through after %d calls, want at least %d", n-1, fewestCalls)
+		t.Errorf("the job was through after fewer than %d calls, want at least %d", n, fewestCalls)
 	}
-	t.Logf("%d calls of %d statements were broken, one for each job", n-1, len(j.seen))
+	t.Logf("up to call %d, each %d. one was broken: %d statements", n-1, shares, len(j.seen))
 }
 
 // job is the main job, done again and again in organizations of their own.
@@ -67,7 +80,10 @@ type job struct {
 	late        bool
 	fake        fakeplatform.Platform
 	platformURL string
-	seen        map[string]bool // statements that were broken
+	// beside is the database without the breaker.
+	beside *store.Store
+	clock  *sql.DB
+	seen   map[string]bool // statements that were broken
 }
 
 // run does the job while its n-th call breaks. It reports whether the job made so
@@ -88,9 +104,7 @@ func (j *job) run(t *testing.T, n int) (broke bool) {
 	if what != "" {
 		j.seen[what] = true
 	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Logf("call %d, after %s: %s", n, took.Round(time.Millisecond), firstWords(what))
-	}
+	t.Logf("call %d, after %s: %s", n, time.Since(began).Round(time.Millisecond), firstWords(what))
 
 	r := tenant.report(t, id)
 	if r.Status != usersync.RequestSucceeded || r.Credits.Charged != 1 || *r.Credits.Balance != 9 {
@@ -119,10 +133,16 @@ func (j *job) run(t *testing.T, n int) (broke bool) {
 
 // timePasses lets the time pass that a claim nobody holds any more takes to run
 // out, and a push that nobody tells the end of.
-var timePasses = []string{
-	`UPDATE outbox SET claimed_until = 1, look_at = 1 WHERE state = 'sent'`,
-	`UPDATE pushes SET due_at = 1 WHERE due_at > 0`,
-	`UPDATE outbox SET look_at = 1 WHERE state = 'scheduled'`,
+func (j *job) timePasses(t *testing.T, organization string) {
+	t.Helper()
+	for _, change := range []string{
+		`outbox SET claimed_until = 1, look_at = 1 WHERE state = 'sent'`,
+		`pushes SET due_at = 1 WHERE due_at > 0`,
+		`outbox SET look_at = 1 WHERE state = 'scheduled'`,
+	} {
+		// One that meets the service's own work, and loses, is made again later.
+		_, _ = j.clock.ExecContext(t.Context(), `UPDATE `+change+` AND organization_id = '`+organization+`'`)
+	}
 }
 
 // await waits until the request has ended and its webhook was delivered.
@@ -130,14 +150,12 @@ func (j *job) await(t *testing.T, n tenant, id string, call int) (what string) {
 	t.Helper()
 	began, waited := time.Now(), time.Now()
 	for {
-		r, err := n.app.Store.Org(n.org.ID).Report(t.Context(), id)
+		r, err := j.beside.Org(n.org.ID).Report(t.Context(), id)
 		if err == nil && r.Status.Final() && len(r.Webhooks) == 1 && r.Webhooks[0].Status == usersync.DeliveryDelivered {
 			return j.e.Breaker.Disarm()
 		}
-		if j.e.Breaker.Broke() && time.Since(waited) > time.Second {
-			for _, statement := range timePasses {
-				admin(t, j.e, statement)
-			}
+		if j.e.Breaker.Broke() && time.Since(waited) > 300*time.Millisecond {
+			j.timePasses(t, n.org.ID)
 			waited = time.Now()
 		}
 		if time.Since(began) > time.Minute {
