@@ -1,5 +1,5 @@
 // Package admin holds the operations that the management API and the command
-// line share: organizations, their keys, credits and webhook endpoints.
+// line share: organizations, their keys, credits, webhook endpoints and connections.
 package admin
 
 import (
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"usersync/internal/connector"
 	"usersync/internal/mail"
 	"usersync/internal/outbound"
 	"usersync/internal/store"
@@ -18,6 +19,11 @@ type Service struct {
 	Store *store.Store
 	Guard *outbound.Guard
 	Mail  *mail.Sender
+	// Platforms are those that connections can be made to.
+	Platforms []connector.Kind
+	// Calls makes the client that a connection is checked with: one without a
+	// breaker, as somebody wants to know how things are now.
+	Calls func() *connector.Client
 }
 
 // invalid collects what is wrong with the fields of an input.

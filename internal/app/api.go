@@ -8,6 +8,8 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/native"
+	"usersync/internal/connector"
+	"usersync/internal/connectors"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/mail"
@@ -34,7 +36,10 @@ const mailWithin = 15 * time.Second
 
 // dialectsOf lists the dialects: THE LIST.
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
-	operations := &admin.Service{Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin}}
+	operations := &admin.Service{
+		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
+		Platforms: connectors.Kinds, Calls: func() *connector.Client { return a.hub.Client("") },
+	}
 	management := manage.Options{
 		Admin: operations, Token: a.cfg.AdminToken, Directory: &directory.Service{Store: a.Store},
 		Depths: a.Queue.Depths, Pause: a.Queue.Pause, Resume: a.Queue.Resume, Wake: func() { a.Relay.Wake() },

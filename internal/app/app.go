@@ -81,15 +81,15 @@ type App struct {
 	redis   *embedded.Redis
 	unlock  func()
 
-	waiters   *intake.Waiters
-	edge      *api.Edge
-	dialects  []api.Dialect
-	pool      *worker.Pool
-	client    *outbound.Client // of deliveries
-	services  *outbound.Client // of directory services
-	platforms *outbound.Client
-	api       *listener
-	ops       *listener
+	waiters  *intake.Waiters
+	edge     *api.Edge
+	dialects []api.Dialect
+	pool     *worker.Pool
+	client   *outbound.Client // of deliveries
+	services *outbound.Client // of directory services
+	hub      *connector.Hub   // of calls to platforms
+	api      *listener
+	ops      *listener
 }
 
 // New opens the database and the queue, listens, and builds what the role
@@ -219,6 +219,7 @@ func (a *App) build() {
 	if a.Demo != nil {
 		guard.Exempt = []netip.AddrPort{a.Demo.Receiver.Addr()}
 	}
+	a.hub = a.newHub(guard)
 	if a.o.Role != API {
 		a.buildWorker(guard)
 	}
@@ -247,7 +248,7 @@ func (a *App) own() []netip.AddrPort {
 
 func (a *App) buildWorker(guard *outbound.Guard) {
 	a.client = &outbound.Client{Guard: guard, Timeout: attemptWithin, MaxResponse: 64 << 10, UserAgent: "usersync/" + a.version()}
-	push := &pipeline.Pusher{Store: a.Store, Queue: a.Queue, Kind: connectors.Find, Client: a.platform(guard), Metrics: a.metrics, Log: a.o.Log}
+	push := &pipeline.Pusher{Store: a.Store, Queue: a.Queue, Kind: connectors.Find, Hub: a.hub, Metrics: a.metrics, Log: a.o.Log}
 	run := &pipeline.Service{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
 		Search: a.search(guard), Open: push.Open,
@@ -289,11 +290,11 @@ func (a *App) search(guard *outbound.Guard) *colleague.Search {
 // platformWithin bounds one call to a platform; connectors ask for less.
 const platformWithin = 60 * time.Second
 
-// platform returns what makes the calls of a connection.
-func (a *App) platform(guard *outbound.Guard) func(connection string) *connector.Client {
-	a.platforms = &outbound.Client{Guard: guard, Timeout: platformWithin, MaxResponse: 8 << 20, UserAgent: "usersync/" + a.version()}
-	return func(connection string) *connector.Client {
-		return &connector.Client{HTTP: a.platforms, Connection: connection}
+// newHub returns what makes the calls to platforms.
+func (a *App) newHub(guard *outbound.Guard) *connector.Hub {
+	return &connector.Hub{
+		HTTP:    &outbound.Client{Guard: guard, Timeout: platformWithin, MaxResponse: 8 << 20, UserAgent: "usersync/" + a.version()},
+		Limiter: a.Queue.Limiter(), Metrics: a.metrics,
 	}
 }
 
@@ -374,10 +375,13 @@ func (a *App) close() {
 	if a.Demo != nil && a.Demo.Receiver != nil {
 		_ = a.Demo.Receiver.Close(ctx)
 	}
-	for _, c := range []*outbound.Client{a.client, a.services, a.platforms} {
+	for _, c := range []*outbound.Client{a.client, a.services} {
 		if c != nil {
 			c.Close()
 		}
+	}
+	if a.hub != nil {
+		a.hub.HTTP.Close()
 	}
 	for _, l := range []*listener{a.api, a.ops} {
 		if l != nil {

@@ -76,6 +76,7 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 	sameWords(t, d, "DeliveryStatus", []usersync.DeliveryStatus{
 		usersync.DeliveryPending, usersync.DeliveryRetrying, usersync.DeliveryDelivered, usersync.DeliveryFailed,
 	})
+	sameWords(t, d, "ConnectionStatus", []string{usersync.ConnectionActive, usersync.ConnectionPaused, usersync.ConnectionDisconnected})
 	sameWords(t, d, "ImportStatus", usersync.ImportStatuses)
 	sameWords(t, d, "Scope", usersync.Scopes)
 	sameWords(t, d, "ErrorOwner", []usersync.Owner{usersync.OwnerYou, usersync.OwnerPlatform, usersync.OwnerUs})

@@ -35,7 +35,10 @@ func (n tenant) connect(t *testing.T, name string) *platform {
 	fake := fakeOf(t, name)
 	p := &platform{tenant: n, name: name, fake: fake, server: fakeplatform.New(fake)}
 	listener := httptest.NewServer(p.server)
-	t.Cleanup(listener.Close)
+	t.Cleanup(func() {
+		listener.CloseClientConnections() // what hangs goes on hanging otherwise
+		listener.Close()
+	})
 	p.connection = n.connectTo(t, fake, listener.URL)
 	return p
 }
@@ -204,10 +207,7 @@ func TestRefusedCredentialsPauseTheConnectionUntilThereAreNewOnes(t *testing.T) 
 		p.step(t, skipped, usersync.StepSkipped)
 		calls := p.server.State("http").Calls
 		p.server.Break("http")
-		_, err := n.app.Store.Org(n.org.ID).ResumeConnection(t.Context(), "test", p.connection.ID, func(c *usersync.Connection) ([]string, error) {
-			c.Status, c.Reason = usersync.ConnectionActive, ""
-			return []string{"status"}, nil
-		})
+		_, err := n.app.Store.Org(n.org.ID).ResumeConnection(t.Context(), "test", p.connection.ID)
 		must(t, err)
 		n.app.Relay.Wake()
 		apptest.Eventually(t, "both users were pushed", func() bool { return p.fake.People().Len() == 2 })
@@ -262,4 +262,43 @@ func pace(ctx context.Context, until time.Time) {
 	case <-time.After(time.Until(until)):
 	case <-ctx.Done():
 	}
+}
+
+func TestPlatformThatHangsDelaysNoOtherConnectionAndNoOtherOrganization(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		a := e.Start(t, app.All)
+		hit, other := newTenant(t, a, 1000), newTenant(t, a, 1000)
+		var hung []*platform
+		for range 4 {
+			p := hit.connect(t, "http")
+			p.server.Break("http", fakeplatform.Fault{HangMS: 60_000})
+			hung = append(hung, p)
+		}
+		beside, healthy := hit.connect(t, "http"), other.connect(t, "http")
+		first := hit.sync(t, usersync.UserInput{}, "first@acme.example.com")
+		beside.step(t, first, usersync.StepSynced)
+		apptest.Eventually(t, "every platform that hangs has a call", func() bool {
+			return !slices.ContainsFunc(hung, func(p *platform) bool { return p.server.State("http").AtOnce == 0 })
+		})
+		var slowest time.Duration
+		for i := range 40 {
+			hit.sync(t, usersync.UserInput{}, fmt.Sprintf("u%d@acme.example.com", i))
+			began := time.Now()
+			id := other.sync(t, usersync.UserInput{}, fmt.Sprintf("u%d@globex.example.com", i))
+			healthy.step(t, id, usersync.StepSynced)
+			slowest = max(slowest, time.Since(began))
+		}
+		if slowest > 5*time.Second {
+			t.Errorf("a push to a healthy platform took %s", slowest)
+		}
+		apptest.Eventually(t, "the healthy connection beside them has everybody", func() bool { return beside.fake.People().Len() == 41 })
+		t.Logf("slowest push to a healthy platform: %s", slowest)
+		for _, p := range hung {
+			if p.server.State("http").AtOnce > 10 {
+				t.Errorf("%d calls at once to one platform that hangs", p.server.State("http").AtOnce)
+			}
+			p.server.Break("http")
+		}
+	})
 }

@@ -1,8 +1,10 @@
 package app_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +15,8 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/connectors/fakes"
 	"usersync/internal/mail/mailtest"
 	"usersync/internal/person"
 	"usersync/internal/pipeline"
@@ -100,6 +104,9 @@ type play struct {
 	org      usersync.Organization
 	vars     map[string]string
 	receiver *apptest.Receiver
+	// fakes serve the platform that was given.
+	fakes    *fakeplatform.Server
+	platform string
 }
 
 func (s *stage) begin(t *testing.T, file string) *play {
@@ -270,6 +277,9 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"overdue":   (*play).giveOverdue,   // overdue {{requestId}}: it has waited for credits for more than 30 days
 	"answers":   (*play).giveAnswers,   // answers 410 204: of the receiver, the last one for good
 	"failing":   (*play).giveFailing,   // failing {{endpoint}} 6: its deliveries have failed for 6 days
+	"platform":  (*play).givePlatform,  // platform http: {{credentials}} and {{settings}} connect to a fake of it
+	"fault":     (*play).giveFault,     // fault 401: what the fake answers from now on; 0 is as it should
+	"refused":   (*play).giveRefused,   // refused {{connection}} reason …: the platform has disconnected it
 }
 
 func (p *play) arrange(t *testing.T, words []string) error {
@@ -449,4 +459,39 @@ func (p *play) giveOverdue(t *testing.T, args []string) {
 	admin(t, p.env, fmt.Sprintf(`UPDATE requests SET created_at = created_at - %d WHERE id = '%s'`, month, args[0]))
 	admin(t, p.env, fmt.Sprintf(`UPDATE outbox SET state = 'ready', look_at = 0 WHERE id = (SELECT task_id FROM requests WHERE id = '%s')`, args[0]))
 	p.app.Relay.Wake()
+}
+
+func (p *play) givePlatform(t *testing.T, args []string) {
+	p.platform = args[0]
+	p.fakes = fakeplatform.New(fakes.New()...)
+	server := httptest.NewServer(p.fakes)
+	t.Cleanup(server.Close)
+	for _, fake := range fakes.New() {
+		if fake.Name() != p.platform {
+			continue
+		}
+		settings := map[string]any{}
+		must(t, json.Unmarshal(fake.Config().Settings, &settings))
+		settings["baseUrl"] = server.URL + "/" + p.platform
+		text, err := json.Marshal(settings)
+		must(t, err)
+		p.vars["credentials"], p.vars["settings"] = string(fake.Config().Credentials), string(text)
+		return
+	}
+	t.Fatalf("there is no fake of %s", p.platform)
+}
+
+func (p *play) giveFault(t *testing.T, args []string) {
+	status, err := strconv.Atoi(args[0])
+	must(t, err)
+	p.fakes.Break(p.platform, fakeplatform.Fault{Status: status})
+}
+
+func (p *play) giveRefused(t *testing.T, args []string) {
+	c, err := p.app.Store.Org(p.org.ID).Connection(t.Context(), args[0])
+	must(t, err)
+	must(t, p.app.Store.Tx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Disconnect(t.Context(), c, strings.Join(args[1:], " "))
+		return err
+	}))
 }

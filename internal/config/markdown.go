@@ -15,6 +15,7 @@ empty variable counts as unset. A process that starts reports all faults at once
 
 - ` + "`usersync config`" + ` prints what is in force and where it comes from, secrets masked.
 - ` + "`usersync config keys`" + ` makes the secrets of a deployment.
+- ` + "`usersync rewrap-keys`" + ` changes ` + "`SEALING_KEYS`" + ` while the service runs: the steps are in [deploy.md](deploy.md#change-keys).
 
 | variable | meaning | default, embedded | default, deployed | example |
 |---|---|---|---|---|

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"usersync/internal/usersync"
@@ -97,9 +98,17 @@ var address = regexp.MustCompile(`[^\s"'<>()\[\]{},;:=]+@[^\s"'<>()\[\]{},;:=]+`
 // long, without addresses, which may be anybody's.
 func Quote(text string) string {
 	text = address.ReplaceAllString(strings.ToValidUTF8(text, ""), "(address)")
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.Map(printable, strings.Join(strings.Fields(text), " "))
 	if utf8.RuneCountInString(text) > quoted {
 		text = string([]rune(text)[:quoted]) + "…"
 	}
 	return text
+}
+
+// printable drops control characters, which no column and no page takes.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return -1
+	}
+	return r
 }

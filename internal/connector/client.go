@@ -2,30 +2,42 @@ package connector
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"usersync/internal/outbound"
+	"usersync/internal/queue"
 	"usersync/internal/usersync"
 )
 
+// MaxResponse is how many bytes of an answer the HTTP of a Client has to keep:
+// Mailchimp answers a batch of 500 members with all of each, some 2 MB.
+const MaxResponse = 8 << 20
+
 // Client makes the calls of one connection: within the limits of its account
 // and through its breaker. A connector gets it when it is opened and makes no
-// call past it.
+// call past it. Hub.Client makes one; a Client that was made without a Hub has
+// neither breaker nor limits over processes.
 type Client struct {
-	// HTTP makes the exchange. Its guard checks the common setting baseUrl.
+	// HTTP makes the exchange. Its guard checks the common setting baseUrl, and its
+	// MaxResponse is the one above.
 	HTTP *outbound.Client
 	// Connection names the connection: for the breaker.
 	Connection string
 
-	kind   Kind
-	base   string
-	limits Limits
-	facts  Facts
+	hub     *Hub
+	breaker *breaker
+	kind    Kind
+	base    string
+	limits  Limits
+	account string // as the limits know it
 	// secrets are the credentials, which a platform may repeat in its answers.
 	secrets []string
 }
@@ -33,8 +45,10 @@ type Client struct {
 // with returns the client as a connector of kind k uses it.
 func (c *Client) with(k Kind, common Common, cfg Config) *Client {
 	out := *c
-	out.kind, out.base, out.limits, out.facts = k, common.BaseURL, k.Limits, cfg.Facts
+	out.kind, out.base, out.limits = k, common.BaseURL, k.Limits
 	out.secrets = k.secrets(cfg.Credentials)
+	// Before the first check an account is known by the credentials alone.
+	out.account = k.Name + ":" + cmp.Or(cfg.Facts.Account, Fingerprint(usersync.NewSecret(string(cfg.Credentials))))
 	if common.MaxConcurrent > 0 {
 		out.limits.Concurrent = common.MaxConcurrent
 	}
@@ -68,15 +82,114 @@ func (c *Client) URL(base, path string) string {
 
 // Do makes one call. For an answer that is no success it returns the answer and
 // what Kind.Classify makes of it.
+//
+// It waits a short while for the limits of the account; beyond that, and while
+// the account is paused, it makes no call and the error has code rate_limited and
+// RetryAfter. While the breaker is open it makes no call and the error has code
+// unavailable and RetryAfter. An answer that says how long to wait, or that no
+// call is left, pauses the account for all its connections in all processes.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response, error) {
-	response, err := c.HTTP.Do(ctx, req)
+	if err := c.breaker.refusal(); err != nil {
+		c.hub.observe(c.kind.Name, "open", 0)
+		return nil, err
+	}
+	release, err := c.slot(ctx)
 	if err != nil {
-		return response, err
+		c.hub.observe(c.kind.Name, "throttled", 0)
+		return nil, err
 	}
-	if failure := c.classify(response); failure != nil {
-		return response, failure
+	defer release()
+	response, open, err := c.breaker.run(func() (*outbound.Response, error) { return c.call(ctx, req) })
+	if open {
+		c.hub.observe(c.kind.Name, "open", 0)
 	}
-	return response, nil
+	return response, err
+}
+
+// call makes a call that may be made.
+func (c *Client) call(ctx context.Context, req *http.Request) (*outbound.Response, error) {
+	limited, cancel := context.WithTimeout(ctx, c.timeout())
+	defer cancel()
+	start := time.Now()
+	response, err := c.HTTP.Do(limited, req)
+	if err == nil {
+		if failure := c.classify(response); failure != nil {
+			err = failure
+		}
+		c.hub.pause(ctx, c.account, restOf(response, err))
+	}
+	c.hub.observe(c.kind.Name, outcome(err), time.Since(start))
+	return response, err
+}
+
+// timeout bounds one call.
+func (c *Client) timeout() time.Duration { return cmp.Or(c.limits.Timeout, defaultTimeout) }
+
+// defaultTimeout is for a kind that says nothing.
+const defaultTimeout = 15 * time.Second
+
+// restOf returns for how long an answer asks for rest.
+func restOf(r *outbound.Response, err error) time.Duration {
+	if err != nil {
+		if e := usersync.AsError(err); e.RetryAfter > 0 {
+			return e.RetryAfter
+		}
+	}
+	d, _ := outbound.Exhausted(r.Header, time.Now())
+	return d
+}
+
+func outcome(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	}
+	return string(usersync.CodeOf(err))
+}
+
+const (
+	// slotWithin is how long a call waits for the limits of its account.
+	slotWithin = 2 * time.Second
+	// slotWait is the shortest wait that is told when it was in vain.
+	slotWait = time.Second
+	// leaseBeyond is how long a slot outlives the longest call: no process that
+	// lives loses one.
+	leaseBeyond = 10 * time.Second
+)
+
+// slot waits until the limits allow a call. Its release gives the slot back.
+func (c *Client) slot(ctx context.Context) (release func(), err error) {
+	limit := queue.Limit{Concurrent: c.limits.Concurrent, PerSecond: c.limits.PerSecond, Burst: c.limits.Burst}
+	for deadline := time.Now().Add(slotWithin); ; {
+		release, wait := c.hub.acquire(ctx, c.account, limit, c.timeout()+leaseBeyond)
+		if release != nil {
+			return release, nil
+		}
+		if time.Until(deadline) < wait {
+			return nil, throttled(wait)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ended(ctx)
+		case <-time.After(wait + rand.N(wait)/4): // not all at once
+		}
+	}
+}
+
+func throttled(wait time.Duration) error {
+	e := usersync.Errorf(usersync.CodeRateLimited, "The account's limit of calls is reached.")
+	e.RetryAfter = max(wait, slotWait)
+	return e
+}
+
+// ended is the error of a context that has ended.
+func ended(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return usersync.Errorf(usersync.CodeUnavailable, "No complete answer in time.").Because(ctx.Err())
 }
 
 // JSON makes a call with a JSON body; nil sends none. Header's values are set as
@@ -106,11 +219,14 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	if r.Status >= 200 && r.Status < 300 {
 		return nil
 	}
+	for _, secret := range c.secrets { // before Quote cuts one in two
+		r.Body = bytes.ReplaceAll(r.Body, []byte(secret), []byte("(secret)"))
+	}
 	e := c.meaning(r)
 	if e == nil {
 		return nil
 	}
-	for _, secret := range c.secrets {
+	for _, secret := range c.secrets { // that stood escaped in the body
 		e.Message = strings.ReplaceAll(e.Message, secret, "(secret)")
 	}
 	if e.Code == usersync.CodeRateLimited && e.RetryAfter <= 0 {

@@ -134,6 +134,9 @@ func (k Kind) Patch(settings json.RawMessage, patch usersync.PlatformSync) (json
 			return nil, ErrNoList
 		}
 		values[name] = patch.List
+		if k.typeOf(name) == "list" {
+			values[name] = []string{patch.List}
+		}
 	}
 	if len(patch.Tags) > 0 {
 		name := k.role("tags")
@@ -159,6 +162,11 @@ func (k Kind) role(role string) string {
 		}
 	}
 	return ""
+}
+
+func (k Kind) typeOf(setting string) string {
+	i := slices.IndexFunc(k.Settings, func(f Field) bool { return f.Name == setting })
+	return k.Settings[i].Type
 }
 
 // check finds faults of the common settings.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"usersync/internal/connector"
@@ -30,10 +31,18 @@ type Pusher struct {
 	Queue *queue.Client
 	// Kind finds a platform by name.
 	Kind func(name string) (connector.Kind, bool)
-	// Client makes the calls of a connection.
-	Client  func(connection string) *connector.Client
+	// Hub makes the calls.
+	Hub     *connector.Hub
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
+
+	seen sync.Map // by connection: when it was changed last
+}
+
+// changed reports whether a connection was changed since this process last saw it.
+func (s *Pusher) changed(c usersync.Connection) bool {
+	before, known := s.seen.Swap(c.ID, c.UpdatedAt)
+	return known && before != c.UpdatedAt
 }
 
 // Handler returns the handler of Push.
@@ -112,7 +121,9 @@ func (p *pump) look(ctx context.Context) (active bool, err error) {
 	if c.UpdatedAt != p.connection.UpdatedAt || c.Status != p.connection.Status {
 		p.opened = map[string]connector.Connector{}
 	}
-	p.connection = c
+	if p.connection = c; p.changed(c) {
+		p.Hub.Forget(p.id) // its breaker knows the one that was
+	}
 	if c.Status != usersync.ConnectionActive {
 		return false, nil
 	}
@@ -130,7 +141,7 @@ func (p *pump) open(patch usersync.PlatformSync) (connector.Connector, error) {
 	if c := p.opened[key]; c != nil {
 		return c, nil
 	}
-	c, err := open(p.kind, p.connection, patch, p.Client(p.id))
+	c, err := open(p.kind, p.connection, patch, p.Hub.Client(p.id))
 	if err == nil {
 		p.opened[key] = c
 	}
@@ -152,7 +163,7 @@ func (s *Pusher) Open(ctx context.Context, organization, connection string) (con
 	if !known {
 		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
 	}
-	return open(kind, c, usersync.PlatformSync{}, s.Client(connection))
+	return open(kind, c, usersync.PlatformSync{}, s.Hub.Client(connection))
 }
 
 // open opens a connection with what a request overrides of its settings.

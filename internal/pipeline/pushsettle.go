@@ -244,20 +244,21 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 
 // expired ends what was tried for as long as the contract says.
 func expired(e ending, since time.Time) ending {
-	if e.status != usersync.StepRetrying || e.next.Before(since.Add(usersync.PushFor)) {
+	if e.final() || e.next.Before(since.Add(usersync.PushFor)) {
 		return e
 	}
-	return ending{status: usersync.StepFailed, failure: e.failure, details: e.details, attempts: e.attempts}
+	why := cmp.Or(e.failure, usersync.Errorf(usersync.CodeUnavailable, "The platform did not say what became of the user."))
+	return ending{status: usersync.StepFailed, failure: why, details: "Given up after a day", attempts: e.attempts}
 }
 
 // pushed is what the row of a state says after this run.
 func (it *item) pushed(e ending, waited bool) store.PushOutcome {
 	o := store.PushOutcome{UserID: it.push.UserID, Status: store.PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called}
 	switch {
+	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(usersync.PushFor)):
+		o.Status = store.PushRest
 	case e.status == usersync.StepPending:
 		o.Status, o.Job, o.Hash, o.DueAt = store.PushConfirming, it.result.Job, it.hash, e.next
-	case e.status == usersync.StepRetrying && !waited && !e.next.Before(it.push.WantedAt.Add(usersync.PushFor)):
-		o.Status = store.PushRest
 	case e.status == usersync.StepRetrying:
 		o.Status, o.Version, o.DueAt, o.Attempts = store.PushPending, 0, e.next, e.attempts
 	case e.status == usersync.StepSynced || e.status == usersync.StepUnchanged:

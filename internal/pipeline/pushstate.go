@@ -220,7 +220,8 @@ func (p *pump) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 	return nil
 }
 
-// ask asks for one job. A platform that does not answer is asked again.
+// ask asks for one job. One that the platform knows nothing good of is pushed
+// anew.
 func (p *pump) ask(ctx context.Context, c connector.Confirmer, job string, items []*item) error {
 	if len(items) == 0 {
 		return nil
@@ -238,7 +239,7 @@ func (p *pump) ask(ctx context.Context, c connector.Confirmer, job string, items
 			it.result = results[i]
 			continue
 		}
-		if failure := usersync.AsError(err); failure != nil && failure.Code == usersync.CodeDisconnected {
+		if failure := usersync.AsError(err); failure != nil && !throttled(failure) {
 			it.err = failure
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"usersync/internal/usersync"
@@ -37,6 +38,7 @@ var encoding = base64.RawStdEncoding.Strict()
 // for concurrent use and do not print.
 type Keys struct {
 	first string
+	ids   []string
 	byID  map[string]cipher.AEAD
 }
 
@@ -59,7 +61,7 @@ func ParseKeys(s usersync.Secret) (*Keys, error) {
 		if i == 0 {
 			keys.first = id
 		}
-		keys.byID[id] = aead
+		keys.byID[id], keys.ids = aead, append(keys.ids, id)
 	}
 	return keys, nil
 }
@@ -117,6 +119,9 @@ func randomKey() []byte {
 // FirstID returns the id of the key that seals: what KeyID returns for every
 // value that needs no Rewrap.
 func (k *Keys) FirstID() string { return k.first }
+
+// IDs returns the ids of all keys, the first first.
+func (k *Keys) IDs() []string { return slices.Clone(k.ids) }
 
 // String hides the keys.
 func (*Keys) String() string { return "[sealing keys]" }

@@ -206,8 +206,8 @@ func (tx *Tx) AdvanceBulk(ctx context.Context, organization string, b Bulk, s Us
 
 var (
 	countBulkStatement = define(`
-UPDATE bulks SET done = done + r.done, added = added + r.added, updated = updated + r.updated, unchanged = unchanged + r.unchanged,
-    removed = removed + r.removed, skipped = skipped + r.skipped, errors = errors + r.errors, updated_at = {now}
+UPDATE bulks SET done = bulks.done + r.done, added = bulks.added + r.added, updated = bulks.updated + r.updated, unchanged = bulks.unchanged + r.unchanged,
+    removed = bulks.removed + r.removed, skipped = bulks.skipped + r.skipped, errors = bulks.errors + r.errors, updated_at = {now}
 FROM {rows} WHERE bulks.request_id = r.id AND bulks.organization_id = $1`,
 		col("id", text), col("done", bigint), col("added", bigint), col("updated", bigint), col("unchanged", bigint),
 		col("removed", bigint), col("skipped", bigint), col("errors", bigint))

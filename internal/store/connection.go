@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -63,10 +62,10 @@ func pushTask(organization, connection string) (usersync.Task, error) {
 	}, err
 }
 
-// CreateConnection stores a new, active connection with what c says, under its
-// ID or a new one, and the task that pushes to it.
+// CreateConnection stores a new, active connection with what c says, and the
+// task that pushes to it.
 func (o *Org) CreateConnection(ctx context.Context, actor string, c usersync.Connection) (usersync.Connection, error) {
-	id := cmp.Or(c.ID, usersync.NewID(usersync.PrefixConnection))
+	id := usersync.NewID(usersync.PrefixConnection)
 	sealed, err := o.store.seal.Seal([]byte(c.Credentials.Reveal()), credentialsPlace(id))
 	if err != nil {
 		return c, err
@@ -133,16 +132,9 @@ func (o *Org) connectionRow(db *gorm.DB, id string) (row connectionRow, err erro
 }
 
 // UpdateConnection changes one connection under a lock, see UpdateOrganization.
-// New credentials or settings wake its task, and so does a status that is
-// active again.
+// New credentials or settings wake its task, and so does another status.
 func (o *Org) UpdateConnection(ctx context.Context, actor, id string, change func(*usersync.Connection) ([]string, error)) (usersync.Connection, error) {
-	return o.changeConnection(ctx, actor, "connection.update", id, func(c *usersync.Connection) ([]string, error) {
-		fields, err := change(c)
-		if len(fields) > 0 {
-			c.UpdatedAt.Time = time.Now().UTC()
-		}
-		return fields, err
-	})
+	return o.changeConnection(ctx, actor, "connection.update", id, change)
 }
 
 // CheckedConnection notes what a check of a connection learnt, by a change that
@@ -158,12 +150,10 @@ func (o *Org) PauseConnection(ctx context.Context, actor, id string) (usersync.C
 	})
 }
 
-// ResumeConnection has a connection pushed to again; change, when there is one,
-// sees it first.
-func (o *Org) ResumeConnection(ctx context.Context, actor, id string, change func(*usersync.Connection) ([]string, error)) (usersync.Connection, error) {
+// ResumeConnection has a connection pushed to again.
+func (o *Org) ResumeConnection(ctx context.Context, actor, id string) (usersync.Connection, error) {
 	return o.changeConnection(ctx, actor, "connection.resume", id, func(c *usersync.Connection) ([]string, error) {
-		fields, err := change(c)
-		return append(setStatus(c, usersync.ConnectionActive), fields...), err
+		return setStatus(c, usersync.ConnectionActive), nil
 	})
 }
 
@@ -172,7 +162,7 @@ func setStatus(c *usersync.Connection, status string) []string {
 	if c.Status == status {
 		return nil
 	}
-	c.Status, c.Reason, c.UpdatedAt.Time = status, "", time.Now().UTC()
+	c.Status, c.Reason = status, ""
 	return []string{"status"}
 }
 
@@ -190,6 +180,9 @@ func (o *Org) changeConnection(ctx context.Context, actor, action, id string, ch
 		fields, err := change(&out)
 		if err != nil || len(fields) == 0 {
 			return err
+		}
+		if out.Name != before.Name || !sameAccess(before, out) {
+			out.UpdatedAt.Time = time.Now().UTC()
 		}
 		values := map[string]any{"name": out.Name, "status": out.Status, "reason": out.Reason, "settings": string(out.Settings),
 			"facts": string(out.Facts), "checked_at": micros(out.CheckedAt.Time), "updated_at": micros(out.UpdatedAt.Time)}
@@ -216,11 +209,15 @@ func (tx *Tx) tellPushes(ctx context.Context, before, after usersync.Connection)
 			return err
 		}
 	}
-	same := before.Status == after.Status && before.Credentials.Reveal() == after.Credentials.Reveal() && string(before.Settings) == string(after.Settings)
-	if same {
+	if sameAccess(before, after) {
 		return nil
 	}
 	return tx.wakePushes(ctx, after.ID)
+}
+
+// sameAccess reports whether a platform is reached in the same way.
+func sameAccess(a, b usersync.Connection) bool {
+	return a.Status == b.Status && a.Credentials.Reveal() == b.Credentials.Reveal() && string(a.Settings) == string(b.Settings)
 }
 
 // DeleteConnection hides a connection and forgets its credentials now. Its task

@@ -18,9 +18,14 @@ import (
 func openWithSQL(t *testing.T, engine string) (*store.Store, *sql.DB) {
 	t.Helper()
 	o := storetest.Options(t, engine)
-	s := storetest.Open(t, o)
+	return storetest.Open(t, o), sqlOf(t, o)
+}
+
+// sqlOf opens the database of a store for SQL.
+func sqlOf(t *testing.T, o store.Options) *sql.DB {
+	t.Helper()
 	driver, dsn := "sqlite", "file:"+filepath.Join(o.Dir, "usersync.db")+"?_pragma=busy_timeout(10000)"
-	if engine == "postgres" {
+	if !o.URL.IsZero() {
 		driver, dsn = "pgx", o.URL.Reveal()+"&search_path="+o.Schema
 	}
 	db, err := sql.Open(driver, dsn)
@@ -28,7 +33,7 @@ func openWithSQL(t *testing.T, engine string) (*store.Store, *sql.DB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	return s, db
+	return db
 }
 
 func onBoth(t *testing.T, test func(t *testing.T, s *store.Store, db *sql.DB)) {

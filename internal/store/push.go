@@ -218,10 +218,6 @@ func rankRows(st *statement) *rows {
 	return set
 }
 
-func removalPlace(connection, user string) string {
-	return "pushes/" + connection + "/" + user + "/removal"
-}
-
 // DuePushes returns up to limit users with something due at a connection, by
 // rank and age.
 func (o *Org) DuePushes(ctx context.Context, connection string, limit int) ([]Push, error) {

@@ -63,6 +63,9 @@ func (o Options) pool(c driver.Connector) *sql.DB {
 type Sealer interface {
 	Seal(plain []byte, aad string) (string, error)
 	Open(sealed, aad string) ([]byte, error)
+	// Rewrap puts sealed under the key that seals now, and reports whether it was
+	// under another.
+	Rewrap(sealed, aad string) (rewrapped string, changed bool, err error)
 }
 
 // Store is the database.

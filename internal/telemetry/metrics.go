@@ -35,6 +35,11 @@ type Metrics struct {
 	// Deliveries and DeliveryDuration have the label outcome.
 	Deliveries       *prometheus.CounterVec
 	DeliveryDuration *prometheus.HistogramVec
+	// PlatformCalls has the labels platform, outcome; PlatformDuration the label
+	// platform. The outcome is ok, the code of the error, or why no call was made:
+	// open for a circuit breaker, throttled for a limit.
+	PlatformCalls    *prometheus.CounterVec
+	PlatformDuration *prometheus.HistogramVec
 	// ClaimsLost counts runs that stopped because another holds their claim.
 	ClaimsLost prometheus.Counter
 
@@ -79,6 +84,8 @@ func NewMetrics() *Metrics {
 		TaskDuration:     durationHistograms("task_duration_seconds", "Time a task took.", "kind", "outcome"),
 		Deliveries:       counters("deliveries_total", "Webhook delivery attempts.", "outcome"),
 		DeliveryDuration: durationHistograms("delivery_duration_seconds", "Time a webhook delivery attempt took.", "outcome"),
+		PlatformCalls:    counters("platform_calls_total", "Calls to platforms.", "platform", "outcome"),
+		PlatformDuration: durationHistograms("platform_call_duration_seconds", "Time a call to a platform took.", "platform"),
 		ClaimsLost:       counter("claims_lost_total", "Runs that stopped because another holds their claim."),
 
 		QueueDepth:       gauges("queue_depth", "Tasks in the queue.", "queue", "state"),
@@ -91,7 +98,7 @@ func NewMetrics() *Metrics {
 		registry: prometheus.NewRegistry(),
 	}
 	m.registry.MustRegister(m.HTTPRequests, m.HTTPDuration, m.RateLimited, m.IntakeBatch, m.IntakeWaiting, m.RunBatch,
-		m.Tasks, m.TaskDuration, m.Deliveries, m.DeliveryDuration, m.ClaimsLost,
+		m.Tasks, m.TaskDuration, m.Deliveries, m.DeliveryDuration, m.PlatformCalls, m.PlatformDuration, m.ClaimsLost,
 		m.QueueDepth, m.OutboxDepth, m.OldestUnsent, m.OldestUnfinished, m.build, m.failures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -132,6 +139,14 @@ func (m *Metrics) ObserveTask(kind, outcome string, took time.Duration) {
 func (m *Metrics) ObserveDelivery(outcome string, took time.Duration) {
 	m.Deliveries.WithLabelValues(outcome).Inc()
 	m.DeliveryDuration.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// ObserveCall counts one call to a platform; took is 0 when none was made.
+func (m *Metrics) ObserveCall(platform, outcome string, took time.Duration) {
+	m.PlatformCalls.WithLabelValues(platform, outcome).Inc()
+	if took > 0 {
+		m.PlatformDuration.WithLabelValues(platform).Observe(took.Seconds())
+	}
 }
 
 func orNone(label string) string {

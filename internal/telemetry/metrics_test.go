@@ -46,6 +46,8 @@ func TestMetricsPageShowsWhatWasObserved(t *testing.T) {
 	m.ObserveHTTP("native", "/v1/user-sync", http.MethodPost, 429, time.Millisecond)
 	m.ObserveTask("run", "done", 2*time.Second)
 	m.ObserveDelivery("delivered", 10*time.Millisecond)
+	m.ObserveCall("mailchimp", "ok", 20*time.Millisecond)
+	m.ObserveCall("mailchimp", "open", 0)
 	m.ClaimsLost.Inc()
 	m.IntakeBatch.Observe(3)
 	m.IntakeWaiting.Set(7)
@@ -64,6 +66,9 @@ func TestMetricsPageShowsWhatWasObserved(t *testing.T) {
 		`usersync_task_duration_seconds_sum{kind="run",outcome="done"} 2`,
 		`usersync_deliveries_total{outcome="delivered"} 1`,
 		`usersync_delivery_duration_seconds_count{outcome="delivered"} 1`,
+		`usersync_platform_calls_total{outcome="ok",platform="mailchimp"} 1`,
+		`usersync_platform_calls_total{outcome="open",platform="mailchimp"} 1`,
+		`usersync_platform_call_duration_seconds_count{platform="mailchimp"} 1`,
 		`usersync_claims_lost_total 1`,
 		`usersync_intake_batch_size_bucket{le="5"} 1`,
 		`usersync_intake_waiting 7`,

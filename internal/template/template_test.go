@@ -17,6 +17,7 @@ func TestTemplatesFillInFields(t *testing.T) {
 		"{{if .empty}}a{{else}}b{{end}}":        "b",
 		"{{if eq .empty \"\"}}a{{end}}":         "a",
 		`{{.empty | default "you" | upper}}`:    "YOU",
+		`{{json .name}} {{json .empty}}`:        `"Ann \u003cb\u003e\"x\"\u003c/b\u003e" ""`,
 		"{{/* a remark */}}{{lower `ABC`}}":     "abc",
 		"{{if and .name (not .empty)}}y{{end}}": "y",
 	} {

@@ -56,7 +56,7 @@ var Codes = []CodeInfo{
 	{CodeConflict, "The input contradicts what is stored.", OwnerYou, "Read the present state and decide again.", false},
 	{CodeNoCredit, "The credit balance is used up.", OwnerYou, "Add credits: what waits goes on by itself, what has failed can be retried.", false},
 	{CodeRejected, "The other side refuses this user or message and will refuse it again.", OwnerPlatform, "Look at the message; correct the user's data or the receiver.", false},
-	{CodeDisconnected, "The platform refuses our credentials; the connection is paused.", OwnerYou, "Give the connection new credentials.", false},
+	{CodeDisconnected, "The platform refuses our credentials; nothing more is pushed to it.", OwnerYou, "Give the connection new credentials.", false},
 	{CodeRateLimited, "Too many calls; it is tried again at the time given and counts as no failure.", OwnerPlatform, "Nothing to do.", true},
 	{CodeUnavailable, "The other side did not answer, or not usefully; it is tried again.", OwnerPlatform, "Nothing to do; if it lasts, look at the other side's status.", true},
 	{CodeInternal, "Something went wrong on our side.", OwnerUs, "Quote the request id to support.", true},

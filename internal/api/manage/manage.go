@@ -87,19 +87,22 @@ func (o Options) operator() api.Dialect {
 // rest one with manage.
 func (o Options) tenant() api.Dialect {
 	const (
-		endpoints = "/v1/webhook-endpoints"
-		endpoint  = endpoints + "/:id"
-		delivery  = "/v1/deliveries/:id"
-		imported  = importsPath + "/:id"
-		users     = "/v1/users"
-		erasures  = "/v1/erasures"
-		events    = "/v1/events"
-		erase     = usersync.ScopeErase
-		manage    = usersync.ScopeManage
+		endpoints   = "/v1/webhook-endpoints"
+		endpoint    = endpoints + "/:id"
+		connections = "/v1/connections"
+		conn        = connections + "/:id"
+		platforms   = "/v1/platforms"
+		delivery    = "/v1/deliveries/:id"
+		imported    = importsPath + "/:id"
+		users       = "/v1/users"
+		erasures    = "/v1/erasures"
+		events      = "/v1/events"
+		erase       = usersync.ScopeErase
+		manage      = usersync.ScopeManage
 	)
 	return api.Dialect{
 		Name: "manage", Auth: tenantAuth,
-		Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", importsPath, users, erasures, events},
+		Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", importsPath, users, erasures, events, connections, platforms},
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(o.showOwn)},
 			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: o.updateOwn},
@@ -120,6 +123,16 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: endpoint + "/deliveries", Summary: "Lists an endpoint's deliveries with their attempts, newest first. Scope: read or manage.", Handler: reading(listDeliveries)},
 			{Method: http.MethodGet, Path: delivery, Summary: "Shows a delivery with its attempts. Scope: read or manage.", Handler: reading(getDelivery)},
 			{Method: http.MethodPost, Path: delivery + "/redeliver", Scope: manage, Summary: "Sends the message of a delivery again, now.", Handler: o.redeliver},
+
+			{Method: http.MethodPost, Path: connections, Scope: manage, Summary: "Makes a connection; the platform is asked first.", Handler: o.createConnection},
+			{Method: http.MethodGet, Path: connections, Summary: "Lists the connections, newest first. Scope: read or manage.", Handler: reading(o.listConnections)},
+			{Method: http.MethodGet, Path: conn, Summary: "Shows a connection, its secrets masked. Scope: read or manage.", Handler: reading(o.showConnection)},
+			{Method: http.MethodPatch, Path: conn, Scope: manage, Summary: "Changes the fields that are sent; the platform is asked first.", Handler: o.updateConnection},
+			{Method: http.MethodDelete, Path: conn, Scope: manage, Summary: "Deletes a connection; what waits for it is skipped.", Handler: o.deleteConnection},
+			{Method: http.MethodPost, Path: conn + "/check", Scope: manage, Summary: "Asks the platform whether it takes the credentials.", Handler: o.checkConnection},
+			{Method: http.MethodPost, Path: conn + "/pause", Scope: manage, Summary: "Has nothing more pushed.", Handler: o.pauseConnection},
+			{Method: http.MethodPost, Path: conn + "/resume", Scope: manage, Summary: "Has users pushed again.", Handler: o.resumeConnection},
+			{Method: http.MethodGet, Path: platforms, Summary: "Shows the platforms and what a connection to each needs. Scope: read or manage.", Handler: reading(o.listPlatforms)},
 
 			{Method: http.MethodGet, Path: users, Summary: "Lists the users, or shows the one with an address. Scope: read or manage.", Handler: reading(listUsers)},
 			{Method: http.MethodGet, Path: users + "/:id", Summary: "Shows a user. Scope: read or manage.", Handler: reading(showUser)},

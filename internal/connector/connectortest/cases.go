@@ -333,7 +333,7 @@ func confirms(f *fixture) {
 		f.Fatal("the connector confirms, so its fake must be a fakeplatform.Holder")
 	}
 	holder.Hold(true)
-	people := f.people(min(3, f.suite.kind.Batch))
+	people := f.people(min(max(3, f.suite.JobOf), f.suite.kind.Batch))
 	results, err := f.push(people...)
 	if err != nil {
 		f.Fatal(err)

@@ -26,6 +26,8 @@ type Options struct {
 	// StatusOnly is for a platform that says all by the status of its answers: a
 	// body that cannot be read changes nothing.
 	StatusOnly bool
+	// JobOf is how many people at least make a job, where fewer are pushed at once.
+	JobOf int
 }
 
 // Run tries a connector against its fake; newFake makes one for each case. It is

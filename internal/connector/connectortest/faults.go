@@ -109,7 +109,7 @@ func timesOut(f *fixture) {
 }
 
 func readsNonsense(f *fixture) {
-	const huge = 2 << 20 // more than outbound keeps
+	const huge = connector.MaxResponse + 1<<20
 	for _, fault := range []fakeplatform.Fault{{Body: `{"id":"1`}, {Body: "<html>Welcome</html>"}, {Huge: huge}} {
 		f.misbehave(fault)
 		_, err := f.push(f.ada())

@@ -48,7 +48,7 @@ func (s *suite) start(t *testing.T) *fixture {
 	f := &fixture{T: t, suite: s, fake: s.newFake(), sent: &buffer{}}
 	f.server = fakeplatform.New(f.fake)
 	var handler http.Handler = f.server
-	if s.Spec.available() {
+	if s.Spec.Available() {
 		handler = Validate(t, s.Spec, f.fake.Name(), handler)
 	}
 	server := httptest.NewServer(f.record(handler))
@@ -68,9 +68,9 @@ func (s *suite) start(t *testing.T) *fixture {
 	return f
 }
 
-func newClient(t *testing.T) *outbound.Client {
+func newClient(t testing.TB) *outbound.Client {
 	t.Helper()
-	c := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{
+	c := &outbound.Client{MaxResponse: connector.MaxResponse, Guard: &outbound.Guard{Allow: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
 	}}}
 	t.Cleanup(c.Close)
@@ -99,7 +99,7 @@ func (f *fixture) record(next http.Handler) http.Handler {
 	})
 }
 
-func withSetting(t *testing.T, settings json.RawMessage, name string, value any) json.RawMessage {
+func withSetting(t testing.TB, settings json.RawMessage, name string, value any) json.RawMessage {
 	t.Helper()
 	values := map[string]any{}
 	if len(settings) > 0 {

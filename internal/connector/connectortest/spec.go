@@ -74,8 +74,8 @@ func specDir() string {
 	return ""
 }
 
-// available reports whether there are files, and they are at hand.
-func (s Spec) available() bool {
+// Available reports whether there are files, and they are at hand.
+func (s Spec) Available() bool {
 	for _, file := range s.Files {
 		if _, err := os.Stat(filepath.Join(specDir(), file)); err != nil {
 			return false
@@ -88,7 +88,7 @@ func (s Spec) available() bool {
 // not at hand.
 func (s Spec) load(t testing.TB) []*openapi3.T {
 	t.Helper()
-	if !s.available() {
+	if !s.Available() {
 		t.Skipf("NOT VALIDATED: %v is not at hand; set SPECS_DIR to where it is", s.Files)
 	}
 	var docs []*openapi3.T

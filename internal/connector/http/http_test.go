@@ -1,16 +1,251 @@
 package httpdest_test
 
 import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
+	"usersync/internal/connector"
 	"usersync/internal/connector/connectortest"
 	"usersync/internal/connector/fakeplatform"
 	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/http/fake"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+	"usersync/internal/webhooksig"
 )
 
 func TestConnector(t *testing.T) {
 	t.Parallel()
 	connectortest.Run(t, httpdest.Kind, func() fakeplatform.Platform { return fake.New() },
 		connectortest.Options{OneCallEach: true, StatusOnly: true})
+}
+
+const secret = "whsec_dGhlLXNlY3JldC1vZi1hLXJlY2VpdmVyLTAwMDAwMDE="
+
+// receiver keeps what it was sent and answers with a status.
+type receiver struct {
+	url    string
+	status int
+	method string
+	header http.Header
+	body   string
+}
+
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	r := &receiver{status: http.StatusOK}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		r.method, r.header, r.body = req.Method, req.Header, string(body)
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(r.status)
+	}))
+	t.Cleanup(server.Close)
+	r.url = server.URL + "/users?source=us"
+	return r
+}
+
+// open opens a connection with these settings beside url.
+func open(t *testing.T, url, settings, headers string) (connector.Connector, error) {
+	t.Helper()
+	client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}}
+	t.Cleanup(client.Close)
+	if settings != "" {
+		settings = "," + settings
+	}
+	return httpdest.Kind.Open(connector.Config{
+		Credentials: json.RawMessage(`{"secret":"` + secret + `","headers":{` + headers + `}}`),
+		Settings:    json.RawMessage(`{"url":"` + url + `"` + settings + `}`),
+	}, &connector.Client{HTTP: client})
+}
+
+func mustOpen(t *testing.T, url, settings, headers string) connector.Connector {
+	t.Helper()
+	c, err := open(t, url, settings, headers)
+	if err != nil {
+		t.Fatalf("%v %+v", err, usersync.AsError(err).Fields)
+	}
+	return c
+}
+
+func ada() connector.Profile {
+	return connector.Profile{
+		UserID: "user_1", Email: usersync.NewEmail("ada@example.com", "ada@example.com"), FirstName: "Ada", LastName: "Lovelace", Name: "Ada Lovelace",
+		Country: "GB", JobTitle: "Analyst", InviteLink: "https://example.com/invite/1", Attributes: map[string]any{"plan": "pro", "seats": 3.0},
+	}
+}
+
+// push pushes one person and returns the result.
+func push(t *testing.T, c connector.Connector, p connector.Profile) connector.Result {
+	t.Helper()
+	results, err := c.Push(t.Context(), []connector.Profile{p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results[0]
+}
+
+func wantFile(t *testing.T, file, got string) {
+	t.Helper()
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got+"\n" != string(want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestMessagesAreSignedAndAsDocumented(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	c := mustOpen(t, r.url, "", "")
+	result := push(t, c, ada())
+	wantFile(t, "testdata/updated.json", r.body)
+	if r.method != http.MethodPost || r.header.Get("Content-Type") != "application/json" {
+		t.Errorf("sent %s %v", r.method, r.header)
+	}
+	verify(t, r)
+	if host := strings.Split(r.url, "/")[2]; result.Details != "User sent to "+host || result.Status != connector.Synced {
+		t.Errorf("got %+v", result)
+	}
+	if _, err := c.Remove(t.Context(), ada()); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, "testdata/removed.json", r.body)
+	verify(t, r)
+}
+
+func verify(t *testing.T, r *receiver) {
+	t.Helper()
+	if err := webhooksig.Verify(usersync.NewSecret(secret), r.header, []byte(r.body), time.Now(), time.Minute); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSettingsShapeTheRequest(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	c := mustOpen(t, r.url, `"method":"PUT","removal":"DELETE","headers":{"content-type":"text/plain","X-Source":"us"},"attributes":["seats","gone"],
+		"body":"{{.type}} {{.firstName | upper}} {{json .attributes.seats}} {{json .attributes.gone}}"`, `"Authorization":"Bearer abc"`)
+	push(t, c, ada())
+	if r.method != http.MethodPut || r.body != `user.updated ADA 3 ""` {
+		t.Errorf("sent %s %s", r.method, r.body)
+	}
+	for name, want := range map[string]string{"Content-Type": "text/plain", "X-Source": "us", "Authorization": "Bearer abc"} {
+		if got := r.header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	r.status = http.StatusNotFound
+	if result, err := c.Remove(t.Context(), ada()); err != nil || result.Status != connector.Removed || r.method != http.MethodDelete {
+		t.Errorf("%s gave %+v, %v", r.method, result, err)
+	}
+	wantFile(t, "testdata/removed.json", r.body)
+}
+
+func TestOnlyTheAttributesNamedAreSent(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	push(t, mustOpen(t, r.url, `"attributes":["plan"]`, ""), ada())
+	if !strings.Contains(r.body, `"attributes":{"plan":"pro"}`) {
+		t.Errorf("sent %s", r.body)
+	}
+}
+
+func TestAMessageHasOneIDUntilItsContentChanges(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	c := mustOpen(t, r.url, "", "")
+	p, other := ada(), ada()
+	other.FirstName = "Augusta"
+	var ids []string
+	for _, step := range []struct {
+		p    connector.Profile
+		kept bool // the pipeline learns the result
+	}{{p, false}, {p, true}, {p, true}, {other, false}, {other, true}, {p, true}} {
+		step.p.Remote = p.Remote
+		result := push(t, c, step.p)
+		if step.kept {
+			p.Remote = result.Remote
+		}
+		ids = append(ids, r.header.Get(webhooksig.HeaderID))
+	}
+	if ids[0] != ids[1] || ids[1] != ids[2] || ids[3] != ids[4] || ids[2] == ids[3] || ids[5] == ids[0] || ids[5] == ids[3] {
+		t.Errorf("got %q", ids)
+	}
+}
+
+func TestStatusesMeanWhatIsDocumented(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	c := mustOpen(t, r.url, "", "")
+	for status, want := range map[int]usersync.Code{
+		200: "", 204: "", 302: usersync.CodeDisconnected, 400: usersync.CodeRejected, 401: usersync.CodeDisconnected, 403: usersync.CodeDisconnected,
+		404: usersync.CodeRejected, 408: usersync.CodeUnavailable, 410: usersync.CodeDisconnected, 422: usersync.CodeRejected,
+		429: usersync.CodeRateLimited, 500: usersync.CodeUnavailable,
+	} {
+		r.status = status
+		results, err := c.Push(t.Context(), []connector.Profile{ada()})
+		got := usersync.CodeOf(err)
+		if err == nil && results[0].Err != nil {
+			got = results[0].Err.Code
+		}
+		if got != want {
+			t.Errorf("%d means %q, want %q", status, got, want)
+		}
+	}
+	for status, want := range map[int]usersync.Code{200: "", 404: "", 405: "", 401: usersync.CodeDisconnected, 410: usersync.CodeDisconnected, 503: usersync.CodeUnavailable} {
+		r.status = status
+		if _, err := c.Check(t.Context()); usersync.CodeOf(err) != want || r.method != http.MethodHead {
+			t.Errorf("%s with %d checks as %v, want %q", r.method, status, err, want)
+		}
+	}
+}
+
+func TestWrongSettingsAreNamed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, url, settings, headers, field string }{
+		{"an address inside", "https://10.0.0.1/", "", "", "settings.url"},
+		{"a template that does not parse", "https://receiver.example/", `"body":"{{.email"`, "", "settings.body"},
+		{"a template with an unknown field", "https://receiver.example/", `"body":"{{.mail}}"`, "", "settings.body"},
+		{"a template with an attribute that is not named", "https://receiver.example/", `"body":"{{.attributes.plan}}"`, "", "settings.body"},
+		{"a method", "https://receiver.example/", `"method":"GET"`, "", "settings.method"},
+		{"a header of ours", "https://receiver.example/", `"headers":{"webhook-id":"1"}`, "", "settings.headers.webhook-id"},
+		{"a header that is none", "https://receiver.example/", `"headers":{"a b":"1"}`, "", "settings.headers.a b"},
+		{"a header of two lines", "https://receiver.example/", "", `"X-Key":"a\r\nb"`, "credentials.headers.X-Key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := open(t, c.url, c.settings, c.headers)
+			e := usersync.AsError(err)
+			if e == nil || e.Code != usersync.CodeInvalid || len(e.Fields) != 1 || e.Fields[0].Field != c.field {
+				t.Errorf("got %+v", e)
+			}
+		})
+	}
+	_, err := httpdest.Kind.Open(connector.Config{
+		Credentials: json.RawMessage(`{"secret":"whsec_short"}`), Settings: json.RawMessage(`{"url":"https://receiver.example/"}`),
+	}, &connector.Client{})
+	if e := usersync.AsError(err); e == nil || len(e.Fields) != 1 || e.Fields[0].Field != "credentials.secret" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestAPersonOfWhomTheTemplateCannotWriteIsRejected(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	c := mustOpen(t, r.url, `"attributes":["plan"],"body":"{{lower .attributes.plan}}"`, "")
+	p := ada()
+	p.Attributes["plan"] = 7.0 // lower takes texts
+	if result := push(t, c, p); result.Status != connector.Failed || result.Err.Code != usersync.CodeRejected || r.body != "" {
+		t.Errorf("got %+v, sent %q", result, r.body)
+	}
 }

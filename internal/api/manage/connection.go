@@ -1,0 +1,161 @@
+package manage
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"usersync/internal/admin"
+	"usersync/internal/api"
+	"usersync/internal/connector"
+	"usersync/internal/usersync"
+)
+
+// connection is a connection with its credentials, the secrets among them
+// masked.
+type connection struct {
+	usersync.Connection
+	Credentials json.RawMessage `json:"credentials"`
+}
+
+func (o Options) shownConnection(c usersync.Connection) (connection, error) {
+	credentials, err := o.Admin.Shown(c)
+	return connection{c, credentials}, err
+}
+
+// answerConnection answers with a connection as it may be read.
+func (o Options) answerConnection(c *api.Call, one usersync.Connection, err error) error {
+	if err != nil {
+		return err
+	}
+	shown, err := o.shownConnection(one)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, shown)
+}
+
+// readChange reads what a call says of a connection, and whether the platform
+// is to be asked.
+func readChange(c *api.Call) (in admin.ConnectionInput, check bool, err error) {
+	query, err := c.Query()
+	if err != nil {
+		return in, false, err
+	}
+	switch query.Get("check") {
+	case "", "true":
+		check = true
+	case "false":
+	default:
+		return in, false, api.Invalid("check", "must be true or false")
+	}
+	return in, check, c.Decode(&in)
+}
+
+func (o Options) createConnection(c *api.Call) error {
+	in, check, err := readChange(c)
+	if err != nil {
+		return err
+	}
+	made, err := o.Admin.CreateConnection(c.Context(), c.Actor, c.Caller.Org, in, check)
+	if err != nil {
+		return err
+	}
+	shown, err := o.shownConnection(made)
+	if err != nil {
+		return err
+	}
+	return created(c, "/v1/connections/"+made.ID, shown)
+}
+
+func (o Options) listConnections(c *api.Call) error {
+	load := func(before string, limit int) ([]connection, error) {
+		list, err := c.Caller.Org.Connections(c.Context(), before, limit)
+		out := make([]connection, len(list))
+		for i, one := range list {
+			if out[i], err = o.shownConnection(one); err != nil {
+				return nil, err
+			}
+		}
+		return out, err
+	}
+	return page(c, usersync.PrefixConnection, load, func(one connection) string { return one.ID })
+}
+
+func (o Options) showConnection(c *api.Call) error {
+	one, err := c.Caller.Org.Connection(c.Context(), c.Param("id"))
+	return o.answerConnection(c, one, err)
+}
+
+func (o Options) updateConnection(c *api.Call) error {
+	in, check, err := readChange(c)
+	if err != nil {
+		return err
+	}
+	one, err := o.Admin.UpdateConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in, check)
+	o.Wake()
+	return o.answerConnection(c, one, err)
+}
+
+func (o Options) deleteConnection(c *api.Call) error {
+	if err := o.Admin.DeleteConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id")); err != nil {
+		return err
+	}
+	o.Wake()
+	return c.NoContent(http.StatusNoContent)
+}
+
+// checkedConnection is how a check went.
+type checkedConnection struct {
+	admin.Checked
+	Connection connection `json:"connection"`
+}
+
+func (o Options) checkConnection(c *api.Call) error {
+	if err := c.Decode(new(nothing)); err != nil {
+		return err
+	}
+	checked, err := o.Admin.CheckConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	if err != nil {
+		return err
+	}
+	o.Wake()
+	shown, err := o.shownConnection(checked.Connection)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, checkedConnection{checked, shown})
+}
+
+func (o Options) pauseConnection(c *api.Call) error {
+	if err := c.Decode(new(nothing)); err != nil {
+		return err
+	}
+	one, err := o.Admin.PauseConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	o.Wake()
+	return o.answerConnection(c, one, err)
+}
+
+func (o Options) resumeConnection(c *api.Call) error {
+	if err := c.Decode(new(nothing)); err != nil {
+		return err
+	}
+	one, err := o.Admin.ResumeConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	o.Wake()
+	return o.answerConnection(c, one, err)
+}
+
+// platform is what connections can be made to.
+type platform struct {
+	Name        string            `json:"name"`
+	Title       string            `json:"title"`
+	Credentials []connector.Field `json:"credentials"`
+	Settings    []connector.Field `json:"settings"`
+}
+
+func (o Options) listPlatforms(c *api.Call) error {
+	out := api.List[platform]{Items: []platform{}}
+	for _, k := range o.Admin.Platforms {
+		out.Items = append(out.Items, platform{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings})
+	}
+	return c.JSON(http.StatusOK, out)
+}

@@ -1,0 +1,212 @@
+// Package fake behaves like ActiveCampaign's API as it is documented: its
+// statuses, bodies and headers, its limits and its checks of what it is sent.
+// What is not documented it does in the way that harms most: an import brings
+// back who has unsubscribed.
+package fake
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"usersync/internal/connector"
+	"usersync/internal/connector/fakeplatform"
+)
+
+const (
+	token = "3f8a91c0d7e24b5a6f1098cd"
+	// List is the one that people are subscribed to, with this name.
+	List     = "3"
+	listName = "active-clients"
+	pageSize = 100
+)
+
+// Fake is ActiveCampaign.
+type Fake struct {
+	people *fakeplatform.People
+	mux    *http.ServeMux
+
+	mu   sync.Mutex
+	held bool
+	jobs []*job
+	// tags are names, whose number is their place and one.
+	tags []string
+}
+
+// fields are the custom fields of the account, by their number.
+var fields = map[string]struct{ title, tag string }{"1": {"Company", "COMPANY"}, "5": {"Invite link", "INVITE_LINK"}}
+
+// New returns an ActiveCampaign with one list, two custom fields and nobody.
+func New() *Fake {
+	f := &Fake{people: fakeplatform.NewPeople(), mux: http.NewServeMux(), tags: []string{"customer"}}
+	f.mux.HandleFunc("GET /api/3/users/me", f.me)
+	f.mux.HandleFunc("GET /api/3/lists/{id}", f.list)
+	f.mux.HandleFunc("GET /api/3/fields", f.listFields)
+	f.mux.HandleFunc("GET /api/3/tags", f.findTags)
+	f.mux.HandleFunc("POST /api/3/tags", f.makeTag)
+	f.mux.HandleFunc("POST /api/3/contact/sync", f.sync)
+	f.mux.HandleFunc("GET /api/3/contacts", f.find)
+	f.mux.HandleFunc("GET /api/3/contacts/{id}/contactLists", f.listsOf)
+	f.mux.HandleFunc("DELETE /api/3/contacts/{id}", f.remove)
+	f.mux.HandleFunc("POST /api/3/contactLists", f.subscribe)
+	f.mux.HandleFunc("POST /api/3/contactTags", f.tag)
+	f.mux.HandleFunc("POST /api/3/import/bulk_import", f.bulk)
+	f.mux.HandleFunc("GET /api/3/import/info", f.info)
+	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { f.Refuse(w, http.StatusNotFound) })
+	return f
+}
+
+// Name is the connector's.
+func (*Fake) Name() string { return "activecampaign" }
+
+// Config is a connection to the list.
+func (*Fake) Config() connector.Config {
+	return connector.Config{
+		Credentials: json.RawMessage(`{"apiToken":"` + token + `"}`),
+		Settings: json.RawMessage(`{"accountUrl":"https://example.api-us1.com","listId":"` + List + `","tags":["onlyautomator-user"],` +
+			`"fields":{"INVITE_LINK":"inviteLink"}}`),
+	}
+}
+
+// People are the contacts.
+func (f *Fake) People() *fakeplatform.People { return f.people }
+
+// Hold keeps imports from being done.
+func (f *Fake) Hold(held bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held = held
+	if held {
+		return
+	}
+	for _, j := range f.jobs {
+		f.do(j)
+	}
+}
+
+// ServeHTTP answers a call.
+func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Api-Token") != token {
+		f.Refuse(w, http.StatusForbidden)
+		return
+	}
+	w.Header().Set("RateLimit-Limit", "5")
+	w.Header().Set("RateLimit-Remaining", "4")
+	f.mux.ServeHTTP(w, r)
+}
+
+// Refuse answers with a status in ActiveCampaign's shape.
+func (*Fake) Refuse(w http.ResponseWriter, status int) {
+	switch status {
+	case http.StatusForbidden:
+		answer(w, status, map[string]any{"message": "You do not have permission to perform this action"})
+	case http.StatusNotFound:
+		answer(w, status, map[string]any{"message": "No Result found"})
+	case http.StatusUnprocessableEntity, http.StatusBadRequest:
+		invalid(w, "The field is invalid.", "field_invalid", "/data/attributes")
+	case http.StatusTooManyRequests:
+		answer(w, status, map[string]any{"message": "You've exceeded your API rate limit."})
+	default:
+		answer(w, status, map[string]any{"message": http.StatusText(status)})
+	}
+}
+
+// invalid refuses what was sent.
+func invalid(w http.ResponseWriter, title, code, pointer string) {
+	answer(w, http.StatusUnprocessableEntity, map[string]any{"errors": []any{map[string]any{
+		"title": title, "detail": "", "code": code, "source": map[string]any{"pointer": pointer},
+	}}})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// page cuts a list as limit and offset say; 20 are shown where they say nothing.
+func page[T any](r *http.Request, all []T) []T {
+	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+	if err != nil || limit < 1 || limit > pageSize {
+		limit = 20
+	}
+	offset, _ := strconv.Atoi(r.URL.Query().Get("offset")) // none is the beginning
+	offset = min(max(offset, 0), len(all))
+	return all[offset:min(offset+limit, len(all))]
+}
+
+func (*Fake) me(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"user": map[string]any{"id": "1", "username": "admin", "firstName": "Example"}})
+}
+
+func (f *Fake) list(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("id") != List {
+		f.Refuse(w, http.StatusNotFound)
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"list": map[string]any{"id": List, "name": listName, "stringid": listName}})
+}
+
+func (*Fake) listFields(w http.ResponseWriter, r *http.Request) {
+	all := []any{}
+	for id, one := range fields {
+		all = append(all, map[string]any{"id": id, "title": one.title, "perstag": one.tag, "type": "text"})
+	}
+	answer(w, http.StatusOK, map[string]any{"fields": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(fields))}})
+}
+
+func (f *Fake) findTags(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := []any{}
+	for i, name := range f.tags {
+		if strings.Contains(strings.ToLower(name), strings.ToLower(r.URL.Query().Get("search"))) {
+			all = append(all, tagOf(i+1, name))
+		}
+	}
+	answer(w, http.StatusOK, map[string]any{"tags": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(all))}})
+}
+
+func tagOf(id int, name string) map[string]any {
+	return map[string]any{"id": strconv.Itoa(id), "tag": name, "tagType": "contact"}
+}
+
+func (f *Fake) makeTag(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Tag struct {
+			Name string `json:"tag"`
+			Type string `json:"tagType"`
+		} `json:"tag"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Tag.Name == "" || body.Tag.Type != "contact" {
+		invalid(w, "The tag name was not provided.", "field_missing", "/data/attributes/tag")
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer(w, http.StatusCreated, map[string]any{"tag": tagOf(f.tagNumber(body.Tag.Name), body.Tag.Name)})
+}
+
+// tagNumber returns a tag's number, made when there is none. The caller holds the
+// lock.
+func (f *Fake) tagNumber(name string) int {
+	for i, one := range f.tags {
+		if strings.EqualFold(one, name) {
+			return i + 1
+		}
+	}
+	f.tags = append(f.tags, name)
+	return len(f.tags)
+}
+
+// address is what ActiveCampaign takes for one: ASCII, as far as is known.
+var address = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
+
+// takes reports whether a contact may have this address.
+func (f *Fake) takes(email string) bool {
+	one, known := f.people.Get(email)
+	return address.MatchString(email) && (!known || !one.Refused)
+}

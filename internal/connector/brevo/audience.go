@@ -1,0 +1,96 @@
+package brevo
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"usersync/internal/connector"
+	"usersync/internal/usersync"
+)
+
+// pageOfLists is the most lists that one answer holds; maxLists bounds the search.
+const (
+	pageOfLists = 50
+	maxLists    = 5000
+)
+
+// MakeAudience finds the list with a name or makes it. Brevo's lists have no
+// description.
+func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
+	id, err := b.listNamed(ctx, name)
+	if err == nil && id == 0 {
+		id, err = b.makeList(ctx, name)
+	}
+	if err != nil {
+		return "", usersync.PlatformSync{}, err
+	}
+	text := strconv.FormatInt(id, 10)
+	return text, usersync.PlatformSync{List: text}, nil
+}
+
+// listNamed returns the id of a list, 0 when there is none.
+func (b *brevo) listNamed(ctx context.Context, name string) (int64, error) {
+	for offset := 0; offset < maxLists; offset += pageOfLists {
+		r, err := b.call(ctx, http.MethodGet, fmt.Sprintf("/contacts/lists?limit=%d&offset=%d&sort=desc", pageOfLists, offset), nil)
+		if err != nil {
+			return 0, err
+		}
+		var page struct {
+			Lists []list `json:"lists"`
+		}
+		if err := connector.Decode(r, &page); err != nil {
+			return 0, err
+		}
+		for _, l := range page.Lists {
+			if l.Name == name {
+				return l.ID, nil
+			}
+		}
+		if len(page.Lists) < pageOfLists {
+			return 0, nil
+		}
+	}
+	return 0, nil
+}
+
+func (b *brevo) makeList(ctx context.Context, name string) (int64, error) {
+	folder, err := b.folder(ctx)
+	if err != nil {
+		return 0, err
+	}
+	r, err := b.call(ctx, http.MethodPost, "/contacts/lists", map[string]any{"name": name, "folderId": folder})
+	if err != nil {
+		return 0, err
+	}
+	var made list
+	if err := connector.Decode(r, &made); err != nil {
+		return 0, err
+	}
+	if made.ID == 0 {
+		return 0, usersync.Errorf(usersync.CodeUnavailable, "Brevo's answer names no list.")
+	}
+	return made.ID, nil
+}
+
+// folder is where new lists go: Brevo wants one.
+func (b *brevo) folder(ctx context.Context) (int64, error) {
+	if b.settings.Folder > 0 {
+		return int64(b.settings.Folder), nil
+	}
+	r, err := b.call(ctx, http.MethodGet, "/contacts/folders?limit=1&offset=0&sort=asc", nil)
+	if err != nil {
+		return 0, err
+	}
+	var page struct {
+		Folders []list `json:"folders"`
+	}
+	if err := connector.Decode(r, &page); err != nil {
+		return 0, err
+	}
+	if len(page.Folders) == 0 {
+		return 0, usersync.Errorf(usersync.CodeRejected, "Brevo has no folder that a list could be made in.")
+	}
+	return page.Folders[0].ID, nil
+}

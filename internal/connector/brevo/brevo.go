@@ -1,0 +1,138 @@
+// Package brevo pushes people into Brevo as contacts of a list: a few by a call
+// each, many by an import that Brevo works on later. README.md says what a
+// connection needs and what of Brevo's behaviour is not confirmed.
+package brevo
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// Kind is Brevo. The limit is that of /contacts for a plan without a raised one:
+// 10 calls a second, which are the 36,000 an hour.
+var Kind = connector.Define(connector.Kind{
+	Name: "brevo", Title: "Brevo", Batch: 500, Classify: classify,
+	Limits: connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
+}, open)
+
+const (
+	baseURL = "https://api.brevo.com/v3"
+	// importFrom is from how many people on one import is cheaper than a call or
+	// two for each: about two seconds of the limit.
+	importFrom = 10
+	// maxImport is the size of an import that Brevo recommends, in bytes; it takes 10 MB.
+	maxImport = 8_000_000
+)
+
+// Credentials of a connection.
+type Credentials struct {
+	APIKey usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
+}
+
+// Settings of a connection.
+type Settings struct {
+	List          string            `json:"list" help:"Id of the list that people are added to, such as 7." role:"list"`
+	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets." role:"tags"`
+	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the contact attribute that takes the tags, best one of type multiple-choice; its value is replaced."`
+	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of contact attributes with the field each takes its value from; beside FIRSTNAME and LASTNAME. An empty field leaves an attribute out."`
+	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
+	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, which cannot see who left the list; 501 has every person pushed alone." default:"10"`
+	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
+}
+
+// defaultAttributes are attributes that every account has, in English ones by
+// these names.
+var defaultAttributes = connector.Mapping{"FIRSTNAME": "firstName", "LASTNAME": "lastName"}
+
+var (
+	listID        = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
+	attributeName = regexp.MustCompile(`^[A-Z0-9_]{1,50}$`)
+	// keptOut are attributes that a push must not write. Another EMAIL would
+	// subscribe a blocklisted contact again:
+	// https://developers.brevo.com/reference/update-contact
+	keptOut = []string{"EMAIL", "OPT_IN", "DOUBLE_OPT_IN"}
+)
+
+// Validate finds what the types cannot say.
+func (s Settings) Validate() []usersync.FieldError {
+	out := s.Attributes.Check("attributes")
+	fault := func(wrong bool, field, message string) {
+		if wrong {
+			out = append(out, usersync.FieldError{Field: field, Message: message})
+		}
+	}
+	fault(!listID.MatchString(s.List), "list", "must be the number of a list")
+	fault(s.ImportFrom < 0, "importFrom", "must not be negative")
+	fault(s.Folder < 0, "folder", "must not be negative")
+	fault(len(s.Tags) > 0 && s.TagsAttribute == "", "tagsAttribute", "is required where there are tags: the attribute that takes them")
+	fault(slices.Contains(s.Tags, ""), "tags", "must not be empty")
+	fault(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
+	for name := range s.Attributes {
+		fault(!writable(name), "attributes."+name, notWritable)
+	}
+	return out
+}
+
+const notWritable = "must be the name of an attribute, in capital letters, digits and underscores, and not one of address or consent"
+
+func writable(attribute string) bool {
+	return attributeName.MatchString(attribute) && !slices.Contains(keptOut, attribute)
+}
+
+// brevo is one connection.
+type brevo struct {
+	key        usersync.Secret
+	settings   Settings
+	list       int64
+	attributes connector.Mapping
+	labels     map[string]string
+	client     *connector.Client
+}
+
+func open(c Credentials, s Settings, facts connector.Facts, client *connector.Client) (connector.Connector, error) {
+	if s.ImportFrom == 0 {
+		s.ImportFrom = importFrom
+	}
+	list, err := strconv.ParseInt(s.List, 10, 64)
+	if err != nil {
+		return nil, usersync.Errorf(usersync.CodeInvalid, "The list must be the number of a list.")
+	}
+	return &brevo{key: c.APIKey, settings: s, list: list, attributes: s.Attributes.Or(defaultAttributes), labels: facts.Labels, client: client}, nil
+}
+
+// listName is what the list is called, its id where no check has told the name.
+func (b *brevo) listName() string {
+	if name := b.labels["list:"+b.settings.List]; name != "" {
+		return name
+	}
+	return b.settings.List
+}
+
+func (b *brevo) call(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+	header := http.Header{"Api-Key": {b.key.Reveal()}}
+	return b.client.JSON(ctx, method, b.client.URL(baseURL, path), header, body)
+}
+
+// contactPath is where a contact is, by its address or by Brevo's id.
+func contactPath(identifier, kind string) string {
+	return "/contacts/" + strings.ReplaceAll(url.QueryEscape(identifier), "+", "%20") + "?identifierType=" + kind
+}
+
+// The kinds of identifiers that are used.
+const (
+	byEmail = "email_id"
+	byID    = "contact_id"
+)
+
+// isMissing reports whether Brevo said that there is no such thing.
+func isMissing(r *outbound.Response) bool { return r != nil && r.Status == http.StatusNotFound }

@@ -1,0 +1,43 @@
+package brevo
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// failure is Brevo's error.
+type failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// ofAccount are the codes that say something of the account rather than of a
+// contact, whatever the status:
+// https://developers.brevo.com/reference/get-process
+var ofAccount = []string{"unauthorized", "permission_denied", "account_under_validation", "not_enough_credits"}
+
+// read returns what an error says; what is no JSON says nothing.
+func read(r *outbound.Response) failure {
+	var f failure
+	_ = json.Unmarshal(r.Body, &f)
+	return f
+}
+
+// classify goes by status, but for what concerns the whole account. A 429 says
+// in X-Sib-RateLimit-Reset how many seconds to wait.
+func classify(r *outbound.Response) *usersync.Error {
+	f := read(r)
+	e := connector.Classify(r, f.Message)
+	if e == nil || e.Code != usersync.CodeRejected {
+		return e
+	}
+	if r.Status == http.StatusPaymentRequired || slices.Contains(ofAccount, f.Code) {
+		e.Code = usersync.CodeDisconnected
+	}
+	return e
+}

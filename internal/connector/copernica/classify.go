@@ -1,0 +1,86 @@
+package copernica
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// overloaded is how long to wait when the load balancer has too much to do: its
+// outages were seen to last minutes.
+const overloaded = time.Minute
+
+// said returns Copernica's own words: {"error":{"message":"…"}}, or the error as
+// text.
+func said(r *outbound.Response) string {
+	var body struct {
+		Error json.RawMessage `json:"error"`
+	}
+	if r == nil || json.Unmarshal(r.Body, &body) != nil {
+		return ""
+	}
+	var object struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(body.Error, &object) == nil && object.Message != "" {
+		return object.Message
+	}
+	var words string
+	_ = json.Unmarshal(body.Error, &words) // what is neither says nothing
+	return words
+}
+
+// classify says what a refusal means. Nearly all are 400, whose words tell what
+// was wrong: the token or the database, or else what was sent. The load balancer
+// answers in HTML.
+func classify(r *outbound.Response) *usersync.Error {
+	words := said(r)
+	e := connector.Classify(r, words)
+	if e == nil {
+		return nil
+	}
+	lower := strings.ToLower(words)
+	switch {
+	case r.Status == http.StatusBadRequest && isAccount(lower):
+		e.Code = usersync.CodeDisconnected
+	case isOverload(r):
+		e.Code = usersync.CodeRateLimited
+		if e.RetryAfter == 0 {
+			e.RetryAfter = overloaded
+		}
+	}
+	return e
+}
+
+// isAccount reports whether a refusal is about the connection rather than the
+// person.
+func isAccount(words string) bool {
+	return strings.Contains(words, "access token") || strings.Contains(words, "no database with")
+}
+
+// isOverload recognises the page of the load balancer.
+func isOverload(r *outbound.Response) bool {
+	return (r.Status == http.StatusServiceUnavailable || r.Status == http.StatusGatewayTimeout) &&
+		bytes.Contains(bytes.ToLower(r.Body), []byte("too many requests"))
+}
+
+// isAuth reports whether it was the token that was refused.
+func isAuth(r *outbound.Response) bool {
+	if r == nil {
+		return false
+	}
+	return r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden ||
+		strings.Contains(strings.ToLower(said(r)), "access token")
+}
+
+// isGone reports whether a profile was not there.
+func isGone(r *outbound.Response) bool {
+	return r != nil && (r.Status == http.StatusNotFound ||
+		r.Status == http.StatusBadRequest && strings.Contains(strings.ToLower(said(r)), "no entity with"))
+}

@@ -1,0 +1,161 @@
+// Package customerio pushes people into Customer.io by its Track API; what it
+// reads there, it reads by the App API, when the connection has a key for it.
+// README.md says what a connection needs and what of Customer.io's behaviour is
+// not confirmed.
+package customerio
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// Kind is Customer.io. Of the two limits that it publishes for the Track API, 100
+// and 1,000 calls a second, this is the lower one.
+var Kind = connector.Define(connector.Kind{
+	Name: "customerio", Title: "Customer.io", Batch: 500, Classify: classify,
+	Limits: connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
+}, open)
+
+// hosts are the addresses of the two APIs by region.
+var hosts = map[string]struct{ track, app string }{
+	"us": {"https://track.customer.io", "https://api.customer.io"},
+	"eu": {"https://track-eu.customer.io", "https://api-eu.customer.io"},
+}
+
+// Credentials of a connection.
+type Credentials struct {
+	SiteID    string          `json:"siteId" help:"Site ID of the workspace, from its Track API keys."`
+	APIKey    usersync.Secret `json:"apiKey" help:"API key that belongs to the Site ID."`
+	AppAPIKey usersync.Secret `json:"appApiKey,omitzero" help:"App API key of the workspace: with it a dry run tells new people from known ones, and segments are looked for and made."`
+}
+
+// Settings of a connection.
+type Settings struct {
+	Region        string            `json:"region,omitempty" help:"Where the account's data is." default:"us" options:"us|eu"`
+	IdentifyBy    string            `json:"identifyBy,omitempty" help:"What people are known by there: email, or id, which is our user id." default:"email" options:"email|id"`
+	Segment       string            `json:"segment,omitempty" help:"Id of the manual segment that people are added to, such as 3." role:"list"`
+	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets, as a list." role:"tags"`
+	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the attribute that takes the tags; its value is replaced." default:"tags"`
+	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of attributes with the field each takes its value from; beside first_name, last_name, country and job_title. An empty field leaves an attribute out."`
+	Removal       string            `json:"removal,omitempty" help:"What an erasure does: suppress deletes the person and has Customer.io ignore them from then on, delete lets them come back." default:"suppress" options:"suppress|delete"`
+}
+
+// The choices of settings, the defaults first.
+const (
+	byEmail  = "email"
+	byID     = "id"
+	suppress = "suppress"
+	remove   = "delete"
+)
+
+const defaultTags = "tags"
+
+// defaultAttributes are what the platform's own examples call these fields.
+// Attributes need not be made before.
+var defaultAttributes = connector.Mapping{
+	"first_name": "firstName", "last_name": "lastName", "country": "country", "job_title": "jobTitle",
+}
+
+// maxName is the longest name of an attribute, in bytes.
+const maxName = 150
+
+var (
+	segmentID = regexp.MustCompile(`^[1-9][0-9]{0,9}$`)
+	// reserved are attributes that Customer.io acts on. The first two hold what a
+	// person wants to receive: only they and Customer.io may change it.
+	reserved = []string{"unsubscribed", "cio_subscription_preferences", "cio_id", "_update", "id", "email"}
+)
+
+// Validate finds what the types cannot say.
+func (s Settings) Validate() []usersync.FieldError {
+	out := s.Attributes.Check("attributes")
+	fault := func(wrong bool, field, message string) {
+		if wrong {
+			out = append(out, usersync.FieldError{Field: field, Message: message})
+		}
+	}
+	fault(s.Segment != "" && !segmentID.MatchString(s.Segment), "segment", "must be the number of a segment")
+	fault(slices.Contains(s.Tags, ""), "tags", "must not be empty")
+	fault(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
+	for name := range s.Attributes {
+		fault(!writable(name), "attributes."+name, notWritable)
+	}
+	return out
+}
+
+const notWritable = "must be a name of at most 150 bytes, and none that Customer.io keeps for itself"
+
+func writable(name string) bool {
+	return name != "" && len(name) <= maxName && !slices.Contains(reserved, name) &&
+		!strings.HasPrefix(name, "cio_subscription_preferences.")
+}
+
+// customerio is one connection.
+type customerio struct {
+	credentials Credentials
+	settings    Settings
+	attributes  connector.Mapping
+	labels      map[string]string
+	client      *connector.Client
+}
+
+func open(c Credentials, s Settings, facts connector.Facts, client *connector.Client) (connector.Connector, error) {
+	for setting, fallback := range map[*string]string{&s.Region: "us", &s.IdentifyBy: byEmail, &s.TagsAttribute: defaultTags, &s.Removal: suppress} {
+		if *setting == "" {
+			*setting = fallback
+		}
+	}
+	return &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), labels: facts.Labels, client: client}, nil
+}
+
+// segmentName is what the segment is called, its id where no check has told the
+// name.
+func (c *customerio) segmentName() string {
+	if name := c.labels["list:"+c.settings.Segment]; name != "" {
+		return name
+	}
+	return c.settings.Segment
+}
+
+// hasApp reports whether the connection may read.
+func (c *customerio) hasApp() bool { return !c.credentials.AppAPIKey.IsZero() }
+
+// track calls the Track API, which writes.
+func (c *customerio) track(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+	pair := c.credentials.SiteID + ":" + c.credentials.APIKey.Reveal()
+	header := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(pair))}}
+	return c.client.JSON(ctx, method, c.client.URL(hosts[c.settings.Region].track, path), header, body)
+}
+
+// app calls the App API, which reads.
+func (c *customerio) app(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+	header := http.Header{"Authorization": {"Bearer " + c.credentials.AppAPIKey.Reveal()}}
+	return c.client.JSON(ctx, method, c.client.URL(hosts[c.settings.Region].app, path), header, body)
+}
+
+// identifier is what the person is known by.
+func (c *customerio) identifier(p connector.Profile) string {
+	if c.settings.IdentifyBy == byID {
+		return p.UserID
+	}
+	return p.Email.Display()
+}
+
+// segment writes a value as one segment of a path, with @ and + encoded too: what
+// is encoded wrongly matches nobody, with status 200.
+func segment(value string) string {
+	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+}
+
+// isMissing reports whether the platform said that there is no such thing.
+func isMissing(r *outbound.Response) bool { return r != nil && r.Status == http.StatusNotFound }

@@ -1,0 +1,113 @@
+package connector
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"usersync/internal/outbound"
+	"usersync/internal/queue"
+	"usersync/internal/telemetry"
+)
+
+// Hub is what all connections of a process share. Its fields must not change once
+// it is in use; it is then safe for concurrent use.
+type Hub struct {
+	// HTTP makes the exchanges. Its Timeout is a bound beside Limits.Timeout: it
+	// should be no lower than the longest of those.
+	HTTP *outbound.Client
+	// Limiter keeps the limits of accounts over all processes; nil keeps none.
+	// While its Redis is away calls are made without it: a check must work then,
+	// and what workers have begun ends within the turn of one connection, which
+	// makes no more calls at once than Limits.Concurrent. The platform's 429 is
+	// heeded all the same.
+	Limiter *queue.Limiter
+	// Metrics may be nil.
+	Metrics *telemetry.Metrics
+
+	mu       sync.Mutex
+	breakers map[string]*breaker
+	away     atomic.Int64 // until when the limiter is not asked, in Unix nanoseconds
+}
+
+// Client returns the client of a connection. One that is not saved yet has no id
+// and no breaker.
+func (h *Hub) Client(connectionID string) *Client {
+	c := &Client{HTTP: h.HTTP, Connection: connectionID, hub: h}
+	if connectionID == "" {
+		return c
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.breakers == nil {
+		h.breakers = map[string]*breaker{}
+	}
+	if h.breakers[connectionID] == nil {
+		h.breakers[connectionID] = newBreaker()
+	}
+	c.breaker = h.breakers[connectionID]
+	return c
+}
+
+// Forget closes the breaker of a connection that was changed or deleted.
+func (h *Hub) Forget(connectionID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.breakers, connectionID)
+}
+
+const (
+	// limiterWithin bounds one question to the limiter.
+	limiterWithin = time.Second
+	// limiterAway is for how long it is not asked after one that went wrong.
+	limiterAway = 5 * time.Second
+)
+
+// limiter returns nil when there is none, or it is away.
+func (h *Hub) limiter() *queue.Limiter {
+	if h == nil || time.Now().UnixNano() < h.away.Load() {
+		return nil
+	}
+	return h.Limiter
+}
+
+// lost keeps calls from waiting for a limiter that is away.
+func (h *Hub) lost() { h.away.Store(time.Now().Add(limiterAway).UnixNano()) }
+
+// acquire asks the limiter once. A limiter that is away lets every call pass.
+func (h *Hub) acquire(ctx context.Context, account string, limit queue.Limit, ttl time.Duration) (release func(), wait time.Duration) {
+	l := h.limiter()
+	if l == nil {
+		return func() {}, 0
+	}
+	asking, cancel := context.WithTimeout(ctx, limiterWithin)
+	defer cancel()
+	release, wait, err := l.Acquire(asking, account, limit, ttl)
+	if err == nil {
+		return release, wait
+	}
+	if ctx.Err() == nil {
+		h.lost()
+	}
+	return func() {}, 0
+}
+
+// pause has nobody call an account for d, in any process.
+func (h *Hub) pause(ctx context.Context, account string, d time.Duration) {
+	l := h.limiter()
+	if l == nil || d <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limiterWithin)
+	defer cancel()
+	if err := l.Pause(ctx, account, d); err != nil {
+		h.lost()
+	}
+}
+
+func (h *Hub) observe(platform, outcome string, took time.Duration) {
+	if h != nil && h.Metrics != nil {
+		h.Metrics.ObserveCall(platform, outcome, took)
+	}
+}

@@ -1,0 +1,286 @@
+package hubspot
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// Content is the input of an upsert, without its place in a batch.
+func (h *hubspot) Content(p connector.Profile) any {
+	return map[string]any{"id": h.id(p), "idProperty": h.settings.IDProperty, "properties": h.values(p), "list": h.settings.List}
+}
+
+func (h *hubspot) id(p connector.Profile) string {
+	if h.settings.IDProperty == byEmail {
+		return p.Email.Display()
+	}
+	return p.UserID
+}
+
+// values are the properties of a person. HubSpot takes strings only.
+func (h *hubspot) values(p connector.Profile) map[string]string {
+	out := map[string]string{}
+	for name, v := range h.properties.Values(p) {
+		out[name] = text(v)
+	}
+	if h.settings.IDProperty != byEmail {
+		out[byEmail] = p.Email.Display()
+	}
+	if len(h.settings.Tags) > 0 {
+		out[h.settings.TagsProperty] = h.tags()
+	}
+	return out
+}
+
+// tags are the tags as the property takes them. Before the values of multiple
+// checkboxes a semicolon has them added to those that are there; a property of
+// another type has its value replaced.
+func (h *hubspot) tags() string {
+	joined := strings.Join(h.settings.Tags, ";")
+	if kind := h.labels["property:"+h.settings.TagsProperty]; kind != "" && kind != checkboxes {
+		return joined
+	}
+	return ";" + joined
+}
+
+func text(v any) string {
+	if number, ok := v.(float64); ok {
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
+}
+
+// input is one record of an upsert. Trace comes back with the record's result or
+// error and is its place in the batch.
+type input struct {
+	ID         string            `json:"id"`
+	IDProperty string            `json:"idProperty"`
+	Properties map[string]string `json:"properties"`
+	Trace      string            `json:"objectWriteTraceId"`
+}
+
+// upserted is the answer to an upsert. It comes with status 207 when Errors has
+// some.
+type upserted struct {
+	Results []struct {
+		ID         looseID        `json:"id"`
+		New        bool           `json:"new"`
+		Properties map[string]any `json:"properties"`
+		Trace      string         `json:"objectWriteTraceId"`
+	} `json:"results"`
+	Errors []failure `json:"errors"`
+}
+
+// Push upserts people and adds them to the list: two calls for up to 100.
+func (h *hubspot) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
+	answer, err := h.upsert(ctx, people)
+	if err != nil {
+		return nil, err
+	}
+	results, err := h.results(people, answer)
+	if joinErr := h.join(ctx, results); joinErr != nil {
+		return onlyFailed(results), joinErr
+	}
+	return results, err
+}
+
+func (h *hubspot) upsert(ctx context.Context, people []connector.Profile) (upserted, error) {
+	inputs := make([]input, len(people))
+	for i, p := range people {
+		inputs[i] = input{ID: h.id(p), IDProperty: h.settings.IDProperty, Properties: h.values(p), Trace: strconv.Itoa(i)}
+	}
+	var answer upserted
+	r, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/batch/upsert"), map[string]any{"inputs": inputs})
+	if err != nil {
+		return answer, err
+	}
+	return answer, connector.Decode(r, &answer)
+}
+
+// results reads an answer. People whom it does not mention, or whom HubSpot may
+// take at the next try, have no status, and the error says why.
+func (h *hubspot) results(people []connector.Profile, answer upserted) ([]connector.Result, error) {
+	results := make([]connector.Result, len(people))
+	for _, r := range answer.Results {
+		if i := h.place(people, r.Trace, r.Properties); i >= 0 {
+			results[i] = h.result(string(r.ID), r.New)
+		}
+	}
+	var err error
+	for _, f := range answer.Errors {
+		e := f.classify()
+		if e.Code != usersync.CodeRejected || len(f.traces()) == 0 {
+			err = e // of a refusal that names nobody: the batch is halved until they stand alone
+			continue
+		}
+		for _, trace := range f.traces() {
+			if i := h.place(people, trace, nil); i >= 0 {
+				results[i] = connector.Rejected(e)
+			}
+		}
+	}
+	if err == nil && slices.ContainsFunc(results, func(r connector.Result) bool { return r.Status == "" }) {
+		err = usersync.Errorf(usersync.CodeUnavailable, "HubSpot's answer does not mention everybody.")
+	}
+	return results, err
+}
+
+// place returns the place of a result, -1 when it is nobody's. Where HubSpot
+// gives no trace back the address tells.
+func (h *hubspot) place(people []connector.Profile, trace string, properties map[string]any) int {
+	if i, err := strconv.Atoi(trace); err == nil && i >= 0 && i < len(people) {
+		return i
+	}
+	email, _ := properties[byEmail].(string)
+	return slices.IndexFunc(people, func(p connector.Profile) bool { return email != "" && p.Email.Key() == strings.ToLower(email) })
+}
+
+func (h *hubspot) result(id string, isNew bool) connector.Result {
+	status := connector.Updated
+	if isNew {
+		status = connector.Added
+	}
+	return connector.Result{Status: status, Details: connector.Did(status, h.listName(), h.settings.Tags), Remote: id}
+}
+
+// joined is the answer to an addition to a list. Ids are strings in some versions
+// and numbers in others.
+type joined struct {
+	Missing []looseID `json:"recordIdsMissing"`
+}
+
+// join adds everybody who was upserted to the list. Members stay members.
+func (h *hubspot) join(ctx context.Context, results []connector.Result) error {
+	ids := []string{}
+	for _, r := range results {
+		if r.Remote != "" {
+			ids = append(ids, r.Remote)
+		}
+	}
+	if h.settings.List == "" || len(ids) == 0 {
+		return nil
+	}
+	r, err := h.call(ctx, http.MethodPut, h.path("lists", "/"+h.settings.List+"/memberships/add"), ids)
+	if err != nil {
+		return h.listFault(r, err)
+	}
+	var answer joined
+	if err := connector.Decode(r, &answer); err != nil {
+		return err
+	}
+	if len(answer.Missing) > 0 {
+		return usersync.Errorf(usersync.CodeUnavailable, "HubSpot does not find %d contacts it has just taken.", len(answer.Missing))
+	}
+	return nil
+}
+
+// listFault says whose fault it is when a list takes nobody: the connection's,
+// when a check has seen its list, else that of the one push that named another.
+func (h *hubspot) listFault(r *outbound.Response, err error) error {
+	if r == nil || r.Status != http.StatusNotFound && r.Status != http.StatusBadRequest {
+		return err
+	}
+	code := usersync.CodeRejected
+	if _, checked := h.labels["list:"+h.settings.List]; checked {
+		code = usersync.CodeDisconnected
+	}
+	return usersync.Errorf(code, "HubSpot has no static list '%s' that people can be added to.", h.listName())
+}
+
+// onlyFailed keeps the results of those that HubSpot refused.
+func onlyFailed(results []connector.Result) []connector.Result {
+	out := make([]connector.Result, len(results))
+	for i, r := range results {
+		if r.Status == connector.Failed {
+			out[i] = r
+		}
+	}
+	return out
+}
+
+// Preview looks whether the contact is there.
+func (h *hubspot) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	id, err := h.find(ctx, h.id(p), h.settings.IDProperty)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	status := connector.Updated
+	if id == "" {
+		status = connector.Added
+	}
+	return connector.Result{Status: status, Details: connector.Would(status, h.listName(), h.settings.Tags), Remote: id}, nil
+}
+
+// find returns the id of a contact, "" when there is none.
+func (h *hubspot) find(ctx context.Context, value, property string) (string, error) {
+	path := h.path("objects", "/contacts/"+segment(value)) + "?idProperty=" + url.QueryEscape(property)
+	r, err := h.call(ctx, http.MethodGet, path, nil)
+	if r != nil && r.Status == http.StatusNotFound {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var contact struct {
+		ID looseID `json:"id"`
+	}
+	err = connector.Decode(r, &contact)
+	return string(contact.ID), err
+}
+
+// Remove erases the contact with the person's address, and the one that was
+// pushed to, should that be another. It looks for them first: an erasure of an
+// address that HubSpot does not know would only block the address.
+func (h *hubspot) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	id, err := h.find(ctx, p.Email.Display(), byEmail)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	for _, one := range slices.Compact([]string{id, p.Remote}) {
+		if one == "" {
+			continue
+		}
+		if err := h.erase(ctx, one); err != nil {
+			return connector.Result{}, err
+		}
+	}
+	return connector.Result{Status: connector.Removed, Details: "User erased"}, nil
+}
+
+func (h *hubspot) erase(ctx context.Context, id string) error {
+	r, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/gdpr-delete"), map[string]string{"objectId": id})
+	if r != nil && r.Status == http.StatusNotFound {
+		return nil
+	}
+	return err
+}
+
+func (h *hubspot) call(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+	header := http.Header{"Authorization": {"Bearer " + h.token.Reveal()}}
+	return h.client.JSON(ctx, method, h.client.URL(baseURL, path), header, body)
+}
+
+// segment writes a value as one segment of a path, with @ and + encoded too.
+func segment(value string) string {
+	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+}
+
+// looseID is an id that may be a string or a number.
+type looseID string
+
+// UnmarshalJSON takes both; null is "".
+func (id *looseID) UnmarshalJSON(raw []byte) error {
+	if string(raw) != "null" {
+		*id = looseID(strings.Trim(string(raw), `"`))
+	}
+	return nil
+}

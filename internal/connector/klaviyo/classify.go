@@ -1,0 +1,78 @@
+package klaviyo
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// fault is one entry of the errors that every refusal carries.
+type fault struct {
+	Code   string `json:"code"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Source struct {
+		Pointer string `json:"pointer"`
+	} `json:"source"`
+}
+
+func (f fault) said() string { return cmp.Or(f.Detail, f.Title, f.Code) }
+
+// faultsOf reads the errors of an answer; there are none in one that is no
+// refusal of Klaviyo's own.
+func faultsOf(r *outbound.Response) []fault {
+	var body struct {
+		Errors []fault `json:"errors"`
+	}
+	if r == nil || json.Unmarshal(r.Body, &body) != nil {
+		return nil
+	}
+	return body.Errors
+}
+
+// classify says what a refusal means: the status decides, Klaviyo's first error
+// explains. 410 is the answer to a revision that has been retired.
+func classify(r *outbound.Response) *usersync.Error {
+	said := ""
+	if faults := faultsOf(r); len(faults) > 0 {
+		said = faults[0].said()
+	}
+	e := connector.Classify(r, said)
+	if e == nil {
+		return nil
+	}
+	if r.Status == http.StatusGone {
+		e.Code = usersync.CodeDisconnected
+	}
+	return e
+}
+
+// aboutList reports whether a job was refused for its list.
+func aboutList(r *outbound.Response) bool {
+	return slices.ContainsFunc(faultsOf(r), func(f fault) bool {
+		return strings.HasPrefix(f.Source.Pointer, "/data/relationships/lists")
+	})
+}
+
+// position returns which profile of a job a pointer such as
+// /data/attributes/profiles/data/3/attributes/email is about, -1 when it names
+// none of n.
+func position(pointer string, n int) int {
+	_, rest, ok := strings.Cut(pointer, "/profiles/data/")
+	if !ok {
+		return -1
+	}
+	number, _, _ := strings.Cut(rest, "/")
+	i, err := strconv.Atoi(number)
+	if err != nil || i < 0 || i >= n {
+		return -1
+	}
+	return i
+}

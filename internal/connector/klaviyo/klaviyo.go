@@ -1,0 +1,253 @@
+// Package klaviyo pushes people to Klaviyo as profiles. See README.md for what
+// is known of the platform and from where.
+package klaviyo
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+const (
+	base = "https://a.klaviyo.com"
+	// mediaType is that of JSON:API, which Klaviyo wants for bodies.
+	mediaType = "application/vnd.api+json"
+	// revision is the version of the API that this package was written for.
+	revision = "2026-07-15"
+	// singly is up to how many people are pushed one by one: Klaviyo asks not to
+	// import small numbers by a job.
+	singly = 5
+)
+
+// Kind is Klaviyo. Klaviyo counts calls an account and endpoint in windows of a
+// second and of a minute. The limits are for the strictest endpoints that a push
+// needs, 10 a second and 150 a minute for jobs and list members: 10 at once and
+// 2.3 a second after that make 148 in any minute. Batch is well below the 10,000
+// of a job, so that the reads before it and the job together take a few seconds.
+var Kind = connector.Define(connector.Kind{
+	Name: "klaviyo", Title: "Klaviyo", Batch: 500,
+	Limits:   connector.Limits{Concurrent: 4, PerSecond: 2.3, Burst: 10, Timeout: 30 * time.Second},
+	Classify: classify,
+}, open)
+
+// Credentials are what Klaviyo knows us by.
+type Credentials struct {
+	APIKey usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write."`
+}
+
+// Settings say what is pushed.
+type Settings struct {
+	List         string            `json:"listId,omitempty" role:"list" help:"Id of the list that people are added to; in none when left out. Being on a list is no consent: nobody is ever subscribed."`
+	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags of every person. Klaviyo has none for people: they are kept as a list in a custom property, which each push replaces."`
+	TagsProperty string            `json:"tagsProperty,omitempty" default:"tags" help:"Custom property that holds the tags."`
+	Attributes   connector.Mapping `json:"attributes,omitempty" default:"first_name: firstName, last_name: lastName, title: jobTitle, location.country: country, invite_link: inviteLink" help:"Klaviyo's attribute → ours: phone_number, external_id, first_name, last_name, organization, locale, title, image, location.city and so on; every other name is a custom property."`
+	Revision     string            `json:"revision,omitempty" default:"2026-07-15" help:"Revision of Klaviyo's API that is asked for."`
+}
+
+// defaults are mapped where the settings do not say otherwise.
+var defaults = connector.Mapping{
+	"first_name": "firstName", "last_name": "lastName", "title": "jobTitle", "location.country": "country", "invite_link": "inviteLink",
+}
+
+var (
+	listID       = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	revisionDate = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$`)
+)
+
+// Validate returns what is wrong with the settings.
+func (s Settings) Validate() []usersync.FieldError {
+	faults := s.Attributes.Check("attributes")
+	if _, ok := s.Attributes["email"]; ok {
+		faults = append(faults, usersync.FieldError{Field: "attributes.email", Message: "is always the user's address"})
+	}
+	if s.List != "" && !listID.MatchString(s.List) {
+		faults = append(faults, usersync.FieldError{Field: "listId", Message: "must be the id of a list, such as Y6nRLr"})
+	}
+	if s.Revision != "" && !revisionDate.MatchString(s.Revision) {
+		faults = append(faults, usersync.FieldError{Field: "revision", Message: "must be a date such as " + revision})
+	}
+	return faults
+}
+
+type klaviyo struct {
+	client   *connector.Client
+	key      usersync.Secret
+	settings Settings
+	mapping  connector.Mapping
+	labels   map[string]string
+}
+
+func open(credentials Credentials, settings Settings, facts connector.Facts, client *connector.Client) (connector.Connector, error) {
+	settings.TagsProperty = cmp.Or(settings.TagsProperty, "tags")
+	settings.Revision = cmp.Or(settings.Revision, revision)
+	return &klaviyo{
+		client: client, key: credentials.APIKey, settings: settings,
+		mapping: settings.Attributes.Or(defaults), labels: facts.Labels,
+	}, nil
+}
+
+// call makes a call; body nil sends none, to nil reads none.
+func (k *klaviyo) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+	header := http.Header{
+		"Authorization": {"Klaviyo-API-Key " + k.key.Reveal()},
+		"Accept":        {mediaType},
+		"Revision":      {k.settings.Revision},
+	}
+	if body != nil {
+		header.Set("Content-Type", mediaType)
+	}
+	response, err := k.client.JSON(ctx, method, k.client.URL(base, path), header, body)
+	if err != nil {
+		return response, err
+	}
+	if to != nil {
+		err = connector.Decode(response, to)
+	}
+	return response, err
+}
+
+// Check reads the account and the list.
+func (k *klaviyo) Check(ctx context.Context) (connector.Facts, error) {
+	var accounts struct {
+		Data []struct {
+			ID         string `json:"id"`
+			Attributes struct {
+				Contact struct {
+					Name string `json:"organization_name"`
+				} `json:"contact_information"`
+			} `json:"attributes"`
+		} `json:"data"`
+	}
+	if _, err := k.call(ctx, http.MethodGet, "/api/accounts", nil, &accounts); err != nil {
+		return connector.Facts{}, err
+	}
+	if len(accounts.Data) == 0 || accounts.Data[0].ID == "" {
+		return connector.Facts{}, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo named no account for the key.")
+	}
+	facts := connector.Facts{Account: accounts.Data[0].ID, Labels: map[string]string{}}
+	if name := accounts.Data[0].Attributes.Contact.Name; name != "" {
+		facts.Labels["account"] = name
+	}
+	if k.settings.List == "" {
+		return facts, nil
+	}
+	name, err := k.listName(ctx)
+	if err != nil {
+		return connector.Facts{}, err
+	}
+	facts.Labels["list:"+k.settings.List] = name
+	return facts, nil
+}
+
+func (k *klaviyo) listName(ctx context.Context) (string, error) {
+	var list struct {
+		Data struct {
+			Attributes struct {
+				Name string `json:"name"`
+			} `json:"attributes"`
+		} `json:"data"`
+	}
+	response, err := k.call(ctx, http.MethodGet, "/api/lists/"+url.PathEscape(k.settings.List), nil, &list)
+	if err != nil {
+		return "", k.noList(response, err)
+	}
+	return cmp.Or(list.Data.Attributes.Name, k.settings.List), nil
+}
+
+// noList turns the refusal of a call for the list that it names into what it means.
+func (k *klaviyo) noList(response *outbound.Response, err error) error {
+	if response == nil || k.settings.List == "" || response.Status != http.StatusNotFound && !aboutList(response) {
+		return err
+	}
+	return usersync.Errorf(usersync.CodeDisconnected, "Klaviyo has no list '%s'.", k.settings.List)
+}
+
+// MakeAudience finds the list with a name or makes it. Klaviyo's lists have no
+// description.
+func (k *klaviyo) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
+	var found struct {
+		Data []resource `json:"data"`
+	}
+	query := url.Values{"filter": {"equals(name," + quoted(name) + ")"}}
+	if _, err := k.call(ctx, http.MethodGet, "/api/lists?"+query.Encode(), nil, &found); err != nil {
+		return "", usersync.PlatformSync{}, err
+	}
+	if len(found.Data) > 0 {
+		return found.Data[0].ID, usersync.PlatformSync{List: found.Data[0].ID}, nil
+	}
+	var made struct {
+		Data resource `json:"data"`
+	}
+	body := document{Data: map[string]any{"type": "list", "attributes": map[string]any{"name": name}}}
+	if _, err := k.call(ctx, http.MethodPost, "/api/lists", body, &made); err != nil {
+		return "", usersync.PlatformSync{}, err
+	}
+	if made.Data.ID == "" {
+		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo did not name the list it made.")
+	}
+	return made.Data.ID, usersync.PlatformSync{List: made.Data.ID}, nil
+}
+
+// Preview looks the person up.
+func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	known, err := k.lookUp(ctx, []connector.Profile{p})
+	if err != nil {
+		return connector.Result{}, err
+	}
+	one, ok := known[p.Email.Key()]
+	switch {
+	case ok && one.left(k.settings.List):
+		return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: one.ID,
+			Details: "User has unsubscribed at Klaviyo: the profile would be updated, but not be added to the '" + k.list() + "' list"}, nil
+	case ok:
+		return connector.Result{Status: connector.Updated, Remote: one.ID, Details: k.would(connector.Updated)}, nil
+	}
+	return connector.Result{Status: connector.Added, Details: k.would(connector.Added)}, nil
+}
+
+// Remove asks for the deletion of all profiles with the address. Klaviyo does it
+// later and tells no more of it.
+func (k *klaviyo) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	profile := map[string]any{"type": "profile", "attributes": map[string]any{"email": p.Email.Display()}}
+	body := document{Data: map[string]any{
+		"type": "data-privacy-deletion-job", "attributes": map[string]any{"profile": document{Data: profile}},
+	}}
+	response, err := k.call(ctx, http.MethodPost, "/api/data-privacy-deletion-jobs", body, nil)
+	if err != nil && (response == nil || response.Status != http.StatusNotFound) {
+		return connector.Result{}, err
+	}
+	return connector.Result{Status: connector.Removed, Details: "User's deletion requested, Klaviyo does it later"}, nil
+}
+
+// list is the name of the list people are put on, "" for none.
+func (k *klaviyo) list() string {
+	return cmp.Or(k.labels["list:"+k.settings.List], k.settings.List)
+}
+
+func (k *klaviyo) did(s connector.Status) string {
+	return connector.Did(s, k.list(), k.settings.Tags)
+}
+
+func (k *klaviyo) would(s connector.Status) string {
+	return connector.Would(s, k.list(), k.settings.Tags)
+}
+
+// leftResult is that of a person who has unsubscribed: known to Klaviyo as they
+// are now, but kept off the list.
+func (k *klaviyo) leftResult(id string) connector.Result {
+	return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: id,
+		Details: "User has unsubscribed at Klaviyo: profile updated, not added to the '" + k.list() + "' list"}
+}
+
+// quoted writes a string into a filter.
+func quoted(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}

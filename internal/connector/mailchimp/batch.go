@@ -1,0 +1,222 @@
+package mailchimp
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"usersync/internal/connector"
+	"usersync/internal/usersync"
+)
+
+// batch is one push of several people.
+//
+// Whom we do not know is sent first with a status and with update_existing=false,
+// which changes nobody who is there. Those who turn out to be there, and those we
+// know, are then sent with update_existing=true and without a status, which
+// leaves theirs as it is: nobody who left is subscribed again. Slices are filled
+// over both, so that 1,000 people who are all new, or all known, are 2 calls.
+type batch struct {
+	*client
+	people  []connector.Profile
+	byEmail map[string]int // index of a person, by address in lower case
+	results []connector.Result
+}
+
+func (c *client) batch(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
+	b := &batch{client: c, people: people, byEmail: map[string]int{}, results: make([]connector.Result, len(people))}
+	var unknown, known []int
+	for i, p := range people {
+		b.byEmail[strings.ToLower(p.Email.Display())] = i
+		kept := remoteOf(p.Remote)
+		switch {
+		case !kept.in(c.settings.ListID):
+			unknown = append(unknown, i)
+		case kept.Member == memberID(p.Email):
+			known = append(known, i)
+		default: // the address has changed: a slice knows no way to say so
+			result, err := c.single(ctx, p)
+			if err != nil {
+				return b.results, err
+			}
+			b.results[i] = result
+		}
+	}
+	err := b.run(ctx, unknown, known)
+	if failure := usersync.AsError(err); isListMissing(failure) && failure.Code == usersync.CodeRejected {
+		b.failRest(failure)
+		return b.results, nil
+	}
+	return b.results, err
+}
+
+// failRest fails everybody of whom nothing is known yet: halving the batch would
+// find nobody to blame.
+func (b *batch) failRest(why *usersync.Error) {
+	for i, p := range b.people {
+		if b.results[i].Status == "" {
+			b.results[i] = b.failed(p, why)
+		}
+	}
+}
+
+func (b *batch) run(ctx context.Context, unknown, known []int) error {
+	there, err := b.send(ctx, unknown, b.add)
+	if err != nil {
+		return err
+	}
+	refused, err := b.send(ctx, slices.Concat(known, there), b.update)
+	if err != nil {
+		return err
+	}
+	// Whom we knew may have been taken out at Mailchimp. Who is there still, and
+	// was refused for another reason, keeps that one: add changes only who is not.
+	_, err = b.send(ctx, refused, b.add)
+	return err
+}
+
+// send sends people in slices and returns who is to be sent in another way.
+func (b *batch) send(ctx context.Context, who []int, call func(context.Context, []int) ([]int, error)) ([]int, error) {
+	var again []int
+	for part := range slices.Chunk(who, slice) {
+		more, err := call(ctx, part)
+		again = append(again, more...)
+		if err != nil {
+			return again, err
+		}
+	}
+	return again, nil
+}
+
+type sliceBody struct {
+	Members        []sliceMember `json:"members"`
+	UpdateExisting bool          `json:"update_existing"`
+	SyncTags       bool          `json:"sync_tags"` // true would take other tags away
+}
+
+type sliceMember struct {
+	Email       string         `json:"email_address"`
+	Status      string         `json:"status,omitempty"`
+	MergeFields map[string]any `json:"merge_fields"`
+	Tags        []string       `json:"tags,omitempty"`
+}
+
+type sliceAnswer struct {
+	New     []member     `json:"new_members"`
+	Updated []member     `json:"updated_members"`
+	Errors  []sliceError `json:"errors"`
+}
+
+type sliceError struct {
+	Email        string `json:"email_address"`
+	Error        string `json:"error"`
+	Code         string `json:"error_code"`
+	Field        string `json:"field"`
+	FieldMessage string `json:"field_message"`
+}
+
+// add brings in people who are not in the list and returns those who are.
+func (b *batch) add(ctx context.Context, who []int) (there []int, err error) {
+	answer, err := b.slice(ctx, who, b.settings.StatusIfNew)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range answer.Errors {
+		i, ok := b.index(e.Email)
+		switch {
+		case !ok:
+		case e.Code != "ERROR_CONTACT_EXISTS":
+			b.results[i] = b.failed(b.people[i], e.err())
+		case b.results[i].Status == "":
+			there = append(there, i)
+		}
+	}
+	return there, b.complete(who, there)
+}
+
+// update writes people who are in the list and returns those we knew of earlier
+// and who were refused: perhaps they are there no more.
+func (b *batch) update(ctx context.Context, who []int) (refused []int, err error) {
+	answer, err := b.slice(ctx, who, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range answer.Errors {
+		i, ok := b.index(e.Email)
+		if !ok {
+			continue
+		}
+		b.results[i] = b.failed(b.people[i], e.err())
+		if remoteOf(b.people[i].Remote).in(b.settings.ListID) && !joinedTooMany(e.Error) {
+			refused = append(refused, i)
+		}
+	}
+	return refused, b.complete(who, nil)
+}
+
+// slice makes one call and takes over who was written; status is left out for
+// those who are there.
+func (b *batch) slice(ctx context.Context, who []int, status string) (sliceAnswer, error) {
+	body := sliceBody{UpdateExisting: status == ""}
+	for _, i := range who {
+		p := b.people[i]
+		body.Members = append(body.Members, sliceMember{Email: p.Email.Display(), Status: status, MergeFields: b.fields(p), Tags: b.settings.Tags})
+	}
+	var answer sliceAnswer
+	response, err := b.call(ctx, http.MethodPost, b.settings.ListID, "", lenient, body)
+	if isMissing(response) {
+		return answer, b.listMissing()
+	}
+	if err != nil {
+		return answer, err
+	}
+	if err := connector.Decode(response, &answer); err != nil {
+		return answer, err
+	}
+	b.take(answer.New, connector.Added)
+	b.take(answer.Updated, connector.Updated)
+	return answer, nil
+}
+
+func (b *batch) take(members []member, status connector.Status) {
+	for _, m := range members {
+		i, ok := b.index(m.Email)
+		if !ok {
+			continue
+		}
+		b.results[i] = b.outcome(&m, status, did)
+		b.results[i].Remote = remoteOf(b.people[i].Remote).with(b.settings.ListID, memberID(b.people[i].Email)).String()
+	}
+}
+
+func (b *batch) index(email string) (int, bool) {
+	i, ok := b.byEmail[strings.ToLower(email)]
+	return i, ok
+}
+
+// complete finds people that an answer says nothing of; later have their turn
+// still to come.
+func (b *batch) complete(who, later []int) error {
+	for _, i := range who {
+		if b.results[i].Status == "" && !slices.Contains(later, i) {
+			return usersync.Errorf(usersync.CodeUnavailable, "Mailchimp's answer leaves people out.")
+		}
+	}
+	return nil
+}
+
+// err is the refusal of one person in a slice.
+func (e sliceError) err() *usersync.Error {
+	if joinedTooMany(e.Error) {
+		return tooManyLists(e.Error)
+	}
+	text := e.Error
+	if e.FieldMessage != "" {
+		text += " " + e.Field + ": " + e.FieldMessage
+	}
+	if text = connector.Quote(text); text == "" {
+		text = "Mailchimp refuses this member."
+	}
+	return usersync.Errorf(usersync.CodeRejected, "%s", text)
+}

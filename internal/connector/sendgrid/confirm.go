@@ -1,0 +1,199 @@
+package sendgrid
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+)
+
+// job is how far SendGrid has come with a push.
+type job struct {
+	// Status is pending, completed, errored (some contacts failed) or failed (all
+	// did). The counts leave out contacts that were as they are already.
+	Status  string `json:"status"`
+	Results struct {
+		Created   int    `json:"created_count"`
+		Errored   int    `json:"errored_count"`
+		ErrorsURL string `json:"errors_url"`
+	} `json:"results"`
+}
+
+// Confirm asks how a job went.
+func (c *client) Confirm(ctx context.Context, id string, people []connector.Profile) ([]connector.Result, error) {
+	var j job
+	answer, err := c.call(ctx, http.MethodGet, "/v3/marketing/contacts/imports/"+url.PathEscape(id), nil, &j)
+	if err != nil && !isMissing(answer) {
+		return nil, err
+	}
+	results := make([]connector.Result, len(people))
+	// A job that was just taken may not be known yet where it is asked for.
+	if isMissing(answer) || !slices.Contains([]string{"completed", "errored", "failed"}, j.Status) {
+		for i, p := range people {
+			results[i] = connector.Result{Status: connector.Pending, Job: id, Remote: p.Remote, Details: "SendGrid works on it"}
+		}
+		return results, nil
+	}
+	unsure, err := c.failures(ctx, j, people, results)
+	if err != nil {
+		return nil, err
+	}
+	c.succeed(j, people, results, unsure)
+	return results, nil
+}
+
+// pushed is what is kept of somebody whom SendGrid took.
+const pushed = "pushed"
+
+// succeed fills in who did not fail. SendGrid tells how many contacts were
+// created but not which: those who were never pushed before come first. unsure
+// says that some of them failed and nobody knows who.
+func (c *client) succeed(j job, people []connector.Profile, results []connector.Result, unsure bool) {
+	created := j.Results.Created
+	for _, before := range []bool{false, true} {
+		for i, p := range people {
+			if results[i].Status != "" || before != (p.Remote == pushed) {
+				continue
+			}
+			status := connector.Updated
+			if created > 0 {
+				status = connector.Added
+				created--
+			}
+			if unsure {
+				status = connector.Synced
+			}
+			results[i] = connector.Result{Status: status, Details: c.sentence(status, false), Remote: pushed}
+		}
+	}
+}
+
+// failures fills in who failed. unsure says that there are more of whom nothing
+// is known.
+func (c *client) failures(ctx context.Context, j job, people []connector.Profile, results []connector.Result) (unsure bool, err error) {
+	if j.Results.Errored == 0 && j.Status != "failed" {
+		return false, nil
+	}
+	reasons := c.reasons(ctx, j.Results.ErrorsURL, people)
+	for i, p := range people {
+		said, known := reasons[strings.ToLower(p.Email.Display())]
+		if known || j.Status == "failed" {
+			results[i] = failed(p, rejected(said))
+		}
+	}
+	if len(reasons) > 0 || j.Status == "failed" {
+		return false, ctx.Err()
+	}
+	return c.lookForFailures(ctx, j, people, results)
+}
+
+// lookForFailures takes for failed who is no contact after all.
+func (c *client) lookForFailures(ctx context.Context, j job, people []connector.Profile, results []connector.Result) (unsure bool, err error) {
+	var places []int
+	for i, p := range people {
+		if utf8.RuneCountInString(p.Email.Display()) <= maxSearched {
+			places = append(places, i)
+		}
+	}
+	absent := 0
+	for part := range slices.Chunk(places, 100) {
+		var addresses []string
+		for _, i := range part {
+			addresses = append(addresses, people[i].Email.Display())
+		}
+		there, err := c.search(ctx, addresses)
+		if err != nil {
+			return false, err
+		}
+		for _, i := range part {
+			if _, ok := there[strings.ToLower(people[i].Email.Display())]; !ok {
+				results[i] = failed(people[i], rejected(""))
+				absent++
+			}
+		}
+	}
+	return absent < j.Results.Errored, nil
+}
+
+// reasons reads the file of a job's errors: why contacts failed, by address in
+// lower case. It returns nothing when there is no file, or none that can be read.
+func (c *client) reasons(ctx context.Context, address string, people []connector.Profile) map[string]string {
+	if !c.trusted(address) {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil
+	}
+	// The address carries its own right to be read: our key is not sent there.
+	answer, err := c.http.Do(ctx, req)
+	if err != nil || answer.Truncated {
+		return nil
+	}
+	return readReasons(answer, people)
+}
+
+// fileHosts are those whose files are fetched: SendGrid's own and the store that
+// it keeps its imports in.
+var fileHosts = []string{".sendgrid.com", ".sendgrid.net", ".amazonaws.com"}
+
+// trusted reports whether a file may be fetched from an address that an answer
+// named.
+func (c *client) trusted(address string) bool {
+	file, err := url.Parse(address)
+	if err != nil || file.Host == "" || file.User != nil {
+		return false
+	}
+	if own, err := url.Parse(c.base()); err == nil && own.Scheme == file.Scheme && own.Host == file.Host {
+		return true
+	}
+	return file.Scheme == "https" && slices.ContainsFunc(fileHosts, func(end string) bool { return strings.HasSuffix(file.Hostname(), end) })
+}
+
+// readReasons finds people in a CSV file: any cell may be the address, and the
+// reason stands in the column that is named for it, or in the last.
+func readReasons(answer *outbound.Response, people []connector.Profile) map[string]string {
+	reader := csv.NewReader(bytes.NewReader(answer.Body))
+	reader.FieldsPerRecord, reader.LazyQuotes = -1, true
+	rows, err := reader.ReadAll()
+	if err != nil || len(rows) == 0 {
+		return nil
+	}
+	reason := slices.IndexFunc(rows[0], func(head string) bool {
+		head = strings.ToLower(head)
+		return strings.Contains(head, "error") || strings.Contains(head, "reason") || strings.Contains(head, "message")
+	})
+	ours := map[string]bool{}
+	for _, p := range people {
+		ours[strings.ToLower(p.Email.Display())] = true
+	}
+	out := map[string]string{}
+	for _, row := range rows {
+		i := slices.IndexFunc(row, func(cell string) bool { return ours[strings.ToLower(strings.TrimSpace(cell))] })
+		if i < 0 {
+			continue
+		}
+		said := row[len(row)-1]
+		if reason >= 0 && reason < len(row) {
+			said = row[reason]
+		}
+		if strings.EqualFold(said, row[i]) {
+			said = ""
+		}
+		out[strings.ToLower(strings.TrimSpace(row[i]))] = said
+	}
+	return out
+}
+
+// The compiler holds the connector to its optional abilities.
+var (
+	_ connector.Confirmer     = (*client)(nil)
+	_ connector.AudienceMaker = (*client)(nil)
+)

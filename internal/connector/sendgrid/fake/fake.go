@@ -1,0 +1,288 @@
+// Package fake answers like Twilio SendGrid's API v3: the calls about marketing
+// contacts, their lists and fields, suppressions and erasures, with the statuses,
+// bodies and headers that were recorded of it.
+package fake
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"usersync/internal/connector"
+	"usersync/internal/connector/fakeplatform"
+)
+
+// What the fake knows at the start: the key it takes, and two lists.
+const (
+	Key       = "SG.0123456789abcdefghijkl.0123456789abcdefghijklmnopqrstuvwxyz0123456"
+	List      = "3f641067-6b50-4353-8c87-0825fbb85228"
+	OtherList = "faf2f326-ff23-44f1-bd34-554932b0723b"
+)
+
+// fields are the custom fields by id. The end of an id tells the type.
+var fields = map[string]string{"e1_T": "company", "e2_T": "tags", "e3_N": "score", "e4_D": "joined"}
+
+// Fake is a SendGrid account.
+type Fake struct {
+	mux    *http.ServeMux
+	people *fakeplatform.People
+
+	mu      sync.Mutex
+	calls   int
+	lists   map[string]string // names by id
+	jobs    map[string]*job
+	waiting []*job
+	held    bool
+	noFile  bool
+	noErase bool
+}
+
+// New returns an empty account.
+func New() *Fake {
+	f := &Fake{people: fakeplatform.NewPeople(), jobs: map[string]*job{}, lists: map[string]string{List: "active-clients", OtherList: "newsletter"}}
+	f.mux = http.NewServeMux()
+	for pattern, handle := range map[string]http.HandlerFunc{
+		"GET /v3/marketing/field_definitions":       f.fieldDefinitions,
+		"GET /v3/marketing/lists":                   f.allLists,
+		"POST /v3/marketing/lists":                  f.makeList,
+		"GET /v3/marketing/lists/{id}":              f.oneList,
+		"PUT /v3/marketing/contacts":                f.upsert,
+		"DELETE /v3/marketing/contacts":             f.remove,
+		"GET /v3/marketing/contacts/imports/{id}":   f.job,
+		"POST /v3/marketing/contacts/search/emails": f.search,
+		"GET /v3/asm/suppressions/global/{email}":   f.suppression,
+		"POST /v3/recipients/erasejob":              f.erase,
+		"GET /files/{id}":                           f.file,
+	} {
+		f.mux.HandleFunc(pattern, handle)
+	}
+	return f
+}
+
+// Name is the connector's.
+func (f *Fake) Name() string { return "sendgrid" }
+
+// People are the contacts. Whoever is Unsubscribed is on the global list of
+// suppressions; the job of whoever is Refused fails for them.
+func (f *Fake) People() *fakeplatform.People { return f.people }
+
+// Config is a connection that puts people on List.
+func (f *Fake) Config() connector.Config {
+	return connector.Config{
+		Credentials: json.RawMessage(`{"apiKey":"` + Key + `"}`),
+		Settings:    json.RawMessage(`{"listIds":["` + List + `"],"customFields":{"company":"attributes.company"}}`),
+	}
+}
+
+// Hold has no job get done until it is called with false.
+func (f *Fake) Hold(held bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held = held
+	if held {
+		return
+	}
+	for _, j := range f.waiting {
+		f.work(j)
+	}
+	f.waiting = nil
+}
+
+// LoseFiles has jobs name no file of their errors.
+func (f *Fake) LoseFiles() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.noFile = true
+}
+
+// ForbidErasure takes the right to erase from the key, as older accounts lack it.
+func (f *Fake) ForbidErasure() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.noErase = true
+}
+
+// ServeHTTP answers a call.
+func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	headers(w, r.URL.Path)
+	_, pattern := f.mux.Handler(r)
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/files/") && r.Header.Get("Authorization") == "":
+		f.mux.ServeHTTP(w, r)
+	case r.Header.Get("Authorization") != "Bearer "+Key:
+		f.Refuse(w, http.StatusUnauthorized)
+	case pattern == "":
+		f.Refuse(w, http.StatusNotFound)
+	default:
+		f.mux.ServeHTTP(w, r)
+	}
+}
+
+// headers are those of every answer. The reset is in seconds to go, though
+// described as a time.
+func headers(w http.ResponseWriter, path string) {
+	limit := "600"
+	switch {
+	case strings.Contains(path, "/marketing/contacts"):
+		limit = "200"
+	case strings.HasSuffix(path, "/erasejob"):
+		limit = "100"
+	}
+	h := w.Header()
+	h.Set("Server", "nginx")
+	h.Set("Content-Type", "application/json")
+	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-RateLimit-Limit", limit)
+	h.Set("X-RateLimit-Remaining", limit[:1]+"9")
+	h.Set("X-RateLimit-Reset", "41")
+}
+
+// fault is one of the errors in a refusal.
+type fault struct {
+	Field   *string `json:"field"`
+	Message string  `json:"message"`
+}
+
+func about(field, message string) fault { return fault{&field, message} }
+
+var refusals = map[int]string{
+	http.StatusUnauthorized:    "authorization required",
+	http.StatusForbidden:       "access forbidden",
+	http.StatusNotFound:        "not found",
+	http.StatusTooManyRequests: "too many requests",
+}
+
+// Refuse answers as a status is answered that is about no field.
+func (f *Fake) Refuse(w http.ResponseWriter, status int) {
+	headers(w, "")
+	if status == http.StatusTooManyRequests {
+		w.Header().Set("X-RateLimit-Remaining", "0")
+	}
+	message, ok := refusals[status]
+	if !ok {
+		message = strings.ToLower(http.StatusText(status))
+	}
+	refuse(w, status, fault{nil, message})
+}
+
+func refuse(w http.ResponseWriter, status int, faults ...fault) {
+	write(w, status, map[string]any{"errors": faults})
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// id makes an id as SendGrid's are.
+func (f *Fake) id() string { return fmt.Sprintf("d32c6eab-107c-4d26-8428-%012d", f.calls) }
+
+func self(path string) map[string]any {
+	return map[string]any{"self": "https://api.sendgrid.com/v3/marketing/" + path}
+}
+
+func (f *Fake) fieldDefinitions(w http.ResponseWriter, _ *http.Request) {
+	types := map[byte]string{'T': "Text", 'N': "Number", 'D': "Date"}
+	custom := []map[string]any{}
+	for _, id := range []string{"e1_T", "e2_T", "e3_N", "e4_D"} {
+		custom = append(custom, map[string]any{"id": id, "name": fields[id], "field_type": types[id[len(id)-1]], "_metadata": self("field_definitions/" + id)})
+	}
+	write(w, http.StatusOK, map[string]any{"custom_fields": custom, "_metadata": self("field_definitions"), "reserved_fields": []map[string]any{
+		{"id": "_rf0_T", "name": "first_name", "field_type": "Text"}, {"id": "_rf1_T", "name": "last_name", "field_type": "Text"},
+		{"id": "_rf2_T", "name": "email", "field_type": "Text"}, {"id": "_rf9_T", "name": "country", "field_type": "Text"},
+		{"id": "_rf21_D", "name": "created_at", "field_type": "Date", "read_only": true},
+	}})
+}
+
+func (f *Fake) list(id string) map[string]any {
+	count := 0
+	for _, email := range f.people.Emails() {
+		if p, _ := f.people.Get(email); slices.Contains(p.Lists, id) {
+			count++
+		}
+	}
+	return map[string]any{"id": id, "name": f.lists[id], "contact_count": count, "_metadata": self("lists/" + id)}
+}
+
+func (f *Fake) allLists(w http.ResponseWriter, _ *http.Request) {
+	result := []map[string]any{}
+	for id := range f.lists {
+		result = append(result, f.list(id))
+	}
+	slices.SortFunc(result, func(a, b map[string]any) int { return strings.Compare(a["name"].(string), b["name"].(string)) })
+	write(w, http.StatusOK, map[string]any{"result": result, "_metadata": self("lists?page_size=100&page_token=")})
+}
+
+func (f *Fake) oneList(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	if f.lists[id] == "" {
+		f.Refuse(w, http.StatusNotFound)
+		return
+	}
+	write(w, http.StatusOK, f.list(id))
+}
+
+func (f *Fake) makeList(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Name string }
+	if json.NewDecoder(r.Body).Decode(&body) != nil || body.Name == "" || len([]rune(body.Name)) > 100 {
+		refuse(w, http.StatusBadRequest, about("name", "name must be between 1 and 100 characters"))
+		return
+	}
+	for _, name := range f.lists {
+		if name == body.Name {
+			refuse(w, http.StatusBadRequest, about("name", "name already in use"))
+			return
+		}
+	}
+	id := f.id()
+	f.lists[id] = body.Name
+	write(w, http.StatusCreated, f.list(id))
+}
+
+func (f *Fake) suppression(w http.ResponseWriter, r *http.Request) {
+	if p, ok := f.people.Get(r.PathValue("email")); ok && p.Unsubscribed {
+		write(w, http.StatusOK, map[string]any{"recipient_email": strings.ToLower(p.Email)})
+		return
+	}
+	write(w, http.StatusOK, map[string]any{})
+}
+
+func (f *Fake) erase(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Emails []string `json:"email_addresses"`
+	}
+	err := json.NewDecoder(r.Body).Decode(&body)
+	switch {
+	case f.noErase:
+		f.Refuse(w, http.StatusForbidden)
+		return
+	case err != nil || len(body.Emails) == 0 || len(body.Emails) > 5000:
+		refuse(w, http.StatusBadRequest, about("email_addresses", "email_addresses must have between 1 and 5000 items"))
+		return
+	}
+	for _, email := range body.Emails {
+		f.people.Delete(email)
+	}
+	write(w, http.StatusAccepted, map[string]any{"job_id": f.id()})
+}
+
+func (f *Fake) remove(w http.ResponseWriter, r *http.Request) {
+	ids := r.URL.Query().Get("ids")
+	if ids == "" {
+		refuse(w, http.StatusBadRequest, about("ids", "ids or delete_all_contacts is required"))
+		return
+	}
+	for _, id := range strings.Split(ids, ",") {
+		if p, ok := f.people.ByID(id); ok {
+			f.people.Delete(p.Email)
+		}
+	}
+	write(w, http.StatusAccepted, map[string]any{"job_id": f.id()})
+}

@@ -1,0 +1,34 @@
+package outbound
+
+import (
+	"net/http"
+	"time"
+)
+
+// quotas name how many calls are left, and when there are more: in seconds to
+// wait or Unix time, or for HubSpot the length of the window in milliseconds.
+var quotas = []struct {
+	left, reset string
+	unit        time.Duration
+}{
+	{"X-RateLimit-Remaining", "X-RateLimit-Reset", time.Second},                                      // SendGrid, Auth0
+	{"X-Sib-RateLimit-Remaining", "X-Sib-RateLimit-Reset", time.Second},                              // Brevo
+	{"RateLimit-Remaining", "RateLimit-Reset", time.Second},                                          // Klaviyo, the IETF draft
+	{"X-HubSpot-RateLimit-Remaining", "X-HubSpot-RateLimit-Interval-Milliseconds", time.Millisecond}, // HubSpot
+}
+
+// Exhausted returns how long to make no call, from 0 to 24 h, after an answer
+// whose headers say that none is left. It reports false where some are, or the
+// headers do not tell how long.
+func Exhausted(h http.Header, now time.Time) (time.Duration, bool) {
+	for _, q := range quotas {
+		left, ok := parseSeconds(h.Get(q.left)) // a number like any other
+		if !ok || left > 0 {
+			continue
+		}
+		if d, ok := parseReset(h.Get(q.reset), now); ok {
+			return d / (time.Second / q.unit), true
+		}
+	}
+	return 0, false
+}

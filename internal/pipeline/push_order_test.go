@@ -1,0 +1,350 @@
+package pipeline_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/person"
+	"usersync/internal/pipeline"
+	"usersync/internal/queue"
+	"usersync/internal/queue/embedded"
+	"usersync/internal/store"
+	"usersync/internal/store/storetest"
+	"usersync/internal/usersync"
+)
+
+var orderSeed = flag.Uint64("order-seed", 0, "seed of the interleavings of pushes; 0 takes the time")
+
+const (
+	orderUsers = 200
+	// orderEpisodes times some rounds of trouble are followed by peace, in which
+	// the platform must come to the newest state.
+	orderEpisodes = 26
+	orderRounds   = 4
+	// orderWanted is how many interleavings of a change, a call and its end are
+	// tried at least.
+	orderWanted = 10_000
+)
+
+// model is a platform that keeps one value for each user and misbehaves by
+// chance: it loses calls, answers none, and takes some long after their worker
+// was given up.
+type model struct {
+	t       *testing.T
+	mu      sync.Mutex
+	rng     *rand.Rand
+	values  map[string]float64
+	tries   int
+	sound   bool               // no more faults
+	hold    chan struct{}      // the next call waits until it is closed
+	during  func()             // called while a call is under way
+	arrived chan struct{}      // closed when a held call is under way
+	abort   context.CancelFunc // ends the worker in the middle of the next call
+}
+
+func (*model) Check(context.Context) (connector.Facts, error) { return connector.Facts{}, nil }
+
+func (*model) Content(p connector.Profile) any { return p.Attributes }
+
+func (m *model) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
+	m.mu.Lock()
+	hold, during, abort, arrived := m.hold, m.during, m.abort, m.arrived
+	m.hold, m.during, m.abort = nil, nil, nil
+	m.mu.Unlock()
+	if during != nil {
+		during()
+	}
+	if hold != nil {
+		close(arrived)
+		<-hold // whatever ctx says: the call was sent before
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	results := make([]connector.Result, len(people))
+	var err error
+	for i, p := range people {
+		m.tries++
+		fate := 0
+		if !m.sound && hold == nil {
+			fate = m.rng.IntN(6)
+		}
+		switch fate {
+		case 1: // not taken, and nobody knows
+			err = usersync.Errorf(usersync.CodeUnavailable, "lost")
+			continue
+		case 2: // taken, and nobody knows
+			err = usersync.Errorf(usersync.CodeUnavailable, "answer lost")
+			m.values[p.UserID] = p.Attributes["n"].(float64)
+			continue
+		case 3:
+			err = &usersync.Error{Code: usersync.CodeRateLimited, Message: "later", RetryAfter: time.Millisecond}
+			continue
+		}
+		m.values[p.UserID] = p.Attributes["n"].(float64)
+		results[i] = connector.Result{Status: connector.Updated, Details: "User updated"}
+	}
+	if abort != nil {
+		abort()
+		return nil, ctx.Err()
+	}
+	return results, err
+}
+
+func (*model) Preview(context.Context, connector.Profile) (connector.Result, error) {
+	return connector.Result{Status: connector.Updated}, nil
+}
+
+func (*model) Remove(context.Context, connector.Profile) (connector.Result, error) {
+	return connector.Result{Status: connector.Removed}, nil
+}
+
+// order is an organization with users that change and a pump that is disturbed.
+type order struct {
+	t      *testing.T
+	rng    *rand.Rand
+	store  *store.Store
+	org    *store.Org
+	model  *model
+	users  []string
+	values map[string]float64
+	conn   string
+	pump   queue.Handler
+	travel func()
+	late   sync.WaitGroup
+}
+
+func TestPlatformEndsInTheNewestStateHoweverPushesOvertakeEachOther(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			seed := *orderSeed
+			if seed == 0 {
+				seed = uint64(time.Now().UnixNano())
+			}
+			t.Logf("run again with -order-seed=%d", seed)
+			o := newOrder(t, engine, rand.New(rand.NewPCG(seed, 1)))
+			for episode := range orderEpisodes {
+				for range orderRounds {
+					o.round()
+				}
+				o.settle()
+				for _, id := range o.users {
+					if o.model.values[id] != o.values[id] {
+						t.Fatalf("episode %d: the platform has %v of %s, the newest state is %v", episode, o.model.values[id], id, o.values[id])
+					}
+				}
+			}
+			if o.model.tries < orderWanted {
+				t.Errorf("only %d interleavings", o.model.tries)
+			}
+		})
+	}
+}
+
+func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
+	t.Helper()
+	options := storetest.Options(t, engine)
+	s := storetest.Open(t, options)
+	created, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Order"})
+	must(t, err)
+	o := &order{t: t, rng: rng, store: s, org: s.Org(created.ID), values: map[string]float64{},
+		model: &model{t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), values: map[string]float64{}}}
+	type none struct{}
+	kind := connector.Define(connector.Kind{Name: "model", Batch: 64}, func(none, none, connector.Facts, *connector.Client) (connector.Connector, error) {
+		return o.model, nil
+	})
+	c, err := o.org.CreateConnection(t.Context(), "test", usersync.Connection{Platform: "model", Name: "m", Settings: json.RawMessage(`{}`), Credentials: usersync.NewSecret("{}")})
+	must(t, err)
+	o.conn = c.ID
+	redis, err := embedded.Start()
+	must(t, err)
+	t.Cleanup(redis.Close)
+	client, err := queue.Connect(queue.Options{URL: redis.URL(), Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	pusher := &pipeline.Pusher{Store: s, Queue: client, Log: slog.New(slog.DiscardHandler),
+		Kind: func(string) (connector.Kind, bool) { return kind, true }, Hub: &connector.Hub{}}
+	o.pump = pusher.Handler()
+	o.travel = storetest.Travel(t, options)
+	o.makeUsers(created)
+	return o
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (o *order) makeUsers(organization usersync.Organization) {
+	o.t.Helper()
+	_, err := o.store.TopUp(o.t.Context(), "test", organization.ID, 1, "first")
+	must(o.t, err)
+	key, _, err := o.store.CreateKey(o.t.Context(), "test", organization.ID, usersync.Key{Name: "k"})
+	must(o.t, err)
+	sub := &store.Submission{Organization: organization.ID, KeyID: key.ID}
+	for i := range orderUsers {
+		email, err := person.ParseEmail(fmt.Sprintf("u%d@acme.example.com", i))
+		must(o.t, err)
+		in := usersync.UserInput{Email: email, Country: "US"}
+		sub.Items = append(sub.Items, &store.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: usersync.KindUserSync,
+			Salt: organization.Salt, User: store.NewUser{UserInput: in, Person: pipeline.PersonOf(in)}})
+	}
+	must(o.t, o.store.Accept(o.t.Context(), []*store.Submission{sub}, func([]*store.Acceptance) []usersync.Task { return nil }))
+	for _, a := range sub.Items {
+		o.users = append(o.users, a.UserID)
+	}
+}
+
+// change gives some users a new value and wants it pushed, in one transaction.
+func (o *order) change(n int) {
+	var ids []string
+	for _, i := range o.rng.Perm(len(o.users))[:n] {
+		ids = append(ids, o.users[i])
+	}
+	found, err := o.org.UsersByID(o.t.Context(), ids)
+	must(o.t, err)
+	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) error {
+		var updates []store.UserUpdate
+		var wants []store.Want
+		for _, id := range ids {
+			u := found[id]
+			in := u.Input()
+			value := o.values[id] + 1
+			in.Attributes = map[string]any{"n": value}
+			updates = append(updates, store.UserUpdate{User: usersync.User{ID: id, UserInput: in, Version: u.Version, Sequences: u.Sequences}, Person: pipeline.PersonOf(in)})
+			wants = append(wants, store.Want{ConnectionID: o.conn, UserID: id, RequestID: usersync.NewID(usersync.PrefixRequest),
+				Position: store.BulkPosition, Mode: usersync.PushState, Version: u.Version + 1, Rank: o.rng.IntN(3)})
+		}
+		if err := tx.UpdateUsers(o.t.Context(), updates); err != nil {
+			return err
+		}
+		return tx.WantPushes(o.t.Context(), o.org.ID(), wants)
+	}))
+	for _, id := range ids {
+		o.values[id]++
+	}
+}
+
+// claim takes the task of the connection, ok is false when it is not ready.
+func (o *order) claim() (usersync.Claim, bool) {
+	o.t.Helper()
+	taken, err := o.store.TakeReady(o.t.Context(), queue.Push, "", 1, 1)
+	must(o.t, err)
+	if len(taken) == 0 {
+		return usersync.Claim{}, false
+	}
+	c, ok, err := o.store.Claim(o.t.Context(), taken[0].ID, taken[0].Generation)
+	must(o.t, err)
+	return c, ok
+}
+
+// die has every worker count as dead: its claims are worth nothing.
+func (o *order) die() {
+	o.t.Helper()
+	_, err := o.store.UnsendAll(o.t.Context(), true)
+	must(o.t, err)
+}
+
+// round changes users and lets the pump run once, undisturbed or not.
+func (o *order) round() {
+	o.t.Helper()
+	o.change(60 + o.rng.IntN(60))
+	if o.rng.IntN(3) == 0 {
+		o.travel()
+	}
+	c, ok := o.claim()
+	if !ok {
+		o.travel()
+		return
+	}
+	m := o.model
+	m.mu.Lock()
+	disturbance := o.rng.IntN(4)
+	if disturbance == 1 {
+		m.during = func() { o.change(10) }
+	}
+	m.mu.Unlock()
+	switch disturbance {
+	case 2:
+		o.stall(c)
+	case 3:
+		o.kill(c)
+	default:
+		must(o.t, o.pump.Work(o.t.Context(), c))
+	}
+}
+
+// kill ends the worker in the middle of a call.
+func (o *order) kill(c usersync.Claim) {
+	ctx, cancel := context.WithCancel(o.t.Context())
+	defer cancel()
+	o.model.mu.Lock()
+	o.model.abort = cancel
+	o.model.mu.Unlock()
+	_ = o.pump.Work(ctx, c) // dead men tell no tales
+	o.die()
+}
+
+// stall holds a call of one worker, has others work meanwhile, and lets the call
+// arrive after all that.
+func (o *order) stall(c usersync.Claim) {
+	o.t.Helper()
+	hold, arrived, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	o.model.mu.Lock()
+	o.model.hold, o.model.arrived = hold, arrived
+	o.model.mu.Unlock()
+	go func() {
+		defer close(done)
+		_ = o.pump.Work(o.t.Context(), c) // its claim is lost
+	}()
+	select {
+	case <-arrived:
+		o.die()
+		for range 1 + o.rng.IntN(2) {
+			o.change(20)
+			o.travel() // the time of the call is over
+			if c, ok := o.claim(); ok {
+				must(o.t, o.pump.Work(o.t.Context(), c))
+			}
+		}
+	case <-done: // there was nothing to push
+	}
+	o.model.mu.Lock()
+	o.model.hold = nil
+	o.model.mu.Unlock()
+	close(hold)
+	<-done
+}
+
+// settle lets the pump run undisturbed until nothing is due.
+func (o *order) settle() {
+	o.t.Helper()
+	o.model.sound = true
+	defer func() { o.model.sound = false }()
+	for idle := 0; idle < 3; {
+		o.travel()
+		c, ok := o.claim()
+		if !ok {
+			idle++
+			continue
+		}
+		before := o.model.tries
+		must(o.t, o.pump.Work(o.t.Context(), c))
+		if o.model.tries == before {
+			idle++
+		} else {
+			idle = 0
+		}
+	}
+}

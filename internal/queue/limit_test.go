@@ -1,0 +1,235 @@
+package queue_test
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"usersync/internal/queue"
+	"usersync/internal/queue/embedded"
+	"usersync/internal/usersync"
+)
+
+// onEach runs a test with the limiters of two processes, on both kinds of Redis.
+func onEach(t *testing.T, test func(t *testing.T, one, other *queue.Limiter)) {
+	t.Helper()
+	for _, engine := range []string{"embedded", "redis"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := start(t, engine)
+			namespace := "t" + rand.Text()
+			test(t, connect(t, url, namespace), connect(t, url, namespace))
+		})
+	}
+}
+
+func start(t *testing.T, engine string) usersync.Secret {
+	t.Helper()
+	if engine == "redis" {
+		url := os.Getenv("TEST_REDIS_URL")
+		if url == "" {
+			t.Fatal("TEST_REDIS_URL is not set: run the tests with `make test`, which starts a Redis server, or point it to one")
+		}
+		return usersync.NewSecret(url)
+	}
+	server, err := embedded.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server.URL()
+}
+
+func connect(t *testing.T, url usersync.Secret, namespace string) *queue.Limiter {
+	t.Helper()
+	c, err := queue.Connect(queue.Options{URL: url, Namespace: namespace, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.Limiter()
+}
+
+// long is a lease that does not run out during a test.
+const long = time.Minute
+
+func TestAnAccountHasSoManyCallsUnderWayOverAllProcesses(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		limit := queue.Limit{Concurrent: 3}
+		var now, most, done atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 12 {
+			l := []*queue.Limiter{one, other}[i%2]
+			wg.Go(func() {
+				for range 5 {
+					release := must(t, l, "a", limit, long)
+					n := now.Add(1)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+					done.Add(1)
+					now.Add(-1)
+					release()
+				}
+			})
+		}
+		wg.Wait()
+		if most.Load() > 3 || done.Load() != 60 {
+			t.Errorf("%d at once, %d done", most.Load(), done.Load())
+		}
+	})
+}
+
+// must waits for a call.
+func must(t *testing.T, l *queue.Limiter, account string, limit queue.Limit, ttl time.Duration) func() {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		release, wait, err := l.Acquire(ctx, account, limit, ttl)
+		if err != nil {
+			t.Error(err)
+			return func() {}
+		}
+		if release != nil {
+			return release
+		}
+		time.Sleep(wait) // as callers do
+	}
+}
+
+func TestASlotIsGivenBackOnce(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		limit := queue.Limit{Concurrent: 2}
+		release := must(t, one, "a", limit, long)
+		must(t, one, "a", limit, long)
+		wantWait(t, other, "a", limit)
+		wantCall(t, other, "b", limit) // another account
+		release()
+		release()
+		wantCall(t, other, "a", limit)
+		wantWait(t, other, "a", limit)
+	})
+}
+
+func wantWait(t *testing.T, l *queue.Limiter, account string, limit queue.Limit) time.Duration {
+	t.Helper()
+	release, wait, err := l.Acquire(t.Context(), account, limit, long)
+	if err != nil || release != nil || wait <= 0 {
+		t.Errorf("got release %v, wait %v, %v; want to wait", release != nil, wait, err)
+	}
+	return wait
+}
+
+func wantCall(t *testing.T, l *queue.Limiter, account string, limit queue.Limit) {
+	t.Helper()
+	release, wait, err := l.Acquire(t.Context(), account, limit, long)
+	if err != nil || release == nil {
+		t.Errorf("got release %v, wait %v, %v; want a call", release != nil, wait, err)
+	}
+}
+
+func TestASlotThatIsNeverGivenBackRunsOut(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		limit := queue.Limit{Concurrent: 1}
+		began := time.Now()
+		must(t, one, "a", limit, time.Second) // and the process dies
+		wantWait(t, other, "a", limit)
+		must(t, other, "a", limit, long)
+		if took := time.Since(began); took < 900*time.Millisecond {
+			t.Errorf("was free after %v", took)
+		}
+		// A short lease does not take that long one with it.
+		both := queue.Limit{Concurrent: 2}
+		must(t, one, "a", both, 50*time.Millisecond)
+		must(t, one, "a", both, long)
+		wantWait(t, other, "a", both)
+	})
+}
+
+func TestAnAccountIsCalledSoOftenOverAllProcesses(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		limit := queue.Limit{PerSecond: 50, Burst: 5, Concurrent: 10}
+		began := time.Now()
+		var wg sync.WaitGroup
+		for _, l := range []*queue.Limiter{one, other} {
+			wg.Go(func() {
+				for range 15 {
+					must(t, l, "a", limit, long)()
+				}
+			})
+		}
+		wg.Wait()
+		// 30 calls, 5 of them at once: the other 25 take half a second.
+		if took := time.Since(began); took < 450*time.Millisecond {
+			t.Errorf("30 calls in %v", took)
+		}
+	})
+}
+
+func TestACallThatTheRateRefusesTakesNoSlot(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		slow := queue.Limit{Concurrent: 1, PerSecond: 0.001}
+		must(t, one, "a", slow, long)()
+		if wait := wantWait(t, other, "a", slow); wait < 15*time.Minute {
+			t.Errorf("waits %v for a call every 1000 s", wait)
+		}
+		wantCall(t, other, "a", queue.Limit{Concurrent: 1})
+	})
+}
+
+func TestAPauseHoldsForEverybody(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		pause(t, one, 20*time.Second)
+		pause(t, one, time.Millisecond) // does not shorten it
+		for _, limit := range []queue.Limit{{}, {Concurrent: 1}, {PerSecond: 1}} {
+			if wait := wantWait(t, other, "a", limit); wait < 15*time.Second || wait > 20*time.Second {
+				t.Errorf("waits %v", wait)
+			}
+		}
+		wantCall(t, other, "b", queue.Limit{})
+	})
+}
+
+func TestAPauseEnds(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		pause(t, one, 100*time.Millisecond)
+		began := time.Now()
+		must(t, other, "a", queue.Limit{}, long)
+		if took := time.Since(began); took < 50*time.Millisecond {
+			t.Errorf("ended after %v", took)
+		}
+	})
+}
+
+func pause(t *testing.T, l *queue.Limiter, d time.Duration) {
+	t.Helper()
+	if err := l.Pause(t.Context(), "a", d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestALimiterWithoutRedisIsUnavailable(t *testing.T) {
+	t.Parallel()
+	server, err := embedded.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := connect(t, server.URL(), "t")
+	server.Close()
+	_, _, err = l.Acquire(t.Context(), "a", queue.Limit{Concurrent: 1}, long)
+	if usersync.CodeOf(err) != usersync.CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
+}
