@@ -90,15 +90,16 @@ func (tx *Tx) WantPushes(ctx context.Context, organization string, wants []Want)
 			states = append(states, w)
 		}
 	}
+	if err := tx.wakePushes(ctx, connectionsOf(wants)...); err != nil {
+		return err
+	}
 	if len(states) > 0 {
 		if _, err := tx.exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.exec(ctx, waitStatement, waits, organization); err != nil {
-		return err
-	}
-	return tx.wakePushes(ctx, connectionsOf(wants)...)
+	_, err := tx.exec(ctx, waitStatement, waits, organization)
+	return err
 }
 
 var noteStatement = define(`
@@ -154,8 +155,12 @@ func connectionsOf(wants []Want) []string {
 var wakeStatement = define(`
 UPDATE outbox SET state = CASE WHEN state = 'scheduled' THEN 'ready' ELSE state END FROM {rows} WHERE outbox.id = r.id`, col("id", text))
 
-// wakePushes has the pumps of connections look for what is due. It comes after
-// the rows that made something due and before the account is locked.
+// wakePushes has the pumps of connections look for what is due. It locks their
+// tasks, as a pump does that writes what became of pushes, and so it comes first:
+// before the rows that make something due, and before the account is locked.
+// Whoever locked them in another order would stop the pump for a second, until
+// PostgreSQL found the deadlock. A pump that is just ending sees the rows all the
+// same: it waits for the lock and reads them after.
 func (tx *Tx) wakePushes(ctx context.Context, connections ...string) error {
 	if len(connections) == 0 {
 		return nil
@@ -175,10 +180,11 @@ WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR 
 
 // resumePushes makes everything due at a connection that the platform has not got.
 func (tx *Tx) resumePushes(ctx context.Context, connection string) error {
-	if _, err := tx.exec(ctx, resumeStatement, nil, connection); err != nil {
+	if err := tx.wakePushes(ctx, connection); err != nil {
 		return err
 	}
-	return tx.wakePushes(ctx, connection)
+	_, err := tx.exec(ctx, resumeStatement, nil, connection)
+	return err
 }
 
 // Push is a user at a connection with something due.
@@ -429,10 +435,11 @@ func (s *Store) PushAgain(ctx context.Context, connection string, users []string
 
 func (tx *Tx) pushAgain(ctx context.Context, connection string, users []string) error {
 	slices.Sort(users)
-	if _, err := tx.exec(ctx, dirtyStatement, idRows(dirtyStatement, users), connection); err != nil {
+	if err := tx.wakePushes(ctx, connection); err != nil {
 		return err
 	}
-	return tx.wakePushes(ctx, connection)
+	_, err := tx.exec(ctx, dirtyStatement, idRows(dirtyStatement, users), connection)
+	return err
 }
 
 var dropPushesStatement = define(`
