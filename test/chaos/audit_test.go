@@ -35,6 +35,12 @@ func (a *audit) number(t *testing.T, query string, args ...any) int {
 	return n
 }
 
+// deadlocks returns how many the database has found since it was started.
+func (a *audit) deadlocks(t *testing.T) int {
+	t.Helper()
+	return a.number(t, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
+}
+
 // leftovers are rows that must be gone when all work is done. Each connection
 // keeps one task, which waits for the next push.
 var leftovers = []struct{ name, query string }{
