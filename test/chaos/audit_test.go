@@ -199,7 +199,7 @@ func (n *tenant) stored(t *testing.T) map[string]string {
 }
 
 // recoveries returns, for each fault, how long after its end the last request was
-// done, its webhooks included, that was accepted before.
+// done, its webhooks included, that was accepted since the fault before.
 func (a *audit) recoveries(t *testing.T, list []*outcome) []time.Duration {
 	t.Helper()
 	rows, err := a.db.QueryContext(t.Context(), `SELECT r.id, greatest(r.finished_at,
@@ -215,17 +215,19 @@ func (a *audit) recoveries(t *testing.T, list []*outcome) []time.Duration {
 	}
 	system.Must(t, rows.Err())
 	out := make([]time.Duration, len(list))
+	var before time.Time
 	for i, x := range list {
 		for _, n := range a.tenants {
 			if n.poor {
 				continue // its requests may wait for credits
 			}
 			for id, sent := range n.accepted {
-				if sent.seen.Before(x.over) {
+				if sent.seen.After(before) && sent.seen.Before(x.over) {
 					out[i] = max(out[i], done[id].Sub(x.over))
 				}
 			}
 		}
+		before = x.over
 	}
 	return out
 }

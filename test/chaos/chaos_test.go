@@ -263,7 +263,7 @@ func (w *world) inflict(t *testing.T, p planned, number int) *outcome {
 
 // table shows what each fault cost, as docs/chaos.md has it; recovered has, for
 // each, how long after its end the last request was done that was accepted
-// before.
+// since the fault before.
 func table(list []*outcome, recovered []time.Duration) string {
 	var text strings.Builder
 	tab := tabwriter.NewWriter(&text, 0, 8, 1, ' ', 0)
