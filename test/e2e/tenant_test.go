@@ -89,7 +89,7 @@ func (n *tenant) audit(t *testing.T) map[string]usersync.Report {
 	n.auditLedger(t, f, reports)
 	n.auditCompanies(f, reports)
 	f.Report(t)
-	n.clients.faults.Report(t)
+	n.faults.Report(t)
 	n.Faults.Report(t)
 	t.Logf("requests: %d accepted, %d more whose answer was lost (of %d such users); %d charged", len(accepted), stray, n.lost, charged)
 	messages, calls := n.Received()
