@@ -44,7 +44,7 @@ var layers = [][]string{
 	{"internal/admin"},
 	{"internal/api"},
 	{"internal/api/apitest"},
-	{"internal/api/native", "internal/api/manage", "internal/demo"},
+	{"internal/api/native", "internal/api/marketing", "internal/api/manage", "internal/demo"},
 	{"internal/app"},
 	{"internal/app/apptest"},
 	{"test/system"},

@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -92,6 +93,19 @@ func (c *Call) Acceptance(kind usersync.RequestKind, id string, in usersync.User
 	}
 }
 
+// Asking returns the call's own request of a kind that asks for in, about a
+// known user or, with "", about nobody in particular.
+func (c *Call) Asking(kind usersync.RequestKind, userID string, email usersync.Email, in any) (*store.Acceptance, error) {
+	input, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	return &store.Acceptance{
+		RequestID: c.ID, Kind: kind, Traceparent: c.Traceparent(), Input: input,
+		UserID: userID, User: store.NewUser{UserInput: usersync.UserInput{Email: email}},
+	}, nil
+}
+
 // Submit hands requests in and returns when they are stored to stay. Refused
 // holds, by position, what the call says of those it does not hand in. The
 // submission's Accepted has what was accepted, by this call or by the earlier
@@ -158,17 +172,50 @@ func (c *Call) Report(id string) (*usersync.Report, error) {
 	if !ok {
 		return c.Caller.Org.Report(c.ctx, id)
 	}
-	// Registered first, or the news may slip through after the look.
-	finished, forget, ok := c.edge.waiters.Register(store.RequestRef{Organization: c.Caller.Org.ID(), ID: id})
-	defer forget()
-	report, err := c.Caller.Org.Report(c.ctx, id)
-	if err != nil || !ok {
-		return report, err
+	report, waits, err := c.reportWithin(id, wait)
+	if waits && err == nil {
+		c.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
-	c.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
-	if report.Status.Final() || wait == 0 {
-		return report, nil
+	return report, err
+}
+
+// Await is Report for a route whose calls wait unless they prefer otherwise:
+// Prefer: respond-async (RFC 7240 §4.1) alone is answered at once.
+func (c *Call) Await(id string, unasked time.Duration) (*usersync.Report, error) {
+	if _, ok := c.Wait(); ok {
+		return c.Report(id)
+	}
+	if prefersAsync(c.Request().Header.Values("Prefer")) {
+		c.Header().Set("Preference-Applied", "respond-async")
+		return c.Caller.Org.Report(c.ctx, id)
+	}
+	report, _, err := c.reportWithin(id, unasked)
+	return report, err
+}
+
+func prefersAsync(headers []string) bool {
+	for _, header := range headers {
+		for preference := range strings.SplitSeq(header, ",") {
+			name, _, _ := strings.Cut(preference, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "respond-async") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reportWithin returns a request when it is finished or the wait is over; waits
+// is false when too many calls wait already.
+func (c *Call) reportWithin(id string, wait time.Duration) (report *usersync.Report, waits bool, err error) {
+	// Registered first, or the news may slip through after the look.
+	finished, forget, waits := c.edge.waiters.Register(store.RequestRef{Organization: c.Caller.Org.ID(), ID: id})
+	defer forget()
+	report, err = c.Caller.Org.Report(c.ctx, id)
+	if err != nil || !waits || report.Status.Final() || wait == 0 {
+		return report, waits, err
 	}
 	c.edge.waiters.Wait(c.ctx, finished, wait)
-	return c.Caller.Org.Report(c.ctx, id)
+	report, err = c.Caller.Org.Report(c.ctx, id)
+	return report, waits, err
 }

@@ -15,7 +15,8 @@ const (
 
 // Page is which part of a list is asked for.
 type Page struct {
-	// Before is the id that only older ones follow; "" for the newest.
+	// Before is the id that only older ones follow, or where a list goes up, that
+	// only higher ones follow; "" for the first page.
 	Before string
 	// Limit is how many are shown; load one more to know whether there are.
 	Limit int
@@ -23,7 +24,13 @@ type Page struct {
 
 // Page reads the query parameters limit and cursor of a list of things whose
 // ids begin with prefix.
-func (c *Call) Page(prefix usersync.Prefix) (p Page, err error) {
+func (c *Call) Page(prefix usersync.Prefix) (Page, error) {
+	return c.PageOf(func(id string) bool { return usersync.HasPrefix(id, prefix) })
+}
+
+// PageOf is Page for things whose names have another form: valid says what may
+// be one.
+func (c *Call) PageOf(valid func(string) bool) (p Page, err error) {
 	query, err := c.Query()
 	if err != nil {
 		return p, err
@@ -37,7 +44,7 @@ func (c *Call) Page(prefix usersync.Prefix) (p Page, err error) {
 	}
 	if text := query.Get("cursor"); text != "" {
 		id, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil || !usersync.HasPrefix(string(id), prefix) {
+		if err != nil || !isText(string(id)) || !valid(string(id)) {
 			return p, Invalid("cursor", "must be the nextCursor of an earlier page")
 		}
 		p.Before = string(id)

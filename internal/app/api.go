@@ -7,6 +7,7 @@ import (
 	"usersync/internal/admin"
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
+	"usersync/internal/api/marketing"
 	"usersync/internal/api/native"
 	"usersync/internal/connector"
 	"usersync/internal/connectors"
@@ -14,6 +15,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/mail"
 	"usersync/internal/outbound"
+	"usersync/internal/pipeline"
 	"usersync/internal/queue"
 )
 
@@ -46,6 +48,10 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	}
 	return append([]api.Dialect{
 		native.Options{Admin: operations}.Dialect(),
+		marketing.Options{
+			Kinds: connectors.Kinds, Wake: func() { a.Relay.Wake(queue.Bulk) },
+			Open: (&pipeline.Pusher{Store: a.Store, Kind: connectors.Find, Hub: a.hub}).Open,
+		}.Dialect(),
 	}, manage.Dialects(management)...)
 }
 

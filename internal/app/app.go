@@ -293,7 +293,7 @@ const platformWithin = 60 * time.Second
 // newHub returns what makes the calls to platforms.
 func (a *App) newHub(guard *outbound.Guard) *connector.Hub {
 	return &connector.Hub{
-		HTTP:    &outbound.Client{Guard: guard, Timeout: platformWithin, MaxResponse: 8 << 20, UserAgent: "usersync/" + a.version()},
+		HTTP:    &outbound.Client{Guard: guard, Timeout: platformWithin, MaxResponse: connector.MaxResponse, UserAgent: "usersync/" + a.version()},
 		Limiter: a.Queue.Limiter(), Metrics: a.metrics,
 	}
 }

@@ -58,15 +58,16 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 		codes = append(codes, c.Code)
 	}
 	sameWords(t, d, "ErrorCode", codes)
-	sameWords(t, d, "RequestKind", []usersync.RequestKind{usersync.KindUserSync})
+	sameWords(t, d, "RequestKind", []usersync.RequestKind{usersync.KindUserSync, usersync.KindPlatformSync, usersync.KindPlatformBulk})
 	sameWords(t, d, "RequestStatus", usersync.RequestStatuses)
 	sameWords(t, d, "StepName", []usersync.StepName{usersync.StepColleagues, usersync.StepPlatform, usersync.StepFollowUps})
 	sameWords(t, d, "StepStatus", []usersync.StepStatus{
 		usersync.StepPending, usersync.StepRetrying, usersync.StepAwaitingCredits, usersync.StepSucceeded,
-		usersync.StepSynced, usersync.StepUnchanged, usersync.StepSkipped, usersync.StepFailed,
+		usersync.StepWouldSync, usersync.StepSynced, usersync.StepUnchanged, usersync.StepSkipped, usersync.StepFailed,
 	})
 	sameWords(t, d, "SkipReason", []string{
 		usersync.ReasonPersonalEmail, usersync.ReasonDisposableEmail, usersync.ReasonRoleAddress, usersync.ReasonNoCompany, usersync.ReasonColleaguesDisabled,
+		usersync.ReasonConnectionPaused, usersync.ReasonConnectionDisconnected, usersync.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, usersync.ReasonErased,
 	})
 	sameWords(t, d, "MatchReason", []string{
 		colleague.ReasonSameCompany, colleague.ReasonSameCountry, colleague.ReasonSameDepartment,

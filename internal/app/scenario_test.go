@@ -276,6 +276,8 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"failed":    (*play).giveFailed,    // failed {{requestId}}: its step has failed
 	"overdue":   (*play).giveOverdue,   // overdue {{requestId}}: it has waited for credits for more than 30 days
 	"answers":   (*play).giveAnswers,   // answers 410 204: of the receiver, the last one for good
+	"connected": (*play).giveConnected, // connected http [paused]: to a fake of it; {{connection}} is the connection's id
+	"slow":      (*play).giveSlow,      // slow http: connected to a fake that takes a second for each call
 	"failing":   (*play).giveFailing,   // failing {{endpoint}} 6: its deliveries have failed for 6 days
 	"platform":  (*play).givePlatform,  // platform http: {{credentials}} and {{settings}} connect to a fake of it
 	"fault":     (*play).giveFault,     // fault 401: what the fake answers from now on; 0 is as it should
@@ -427,6 +429,20 @@ func (p *play) giveAnswers(t *testing.T, args []string) {
 		statuses[i] = n
 	}
 	p.receiver.Next(statuses...)
+}
+
+func (p *play) giveConnected(t *testing.T, args []string) {
+	connected := tenant{app: p.app, org: p.org}.connect(t, args[0])
+	p.vars["connection"] = connected.connection.ID
+	if len(args) > 1 {
+		_, err := p.app.Store.Org(p.org.ID).PauseConnection(t.Context(), "test", connected.connection.ID)
+		must(t, err)
+	}
+}
+
+func (p *play) giveSlow(t *testing.T, args []string) {
+	connected := tenant{app: p.app, org: p.org}.connect(t, args[0])
+	connected.server.Slow(args[0], time.Second)
 }
 
 // giveFailing makes an endpoint's row of failures as old as days say.

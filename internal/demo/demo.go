@@ -1,6 +1,6 @@
 // Package demo gives a fresh embedded start something to show: an organization
-// with credits, an API key, a small directory of people, and a webhook
-// receiver that is served by this process.
+// with credits, an API key, a small directory of people, a webhook receiver and
+// two platforms, which are fakes served by this process.
 package demo
 
 import (
@@ -59,7 +59,10 @@ func Start(ctx context.Context, s *store.Store, dir string, receiverAddr string)
 		}
 		d.Organization = caller.Organization.ID
 	}
-	return d, d.receive(ctx, s, receiverAddr)
+	if err := d.receive(ctx, s, receiverAddr); err != nil {
+		return d, err
+	}
+	return d, d.connect(ctx, s)
 }
 
 func (d *Demo) create(ctx context.Context, s *store.Store, dir string) error {
@@ -134,6 +137,7 @@ usersync is running, embedded: %[1]s
   demo organization   %[2]s, %[3]d credits to begin with
   demo API key        %[4]s
   webhooks received   %[5]s
+  demo platforms      mailchimp and sendgrid, fakes served by this process; GET %[6]s shows their calls
 
 Paste this to sync a first user:
 
@@ -144,5 +148,10 @@ and then, with the requestId of the answer:
 
   curl -s %[1]s/v1/requests/REQUEST_ID -H 'X-API-Key: %[4]s'
 
-`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL())
+What would a sync of this one user do at the platforms, and what does it do:
+
+  curl -s -X POST '%[1]s/api/marketing/sync-user?email=john.doe@acme.example.com&first_name=Johnny&dryRun=true' -H 'Authorization: Bearer %[4]s'
+  curl -s -X POST '%[1]s/api/marketing/sync-user?email=john.doe@acme.example.com&first_name=Johnny' -H 'Authorization: Bearer %[4]s'
+
+`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL(), "http://"+d.Receiver.Addr().String()+platformPath+"_control/mailchimp")
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
@@ -19,10 +20,12 @@ import (
 const kept = 100
 
 // Receiver takes webhooks as a caller's server would: it checks the signature,
-// keeps the body and shows what it got.
+// keeps the body and shows what it got. On the same port it serves fakes of
+// platforms.
 type Receiver struct {
 	listener net.Listener
 	server   *http.Server
+	fakes    []fakeplatform.Platform // served as well
 
 	mu      sync.Mutex
 	secrets []usersync.Secret
@@ -47,6 +50,9 @@ func listen(addr string) (*Receiver, error) {
 	}
 	r := &Receiver{listener: listener}
 	mux := http.NewServeMux()
+	var fakes *fakeplatform.Server
+	fakes, r.fakes = servePlatforms()
+	mountPlatforms(mux, fakes)
 	mux.HandleFunc("POST /webhooks", r.take)
 	mux.HandleFunc("GET /webhooks", r.show)
 	r.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}

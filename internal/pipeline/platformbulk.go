@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -97,10 +98,20 @@ func (s *Service) bulkStep(ctx context.Context, organization, connection string)
 	}
 	step = platformStep(0, conn)
 	if step.Status == usersync.StepSkipped {
-		failure = usersync.Errorf(usersync.CodeConflict, "%s.", step.Details)
+		failure = restFailure(step.Reason)
 		step.Reason, step.Details = "", ""
 	}
 	return step, failure, nil
+}
+
+func restFailure(reason string) *usersync.Error {
+	switch reason {
+	case usersync.ReasonConnectionPaused:
+		return usersync.Errorf(usersync.CodeConflict, "The connection is paused.")
+	case usersync.ReasonConnectionDisconnected:
+		return usersync.Errorf(usersync.CodeDisconnected, "The platform refuses the connection's credentials.")
+	}
+	return usersync.Errorf(usersync.CodeConflict, "The connection was deleted.")
 }
 
 // makeAudience has the platform make the audience and points b's pushes to it.
@@ -140,6 +151,11 @@ func (s *Service) bulkUsers(ctx context.Context, org *store.Org, b store.Bulk) (
 func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b store.Bulk, slice store.UserSlice, over bool) error {
 	var finished []string
 	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
+		// Nobody would push to a connection that is deleted meanwhile, and who
+		// deletes it now waits for the lock.
+		if gone, err := deleted(ctx, tx, c.Organization, b.Input.Connection); gone || err != nil {
+			return cmp.Or(err, errDeleted)
+		}
 		fence := tx.Hold
 		if over || slice.Last {
 			fence = tx.Finish
@@ -163,11 +179,29 @@ func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b store.Bulk,
 		id := usersync.DeriveID(usersync.PrefixTask, c.TaskID, slice.Cursor)
 		return tx.Enqueue(ctx, taskOf(usersync.KindPlatformBulk, id, c.Organization, b.ID, c.Traceparent))
 	})
+	if errors.Is(err, errDeleted) {
+		step := platformStep(0, usersync.Connection{ID: b.Input.Connection, Status: usersync.ConnectionActive})
+		failure := restFailure(usersync.ReasonConnectionDeleted)
+		step.Status, step.ErrorCode, step.ErrorMessage, step.Attempts = usersync.StepFailed, failure.Code, failure.Message, b.Run
+		return s.failBulk(ctx, c, b.ID, step)
+	}
 	if err != nil {
 		return err
 	}
 	s.publishIDs(ctx, finished)
 	return nil
+}
+
+// errDeleted ends the planning of a bulk whose connection is gone.
+var errDeleted = errors.New("pipeline: the connection was deleted")
+
+// deleted locks a connection and reports whether it is gone.
+func deleted(ctx context.Context, tx *store.Tx, organization, connection string) (bool, error) {
+	conn, err := tx.LockConnection(ctx, organization, connection)
+	if errors.Is(err, store.ErrNoConnection) {
+		return true, nil
+	}
+	return conn.Status == usersync.ConnectionDeleted, err
 }
 
 func bulkWants(b store.Bulk, users []store.UserVersion) []store.Want {

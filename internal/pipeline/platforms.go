@@ -42,7 +42,7 @@ func (st *settlement) planPlatforms(ctx context.Context) error {
 			switch {
 			case s.Status == usersync.StepPending:
 				wants = append(wants, want)
-			case s.Reason != usersync.ReasonConnectionDeleted:
+			case resumable(s):
 				notes = append(notes, want)
 			}
 		}

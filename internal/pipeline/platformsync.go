@@ -34,7 +34,7 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 		return err
 	}
 	if len(works) == 0 {
-		return s.savePlatforms(ctx, c, args, nil, nil)
+		return s.savePlatforms(ctx, c, args, nil, nil, nil)
 	}
 	w := works[0]
 	steps, err := s.platformSteps(ctx, c.Organization, w)
@@ -47,7 +47,8 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 			return err
 		}
 	}
-	return s.savePlatforms(ctx, c, args, &outcome, wantsOf(w, steps))
+	wants, notes := wantsOf(w, steps)
+	return s.savePlatforms(ctx, c, args, &outcome, wants, notes)
 }
 
 // platformSteps returns the steps of a request: one for each connection. A
@@ -107,24 +108,33 @@ func skipSentence(reason string) string {
 	return "The connection was deleted"
 }
 
-// wantsOf returns the pushes that the pending steps wait for.
-func wantsOf(w store.Work, steps []usersync.Step) []store.Want {
-	var wants []store.Want
+// wantsOf returns the pushes that the pending steps wait for, and what is to be
+// remembered for connections that are paused or disconnected.
+func wantsOf(w store.Work, steps []usersync.Step) (wants, notes []store.Want) {
 	for _, step := range steps {
-		if step.Status != usersync.StepPending {
-			continue
-		}
-		wants = append(wants, store.Want{
+		want := store.Want{
 			ConnectionID: step.ConnectionID, UserID: w.User.ID, RequestID: w.ID, Position: step.Position,
 			Mode: w.Platforms.Mode(), Version: w.User.Version, Rank: usersync.RankOnDemand,
-		})
+		}
+		switch {
+		case step.Status == usersync.StepPending:
+			wants = append(wants, want)
+		case resumable(step) && !w.Platforms.DryRun:
+			notes = append(notes, want)
+		}
 	}
-	return wants
+	return wants, notes
+}
+
+// resumable reports whether a step was skipped for now: the user is pushed when
+// the connection is active again.
+func resumable(s usersync.Step) bool {
+	return s.Reason == usersync.ReasonConnectionPaused || s.Reason == usersync.ReasonConnectionDisconnected
 }
 
 // savePlatforms writes an outcome under the claim; nil ends a request whose
 // user is gone, and one that has moved on.
-func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, o *store.Outcome, wants []store.Want) error {
+func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, o *store.Outcome, wants, notes []store.Want) error {
 	var finished []string
 	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
 		finished = nil
@@ -140,6 +150,9 @@ func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args Plat
 		}
 		if o.Status.Final() {
 			finished = []string{o.RequestID}
+		}
+		if err := tx.NotePushes(ctx, c.Organization, notes); err != nil {
+			return err
 		}
 		return tx.WantPushes(ctx, c.Organization, wants)
 	})
@@ -158,7 +171,7 @@ func (s *Service) giveUpPlatforms(ctx context.Context, c usersync.Claim, args Pl
 		return err
 	}
 	if len(works) == 0 {
-		return s.savePlatforms(ctx, c, args, nil, nil)
+		return s.savePlatforms(ctx, c, args, nil, nil, nil)
 	}
 	now, err := s.Store.Now(ctx)
 	if err != nil {
@@ -169,5 +182,5 @@ func (s *Service) giveUpPlatforms(ctx context.Context, c usersync.Claim, args Pl
 	return s.savePlatforms(ctx, c, args, &store.Outcome{
 		RequestID: works[0].ID, Charged: works[0].Charged, StartedAt: c.StartedAt, FinishedAt: now,
 		Steps: []usersync.Step{step}, Status: usersync.RequestFailed,
-	}, nil)
+	}, nil, nil)
 }

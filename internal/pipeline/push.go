@@ -228,6 +228,14 @@ func (p *pump) rest(ctx context.Context) error {
 		b := &outcomes{pump: p}
 		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 			b.reset(tx)
+			same, err := p.lock(ctx, tx)
+			if err != nil {
+				return err
+			}
+			if !same { // resumed meanwhile: what is due stays due
+				done = true
+				return tx.Rearm(ctx, p.claim, p.claim.Args, time.Now())
+			}
 			if err := tx.Hold(ctx, p.claim); err != nil {
 				return err
 			}
@@ -264,6 +272,16 @@ func (p *pump) rest(ctx context.Context) error {
 	}
 }
 
+// lock locks the connection, as those do who change it before they wake its task,
+// and reports whether it is as it was when the turn began.
+func (p *pump) lock(ctx context.Context, tx *store.Tx) (same bool, err error) {
+	c, err := tx.LockConnection(ctx, p.org.ID(), p.id)
+	if errors.Is(err, store.ErrNoConnection) {
+		return p.connection.Status == usersync.ConnectionDeleted, nil
+	}
+	return c.Status == p.connection.Status, err
+}
+
 // clear removes rows of a deleted connection, in the end its task.
 func (p *pump) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
 	n, erasures, err := tx.ClearPushes(ctx, p.id, atRest)
@@ -277,6 +295,9 @@ func (p *pump) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
 	}
 	if n == atRest {
 		return false, nil
+	}
+	if err := tx.DropConnection(ctx, p.org.ID(), p.id); err != nil {
+		return false, err
 	}
 	return true, tx.Finish(ctx, p.claim)
 }

@@ -278,6 +278,10 @@ func (b *outcomes) ending(it *item, failed int) ending {
 		return out
 	}
 	r := it.result
+	if r.Status == connector.Failed && r.Err != nil && r.Err.Code == usersync.CodeRateLimited {
+		// The platform has had enough of this person for now, not of our calls.
+		return ending{status: usersync.StepRetrying, failure: r.Err, attempts: failed, details: "Tried again later", next: time.Now().Add(max(r.Err.RetryAfter, time.Second))}
+	}
 	out := ending{outcome: r.Status, details: r.Details, reason: r.Reason, attempts: failed + 1}
 	switch r.Status {
 	case unchanged:

@@ -50,6 +50,21 @@ func (o *Org) Bulk(ctx context.Context, id string) (b Bulk, ok bool, err error) 
 	return b, true, json.Unmarshal([]byte(input), &b.Input)
 }
 
+var bulkInputOfStatement = define(`SELECT input FROM requests WHERE organization_id = $1 AND id = $2 AND kind = 'platform-bulk'`)
+
+// BulkInput returns what a bulk was asked for.
+func (o *Org) BulkInput(ctx context.Context, id string) (in usersync.PlatformBulk, err error) {
+	var input string
+	err = o.store.reader().row(ctx, bulkInputOfStatement, o.id, id).Scan(&input)
+	if errors.Is(err, sql.ErrNoRows) {
+		return in, ErrNoRequest
+	}
+	if err != nil {
+		return in, classify(err)
+	}
+	return in, json.Unmarshal([]byte(input), &in)
+}
+
 var (
 	beginBulkStatement = define(`
 INSERT INTO bulks (request_id, organization_id, connection_id, audience_id, created_at, updated_at)
@@ -328,7 +343,7 @@ WHERE request_id = $2 AND organization_id = $1 AND position = 0`)
 // once more, and returns how many there are: one for a bulk that failed before
 // all were planned, which goes on where it was.
 func (tx *Tx) retryBulk(ctx context.Context, organization, id string, status usersync.RequestStatus) (int64, error) {
-	if !status.CanBecome(usersync.RequestQueued) {
+	if !status.Final() {
 		return 0, nil
 	}
 	var planned int

@@ -273,3 +273,11 @@ func (tx *Tx) Disconnect(ctx context.Context, c usersync.Connection, reason stri
 	}
 	return true, tx.audit(ctx, c.Organization, pusher, "connection.disconnect", c.ID, "status", "reason")
 }
+
+var dropConnectionStatement = define(`DELETE FROM connections WHERE id = $2 AND organization_id = $1 AND status = 'deleted'`)
+
+// DropConnection removes a connection that was deleted and of which nothing is left.
+func (tx *Tx) DropConnection(ctx context.Context, organization, id string) error {
+	_, err := tx.exec(ctx, dropConnectionStatement, nil, organization, id)
+	return err
+}

@@ -311,7 +311,8 @@ func (s *Store) Split(ctx context.Context, c usersync.Claim, parts []Part) error
 	})
 }
 
-// OutboxState is how much stands in the outbox, for metrics and readiness.
+// OutboxState is how much stands in the outbox, for metrics and readiness. The
+// tasks of connections stay there for good and count only with something due.
 type OutboxState struct {
 	Ready, Sent, Scheduled, Parked int64
 	// OldestReady is when the oldest task that waits for the queue was made.
@@ -321,7 +322,7 @@ type OutboxState struct {
 }
 
 var outboxStateStatement = define(`
-SELECT state, count(*), min(created_at) FROM outbox GROUP BY state`)
+SELECT state, count(*), min(created_at) FROM outbox WHERE NOT (kind = 'platform.push' AND state = 'scheduled') GROUP BY state`)
 
 // OutboxState counts the outbox.
 func (s *Store) OutboxState(ctx context.Context) (OutboxState, error) {

@@ -160,7 +160,8 @@ UPDATE outbox SET state = CASE WHEN state = 'scheduled' THEN 'ready' ELSE state 
 // before the rows that make something due, and before the account is locked.
 // Whoever locked them in another order would stop the pump for a second, until
 // PostgreSQL found the deadlock. A pump that is just ending sees the rows all the
-// same: it waits for the lock and reads them after.
+// same: it waits for the lock and reads them after. It returns
+// ErrStale when a connection was deleted, rows and all: nobody would come.
 func (tx *Tx) wakePushes(ctx context.Context, connections ...string) error {
 	if len(connections) == 0 {
 		return nil
@@ -170,7 +171,11 @@ func (tx *Tx) wakePushes(ctx context.Context, connections ...string) error {
 		ids = append(ids, PushTaskID(c))
 	}
 	slices.Sort(ids)
-	_, err := tx.exec(ctx, wakeStatement, idRows(wakeStatement, slices.Compact(ids)))
+	ids = slices.Compact(ids)
+	n, err := tx.exec(ctx, wakeStatement, idRows(wakeStatement, ids))
+	if err == nil && n < int64(len(ids)) {
+		return ErrStale
+	}
 	return err
 }
 

@@ -11,9 +11,10 @@ import (
 	"usersync/internal/usersync"
 )
 
-// requestID returns the id in the path; what is no id names nothing.
+// requestID returns the id in the path, where a bulk may go by its sync_id; what
+// is no id names nothing.
 func requestID(c *api.Call) (string, error) {
-	id := c.Param("id")
+	id := usersync.RequestOf(c.Param("id"))
 	if !usersync.HasPrefix(id, usersync.PrefixRequest) {
 		return "", store.ErrNoRequest
 	}
