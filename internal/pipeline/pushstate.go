@@ -84,9 +84,19 @@ func (p *pump) pushStates(ctx context.Context, c connector.Connector, due []stor
 		}
 	}
 	if len(calls) > 0 {
-		if err := p.begin(ctx, calls); err != nil {
+		begun, err := p.begin(ctx, calls)
+		if err != nil {
 			return err
 		}
+		erased := func(it *item) bool { return slices.Contains(calls, it) && !slices.Contains(begun, it.push.UserID) }
+		for _, it := range calls {
+			if erased(it) {
+				gone = append(gone, it.push.UserID)
+			}
+		}
+		items, calls = slices.DeleteFunc(items, erased), slices.DeleteFunc(slices.Clone(calls), erased)
+	}
+	if len(calls) > 0 {
 		if err := p.call(ctx, c, calls); err != nil {
 			return err
 		}
@@ -131,9 +141,10 @@ func (p *pump) hash(c connector.Connector, profile connector.Profile) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// begin notes that calls about these users are under way.
-func (p *pump) begin(ctx context.Context, calls []*item) error {
-	return p.Store.Tx(ctx, func(tx *store.Tx) error {
+// begin notes that calls about these users are under way, and returns those who
+// were not erased since they were loaded.
+func (p *pump) begin(ctx context.Context, calls []*item) (begun []string, err error) {
+	err = p.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.Hold(ctx, p.claim); err != nil {
 			return err
 		}
@@ -141,8 +152,10 @@ func (p *pump) begin(ctx context.Context, calls []*item) error {
 		for i, it := range calls {
 			ids[i] = it.push.UserID
 		}
-		return tx.BeginCalls(ctx, p.id, ids, callWithin)
+		begun, err = tx.BeginCalls(ctx, p.id, ids, callWithin)
+		return err
 	})
+	return begun, err
 }
 
 // call pushes items and notes the results in them. Its error is the end of ctx:

@@ -339,15 +339,18 @@ func (tx *Tx) DelayWaits(ctx context.Context, connection string, waits []Delayed
 
 var beginCallsStatement = define(`
 UPDATE pushes SET status = 'calling', pushed_hash = '', due_at = {now} + $2 FROM {rows}
-WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id`, col("user_id", text))
+WHERE pushes.connection_id = $1 AND pushes.user_id = r.user_id AND pushes.removal = ''
+RETURNING pushes.user_id`, col("user_id", text))
 
 // BeginCalls notes, before it is made, that a call about these users is under
 // way which takes at most within: if nobody says how it ended, it is made again
-// after that.
-func (tx *Tx) BeginCalls(ctx context.Context, connection string, users []string, within time.Duration) error {
+// after that. It returns those of them who were not erased meanwhile: only of them
+// a platform may be told.
+func (tx *Tx) BeginCalls(ctx context.Context, connection string, users []string, within time.Duration) ([]string, error) {
 	slices.Sort(users)
-	_, err := tx.exec(ctx, beginCallsStatement, idRows(beginCallsStatement, users), connection, within.Microseconds())
-	return err
+	return collect(ctx, tx.conn, beginCallsStatement, idRows(beginCallsStatement, users), func(scan func(...any) error) (id string, err error) {
+		return id, scan(&id)
+	}, connection, within.Microseconds())
 }
 
 // PushOutcome is what became of one user at a connection.
@@ -448,9 +451,10 @@ func (tx *Tx) pushAgain(ctx context.Context, connection string, users []string) 
 }
 
 var dropPushesStatement = define(`
-DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.user_id{/any}`, col("user_id", text))
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.user_id AND p.removal = ''{/any}`, col("user_id", text))
 
-// DropPushes forgets users at a connection.
+// DropPushes forgets users at a connection, but for those who are still to be
+// removed there.
 func (tx *Tx) DropPushes(ctx context.Context, connection string, users []string) error {
 	if len(users) == 0 {
 		return nil
