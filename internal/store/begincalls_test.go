@@ -31,7 +31,7 @@ func TestNoCallBeginsForWhoWasErasedMeanwhile(t *testing.T) {
 		if got := n.begin(t, c, known, strange, stays); len(got) != 1 || got[0] != stays {
 			t.Errorf("calls begin for %v, want %s alone", got, stays)
 		}
-		err := n.Tx(t.Context(), func(tx *store.Tx) error { return tx.DropPushes(t.Context(), c.ID, []string{known, strange}) })
+		err := n.Tx(t.Context(), func(tx *store.Tx) error { return tx.DropGone(t.Context(), c.ID, []string{known, strange}) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -450,16 +450,30 @@ func (tx *Tx) pushAgain(ctx context.Context, connection string, users []string) 
 	return err
 }
 
-var dropPushesStatement = define(`
-DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.user_id AND p.removal = ''{/any}`, col("user_id", text))
+var (
+	dropPushesStatement = define(`
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.user_id{/any}`, col("user_id", text))
+	dropGoneStatement = define(`
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = $1 AND p.user_id = r.user_id
+    WHERE p.removal = ''{/any}`, col("user_id", text))
+)
 
-// DropPushes forgets users at a connection, but for those who are still to be
-// removed there.
+// DropPushes forgets users at a connection.
 func (tx *Tx) DropPushes(ctx context.Context, connection string, users []string) error {
 	if len(users) == 0 {
 		return nil
 	}
 	_, err := tx.exec(ctx, dropPushesStatement, idRows(dropPushesStatement, users), connection)
+	return err
+}
+
+// DropGone forgets users who are no more at a connection, but for those who are
+// still to be removed there.
+func (tx *Tx) DropGone(ctx context.Context, connection string, users []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	_, err := tx.exec(ctx, dropGoneStatement, idRows(dropGoneStatement, users), connection)
 	return err
 }
 
