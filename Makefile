@@ -7,6 +7,8 @@ BENCH_ARGS ?=
 SEARCH_ARGS ?=
 # E2E_ARGS go to the end-to-end test; -long is every fault and the large sizes.
 E2E_ARGS ?= -long
+# CHAOS_ARGS go to the chaos test: '-minutes 30 -seed 7' for a long run.
+CHAOS_ARGS ?=
 
 LINT_VERSION := 2.15.0
 LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -16,7 +18,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # The linter of this project goes before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
-.PHONY: help run test lint eval bench bench-search build generate e2e transcript
+.PHONY: help run test lint eval bench bench-search build generate e2e chaos transcript
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -56,3 +58,6 @@ transcript: ## play a newcomer's first hour and write docs/transcript.md
 
 e2e: ## kill parts of the running service and prove that nothing is lost; E2E_ARGS='…' for sizes
 	$(SERVICES) -- go test -count=1 -timeout 15m -v ./test/e2e/ $(E2E_ARGS)
+
+chaos: ## inflict every fault on the deployed system under load; CHAOS_ARGS='-minutes 30 -seed 7' for long
+	$(SERVICES) -- go test -count=1 -timeout 0 -v ./test/chaos/ $(CHAOS_ARGS)

@@ -47,6 +47,7 @@ var layers = [][]string{
 	{"internal/api/native", "internal/api/marketing", "internal/api/manage", "internal/demo"},
 	{"internal/app"},
 	{"internal/app/apptest"},
+	{"test/system"},
 	{"cmd/*", "test/...", "examples/*"},
 }
 

@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"crypto/x509"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +62,8 @@ type Options struct {
 	MailRoots *x509.CertPool
 	// Demo makes the demo organization: for the embedded way.
 	Demo bool
+	// WrapDatabase is store.Options.Wrap: for tests alone.
+	WrapDatabase func(driver.Connector) driver.Connector
 }
 
 // App is a built process. Run it once.
@@ -135,7 +138,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 // deployed one is the business of `usersync migrate`, and the process waits
 // for it.
 func (a *App) openStore(ctx context.Context) (err error) {
-	a.Store, err = store.Open(ctx, store.Options{URL: a.cfg.DatabaseURL, Dir: a.cfg.DataDir, MaxConns: a.cfg.DatabaseMaxConns, Schema: a.o.Schema, Seal: a.Keys})
+	a.Store, err = store.Open(ctx, store.Options{URL: a.cfg.DatabaseURL, Dir: a.cfg.DataDir, MaxConns: a.cfg.DatabaseMaxConns, Schema: a.o.Schema, Seal: a.Keys, Wrap: a.o.WrapDatabase})
 	if err != nil && a.Store == nil {
 		return err
 	}

@@ -124,6 +124,14 @@ func TestEmbeddedRestartTakesUpWhatWasAccepted(t *testing.T) {
 // admin runs a statement beside the program.
 func admin(t *testing.T, e *apptest.Environment, statement string) {
 	t.Helper()
+	if _, err := database(t, e).ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// database opens the environment's database beside the program.
+func database(t *testing.T, e *apptest.Environment) *sql.DB {
+	t.Helper()
 	driver, dsn := "sqlite", "file:"+filepath.Join(e.Config.DataDir, "usersync.db")+"?_pragma=busy_timeout(10000)"
 	if e.Engine == "deployed" {
 		driver, dsn = "pgx", e.Config.DatabaseURL.Reveal()+"&search_path="+e.Schema
@@ -132,10 +140,8 @@ func admin(t *testing.T, e *apptest.Environment, statement string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
-	if _, err := db.ExecContext(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 // poison makes the outcome of one request impossible to write.

@@ -32,28 +32,42 @@ type platform struct {
 // connect connects the organization to a fake of its own.
 func (n tenant) connect(t *testing.T, name string) *platform {
 	t.Helper()
-	all := fakes.New()
-	i := slices.IndexFunc(all, func(p fakeplatform.Platform) bool { return p.Name() == name })
-	if i < 0 {
-		t.Fatalf("there is no fake of %s", name)
-	}
-	p := &platform{tenant: n, name: name, fake: all[i], server: fakeplatform.New(all[i])}
+	fake := fakeOf(t, name)
+	p := &platform{tenant: n, name: name, fake: fake, server: fakeplatform.New(fake)}
 	listener := httptest.NewServer(p.server)
 	t.Cleanup(func() {
 		listener.CloseClientConnections() // what hangs goes on hanging otherwise
 		listener.Close()
 	})
-	cfg := p.fake.Config()
+	p.connection = n.connectTo(t, fake, listener.URL)
+	return p
+}
+
+// fakeOf returns a new fake of a platform.
+func fakeOf(t *testing.T, name string) fakeplatform.Platform {
+	t.Helper()
+	all := fakes.New()
+	i := slices.IndexFunc(all, func(p fakeplatform.Platform) bool { return p.Name() == name })
+	if i < 0 {
+		t.Fatalf("there is no fake of %s", name)
+	}
+	return all[i]
+}
+
+// connectTo connects the organization to a fake that is served below url.
+func (n tenant) connectTo(t *testing.T, fake fakeplatform.Platform, url string) usersync.Connection {
+	t.Helper()
+	cfg := fake.Config()
 	settings := map[string]any{}
 	must(t, json.Unmarshal(cfg.Settings, &settings))
-	settings["baseUrl"] = listener.URL + "/" + name
+	settings["baseUrl"] = url + "/" + fake.Name()
 	text, err := json.Marshal(settings)
 	must(t, err)
-	p.connection, err = n.app.Store.Org(n.org.ID).CreateConnection(t.Context(), "test", usersync.Connection{
-		Platform: name, Name: name, Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials)),
+	c, err := n.app.Store.Org(n.org.ID).CreateConnection(t.Context(), "test", usersync.Connection{
+		Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials)),
 	})
 	must(t, err)
-	return p
+	return c
 }
 
 // sync has one user synced and returns the request.

@@ -236,7 +236,7 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 	if err := b.tx.SavePushes(ctx, b.id, outs); err != nil {
 		return err
 	}
-	if err := b.tx.DropPushes(ctx, b.id, gone); err != nil {
+	if err := b.tx.DropGone(ctx, b.id, gone); err != nil {
 		return err
 	}
 	return b.save(ctx)

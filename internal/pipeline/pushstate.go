@@ -84,9 +84,21 @@ func (p *pump) pushStates(ctx context.Context, c connector.Connector, due []stor
 		}
 	}
 	if len(calls) > 0 {
-		if err := p.begin(ctx, calls); err != nil {
+		begun, err := p.begin(ctx, calls)
+		if err != nil {
 			return err
 		}
+		erased := map[*item]bool{}
+		for _, it := range calls {
+			if !begun[it.push.UserID] {
+				erased[it] = true
+				gone = append(gone, it.push.UserID)
+			}
+		}
+		out := func(it *item) bool { return erased[it] }
+		items, calls = slices.DeleteFunc(items, out), slices.DeleteFunc(calls, out)
+	}
+	if len(calls) > 0 {
 		if err := p.call(ctx, c, calls); err != nil {
 			return err
 		}
@@ -131,9 +143,10 @@ func (p *pump) hash(c connector.Connector, profile connector.Profile) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// begin notes that calls about these users are under way.
-func (p *pump) begin(ctx context.Context, calls []*item) error {
-	return p.Store.Tx(ctx, func(tx *store.Tx) error {
+// begin notes that calls about these users are under way, and returns those who
+// were not erased since they were loaded.
+func (p *pump) begin(ctx context.Context, calls []*item) (begun map[string]bool, err error) {
+	err = p.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.Hold(ctx, p.claim); err != nil {
 			return err
 		}
@@ -141,8 +154,14 @@ func (p *pump) begin(ctx context.Context, calls []*item) error {
 		for i, it := range calls {
 			ids[i] = it.push.UserID
 		}
-		return tx.BeginCalls(ctx, p.id, ids, callWithin)
+		left, err := tx.BeginCalls(ctx, p.id, ids, callWithin)
+		begun = make(map[string]bool, len(left))
+		for _, id := range left {
+			begun[id] = true
+		}
+		return err
 	})
+	return begun, err
 }
 
 // call pushes items and notes the results in them. Its error is the end of ctx:

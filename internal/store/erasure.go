@@ -109,6 +109,9 @@ func (o *Org) Erase(ctx context.Context, actor string, salt []byte, s Subject, p
 		if err != nil {
 			return err
 		}
+		if err := tx.wakePushesOf(ctx, p.userID); err != nil {
+			return err
+		}
 		// Every settling of the organization locks the balance as well: what is
 		// settled before is found here, what comes after finds nobody.
 		if _, err := tx.LockAccount(ctx, o.id); err != nil {

@@ -92,15 +92,16 @@ func (tx *Tx) WantPushes(ctx context.Context, organization string, wants []Want)
 			states = append(states, w)
 		}
 	}
+	if err := tx.wakePushes(ctx, connectionsOf(wants)...); err != nil {
+		return err
+	}
 	if len(states) > 0 {
 		if _, err := tx.exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.exec(ctx, waitStatement, waits, organization); err != nil {
-		return err
-	}
-	return tx.wakePushes(ctx, connectionsOf(wants)...)
+	_, err := tx.exec(ctx, waitStatement, waits, organization)
+	return err
 }
 
 var noteStatement = define(`
@@ -156,8 +157,12 @@ func connectionsOf(wants []Want) []string {
 var wakeStatement = define(`
 UPDATE outbox SET state = CASE WHEN state = 'scheduled' THEN 'ready' ELSE state END FROM {rows} WHERE outbox.id = r.id`, col("id", text))
 
-// wakePushes has the pumps of connections look for what is due. It comes after
-// the rows that made something due and before the account is locked. It returns
+// wakePushes has the pumps of connections look for what is due. It locks their
+// tasks, as a pump does that writes what became of pushes, and so it comes first:
+// before the rows that make something due, and before the account is locked.
+// Whoever locked them in another order would stop the pump for a second, until
+// PostgreSQL found the deadlock. A pump that is just ending sees the rows all the
+// same: it waits for the lock and reads them after. It returns
 // ErrStale when a connection was deleted, rows and all: nobody would come.
 func (tx *Tx) wakePushes(ctx context.Context, connections ...string) error {
 	if len(connections) == 0 {
@@ -182,10 +187,11 @@ WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR 
 
 // resumePushes makes everything due at a connection that the platform has not got.
 func (tx *Tx) resumePushes(ctx context.Context, connection string) error {
-	if _, err := tx.exec(ctx, resumeStatement, nil, connection); err != nil {
+	if err := tx.wakePushes(ctx, connection); err != nil {
 		return err
 	}
-	return tx.wakePushes(ctx, connection)
+	_, err := tx.exec(ctx, resumeStatement, nil, connection)
+	return err
 }
 
 // Push is a user at a connection with something due.
@@ -349,15 +355,16 @@ func (tx *Tx) DelayWaits(ctx context.Context, connection string, waits []Delayed
 
 var beginCallsStatement = define(`
 UPDATE pushes SET status = 'calling', pushed_hash = '', due_at = {now} + $1 FROM {rows}
-WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, col("connection_id", text), col("user_id", text))
+WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id AND pushes.removal = ''
+RETURNING pushes.user_id`, col("connection_id", text), col("user_id", text))
 
 // BeginCalls notes, before it is made, that a call about these users is under
 // way which takes at most within: if nobody says how it ended, it is made again
-// after that.
-func (tx *Tx) BeginCalls(ctx context.Context, connection string, users []string, within time.Duration) error {
+// after that. It returns those of them who were not erased meanwhile: only of them
+// a platform may be told.
+func (tx *Tx) BeginCalls(ctx context.Context, connection string, users []string, within time.Duration) ([]string, error) {
 	slices.Sort(users)
-	_, err := tx.exec(ctx, beginCallsStatement, placeRows(beginCallsStatement, connection, users), within.Microseconds())
-	return err
+	return collect(ctx, tx.conn, beginCallsStatement, placeRows(beginCallsStatement, connection, users), scanString, within.Microseconds())
 }
 
 // PushOutcome is what became of one user at a connection.
@@ -450,15 +457,21 @@ func (s *Store) PushAgain(ctx context.Context, connection string, users []string
 
 func (tx *Tx) pushAgain(ctx context.Context, connection string, users []string) error {
 	slices.Sort(users)
-	if _, err := tx.exec(ctx, dirtyStatement, placeRows(dirtyStatement, connection, users)); err != nil {
+	if err := tx.wakePushes(ctx, connection); err != nil {
 		return err
 	}
-	return tx.wakePushes(ctx, connection)
+	_, err := tx.exec(ctx, dirtyStatement, placeRows(dirtyStatement, connection, users))
+	return err
 }
 
-var dropPushesStatement = define(`
+var (
+	dropPushesStatement = define(`
 DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id{/any}`,
-	col("connection_id", text), col("user_id", text))
+		col("connection_id", text), col("user_id", text))
+	dropGoneStatement = define(`
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id
+    WHERE p.removal = ''{/any}`, col("connection_id", text), col("user_id", text))
+)
 
 // DropPushes forgets users at a connection.
 func (tx *Tx) DropPushes(ctx context.Context, connection string, users []string) error {
@@ -466,6 +479,16 @@ func (tx *Tx) DropPushes(ctx context.Context, connection string, users []string)
 		return nil
 	}
 	_, err := tx.exec(ctx, dropPushesStatement, placeRows(dropPushesStatement, connection, users))
+	return err
+}
+
+// DropGone forgets users who are no more at a connection, but for those who are
+// still to be removed there.
+func (tx *Tx) DropGone(ctx context.Context, connection string, users []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	_, err := tx.exec(ctx, dropGoneStatement, placeRows(dropGoneStatement, connection, users))
 	return err
 }
 

@@ -12,6 +12,8 @@ import (
 )
 
 var (
+	connectionsOfUserStatement = define(`SELECT connection_id FROM pushes WHERE user_id = $1`)
+
 	userPushesStatement = define(`
 SELECT p.connection_id, p.user_id, c.platform, p.pushed_version > 0 OR p.pushed_at > 0 OR p.status IN ('calling', 'confirming') OR p.attempts > 0
 FROM pushes p JOIN connections c ON c.id = p.connection_id WHERE p.user_id = $1 ORDER BY p.connection_id {for update}`)
@@ -28,7 +30,8 @@ FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.
 
 // erasePushes has an erased user be removed at every platform that may know
 // them, and returns a receipt for each. Who waited for a push of theirs waits no
-// more. address is sealed in each row until it is removed there.
+// more. address is sealed in each row until it is removed there. The pumps have
+// been woken before, see wakePushesOf.
 func (tx *Tx) erasePushes(ctx context.Context, organization, userID, address, erasureID string) ([]usersync.PlatformReceipt, error) {
 	type row struct {
 		connection, user, platform string
@@ -45,7 +48,6 @@ func (tx *Tx) erasePushes(ctx context.Context, organization, userID, address, er
 	}
 	receipts := []usersync.PlatformReceipt{}
 	set := removalStatement.rows(len(list))
-	var connections []string
 	for _, r := range list {
 		if !r.known {
 			continue
@@ -55,7 +57,6 @@ func (tx *Tx) erasePushes(ctx context.Context, organization, userID, address, er
 			return nil, err
 		}
 		set.add(r.connection, r.user, sealed)
-		connections = append(connections, r.connection)
 		receipts = append(receipts, usersync.PlatformReceipt{ConnectionID: r.connection, Platform: r.platform, Status: usersync.ReceiptPending})
 	}
 	if len(set.values) > 0 {
@@ -63,10 +64,19 @@ func (tx *Tx) erasePushes(ctx context.Context, organization, userID, address, er
 			return nil, err
 		}
 	}
-	if _, err := tx.exec(ctx, dropUserPushesStatement, nil, userID); err != nil {
-		return nil, err
+	_, err = tx.exec(ctx, dropUserPushesStatement, nil, userID)
+	return receipts, err
+}
+
+// wakePushesOf has the pumps look to which the user is known.
+func (tx *Tx) wakePushesOf(ctx context.Context, userID string) error {
+	connections, err := collect(ctx, tx.conn, connectionsOfUserStatement, nil, func(scan func(...any) error) (id string, err error) {
+		return id, scan(&id)
+	}, userID)
+	if err != nil {
+		return err
 	}
-	return receipts, tx.wakePushes(ctx, connections...)
+	return tx.wakePushes(ctx, connections...)
 }
 
 // dropUserWaits ends what waits for pushes of an erased user: bulks count them

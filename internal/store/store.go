@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -18,7 +19,7 @@ import (
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
-	_ "modernc.org/sqlite" // the driver named sqlite
+	sqlitelib "modernc.org/sqlite"
 
 	"usersync/internal/store/migration"
 	"usersync/internal/usersync"
@@ -43,6 +44,18 @@ type Options struct {
 	Schema string
 	// Seal keeps secrets unreadable at rest; nil where none are stored or read.
 	Seal Sealer
+	// Wrap, for tests alone, stands between the store and the driver: it gets
+	// what makes the connections of each pool and returns what is used instead,
+	// which must be able to do all that the driver can. nil is the driver itself.
+	Wrap func(driver.Connector) driver.Connector
+}
+
+// pool opens a pool of connections.
+func (o Options) pool(c driver.Connector) *sql.DB {
+	if o.Wrap != nil {
+		c = o.Wrap(c)
+	}
+	return sql.OpenDB(c)
 }
 
 // Sealer seals and opens what must not be read from a stolen database. aad
@@ -98,7 +111,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if o.Schema != "" {
 		cfg.RuntimeParams["search_path"] = o.Schema
 	}
-	pool := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(steady))
+	pool := o.pool(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(steady)))
 	limit := o.MaxConns
 	if limit <= 0 {
 		limit = 20
@@ -112,11 +125,11 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		_ = pool.Close()
 		return nil, classify(err)
 	}
-	brisk := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(careless))
+	brisk := o.pool(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(careless)))
 	brisk.SetMaxOpenConns(max(limit/4, 2))
 	brisk.SetMaxIdleConns(max(limit/4, 2))
 	brisk.SetConnMaxIdleTime(5 * time.Minute)
-	search := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(planned))
+	search := o.pool(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(planned)))
 	search.SetMaxOpenConns(max(limit/4, 2))
 	search.SetMaxIdleConns(max(limit/4, 2))
 	search.SetConnMaxIdleTime(5 * time.Minute)
@@ -169,10 +182,11 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		dsn   string
 		conns int
 	}{{&s.write, sqliteWriter, 1}, {&s.read, sqliteReader, sqliteReaders}} {
-		pool, err := sql.Open("sqlite", "file:"+file+mode.dsn)
+		connector, err := sqlitelib.NewConnector("file:" + file + mode.dsn)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", file, err)
 		}
+		pool := o.pool(connector)
 		pool.SetMaxOpenConns(mode.conns)
 		pool.SetMaxIdleConns(mode.conns)
 		s.pools = append(s.pools, pool)

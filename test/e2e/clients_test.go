@@ -3,24 +3,22 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
+
+	"usersync/test/system"
 )
 
 // clients send users from many goroutines and note what was accepted.
 type clients struct {
-	key string
-	// bases are the API processes, taken in turn.
-	bases []string
+	// post makes one call.
+	post func(path, key string, body []byte) (status int, answer []byte, err error)
 	// insist repeats a call, with an Idempotency-Key and at the next process,
 	// until it is accepted. Else a call whose answer is lost is given up.
 	insist bool
@@ -29,8 +27,6 @@ type clients struct {
 	// batch is how many users every other call carries.
 	batch int
 
-	http  *http.Client
-	turn  atomic.Int64
 	user  atomic.Int64 // the next one's number
 	calls atomic.Int64
 	// underway counts the calls that are being made, repetitions included.
@@ -40,7 +36,7 @@ type clients struct {
 	accepted map[string]acceptance
 	lost     int // users whose call ended without an answer
 	failures int // calls without an answer, or with one that says try again
-	faults   faults
+	faults   system.Faults
 }
 
 // acceptance is a 202 that a client saw.
@@ -49,12 +45,9 @@ type acceptance struct {
 	sent, seen time.Time
 }
 
-func newClients(t *testing.T, key string, bases ...string) *clients {
-	t.Helper()
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &clients{key: key, bases: bases, batch: 25, accepted: map[string]acceptance{},
-		http: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
+// newTenant returns a tenant whose clients send to these API processes.
+func newTenant(n *system.Tenant) *tenant {
+	return &tenant{Tenant: n, clients: &clients{post: n.Post, batch: 25, accepted: map[string]acceptance{}}}
 }
 
 // run sends from n goroutines until the returned function is called, which
@@ -142,7 +135,10 @@ func (c *clients) send(ctx context.Context, size int) {
 	if err != nil {
 		panic(err)
 	}
-	key := strconv.FormatInt(c.calls.Add(1), 10)
+	key := ""
+	if c.insist {
+		key = strconv.FormatInt(c.calls.Add(1), 10)
+	}
 	deadline := time.Now().Add(patience)
 	for {
 		sent := time.Now()
@@ -178,29 +174,6 @@ func (c *clients) insistOn(status int) bool {
 	return c.insist && (status >= 500 || status == http.StatusConflict)
 }
 
-// post returns the answer; err says that there was none.
-func (c *clients) post(path, key string, body []byte) (status int, answer []byte, err error) {
-	base := c.bases[int(c.turn.Add(1))%len(c.bases)]
-	request, err := http.NewRequest(http.MethodPost, base+path, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	request.Header.Set("X-API-Key", c.key)
-	request.Header.Set("Content-Type", "application/json")
-	if c.insist {
-		request.Header.Set("Idempotency-Key", key)
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if answer, err = io.ReadAll(response.Body); err != nil {
-		return 0, nil, err // cut off in the middle
-	}
-	return response.StatusCode, answer, nil
-}
-
 // note keeps the ids of a 202.
 func (c *clients) note(first, size int, sent time.Time, answer []byte) {
 	type result struct {
@@ -227,7 +200,7 @@ func (c *clients) note(first, size int, sent time.Time, answer []byte) {
 	defer c.mu.Unlock()
 	for i, r := range results {
 		if _, twice := c.accepted[r.RequestID]; twice || r.RequestID == "" {
-			c.faults.add("result without an id of its own", "%+v", r)
+			c.faults.Add("result without an id of its own", "%+v", r)
 			continue
 		}
 		c.accepted[r.RequestID] = acceptance{user: first + i, sent: sent, seen: time.Now()}
@@ -237,7 +210,7 @@ func (c *clients) note(first, size int, sent time.Time, answer []byte) {
 func (c *clients) fault(kind, format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.faults.add(kind, format, args...)
+	c.faults.Add(kind, format, args...)
 }
 
 func (c *clients) failed() {

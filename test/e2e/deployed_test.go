@@ -13,80 +13,17 @@ import (
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
-	"usersync/test/services"
+	"usersync/test/system"
 )
 
-// deployment is two API processes and two workers on a PostgreSQL and a Redis
-// of their own.
-type deployment struct {
-	postgres *services.Postgres
-	redis    *services.Redis
-	env      []string
-	apis     []*program
-	workers  []*program
-}
+// deployment is a system.Deployment that this test ends parts of.
+type deployment struct{ *system.Deployment }
 
-func deploy(t *testing.T) *deployment {
+func (d deployment) tenant(t *testing.T) *tenant {
 	t.Helper()
-	d := &deployment{}
-	var err error
-	// Durable: a commit that was acknowledged must be there after a kill.
-	d.postgres, err = services.StartPostgres(t.Context(), services.PostgresOptions{Durable: true})
-	must(t, err)
-	t.Cleanup(func() { _ = d.postgres.Stop() })
-	d.redis, err = services.StartRedis(t.Context(), services.RedisOptions{})
-	must(t, err)
-	t.Cleanup(func() { _ = d.redis.Stop() })
-	d.env = append(secrets(t), "DATABASE_URL="+d.postgres.URL(), "REDIS_URL="+d.redis.URL(), "EGRESS_ALLOW=127.0.0.0/8,::1/128")
-	output(t, d.env, "migrate")
-	for i := range 2 {
-		addr := freeAddr(t)
-		d.apis = append(d.apis, newProgram(t, fmt.Sprint("api ", i+1), addr, append([]string{"ADDR=" + addr}, d.env...), "api"))
-		addr = freeAddr(t)
-		d.workers = append(d.workers, newProgram(t, fmt.Sprint("worker ", i+1), addr, append([]string{"OPS_ADDR=" + addr}, d.env...), "worker"))
-	}
-	for _, p := range d.programs() {
-		p.start(t)
-	}
-	return d
-}
-
-func (d *deployment) programs() []*program {
-	return append(append([]*program{}, d.apis...), d.workers...)
-}
-
-// secrets returns the settings that `usersync config keys` makes.
-func secrets(t *testing.T) []string {
-	t.Helper()
-	var env []string
-	for line := range strings.Lines(string(output(t, nil, "config", "keys"))) {
-		if line = strings.TrimSpace(line); strings.Contains(line, "=") && !strings.HasPrefix(line, "#") {
-			env = append(env, line)
-		}
-	}
-	if len(env) != 2 {
-		t.Fatalf("config keys printed %d settings, want ADMIN_TOKEN and SEALING_KEYS", len(env))
-	}
-	return env
-}
-
-func (d *deployment) tenant(t *testing.T) *tenant {
-	t.Helper()
-	var made usersync.Organization
-	command(t, d.env, &made, "organizations", "create", "Acme")
-	var key struct {
-		Key string `json:"key"`
-	}
-	command(t, d.env, &key, "keys", "create", made.ID)
-	var bases []string
-	for _, p := range d.apis {
-		bases = append(bases, "http://"+p.ops)
-	}
-	n := &tenant{clients: newClients(t, key.Key, bases...), receiver: newReceiver(t), organization: made.ID, env: d.env}
+	n := newTenant(d.Tenant(t, "Acme", 10_000_000))
 	n.insist, n.batch = true, 5
-	n.topUp(t, 10_000_000)
-	n.subscribe(t)
-	n.open(t, store.Options{URL: usersync.NewSecret(d.postgres.URL()), MaxConns: 4})
+	n.open(t, store.Options{URL: usersync.NewSecret(d.Postgres.URL()), MaxConns: 4})
 	return n
 }
 
@@ -106,36 +43,36 @@ type fault struct {
 	repair func(t *testing.T)
 }
 
-func (d *deployment) faults(n *tenant) []fault {
+func (d deployment) faults(n *tenant) []fault {
 	accepts := func(t *testing.T, since time.Time) {
 		t.Helper()
-		await(t, time.Minute, "20 requests are accepted while it is down",
+		system.Await(t, time.Minute, "20 requests are accepted while it is down",
 			func() bool { return n.between(since, time.Now()) >= 20 }, func() string { return n.describe(t) })
 	}
 	waits := func(t *testing.T, _ time.Time) {
 		t.Helper()
-		await(t, time.Minute, "every client waits for an answer", func() bool { return n.underway.Load() == senders }, nil)
+		system.Await(t, time.Minute, "every client waits for an answer", func() bool { return n.underway.Load() == senders }, nil)
 	}
-	start := func(p *program) func(*testing.T) { return func(t *testing.T) { t.Helper(); p.start(t) } }
+	start := func(p *system.Program) func(*testing.T) { return func(t *testing.T) { t.Helper(); p.Start(t) } }
 	return []fault{
 		{name: "nothing", strike: func(*testing.T) {}},
-		{name: "worker stopped", strike: func(t *testing.T) { d.workers[1].stop(t) }, lasts: accepts, repair: start(d.workers[1])},
-		{name: "api stopped", strike: func(t *testing.T) { d.apis[1].stop(t) }, lasts: accepts, repair: start(d.apis[1])},
-		{name: "worker killed", slow: true, strike: func(*testing.T) { d.workers[0].kill() }, lasts: accepts, repair: start(d.workers[0])},
-		{name: "api killed", strike: func(*testing.T) { d.apis[0].kill() }, lasts: accepts, repair: start(d.apis[0])},
-		{name: "redis killed, empty", strike: func(t *testing.T) { must(t, d.redis.Kill()) }, lasts: accepts,
-			repair: func(t *testing.T) { must(t, d.redis.Start(t.Context())) }},
-		{name: "redis flushed", strike: func(t *testing.T) { must(t, d.redis.FlushAll(t.Context())) }},
+		{name: "worker stopped", strike: func(t *testing.T) { d.Workers[1].Stop(t) }, lasts: accepts, repair: start(d.Workers[1])},
+		{name: "api stopped", strike: func(t *testing.T) { d.APIs[1].Stop(t) }, lasts: accepts, repair: start(d.APIs[1])},
+		{name: "worker killed", slow: true, strike: func(*testing.T) { d.Workers[0].Kill() }, lasts: accepts, repair: start(d.Workers[0])},
+		{name: "api killed", strike: func(*testing.T) { d.APIs[0].Kill() }, lasts: accepts, repair: start(d.APIs[0])},
+		{name: "redis killed, empty", strike: func(t *testing.T) { system.Must(t, d.Redis.Kill()) }, lasts: accepts,
+			repair: func(t *testing.T) { system.Must(t, d.Redis.Start(t.Context())) }},
+		{name: "redis flushed", strike: func(t *testing.T) { system.Must(t, d.Redis.FlushAll(t.Context())) }},
 		// A crash may undo a claim, which is written without waiting for the
 		// disk; its task is looked for after 2 min.
-		{name: "postgres killed", slow: true, strike: func(t *testing.T) { must(t, d.postgres.Kill()) }, lasts: waits,
-			repair: func(t *testing.T) { must(t, d.postgres.Start(t.Context())) }},
+		{name: "postgres killed", slow: true, strike: func(t *testing.T) { system.Must(t, d.Postgres.Kill()) }, lasts: waits,
+			repair: func(t *testing.T) { system.Must(t, d.Postgres.Start(t.Context())) }},
 		{name: "both workers killed", slow: true, strike: d.killWorkers, lasts: accepts, repair: d.startWorkers},
 		{name: "both killed, receiver hangs", slow: true, strike: func(t *testing.T) {
-			n.pause()
-			await(t, time.Minute, "the workers have as many deliveries under way as they make at once", n.steady(2*time.Second), nil)
+			n.Pause()
+			system.Await(t, time.Minute, "the workers have as many deliveries under way as they make at once", n.Steady(2*time.Second), nil)
 			d.killWorkers(t)
-			n.release()
+			n.Release()
 		}, lasts: accepts, repair: d.startWorkers},
 	}
 }
@@ -148,16 +85,16 @@ func (f fault) wanted() bool {
 	return *long || !f.slow
 }
 
-func (d *deployment) killWorkers(*testing.T) {
-	for _, p := range d.workers {
-		p.kill()
+func (d deployment) killWorkers(*testing.T) {
+	for _, p := range d.Workers {
+		p.Kill()
 	}
 }
 
-func (d *deployment) startWorkers(t *testing.T) {
+func (d deployment) startWorkers(t *testing.T) {
 	t.Helper()
-	for _, p := range d.workers {
-		p.start(t)
+	for _, p := range d.Workers {
+		p.Start(t)
 	}
 }
 
@@ -185,11 +122,11 @@ func inflict(t *testing.T, n *tenant, f fault) times {
 		f.repair(t)
 	}
 	x.repaired = time.Now()
-	await(t, progressWithin, f.name+": a request accepted afterwards is done", func() bool {
+	system.Await(t, progressWithin, f.name+": a request accepted afterwards is done", func() bool {
 		return !firstDone(n, x.repaired).IsZero()
 	}, func() string { return n.describe(t) })
 	if *long {
-		await(t, progressWithin, f.name+": no task is left from before the repair", func() bool {
+		system.Await(t, progressWithin, f.name+": no task is left from before the repair", func() bool {
 			state, err := n.store.OutboxState(t.Context())
 			return err == nil && (state.OldestUnfinished.IsZero() || state.OldestUnfinished.After(x.repaired))
 		}, func() string { return n.describe(t) })
@@ -201,7 +138,7 @@ func inflict(t *testing.T, n *tenant, f fault) times {
 // firstDone returns when the first request that was sent after a time was done.
 func firstDone(n *tenant, after time.Time) (first time.Time) {
 	accepted := n.all()
-	for id, done := range n.endings() {
+	for id, done := range n.Endings() {
 		if a, ok := accepted[id]; ok && a.sent.After(after) && (first.IsZero() || done.Before(first)) {
 			first = done
 		}
@@ -212,7 +149,7 @@ func firstDone(n *tenant, after time.Time) (first time.Time) {
 // lastDone returns when the last request that was accepted before a time was
 // done, and how many are not.
 func lastDone(n *tenant, before time.Time) (last time.Time, open int) {
-	endings := n.endings()
+	endings := n.Endings()
 	for id, a := range n.all() {
 		if a.seen.After(before) {
 			continue
@@ -231,7 +168,7 @@ func lastDone(n *tenant, before time.Time) (last time.Time, open int) {
 // the other, from a time on until another.
 func silence(n *tenant, from, to time.Time) (longest time.Duration) {
 	var at []time.Time
-	for _, done := range n.endings() {
+	for _, done := range n.Endings() {
 		if done.After(from) && done.Before(to) {
 			at = append(at, done)
 		}
@@ -267,7 +204,7 @@ func table(n *tenant, list []times) string {
 
 func TestDeployedSurvivesEachPartKilled(t *testing.T) {
 	t.Parallel()
-	d := deploy(t)
+	d := deployment{system.Deploy(t, system.Straight)}
 	n := d.tenant(t)
 	ticker := time.NewTicker(time.Second / time.Duration(*rate))
 	defer ticker.Stop()
@@ -285,7 +222,7 @@ func TestDeployedSurvivesEachPartKilled(t *testing.T) {
 	t.Logf("what each fault cost:\n%s", table(n, list))
 	n.audit(t)
 	t.Logf("%d calls were made again", n.failureCount())
-	for _, p := range d.programs() {
-		t.Logf("%s ended %s after SIGTERM", p.name, p.stop(t).Round(time.Millisecond))
+	for _, p := range d.Programs() {
+		t.Logf("%s ended %s after SIGTERM", p.Name, p.Stop(t).Round(time.Millisecond))
 	}
 }

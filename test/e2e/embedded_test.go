@@ -11,6 +11,7 @@ import (
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
+	"usersync/test/system"
 )
 
 // drainWithin is how long the rest of the work may take: a killed worker's
@@ -20,16 +21,17 @@ const drainWithin = 8 * time.Minute
 
 // embedded is the service in one process, with its demo organization.
 type embedded struct {
-	*program
+	*system.Program
 	dir  string
 	base string
+	env  []string
 }
 
 func newEmbedded(t *testing.T, settings ...string) *embedded {
 	t.Helper()
-	addr, dir := freeAddr(t), t.TempDir()
+	addr, dir := system.FreeAddr(t), t.TempDir()
 	env := append([]string{"DATA_DIR=" + dir, "ADDR=" + addr}, settings...)
-	return &embedded{program: newProgram(t, "usersync serve", addr, env, "usersync", "serve"), dir: dir, base: "http://" + addr}
+	return &embedded{Program: system.NewProgram(t, "usersync serve", addr, env, "usersync", "serve"), dir: dir, env: env, base: "http://" + addr}
 }
 
 // tenant returns the demo organization with plenty of credits and an endpoint
@@ -37,16 +39,15 @@ func newEmbedded(t *testing.T, settings ...string) *embedded {
 func (e *embedded) tenant(t *testing.T) *tenant {
 	t.Helper()
 	key, err := os.ReadFile(filepath.Join(e.dir, "demo-key"))
-	must(t, err)
-	n := &tenant{clients: newClients(t, strings.TrimSpace(string(key)), e.base), receiver: newReceiver(t), env: e.env}
+	system.Must(t, err)
 	var organizations []usersync.Organization
-	command(t, e.env, &organizations, "organizations", "list")
+	system.Command(t, e.env, &organizations, "organizations", "list")
 	if len(organizations) != 1 {
 		t.Fatalf("%d organizations after the first start, want the demo's alone", len(organizations))
 	}
-	n.organization = organizations[0].ID
-	n.topUp(t, 10_000_000)
-	n.subscribe(t)
+	n := newTenant(system.NewTenant(t, organizations[0].ID, strings.TrimSpace(string(key)), e.env, e.base))
+	n.TopUp(t, 10_000_000)
+	n.Subscribe(t)
 	return n
 }
 
@@ -54,27 +55,27 @@ func TestEmbeddedKilledWithRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	target, rounds := sized(*requests, 1000, 5000), sized(*kills, 2, 5)
 	e := newEmbedded(t)
-	e.start(t)
+	e.Start(t)
 	n := e.tenant(t)
 
 	inFlight := 0
 	for round := 1; round <= rounds; round++ {
 		inFlight += killUnderLoad(t, e, n, (target+rounds-1)/rounds, round)
-		e.start(t)
+		e.Start(t)
 	}
 	if inFlight == 0 {
 		t.Error("every request was done before its kill: the test proved nothing")
 	}
 	// Once more, while it takes up what the last life left behind.
-	e.kill()
-	e.start(t)
+	e.Kill()
+	e.Start(t)
 
 	n.open(t, store.Options{Dir: e.dir})
 	began := time.Now()
 	n.drained(t, drainWithin)
 	t.Logf("all done %s after the last start", time.Since(began).Round(time.Millisecond))
 	n.audit(t)
-	e.stop(t)
+	e.Stop(t)
 }
 
 // killUnderLoad sends until so many more requests are accepted, and kills the
@@ -82,20 +83,20 @@ func TestEmbeddedKilledWithRequestsInFlight(t *testing.T) {
 // many requests were accepted and not done.
 func killUnderLoad(t *testing.T, e *embedded, n *tenant, more, round int) (inFlight int) {
 	t.Helper()
-	began, doneBefore, before := time.Now(), n.done(), n.count()
+	began, doneBefore, before := time.Now(), n.Done(), n.count()
 	stop := n.run(16)
-	await(t, 2*time.Minute, "enough requests are accepted and the first webhooks came",
-		func() bool { return n.count()-before >= more && n.done() > doneBefore }, func() string { return n.describe(t) })
-	e.kill()
+	system.Await(t, 2*time.Minute, "enough requests are accepted and the first webhooks came",
+		func() bool { return n.count()-before >= more && n.Done() > doneBefore }, func() string { return n.describe(t) })
+	e.Kill()
 	killed := time.Now()
 	stop()
-	accepted, endings := n.all(), n.endings()
+	accepted, endings := n.all(), n.Endings()
 	for id := range accepted {
 		if _, done := endings[id]; !done {
 			inFlight++
 		}
 	}
 	t.Logf("kill %d: %d accepted in %s, %d ends received, %d in flight", round, n.count()-before,
-		killed.Sub(began).Round(time.Millisecond), n.done()-doneBefore, inFlight)
+		killed.Sub(began).Round(time.Millisecond), n.Done()-doneBefore, inFlight)
 	return inFlight
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"usersync/internal/usersync"
+	"usersync/test/system"
 )
 
 // An import of many lines, killed again and again while it is worked: each line
@@ -22,23 +23,23 @@ func TestImportKilledWhileItIsWorked(t *testing.T) {
 	t.Parallel()
 	const lines, kills = 20_000, 3
 	e := newEmbedded(t)
-	e.start(t)
+	e.Start(t)
 	n := e.tenant(t)
 	path := n.importPeople(t, e.base, lines)
 	inTheMiddle := 0
 	for round := 1; round <= kills; round++ {
 		before := n.showImport(t, e.base, path)
 		seen := before
-		await(t, time.Minute, "more lines are done", func() bool {
+		system.Await(t, time.Minute, "more lines are done", func() bool {
 			seen = n.showImport(t, e.base, path)
 			return seen.Done > before.Done || seen.Status.Final()
 		}, nil)
-		e.kill()
+		e.Kill()
 		if !seen.Status.Final() {
 			inTheMiddle++
 		}
 		t.Logf("kill %d: %d of %d lines done", round, seen.Done, seen.Lines)
-		e.start(t)
+		e.Start(t)
 		if after := n.showImport(t, e.base, path); after.Done < seen.Done {
 			t.Errorf("%d lines are done after the kill, %d were before", after.Done, seen.Done)
 		}
@@ -46,16 +47,16 @@ func TestImportKilledWhileItIsWorked(t *testing.T) {
 	if inTheMiddle == 0 {
 		t.Error("the import was over before the first kill: the test proved nothing")
 	}
-	await(t, time.Minute, "the import is done", func() bool { return n.showImport(t, e.base, path).Status.Final() }, nil)
+	system.Await(t, time.Minute, "the import is done", func() bool { return n.showImport(t, e.base, path).Status.Final() }, nil)
 	if i := n.showImport(t, e.base, path); i.Status != usersync.ImportSucceeded || i.Lines != lines || i.Done != lines || i.Saved != lines {
 		t.Errorf("%+v", i)
 	}
-	e.stop(t)
+	e.Stop(t)
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(e.dir, "usersync.db"))
-	must(t, err)
+	system.Must(t, err)
 	defer func() { _ = db.Close() }()
 	people := 0
-	must(t, db.QueryRowContext(t.Context(), `SELECT count(*) FROM people WHERE email_key LIKE 'person%@company%.example'`).Scan(&people))
+	system.Must(t, db.QueryRowContext(t.Context(), `SELECT count(*) FROM people WHERE email_key LIKE 'person%@company%.example'`).Scan(&people))
 	if people != lines {
 		t.Errorf("%d people in the directory, want %d", people, lines)
 	}
@@ -70,11 +71,11 @@ func (n *tenant) importPeople(t *testing.T, base string, lines int) (path string
 		_, _ = fmt.Fprintf(&file, "%s,Given%d Family%d\n", emailOf(i), i, i)
 	}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/directory/imports", &file)
-	must(t, err)
-	request.Header.Set("X-API-Key", n.key)
+	system.Must(t, err)
+	request.Header.Set("X-API-Key", n.Key)
 	request.Header.Set("Content-Type", "text/csv")
-	response, err := n.http.Do(request)
-	must(t, err)
+	response, err := n.HTTP.Do(request)
+	system.Must(t, err)
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusAccepted {
 		t.Fatalf("the upload was answered %s", response.Status)
@@ -85,13 +86,13 @@ func (n *tenant) importPeople(t *testing.T, base string, lines int) (path string
 func (n *tenant) showImport(t *testing.T, base, path string) (i usersync.Import) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
-	must(t, err)
-	request.Header.Set("X-API-Key", n.key)
-	response, err := n.http.Do(request)
-	must(t, err)
+	system.Must(t, err)
+	request.Header.Set("X-API-Key", n.Key)
+	response, err := n.HTTP.Do(request)
+	system.Must(t, err)
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
-	must(t, err)
+	system.Must(t, err)
 	if err := json.Unmarshal(text, &i); err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("%s %v\n%s", response.Status, err, text)
 	}

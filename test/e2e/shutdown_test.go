@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usersync/internal/store"
+	"usersync/test/system"
 )
 
 // The receiver answers nothing, so the process cannot finish its deliveries:
@@ -15,34 +16,34 @@ import (
 func TestStopBurnsNoAttempt(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t, "SHUTDOWN_TIMEOUT=4s")
-	e.start(t)
+	e.Start(t)
 	n := e.tenant(t)
-	n.pause()
+	n.Pause()
 	for range 40 {
 		n.send(t.Context(), n.batch)
 	}
-	await(t, time.Minute, "deliveries are under way", func() bool { return n.waiting() > 0 }, func() string { return n.describe(t) })
-	held := n.waiting()
-	took := e.stop(t)
+	system.Await(t, time.Minute, "deliveries are under way", func() bool { return n.Waiting() > 0 }, func() string { return n.describe(t) })
+	held := n.Waiting()
+	took := e.Stop(t)
 	t.Logf("ended %s after SIGTERM with %d deliveries under way", took.Round(time.Millisecond), held)
 
-	n.release()
-	e.start(t)
+	n.Release()
+	e.Start(t)
 	n.open(t, store.Options{Dir: e.dir})
 	n.drained(t, drainWithin)
-	f := &faults{}
+	f := &system.Faults{}
 	for id, r := range n.audit(t) {
 		for _, w := range r.Webhooks {
-			if w.EndpointID == n.endpoint && w.Attempts != 1 {
-				f.add("delivery needed more than one attempt", "%s of %s: %d", w.Type, id, w.Attempts)
+			if w.EndpointID == n.Endpoint && w.Attempts != 1 {
+				f.Add("delivery needed more than one attempt", "%s of %s: %d", w.Type, id, w.Attempts)
 			}
 		}
 		for _, s := range r.Steps {
 			if s.Attempts != 1 {
-				f.add("step needed more than one attempt", "%s of %s: %d", s.Name, id, s.Attempts)
+				f.Add("step needed more than one attempt", "%s of %s: %d", s.Name, id, s.Attempts)
 			}
 		}
 	}
-	f.report(t)
-	e.stop(t)
+	f.Report(t)
+	e.Stop(t)
 }

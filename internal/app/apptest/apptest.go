@@ -30,6 +30,8 @@ type Environment struct {
 	Namespace string
 	// MailRoots vouch for the mail servers of the test.
 	MailRoots *x509.CertPool
+	// Breaker, when set, can break connections to the database.
+	Breaker *storetest.Breaker
 }
 
 // Engines are the two ways to run.
@@ -86,7 +88,11 @@ func (e *Environment) Start(t *testing.T, role app.Role) *Running {
 		log = telemetry.NewLogger(logWriter{t}, slog.LevelInfo)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err := app.New(ctx, &cfg, app.Options{Role: role, Log: log, Stdout: io.Discard, Schema: e.Schema, Namespace: e.Namespace, MailRoots: e.MailRoots})
+	o := app.Options{Role: role, Log: log, Stdout: io.Discard, Schema: e.Schema, Namespace: e.Namespace, MailRoots: e.MailRoots}
+	if e.Breaker != nil {
+		o.WrapDatabase = e.Breaker.Wrap
+	}
+	a, err := app.New(ctx, &cfg, o)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

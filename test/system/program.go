@@ -1,6 +1,6 @@
 //go:build unix
 
-package e2e
+package system
 
 import (
 	"bytes"
@@ -20,13 +20,13 @@ import (
 	"usersync/test/services"
 )
 
-// program is one of ours that is started again and again with the same
+// Program is one of ours that is started again and again with the same
 // settings. Its log goes on in one file.
-type program struct {
-	name string // for people
+type Program struct {
+	Name string // for people
+	Ops  string // where /readyz answers
 	env  []string
 	args []string // the program's name first
-	ops  string   // where /readyz answers
 	log  string
 
 	cmd  *exec.Cmd
@@ -40,43 +40,44 @@ const startWithin = time.Minute
 // stopWithin is how long a program may take to end after SIGTERM.
 const stopWithin = 30 * time.Second
 
-// newProgram describes a program; start starts it.
-func newProgram(t *testing.T, name, ops string, env []string, args ...string) *program {
+// NewProgram describes a program; Start starts it. The program is killed when
+// the test ends.
+func NewProgram(t *testing.T, name, ops string, env []string, args ...string) *Program {
 	t.Helper()
-	p := &program{name: name, ops: ops, env: env, args: args, log: filepath.Join(t.TempDir(), "log")}
-	if *logs != "" {
-		p.log = filepath.Join(*logs, t.Name()+" "+name+".log")
+	p := &Program{Name: name, Ops: ops, env: env, args: args, log: filepath.Join(t.TempDir(), "log")}
+	if Logs != "" {
+		p.log = filepath.Join(Logs, t.Name()+" "+name+".log")
 		p.env = append([]string{"LOG_LEVEL=debug"}, env...)
 	}
 	t.Cleanup(func() {
-		p.kill()
+		p.Kill()
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", name, p.tail(25))
+			t.Logf("the end of the log of %s:\n%s", name, p.Tail(25))
 		}
 	})
 	return p
 }
 
-// start starts the program and waits until it is ready.
-func (p *program) start(t *testing.T) {
+// Start starts the program and waits until it is ready.
+func (p *Program) Start(t *testing.T) {
 	t.Helper()
-	p.launch(t)
-	await(t, startWithin, p.name+" is ready", func() bool { return p.ended() || p.ready() }, func() string { return p.tail(25) })
-	if p.ended() {
-		t.Fatalf("%s ended while it started:\n%s", p.name, p.tail(25))
+	p.Launch(t)
+	Await(t, startWithin, p.Name+" is ready", func() bool { return p.Ended() || p.ready() }, func() string { return p.Tail(25) })
+	if p.Ended() {
+		t.Fatalf("%s ended while it started:\n%s", p.Name, p.Tail(25))
 	}
 }
 
-// launch starts the program.
-func (p *program) launch(t *testing.T) {
+// Launch starts the program.
+func (p *Program) Launch(t *testing.T) {
 	t.Helper()
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	must(t, err)
+	Must(t, err)
 	defer func() { _ = log.Close() }()
 	p.cmd = exec.Command(filepath.Join(programs, p.args[0]), p.args[1:]...)
 	p.cmd.Env = environment(p.env)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	must(t, services.StartProcess(p.cmd))
+	Must(t, services.StartProcess(p.cmd))
 	done, cmd := make(chan struct{}), p.cmd
 	p.done = done
 	go func() {
@@ -92,10 +93,10 @@ func environment(settings []string) []string {
 	return append(env, settings...)
 }
 
-func (p *program) ready() bool {
+func (p *Program) ready() bool {
 	client := http.Client{Timeout: 2 * time.Second}
 	defer client.CloseIdleConnections()
-	answer, err := client.Get("http://" + p.ops + "/readyz")
+	answer, err := client.Get("http://" + p.Ops + "/readyz")
 	if err != nil {
 		return false
 	}
@@ -103,7 +104,8 @@ func (p *program) ready() bool {
 	return answer.StatusCode == http.StatusOK
 }
 
-func (p *program) ended() bool {
+// Ended reports whether the program has ended.
+func (p *Program) Ended() bool {
 	select {
 	case <-p.done:
 		return true
@@ -112,8 +114,8 @@ func (p *program) ended() bool {
 	}
 }
 
-// kill ends the program as a crash does.
-func (p *program) kill() {
+// Kill ends the program as a crash does.
+func (p *Program) Kill() {
 	if p.cmd == nil {
 		return
 	}
@@ -121,26 +123,26 @@ func (p *program) kill() {
 	<-p.done
 }
 
-// stop asks the program to end and fails the test when it does not do so in
+// Stop asks the program to end and fails the test when it does not do so in
 // good order and in time. It returns how long that took.
-func (p *program) stop(t *testing.T) time.Duration {
+func (p *Program) Stop(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()
-	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	Must(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case <-p.done:
 	case <-time.After(stopWithin):
-		t.Errorf("%s did not end within %s of SIGTERM", p.name, stopWithin)
-		p.kill()
+		t.Errorf("%s did not end within %s of SIGTERM", p.Name, stopWithin)
+		p.Kill()
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("%s ended with %s after SIGTERM, want exit status 0", p.name, p.cmd.ProcessState)
+		t.Errorf("%s ended with %s after SIGTERM, want exit status 0", p.Name, p.cmd.ProcessState)
 	}
 	return time.Since(began)
 }
 
-// tail returns the last lines of the log.
-func (p *program) tail(n int) string {
+// Tail returns the last lines of the log.
+func (p *Program) Tail(n int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
@@ -149,16 +151,17 @@ func (p *program) tail(n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// command runs `usersync` with arguments and decodes what it prints into out.
-func command(t *testing.T, env []string, out any, args ...string) {
+// Command runs `usersync` with arguments and decodes what it prints into out.
+func Command(t *testing.T, env []string, out any, args ...string) {
 	t.Helper()
-	text := output(t, env, args...)
+	text := Output(t, env, args...)
 	if err := json.Unmarshal(text, out); err != nil {
 		t.Fatalf("usersync %s printed no JSON: %v\n%s", strings.Join(args, " "), err, text)
 	}
 }
 
-func output(t *testing.T, env []string, args ...string) []byte {
+// Output runs `usersync` with arguments and returns what it prints.
+func Output(t *testing.T, env []string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(programs, "usersync"), args...)
 	cmd.Env = environment(env)
@@ -170,10 +173,10 @@ func output(t *testing.T, env []string, args ...string) []byte {
 	return text.Bytes()
 }
 
-// freeAddr returns a loopback address that nobody listens on. The ports lie
+// FreeAddr returns a loopback address that nobody listens on. The ports lie
 // below those that outgoing connections get, so that none is lost to one while
 // its program is down. The embedded service also uses the port above.
-func freeAddr(t *testing.T) string {
+func FreeAddr(t *testing.T) string {
 	t.Helper()
 	const first, last = 12000, 19998
 	for range 100 {

@@ -1,0 +1,305 @@
+//go:build unix
+
+package chaos
+
+import (
+	"bufio"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+	"usersync/test/system"
+)
+
+// audit checks what must hold once nothing is left to do.
+type audit struct {
+	*world
+	db *sql.DB
+	system.Faults
+
+	requests, charged, erased int
+}
+
+// number runs a query that returns one number.
+func (a *audit) number(t *testing.T, query string, args ...any) int {
+	t.Helper()
+	n := 0
+	system.Must(t, a.db.QueryRowContext(t.Context(), query, args...).Scan(&n))
+	return n
+}
+
+// deadlocks returns how many the database has found since it was started.
+func (a *audit) deadlocks(t *testing.T) int {
+	t.Helper()
+	return a.number(t, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
+}
+
+// leftovers are rows that must be gone when all work is done. Each connection
+// keeps one task, which waits for the next push.
+var leftovers = []struct{ name, query string }{
+	{"tasks", `SELECT count(*) FROM outbox WHERE kind <> 'platform.push'`},
+	{"tasks of connections that are under way", `SELECT count(*) FROM outbox WHERE kind = 'platform.push' AND (state <> 'scheduled' OR claim_token <> '')`},
+	{"steps that wait for a push", `SELECT count(*) FROM push_waits`},
+	{"pushes that are due or under way", `SELECT count(*) FROM pushes WHERE status <> 'idle' OR due_at <> 0`},
+	{"requests without an end", `SELECT count(*) FROM requests WHERE finished_at = 0`},
+	{"deliveries without an end", `SELECT count(*) FROM deliveries WHERE status NOT IN ('delivered', 'failed')`},
+	{"erasures without an end", `SELECT count(*) FROM erasures WHERE finished_at = 0`},
+}
+
+// drained waits until nothing is left to do.
+func (a *audit) drained(t *testing.T) {
+	t.Helper()
+	count := func() (text []string) {
+		for _, l := range leftovers {
+			if n := a.number(t, l.query); n > 0 {
+				text = append(text, fmt.Sprintf("%d %s", n, l.name))
+			}
+		}
+		return text
+	}
+	system.Await(t, drainWithin, "all work is done", func() bool { return len(count()) == 0 }, func() string { return strings.Join(count(), "\n") })
+}
+
+// check checks every tenant and fails the test for each breach.
+func (a *audit) check(t *testing.T) {
+	t.Helper()
+	for _, n := range a.tenants {
+		reports := n.Reports(t)
+		for id, sent := range n.accepted {
+			if _, ok := reports[id]; !ok {
+				a.Add("an accepted request is gone", "%s of %s", id, sent.email)
+			}
+		}
+		if stray := len(reports) - len(n.accepted); stray > 0 {
+			a.Add("requests that nobody sent", "%d of %s", stray, n.name)
+		}
+		for _, r := range reports {
+			a.request(n, r)
+		}
+		a.ledger(t, n, reports)
+		a.users(t, n)
+		n.faults.Report(t)
+		n.Faults.Report(t)
+	}
+	a.Report(t)
+}
+
+// request checks one request's end, charge and webhooks.
+func (a *audit) request(n *tenant, r usersync.Report) {
+	a.requests++
+	if k := n.known[n.accepted[r.RequestID].email]; k != nil && k.erasure != "" {
+		a.erased++
+		if !r.Status.Final() {
+			a.Add("a request of an erased user has no end", "%s is %s", r.RequestID, r.Status)
+		}
+		return
+	}
+	if r.Status != usersync.RequestSucceeded {
+		a.Add("a request did not succeed", "%s is %s: %+v", r.RequestID, r.Status, r.Steps)
+		return
+	}
+	a.charged += int(r.Credits.Charged)
+	want := int64(0)
+	if r.Colleagues != nil && r.Colleagues.Found > 1 {
+		want = 1
+	}
+	if r.Credits.Charged != want {
+		a.Add("a charge does not fit the colleagues found", "%s: %d, want %d", r.RequestID, r.Credits.Charged, want)
+	}
+	n.AuditWebhooks(&a.Faults, r)
+}
+
+// ledger checks that each charged request has one line and no other has any, and
+// that the service can prove it.
+func (a *audit) ledger(t *testing.T, n *tenant, reports map[string]usersync.Report) {
+	t.Helper()
+	rows, err := a.db.QueryContext(t.Context(), `SELECT request_id, count(*), -sum(amount) FROM ledger
+		WHERE organization_id = $1 AND kind = 'charge' GROUP BY request_id`, n.Organization)
+	system.Must(t, err)
+	defer func() { _ = rows.Close() }()
+	lines := map[string]int64{}
+	for rows.Next() {
+		var id string
+		var count, sum int64
+		system.Must(t, rows.Scan(&id, &count, &sum))
+		if lines[id] = sum; count != 1 {
+			a.Add("a request was charged more than once", "%s: %d lines", id, count)
+		}
+	}
+	system.Must(t, rows.Err())
+	for id, r := range reports {
+		if lines[id] != r.Credits.Charged {
+			a.Add("the ledger does not fit the request", "%s: %d in the ledger, %d charged", id, lines[id], r.Credits.Charged)
+		}
+		delete(lines, id)
+	}
+	for id := range lines {
+		a.Add("a charge for no request", "%s", id)
+	}
+	var proof store.Verification
+	status, err := a.operate(n, "/credits/verify", `{}`, &proof)
+	system.Must(t, err)
+	if status != http.StatusOK || !proof.OK || proof.Overcharged != 0 || proof.Balance != proof.Sum {
+		a.Add("the ledger is not verified", "%s: %d %+v", n.name, status, proof)
+	}
+}
+
+// users checks that every user has what was last accepted, and that the platform
+// has the same; and that the erased are nowhere.
+func (a *audit) users(t *testing.T, n *tenant) {
+	t.Helper()
+	stored := n.stored(t)
+	people := a.people
+	for email, k := range n.known {
+		got, ok := stored[email]
+		delete(stored, email)
+		one, held := people.Get(email)
+		if k.erasure != "" {
+			if ok || held {
+				a.Add("an erased user is still there", "%s: stored %v, on the platform %v", email, ok, held)
+			}
+			continue
+		}
+		if got != k.jobTitle {
+			a.Add("a user has not the newest state", "%s: %q, want %q", email, got, k.jobTitle)
+		}
+		if there := fmt.Sprint(one.Fields["jobTitle"]); n.connection != "" && there != k.jobTitle {
+			a.Add("the platform has not the newest state", "%s: %q, want %q", email, there, k.jobTitle)
+		}
+	}
+	for email := range stored {
+		a.Add("a user that nobody sent", "%s", email)
+	}
+}
+
+// stored returns the titles of all users by address.
+func (n *tenant) stored(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for cursor := ""; ; {
+		var page struct {
+			Items      []user `json:"items"`
+			NextCursor string `json:"nextCursor"`
+		}
+		n.Call(t, http.MethodGet, "/v1/users?limit=500&cursor="+url.QueryEscape(cursor), nil, &page)
+		for _, u := range page.Items {
+			out[u.Email] = u.JobTitle
+		}
+		if cursor = page.NextCursor; cursor == "" {
+			return out
+		}
+	}
+}
+
+// recoveries returns, for each fault, how long after its end the last request was
+// done, its webhooks included, that was accepted since the fault before.
+func (a *audit) recoveries(t *testing.T, list []*outcome) []time.Duration {
+	t.Helper()
+	rows, err := a.db.QueryContext(t.Context(), `SELECT r.id, greatest(r.finished_at,
+		(SELECT coalesce(max(d.updated_at), 0) FROM deliveries d JOIN messages m ON m.id = d.message_id WHERE m.request_id = r.id)) FROM requests r`)
+	system.Must(t, err)
+	defer func() { _ = rows.Close() }()
+	done := map[string]time.Time{}
+	for rows.Next() {
+		var id string
+		var at int64
+		system.Must(t, rows.Scan(&id, &at))
+		done[id] = time.UnixMicro(at)
+	}
+	system.Must(t, rows.Err())
+	out := make([]time.Duration, len(list))
+	var before time.Time
+	for i, x := range list {
+		for _, n := range a.tenants {
+			if n.poor {
+				continue // its requests may wait for credits
+			}
+			for id, sent := range n.accepted {
+				if sent.seen.After(before) && sent.seen.Before(x.over) {
+					out[i] = max(out[i], done[id].Sub(x.over))
+				}
+			}
+		}
+		before = x.over
+	}
+	return out
+}
+
+// goroutines returns how many each program has.
+func (w *world) goroutines(t *testing.T) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for _, p := range w.Programs() {
+		response, err := http.Get("http://" + p.Ops + "/metrics")
+		system.Must(t, err)
+		scanner := bufio.NewScanner(response.Body)
+		for scanner.Scan() {
+			if value, ok := strings.CutPrefix(scanner.Text(), "go_goroutines "); ok {
+				out[p.Name], err = strconv.Atoi(value)
+				system.Must(t, err)
+			}
+		}
+		system.Must(t, response.Body.Close())
+		if out[p.Name] == 0 {
+			t.Fatalf("%s does not tell how many goroutines it has", p.Name)
+		}
+	}
+	return out
+}
+
+// spare is how many goroutines a program may have more than when it was new:
+// those of its connections to the databases.
+const spare = 20
+
+// leftOver checks that the programs hold no more than when they were new.
+func (a *audit) leftOver(t *testing.T, before map[string]int) {
+	t.Helper()
+	for _, n := range a.tenants {
+		n.Leave()
+		n.HangUp()
+	}
+	a.hangUp()
+	var now map[string]int
+	system.Await(t, 2*time.Minute, "the goroutines have gone", func() bool {
+		now = a.goroutines(t)
+		for name, n := range now {
+			if n > before[name]+spare {
+				return false
+			}
+		}
+		return true
+	}, func() string { return fmt.Sprintf("%v, at first %v", now, before) })
+	t.Logf("goroutines: %v at first, %v now", before, now)
+	if n := a.number(t, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'usersync' AND state LIKE 'idle in transaction%'`); n > 0 {
+		t.Errorf("%d transactions are left open", n)
+	}
+}
+
+// disconnected checks that the programs, which have ended, left no connection.
+func (a *audit) disconnected(t *testing.T) {
+	t.Helper()
+	system.Await(t, 30*time.Second, "no connection to PostgreSQL is left", func() bool {
+		return a.number(t, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'usersync'`) == 0
+	}, nil)
+}
+
+// summary says in a line or two what the load was.
+func (a *audit) summary() string {
+	var calls, messages, repeated, broke int
+	for _, n := range a.tenants {
+		m, c := n.Received()
+		messages, calls = messages+m, calls+c
+		repeated, broke = repeated+n.repeated, broke+n.broke
+	}
+	state := a.platform.State(platformName)
+	return fmt.Sprintf("%d requests, of which %d charged and %d of users erased since; %d calls repeated on purpose gave the same answer, %d refused for want of credits; "+
+		"%d webhook messages in %d calls; %d people on the platform in %d calls; %d answers to commits lost",
+		a.requests, a.charged, a.erased, repeated, broke, messages, calls, state.People, state.Calls, losing.count.Load())
+}

@@ -1,0 +1,154 @@
+//go:build linux
+
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"usersync/internal/usersync"
+	"usersync/test/services"
+	"usersync/test/system"
+)
+
+// The disk of the embedded service fills up under load: calls are refused for
+// now, nothing accepted is lost, and when there is room again the service goes on
+// by itself.
+func TestFullDiskLosesNothing(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t)
+	addr := system.FreeAddr(t)
+	env := []string{"DATA_DIR=" + filepath.Join(disk, "data"), "ADDR=" + addr}
+	p := system.NewProgram(t, "usersync serve", addr, env, "usersync", "serve")
+	p.Start(t)
+	key, err := os.ReadFile(filepath.Join(disk, "data", "demo-key"))
+	system.Must(t, err)
+	var organizations []usersync.Organization
+	system.Command(t, env, &organizations, "organizations", "list")
+	n := &tenant{Tenant: system.NewTenant(t, organizations[0].ID, strings.TrimSpace(string(key)), env, "http://"+addr),
+		name: "embedded", again: &atomic.Int64{}, accepted: map[string]acceptance{}, known: map[string]*known{}}
+	n.TopUp(t, 1_000_000)
+	n.Subscribe(t)
+
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	stop := run([]*tenant{n}, ticker.C)
+	n.canary(t, 0)
+	refusedBefore := n.again.Load()
+	filler := filepath.Join(disk, "filler")
+	system.Must(t, fill(filler))
+	system.Await(t, time.Minute, "calls are refused because the disk is full", func() bool {
+		_ = fill(filler) // what the service gave back
+		return n.again.Load() > refusedBefore+5
+	}, nil)
+	system.Must(t, os.Remove(filler))
+	freed := time.Now()
+	worked := n.canary(t, 1)
+	stop()
+	t.Logf("%d calls were refused while the disk was full; with room again a new request took %s", n.again.Load()-refusedBefore, worked.Sub(freed).Round(time.Millisecond))
+
+	// Once more, from what is on the disk.
+	p.Kill()
+	p.Start(t)
+	var f system.Faults
+	system.Await(t, drainWithin, "all requests have ended and all webhooks came", func() bool {
+		for _, r := range n.Reports(t) {
+			if k := n.known[n.accepted[r.RequestID].email]; !r.Status.Final() || (k == nil || k.erasure == "") && n.Endings()[r.RequestID].IsZero() {
+				return false
+			}
+		}
+		return true
+	}, nil)
+	reports := n.Reports(t)
+	a := &audit{}
+	for id, sent := range n.accepted {
+		if _, ok := reports[id]; !ok {
+			f.Add("an accepted request is gone", "%s of %s", id, sent.email)
+		}
+	}
+	for _, r := range reports {
+		a.request(n, r)
+	}
+	n.faults.Report(t)
+	n.Faults.Report(t)
+	a.Report(t)
+	f.Report(t)
+	t.Logf("%d requests, of which %d charged and %d of users erased since", a.requests, a.charged, a.erased)
+	p.Stop(t)
+}
+
+// diskSize is enough for a new database and a load of seconds.
+const diskSize = "48m"
+
+// smallDisk mounts a file system of its own in memory, in a mount namespace of
+// its own where this process may not mount, and returns where it is. Where
+// neither is allowed the test is skipped.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	options := "size=" + diskSize + ",mode=0700"
+	err := exec.Command("mount", "-t", "tmpfs", "-o", options, "tmpfs", dir).Run()
+	if err == nil {
+		t.Cleanup(func() {
+			if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+				t.Errorf("unmount %s: %v", dir, err)
+			}
+		})
+		return dir
+	}
+	// The namespace lives as long as its first process; others reach the disk
+	// through that one's root.
+	script := `mount -t tmpfs -o "$0" tmpfs "$1" && : > "$1/mounted" && exec sleep 3600`
+	cmd := exec.Command("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, options, dir)
+	if err := services.StartProcess(cmd); err != nil {
+		t.Skipf("no disk can be made to fill up: %v", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	inside := fmt.Sprintf("/proc/%d/root%s", cmd.Process.Pid, dir)
+	for {
+		if _, err := os.Stat(inside + "/mounted"); err == nil {
+			return inside
+		}
+		select {
+		case <-ended:
+			t.Skip("this user may neither mount nor make a namespace to mount in: no disk can be made to fill up")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// fill writes to a file until the disk is full.
+func fill(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for block := make([]byte, 64<<10); len(block) > 0; {
+		_, err := f.Write(block)
+		if errors.Is(err, syscall.ENOSPC) {
+			block = block[:len(block)/2]
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

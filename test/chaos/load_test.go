@@ -1,0 +1,333 @@
+//go:build unix
+
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"usersync/test/system"
+)
+
+// tenant is one organization under load, and what its clients know.
+type tenant struct {
+	*system.Tenant
+	name string
+	// connection is that of the platform, "" for none.
+	connection string
+	// poor tenants run out of credits and are given some now and then.
+	poor bool
+	// again counts calls that were made once more, unanswered or refused for now.
+	again *atomic.Int64
+
+	mu       sync.Mutex
+	accepted map[string]acceptance // by request
+	known    map[string]*known     // by address
+	broke    int                   // calls refused for want of credits
+	repeated int                   // calls repeated on purpose
+	faults   system.Faults
+}
+
+// acceptance is a 202 that a client saw.
+type acceptance struct {
+	email      string
+	sent, seen time.Time
+}
+
+// known is what its client knows of a user. One client alone sends a user, so the
+// last thing that was accepted is the newest.
+type known struct {
+	id, jobTitle string
+	// erasure is the id of one that was accepted.
+	erasure string
+}
+
+// senders is how many clients a tenant has.
+const senders = 3
+
+// run has all clients of the tenants send until the returned function is called,
+// which waits for the calls under way.
+func run(tenants []*tenant, tick <-chan time.Time) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for i, n := range tenants {
+		for j := range senders {
+			number := i*senders + j
+			s := &sender{tenant: n, number: number, rng: rand.New(rand.NewPCG(*seed, uint64(number+1)))}
+			wg.Go(func() {
+				for {
+					select {
+					case <-ctx.Done():
+						return
+					case <-tick:
+						s.step()
+					}
+				}
+			})
+		}
+	}
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// sender is one client.
+type sender struct {
+	*tenant
+	number int
+	rng    *rand.Rand
+	users  int // made so far
+	keys   int // given out so far
+	jobs   int // titles given out so far
+	own    []string
+	lone   []string // users without colleagues, who may be erased
+	calls  []call   // accepted ones, to be repeated
+}
+
+// call is one that can be made again.
+type call struct {
+	path, key string
+	body      []byte
+	emails    []string
+	requests  []string
+}
+
+func (s *sender) step() {
+	switch n := s.rng.IntN(100); {
+	case n < 45 || len(s.own) == 0:
+		s.sync("/v1/user-sync", s.newUser())
+	case n < 60:
+		s.sync("/v1/user-sync/batch", s.newUser(), s.newUser(), s.newUser(), s.newUser(), s.newUser())
+	case n < 80:
+		s.sync("/v1/user-sync", s.own[s.rng.IntN(len(s.own))])
+	case n < 90 && len(s.calls) > 0:
+		s.repeat(s.calls[s.rng.IntN(len(s.calls))])
+	case len(s.lone) > 1:
+		s.erase(s.lone[0])
+		s.lone = s.lone[1:]
+	}
+}
+
+// newUser returns an address. Four users of a client share a company, which is
+// enough for some requests to find colleagues and be billed; the next one is
+// alone in hers and may be erased: what others found of her would go with her.
+func (s *sender) newUser() string {
+	n := s.users
+	s.users++
+	company := fmt.Sprintf("%s-%d-%d.example", s.name, s.number, n/5)
+	if n%5 == 4 {
+		company = "alone-" + company
+	}
+	email := fmt.Sprintf("person%d@%s", n, company)
+	if n%5 == 4 {
+		s.lone = append(s.lone, email)
+	} else {
+		s.own = append(s.own, email)
+	}
+	return email
+}
+
+// user is what the native dialect takes.
+type user struct {
+	Email    string `json:"email"`
+	Country  string `json:"country"`
+	Name     string `json:"name"`
+	JobTitle string `json:"jobTitle"`
+}
+
+// sync sends users, each with a new title, and notes what was accepted.
+func (s *sender) sync(path string, emails ...string) {
+	users := make([]user, len(emails))
+	for i, email := range emails {
+		s.jobs++
+		name, _, _ := strings.Cut(email, "@")
+		users[i] = user{Email: email, Country: "PT", Name: "Given " + name, JobTitle: fmt.Sprintf("Engineer %d", s.jobs)}
+	}
+	body := any(map[string]any{"user": users[0]})
+	if strings.HasSuffix(path, "batch") {
+		body = map[string]any{"users": users}
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	s.keys++
+	c := call{path: path, key: fmt.Sprintf("%d-%d-%d", *seed, s.number, s.keys), body: encoded, emails: emails}
+	sent := time.Now()
+	answer, ok := s.insist(c.path, c.key, c.body)
+	if !ok {
+		return
+	}
+	results := s.results(c, answer)
+	if results == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, r := range results {
+		if _, twice := s.accepted[r.RequestID]; twice {
+			s.faults.Add("a request id was given out twice", "%s", r.RequestID)
+		}
+		s.accepted[r.RequestID] = acceptance{email: emails[i], sent: sent, seen: time.Now()}
+		k := s.known[emails[i]]
+		if k == nil {
+			k = &known{id: r.UserID}
+			s.known[emails[i]] = k
+		}
+		if k.id != r.UserID {
+			s.faults.Add("the id of a user changed", "%s: %s, was %s", emails[i], r.UserID, k.id)
+		}
+		k.jobTitle = users[i].JobTitle
+		c.requests = append(c.requests, r.RequestID)
+	}
+	s.calls = append(s.calls, c)
+}
+
+// result is what an acceptance says of one user.
+type result struct {
+	RequestID string `json:"requestId"`
+	UserID    string `json:"userId"`
+}
+
+// results reads an answer; nil when it has not one result for each user.
+func (s *sender) results(c call, answer []byte) []result {
+	var got struct {
+		result
+		Results []result `json:"results"`
+	}
+	err := json.Unmarshal(answer, &got)
+	if got.Results == nil {
+		got.Results = []result{got.result}
+	}
+	if err != nil || len(got.Results) != len(c.emails) || slices.ContainsFunc(got.Results, func(r result) bool { return r.RequestID == "" || r.UserID == "" }) {
+		s.faults.Add("an answer has not one request for each user", "%s: %s", c.path, answer)
+		return nil
+	}
+	return got.Results
+}
+
+// repeat makes a call again that was accepted before: the answer must be the
+// same.
+func (s *sender) repeat(c call) {
+	answer, ok := s.insist(c.path, c.key, c.body)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	s.repeated++
+	s.mu.Unlock()
+	for i, r := range s.results(c, answer) {
+		if r.RequestID != c.requests[i] {
+			s.faults.Add("a repeated call was worked again", "%s, was %s", r.RequestID, c.requests[i])
+		}
+	}
+}
+
+func (s *sender) erase(email string) {
+	s.keys++
+	body, err := json.Marshal(map[string]string{"email": email})
+	if err != nil {
+		panic(err)
+	}
+	answer, ok := s.insist("/v1/erasures", fmt.Sprintf("%d-%d-%d", *seed, s.number, s.keys), body)
+	if !ok {
+		return
+	}
+	var made struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(answer, &made); err != nil || made.ID == "" {
+		s.faults.Add("an erasure was accepted without an id", "%s", answer)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.known[email]; k != nil {
+		k.erasure = made.ID
+	} else { // whose own call was refused for want of credits
+		s.known[email] = &known{erasure: made.ID}
+	}
+}
+
+// patience is how long a client insists.
+const patience = 4 * time.Minute
+
+// insist makes a call, at one API process after the other, until it is accepted.
+func (s *sender) insist(path, key string, body []byte) (answer []byte, ok bool) {
+	began := time.Now()
+	for {
+		status, answer, err := s.Post(path, key, body)
+		switch {
+		case status == http.StatusAccepted:
+			return answer, true
+		case status == http.StatusPaymentRequired && s.poor:
+			s.mu.Lock()
+			s.broke++
+			s.mu.Unlock()
+			return nil, false
+		case status == http.StatusInternalServerError:
+			s.faults.Add("a part that is away was answered with 500", "%s: %s", path, answer)
+		case err == nil && status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests && status != http.StatusConflict:
+			s.faults.Add("a call was refused", "%s: %d %s", path, status, answer)
+			return nil, false
+		}
+		if time.Since(began) > patience {
+			s.faults.Add("a call was never accepted", "%s: last %d %s %v", path, status, answer, err)
+			return nil, false
+		}
+		s.again.Add(1)
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// between counts the requests that were sent after one time and whose 202 was
+// seen before another.
+func between(tenants []*tenant, from, to time.Time) (count int) {
+	for _, n := range tenants {
+		n.mu.Lock()
+		for _, a := range n.accepted {
+			if a.sent.After(from) && a.seen.Before(to) {
+				count++
+			}
+		}
+		n.mu.Unlock()
+	}
+	return count
+}
+
+// canary sends one user and waits until the request's end was told by webhook. It
+// returns when.
+func (n *tenant) canary(t *testing.T, number int) time.Time {
+	t.Helper()
+	s := &sender{tenant: n, number: 1000 + number, rng: rand.New(rand.NewPCG(*seed, 0))}
+	email := fmt.Sprintf("canary%d@canary%d.example", number, number)
+	s.sync("/v1/user-sync", email)
+	if len(s.calls) == 0 {
+		t.Fatal("the canary was not accepted")
+	}
+	id := s.calls[0].requests[0]
+	var at time.Time
+	system.Await(t, progressWithin, "a request that was accepted after the fault is done", func() bool {
+		at = n.Endings()[id]
+		return !at.IsZero()
+	}, func() string { return n.show(t, id) })
+	return at
+}
+
+// show returns a request as the API shows it.
+func (n *tenant) show(t *testing.T, id string) string {
+	t.Helper()
+	var report json.RawMessage
+	n.Call(t, http.MethodGet, "/v1/requests/"+id, nil, &report)
+	return string(report)
+}

@@ -1,0 +1,171 @@
+//go:build unix
+
+package chaos
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"usersync/internal/connector/fakeplatform"
+	"usersync/test/system"
+)
+
+// world is everything that a fault can happen to.
+type world struct {
+	*system.Deployment
+	postgres, redis *detour
+	platform        *fakeplatform.Server
+	people          *fakeplatform.People
+	// hangUp closes the connections that the platform has.
+	hangUp  func()
+	tenants []*tenant
+}
+
+// platformName is that of the platform in use; its fake is told by it.
+const platformName = "http"
+
+// strike lets a fault begin and returns what ends it; nil where it is over.
+func (w *world) strike(t *testing.T, p planned) (end func()) {
+	t.Helper()
+	name, _, _ := strings.Cut(p.name, " (")
+	part, _, _ := strings.Cut(name, " ")
+	switch part {
+	case "api":
+		return w.end(t, w.APIs[p.victim], name)
+	case "worker":
+		return w.end(t, w.Workers[p.victim], name)
+	case "redis":
+		return w.strikeRedis(t, name)
+	case "webhook", "webhooks":
+		return w.strikeReceivers(name)
+	case "platform":
+		return w.strikePlatform(t, name)
+	}
+	return w.strikePostgres(t, name)
+}
+
+func (w *world) end(t *testing.T, victim *system.Program, name string) (end func()) {
+	t.Helper()
+	if strings.HasSuffix(name, "stopped") {
+		victim.Stop(t)
+	} else {
+		victim.Kill()
+	}
+	return func() { victim.Start(t) }
+}
+
+// slowness is how much later everything arrives on a slow way.
+const slowness = 40 * time.Millisecond
+
+func (w *world) strikeRedis(t *testing.T, name string) (end func()) {
+	t.Helper()
+	switch name {
+	case "redis flushed":
+		system.Must(t, w.Redis.FlushAll(t.Context()))
+		return nil
+	case "redis killed, starts empty":
+		system.Must(t, w.Redis.Kill())
+		return func() { system.Must(t, w.Redis.Start(t.Context())) }
+	case "redis paused":
+		system.Must(t, w.Redis.Pause())
+		return func() { system.Must(t, w.Redis.Resume()) }
+	case "redis connections cut":
+		w.redis.cut(t)
+		return nil
+	case "redis slow":
+		return w.redis.slow(t, slowness)
+	}
+	t.Fatalf("nobody knows how to inflict %q", name)
+	return nil
+}
+
+// losses is how many answers to commits are lost in a row.
+const losses = 12
+
+func (w *world) strikePostgres(t *testing.T, name string) (end func()) {
+	t.Helper()
+	switch name {
+	case "postgres restarted, immediate":
+		system.Must(t, w.Postgres.StopImmediate())
+		system.Must(t, w.Postgres.Start(t.Context()))
+		return nil
+	case "postgres paused":
+		system.Must(t, w.Postgres.Pause())
+		return func() { system.Must(t, w.Postgres.Resume()) }
+	case "postgres connections cut":
+		w.postgres.cut(t)
+		return nil
+	case "postgres slow":
+		return w.postgres.slow(t, slowness)
+	case "answers to commits lost":
+		before := losing.count.Load()
+		losing.next.Store(losses)
+		return func() {
+			losing.next.Store(0)
+			if losing.count.Load() == before {
+				t.Error("no answer to a commit was lost: the fault did not happen")
+			}
+		}
+	}
+	t.Fatalf("nobody knows how to inflict %q", name)
+	return nil
+}
+
+// strikeReceivers has all receivers of webhooks misbehave.
+func (w *world) strikeReceivers(name string) (end func()) {
+	over := make(chan struct{})
+	amiss := func(rw http.ResponseWriter, r *http.Request) bool {
+		switch name {
+		case "webhooks answered after 2 s":
+			wait(r, over, 2*time.Second)
+			return false
+		case "webhooks answered with 500":
+			http.Error(rw, "out of order", http.StatusInternalServerError)
+		case "webhooks redirected":
+			http.Redirect(rw, r, "/elsewhere", http.StatusPermanentRedirect)
+		case "webhooks not answered":
+			wait(r, over, time.Minute)
+			panic(http.ErrAbortHandler)
+		default: // reset
+			panic(http.ErrAbortHandler)
+		}
+		return true
+	}
+	for _, n := range w.tenants {
+		n.Misbehave(amiss)
+	}
+	return func() {
+		close(over)
+		for _, n := range w.tenants {
+			n.Misbehave(nil)
+		}
+	}
+}
+
+// wait holds a call for a while, until its caller goes or the fault is over.
+func wait(r *http.Request, over <-chan struct{}, while time.Duration) {
+	timer := time.NewTimer(while)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-over:
+	case <-r.Context().Done():
+	}
+}
+
+func (w *world) strikePlatform(t *testing.T, name string) (end func()) {
+	t.Helper()
+	fault, ok := map[string]fakeplatform.Fault{
+		"platform answers 503":   {Status: http.StatusServiceUnavailable},
+		"platform throttles":     {Status: http.StatusTooManyRequests, RetryAfter: "1"},
+		"platform drops answers": {Drop: true},
+		"platform slow":          {HangMS: 1000},
+	}[name]
+	if !ok {
+		t.Fatalf("nobody knows how to inflict %q", name)
+	}
+	w.platform.Break(platformName, fault)
+	return func() { w.platform.Break(platformName) }
+}
