@@ -7,6 +7,9 @@ BENCH_ARGS ?=
 SEARCH_ARGS ?=
 # E2E_ARGS go to the end-to-end test; -long is every fault and the large sizes.
 E2E_ARGS ?= -long
+# FUZZ_TIME is how long each fuzz target runs; FUZZ_ARGS='-run outbound' for some.
+FUZZ_TIME ?= 10s
+FUZZ_ARGS ?=
 
 LINT_VERSION := 2.15.0
 LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -16,7 +19,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # The linter of this project goes before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
-.PHONY: help run test lint eval bench bench-search build generate e2e transcript
+.PHONY: help run test fuzz lint eval bench bench-search build generate e2e transcript
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -26,6 +29,9 @@ run: ## start everything in one process, nothing else needed
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
 	$(SERVICES) -cc -- go test -race -count=1 -timeout 15m $(PKG)
+
+fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some
+	go run ./test/fuzz -time $(FUZZ_TIME) $(FUZZ_ARGS)
 
 lint: ## check format, vet and golangci-lint
 	@files=$$(gofmt -l .) || exit 1; \
