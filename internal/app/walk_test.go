@@ -41,6 +41,7 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 				t.Errorf("the table %s was changed by calls that were refused:\n%s", table, difference(rows, got))
 			}
 		}
+		t.Logf("%d calls refused", w.refused)
 		if w.refused < 20*len(w.operations)/2 {
 			t.Errorf("only %d calls were refused, of %d routes", w.refused, len(w.operations))
 		}
@@ -432,4 +433,3 @@ func difference(a, b []string) string {
 	}
 	return strings.Join(out[:min(len(out), 10)], "\n")
 }
-
