@@ -106,7 +106,15 @@ func (s *Sender) client(server usersync.SMTP) (*mail.Client, error) {
 	if server.Username != "" {
 		options = append(options, mail.WithSMTPAuth(auth), mail.WithUsername(server.Username), mail.WithPassword(server.Password.Reveal()))
 	}
-	return mail.NewClient(server.Host, options...)
+	return mail.NewClient(hostOf(server), options...)
+}
+
+// hostOf writes an IPv6 address in brackets: the library puts the port behind it.
+func hostOf(server usersync.SMTP) string {
+	if strings.Contains(server.Host, ":") {
+		return "[" + server.Host + "]"
+	}
+	return server.Host
 }
 
 // policy insists on TLS where there is a password to lose.
