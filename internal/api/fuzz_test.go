@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -150,7 +151,7 @@ func FuzzDecodeJSON(f *testing.F) {
 			t.Fatalf("%q is taken and no object: %v", body, err)
 		}
 		for name := range top {
-			if !strings.Contains(" text number whole truth list named inner at secret others ", " "+name+" ") {
+			if _, known := fieldsOf(reflect.TypeFor[everything]())[name]; !known {
 				t.Fatalf("%q: the unknown name %q is taken", body, name)
 			}
 		}
