@@ -5,10 +5,15 @@ PKG ?= ./...
 BENCH_ARGS ?=
 # SEARCH_ARGS go to the measurement of the colleague search.
 SEARCH_ARGS ?=
+# PLATFORM_ARGS go to the measurement of bulk pushes.
+PLATFORM_ARGS ?=
 # E2E_ARGS go to the end-to-end test; -long is every fault and the large sizes.
 E2E_ARGS ?= -long
 # CHAOS_ARGS go to the chaos test: '-minutes 30 -seed 7' for a long run.
 CHAOS_ARGS ?=
+# FUZZ_TIME is how long each fuzz target runs; FUZZ_ARGS='-run outbound' for some.
+FUZZ_TIME ?= 10s
+FUZZ_ARGS ?=
 
 LINT_VERSION := 2.15.0
 LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -18,7 +23,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # The linter of this project goes before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
-.PHONY: help run test lint eval bench bench-search build generate e2e chaos transcript
+.PHONY: help run test fuzz lint eval bench bench-search bench-platforms build generate e2e chaos transcript
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +33,9 @@ run: ## start everything in one process, nothing else needed
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
 	$(SERVICES) -cc -- go test -race -count=1 -timeout 15m $(PKG)
+
+fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some
+	go run ./test/fuzz -time $(FUZZ_TIME) $(FUZZ_ARGS)
 
 lint: ## check format, vet and golangci-lint
 	@files=$$(gofmt -l .) || exit 1; \
@@ -46,6 +54,9 @@ bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load gene
 
 bench-search: ## measure the colleague search with 1,000,000 people; SEARCH_ARGS='-people 100000' for less
 	$(SERVICES) -durable -- go run ./test/search $(SEARCH_ARGS)
+
+bench-platforms: ## measure bulk pushes to fakes of the platforms; PLATFORM_ARGS='-users 100000 -kill 3' for more
+	go run ./test/platforms $(PLATFORM_ARGS)
 
 build: ## build static binaries into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X usersync/internal/app.Version=$(VERSION)' -o bin/ ./cmd/...

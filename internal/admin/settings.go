@@ -94,7 +94,7 @@ func (in OwnSettingsInput) validate(v *invalid, guard *outbound.Guard) {
 		validateAliases(v, *in.AliasDomains)
 	}
 	if in.SMTP != nil {
-		in.SMTP.validate(v)
+		in.SMTP.validate(v, guard)
 	}
 	if n := in.LowCreditThreshold; n != nil && *n < 0 {
 		v.add("settings.lowCreditThreshold", "must not be negative")
@@ -149,10 +149,8 @@ func validSourceURL(v *invalid, at, url string, guard *outbound.Guard) bool {
 	return err == nil
 }
 
-func (in SMTPInput) validate(v *invalid) {
-	if h := in.Host; h != nil && (len(*h) > maxHost || strings.ContainsAny(*h, " \t\r\n/@")) {
-		v.add("settings.smtp.host", "must be a host name or an address, or empty for no mail server")
-	}
+func (in SMTPInput) validate(v *invalid, guard *outbound.Guard) {
+	in.validateHost(v, guard)
 	if p := in.Port; p != nil && (*p < 1 || *p > 65535) {
 		v.add("settings.smtp.port", "must be 1 to 65535")
 	}
@@ -166,6 +164,23 @@ func (in SMTPInput) validate(v *invalid) {
 	}
 	if p := in.Password; p != nil && tooLong(p.Reveal()) {
 		v.add("settings.smtp.password", "must have at most %d characters", maxText)
+	}
+}
+
+func (in SMTPInput) validateHost(v *invalid, guard *outbound.Guard) {
+	if in.Host == nil || *in.Host == "" {
+		return
+	}
+	if len(*in.Host) > maxHost || strings.ContainsAny(*in.Host, " \t\r\n/@") {
+		v.add("settings.smtp.host", "must be a host name or an address, or empty for no mail server")
+		return
+	}
+	port := smtpPort
+	if in.Port != nil {
+		port = *in.Port
+	}
+	if guard.CheckHost(*in.Host, uint16(port)) != nil { //nolint:gosec // a port beyond 65535 is refused beside this
+		v.add("settings.smtp.host", "is not allowed: expected a host name or a public address")
 	}
 }
 

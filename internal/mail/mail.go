@@ -28,6 +28,8 @@ type Sender struct {
 	Roots *x509.CertPool
 	// Timeout bounds one e-mail, from the dial to the last answer.
 	Timeout time.Duration
+	// Resolver looks up names; the system's when nil.
+	Resolver *net.Resolver
 }
 
 // Letter is what one person gets.
@@ -86,7 +88,7 @@ func compose(server usersync.SMTP, letter Letter) (*mail.Msg, error) {
 func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
 func (s *Sender) client(server usersync.SMTP) (*mail.Client, error) {
-	dialer := &net.Dialer{Control: s.Guard.Control, Timeout: s.Timeout}
+	dialer := &net.Dialer{Control: s.Guard.Control, Timeout: s.Timeout, Resolver: s.Resolver}
 	config := &tls.Config{ServerName: server.Host, RootCAs: s.Roots, MinVersion: tls.VersionTLS12}
 	options := []mail.Option{
 		mail.WithPort(server.Port), mail.WithTimeout(s.Timeout), mail.WithTLSConfig(config), mail.WithoutNoop(),
@@ -104,7 +106,15 @@ func (s *Sender) client(server usersync.SMTP) (*mail.Client, error) {
 	if server.Username != "" {
 		options = append(options, mail.WithSMTPAuth(auth), mail.WithUsername(server.Username), mail.WithPassword(server.Password.Reveal()))
 	}
-	return mail.NewClient(server.Host, options...)
+	return mail.NewClient(hostOf(server), options...)
+}
+
+// hostOf writes an IPv6 address in brackets: the library puts the port behind it.
+func hostOf(server usersync.SMTP) string {
+	if strings.Contains(server.Host, ":") {
+		return "[" + server.Host + "]"
+	}
+	return server.Host
 }
 
 // policy insists on TLS where there is a password to lose.

@@ -99,6 +99,16 @@ func (g *Guard) checkLiteral(scheme string, target netip.AddrPort) error {
 	return g.check(target)
 }
 
+// CheckHost takes a host that is to be saved and connected to later, other than by
+// a URL: a name, or an address that may be dialled at this port. Errors have code
+// invalid.
+func (g *Guard) CheckHost(host string, port uint16) error {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return g.checkLiteral("", netip.AddrPortFrom(addr, port))
+	}
+	return checkName(host)
+}
+
 func checkName(host string) error {
 	name := strings.TrimSuffix(host, ".")
 	if len(name) > maxHost {

@@ -1,6 +1,8 @@
 package rowfile
 
 import (
+	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -49,4 +51,77 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzWrittenRowsReadBack writes two people as CSV, by every delimiter, and as
+// NDJSON: what is read are the same people.
+func FuzzWrittenRowsReadBack(f *testing.F) {
+	for _, seed := range [][4]string{
+		{"a@b.example", "Ann", "c@d.example", "Bob"}, {"a@b.example", "A \"B\" C", "x", "1,2;3\t4"}, {"a", "line\nbreak", "b", "\r\n"},
+		{"ä", "日本", "\ufeff", "=SUM(A1)"}, {"'", "\"", "\"\"", ","}, {"e", "{", "{}", "[1]"}, {"", "x", "y", ""},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	f.Fuzz(func(t *testing.T, email1, name1, email2, name2 string) {
+		people := [][]string{{email1, name1}, {email2, name2}}
+		for _, text := range []string{email1, name1, email2, name2} {
+			if !utf8.ValidString(text) || strings.ContainsAny(text, "\x00\r\ufeff") || len(text) > 200 {
+				return // other tests ask how these are read
+			}
+		}
+		files := map[string]string{"ndjson": ndjsonOf(t, people)}
+		for _, delimiter := range delimiters {
+			files[string(delimiter)] = csvOf(t, delimiter, people)
+		}
+		for name, file := range files {
+			format := CSV
+			if name == "ndjson" {
+				format = NDJSON
+			}
+			r, err := Open(strings.NewReader(file), Options{Format: format, Charset: "utf-8", Fields: People})
+			if err != nil {
+				t.Fatalf("%s %q: %v", name, file, err)
+			}
+			for _, p := range people {
+				row, err := r.Next()
+				if err != nil {
+					t.Fatalf("%s %q: %v", name, file, err)
+				}
+				if row.Values[Email] != strings.TrimSpace(p[0]) || row.Values[Name] != strings.TrimSpace(p[1]) {
+					t.Fatalf("%s %q: read %q, want %q", name, file, row.Values, p)
+				}
+			}
+			if _, err := r.Next(); !errors.Is(err, io.EOF) {
+				t.Fatalf("%s %q: something is left: %v", name, file, err)
+			}
+		}
+	})
+}
+
+// csvOf writes people with a third column, so that no line of them is blank.
+func csvOf(t *testing.T, delimiter rune, people [][]string) string {
+	t.Helper()
+	var out strings.Builder
+	w := csv.NewWriter(&out)
+	w.Comma = delimiter
+	for _, p := range append([][]string{{"email", "name"}}, people...) {
+		if err := w.Write(append(p[:2:2], "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Flush()
+	return out.String()
+}
+
+func ndjsonOf(t *testing.T, people [][]string) string {
+	t.Helper()
+	var out strings.Builder
+	for _, p := range people {
+		line, err := json.Marshal(map[string]string{"email": p[0], "name": p[1]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(append(line, '\n'))
+	}
+	return out.String()
 }

@@ -123,3 +123,38 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzHTMLEscapes runs any HTML template over a hostile value: the value never
+// reaches the output as it is, whatever it is inserted into, and a template that
+// is taken once is taken again with the same output.
+func FuzzHTMLEscapes(f *testing.F) {
+	for _, seed := range []string{
+		"{{.name}}", "<a href={{.name}}>", "<script>var x = {{.name}}; `{{.name}}`</script>", "<p title='{{.name}}'>{{.name | upper | lower}}</p>", "<!-- {{.name}} -->",
+		"<style>{{.name}}</style>", "<textarea>{{.name}}", "{{json .name}}", "<a href='{{.name}}' onclick=\"{{.name}}\">", "<{{.name}}>", "<svg><script>{{.name}}", "{{.name | default .name | trim}}",
+		"<a {{.name}}>", "<iframe srcdoc='{{.name}}'>", "<math><mi>{{.name}}", "<noscript>{{.name}}", "<title>{{.name}}",
+	} {
+		f.Add(seed)
+	}
+	const hostile = `<q9 z="1">`
+	f.Fuzz(func(t *testing.T, source string) {
+		tmpl, err := ParseHTML(source)
+		if err != nil {
+			return
+		}
+		values := map[string]string{"name": hostile}
+		out, err := tmpl.Execute(values)
+		if err != nil {
+			return
+		}
+		if !strings.Contains(source, "<q9") && strings.Contains(out, "<q9") {
+			t.Fatalf("%q gave %q", source, out)
+		}
+		again, err := ParseHTML(source)
+		if err != nil {
+			t.Fatalf("%q is taken, then refused: %v", source, err)
+		}
+		if same, err := again.Execute(values); err != nil || same != out {
+			t.Fatalf("%q gave %q and %q, %v", source, out, same, err)
+		}
+	})
+}

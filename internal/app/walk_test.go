@@ -1,0 +1,436 @@
+package app_test
+
+import (
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"usersync/internal/app"
+	"usersync/internal/app/apptest"
+	"usersync/internal/usersync"
+)
+
+// operatorScheme is the security scheme of the operator; all others carry keys.
+const operatorScheme = "adminToken"
+
+// TestEveryRouteRefusesWhoMayNot tries every described route with every way of
+// being the wrong caller, and with another tenant's ids, addresses and cursors.
+// The description drives it: a route that it cannot call fails the test. Each
+// refusal is held against the description, and the database stays as it was.
+func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		w := newWalk(t, e)
+		before := w.dump(t)
+		for _, op := range w.operations {
+			w.withoutRight(t, op)
+			w.withTooFewScopes(t, op)
+			w.withForeignIDs(t, op)
+			w.withForeignQuery(t, op)
+			w.withForeignFields(t, op)
+		}
+		after := w.dump(t)
+		for table, rows := range before {
+			if got := after[table]; !slices.Equal(got, rows) {
+				t.Errorf("the table %s was changed by calls that were refused:\n%s", table, difference(rows, got))
+			}
+		}
+		t.Logf("%d calls refused", w.refused)
+		if w.refused < 20*len(w.operations)/2 {
+			t.Errorf("only %d calls were refused, of %d routes", w.refused, len(w.operations))
+		}
+	})
+}
+
+// walk is where it happens: the victim has one of everything, the stranger has a
+// key that may do all, in an organization of their own.
+type walk struct {
+	env         *apptest.Environment
+	client      *apptest.Client
+	description *apptest.Description
+	operations  []apptest.Operation
+	// victim holds the victim's things by the names of parameters and fields.
+	victim, stranger map[string]string
+	// victims are texts that nobody else may see.
+	secret []string
+	// wrong are credentials that let nobody in, by what is wrong with them.
+	wrong map[string]string
+	// keys are the victim's, by their only scope.
+	keys        map[string]string
+	strangerKey string
+	admin       string
+	refused     int
+}
+
+func newWalk(t *testing.T, e *apptest.Environment) *walk {
+	t.Helper()
+	a := e.Start(t, app.All)
+	s := &stage{env: e, app: a, client: a.Client(t)}
+	victim, stranger, disabled := s.begin(t, "walk"), s.begin(t, "walk"), s.begin(t, "walk")
+	d := describe(t)
+	operations, err := d.Operations()
+	must(t, err)
+	w := &walk{
+		env: e, client: s.client, description: d, operations: operations, admin: e.Config.AdminToken.Reveal(),
+		strangerKey: stranger.vars["key"], keys: map[string]string{}, wrong: map[string]string{},
+	}
+	for _, p := range []*play{victim, stranger} {
+		p.giveCredits(t, []string{"10"})
+		p.giveRate(t, []string{"100000", "100000"})
+		p.giveLinks(t, []string{"https://app.example.com/i", "https://app.example.com/r"})
+	}
+	w.victim, w.secret = w.things(t, victim)
+	w.stranger = map[string]string{"organizationId": stranger.org.ID}
+	for _, scope := range usersync.Scopes {
+		w.keys[string(scope)] = victim.newKey(t, victim.org.ID, usersync.Key{Name: string(scope), Scopes: []usersync.Scope{scope}})
+	}
+	for _, fate := range []string{"revoked", "expired"} {
+		victim.giveKey(t, []string{fate, "*", fate})
+		w.wrong[fate] = victim.vars[fate]
+	}
+	disabled.giveDisabled(t, nil)
+	w.wrong["of a disabled organization"] = disabled.vars["key"]
+	w.wrong["unknown"] = victim.vars["key"] + "x"
+	w.wrong["no key at all"] = "%00 ' OR 1=1 --"
+	w.wrong["empty"] = ""
+	tenant{app: a}.quiet(t)
+	return w
+}
+
+// things makes one of everything for an organization and returns the ids, and
+// what else only its owner may see.
+func (w *walk) things(t *testing.T, p *play) (things map[string]string, secret []string) {
+	t.Helper()
+	p.givePeople(t, []string{"US", "ann@victim.example.com"})
+	endpoint := w.make(t, p, http.MethodPost, "/v1/webhook-endpoints", `{"url":"`+p.receiver.URL+`","eventTypes":["*"]}`)
+	synced := w.make(t, p, http.MethodPost, "/v1/user-sync", `{"user":{"email":"john@victim.example.com","country":"US"}}`)
+	w.make(t, p, http.MethodPost, "/v1/user-sync", `{"user":{"email":"gone@victim.example.com","country":"US"}}`)
+	colleague := w.make(t, p, http.MethodPost, "/v1/colleagues-create",
+		`{"name":"Eve","email":"eve@victim.example.com","companyName":"Victim","toBeInvitedById":"john@victim.example.com"}`)
+	imported := w.make(t, p, http.MethodPost, "/v1/directory/imports", "email\nzoe@victim.example.com\n")
+	erasure := w.make(t, p, http.MethodPost, "/v1/erasures", `{"email":"gone@victim.example.com"}`)
+	keys, err := p.app.Store.Org(p.org.ID).Keys(t.Context(), "", 10)
+	must(t, err)
+	tenant{app: p.app}.quiet(t)
+	things = map[string]string{
+		"organizationId": p.org.ID, "keyId": keys[0].ID, "endpointId": endpoint["id"], "requestId": synced["requestId"], "userId": synced["userId"],
+		"colleagueId": colleague["id"], "id": colleague["id"], "importId": imported["id"], "erasureId": erasure["id"],
+		"deliveryId": w.first(t, p, "/v1/webhook-endpoints/"+endpoint["id"]+"/deliveries"), "eventId": w.first(t, p, "/v1/events"),
+		"email": "john@victim.example.com", "toBeInvitedById": "john@victim.example.com", "queue": "no-such-queue",
+	}
+	for name, value := range things {
+		if value == "" {
+			t.Fatalf("the victim has no %s", name)
+		}
+	}
+	for _, name := range []string{"endpointId", "requestId", "userId", "colleagueId", "importId", "erasureId", "deliveryId", "eventId", "keyId", "organizationId"} {
+		secret = append(secret, things[name])
+	}
+	return things, append(secret, "victim.example.com")
+}
+
+// make has the owner make something and returns the texts of the answer.
+func (w *walk) make(t *testing.T, p *play, method, path, body string) map[string]string {
+	t.Helper()
+	header := http.Header{"X-Api-Key": {p.vars["key"]}, "Content-Type": {"application/json"}}
+	if !strings.HasPrefix(body, "{") {
+		header.Set("Content-Type", "text/csv")
+	}
+	a := w.client.Do(t, apptest.Call{Method: method, Path: path, Header: header, Body: []byte(body)})
+	var fields map[string]any
+	if a.Status >= 300 || json.Unmarshal(a.Body, &fields) != nil {
+		t.Fatalf("%s: %d %s", path, a.Status, a.Body)
+	}
+	texts := map[string]string{}
+	for name, v := range fields {
+		texts[name], _ = v.(string)
+	}
+	return texts
+}
+
+// first returns the id of the newest thing of a list.
+func (w *walk) first(t *testing.T, p *play, path string) (id string) {
+	t.Helper()
+	must(t, until(func() error {
+		a := w.client.Do(t, apptest.Call{Method: http.MethodGet, Path: path, Header: http.Header{"X-Api-Key": {p.vars["key"]}}})
+		var list struct{ Items []struct{ ID string } }
+		if err := json.Unmarshal(a.Body, &list); err != nil || len(list.Items) == 0 {
+			return fmt.Errorf("%s has nothing: %s", path, a.Body)
+		}
+		id = list.Items[0].ID
+		return nil
+	}))
+	return id
+}
+
+// call makes the call that the description gives, with the victim's things.
+func (w *walk) call(t *testing.T, op apptest.Operation, values, query map[string]string) apptest.Call {
+	t.Helper()
+	c, err := op.Call(values, query)
+	must(t, err)
+	return c
+}
+
+func (w *walk) carry(t *testing.T, c apptest.Call, scheme, credential string) apptest.Call {
+	t.Helper()
+	c, err := w.description.Carry(c, scheme, credential)
+	must(t, err)
+	return c
+}
+
+// refuse makes a call that must be refused with one of the statuses, and must
+// show nothing of the victim's but what it sent.
+func (w *walk) refuse(t *testing.T, who string, op apptest.Operation, c apptest.Call, want ...int) {
+	t.Helper()
+	w.refused++
+	a := w.client.Do(t, c)
+	if !slices.Contains(want, a.Status) {
+		t.Errorf("%s, %s: got %d %s, want %v", op, who, a.Status, a.Body, want)
+	}
+	w.showsNothing(t, who, op, c, a)
+}
+
+func (w *walk) showsNothing(t *testing.T, who string, op apptest.Operation, c apptest.Call, a apptest.Answer) {
+	t.Helper()
+	for _, text := range w.secret {
+		if strings.Contains(string(a.Body), text) && !strings.Contains(c.Path+string(c.Body), text) {
+			t.Errorf("%s, %s: the answer shows %s: %s", op, who, text, a.Body)
+		}
+	}
+}
+
+// withoutRight calls with nothing, with credentials that are worth nothing, and
+// with good ones of the wrong sort or in the wrong place.
+func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	c := w.call(t, op, w.victim, nil)
+	if len(op.Schemes) == 0 {
+		w.everybody(t, op, c)
+		return
+	}
+	w.refuse(t, "nobody", op, c, http.StatusUnauthorized)
+	if op.Method == http.MethodGet {
+		head := c
+		head.Method = http.MethodHead
+		w.refuse(t, "nobody by HEAD", op, head, http.StatusUnauthorized)
+	}
+	operators := slices.Contains(op.Schemes, operatorScheme)
+	for _, scheme := range w.description.Schemes() {
+		for what, credential := range w.wrong {
+			if !slices.Contains(op.Schemes, scheme) {
+				continue // not looked at, whatever it is: a good one shows that
+			}
+			w.refuse(t, "a credential that is "+what+" by "+scheme, op, w.carry(t, c, scheme, credential), http.StatusUnauthorized)
+		}
+		// A key opens no operator's route, and the operator's token no tenant's;
+		// neither counts where the route does not look for it.
+		good := w.admin
+		if operators || !slices.Contains(op.Schemes, scheme) && scheme != operatorScheme {
+			good = w.keys["*"]
+		}
+		w.refuse(t, "a good credential of another sort by "+scheme, op, w.carry(t, c, scheme, good), http.StatusUnauthorized)
+	}
+}
+
+// everybody calls a route that is open, and says so.
+func (w *walk) everybody(t *testing.T, op apptest.Operation, c apptest.Call) {
+	t.Helper()
+	if op.Method != http.MethodGet {
+		t.Errorf("%s is open to everybody", op)
+		return
+	}
+	a := w.client.Do(t, c)
+	if a.Status != http.StatusOK {
+		t.Errorf("%s: got %d %s", op, a.Status, a.Body)
+	}
+	w.showsNothing(t, "everybody", op, c, a)
+}
+
+// withTooFewScopes calls with the victim's own keys that lack the scope.
+func (w *walk) withTooFewScopes(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	if len(op.Schemes) == 0 || slices.Contains(op.Schemes, operatorScheme) {
+		return
+	}
+	c := w.call(t, op, w.victim, nil)
+	for scope, key := range w.keys {
+		if scope == string(usersync.ScopeAll) || slices.Contains(op.Scopes, scope) {
+			continue
+		}
+		w.refuse(t, "a key with the scope "+scope+" alone", op, w.carry(t, c, op.Schemes[0], key), http.StatusForbidden)
+	}
+	for _, scope := range op.Scopes {
+		if w.keys[scope] == "" {
+			t.Errorf("%s takes the scope %s, which is none", op, scope)
+		}
+	}
+}
+
+// withForeignIDs calls with the stranger's key and the victim's ids in the path:
+// they are not found, like ids that never were.
+func (w *walk) withForeignIDs(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	if len(op.InPath) == 0 || len(op.Schemes) == 0 {
+		return
+	}
+	credential, foreign := w.strangerKey, w.victim
+	if slices.Contains(op.Schemes, operatorScheme) {
+		// To the operator only a thing of another organization is foreign.
+		credential, foreign = w.admin, mixed(w.victim, w.stranger)
+		if len(op.InPath) == 1 {
+			foreign = mixed(w.victim, map[string]string{"organizationId": usersync.NewID(usersync.PrefixOrganization)})
+		}
+	}
+	w.refuse(t, "somebody else's ids", op, w.carry(t, w.call(t, op, foreign, nil), op.Schemes[0], credential), http.StatusNotFound)
+	hostile := map[string]string{}
+	for _, name := range op.InPath {
+		hostile[name] = "../" + w.victim[name] + "%00' --"
+	}
+	w.refuse(t, "ids that are none", op, w.carry(t, w.call(t, op, mixed(foreign, hostile), nil), op.Schemes[0], credential), http.StatusNotFound)
+}
+
+func mixed(maps ...map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, m := range maps {
+		for name, value := range m {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// foreignQuery says what the stranger asks for by each parameter of a query.
+func (w *walk) foreignQuery() map[string][]string {
+	cursors := []string{}
+	for _, id := range w.secret {
+		cursors = append(cursors, base64.RawURLEncoding.EncodeToString([]byte(id)))
+	}
+	return map[string][]string{
+		"cursor": cursors, "email": {w.victim["email"]}, "userId": {w.victim["userId"]}, "organizationId": {w.victim["organizationId"]},
+		"status": {"succeeded"}, "kind": {"user-sync"}, "since": {"2020-01-01T00:00:00Z"}, "type": {"user.erased"}, "limit": {"500"},
+		"olderThan": {"1h"}, "format": {"csv"}, "charset": {"utf-8"},
+	}
+}
+
+// withForeignQuery asks every list for the victim's things by each of its
+// parameters: a page without them, or a refusal.
+func (w *walk) withForeignQuery(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	if len(op.Schemes) == 0 || slices.Contains(op.Schemes, operatorScheme) || op.Method != http.MethodGet {
+		return
+	}
+	asked := w.foreignQuery()
+	for _, name := range op.InQuery {
+		if asked[name] == nil {
+			t.Errorf("%s: nobody knows what of the victim's the parameter %s could ask for", op, name)
+		}
+		for _, value := range asked[name] {
+			c := w.carry(t, w.call(t, op, w.victim, map[string]string{name: value}), op.Schemes[0], w.strangerKey)
+			a := w.client.Do(t, c)
+			if a.Status != http.StatusOK && a.Status != http.StatusBadRequest && a.Status != http.StatusNotFound {
+				t.Errorf("%s with %s=%s: got %d %s", op, name, value, a.Status, a.Body)
+			}
+			w.showsNothing(t, "the stranger with "+name, op, c, a)
+		}
+	}
+	a := w.client.Do(t, w.carry(t, w.call(t, op, w.victim, nil), op.Schemes[0], w.strangerKey))
+	if len(op.InPath) == 0 && a.Status != http.StatusOK && !slices.Contains(op.InQuery, "email") {
+		t.Errorf("%s: got %d %s", op, a.Status, a.Body)
+	}
+	w.showsNothing(t, "the stranger", op, apptest.Call{}, a)
+}
+
+// foreignFields are the fields of bodies that name a thing of the organization.
+var foreignFields = []string{"colleagueId", "id", "userId", "requestId", "connectionId", "endpointId"}
+
+// withForeignFields names the victim's things in bodies: not found.
+func (w *walk) withForeignFields(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	if len(op.Schemes) == 0 || slices.Contains(op.Schemes, operatorScheme) {
+		return
+	}
+	for _, field := range op.Fields() {
+		if !slices.Contains(foreignFields, field) {
+			continue
+		}
+		c := w.carry(t, w.call(t, op, w.victim, nil), op.Schemes[0], w.strangerKey)
+		w.refuse(t, "somebody else's "+field+" in the body", op, c, http.StatusNotFound)
+	}
+}
+
+// unsettled are tables that move by themselves.
+var unsettled = []string{"outbox", "goose_db_version", "sqlite_sequence"}
+
+// dump returns the rows of every table as texts.
+func (w *walk) dump(t *testing.T) map[string][]string {
+	t.Helper()
+	driver, dsn := "sqlite", "file:"+filepath.Join(w.env.Config.DataDir, "usersync.db")+"?_pragma=busy_timeout(10000)"
+	tables := `SELECT name FROM sqlite_master WHERE type = 'table'`
+	if w.env.Engine == "deployed" {
+		driver, dsn = "pgx", w.env.Config.DatabaseURL.Reveal()+"&search_path="+w.env.Schema
+		tables = `SELECT tablename FROM pg_tables WHERE schemaname = '` + w.env.Schema + `'`
+	}
+	db, err := sql.Open(driver, dsn)
+	must(t, err)
+	defer func() { _ = db.Close() }()
+	out := map[string][]string{}
+	for _, table := range texts(t, db, tables) {
+		if !slices.Contains(unsettled, table) {
+			out[table] = texts(t, db, `SELECT * FROM `+table)
+		}
+	}
+	if len(out["ledger"]) == 0 || len(out["webhook_endpoints"]) == 0 {
+		t.Fatal("the database was not read")
+	}
+	return out
+}
+
+// texts returns the rows of a query, sorted.
+func texts(t *testing.T, db *sql.DB, query string) (list []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	must(t, err)
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	must(t, err)
+	for rows.Next() {
+		values, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		must(t, rows.Scan(to...))
+		parts := make([]string, len(values))
+		for i, v := range values {
+			parts[i] = fmt.Sprintf("%s", v)
+			if _, text := v.(string); !text {
+				parts[i] = fmt.Sprint(v)
+			}
+		}
+		list = append(list, strings.Join(parts, "|"))
+	}
+	must(t, rows.Err())
+	slices.Sort(list)
+	return list
+}
+
+// difference returns the rows that are in one list only.
+func difference(a, b []string) string {
+	var out []string
+	for _, row := range a {
+		if !slices.Contains(b, row) {
+			out = append(out, "- "+row)
+		}
+	}
+	for _, row := range b {
+		if !slices.Contains(a, row) {
+			out = append(out, "+ "+row)
+		}
+	}
+	return strings.Join(out[:min(len(out), 10)], "\n")
+}
