@@ -196,6 +196,7 @@ var guarded = map[string]string{
 	"internal/app":              "the wiring: one guard for all",
 	"internal/colleague/hunter": "TestDirectoryServicesCallNoDisguisedAddress",
 	"internal/connector":        "TestPlatformsCallNoDisguisedAddress",
+	"internal/demo":             "the demo calls its own fakes: one address, that of its receiver",
 	"internal/delivery":         "TestWebhooksCallNoDisguisedAddress",
 	"internal/mail":             "TestMailServersAreNoDisguisedAddress",
 }

@@ -118,7 +118,9 @@ func (w *walk) things(t *testing.T, p *play) (things map[string]string, secret [
 	keys, err := p.app.Store.Org(p.org.ID).Keys(t.Context(), "", 10)
 	must(t, err)
 	tenant{app: p.app}.quiet(t)
+	connection := tenant{app: p.app, org: p.org}.connect(t, "http").connection
 	things = map[string]string{
+		"connectionId": connection.ID, "user_ids": synced["userId"],
 		"organizationId": p.org.ID, "keyId": keys[0].ID, "endpointId": endpoint["id"], "requestId": synced["requestId"], "userId": synced["userId"],
 		"colleagueId": colleague["id"], "id": colleague["id"], "importId": imported["id"], "erasureId": erasure["id"],
 		"deliveryId": w.first(t, p, "/v1/webhook-endpoints/"+endpoint["id"]+"/deliveries"), "eventId": w.first(t, p, "/v1/events"),
@@ -129,7 +131,7 @@ func (w *walk) things(t *testing.T, p *play) (things map[string]string, secret [
 			t.Fatalf("the victim has no %s", name)
 		}
 	}
-	for _, name := range []string{"endpointId", "requestId", "userId", "colleagueId", "importId", "erasureId", "deliveryId", "eventId", "keyId", "organizationId"} {
+	for _, name := range []string{"endpointId", "requestId", "userId", "colleagueId", "importId", "erasureId", "deliveryId", "eventId", "keyId", "organizationId", "connectionId"} {
 		secret = append(secret, things[name])
 	}
 	return things, append(secret, "victim.example.com")
@@ -315,6 +317,7 @@ func (w *walk) foreignQuery() map[string][]string {
 		"cursor": cursors, "email": {w.victim["email"]}, "userId": {w.victim["userId"]}, "organizationId": {w.victim["organizationId"]},
 		"status": {"succeeded"}, "kind": {"user-sync"}, "since": {"2020-01-01T00:00:00Z"}, "type": {"user.erased"}, "limit": {"500"},
 		"olderThan": {"1h"}, "format": {"csv"}, "charset": {"utf-8"},
+		"apiKey": {w.strangerKey}, "filterActive": {"true"}, "activeDays": {"1"}, "dryRun": {"true"}, "first_name": {"Eve"},
 	}
 }
 
