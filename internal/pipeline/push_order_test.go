@@ -118,7 +118,6 @@ type order struct {
 	conn   string
 	pump   queue.Handler
 	travel func()
-	late   sync.WaitGroup
 }
 
 func TestPlatformEndsInTheNewestStateHoweverPushesOvertakeEachOther(t *testing.T) {

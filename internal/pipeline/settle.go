@@ -183,7 +183,7 @@ func (st *settlement) decide(w store.Work, plan platformPlan, v verdict) {
 		o.TaskID = task.ID
 	}
 	o.Steps = append([]usersync.Step{v.step}, plan.planned...)
-	all := append(o.Steps[:len(o.Steps):len(o.Steps)], plan.kept...)
+	all := slices.Concat(o.Steps, plan.kept)
 	slices.SortFunc(all, func(a, b usersync.Step) int { return a.Position - b.Position })
 	o.Status = usersync.StatusOf(all)
 	st.steps = append(st.steps, all)
