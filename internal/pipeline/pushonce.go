@@ -141,7 +141,9 @@ func (p *pump) preview(ctx context.Context, c connector.Connector, g *group) err
 		wg.Go(func() {
 			defer func() { <-gate }()
 			result, err := guarded(p, func() (connector.Result, error) { return c.Preview(ctx, it.profile) })
-			it.result, it.err = result, usersync.AsError(err)
+			if it.result, it.err = result, usersync.AsError(err); it.err != nil && it.err.Code == usersync.CodeRejected {
+				it.result, it.err = connector.Result{Status: connector.Failed, Err: it.err}, nil
+			}
 		})
 	}
 	wg.Wait()

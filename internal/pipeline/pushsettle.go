@@ -188,7 +188,7 @@ func (p *pump) pushAgain(ctx context.Context, items []*item) error {
 	var users []string
 	for _, it := range items {
 		if it.called {
-			users = append(users, it.push.UserID)
+			users = append(users, it.profile.UserID)
 		}
 	}
 	if len(users) == 0 {
@@ -327,6 +327,9 @@ func (p *pump) settleOnce(ctx context.Context, items []*item, gone []store.Wait)
 		}
 		return b.settleSingles(ctx, items, gone)
 	})
+	if errors.Is(err, store.ErrClaimLost) {
+		return errors.Join(err, p.pushAgain(ctx, items))
+	}
 	if err != nil {
 		return err
 	}
