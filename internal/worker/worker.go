@@ -52,12 +52,16 @@ type Pool struct {
 // caller's way, so they are looked for often.
 const (
 	poll     = 4 * time.Millisecond
+	pollPush = 25 * time.Millisecond // little beside a platform's own time
 	pollBulk = 200 * time.Millisecond
 )
 
 func pollOf(q string) time.Duration {
-	if q == queue.Bulk {
+	switch q {
+	case queue.Bulk:
 		return pollBulk
+	case queue.Push:
+		return pollPush
 	}
 	return poll
 }
