@@ -39,7 +39,7 @@ func TestStopBurnsNoAttempt(t *testing.T) {
 			}
 		}
 		for _, s := range r.Steps {
-			if s.Attempts != 1 {
+			if s.Attempts > 1 { // an unchanged or skipped platform has none
 				f.Add("step needed more than one attempt", "%s of %s: %d", s.Name, id, s.Attempts)
 			}
 		}
