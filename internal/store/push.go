@@ -367,6 +367,16 @@ func (tx *Tx) BeginCalls(ctx context.Context, connection string, users []string,
 	return collect(ctx, tx.conn, beginCallsStatement, placeRows(beginCallsStatement, connection, users), scanString, within.Microseconds())
 }
 
+var takeOverStatement = define(`
+UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2`)
+
+// TakeOver has calls that nobody wrote the end of made again after the given wait.
+// The caller has just claimed the pump's task, so who made them has lost it.
+func (o *Org) TakeOver(ctx context.Context, connection string, wait time.Duration) error {
+	_, err := o.store.keeper().exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
+	return err
+}
+
 // PushOutcome is what became of one user at a connection.
 type PushOutcome struct {
 	UserID string

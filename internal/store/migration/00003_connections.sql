@@ -51,6 +51,7 @@ CREATE TABLE pushes (
 );
 CREATE INDEX pushes_due ON pushes (connection_id, rank, due_at, user_id) WHERE due_at > 0;
 CREATE INDEX pushes_user ON pushes (user_id, connection_id);
+CREATE INDEX pushes_calling ON pushes (connection_id) WHERE status = 'calling';
 
 -- Who waits for a push: a step of a request, or one user of a bulk (position -1).
 -- Rows of mode once and preview are work of their own, due at due_at; a state
