@@ -276,3 +276,19 @@ func (o *Org) UserName(ctx context.Context, key string) (string, error) {
 	}
 	return cmp.Or(in.Name, in.FullName()), classify(err)
 }
+
+// usersByIDStatement reads users as they are now.
+var usersByIDStatement = define(`
+SELECT u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.company,
+    u.sequences, u.version, u.created_at, u.updated_at
+FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, col("id", text))
+
+// UsersByID returns those of the users that there are, as they are now.
+func (o *Org) UsersByID(ctx context.Context, ids []string) (map[string]StoredUser, error) {
+	list, err := collect(ctx, o.store.reader(), usersByIDStatement, idRows(usersByIDStatement, ids), scanUser, o.id)
+	out := make(map[string]StoredUser, len(list))
+	for _, u := range list {
+		out[u.ID] = u
+	}
+	return out, err
+}
