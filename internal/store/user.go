@@ -237,7 +237,7 @@ func scanUser(scan func(...any) error) (u StoredUser, err error) {
 var (
 	userStatement    = define(`SELECT ` + userColumns + ` FROM users WHERE id = $2 AND organization_id = $1`)
 	userKeyStatement = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND email_key = $2`)
-	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND id <> '' AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
 )
 
 // ErrNoUser is the refusal of an id that names no user of the organization.
