@@ -83,8 +83,8 @@ type Store struct {
 	// brisk is for the bookkeeping of the outbox: its commits do not wait for
 	// the disk, because what a crash takes from them is only done again.
 	brisk gorm.ConnPool
-	// search is for the candidates: their statements are large, and PostgreSQL
-	// would take longer to plan than to run them.
+	// search is for the candidates and for accepting: their statements are large,
+	// and PostgreSQL would take longer to plan than to run them.
 	search gorm.ConnPool
 	pools  []*sql.DB
 	schema string
@@ -246,6 +246,9 @@ func (s *Store) writer() conn { return conn{s.direct, s.engine} }
 func (s *Store) keeper() conn { return conn{s.brisk, s.engine} }
 func (s *Store) finder() conn { return conn{s.search, s.engine} }
 
+// acceptor is for the acceptance of PostgreSQL, whose commits wait for the disk.
+func (s *Store) acceptor() conn { return conn{s.search, s.engine} }
+
 // Tx is one transaction. Its methods are the writes that belong together.
 type Tx struct {
 	conn
@@ -259,8 +262,14 @@ const maxCollisions = 20
 // Tx runs fn in a transaction and commits. fn may run more than once: after a
 // deadlock, a serialization failure or a row that changed meanwhile.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
+	return repeat(ctx, func(int) error { return s.once(ctx, fn) })
+}
+
+// repeat runs do again while it loses against another transaction; try counts
+// the runs from 0.
+func repeat(ctx context.Context, do func(try int) error) error {
 	for try := 0; ; try++ {
-		err := s.once(ctx, fn)
+		err := do(try)
 		if err == nil || !collided(err) || try == maxCollisions {
 			return err
 		}
