@@ -84,6 +84,13 @@ func define(body string, columns ...column) *statement {
 	}}
 }
 
+// perEngine prepares a statement that the engines say in different words.
+func perEngine(onPostgres, onSQLite string, columns ...column) *statement {
+	st := define(onPostgres, columns...)
+	st.texts[sqlite] = define(onSQLite, columns...).texts[sqlite]
+	return st
+}
+
 func unnest(scalars int, columns []column) string {
 	var arrays, names []string
 	for i, c := range columns {
