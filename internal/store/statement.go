@@ -45,7 +45,12 @@ type statement struct {
 	columns []column
 }
 
-var scalar = regexp.MustCompile(`\$(\d+)`)
+var (
+	scalar = regexp.MustCompile(`\$(\d+)`)
+	// limit is what SQLite plans by: a statement with a bare parameter there is
+	// prepared anew whenever it runs.
+	limit = regexp.MustCompile(`LIMIT (\$\d+)`)
+)
 
 // define prepares a statement whose {rows} has these columns.
 func define(body string, columns ...column) *statement {
@@ -80,7 +85,7 @@ func define(body string, columns ...column) *statement {
 			"{row}", "rowid",
 			"{any}", "IN (",
 			"{/any}", ")",
-		).Replace(body),
+		).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)")),
 	}}
 }
 
