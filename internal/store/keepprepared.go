@@ -51,10 +51,10 @@ type preparingConn struct {
 // preparedStmt is a statement and whether its rows are being read.
 type preparedStmt struct {
 	driver.Stmt
-	driver.StmtExecContext
-	driver.StmtQueryContext
-	busy bool
-	kept bool
+	execs   driver.StmtExecContext
+	queries driver.StmtQueryContext
+	busy    bool
+	kept    bool
 }
 
 // take returns the statement of a text for the caller alone; give it back.
@@ -73,7 +73,7 @@ func (c *preparingConn) take(ctx context.Context, text string) (*preparedStmt, e
 		_ = made.Close()
 		return nil, fmt.Errorf("a %T cannot be used again", made)
 	}
-	s := &preparedStmt{Stmt: made, StmtExecContext: execs, StmtQueryContext: queries, busy: true}
+	s := &preparedStmt{Stmt: made, execs: execs, queries: queries, busy: true}
 	if c.kept[text] == nil {
 		c.makeRoom()
 		s.kept, c.kept[text] = true, s
@@ -112,7 +112,7 @@ func (c *preparingConn) ExecContext(ctx context.Context, text string, args []dri
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.StmtExecContext.ExecContext(ctx, args)
+	result, err := s.execs.ExecContext(ctx, args)
 	c.give(text, s, err != nil)
 	return result, err
 }
@@ -123,7 +123,7 @@ func (c *preparingConn) QueryContext(ctx context.Context, text string, args []dr
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.StmtQueryContext.QueryContext(ctx, args)
+	found, err := s.queries.QueryContext(ctx, args)
 	if err != nil {
 		c.give(text, s, true)
 		return nil, err

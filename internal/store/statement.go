@@ -46,7 +46,12 @@ type statement struct {
 	columns []column
 }
 
-var scalar = regexp.MustCompile(`\$(\d+)`)
+var (
+	scalar = regexp.MustCompile(`\$(\d+)`)
+	// limit is what SQLite plans by: a statement with a bare parameter there is
+	// prepared anew whenever it runs.
+	limit = regexp.MustCompile(`LIMIT (\$\d+)`)
+)
 
 // define prepares a statement whose {rows} has these columns.
 func define(body string, columns ...column) *statement {
@@ -85,7 +90,7 @@ func define(body string, columns ...column) *statement {
 			"{/any}", ")",
 			"{words}", `IN (SELECT value FROM json_each('["' || replace(`,
 			"{/words}", `, ' ', '","') || '"]'))`,
-		).Replace(body),
+		).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)")),
 	}}
 }
 
