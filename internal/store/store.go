@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -88,6 +89,7 @@ type Store struct {
 	search gorm.ConnPool
 	pools  []*sql.DB
 	schema string
+	ready  func(queues ...string)
 }
 
 // sqliteReaders bounds the connections that read a SQLite file beside its one writer.
@@ -246,11 +248,23 @@ func (s *Store) writer() conn { return conn{s.direct, s.engine} }
 func (s *Store) keeper() conn { return conn{s.brisk, s.engine} }
 func (s *Store) finder() conn { return conn{s.search, s.engine} }
 
+// OnReady has fn called after every transaction that made tasks ready, with their
+// queues. It must be set before the store is used by others.
+func (s *Store) OnReady(fn func(queues ...string)) { s.ready = fn }
+
 // Tx is one transaction. Its methods are the writes that belong together.
 type Tx struct {
 	conn
 	gorm  *gorm.DB
 	store *Store
+	ready []string // the queues of tasks that are ready with the commit
+}
+
+// readied notes that a task of a queue is ready with the commit.
+func (tx *Tx) readied(queue string) {
+	if !slices.Contains(tx.ready, queue) {
+		tx.ready = append(tx.ready, queue)
+	}
 }
 
 // maxCollisions bounds how often a transaction that lost against another runs again.
@@ -271,9 +285,16 @@ func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (s *Store) once(ctx context.Context, fn func(*Tx) error) error {
+	var ready []string
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		return fn(&Tx{conn: conn{db.Statement.ConnPool, s.engine}, gorm: db, store: s})
+		tx := &Tx{conn: conn{db.Statement.ConnPool, s.engine}, gorm: db, store: s}
+		err := fn(tx)
+		ready = tx.ready
+		return err
 	})
+	if err == nil && len(ready) > 0 && s.ready != nil {
+		s.ready(ready...)
+	}
 	return classify(err)
 }
 
