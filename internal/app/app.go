@@ -273,6 +273,17 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 		},
 		Grace: a.cfg.ShutdownTimeout,
 	}
+	run.Place = a.pool.Place
+	a.Store.OnReady(a.wakeRelay)
+}
+
+// wakeRelay has the relay send what a transaction made ready. Of runs it is told
+// by those who accept them.
+func (a *App) wakeRelay(queues ...string) {
+	queues = slices.DeleteFunc(queues, func(q string) bool { return q == queue.Run })
+	if len(queues) > 0 {
+		a.Relay.Wake(queues...)
+	}
 }
 
 // sourceWithin is how long a directory service has for one answer.

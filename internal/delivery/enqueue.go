@@ -3,8 +3,10 @@ package delivery
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
+	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -28,11 +30,77 @@ func Body(t usersync.MessageType, at time.Time, sequence int64, data any) ([]byt
 // Enqueue stores messages, in the transaction of what they tell, with one
 // pending delivery for each endpoint, and the tasks that deliver them.
 func Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []store.NewMessage) error {
-	tasks := assign(organization, messages)
-	if err := tx.SaveMessages(ctx, organization, messages); err != nil {
+	tasks, err := save(ctx, tx, organization, messages)
+	if err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, tasks...)
+}
+
+func save(ctx context.Context, tx *store.Tx, organization string, messages []store.NewMessage) ([]usersync.Task, error) {
+	tasks := assign(organization, messages)
+	return tasks, tx.SaveMessages(ctx, organization, messages)
+}
+
+// Direct are tasks that are worked where they are written: it spares them the
+// way over the relay and the queue. It is made for one transaction at a time.
+type Direct struct {
+	// Place keeps a place for a task of a kind and lane; see queue.Place. Where it
+	// is nil, there is none.
+	Place func(kind, lane string) (queue.Place, bool)
+
+	places map[string]queue.Place // by task
+	claims []usersync.Claim
+}
+
+// Enqueue is Enqueue but for the tasks that find a place.
+func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []store.NewMessage) error {
+	tasks, err := save(ctx, tx, organization, messages)
+	if err != nil {
+		return err
+	}
+	own := make([]usersync.Task, 0, len(tasks))
+	tasks = slices.DeleteFunc(tasks, func(t usersync.Task) bool {
+		if d.Place == nil {
+			return false
+		}
+		place, ok := d.Place(t.Kind, t.Lane)
+		if ok {
+			d.places[t.ID] = place
+			own = append(own, t)
+		}
+		return ok
+	})
+	claims, err := tx.EnqueueClaimed(ctx, own...)
+	if err != nil {
+		return err
+	}
+	d.claims = append(d.claims, claims...)
+	return tx.Enqueue(ctx, tasks...)
+}
+
+// Begin forgets what an earlier try of the transaction wrote.
+func (d *Direct) Begin() {
+	d.claims = nil
+	d.Free()
+	d.places = map[string]queue.Place{}
+}
+
+// Free gives back the places that no task was worked at.
+func (d *Direct) Free() {
+	for _, place := range d.places {
+		place.Free()
+	}
+	d.places = nil
+}
+
+// Work begins with the tasks, after the commit.
+func (d *Direct) Work() {
+	for _, c := range d.claims {
+		place := d.places[c.TaskID]
+		delete(d.places, c.TaskID)
+		place.Work(c)
+	}
 }
 
 // assign makes tasks of one endpoint each, for up to tasksOf deliveries, and

@@ -46,6 +46,9 @@ type Service struct {
 	// Open opens a connection of an organization, for what is done before its
 	// pushes.
 	Open func(ctx context.Context, organization, connection string) (connector.Connector, error)
+	// Place keeps a place for a task that is worked where it is written; nil where
+	// there is none.
+	Place func(kind, lane string) (queue.Place, bool)
 	// BulkTurn is how long a bulk has its slot before it stands in line again.
 	// 0: 3 s.
 	BulkTurn time.Duration

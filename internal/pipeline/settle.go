@@ -69,8 +69,11 @@ func billable(w store.Work, v verdict) bool { return len(v.found) > 1 && w.Charg
 // for, oldest first; who is not waits and is told nothing.
 func (s *Service) settle(ctx context.Context, b *batch, decide func(int) verdict) error {
 	var outcomes []store.Outcome
+	direct := delivery.Direct{Place: s.Place}
+	defer direct.Free()
 	err := s.Store.Tx(ctx, func(tx *store.Tx) error {
-		st := &settlement{batch: b, tx: tx}
+		direct.Begin()
+		st := &settlement{batch: b, tx: tx, direct: &direct}
 		if err := st.run(ctx, decide); err != nil {
 			return err
 		}
@@ -80,6 +83,7 @@ func (s *Service) settle(ctx context.Context, b *batch, decide func(int) verdict
 	if err != nil {
 		return err
 	}
+	direct.Work()
 	s.publish(ctx, outcomes)
 	return nil
 }
@@ -88,6 +92,7 @@ func (s *Service) settle(ctx context.Context, b *batch, decide func(int) verdict
 type settlement struct {
 	*batch
 	tx       *store.Tx
+	direct   *delivery.Direct
 	account  store.Account
 	before   store.Account // as it was locked
 	outcomes []store.Outcome
@@ -265,7 +270,7 @@ func (st *settlement) notify(ctx context.Context) error {
 			messages = append(messages, m)
 		}
 	}
-	return delivery.Enqueue(ctx, st.tx, st.organization.ID, messages)
+	return st.direct.Enqueue(ctx, st.tx, st.organization.ID, messages)
 }
 
 // reports shows the requests that are finished as GET /v1/requests/{id} will once

@@ -75,9 +75,60 @@ func taskRows(tasks []usersync.Task, later string) *rows {
 	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
 	set := enqueueStatement.rows(len(tasks))
 	for _, t := range tasks {
+		if !t.DueAt.After(time.Now()) {
+			tx.readied(t.Queue)
+		}
 		set.add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent, micros(t.DueAt), later)
 	}
 	return set
+}
+
+// A task must not overtake what waits in its lane: where something does, it
+// becomes ready and stands behind.
+var enqueueClaimedStatement = define(`
+INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at, started_at, claim_token, claimed_until)
+SELECT w.id, w.organization_id, w.kind, w.queue, w.lane, w.args, w.traceparent, CASE WHEN w.free THEN 'sent' ELSE 'ready' END,
+    CASE WHEN w.free THEN {now} + $2 ELSE 0 END, {now}, CASE WHEN w.free THEN {now} ELSE 0 END,
+    CASE WHEN w.free THEN $1 ELSE '' END, CASE WHEN w.free THEN {now} + $2 ELSE 0 END
+FROM (SELECT r.*, NOT EXISTS (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.lane = r.lane) AS free FROM {rows}) AS w
+WHERE true
+ON CONFLICT (id) DO NOTHING
+RETURNING id, started_at, claim_token <> ''`,
+	col("id", text), col("organization_id", text), col("kind", text), col("queue", text), col("lane", text),
+	col("args", text), col("traceparent", text))
+
+// EnqueueClaimed writes tasks that this process works itself as soon as they are
+// committed, under the claims that are returned. A task whose lane has others
+// waiting is written as Enqueue does, one whose id is there already is the same
+// task: neither has a claim. Should the process die, the claims run out as any
+// other.
+func (tx *Tx) EnqueueClaimed(ctx context.Context, tasks ...usersync.Task) ([]usersync.Claim, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
+	set, byID := enqueueClaimedStatement.rows(len(tasks)), make(map[string]usersync.Task, len(tasks))
+	for _, t := range tasks {
+		set.add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent)
+		byID[t.ID] = t
+	}
+	token := usersync.NewID(usersync.PrefixClaim)
+	var claims []usersync.Claim
+	_, err := collect(ctx, tx.conn, enqueueClaimedStatement, set, func(scan func(...any) error) (struct{}, error) {
+		var id string
+		var started int64
+		var claimed bool
+		err := scan(&id, &started, &claimed)
+		t := byID[id]
+		if !claimed {
+			tx.readied(t.Queue)
+			return struct{}{}, err
+		}
+		claims = append(claims, usersync.Claim{TaskID: id, Token: token, Organization: t.Organization, Lane: t.Lane, Args: t.Args,
+			Traceparent: t.Traceparent, StartedAt: at(started)})
+		return struct{}{}, err
+	}, token, ClaimFor.Microseconds())
+	return claims, err
 }
 
 // takeStatement picks what may go out next, lane by lane, beginning behind the

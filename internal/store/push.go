@@ -60,6 +60,7 @@ func (tx *Tx) wakePushes(ctx context.Context, connections ...string) error {
 	if err == nil && n < int64(len(ids)) {
 		return ErrStale
 	}
+	tx.readied(pushQueue)
 	return err
 }
 

@@ -129,5 +129,6 @@ UPDATE outbox SET state = 'ready' WHERE id {any}
 // Hasten makes up to limit scheduled tasks of a lane ready before their time
 // and returns how many.
 func (tx *Tx) Hasten(ctx context.Context, queue, lane string, limit int) (int64, error) {
+	tx.readied(queue)
 	return tx.exec(ctx, hastenStatement, nil, queue, lane, limit)
 }

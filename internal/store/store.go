@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -82,6 +83,7 @@ type Store struct {
 	search gorm.ConnPool
 	pools  []*sql.DB
 	schema string
+	ready  func(queues ...string)
 }
 
 // sqliteReaders bounds the connections that read a SQLite file beside its one writer.
@@ -239,6 +241,10 @@ func (s *Store) writer() conn { return conn{s.write.Statement.ConnPool, s.engine
 func (s *Store) keeper() conn { return conn{s.brisk, s.engine} }
 func (s *Store) finder() conn { return conn{s.search, s.engine} }
 
+// OnReady has fn called after every transaction that made tasks ready, with their
+// queues. It must be set before the store is used by others.
+func (s *Store) OnReady(fn func(queues ...string)) { s.ready = fn }
+
 // acceptor is for the acceptance of PostgreSQL, whose commits wait for the disk.
 func (s *Store) acceptor() conn { return conn{s.search, s.engine} }
 
@@ -247,6 +253,14 @@ type Tx struct {
 	conn
 	gorm  *gorm.DB
 	store *Store
+	ready []string // the queues of tasks that are ready with the commit
+}
+
+// readied notes that a task of a queue is ready with the commit.
+func (tx *Tx) readied(queue string) {
+	if !slices.Contains(tx.ready, queue) {
+		tx.ready = append(tx.ready, queue)
+	}
 }
 
 // maxCollisions bounds how often a transaction that lost against another runs again.
@@ -273,9 +287,16 @@ func repeat(ctx context.Context, do func(try int) error) error {
 }
 
 func (s *Store) once(ctx context.Context, fn func(*Tx) error) error {
+	var ready []string
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		return fn(&Tx{conn: conn{db.Statement.ConnPool, s.engine}, gorm: db, store: s})
+		tx := &Tx{conn: conn{db.Statement.ConnPool, s.engine}, gorm: db, store: s}
+		err := fn(tx)
+		ready = tx.ready
+		return err
 	})
+	if err == nil && len(ready) > 0 && s.ready != nil {
+		s.ready(ready...)
+	}
 	return classify(err)
 }
 

@@ -46,19 +46,20 @@ type Pool struct {
 	handlers map[string]queue.Handler
 	hard     context.Context // ends when running tasks must stop
 	running  sync.WaitGroup
+	places   places
 }
 
 // Run works tasks until ctx ends, then shuts down softly: nothing new is
 // taken, what runs may finish within Grace, the rest is handed back without
 // counting as an attempt.
 func (p *Pool) Run(ctx context.Context) {
+	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	p.hard = hard
 	p.handlers = map[string]queue.Handler{}
 	for _, h := range p.Handlers {
 		p.handlers[h.Kind] = h
 	}
-	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	p.hard = hard
 	servers := p.start(ctx)
 	p.Wake()
 	<-ctx.Done()
@@ -70,6 +71,7 @@ func (p *Pool) Run(ctx context.Context) {
 	for _, s := range servers {
 		wg.Go(s.Shutdown)
 	}
+	wg.Go(p.places.close)
 	wg.Wait()
 	p.awaitHandBack()
 }
@@ -118,7 +120,6 @@ func (p *Pool) start(ctx context.Context) []*queue.Server {
 func (p *Pool) work(ctx context.Context, m queue.Message) error {
 	p.running.Add(1)
 	defer p.running.Done()
-	started := time.Now()
 	claim, ok, err := p.claim(ctx, m)
 	if err != nil {
 		return err
@@ -126,6 +127,13 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 	if !ok {
 		return nil // finished, moved on, or another's
 	}
+	p.workClaimed(ctx, m, claim)
+	return nil
+}
+
+// workClaimed works a task whose claim this process has.
+func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.Claim) {
+	started := time.Now()
 	ctx, line := telemetry.Start(ctx)
 	ctx = trace(ctx, claim.Traceparent)
 	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
@@ -144,10 +152,9 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 		level = slog.LevelWarn
 	}
 	line.Emit(p.Log, level, "task")
-	// There is room for the next task of this queue, and what was done may
-	// have led to pushes and deliveries.
-	p.Wake(m.Queue, queue.Push, queue.Deliver)
-	return nil
+	// There is room for the next task of this queue. What was done may have led
+	// to tasks of others: the store tells the relay, see Store.OnReady.
+	p.Wake(m.Queue)
 }
 
 // claim claims the task of a message, and with it what waits in its lane where
