@@ -15,9 +15,9 @@ import (
 )
 
 func describes(f *fixture) {
-	k := f.suite.kind
-	if k.Name != f.fake.Name() || k.Title == "" || k.Batch < 1 || k.Limits.Timeout <= 0 {
-		f.Errorf("name %q (the fake's is %q), title %q, batch %d, timeout %v", k.Name, f.fake.Name(), k.Title, k.Batch, k.Limits.Timeout)
+	k := f.Kind
+	if k.Name != f.Fake.Name() || k.Title == "" || k.Batch < 1 || k.Limits.Timeout <= 0 {
+		f.Errorf("name %q (the fake's is %q), title %q, batch %d, timeout %v", k.Name, f.Fake.Name(), k.Title, k.Batch, k.Limits.Timeout)
 	}
 	if len(kindSecrets(k, f.config)) == 0 {
 		f.Error("no credential is a secret: the suite cannot look for it")
@@ -28,9 +28,9 @@ func describes(f *fixture) {
 }
 
 func namesWhatIsMissing(f *fixture) {
-	_, err := f.suite.kind.Open(connector.Config{}, &connector.Client{HTTP: f.client})
+	_, err := f.Kind.Open(connector.Config{}, &connector.Client{HTTP: f.client})
 	f.wantCode(err, usersync.CodeInvalid)
-	for _, field := range f.suite.kind.Credentials {
+	for _, field := range f.Kind.Credentials {
 		name := "credentials." + field.Name
 		named := slices.ContainsFunc(usersync.AsError(err).Fields, func(e usersync.FieldError) bool { return e.Field == name })
 		if field.Required != named {
@@ -43,13 +43,13 @@ func checks(f *fixture) { // start has made the check
 	if f.config.Facts.Account == "" {
 		f.Error("the check tells no account")
 	}
-	if n := f.fake.People().Len(); n != 0 {
+	if n := f.Fake.People().Len(); n != 0 {
 		f.Errorf("the check made %d people", n)
 	}
 }
 
 func hasContent(f *fixture) {
-	ada := f.ada()
+	ada := Ada(f)
 	before := f.content(ada)
 	ada.Remote, ada.Attributes = "of the last push", map[string]any{"suiteUnmapped": "x"}
 	if after := f.content(ada); after != before {
@@ -68,7 +68,7 @@ func (f *fixture) content(p connector.Profile) string {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, secret := range kindSecrets(f.suite.kind, f.config) {
+	for _, secret := range kindSecrets(f.Kind, f.config) {
 		if strings.Contains(string(text), secret) {
 			f.Error("the content holds a credential")
 		}
@@ -77,11 +77,11 @@ func (f *fixture) content(p connector.Profile) string {
 }
 
 func adds(f *fixture) {
-	ada := f.ada()
+	ada := Ada(f)
 	r := f.bringOne(&ada)
 	f.wantStatus(r, connector.Added)
-	if !says(f.held(ada), "Ada") {
-		f.Errorf("the platform does not have the name: %+v", f.held(ada).Fields)
+	if !says(f.Held(ada), "Ada") {
+		f.Errorf("the platform does not have the name: %+v", f.Held(ada).Fields)
 	}
 	if strings.Contains(r.Details, "would") {
 		f.Errorf("done, but the sentence says %q", r.Details)
@@ -97,7 +97,7 @@ func (f *fixture) wantStatus(r connector.Result, want connector.Status) {
 }
 
 func updates(f *fixture) {
-	ada := f.ada()
+	ada := Ada(f)
 	f.bringOne(&ada)
 	ada.FirstName, ada.Name = "Augusta", "Augusta Lovelace"
 	f.wantStatus(f.bringOne(&ada), connector.Updated)
@@ -110,21 +110,21 @@ func updates(f *fixture) {
 // wantOne fails unless the platform has exactly this person, by this name.
 func (f *fixture) wantOne(p connector.Profile, name string) {
 	f.Helper()
-	if n := f.fake.People().Len(); n != 1 {
-		f.Errorf("there are %d people: %v", n, f.fake.People().Emails())
+	if n := f.Fake.People().Len(); n != 1 {
+		f.Errorf("there are %d people: %v", n, f.Fake.People().Emails())
 	}
-	if one := f.held(p); !says(one, name) {
+	if one := f.Held(p); !says(one, name) {
 		f.Errorf("the platform does not have the name %s: %+v", name, one.Fields)
 	}
 }
 
 func repeats(f *fixture) {
-	ada := f.ada()
+	ada := Ada(f)
 	f.bringOne(&ada)
-	before := f.held(ada)
+	before := f.Held(ada)
 	f.wantStatus(f.bringOne(&ada), connector.Updated)
 	f.wantOne(ada, "Ada")
-	after := f.held(ada)
+	after := f.Held(ada)
 	after.Writes = before.Writes
 	if fmt.Sprint(before) != fmt.Sprint(after) {
 		f.Errorf("was %+v, became %+v", before, after)
@@ -132,18 +132,18 @@ func repeats(f *fixture) {
 }
 
 func pushesBatches(f *fixture) {
-	people := f.people(f.suite.kind.Batch + 1)
+	people := People(f, f.Kind.Batch+1)
 	var results []connector.Result
-	before := f.server.State(f.fake.Name()).Calls
-	for slice := range slices.Chunk(people, f.suite.kind.Batch) {
+	before := f.calls()
+	for slice := range slices.Chunk(people, f.Kind.Batch) {
 		some, err := f.push(slice...)
 		if err != nil {
 			f.Fatal(err)
 		}
 		results = append(results, some...)
 	}
-	calls := f.server.State(f.fake.Name()).Calls - before
-	if f.suite.kind.Batch > 1 && !f.suite.OneCallEach && calls > 10+len(people)/10 {
+	calls := f.calls() - before
+	if f.Kind.Batch > 1 && !f.suite.OneCallEach && calls > 10+len(people)/10 {
 		f.Errorf("%d calls for %d people", calls, len(people))
 	}
 	for i, r := range f.confirmed(people, results) {
@@ -152,15 +152,15 @@ func pushesBatches(f *fixture) {
 		}
 	}
 	for _, p := range people {
-		f.held(p)
+		f.Held(p)
 	}
-	if n := f.fake.People().Len(); n != len(people) {
+	if n := f.Fake.People().Len(); n != len(people) {
 		f.Errorf("%d people arrived of %d", n, len(people))
 	}
 }
 
 func pushesConcurrently(f *fixture) {
-	people := f.people(8)
+	people := People(f, 8)
 	var wg sync.WaitGroup
 	for _, p := range people {
 		wg.Go(func() {
@@ -178,36 +178,49 @@ func pushesConcurrently(f *fixture) {
 		})
 	}
 	wg.Wait()
-	f.eventually("all people arrived", func() bool { return f.fake.People().Len() == len(people) })
+	f.eventually("all people arrived", func() bool { return f.Fake.People().Len() == len(people) })
 }
 
 func writesUnicode(f *fixture) {
 	for i, name := range []string{"Zoë", "Łukasz", "Марина", "小林", "نور", "O'Neil \"Q\" <&>", "Ångström 🎈"} {
-		p := f.personAt(fmt.Sprintf("unicode+%d@büro.%s", i, domain), name, "Müller")
+		p := Person(f, fmt.Sprintf("unicode+%d@büro.%s", i, domain), name, "Müller")
 		if r := f.bringOne(&p); !arrived(r) {
 			f.Errorf("%s: %+v, %v", name, r, r.Err)
 			continue
 		}
-		if one := f.held(p); !says(one, name) {
+		if one := f.Held(p); !says(one, name) {
 			f.Errorf("%s became %+v", name, one.Fields)
 		}
 	}
 }
 
 func writesUnicodeAddress(f *fixture) {
-	p := f.person("zoë", "Zoë", "Müller")
+	p := Person(f, "zoë@"+domain, "Zoë", "Müller")
 	if r := f.bringOne(&p); arrived(r) {
-		f.held(p)
+		f.Held(p)
 	} else if r.Status != connector.Failed && r.Status != connector.Skipped {
 		f.Errorf("got %+v", r)
 	}
 }
 
+// writesSegments writes addresses that mean something in a path or a query.
+func writesSegments(f *fixture) {
+	for _, local := range []string{"ada+test", "ada/lovelace", "ada?x=1", "ada%41", "o'ada", "ada&co#1"} {
+		p := Person(f, local+"@"+domain, "Ada", "Lovelace")
+		r := f.bringOne(&p)
+		f.wantStatus(r, connector.Added)
+		f.Held(p)
+		f.wantStatus(f.preview(p), connector.Updated)
+		f.wantStatus(f.remove(p), connector.Removed)
+		f.wantGone(p)
+	}
+}
+
 func keepsUnmapped(f *fixture) {
-	ada := f.ada()
+	ada := Ada(f)
 	ada.Attributes = map[string]any{"suiteUnmapped": "unmapped-7f3a", "suiteNumber": 123456789.5}
 	f.wantStatus(f.bringOne(&ada), connector.Added)
-	f.held(ada)
+	f.Held(ada)
 	for _, text := range []string{"unmapped-7f3a", "suiteUnmapped", "suiteNumber", "123456789.5"} {
 		if strings.Contains(f.sent.String(), text) {
 			f.Errorf("%s was sent", text)
@@ -216,9 +229,9 @@ func keepsUnmapped(f *fixture) {
 }
 
 func respectsUnsubscribes(f *fixture) {
-	ada := f.ada()
+	ada := Ada(f)
 	f.bringOne(&ada)
-	f.fake.People().Put(ada.Email.Display(), func(one *fakeplatform.Person, _ bool) { one.Unsubscribed = true })
+	f.Unsubscribe(ada)
 	ada.FirstName, ada.Name = "Augusta", "Augusta Lovelace"
 	preview := f.preview(ada)
 	r := f.bringOne(&ada)
@@ -228,7 +241,7 @@ func respectsUnsubscribes(f *fixture) {
 	case r.Status != connector.Skipped:
 		f.wantStatus(r, connector.Updated)
 	}
-	if !f.held(ada).Unsubscribed {
+	if !f.Held(ada).Unsubscribed {
 		f.Error("was subscribed again")
 	}
 	if (preview.Status == connector.Skipped) != (r.Status == connector.Skipped) {
@@ -237,14 +250,14 @@ func respectsUnsubscribes(f *fixture) {
 }
 
 func failsOne(f *fixture) {
-	people := f.people(3)
-	f.fake.People().Put(people[1].Email.Display(), func(one *fakeplatform.Person, _ bool) { one.Refused = true })
+	people := People(f, 3)
+	f.Refuse(people[1])
 	results := f.bring(people...)
 	for _, i := range []int{0, 2} {
 		if !arrived(results[i]) {
 			f.Errorf("person %d: %+v, %v", i, results[i], results[i].Err)
 		}
-		f.held(people[i])
+		f.Held(people[i])
 	}
 	if r := results[1]; r.Status != connector.Failed && r.Status != connector.Skipped {
 		f.Errorf("the refused person: %+v", r)
@@ -252,17 +265,17 @@ func failsOne(f *fixture) {
 }
 
 func removes(f *fixture) {
-	ada, grace := f.ada(), f.person("grace", "Grace", "Hopper")
+	ada, grace := Ada(f), Grace(f)
 	f.bringOne(&ada)
 	f.bringOne(&grace)
 	f.wantStatus(f.remove(ada), connector.Removed)
 	f.wantGone(ada)
-	f.held(grace)
+	f.Held(grace)
 	f.wantStatus(f.remove(ada), connector.Removed) // again
 	grace.Remote = ""
 	f.wantStatus(f.remove(grace), connector.Removed)
 	f.wantGone(grace)
-	f.wantStatus(f.remove(f.person("nobody", "No", "Body")), connector.Removed)
+	f.wantStatus(f.remove(Person(f, "nobody@"+domain, "No", "Body")), connector.Removed)
 }
 
 func (f *fixture) remove(p connector.Profile) connector.Result {
@@ -279,23 +292,23 @@ func (f *fixture) remove(p connector.Profile) connector.Result {
 // wantGone takes the mark that a platform keeps in order to refuse who was erased.
 func (f *fixture) wantGone(p connector.Profile) {
 	f.Helper()
-	if one, ok := f.fake.People().Get(p.Email.Display()); ok && !one.Refused {
+	if one, ok := f.Fake.People().Get(p.Email.Display()); ok && !one.Refused {
 		f.Errorf("is still there: %+v", one)
 	}
 }
 
 func previews(f *fixture) {
-	ada := f.ada()
+	ada := Ada(f)
 	added := f.preview(ada)
-	if n := f.fake.People().Len(); n != 0 {
+	if n := f.Fake.People().Len(); n != 0 {
 		f.Errorf("the preview made %d people", n)
 	}
 	f.wantPreviewed(added, connector.Added, f.bringOne(&ada))
 
-	before := f.held(ada)
+	before := f.Held(ada)
 	ada.FirstName, ada.Name = "Augusta", "Augusta Lovelace"
 	updated := f.preview(ada)
-	if after := f.held(ada); fmt.Sprint(before) != fmt.Sprint(after) {
+	if after := f.Held(ada); fmt.Sprint(before) != fmt.Sprint(after) {
 		f.Errorf("the preview made %+v of %+v", after, before)
 	}
 	f.wantPreviewed(updated, connector.Updated, f.bringOne(&ada))
@@ -329,12 +342,12 @@ func confirms(f *fixture) {
 	if !ok {
 		f.Skip("the platform does its work at once")
 	}
-	holder, ok := f.fake.(fakeplatform.Holder)
+	holder, ok := f.Fake.(fakeplatform.Holder)
 	if !ok {
 		f.Fatal("the connector confirms, so its fake must be a fakeplatform.Holder")
 	}
 	holder.Hold(true)
-	people := f.people(min(max(3, f.suite.JobOf), f.suite.kind.Batch))
+	people := People(f, min(max(3, f.suite.JobOf), f.Kind.Batch))
 	results, err := f.push(people...)
 	if err != nil {
 		f.Fatal(err)
@@ -351,7 +364,7 @@ func confirms(f *fixture) {
 		if !arrived(r) {
 			f.Errorf("person %d: %+v, %v", i, r, r.Err)
 		}
-		f.held(people[i])
+		f.Held(people[i])
 	}
 }
 
@@ -362,7 +375,7 @@ func asksForAStrangeJob(f *fixture) {
 	if !ok {
 		f.Skip("the platform does its work at once")
 	}
-	people := f.people(min(max(3, f.suite.JobOf), f.suite.kind.Batch))
+	people := People(f, min(max(3, f.suite.JobOf), f.Kind.Batch))
 	results, err := f.push(people...)
 	if err != nil {
 		f.Fatal(err)

@@ -91,6 +91,7 @@ var cases = []struct {
 	{"people are pushed at once", pushesConcurrently},
 	{"names of all scripts and an internationalised domain arrive", writesUnicode},
 	{"an address of another script arrives or is rejected", writesUnicodeAddress},
+	{"an address is one segment of a path", writesSegments},
 	{"what is mapped nowhere is not sent", keepsUnmapped},
 	{"who unsubscribed stays unsubscribed", respectsUnsubscribes},
 	{"one refused person fails alone", failsOne},

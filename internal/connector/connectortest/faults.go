@@ -14,8 +14,6 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (f *fixture) misbehave(faults ...fakeplatform.Fault) { f.server.Break(f.fake.Name(), faults...) }
-
 func disconnects(f *fixture) {
 	cfg := f.config
 	cfg.Credentials = f.wrong()
@@ -23,9 +21,9 @@ func disconnects(f *fixture) {
 	facts, err := c.Check(f.Context())
 	f.clean(err, facts)
 	f.wantCode(err, usersync.CodeDisconnected)
-	_, err = f.pushTo(c, f.ada())
+	_, err = f.pushTo(c, Ada(f))
 	f.wantCode(err, usersync.CodeDisconnected)
-	if n := f.fake.People().Len(); n != 0 {
+	if n := f.Fake.People().Len(); n != 0 {
 		f.Errorf("%d people arrived", n)
 	}
 }
@@ -38,7 +36,7 @@ func (f *fixture) wrong() json.RawMessage {
 	if err := json.Unmarshal(f.config.Credentials, &values); err != nil {
 		f.Fatal(err)
 	}
-	for _, field := range f.suite.kind.Credentials {
+	for _, field := range f.Kind.Credentials {
 		if field.Secret {
 			values[field.Name] = eachText(values[field.Name], misspell)
 		}
@@ -63,8 +61,8 @@ func misspell(secret string) string {
 }
 
 func disconnectsOn401(f *fixture) {
-	f.misbehave(fakeplatform.Fault{Status: http.StatusUnauthorized})
-	_, err := f.push(f.ada())
+	f.Break(fakeplatform.Fault{Status: http.StatusUnauthorized})
+	_, err := f.push(Ada(f))
 	f.wantCode(err, usersync.CodeDisconnected)
 	_, err = f.connector.Check(f.Context())
 	f.clean(err, nil)
@@ -72,8 +70,8 @@ func disconnectsOn401(f *fixture) {
 }
 
 func waitsAsTold(f *fixture) {
-	f.misbehave(fakeplatform.Fault{Status: http.StatusTooManyRequests, RetryAfter: "7"})
-	_, err := f.push(f.ada())
+	f.Break(fakeplatform.Fault{Status: http.StatusTooManyRequests, RetryAfter: "7"})
+	_, err := f.push(Ada(f))
 	f.wantCode(err, usersync.CodeRateLimited)
 	if got := usersync.AsError(err).RetryAfter; got != 7*time.Second {
 		f.Errorf("waits %v, was told 7s", got)
@@ -81,8 +79,8 @@ func waitsAsTold(f *fixture) {
 }
 
 func waitsUntold(f *fixture) {
-	f.misbehave(fakeplatform.Fault{Status: http.StatusTooManyRequests})
-	_, err := f.push(f.ada())
+	f.Break(fakeplatform.Fault{Status: http.StatusTooManyRequests})
+	_, err := f.push(Ada(f))
 	f.wantCode(err, usersync.CodeRateLimited)
 	if got := usersync.AsError(err).RetryAfter; got <= 0 {
 		f.Errorf("waits %v", got)
@@ -91,10 +89,10 @@ func waitsUntold(f *fixture) {
 
 func isUnavailable(f *fixture) {
 	for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable} {
-		f.misbehave(fakeplatform.Fault{Status: status})
-		_, err := f.push(f.ada())
+		f.Break(fakeplatform.Fault{Status: status})
+		_, err := f.push(Ada(f))
 		f.wantCode(err, usersync.CodeUnavailable)
-		_, err = f.connector.Remove(f.Context(), f.ada())
+		_, err = f.connector.Remove(f.Context(), Ada(f))
 		f.clean(err, nil)
 		f.wantCode(err, usersync.CodeUnavailable)
 	}
@@ -103,49 +101,49 @@ func isUnavailable(f *fixture) {
 func timesOut(f *fixture) {
 	client := &outbound.Client{Guard: f.client.Guard, Timeout: 50 * time.Millisecond}
 	f.Cleanup(client.Close)
-	f.misbehave(fakeplatform.Fault{HangMS: int(within.Milliseconds())})
-	_, err := f.pushTo(f.open(f.config, client), f.ada())
+	f.Break(fakeplatform.Fault{HangMS: int(within.Milliseconds())})
+	_, err := f.pushTo(f.open(f.config, client), Ada(f))
 	f.wantCode(err, usersync.CodeUnavailable)
 }
 
 func readsNonsense(f *fixture) {
 	const huge = connector.MaxResponse + 1<<20
 	for _, fault := range []fakeplatform.Fault{{Body: `{"id":"1`}, {Body: "<html>Welcome</html>"}, {Huge: huge}} {
-		f.misbehave(fault)
-		_, err := f.push(f.ada())
+		f.Break(fault)
+		_, err := f.push(Ada(f))
 		if f.suite.StatusOnly && err == nil {
 			continue
 		}
 		f.wantCode(err, usersync.CodeUnavailable)
 	}
 	for _, body := range []string{`null`, `[]`, `{}`, `"text"`, `1`, `[null]`, `{"errors":[null]}`} {
-		f.misbehave(fakeplatform.Fault{Body: body})
+		f.Break(fakeplatform.Fault{Body: body})
 		// Some of these are answers; what matters is that nothing panics.
-		_, _ = f.push(f.ada())
-		_, _ = f.connector.Preview(f.Context(), f.ada())
+		_, _ = f.push(Ada(f))
+		_, _ = f.connector.Preview(f.Context(), Ada(f))
 		_, _ = f.connector.Check(f.Context())
-		_, _ = f.connector.Remove(f.Context(), f.ada())
+		_, _ = f.connector.Remove(f.Context(), Ada(f))
 	}
 }
 
 func cancels(f *fixture) {
 	ctx, cancel := context.WithCancel(f.Context())
-	f.misbehave(fakeplatform.Fault{HangMS: int(within.Milliseconds())})
+	f.Break(fakeplatform.Fault{HangMS: int(within.Milliseconds())})
 	ended := make(chan error, 1)
 	go func() {
-		_, err := f.connector.Push(ctx, []connector.Profile{f.ada()})
+		_, err := f.connector.Push(ctx, []connector.Profile{Ada(f)})
 		ended <- err
 	}()
-	f.eventually("the call is under way", func() bool { return f.server.State(f.fake.Name()).AtOnce > 0 })
+	f.eventually("the call is under way", func() bool { return f.Server.State(f.Fake.Name()).AtOnce > 0 })
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		f.Errorf("cancelled under way: %v", err)
 	}
-	calls := f.server.State(f.fake.Name()).Calls
-	if _, err := f.connector.Push(ctx, []connector.Profile{f.ada()}); !errors.Is(err, context.Canceled) {
+	calls := f.calls()
+	if _, err := f.connector.Push(ctx, []connector.Profile{Ada(f)}); !errors.Is(err, context.Canceled) {
 		f.Errorf("cancelled before: %v", err)
 	}
-	if f.server.State(f.fake.Name()).Calls != calls {
+	if f.calls() != calls {
 		f.Error("cancelled before, but a call was made")
 	}
 }
@@ -153,7 +151,7 @@ func cancels(f *fixture) {
 // keepsSecrets has the platform repeat what it was sent, in the shapes of all
 // platforms at once.
 func keepsSecrets(f *fixture) {
-	said := "no such thing: ada@" + domain + " with " + strings.Join(kindSecrets(f.suite.kind, f.config), " ")
+	said := "no such thing: ada@" + domain + " with " + strings.Join(kindSecrets(f.Kind, f.config), " ")
 	one := map[string]any{"message": said, "detail": said, "title": said, "error": said, "field": said, "code": said, "reason": said}
 	for _, body := range []any{one, map[string]any{"errors": []any{one}}, map[string]any{"error": one}, map[string]any{"meta": one, "message": said}, said} {
 		text, err := json.Marshal(body)
@@ -161,9 +159,9 @@ func keepsSecrets(f *fixture) {
 			f.Fatal(err)
 		}
 		for _, status := range []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable} {
-			f.misbehave(fakeplatform.Fault{Status: status, Body: string(text)})
-			_, _ = f.push(f.ada())
-			r, err := f.connector.Remove(f.Context(), f.ada())
+			f.Break(fakeplatform.Fault{Status: status, Body: string(text)})
+			_, _ = f.push(Ada(f))
+			r, err := f.connector.Remove(f.Context(), Ada(f))
 			f.clean(err, r)
 			facts, err := f.connector.Check(f.Context())
 			f.clean(err, facts)
@@ -177,16 +175,16 @@ const mostCalls = 10
 // repeatsWhatBroke loses the answer of each call of a push in turn.
 func repeatsWhatBroke(f *fixture) {
 	for skip := range mostCalls {
-		one := f.suite.start(f.T)
-		before := one.server.State(one.fake.Name()).Calls
-		one.misbehave(fakeplatform.Fault{Drop: true, Times: 1, Skip: skip})
-		ada := one.ada()
+		one := f.suite.start(f.TB)
+		before := one.calls()
+		one.Break(fakeplatform.Fault{Drop: true, Times: 1, Skip: skip})
+		ada := Ada(f)
 		results, err := one.push(ada)
 		if err != nil {
 			one.wantCode(err, usersync.CodeUnavailable)
 		}
-		broken := one.server.State(one.fake.Name()).Calls-before > skip
-		one.misbehave()
+		broken := one.calls()-before > skip
+		one.Break()
 		if err == nil {
 			one.confirmed([]connector.Profile{ada}, results)
 		}

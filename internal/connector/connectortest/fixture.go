@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,47 +14,29 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/fakeplatform"
-	"usersync/internal/outbound"
-	"usersync/internal/person"
 	"usersync/internal/usersync"
 )
-
-// domain is where the suite's people have their addresses. It is none of
-// example.com and its like: some platforms refuse those.
-const domain = "analytical-engine.example"
 
 // within bounds every wait for a condition.
 const within = 10 * time.Second
 
 // fixture is what one case works with.
 type fixture struct {
-	*testing.T
+	*Account
 	suite  *suite
-	fake   fakeplatform.Platform
-	server *fakeplatform.Server
-	url    string
 	sent   *buffer // what the platform was sent: request lines and bodies
 	config connector.Config
 	// connector is opened with the facts of a check.
 	connector connector.Connector
-	client    *outbound.Client
 }
 
 // start makes a fake, serves it and opens a connection to it.
-func (s *suite) start(t *testing.T) *fixture {
+func (s *suite) start(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{T: t, suite: s, fake: s.newFake(), sent: &buffer{}}
-	f.server = fakeplatform.New(f.fake)
-	var handler http.Handler = f.server
-	if s.Spec.Available() {
-		handler = Validate(t, s.Spec, f.fake.Name(), handler)
-	}
-	server := httptest.NewServer(f.record(handler))
-	t.Cleanup(server.Close)
-	f.url = server.URL + "/" + f.fake.Name()
-	f.config = f.fake.Config()
-	f.config.Settings = withSetting(t, f.config.Settings, "baseUrl", f.url)
-	f.client = newClient(t)
+	f := &fixture{suite: s, sent: &buffer{}}
+	fake := s.newFake()
+	f.Account = Serve(t, s.kind, fake, s.Spec.Validate(t, fake.Name()), f.record)
+	f.config = f.Config("")
 	f.connector = f.open(f.config, f.client)
 	facts, err := f.connector.Check(t.Context())
 	f.clean(err, facts)
@@ -66,24 +46,6 @@ func (s *suite) start(t *testing.T) *fixture {
 	f.config.Facts = facts
 	f.connector = f.open(f.config, f.client)
 	return f
-}
-
-func newClient(t testing.TB) *outbound.Client {
-	t.Helper()
-	c := &outbound.Client{MaxResponse: connector.MaxResponse, Guard: &outbound.Guard{Allow: []netip.Prefix{
-		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
-	}}}
-	t.Cleanup(c.Close)
-	return c
-}
-
-func (f *fixture) open(cfg connector.Config, client *outbound.Client) connector.Connector {
-	f.Helper()
-	c, err := f.suite.kind.Open(cfg, &connector.Client{HTTP: client, Connection: "conn_1"})
-	if err != nil {
-		f.Fatalf("open: %v %+v", err, usersync.AsError(err).Fields)
-	}
-	return c
 }
 
 // record keeps what is sent.
@@ -99,57 +61,11 @@ func (f *fixture) record(next http.Handler) http.Handler {
 	})
 }
 
-func withSetting(t testing.TB, settings json.RawMessage, name string, value any) json.RawMessage {
-	t.Helper()
-	values := map[string]any{}
-	if len(settings) > 0 {
-		if err := json.Unmarshal(settings, &values); err != nil {
-			t.Fatal(err)
-		}
-	}
-	values[name] = value
-	text, err := json.Marshal(values)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-// ada is the person of the suite.
-func (f *fixture) ada() connector.Profile { return f.person("ada", "Ada", "Lovelace") }
-
-// person returns a profile with an address of this name.
-func (f *fixture) person(local, first, last string) connector.Profile {
-	f.Helper()
-	return f.personAt(local+"@"+domain, first, last)
-}
-
-func (f *fixture) personAt(address, first, last string) connector.Profile {
-	f.Helper()
-	email, err := person.ParseEmail(address)
-	if err != nil {
-		f.Fatal(err)
-	}
-	return connector.Profile{
-		UserID: usersync.NewID(usersync.PrefixUser), Email: email, FirstName: first, LastName: last, Name: first + " " + last, Country: "GB",
-		JobTitle: "Analyst", InviteLink: "https://example.com/invite/1",
-	}
-}
-
-func (f *fixture) people(n int) []connector.Profile {
-	f.Helper()
-	out := make([]connector.Profile, n)
-	for i := range out {
-		out[i] = f.person(fmt.Sprintf("person-%d", i), "Grace", "Hopper")
-	}
-	return out
-}
-
 // bring pushes people as the pipeline does and returns what became of each.
 func (f *fixture) bring(people ...connector.Profile) []connector.Result {
 	f.Helper()
 	var out []connector.Result
-	for slice := range slices.Chunk(people, f.suite.kind.Batch) {
+	for slice := range slices.Chunk(people, f.Kind.Batch) {
 		out = append(out, f.confirmed(slice, f.halved(slice))...)
 	}
 	return out
@@ -275,10 +191,7 @@ func (f *fixture) confirm(job string, places []int, people []connector.Profile, 
 	if !ok {
 		f.Fatal("pending without being a Confirmer")
 	}
-	var some []connector.Profile
-	for _, i := range places {
-		some = append(some, people[i])
-	}
+	some := at(people, places)
 	answers, err := confirmer.Confirm(f.Context(), job, some)
 	f.clean(err, answers)
 	if err != nil {
@@ -291,26 +204,6 @@ func (f *fixture) confirm(job string, places []int, people []connector.Profile, 
 		}
 		results[i] = answers[k]
 	}
-}
-
-func pendingJobs(results []connector.Result) map[string][]int {
-	jobs := map[string][]int{}
-	for i, r := range results {
-		if r.Status == connector.Pending {
-			jobs[r.Job] = append(jobs[r.Job], i)
-		}
-	}
-	return jobs
-}
-
-// held returns the person whom the fake holds.
-func (f *fixture) held(p connector.Profile) fakeplatform.Person {
-	f.Helper()
-	one, ok := f.fake.People().Get(p.Email.Display())
-	if !ok {
-		f.Fatalf("the platform does not have %s, only %v", p.Email.Display(), f.fake.People().Emails())
-	}
-	return one
 }
 
 // says reports whether a text stands in one of a person's fields.
@@ -361,7 +254,7 @@ func (f *fixture) isOurs(err error) {
 func (f *fixture) clean(err error, value any) {
 	f.Helper()
 	text := fmt.Sprintf("%v %+v", err, value)
-	for _, secret := range append(kindSecrets(f.suite.kind, f.config), domain) {
+	for _, secret := range append(kindSecrets(f.Kind, f.config), domain) {
 		if strings.Contains(text, secret) {
 			f.Errorf("a credential or an address is shown in: %s", text)
 		}

@@ -40,23 +40,29 @@ type Spec struct {
 }
 
 // Validate holds every call below /name against a description, before next
-// answers it. It fails the test and has next answer all the same.
-func Validate(t testing.TB, s Spec, name string, next http.Handler) http.Handler {
+// answers it. It fails the test and has next answer all the same. Without the
+// files it judges nothing: Run says so.
+func (s Spec) Validate(t testing.TB, name string) func(next http.Handler) http.Handler {
 	t.Helper()
+	if !s.available() {
+		return func(next http.Handler) http.Handler { return next }
+	}
 	docs := s.load(t)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return // the caller has gone
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		if path, ok := strings.CutPrefix(r.URL.EscapedPath(), "/"+name); ok {
-			if err := s.check(docs, r, s.Prefix+path, body); err != nil {
-				t.Errorf("%s %s does not fit the description: %v", r.Method, s.Prefix+path, err)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return // the caller has gone
 			}
-		}
-		next.ServeHTTP(w, r)
-	})
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			if path, ok := strings.CutPrefix(r.URL.EscapedPath(), "/"+name); ok {
+				if err := s.check(docs, r, s.Prefix+path, body); err != nil {
+					t.Errorf("%s %s does not fit the description: %v", r.Method, s.Prefix+path, err)
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
 }
 
 // specDir is where the descriptions are, seen from the directory of the test.
@@ -74,8 +80,8 @@ func specDir() string {
 	return ""
 }
 
-// Available reports whether there are files, and they are at hand.
-func (s Spec) Available() bool {
+// available reports whether there are files, and they are at hand.
+func (s Spec) available() bool {
 	for _, file := range s.Files {
 		if _, err := os.Stat(filepath.Join(specDir(), file)); err != nil {
 			return false
@@ -88,7 +94,7 @@ func (s Spec) Available() bool {
 // not at hand.
 func (s Spec) load(t testing.TB) []*openapi3.T {
 	t.Helper()
-	if !s.Available() {
+	if !s.available() {
 		t.Skipf("NOT VALIDATED: %v is not at hand; set SPECS_DIR to where it is", s.Files)
 	}
 	var docs []*openapi3.T

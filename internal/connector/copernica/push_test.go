@@ -15,81 +15,58 @@ import (
 	"usersync/internal/connector/copernica"
 	"usersync/internal/connector/copernica/fake"
 	"usersync/internal/connector/fakeplatform"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
 func TestRefusalsAreClassified(t *testing.T) {
 	t.Parallel()
 	const balancer = "<html><title>Loadbalancer Error</title>There are too many requests to handle</html>"
-	for _, c := range []struct {
-		status  int
-		header  http.Header
-		body    string
-		code    usersync.Code
-		wait    time.Duration
-		message string
-	}{
-		{status: 200, code: ""},
-		{status: 201, code: ""},
-		{status: 204, code: ""},
-		{status: 301, code: usersync.CodeRejected},
-		{status: 400, body: `{"error":{"message":"Invalid value ada@example.com"}}`, code: usersync.CodeRejected, message: "Invalid value (address)"},
-		{status: 400, body: `{"error":{"message":"Invalid access token"}}`, code: usersync.CodeDisconnected, message: "Invalid access token"},
-		{status: 400, body: `{"error":{"message":"No database with supplied ID"}}`, code: usersync.CodeDisconnected},
-		{status: 400, body: `{"error":{"message":"No entity with supplied ID"}}`, code: usersync.CodeRejected},
-		{status: 400, body: `{"error":{"message":"Invalid method"}}`, code: usersync.CodeRejected},
-		{status: 400, body: `{"error":"only words"}`, code: usersync.CodeRejected, message: "only words"},
-		{status: 400, body: `no JSON`, code: usersync.CodeRejected},
-		{status: 400, body: `null`, code: usersync.CodeRejected},
-		{status: 401, code: usersync.CodeDisconnected},
-		{status: 403, code: usersync.CodeDisconnected},
-		{status: 429, header: http.Header{"Retry-After": {"5"}}, code: usersync.CodeRateLimited, wait: 5 * time.Second},
-		{status: 500, code: usersync.CodeUnavailable},
-		{status: 502, body: "<html>", code: usersync.CodeUnavailable},
-		{status: 503, body: "<html>Loadbalancer Error</html>", code: usersync.CodeUnavailable},
-		{status: 503, body: balancer, code: usersync.CodeRateLimited, wait: time.Minute},
-		{status: 504, body: balancer, code: usersync.CodeRateLimited, wait: time.Minute},
-		{status: 503, header: http.Header{"Retry-After": {"9"}}, body: balancer, code: usersync.CodeRateLimited, wait: 9 * time.Second},
-		{status: 504, body: "<html>", code: usersync.CodeUnavailable},
-	} {
-		e := copernica.Kind.Classify(&outbound.Response{Status: c.status, Header: c.header, Body: []byte(c.body)})
-		switch {
-		case (e == nil) != (c.code == ""):
-			t.Errorf("%d %s: got %v", c.status, c.body, e)
-		case e != nil && (e.Code != c.code || e.RetryAfter != c.wait || !strings.Contains(e.Message, c.message)):
-			t.Errorf("%d %s: got %s, %v, %q", c.status, c.body, e.Code, e.RetryAfter, e.Message)
-		}
-	}
+	connectortest.WantMeanings(t, copernica.Kind, []connectortest.Meaning{
+		{Status: 200, Code: ""},
+		{Status: 201, Code: ""},
+		{Status: 204, Code: ""},
+		{Status: 301, Code: usersync.CodeRejected},
+		{Status: 400, Body: `{"error":{"message":"Invalid value ada@example.com"}}`, Code: usersync.CodeRejected, Says: "Invalid value (address)"},
+		{Status: 400, Body: `{"error":{"message":"Invalid access token"}}`, Code: usersync.CodeDisconnected, Says: "Invalid access token"},
+		{Status: 400, Body: `{"error":{"message":"No database with supplied ID"}}`, Code: usersync.CodeDisconnected},
+		{Status: 400, Body: `{"error":{"message":"No entity with supplied ID"}}`, Code: usersync.CodeRejected},
+		{Status: 400, Body: `{"error":{"message":"Invalid method"}}`, Code: usersync.CodeRejected},
+		{Status: 400, Body: `{"error":"only words"}`, Code: usersync.CodeRejected, Says: "only words"},
+		{Status: 400, Body: `no JSON`, Code: usersync.CodeRejected},
+		{Status: 400, Body: `null`, Code: usersync.CodeRejected},
+		{Status: 401, Code: usersync.CodeDisconnected},
+		{Status: 403, Code: usersync.CodeDisconnected},
+		{Status: 429, Header: http.Header{"Retry-After": {"5"}}, Code: usersync.CodeRateLimited, Wait: 5 * time.Second},
+		{Status: 500, Code: usersync.CodeUnavailable},
+		{Status: 502, Body: "<html>", Code: usersync.CodeUnavailable},
+		{Status: 503, Body: "<html>Loadbalancer Error</html>", Code: usersync.CodeUnavailable},
+		{Status: 503, Body: balancer, Code: usersync.CodeRateLimited, Wait: time.Minute},
+		{Status: 504, Body: balancer, Code: usersync.CodeRateLimited, Wait: time.Minute},
+		{Status: 503, Header: http.Header{"Retry-After": {"9"}}, Body: balancer, Code: usersync.CodeRateLimited, Wait: 9 * time.Second},
+		{Status: 504, Body: "<html>", Code: usersync.CodeUnavailable},
+	})
 }
 
-func many(t *testing.T, n int) []connector.Profile {
+// serve serves a fake, behind what a test puts before it.
+func serve(t *testing.T, before ...func(http.Handler) http.Handler) (*connectortest.Account, *fake.Fake) {
 	t.Helper()
-	out := make([]connector.Profile, n)
-	for i := range out {
-		out[i] = connectortest.ProfileAt(t, fmt.Sprintf("person-%d@analytical-engine.example", i))
-		out[i].UserID = fmt.Sprintf("user_%d", i)
-	}
-	return out
+	f := fake.New()
+	return connectortest.Serve(t, copernica.Kind, f, before...), f
 }
 
 func TestABatchTakesOneTokenAndACallOrTwoEachNoMoreAtOnceThanAllowed(t *testing.T) {
 	t.Parallel()
 	for behavior, reads := range map[string]int{"update": 20, "remove": 0, "nothing": 0} {
-		f := fake.New()
+		a, f := serve(t)
 		f.Behave(behavior)
-		c, server := connectortest.Open(t, copernica.Kind, f, map[string]any{"maxConcurrent": 3})
-		server.Slow("copernica", 2*time.Millisecond)
-		results, err := c.Push(t.Context(), many(t, 20))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, r := range results {
+		c := a.Open(`{"databaseId":"7616","maxConcurrent":3}`)
+		a.Server.Slow("copernica", 2*time.Millisecond)
+		for i, r := range a.Push(c, connectortest.People(t, 20)...) {
 			if r.Status != connector.Added || r.Remote == "" {
 				t.Errorf("person %d: %+v", i, r)
 			}
 		}
-		state := server.State("copernica")
+		state := a.Server.State("copernica")
 		if state.ByRoute["GET /v4/database/…/profiles"] != reads || state.ByRoute["PUT /v4/database/…/profiles"] != 20 {
 			t.Errorf("%s: %v", behavior, state.ByRoute)
 		}
@@ -101,13 +78,11 @@ func TestABatchTakesOneTokenAndACallOrTwoEachNoMoreAtOnceThanAllowed(t *testing.
 
 func TestAllWhoNeedATokenWaitForOne(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	server := fakeplatform.New(f)
-	server.Slow("copernica", 5*time.Millisecond)
-	cfg := connectortest.Served(t, server, f, nil)
+	a, f := serve(t)
+	a.Server.Slow("copernica", 5*time.Millisecond)
 	var wg sync.WaitGroup
-	for _, p := range many(t, 12) {
-		c := connectortest.Opened(t, copernica.Kind, cfg) // as the workers open it, each for itself
+	for _, p := range connectortest.People(t, 12) {
+		c := a.Dial("", connector.Facts{}) // as the workers open it, each for itself
 		wg.Go(func() {
 			if _, err := c.Push(t.Context(), []connector.Profile{p}); err != nil {
 				t.Error(err)
@@ -122,13 +97,11 @@ func TestAllWhoNeedATokenWaitForOne(t *testing.T) {
 
 func TestATokenIsExchangedBeforeItEnds(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
+	a, f := serve(t)
 	f.Issue(5 * time.Minute) // which is within the margin
-	c, _ := connectortest.Open(t, copernica.Kind, f, nil)
+	c := a.Open("")
 	before := f.Exchanges()
-	if _, err := c.Push(t.Context(), many(t, 1)); err != nil {
-		t.Fatal(err)
-	}
+	a.Push(c, connectortest.Ada(t))
 	if n := f.Exchanges() - before; n != 2 { // one for each of the two calls
 		t.Errorf("%d tokens were asked for", n)
 	}
@@ -136,14 +109,10 @@ func TestATokenIsExchangedBeforeItEnds(t *testing.T) {
 
 func TestARefusedTokenIsExchangedOnce(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	c, _ := connectortest.Open(t, copernica.Kind, f, nil)
+	a, f := serve(t)
+	c := a.Open("")
 	f.Revoke()
-	results, err := c.Push(t.Context(), many(t, 8))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, r := range results {
+	for i, r := range a.Push(c, connectortest.People(t, 8)...) {
 		if r.Status != connector.Added {
 			t.Errorf("person %d: %+v", i, r)
 		}
@@ -153,63 +122,48 @@ func TestARefusedTokenIsExchangedOnce(t *testing.T) {
 	}
 }
 
-// unsubscribe has a person leave as the platform sees it.
-func unsubscribe(f *fake.Fake, p connector.Profile) {
-	f.People().Put(p.Email.Display(), func(one *fakeplatform.Person, _ bool) { one.Unsubscribed = true })
-}
-
 func TestWhoIsMarkedGetsNothing(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	c, server := connectortest.Open(t, copernica.Kind, f, nil)
-	people := many(t, 2)
-	unsubscribe(f, people[0])
-	results, err := c.Push(t.Context(), people)
-	if err != nil {
-		t.Fatal(err)
+	a, _ := serve(t)
+	people := connectortest.People(t, 2)
+	c := a.Open("")
+	a.Unsubscribe(people[0])
+	results := a.Push(c, people...)
+	a.Want(results[0], connector.Skipped, "User has unsubscribed in the 'active-clients' database: nothing is sent")
+	if results[0].Reason != usersync.ReasonUnsubscribed {
+		t.Errorf("who left: %+v", results[0])
 	}
-	if r := results[0]; r.Status != connector.Skipped || r.Reason != usersync.ReasonUnsubscribed ||
-		r.Details != "User has unsubscribed in the 'active-clients' database: nothing is sent" {
-		t.Errorf("who left: %+v", r)
-	}
-	if one, _ := f.People().Get(people[0].Email.Display()); len(one.Fields) != 0 || len(one.Tags) != 0 || !one.Unsubscribed {
+	if one := a.Held(people[0]); len(one.Fields) != 0 || len(one.Tags) != 0 || !one.Unsubscribed {
 		t.Errorf("who left has %+v", one)
 	}
-	if n := server.State("copernica").ByRoute["PUT /v4/database/…/profiles"]; results[1].Status != connector.Added || n != 1 {
+	if n := a.Routes()["PUT /v4/database/…/profiles"]; results[1].Status != connector.Added || n != 1 {
 		t.Errorf("the other: %+v, %d writes", results[1], n)
 	}
 }
 
 func TestWhoWasRemovedByTheDatabaseIsNotMadeAnew(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
+	a, f := serve(t)
 	f.Behave("remove")
-	c, _ := connectortest.Open(t, copernica.Kind, f, nil)
-	ada := many(t, 1)
-	results, err := c.Push(t.Context(), ada)
-	if err != nil {
-		t.Fatal(err)
+	c, ada := a.Open(""), connectortest.Ada(t)
+	a.Bring(c, &ada)
+	if again := a.Push(c, ada)[0]; again.Status != connector.Updated {
+		t.Errorf("who is there: %+v", again)
 	}
-	ada[0].Remote = results[0].Remote
-	if again, err := c.Push(t.Context(), ada); err != nil || again[0].Status != connector.Updated {
-		t.Errorf("who is there: %+v, %v", again, err)
-	}
-	f.People().Delete(ada[0].Email.Display())
-	preview, err := c.Preview(t.Context(), ada[0])
+	f.People().Delete(ada.Email.Display())
+	preview, err := c.Preview(t.Context(), ada)
 	if err != nil || preview.Status != connector.Skipped {
 		t.Errorf("the preview says %+v, %v", preview, err)
 	}
-	gone, err := c.Push(t.Context(), ada)
-	if err != nil || gone[0].Reason != usersync.ReasonUnsubscribed || f.People().Len() != 0 {
-		t.Errorf("who was removed: %+v, %v", gone, err)
+	if gone := a.Push(c, ada)[0]; gone.Reason != usersync.ReasonUnsubscribed || f.People().Len() != 0 {
+		t.Errorf("who was removed: %+v", gone)
 	}
 }
 
 func TestTheMarkOfThoseWhoLeftMustNotBeMapped(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	cfg := connectortest.Served(t, fakeplatform.New(f), f, map[string]any{"fields": map[string]string{"Newsletter": "attributes.newsletter"}})
-	_, err := connectortest.Opened(t, copernica.Kind, cfg).Check(t.Context())
+	a, _ := serve(t)
+	_, err := a.Dial(`{"databaseId":"7616","fields":{"Newsletter":"attributes.newsletter"}}`, connector.Facts{}).Check(t.Context())
 	if usersync.CodeOf(err) != usersync.CodeDisconnected || !strings.Contains(err.Error(), "Newsletter") && !strings.Contains(err.Error(), "newsletter") {
 		t.Errorf("got %v", err)
 	}
@@ -217,24 +171,13 @@ func TestTheMarkOfThoseWhoLeftMustNotBeMapped(t *testing.T) {
 
 func TestACheckFindsWhatTheSettingsName(t *testing.T) {
 	t.Parallel()
-	for _, settings := range []map[string]any{
-		{"databaseId": "99"},
-		{"fields": map[string]string{"shoe_size": "jobTitle"}},
-		{"interests": []string{"golf"}},
-	} {
-		f := fake.New()
-		cfg := connectortest.Served(t, fakeplatform.New(f), f, settings)
-		_, err := connectortest.Opened(t, copernica.Kind, cfg).Check(t.Context())
-		if usersync.CodeOf(err) != usersync.CodeDisconnected {
-			t.Errorf("%v: %v", settings, err)
+	a, _ := serve(t)
+	for _, settings := range []string{`{"databaseId":"99"}`, `{"databaseId":"7616","fields":{"shoe_size":"jobTitle"}}`, `{"databaseId":"7616","interests":["golf"]}`} {
+		if _, err := a.Dial(settings, connector.Facts{}).Check(t.Context()); usersync.CodeOf(err) != usersync.CodeDisconnected {
+			t.Errorf("%s: %v", settings, err)
 		}
 	}
-	f := fake.New()
-	cfg := connectortest.Served(t, fakeplatform.New(f), f, map[string]any{"interests": []string{"Football"}, "fields": map[string]string{"User_ID": "userId"}})
-	facts, err := connectortest.Opened(t, copernica.Kind, cfg).Check(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	facts := a.Check(`{"databaseId":"7616","interests":["Football"],"fields":{"User_ID":"userId"}}`)
 	const want = `{"account":"34","labels":{"account":"Development","database:7616":"active-clients","left:newsletter":"no","unsubscribe":"update"}}`
 	if got := connectortest.JSON(t, facts); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -246,6 +189,11 @@ type seen struct {
 	mu      sync.Mutex
 	queries []string
 	next    http.Handler
+}
+
+func (s *seen) before(next http.Handler) http.Handler {
+	s.next = next
+	return s
 }
 
 func (s *seen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -276,15 +224,11 @@ func TestAConditionIsEncodedOrRefused(t *testing.T) {
 	} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
-			p := many(t, 1)[0]
+			p := connectortest.Ada(t)
 			p.Email = usersync.NewEmail(address, strings.ToLower(address))
-			f := fake.New()
-			recorder := &seen{next: fakeplatform.New(f)}
-			c := connectortest.Opened(t, copernica.Kind, connectortest.Served(t, recorder, f, nil))
-			results, err := c.Push(t.Context(), []connector.Profile{p})
-			if err != nil {
-				t.Fatal(err)
-			}
+			recorder := &seen{}
+			a, _ := serve(t, recorder.before)
+			results := a.Push(a.Dial("", connector.Facts{}), p)
 			if !ok {
 				if results[0].Status != connector.Failed || len(recorder.queries) != 0 {
 					t.Errorf("got %+v after %v", results[0], recorder.queries)
@@ -301,44 +245,39 @@ func TestAConditionIsEncodedOrRefused(t *testing.T) {
 
 func TestAUserWithoutWhatTellsProfilesApartIsRefused(t *testing.T) {
 	t.Parallel()
-	settings := map[string]any{"fields": map[string]string{"user_id": "attributes.number"}, "matchField": "user_id"}
-	c, server := connectortest.Open(t, copernica.Kind, fake.New(), settings)
-	before := server.State("copernica").Calls
-	results, err := c.Push(t.Context(), many(t, 1)) // an empty value would select all who have none
-	if err != nil || results[0].Status != connector.Failed || server.State("copernica").Calls != before {
-		t.Errorf("got %+v, %v", results, err)
-	}
+	a, _ := serve(t)
+	c := a.Open(`{"databaseId":"7616","fields":{"user_id":"attributes.number"},"matchField":"user_id"}`)
+	a.Costs(0, "an empty value would select all who have none", func() {
+		if r := a.Push(c, connectortest.Ada(t))[0]; r.Status != connector.Failed {
+			t.Errorf("got %+v", r)
+		}
+	})
 }
 
 func TestAFieldOfTheUsersOwnFollowsAChangedAddress(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	settings := map[string]any{"fields": map[string]string{"user_id": "userId"}, "matchField": "user_id"}
-	c, _ := connectortest.Open(t, copernica.Kind, f, settings)
-	ada := many(t, 1)
-	for _, want := range []connector.Status{connector.Added, connector.Updated} {
-		results, err := c.Push(t.Context(), ada)
-		if err != nil || results[0].Status != want {
-			t.Fatalf("got %+v, %v", results, err)
+	a, f := serve(t)
+	c, ada := a.Open(`{"databaseId":"7616","fields":{"user_id":"userId"},"matchField":"user_id"}`), connectortest.Ada(t)
+	moved := ada
+	moved.Email = connectortest.Grace(t).Email
+	for _, step := range []struct {
+		p    connector.Profile
+		want connector.Status
+	}{{ada, connector.Added}, {moved, connector.Updated}} {
+		if r := a.Push(c, step.p)[0]; r.Status != step.want {
+			t.Fatalf("got %+v", r)
 		}
-		ada[0].Email = connectortest.ProfileAt(t, "countess@analytical-engine.example").Email
 	}
-	if one, _ := f.People().Get("person-0@analytical-engine.example"); one.Fields["email"] != "countess@analytical-engine.example" || f.People().Len() != 1 {
+	if one := a.Held(ada); one.Fields["email"] != moved.Email.Display() || f.People().Len() != 1 {
 		t.Errorf("got %+v of %d", one, f.People().Len())
 	}
 }
 
 func TestRemovalFollowsTheKeptNumberToo(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	c, _ := connectortest.Open(t, copernica.Kind, f, nil)
-	people := many(t, 2)
-	results, err := c.Push(t.Context(), people)
-	if err != nil {
-		t.Fatal(err)
-	}
-	renamed := connectortest.ProfileAt(t, "other@analytical-engine.example")
-	renamed.Remote = results[0].Remote
+	a, f := serve(t)
+	c, people, renamed := a.Open(""), connectortest.People(t, 2), connectortest.Ada(t)
+	renamed.Remote = a.Push(c, people...)[0].Remote
 	if r, err := c.Remove(t.Context(), renamed); err != nil || r.Status != connector.Removed {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -350,23 +289,20 @@ func TestRemovalFollowsTheKeptNumberToo(t *testing.T) {
 func TestErasureAsksForAllUnlessTheSettingsSayOtherwise(t *testing.T) {
 	t.Parallel()
 	for keep, want := range map[bool]string{false: `{"completely":"Yes"}`, true: ""} {
-		f := fake.New()
 		var sent string
-		next := fakeplatform.New(f)
-		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodDelete {
-				text, _ := io.ReadAll(r.Body)
-				sent = string(text)
-				r.Body = http.NoBody
-			}
-			next.ServeHTTP(w, r)
+		a, _ := serve(t, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodDelete {
+					text, _ := io.ReadAll(r.Body)
+					sent = string(text)
+					r.Body = http.NoBody
+				}
+				next.ServeHTTP(w, r)
+			})
 		})
-		c := connectortest.Opened(t, copernica.Kind, connectortest.Served(t, handler, f, map[string]any{"keepInBackend": keep}))
-		ada := many(t, 1)
-		if _, err := c.Push(t.Context(), ada); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.Remove(t.Context(), ada[0]); err != nil || sent != want {
+		c, ada := a.Dial(fmt.Sprintf(`{"databaseId":"7616","keepInBackend":%v}`, keep), connector.Facts{}), connectortest.Ada(t)
+		a.Push(c, ada)
+		if _, err := c.Remove(t.Context(), ada); err != nil || sent != want {
 			t.Errorf("sent %q, want %q, %v", sent, want, err)
 		}
 	}
@@ -374,51 +310,35 @@ func TestErasureAsksForAllUnlessTheSettingsSayOtherwise(t *testing.T) {
 
 func TestAnAnswerThatSaysNeitherMadeNorChangedIsInDoubt(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	c, server := connectortest.Open(t, copernica.Kind, f, nil)
-	server.Break("copernica", fakeplatform.Fault{Path: "/profiles", Skip: 1, Body: `{"ok":true}`})
-	if _, err := c.Push(t.Context(), many(t, 1)); usersync.CodeOf(err) != usersync.CodeUnavailable {
+	a, _ := serve(t)
+	c := a.Open("")
+	a.Break(fakeplatform.Fault{Path: "/profiles", Skip: 1, Body: `{"ok":true}`})
+	if _, err := c.Push(t.Context(), connectortest.People(t, 1)); usersync.CodeOf(err) != usersync.CodeUnavailable {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestSentencesNameDatabaseAndInterests(t *testing.T) {
 	t.Parallel()
-	c, _ := connectortest.Open(t, copernica.Kind, fake.New(), map[string]any{"interests": []string{"onlyautomator-user", "football"}})
-	ada := many(t, 1)[0]
+	a, _ := serve(t)
+	c, ada := a.Open(`{"databaseId":"7616","interests":["onlyautomator-user","football"]}`), connectortest.Ada(t)
 	preview, err := c.Preview(t.Context(), ada)
-	const would = "User would be added to the 'active-clients' database; interests 'onlyautomator-user', 'football' would be applied"
-	if err != nil || preview.Details != would {
-		t.Errorf("the preview says %q, %v", preview.Details, err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	results, err := c.Push(t.Context(), []connector.Profile{ada})
-	const did = "User added to the 'active-clients' database; interests 'onlyautomator-user', 'football' have been applied"
-	if err != nil || results[0].Details != did {
-		t.Errorf("the push says %+v, %v", results, err)
-	}
+	a.Want(preview, connector.Added, "User would be added to the 'active-clients' database; interests 'onlyautomator-user', 'football' would be applied")
+	a.Want(a.Push(c, ada)[0], connector.Added, "User added to the 'active-clients' database; interests 'onlyautomator-user', 'football' have been applied")
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	t.Parallel()
-	for settings, field := range map[string]string{
-		`{"databaseId":"clients"}`:                                         "settings.databaseId",
-		`{"databaseId":"1","matchField":"a==b"}`:                           "settings.matchField",
-		`{"databaseId":"1","matchField":"user_id"}`:                        "settings.matchField",
-		`{"databaseId":"1","fields":{"email":""}}`:                         "settings.matchField",
-		`{"databaseId":"1","fields":{"shoe":"size"}}`:                      "settings.fields.shoe",
-		`{"databaseId":"1","fields":{"email":""},"matchField":"lastname"}`: "",
-	} {
-		cfg := fake.New().Config()
-		cfg.Settings = []byte(settings)
-		_, err := copernica.Kind.Open(cfg, &connector.Client{})
-		if field == "" {
-			if err != nil {
-				t.Errorf("%s: %v", settings, err)
-			}
-			continue
-		}
-		if fields := usersync.AsError(err).Fields; len(fields) != 1 || fields[0].Field != field {
-			t.Errorf("%s: got %+v", settings, fields)
-		}
-	}
+	a, _ := serve(t)
+	a.WantRefused(map[string]string{
+		`{"databaseId":"clients"}`:                    "settings.databaseId",
+		`{"databaseId":"1","matchField":"a==b"}`:      "settings.matchField",
+		`{"databaseId":"1","matchField":"user_id"}`:   "settings.matchField",
+		`{"databaseId":"1","fields":{"email":""}}`:    "settings.matchField",
+		`{"databaseId":"1","fields":{"shoe":"size"}}`: "settings.fields.shoe",
+	})
+	a.Dial(`{"databaseId":"1","fields":{"email":""},"matchField":"lastname"}`, connector.Facts{})
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -16,7 +15,6 @@ import (
 	"usersync/internal/connector/fakeplatform"
 	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/http/fake"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
@@ -55,15 +53,13 @@ func newReceiver(t *testing.T) *receiver {
 // open opens a connection with these settings beside url.
 func open(t *testing.T, url, settings, headers string) (connector.Connector, error) {
 	t.Helper()
-	client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}}
-	t.Cleanup(client.Close)
 	if settings != "" {
 		settings = "," + settings
 	}
 	return httpdest.Kind.Open(connector.Config{
 		Credentials: json.RawMessage(`{"secret":"` + secret + `","headers":{` + headers + `}}`),
 		Settings:    json.RawMessage(`{"url":"` + url + `"` + settings + `}`),
-	}, &connector.Client{HTTP: client})
+	}, &connector.Client{HTTP: connectortest.NewClient(t)})
 }
 
 func mustOpen(t *testing.T, url, settings, headers string) connector.Connector {
@@ -75,11 +71,11 @@ func mustOpen(t *testing.T, url, settings, headers string) connector.Connector {
 	return c
 }
 
-func ada() connector.Profile {
-	return connector.Profile{
-		UserID: "user_1", Email: usersync.NewEmail("ada@example.com", "ada@example.com"), FirstName: "Ada", LastName: "Lovelace", Name: "Ada Lovelace",
-		Country: "GB", JobTitle: "Analyst", InviteLink: "https://example.com/invite/1", Attributes: map[string]any{"plan": "pro", "seats": 3.0},
-	}
+func ada(t *testing.T) connector.Profile {
+	t.Helper()
+	p := connectortest.Person(t, "ada@example.com", "Ada", "Lovelace")
+	p.UserID, p.Attributes = "user_1", map[string]any{"plan": "pro", "seats": 3.0}
+	return p
 }
 
 // push pushes one person and returns the result.
@@ -107,7 +103,7 @@ func TestMessagesAreSignedAndAsDocumented(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
 	c := mustOpen(t, r.url, "", "")
-	result := push(t, c, ada())
+	result := push(t, c, ada(t))
 	wantFile(t, "testdata/updated.json", r.body)
 	if r.method != http.MethodPost || r.header.Get("Content-Type") != "application/json" {
 		t.Errorf("sent %s %v", r.method, r.header)
@@ -116,7 +112,7 @@ func TestMessagesAreSignedAndAsDocumented(t *testing.T) {
 	if host := strings.Split(r.url, "/")[2]; result.Details != "User sent to "+host || result.Status != connector.Synced {
 		t.Errorf("got %+v", result)
 	}
-	if _, err := c.Remove(t.Context(), ada()); err != nil {
+	if _, err := c.Remove(t.Context(), ada(t)); err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, "testdata/removed.json", r.body)
@@ -135,7 +131,7 @@ func TestSettingsShapeTheRequest(t *testing.T) {
 	r := newReceiver(t)
 	c := mustOpen(t, r.url, `"method":"PUT","removal":"DELETE","headers":{"content-type":"text/plain","X-Source":"us"},"attributes":["seats","gone"],
 		"body":"{{.type}} {{.firstName | upper}} {{json .attributes.seats}} {{json .attributes.gone}}"`, `"Authorization":"Bearer abc"`)
-	push(t, c, ada())
+	push(t, c, ada(t))
 	if r.method != http.MethodPut || r.body != `user.updated ADA 3 ""` {
 		t.Errorf("sent %s %s", r.method, r.body)
 	}
@@ -145,7 +141,7 @@ func TestSettingsShapeTheRequest(t *testing.T) {
 		}
 	}
 	r.status = http.StatusNotFound
-	if result, err := c.Remove(t.Context(), ada()); err != nil || result.Status != connector.Removed || r.method != http.MethodDelete {
+	if result, err := c.Remove(t.Context(), ada(t)); err != nil || result.Status != connector.Removed || r.method != http.MethodDelete {
 		t.Errorf("%s gave %+v, %v", r.method, result, err)
 	}
 	wantFile(t, "testdata/removed.json", r.body)
@@ -154,7 +150,7 @@ func TestSettingsShapeTheRequest(t *testing.T) {
 func TestOnlyTheAttributesNamedAreSent(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
-	push(t, mustOpen(t, r.url, `"attributes":["plan"]`, ""), ada())
+	push(t, mustOpen(t, r.url, `"attributes":["plan"]`, ""), ada(t))
 	if !strings.Contains(r.body, `"attributes":{"plan":"pro"}`) {
 		t.Errorf("sent %s", r.body)
 	}
@@ -164,7 +160,7 @@ func TestAMessageHasOneIDUntilItsContentChanges(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
 	c := mustOpen(t, r.url, "", "")
-	p, other := ada(), ada()
+	p, other := ada(t), ada(t)
 	other.FirstName = "Augusta"
 	var ids []string
 	for _, step := range []struct {
@@ -193,7 +189,7 @@ func TestStatusesMeanWhatIsDocumented(t *testing.T) {
 		429: usersync.CodeRateLimited, 500: usersync.CodeUnavailable,
 	} {
 		r.status = status
-		results, err := c.Push(t.Context(), []connector.Profile{ada()})
+		results, err := c.Push(t.Context(), []connector.Profile{ada(t)})
 		got := usersync.CodeOf(err)
 		if err == nil && results[0].Err != nil {
 			got = results[0].Err.Code
@@ -225,25 +221,20 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := open(t, c.url, c.settings, c.headers)
-			e := usersync.AsError(err)
-			if e == nil || e.Code != usersync.CodeInvalid || len(e.Fields) != 1 || e.Fields[0].Field != c.field {
-				t.Errorf("got %+v", e)
-			}
+			connectortest.WantNamed(t, c.url, err, usersync.CodeInvalid, c.field)
 		})
 	}
 	_, err := httpdest.Kind.Open(connector.Config{
 		Credentials: json.RawMessage(`{"secret":"whsec_short"}`), Settings: json.RawMessage(`{"url":"https://receiver.example/"}`),
 	}, &connector.Client{})
-	if e := usersync.AsError(err); e == nil || len(e.Fields) != 1 || e.Fields[0].Field != "credentials.secret" {
-		t.Errorf("got %+v", e)
-	}
+	connectortest.WantNamed(t, "a short secret", err, usersync.CodeInvalid, "credentials.secret")
 }
 
 func TestAPersonOfWhomTheTemplateCannotWriteIsRejected(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
 	c := mustOpen(t, r.url, `"attributes":["plan"],"body":"{{lower .attributes.plan}}"`, "")
-	p := ada()
+	p := ada(t)
 	p.Attributes["plan"] = 7.0 // lower takes texts
 	if result := push(t, c, p); result.Status != connector.Failed || result.Err.Code != usersync.CodeRejected || r.body != "" {
 		t.Errorf("got %+v, sent %q", result, r.body)

@@ -2,7 +2,6 @@ package klaviyo_test
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,69 +9,52 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/connectortest"
-	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connector/klaviyo"
 	"usersync/internal/connector/klaviyo/fake"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
 func TestRefusalsAreClassified(t *testing.T) {
 	t.Parallel()
 	const said = `{"errors":[{"id":"1","code":"invalid","title":"Invalid input.","detail":"No such thing for ada@example.com.","source":{"pointer":"/data"}}]}`
-	for _, c := range []struct {
-		status  int
-		header  http.Header
-		body    string
-		code    usersync.Code
-		wait    time.Duration
-		message string
-	}{
-		{status: 200, code: ""},
-		{status: 201, code: ""},
-		{status: 202, code: ""},
-		{status: 400, body: said, code: usersync.CodeRejected, message: "No such thing for (address)"},
-		{status: 401, body: said, code: usersync.CodeDisconnected},
-		{status: 403, body: said, code: usersync.CodeDisconnected},
-		{status: 404, body: said, code: usersync.CodeRejected},
-		{status: 409, body: said, code: usersync.CodeRejected},
-		{status: 410, body: said, code: usersync.CodeDisconnected}, // a retired revision
-		{status: 413, body: "<html>", code: usersync.CodeRejected},
-		{status: 415, body: said, code: usersync.CodeRejected},
-		{status: 429, header: http.Header{"Retry-After": {"42"}}, body: said, code: usersync.CodeRateLimited, wait: 42 * time.Second},
-		{status: 500, body: said, code: usersync.CodeUnavailable},
-		{status: 502, body: "<html>", code: usersync.CodeUnavailable},
-		{status: 503, header: http.Header{"Retry-After": {"3"}}, code: usersync.CodeUnavailable, wait: 3 * time.Second},
-		{status: 504, code: usersync.CodeUnavailable},
-		{status: 400, body: `{"errors":[null]}`, code: usersync.CodeRejected},
-		{status: 400, body: `{"errors":[{"title":"Only a title"}]}`, code: usersync.CodeRejected, message: "Only a title"},
-	} {
-		e := klaviyo.Kind.Classify(&outbound.Response{Status: c.status, Header: c.header, Body: []byte(c.body)})
-		switch {
-		case (e == nil) != (c.code == ""):
-			t.Errorf("%d: got %v", c.status, e)
-		case e != nil && (e.Code != c.code || e.RetryAfter != c.wait || !strings.Contains(e.Message, c.message)):
-			t.Errorf("%d %s: got %s, %v, %q", c.status, c.body, e.Code, e.RetryAfter, e.Message)
-		}
-	}
+	connectortest.WantMeanings(t, klaviyo.Kind, []connectortest.Meaning{
+		{Status: 200, Code: ""},
+		{Status: 201, Code: ""},
+		{Status: 202, Code: ""},
+		{Status: 400, Body: said, Code: usersync.CodeRejected, Says: "No such thing for (address)"},
+		{Status: 401, Body: said, Code: usersync.CodeDisconnected},
+		{Status: 403, Body: said, Code: usersync.CodeDisconnected},
+		{Status: 404, Body: said, Code: usersync.CodeRejected},
+		{Status: 409, Body: said, Code: usersync.CodeRejected},
+		{Status: 410, Body: said, Code: usersync.CodeDisconnected}, // a retired revision
+		{Status: 413, Body: "<html>", Code: usersync.CodeRejected},
+		{Status: 415, Body: said, Code: usersync.CodeRejected},
+		{Status: 429, Header: http.Header{"Retry-After": {"42"}}, Body: said, Code: usersync.CodeRateLimited, Wait: 42 * time.Second},
+		{Status: 500, Body: said, Code: usersync.CodeUnavailable},
+		{Status: 502, Body: "<html>", Code: usersync.CodeUnavailable},
+		{Status: 503, Header: http.Header{"Retry-After": {"3"}}, Code: usersync.CodeUnavailable, Wait: 3 * time.Second},
+		{Status: 504, Code: usersync.CodeUnavailable},
+		{Status: 400, Body: `{"errors":[null]}`, Code: usersync.CodeRejected},
+		{Status: 400, Body: `{"errors":[{"title":"Only a title"}]}`, Code: usersync.CodeRejected, Says: "Only a title"},
+	})
 }
 
-func many(t *testing.T, n int) []connector.Profile {
+func serve(t *testing.T) *connectortest.Account {
 	t.Helper()
-	out := make([]connector.Profile, n)
-	for i := range out {
-		out[i] = connectortest.ProfileAt(t, fmt.Sprintf("person-%d@analytical-engine.example", i))
-	}
-	return out
+	return connectortest.Serve(t, klaviyo.Kind, fake.New())
+}
+
+// dial opens a connection to a platform that says what the script has.
+func dial(t *testing.T, script connectortest.Script, settings string) connector.Connector {
+	t.Helper()
+	return connectortest.ServeHandler(t, klaviyo.Kind, fake.New(), script).Dial(settings, connector.Facts{})
 }
 
 func TestManyPeopleAreOneJobAfterOneReadOfAHundred(t *testing.T) {
 	t.Parallel()
-	c, server := connectortest.Open(t, klaviyo.Kind, fake.New(), nil)
-	if _, err := c.Push(t.Context(), many(t, 250)); err != nil {
-		t.Fatal(err)
-	}
-	calls := server.State("klaviyo").ByRoute
+	a := serve(t)
+	a.Push(a.Open(""), connectortest.People(t, 250)...)
+	calls := a.Routes()
 	if calls["GET /api/profiles"] != 3 || calls["POST /api/profile-bulk-import-jobs"] != 1 || calls["POST /api/profile-import"] != 0 {
 		t.Errorf("calls: %v", calls)
 	}
@@ -80,22 +62,14 @@ func TestManyPeopleAreOneJobAfterOneReadOfAHundred(t *testing.T) {
 
 func TestAFewPeopleShareOneCallForTheList(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	c, server := connectortest.Open(t, klaviyo.Kind, f, nil)
-	people := many(t, 4)
-	results, err := c.Push(t.Context(), people)
-	if err != nil {
-		t.Fatal(err)
-	}
-	calls := server.State("klaviyo").ByRoute
+	a, people := serve(t), connectortest.People(t, 4)
+	results := a.Push(a.Open(""), people...)
+	calls := a.Routes()
 	if calls["POST /api/profile-import"] != 4 || calls["POST /api/lists/…/relationships/profiles"] != 1 {
 		t.Errorf("calls: %v", calls)
 	}
-	const want = "User added to the 'active-clients' list; tags 'onlyautomator-user' have been applied"
-	if results[0].Details != want {
-		t.Errorf("says %q", results[0].Details)
-	}
-	one, _ := f.People().Get(people[3].Email.Display())
+	a.Want(results[0], connector.Added, "User added to the 'active-clients' list; tags 'onlyautomator-user' have been applied")
+	one := a.Held(people[3])
 	if len(one.Lists) != 1 || one.Lists[0] != fake.List || len(one.Tags) != 1 {
 		t.Errorf("the fourth: %+v", one)
 	}
@@ -103,69 +77,33 @@ func TestAFewPeopleShareOneCallForTheList(t *testing.T) {
 
 func TestWithoutAListNothingIsReadAndNobodyPutAnywhere(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	c, server := connectortest.Open(t, klaviyo.Kind, f, map[string]any{"listId": ""})
-	results, err := c.Push(t.Context(), many(t, 1))
-	if err != nil || results[0].Details != "User added; tags 'onlyautomator-user' have been applied" {
-		t.Fatalf("got %+v, %v", results, err)
-	}
-	if _, err := c.Push(t.Context(), many(t, 6)); err != nil {
-		t.Fatal(err)
-	}
-	calls := server.State("klaviyo").ByRoute
+	a, people := serve(t), connectortest.People(t, 6)
+	c := a.Open(`{"tags":["onlyautomator-user"]}`)
+	a.Want(a.Push(c, people[0])[0], connector.Added, "User added; tags 'onlyautomator-user' have been applied")
+	a.Push(c, people...)
+	calls := a.Routes()
 	if calls["GET /api/profiles"] != 0 || calls["POST /api/lists/…/relationships/profiles"] != 0 {
 		t.Errorf("calls: %v", calls)
 	}
-	one, _ := f.People().Get("person-0@analytical-engine.example")
-	if len(one.Lists) != 0 {
+	if one := a.Held(people[0]); len(one.Lists) != 0 {
 		t.Errorf("is on %v", one.Lists)
 	}
 }
 
-// confirmed asks for all jobs once.
-func confirmed(t *testing.T, c connector.Connector, people []connector.Profile, results []connector.Result) []connector.Result {
-	t.Helper()
-	jobs := map[string][]int{}
-	for i, r := range results {
-		if r.Status == connector.Pending {
-			jobs[r.Job] = append(jobs[r.Job], i)
-		}
-	}
-	for job, places := range jobs {
-		var some []connector.Profile
-		for _, i := range places {
-			some = append(some, people[i])
-		}
-		answers, err := c.(connector.Confirmer).Confirm(t.Context(), job, some)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for k, i := range places {
-			results[i] = answers[k]
-		}
-	}
-	return results
-}
-
 func TestAJobKeepsThoseOffTheListWhoHaveLeft(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	c, _ := connectortest.Open(t, klaviyo.Kind, f, nil)
-	people := many(t, 20)
-	f.People().Put(people[7].Email.Display(), func(one *fakeplatform.Person, _ bool) { one.Unsubscribed = true })
-	results, err := c.Push(t.Context(), people)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, r := range confirmed(t, c, people, results) {
-		one, _ := f.People().Get(people[i].Email.Display())
+	a, people := serve(t), connectortest.People(t, 20)
+	c := a.Open("")
+	a.Unsubscribe(people[7])
+	for i, r := range a.Confirm(c, people, a.Push(c, people...)) {
+		one := a.Held(people[i])
 		if i != 7 {
 			if r.Status != connector.Synced || len(one.Lists) != 1 {
 				t.Errorf("person %d: %+v, on %v", i, r, one.Lists)
 			}
 			continue
 		}
-		if r.Status != connector.Skipped || r.Reason != usersync.ReasonUnsubscribed || len(one.Lists) != 0 || one.Fields["first_name"] != "Ada" {
+		if r.Status != connector.Skipped || r.Reason != usersync.ReasonUnsubscribed || len(one.Lists) != 0 || one.Fields["first_name"] != "Grace" {
 			t.Errorf("who left: %+v, %+v", r, one)
 		}
 	}
@@ -173,40 +111,30 @@ func TestAJobKeepsThoseOffTheListWhoHaveLeft(t *testing.T) {
 
 func TestAJobSaysWhomItFailedForOverAllPages(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	c, server := connectortest.Open(t, klaviyo.Kind, f, nil)
-	people := many(t, 300)
+	a, people := serve(t), connectortest.People(t, 300)
+	c := a.Open("")
 	for i := range 120 {
-		f.People().Put(people[i].Email.Display(), func(one *fakeplatform.Person, _ bool) { one.Refused = true })
+		a.Refuse(people[i])
 	}
-	results, err := c.Push(t.Context(), people)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, r := range confirmed(t, c, people, results) {
+	for i, r := range a.Confirm(c, people, a.Push(c, people...)) {
 		if want := i < 120; (r.Status == connector.Failed) != want {
 			t.Errorf("person %d: %+v", i, r)
 		}
 	}
-	if n := server.State("klaviyo").ByRoute["GET /api/profile-bulk-import-jobs/…/import-errors"]; n != 2 {
+	if n := a.Routes()["GET /api/profile-bulk-import-jobs/…/import-errors"]; n != 2 {
 		t.Errorf("%d pages were read", n)
 	}
 }
 
 func TestAJobIsSplitAtFiveMegabytesAndAProfileBoundedAtAHundredKilobytes(t *testing.T) {
 	t.Parallel()
-	settings := map[string]any{"attributes": map[string]string{"essay": "attributes.essay"}}
-	c, server := connectortest.Open(t, klaviyo.Kind, fake.New(), settings)
-	people := many(t, 60)
+	a, people := serve(t), connectortest.People(t, 60)
 	for i := range people {
 		people[i].Attributes = map[string]any{"essay": strings.Repeat("x", 95_000)}
 	}
 	people[9].Attributes["essay"] = strings.Repeat("x", 100_000)
-	results, err := c.Push(t.Context(), people)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := server.State("klaviyo").ByRoute["POST /api/profile-bulk-import-jobs"]; n != 2 {
+	results := a.Push(a.Open(`{"listId":"Y6nRLr","attributes":{"essay":"attributes.essay"}}`), people...)
+	if n := a.Routes()["POST /api/profile-bulk-import-jobs"]; n != 2 {
 		t.Errorf("%d jobs", n)
 	}
 	for i, r := range results {
@@ -216,37 +144,17 @@ func TestAJobIsSplitAtFiveMegabytesAndAProfileBoundedAtAHundredKilobytes(t *test
 	}
 }
 
-// scripted answers calls by their method and path, below the fake's name.
-type scripted map[string]func(w http.ResponseWriter, r *http.Request)
-
-func (s scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	answer, ok := s[r.Method+" "+strings.TrimPrefix(r.URL.Path, "/klaviyo")]
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	answer(w, r)
-}
-
-func says(status int, body string) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
-	}
-}
-
 func TestAJobIsSentAgainWithoutThoseItWasRefusedFor(t *testing.T) {
 	t.Parallel()
 	calls := 0
-	handler := scripted{"POST /api/profile-bulk-import-jobs": func(w http.ResponseWriter, r *http.Request) {
+	script := connectortest.Script{"POST /api/profile-bulk-import-jobs": func(w http.ResponseWriter, r *http.Request) {
 		if calls++; calls == 1 {
-			says(400, `{"errors":[{"detail":"Bad phone number","source":{"pointer":"/data/attributes/profiles/data/2/attributes/phone_number"}}]}`)(w, r)
+			connectortest.Says(400, `{"errors":[{"detail":"Bad phone number","source":{"pointer":"/data/attributes/profiles/data/2/attributes/phone_number"}}]}`)(w, r)
 			return
 		}
-		says(202, `{"data":{"type":"profile-bulk-import-job","id":"job1"}}`)(w, r)
+		connectortest.Says(202, `{"data":{"type":"profile-bulk-import-job","id":"job1"}}`)(w, r)
 	}}
-	c := connectortest.Opened(t, klaviyo.Kind, connectortest.Served(t, handler, fake.New(), map[string]any{"listId": ""}))
-	results, err := c.Push(t.Context(), many(t, 6))
+	results, err := dial(t, script, `{}`).Push(t.Context(), connectortest.People(t, 6))
 	if err != nil || calls != 2 {
 		t.Fatalf("%d calls, %v", calls, err)
 	}
@@ -291,9 +199,8 @@ func TestWhatAJobSaysOfItself(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			handler := scripted{"GET /api/profile-bulk-import-jobs/job1": says(200, c.job), "GET " + errors: says(200, c.errors)}
-			k := connectortest.Opened(t, klaviyo.Kind, connectortest.Served(t, handler, fake.New(), nil))
-			got, err := k.(connector.Confirmer).Confirm(t.Context(), "job1", many(t, 2))
+			script := connectortest.Script{"GET /api/profile-bulk-import-jobs/job1": connectortest.Says(200, c.job), "GET " + errors: connectortest.Says(200, c.errors)}
+			got, err := dial(t, script, "").(connector.Confirmer).Confirm(t.Context(), "job1", connectortest.People(t, 2))
 			if usersync.CodeOf(err) != c.code {
 				t.Fatalf("got %v", err)
 			}
@@ -311,14 +218,12 @@ func TestWhatAJobSaysOfItself(t *testing.T) {
 
 func TestAListThatIsGoneDisconnects(t *testing.T) {
 	t.Parallel()
-	f := fake.New()
-	cfg := connectortest.Served(t, fakeplatform.New(f), f, map[string]any{"listId": "Gone12"})
-	c := connectortest.Opened(t, klaviyo.Kind, cfg)
+	c := serve(t).Dial(`{"listId":"Gone12"}`, connector.Facts{})
 	if _, err := c.Check(t.Context()); usersync.CodeOf(err) != usersync.CodeDisconnected {
 		t.Errorf("the check says %v", err)
 	}
 	for _, n := range []int{1, 6} {
-		results, err := c.Push(t.Context(), many(t, n))
+		results, err := c.Push(t.Context(), connectortest.People(t, n))
 		if usersync.CodeOf(err) != usersync.CodeDisconnected {
 			t.Errorf("a push of %d says %v", n, err)
 		}
@@ -328,21 +233,19 @@ func TestAListThatIsGoneDisconnects(t *testing.T) {
 			}
 		}
 	}
-	handler := scripted{
-		"GET /api/profiles": says(200, `{"data":[]}`),
-		"POST /api/profile-bulk-import-jobs": says(400,
+	script := connectortest.Script{
+		"GET /api/profiles": connectortest.Says(200, `{"data":[]}`),
+		"POST /api/profile-bulk-import-jobs": connectortest.Says(400,
 			`{"errors":[{"detail":"no list","source":{"pointer":"/data/relationships/lists/data/0/id"}}]}`),
 	}
-	c = connectortest.Opened(t, klaviyo.Kind, connectortest.Served(t, handler, f, nil))
-	if _, err := c.Push(t.Context(), many(t, 6)); usersync.CodeOf(err) != usersync.CodeDisconnected {
+	if _, err := dial(t, script, "").Push(t.Context(), connectortest.People(t, 6)); usersync.CodeOf(err) != usersync.CodeDisconnected {
 		t.Errorf("a job that is refused for its list says %v", err)
 	}
 }
 
 func TestAnAudienceIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	c, _ := connectortest.Open(t, klaviyo.Kind, fake.New(), nil)
-	maker := c.(connector.AudienceMaker)
+	maker := serve(t).Open("").(connector.AudienceMaker)
 	first, patch, err := maker.MakeAudience(t.Context(), `Audience "2026"`, "for a test")
 	if err != nil || first == "" || patch.List != first {
 		t.Fatalf("got %q, %+v, %v", first, patch, err)
@@ -359,14 +262,11 @@ func TestAnAudienceIsMadeOnce(t *testing.T) {
 
 func TestAttributesAreSortedIntoTheirPlaces(t *testing.T) {
 	t.Parallel()
-	c, _ := connectortest.Open(t, klaviyo.Kind, fake.New(), map[string]any{
-		"tags": []string{"vip"}, "tagsProperty": "our tags",
-		"attributes": map[string]string{
-			"external_id": "userId", "organization": "attributes.company", "phone_number": "attributes.phone", "properties.first_name": "firstName",
-			"seats": "attributes.seats", "location.city": "attributes.city", "invite_link": "",
-		},
-	})
-	p := connectortest.ProfileAt(t, "Ada@analytical-engine.example")
+	c := serve(t).Open(`{"listId":"Y6nRLr","tags":["vip"],"tagsProperty":"our tags","attributes":{
+		"external_id":"userId","organization":"attributes.company","phone_number":"attributes.phone","properties.first_name":"firstName",
+		"seats":"attributes.seats","location.city":"attributes.city","invite_link":""}}`)
+	p := connectortest.Person(t, "Ada@analytical-engine.example", "Ada", "Lovelace")
+	p.UserID = "user_1"
 	p.Attributes = map[string]any{"company": "Example Ltd", "phone": 441234567890.0, "seats": 3.0, "city": "London", "other": "unmapped"}
 	const want = `{"attributes":{"email":"Ada@analytical-engine.example","external_id":"user_1","first_name":"Ada","last_name":"Lovelace",` +
 		`"location":{"city":"London","country":"GB"},"organization":"Example Ltd","phone_number":"441234567890",` +
@@ -378,17 +278,10 @@ func TestAttributesAreSortedIntoTheirPlaces(t *testing.T) {
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	t.Parallel()
-	for settings, field := range map[string]string{
+	serve(t).WantRefused(map[string]string{
 		`{"listId":"../x"}`:                   "settings.listId",
 		`{"revision":"yesterday"}`:            "settings.revision",
 		`{"attributes":{"email":"email"}}`:    "settings.attributes.email",
 		`{"attributes":{"title":"shoeSize"}}`: "settings.attributes.title",
-	} {
-		cfg := fake.New().Config()
-		cfg.Settings = []byte(settings)
-		_, err := klaviyo.Kind.Open(cfg, &connector.Client{})
-		if fields := usersync.AsError(err).Fields; len(fields) != 1 || fields[0].Field != field {
-			t.Errorf("%s: got %+v", settings, fields)
-		}
-	}
+	})
 }

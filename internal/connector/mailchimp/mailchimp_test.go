@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +15,6 @@ import (
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connector/mailchimp"
 	"usersync/internal/connector/mailchimp/fake"
-	"usersync/internal/outbound"
-	"usersync/internal/person"
 	"usersync/internal/usersync"
 )
 
@@ -30,10 +27,8 @@ func TestConnector(t *testing.T) {
 
 // account is a fake with a connection to it.
 type account struct {
-	*testing.T
+	*connectortest.Account
 	*fake.Fake
-	server   *fakeplatform.Server
-	url      string
 	settings map[string]any
 	facts    connector.Facts
 }
@@ -41,115 +36,46 @@ type account struct {
 // newAccount holds every request against Mailchimp's description.
 func newAccount(t *testing.T) *account {
 	t.Helper()
-	return served(t, func(next http.Handler) http.Handler {
-		if !spec.Available() { // TestConnector says so
-			return next
-		}
-		return connectortest.Validate(t, spec, "mailchimp", next)
-	})
+	return serve(t, spec.Validate(t, "mailchimp"))
 }
 
 // newLargeAccount does not: it takes its time with 500 members a call.
 func newLargeAccount(t *testing.T) *account {
 	t.Helper()
-	return served(t, func(next http.Handler) http.Handler { return next })
+	return serve(t)
 }
 
-func served(t *testing.T, before func(http.Handler) http.Handler) *account {
+func serve(t *testing.T, before ...func(http.Handler) http.Handler) *account {
 	t.Helper()
-	a := &account{T: t, Fake: fake.New()}
-	a.server = fakeplatform.New(a.Fake)
-	server := httptest.NewServer(before(a.server))
-	t.Cleanup(server.Close)
-	a.url = server.URL + "/mailchimp"
-	a.settings = map[string]any{"listId": fake.List}
-	facts, err := a.open().Check(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.facts = facts
+	a := &account{Fake: fake.New(), settings: map[string]any{"listId": fake.List}}
+	a.Account = connectortest.Serve(t, mailchimp.Kind, a.Fake, before...)
+	a.facts = a.Check(connectortest.JSON(t, a.settings))
 	return a
-}
-
-func open(t *testing.T, url string, settings map[string]any, facts connector.Facts) connector.Connector {
-	t.Helper()
-	settings["baseUrl"] = url
-	text, err := json.Marshal(settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &outbound.Client{MaxResponse: connector.MaxResponse, Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
-	t.Cleanup(client.Close)
-	c, err := mailchimp.Kind.Open(connector.Config{Credentials: fake.New().Config().Credentials, Settings: text, Facts: facts}, &connector.Client{HTTP: client})
-	if err != nil {
-		t.Fatalf("%v %+v", err, usersync.AsError(err).Fields)
-	}
-	return c
 }
 
 func (a *account) open() connector.Connector {
 	a.Helper()
-	return open(a.T, a.url, a.settings, a.facts)
+	return a.Dial(connectortest.JSON(a, a.settings), a.facts)
 }
 
 // push pushes people, who keep what they are given to keep.
 func (a *account) push(people ...*connector.Profile) []connector.Result {
 	a.Helper()
-	var list []connector.Profile
-	for _, p := range people {
-		list = append(list, *p)
-	}
-	results, err := a.open().Push(a.Context(), list)
-	if err != nil {
-		a.Fatal(err)
-	}
-	for i, r := range results {
-		people[i].Remote = r.Remote
-	}
-	return results
+	return a.Bring(a.open(), people...)
 }
 
-func (a *account) calls() int { return a.server.State("mailchimp").Calls }
+// settings of a connection to the list alone.
+const settings = `{"listId":"` + fake.List + `"}`
 
-// costs fails unless do makes that many calls.
-func (a *account) costs(want int, what string, do func()) {
-	a.Helper()
-	before := a.calls()
-	do()
-	if got := a.calls() - before; got != want {
-		a.Errorf("%s: %d calls, want %d: %v", what, got, want, a.server.State("mailchimp").ByRoute)
-	}
-}
-
-func (a *account) want(r connector.Result, status connector.Status, details string) {
-	a.Helper()
-	if r.Status != status || r.Details != details {
-		a.Errorf("got %s %q, %v, want %s %q", r.Status, r.Details, r.Err, status, details)
-	}
-}
-
-func profile(t *testing.T, address string) *connector.Profile {
+func people(t *testing.T, n int) []*connector.Profile {
 	t.Helper()
-	email, err := person.ParseEmail(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &connector.Profile{UserID: "user_1", Email: email, FirstName: "Ada", LastName: "Lovelace"}
-}
-
-func profiles(t *testing.T, n int) []*connector.Profile {
-	t.Helper()
-	out := make([]*connector.Profile, n)
-	for i := range out {
-		out[i] = profile(t, fmt.Sprintf("ada+%d@engine.example", i))
-	}
-	return out
+	return connectortest.Pointers(connectortest.People(t, n))
 }
 
 func TestSentencesNameListAndTags(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	ada := profile(t, "ada@engine.example")
+	ada := connectortest.Ada(t)
 	for _, c := range []struct {
 		tags             []string
 		preview, details string
@@ -161,14 +87,14 @@ func TestSentencesNameListAndTags(t *testing.T) {
 			"User updated in the 'active-clients' list, tags 'x', 'y' applied", connector.Updated},
 	} {
 		a.settings["tags"] = c.tags
-		preview, err := a.open().Preview(t.Context(), *ada)
+		preview, err := a.open().Preview(t.Context(), ada)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.want(preview, c.status, c.preview)
-		a.want(a.push(ada)[0], c.status, c.details)
+		a.Want(preview, c.status, c.preview)
+		a.Want(a.push(&ada)[0], c.status, c.details)
 	}
-	if one, _ := a.People().Get("ada@engine.example"); !slices.Equal(one.Tags, []string{"x", "y"}) {
+	if one := a.Held(ada); !slices.Equal(one.Tags, []string{"x", "y"}) {
 		t.Errorf("has tags %v", one.Tags)
 	}
 }
@@ -177,35 +103,35 @@ func TestASecondPushOfTheSamePersonIsOneCall(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.settings["tags"] = []string{"x"}
-	ada := profile(t, "ada@engine.example")
-	a.costs(3, "first push, with tags", func() { a.push(ada) })
-	a.costs(1, "second push", func() { a.push(ada) })
+	ada := connectortest.Ada(t)
+	a.Costs(3, "first push, with tags", func() { a.push(&ada) })
+	a.Costs(1, "second push", func() { a.push(&ada) })
 	a.settings["tags"] = []string{"x", "new"}
-	a.costs(2, "with another tag", func() { a.push(ada) })
+	a.Costs(2, "with another tag", func() { a.push(&ada) })
 }
 
 func TestAThousandPeopleAreTwoToFourCalls(t *testing.T) {
 	t.Parallel()
 	a := newLargeAccount(t)
 	a.settings["tags"] = []string{"x"}
-	people := profiles(t, 1000)
-	a.costs(2, "all new", func() { a.push(people...) })
-	a.costs(2, "all known", func() { a.push(people...) })
+	people := people(t, 1000)
+	a.Costs(2, "all new", func() { a.push(people...) })
+	a.Costs(2, "all known", func() { a.push(people...) })
 	for _, p := range people[:501] {
 		p.Remote = ""
 		a.People().Delete(p.Email.Display())
 	}
-	a.costs(3, "501 new, 499 known", func() { a.push(people...) })
+	a.Costs(3, "501 new, 499 known", func() { a.push(people...) })
 	for _, p := range people {
 		p.Remote = ""
 	}
-	a.costs(4, "all there, but not by us", func() {
+	a.Costs(4, "all there, but not by us", func() {
 		for _, r := range a.push(people...) {
-			a.want(r, connector.Updated, "User updated in the 'active-clients' list, tags 'x' applied")
+			a.Want(r, connector.Updated, "User updated in the 'active-clients' list, tags 'x' applied")
 		}
 	})
 	for _, p := range people {
-		if one, _ := a.People().Get(p.Email.Display()); !slices.Equal(one.Tags, []string{"x"}) {
+		if one := a.Held(*p); !slices.Equal(one.Tags, []string{"x"}) {
 			t.Fatalf("tags %v", one.Tags)
 		}
 	}
@@ -221,34 +147,34 @@ func TestNobodyWhoLeftIsSubscribedAgain(t *testing.T) {
 				t.Run(fmt.Sprintf("known %v, batch %v, %s", known, batch, how), func(t *testing.T) {
 					t.Parallel()
 					a := newAccount(t)
-					ada, grace := profile(t, "ada@engine.example"), profile(t, "grace@engine.example")
-					a.push(ada, grace)
+					ada, grace := connectortest.Ada(t), connectortest.Grace(t)
+					a.push(&ada, &grace)
 					words := "User has unsubscribed from the 'active-clients' list and was not subscribed again"
 					if how == "cleaned" {
 						words = "User was removed by Mailchimp, as mail to them came back, from the 'active-clients' list and was not subscribed again"
-						a.Clean("ada@engine.example")
+						a.Clean("ada@analytical-engine.example")
 					} else {
-						a.People().Put("ada@engine.example", func(p *fakeplatform.Person, _ bool) { p.Unsubscribed = true })
+						a.Unsubscribe(ada)
 					}
 					if !known {
 						ada.Remote, grace.Remote = "", ""
 					}
-					people := []*connector.Profile{ada}
+					people := []*connector.Profile{&ada}
 					if batch {
-						people = append(people, grace)
+						people = append(people, &grace)
 					}
 					for range 2 {
 						r := a.push(people...)[0]
-						a.want(r, connector.Skipped, words)
+						a.Want(r, connector.Skipped, words)
 						if r.Reason != usersync.ReasonUnsubscribed {
 							t.Errorf("reason %q", r.Reason)
 						}
 					}
-					preview, err := a.open().Preview(t.Context(), *ada)
+					preview, err := a.open().Preview(t.Context(), ada)
 					if err != nil {
 						t.Fatal(err)
 					}
-					a.want(preview, connector.Skipped, strings.Replace(words, "was not", "would not be", 1))
+					a.Want(preview, connector.Skipped, strings.Replace(words, "was not", "would not be", 1))
 				})
 			}
 		}
@@ -258,10 +184,10 @@ func TestNobodyWhoLeftIsSubscribedAgain(t *testing.T) {
 func TestWhoWasTakenOutAtMailchimpComesBackAsNew(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	people := profiles(t, 3)
+	people := people(t, 3)
 	a.push(people...)
 	a.People().Delete(people[1].Email.Display())
-	a.costs(2, "an update and an addition", func() {
+	a.Costs(2, "an update and an addition", func() {
 		for i, r := range a.push(people...) {
 			want := connector.Updated
 			if i == 1 {
@@ -279,14 +205,10 @@ func TestWhoWasTakenOutAtMailchimpComesBackAsNew(t *testing.T) {
 
 func TestAMemberWhoStaysArchivedIsNotCalledAdded(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"email_address":"ada@engine.example","status":"archived","tags":[]}`))
-	}))
-	t.Cleanup(server.Close)
-	results, err := open(t, server.URL, map[string]any{"listId": fake.List}, connector.Facts{}).Push(t.Context(), []connector.Profile{*profile(t, "ada@engine.example")})
-	if err != nil || results[0].Status != connector.Updated || results[0].Details != "User updated in the 'a36b032126' list, where they are archived" {
-		t.Errorf("got %+v, %v", results, err)
-	}
+	answer := connectortest.Says(http.StatusOK, `{"email_address":"ada@analytical-engine.example","status":"archived","tags":[]}`)
+	a := connectortest.ServeHandler(t, mailchimp.Kind, fake.New(), answer)
+	r := a.Push(a.Dial(settings, connector.Facts{}), connectortest.Ada(t))[0]
+	a.Want(r, connector.Updated, "User updated in the 'a36b032126' list, where they are archived")
 }
 
 func TestWhatIsKeptOfAPersonHasRoom(t *testing.T) {
@@ -296,9 +218,9 @@ func TestWhatIsKeptOfAPersonHasRoom(t *testing.T) {
 	for i := range 20 {
 		lists = append(lists, fmt.Sprintf("%015d", i))
 	}
-	ada := profile(t, "ada@engine.example")
+	ada := connectortest.Ada(t)
 	ada.Remote = `{"member":"3aa6ce9d5bd47d37bf2d8bd0eaeb7c5d","lists":["` + strings.Join(lists, `","`) + `"]}`
-	if got := a.push(ada)[0].Remote; len(got) > 500 || !strings.Contains(got, fake.List) || strings.Contains(got, lists[0]) || !strings.Contains(got, lists[1]) {
+	if got := a.push(&ada)[0].Remote; len(got) > 500 || !strings.Contains(got, fake.List) || strings.Contains(got, lists[0]) || !strings.Contains(got, lists[1]) {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }
@@ -312,30 +234,31 @@ func TestRefusalsOfOnePersonFailThatPerson(t *testing.T) {
 		says    string
 	}{
 		"fake address": {"ada@example.com", func(*account) {}, usersync.CodeRejected, "looks fake or invalid"},
-		"compliance": {"ada@engine.example", func(a *account) {
-			a.People().Put("ada@engine.example", func(p *fakeplatform.Person, _ bool) { p.Refused = true })
+		"compliance": {"ada@analytical-engine.example", func(a *account) {
+			a.Account.Refuse(connectortest.Ada(a))
 		}, usersync.CodeRejected, "compliance state"},
-		"erased before": {"ada@engine.example", func(a *account) {
-			ada := profile(a.T, "ada@engine.example")
-			a.push(ada)
-			if _, err := a.open().Remove(a.Context(), *ada); err != nil {
+		"erased before": {"ada@analytical-engine.example", func(a *account) {
+			ada := connectortest.Ada(a)
+			a.push(&ada)
+			if _, err := a.open().Remove(a.Context(), ada); err != nil {
 				a.Fatal(err)
 			}
 		}, usersync.CodeRejected, "permanently deleted"},
-		"bad number": {"ada@engine.example", func(a *account) { a.settings["mergeFields"] = map[string]string{"LTV": "lastName"} },
+		"bad number": {"ada@analytical-engine.example", func(a *account) { a.settings["mergeFields"] = map[string]string{"LTV": "lastName"} },
 			usersync.CodeRejected, "LTV: Please enter a number"},
-		"too many lists": {"ada@engine.example", func(a *account) { a.Busy("ada@engine.example") }, usersync.CodeRateLimited, "very recently"},
+		"too many lists": {"ada@analytical-engine.example", func(a *account) { a.Busy("ada@analytical-engine.example") }, usersync.CodeRateLimited, "very recently"},
 	} {
 		for _, batch := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, batch %v", name, batch), func(t *testing.T) {
 				t.Parallel()
 				a := newAccount(t)
 				c.change(a)
-				people := []*connector.Profile{profile(t, c.address)}
+				ada := connectortest.Person(t, c.address, "Ada", "Lovelace")
+				people := []*connector.Profile{&ada}
 				if batch {
-					grace := profile(t, "grace@engine.example")
+					grace := connectortest.Grace(t)
 					grace.LastName = "12"
-					people = append(people, grace)
+					people = append(people, &grace)
 				}
 				results := a.push(people...)
 				r := results[0]
@@ -357,63 +280,53 @@ func TestRefusalsOfOnePersonFailThatPerson(t *testing.T) {
 // has to wait holds up nobody else.
 func TestWhatHoldsUpTheAccount(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		status int
-		body   string
-		code   usersync.Code
-		wait   time.Duration
-	}{
-		{403, "<html>Forbidden</html>", usersync.CodeRateLimited, time.Minute},
-		{403, "", usersync.CodeRateLimited, time.Minute},
-		{403, `{"title":"User Disabled","status":403,"detail":"This account has been disabled."}`, usersync.CodeDisconnected, 0},
-		{429, `{"title":"Too Many Requests","status":429}`, usersync.CodeRateLimited, 5 * time.Second},
-		{400, `{"title":"Invalid Resource","status":400,"detail":"ada@engine.example has signed up to a lot of lists very recently; we're not allowing more signups for now"}`,
-			usersync.CodeRejected, 0},
-		{401, `{"title":"API Key Invalid","status":401}`, usersync.CodeDisconnected, 0},
-		{503, "<html></html>", usersync.CodeUnavailable, 0},
-	} {
-		got := mailchimp.Kind.Classify(&outbound.Response{Status: c.status, Header: http.Header{}, Body: []byte(c.body)})
-		if got.Code != c.code || got.RetryAfter != c.wait || strings.Contains(got.Message, "@") {
-			t.Errorf("%d %s: %v, waits %v", c.status, c.body, got, got.RetryAfter)
-		}
-	}
+	connectortest.WantMeanings(t, mailchimp.Kind, []connectortest.Meaning{
+		{Status: 403, Body: "<html>Forbidden</html>", Code: usersync.CodeRateLimited, Wait: time.Minute},
+		{Status: 403, Code: usersync.CodeRateLimited, Wait: time.Minute},
+		{Status: 403, Body: `{"title":"User Disabled","status":403,"detail":"This account has been disabled."}`, Code: usersync.CodeDisconnected},
+		{Status: 429, Body: `{"title":"Too Many Requests","status":429}`, Code: usersync.CodeRateLimited, Wait: 5 * time.Second},
+		{Status: 400, Code: usersync.CodeRejected,
+			Body: `{"title":"Invalid Resource","status":400,"detail":"ada@example.com has signed up to a lot of lists very recently; we're not allowing more signups for now"}`},
+		{Status: 401, Body: `{"title":"API Key Invalid","status":401}`, Code: usersync.CodeDisconnected},
+		{Status: 503, Body: "<html></html>", Code: usersync.CodeUnavailable},
+	})
 }
 
 func TestAChangedAddressMovesTheMember(t *testing.T) {
 	t.Parallel()
 	for _, batch := range []bool{true, false} {
 		a := newAccount(t)
-		ada, grace := profile(t, "ada@engine.example"), profile(t, "grace@engine.example")
-		a.push(ada, grace)
-		ada.Email = profile(t, "countess@engine.example").Email
-		people := []*connector.Profile{ada}
+		ada, grace := connectortest.Ada(t), connectortest.Grace(t)
+		a.push(&ada, &grace)
+		ada.Email = connectortest.Person(t, "countess@analytical-engine.example", "", "").Email
+		people := []*connector.Profile{&ada}
 		if batch {
-			people = append(people, grace)
+			people = append(people, &grace)
 		}
 		a.push(people...)
-		if got := a.People().Emails(); !slices.Equal(got, []string{"countess@engine.example", "grace@engine.example"}) {
+		if got := a.People().Emails(); !slices.Equal(got, []string{"countess@analytical-engine.example", "grace@analytical-engine.example"}) {
 			t.Errorf("batch %v: %v", batch, got)
 		}
-		a.costs(1, "the next push", func() { a.push(ada) })
+		a.Costs(1, "the next push", func() { a.push(&ada) })
 		ada.Email = grace.Email // taken there: that member is written
-		a.want(a.push(ada)[0], connector.Updated, "User updated in the 'active-clients' list")
+		a.Want(a.push(&ada)[0], connector.Updated, "User updated in the 'active-clients' list")
 	}
 }
 
 func TestErasureFindsEveryListOfThePerson(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	ada := profile(t, "ada@engine.example")
-	a.push(ada)
+	ada := connectortest.Ada(t)
+	a.push(&ada)
 	a.settings["listId"] = fake.OtherList // as a bulk call may
-	a.want(a.push(ada)[0], connector.Added, "User added to the '1b724bb934' list")
+	a.Want(a.push(&ada)[0], connector.Added, "User added to the '1b724bb934' list")
 	a.settings["listId"] = fake.List
-	a.costs(2, "a call for each list", func() {
-		r, err := a.open().Remove(t.Context(), *ada)
+	a.Costs(2, "a call for each list", func() {
+		r, err := a.open().Remove(t.Context(), ada)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.want(r, connector.Removed, "User erased from the 'active-clients' list")
+		a.Want(r, connector.Removed, "User erased from the 'active-clients' list")
 	})
 }
 
@@ -423,19 +336,10 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	if a.facts.Account != "us21:5f6e3ecf127508cdb5e31e90b" || a.facts.Labels["list:"+fake.List] != "active-clients" {
 		t.Errorf("learnt %+v", a.facts)
 	}
-	for _, c := range []struct {
-		settings map[string]any
-		field    string
-	}{
-		{map[string]any{"listId": "ffffffffff"}, "settings.listId"},
-		{map[string]any{"listId": fake.List, "mergeFields": map[string]string{"FNAME": "name", "PLAN": "attributes.plan"}}, "settings.mergeFields.PLAN"},
-	} {
-		_, err := open(t, a.url, c.settings, connector.Facts{}).Check(t.Context())
-		e := usersync.AsError(err)
-		if e == nil || e.Code != usersync.CodeDisconnected || len(e.Fields) != 1 || e.Fields[0].Field != c.field {
-			t.Errorf("%v: %+v", c.settings, e)
-		}
-	}
+	a.WantDisconnected(map[string]string{
+		`{"listId":"ffffffffff"}`: "settings.listId",
+		`{"listId":"a36b032126","mergeFields":{"FNAME":"name","PLAN":"attributes.plan"}}`: "settings.mergeFields.PLAN",
+	})
 }
 
 // A list that was there at the check is gone, and so is the connection; one that
@@ -444,11 +348,8 @@ func TestAListThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.settings["listId"] = "ffffffffff"
-	ada := *profile(t, "ada@engine.example")
-	var two []connector.Profile
-	for _, p := range profiles(t, 2) {
-		two = append(two, *p)
-	}
+	ada := connectortest.Ada(t)
+	two := connectortest.People(t, 2)
 	for _, people := range [][]connector.Profile{{ada}, two} {
 		results, err := a.open().Push(t.Context(), people)
 		if err != nil || len(results) != len(people) {
@@ -482,9 +383,9 @@ func TestFaultsOfSettingsAreNamed(t *testing.T) {
 		{`{"apiKey":"0-us21"}`, `{"listId":"a1","mergeFields":{"FNAME":"first"}}`, "settings.mergeFields.FNAME"},
 	} {
 		_, err := mailchimp.Kind.Open(connector.Config{Credentials: json.RawMessage(c.credentials), Settings: json.RawMessage(c.settings)}, &connector.Client{})
-		e := usersync.AsError(err)
-		if e == nil || len(e.Fields) != 1 || e.Fields[0].Field != c.field || strings.Contains(fmt.Sprint(e.Fields), "0123456789") {
-			t.Errorf("%s %s: %+v", c.credentials, c.settings, e)
+		connectortest.WantNamed(t, c.credentials+c.settings, err, usersync.CodeInvalid, c.field)
+		if e := usersync.AsError(err); e != nil && strings.Contains(fmt.Sprint(e.Fields), "0123456789") {
+			t.Errorf("%s is shown: %v", c.credentials, e.Fields)
 		}
 	}
 }
@@ -495,10 +396,10 @@ func TestSettingsOfNewMembersAreUsed(t *testing.T) {
 	a.Require("COMPANY") // by the form of the list, which does not bind us
 	a.settings["statusIfNew"] = "pending"
 	a.settings["mergeFields"] = map[string]string{"LTV": "attributes.ltv", "JOBTITLE": "attributes.vip", "LNAME": ""}
-	ada := profile(t, "ada@engine.example")
+	ada := connectortest.Ada(t)
 	ada.Attributes = map[string]any{"ltv": 12.5, "vip": true}
-	a.push(ada)
-	one, _ := a.People().Get("ada@engine.example")
+	a.push(&ada)
+	one := a.Held(ada)
 	if fmt.Sprint(one.Fields) != "map[FNAME:Ada JOBTITLE:true LTV:12.5]" {
 		t.Errorf("has %v", one.Fields)
 	}
@@ -521,12 +422,8 @@ func TestAudiencesAreTags(t *testing.T) {
 func TestResultsOfCallsThatWorkedComeBesideAnError(t *testing.T) {
 	t.Parallel()
 	a := newLargeAccount(t)
-	a.server.Break("mailchimp", fakeplatform.Fault{Path: "/lists/", Skip: 1, Status: http.StatusServiceUnavailable})
-	var people []connector.Profile
-	for _, p := range profiles(t, 600) {
-		people = append(people, *p)
-	}
-	results, err := a.open().Push(t.Context(), people)
+	a.Break(fakeplatform.Fault{Path: "/lists/", Skip: 1, Status: http.StatusServiceUnavailable})
+	results, err := a.open().Push(t.Context(), connectortest.People(t, 600))
 	if usersync.CodeOf(err) != usersync.CodeUnavailable || len(results) != 600 {
 		t.Fatalf("%d results, %v", len(results), err)
 	}
@@ -542,9 +439,9 @@ func TestTheFakeRefusesWhatThePlatformRefuses(t *testing.T) {
 	a := newAccount(t)
 	a.Require("COMPANY")
 	members := func(n int) string {
-		return `{"members":[` + strings.TrimSuffix(strings.Repeat(`{"email_address":"a@engine.example","status":"subscribed"},`, n), ",") + `]}`
+		return `{"members":[` + strings.TrimSuffix(strings.Repeat(`{"email_address":"a@analytical-engine.example","status":"subscribed"},`, n), ",") + `]}`
 	}
-	const one, batch = "/3.0/lists/" + fake.List + "/members/b@engine.example", "/3.0/lists/" + fake.List + "?skip_merge_validation=true"
+	const one, batch = "/3.0/lists/" + fake.List + "/members/b@analytical-engine.example", "/3.0/lists/" + fake.List + "?skip_merge_validation=true"
 	const lenient = one + "?skip_merge_validation=true"
 	for _, c := range []struct {
 		method, path, body string
@@ -553,10 +450,10 @@ func TestTheFakeRefusesWhatThePlatformRefuses(t *testing.T) {
 	}{
 		{"POST", batch, members(501), 400, "500 elements or less"},
 		{"POST", batch, members(500), 200, `"total_created":1`},
-		{"PUT", one, `{"email_address":"b@engine.example","status_if_new":"subscribed"}`, 400, `"field":"COMPANY"`},
-		{"PUT", lenient, `{"email_address":"b@engine.example"}`, 400, `"field":"status_if_new"`},
+		{"PUT", one, `{"email_address":"b@analytical-engine.example","status_if_new":"subscribed"}`, 400, `"field":"COMPANY"`},
+		{"PUT", lenient, `{"email_address":"b@analytical-engine.example"}`, 400, `"field":"status_if_new"`},
 		{"PUT", lenient, `{"email_address":"b","status_if_new":"subscribed"}`, 400, "Please provide a valid email address."},
-		{"PUT", lenient, `{"email_address":"b@engine.example","status_if_new":"subscribed","merge_fields":{"NOSUCH":"x"}}`, 200, `"status":"subscribed"`},
+		{"PUT", lenient, `{"email_address":"b@analytical-engine.example","status_if_new":"subscribed","merge_fields":{"NOSUCH":"x"}}`, 200, `"status":"subscribed"`},
 		{"DELETE", one, ``, 204, ""},
 		{"DELETE", one, ``, 405, "Can not archive a contact that is bounced, pending or archived"},
 		{"GET", "/3.0/lists/ffffffffff", ``, 404, "Resource Not Found"},
@@ -570,7 +467,7 @@ func TestTheFakeRefusesWhatThePlatformRefuses(t *testing.T) {
 			t.Errorf("%s %s %.80s: %d %.200s", c.method, c.path, c.body, w.Code, w.Body)
 		}
 	}
-	if one, _ := a.People().Get("b@engine.example"); len(one.Fields) != 0 {
+	if one, _ := a.People().Get("b@analytical-engine.example"); len(one.Fields) != 0 {
 		t.Errorf("kept %v", one.Fields)
 	}
 }
@@ -615,27 +512,27 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 // Previews and pushes read every recorded answer about a member.
 func TestRecordedMembersAreRead(t *testing.T) {
 	t.Parallel()
+	var e connectortest.Exchange
+	a := connectortest.ServeHandler(t, mailchimp.Kind, fake.New(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Replay(w, r) }))
 	seen := map[string]int{}
-	for _, e := range connectortest.Recorded(t, "mailchimp.json") {
+	for _, e = range connectortest.Recorded(t, "mailchimp.json") {
 		parts := strings.Split(e.Path, "/")
 		if len(parts) != 6 || parts[4] != "members" || e.Method != http.MethodGet && e.Method != http.MethodPut {
 			continue
 		}
-		server := httptest.NewServer(http.HandlerFunc(e.Replay))
-		c := open(t, server.URL, map[string]any{"listId": fake.List}, connector.Facts{Labels: map[string]string{"list:" + fake.List: "active-clients"}})
-		ada := profile(t, "ada@engine.example")
+		c := a.Dial(settings, connector.Facts{Labels: map[string]string{"list:" + fake.List: "active-clients"}})
+		ada := connectortest.Ada(t)
 		var r connector.Result
 		var err error
 		if e.Method == http.MethodGet {
-			r, err = c.Preview(t.Context(), *ada)
+			r, err = c.Preview(t.Context(), ada)
 		} else {
 			ada.Remote = `{"member":"x","lists":["` + fake.List + `"]}`
 			var results []connector.Result
-			if results, err = c.Push(t.Context(), []connector.Profile{*ada}); err == nil {
+			if results, err = c.Push(t.Context(), []connector.Profile{ada}); err == nil {
 				r = results[0]
 			}
 		}
-		server.Close()
 		var body struct{ Status any }
 		_ = json.Unmarshal(e.Answer.Body, &body)
 		key := fmt.Sprintf("%s %v %s %v", e.Method, body.Status, r.Status, err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +15,6 @@ import (
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connector/sendgrid"
 	"usersync/internal/connector/sendgrid/fake"
-	"usersync/internal/outbound"
-	"usersync/internal/person"
 	"usersync/internal/usersync"
 )
 
@@ -32,153 +29,59 @@ func TestConnector(t *testing.T) {
 	connectortest.Run(t, sendgrid.Kind, func() fakeplatform.Platform { return fake.New() }, connectortest.Options{Spec: spec})
 }
 
-// account is a fake with a connection to it.
+// account is a fake, every request to which is held against SendGrid's
+// description.
 type account struct {
-	*testing.T
+	*connectortest.Account
 	*fake.Fake
-	server   *fakeplatform.Server
-	url      string
-	settings map[string]any
 }
 
 func newAccount(t *testing.T) *account {
 	t.Helper()
-	a := &account{T: t, Fake: fake.New(), settings: map[string]any{"listIds": []string{fake.List}}}
-	a.server = fakeplatform.New(a.Fake)
-	var handler http.Handler = a.server
-	if spec.Available() { // TestConnector says so when it is not
-		handler = connectortest.Validate(t, spec, "sendgrid", handler)
-	}
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	a.url = server.URL + "/sendgrid"
-	return a
+	f := fake.New()
+	return &account{connectortest.Serve(t, sendgrid.Kind, f, spec.Validate(t, "sendgrid")), f}
 }
 
-func open(t *testing.T, url string, settings map[string]any, facts connector.Facts) connector.Connector {
+// settings of a connection to the list alone.
+const settings = `{"listIds":["` + fake.List + `"]}`
+
+func people(t *testing.T, n int) []*connector.Profile {
 	t.Helper()
-	settings["baseUrl"] = url
-	text, err := json.Marshal(settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &outbound.Client{MaxResponse: connector.MaxResponse, Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
-	t.Cleanup(client.Close)
-	c, err := sendgrid.Kind.Open(connector.Config{Credentials: fake.New().Config().Credentials, Settings: text, Facts: facts}, &connector.Client{HTTP: client})
-	if err != nil {
-		t.Fatalf("%v %+v", err, usersync.AsError(err).Fields)
-	}
-	return c
-}
-
-// open opens a connection with the facts of a check.
-func (a *account) open() connector.Connector {
-	a.Helper()
-	facts, err := open(a.T, a.url, a.settings, connector.Facts{}).Check(a.Context())
-	if err != nil {
-		a.Fatalf("%v %+v", err, usersync.AsError(err).Fields)
-	}
-	return open(a.T, a.url, a.settings, facts)
-}
-
-// push pushes people and confirms it.
-func (a *account) push(c connector.Connector, people ...*connector.Profile) []connector.Result {
-	a.Helper()
-	results, err := c.Push(a.Context(), values(people))
-	if err != nil {
-		a.Fatal(err)
-	}
-	for i, r := range results {
-		if r.Status != connector.Pending {
-			continue
-		}
-		// A job is asked for once with all its people.
-		var of []connector.Profile
-		var places []int
-		for k := i; k < len(results); k++ {
-			if results[k].Job == r.Job {
-				of, places = append(of, *people[k]), append(places, k)
-			}
-		}
-		confirmed, err := c.(connector.Confirmer).Confirm(a.Context(), r.Job, of)
-		if err != nil {
-			a.Fatal(err)
-		}
-		for n, k := range places {
-			results[k] = confirmed[n]
-		}
-	}
-	for i, r := range results {
-		people[i].Remote = r.Remote
-	}
-	return results
-}
-
-func values(people []*connector.Profile) []connector.Profile {
-	var out []connector.Profile
-	for _, p := range people {
-		out = append(out, *p)
-	}
-	return out
-}
-
-func (a *account) want(r connector.Result, status connector.Status, details string) {
-	a.Helper()
-	if r.Status != status || r.Details != details {
-		a.Errorf("got %s %q, %v, want %s %q", r.Status, r.Details, r.Err, status, details)
-	}
-}
-
-func profile(t *testing.T, address string) *connector.Profile {
-	t.Helper()
-	email, err := person.ParseEmail(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &connector.Profile{UserID: "user_1", Email: email, FirstName: "Ada", LastName: "Lovelace"}
-}
-
-func profiles(t *testing.T, n int) []*connector.Profile {
-	t.Helper()
-	out := make([]*connector.Profile, n)
-	for i := range out {
-		out[i] = profile(t, fmt.Sprintf("ada+%d@engine.example", i))
-	}
-	return out
+	return connectortest.Pointers(connectortest.People(t, n))
 }
 
 func TestSentencesNameListsAndTags(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		settings       map[string]any
+		settings       string
+		tags           any
 		would, did     string
 		wouldUp, didUp string
 	}{
-		{map[string]any{"listIds": []string{fake.List}},
+		{settings, nil,
 			"User would be added to the 'active-clients' list", "User added to the 'active-clients' list",
 			"User would be updated in the 'active-clients' list", "User updated in the 'active-clients' list"},
-		{map[string]any{"tags": []string{"onlyautomator-user"}, "tagsField": "tags"},
+		{`{"tags":["onlyautomator-user"],"tagsField":"tags"}`, "onlyautomator-user",
 			"Tags 'onlyautomator-user' would be applied", "Tags 'onlyautomator-user' have been applied",
 			"Tags 'onlyautomator-user' would be applied", "Tags 'onlyautomator-user' have been applied"},
-		{map[string]any{"listIds": []string{fake.List, fake.OtherList}, "tags": []string{"y", "x"}, "tagsField": "tags"},
+		{`{"listIds":["` + fake.List + `","` + fake.OtherList + `"],"tags":["y","x"],"tagsField":"tags"}`, "x, y",
 			"User would be added to the 'active-clients', 'newsletter' lists, tags 'x', 'y' applied", "User added to the 'active-clients', 'newsletter' lists, tags 'x', 'y' applied",
 			"User would be updated in the 'active-clients', 'newsletter' lists, tags 'x', 'y' applied", "User updated in the 'active-clients', 'newsletter' lists, tags 'x', 'y' applied"},
-		{map[string]any{}, "User would be added to the contacts", "User added to the contacts",
+		{`{}`, nil, "User would be added to the contacts", "User added to the contacts",
 			"User would be updated in the contacts", "User updated in the contacts"},
 	} {
 		a := newAccount(t)
-		a.settings = c.settings
-		conn, ada := a.open(), profile(t, "ada@engine.example")
+		conn, ada := a.Open(c.settings), connectortest.Ada(t)
 		for i, want := range []connector.Status{connector.Added, connector.Updated} {
-			preview, err := conn.Preview(t.Context(), *ada)
+			preview, err := conn.Preview(t.Context(), ada)
 			if err != nil {
 				t.Fatal(err)
 			}
-			a.want(preview, want, []string{c.would, c.wouldUp}[i])
-			a.want(a.push(conn, ada)[0], want, []string{c.did, c.didUp}[i])
+			a.Want(preview, want, []string{c.would, c.wouldUp}[i])
+			a.Want(a.Bring(conn, &ada)[0], want, []string{c.did, c.didUp}[i])
 		}
-		if one, _ := a.People().Get("ada@engine.example"); c.settings["tags"] != nil && one.Fields["tags"] != strings.Join(slices.Sorted(slices.Values(c.settings["tags"].([]string))), ", ") {
-			t.Errorf("tags are %v", one.Fields["tags"])
+		if got := a.Held(ada).Fields["tags"]; got != c.tags {
+			t.Errorf("tags are %v", got)
 		}
 	}
 }
@@ -186,11 +89,11 @@ func TestSentencesNameListsAndTags(t *testing.T) {
 func TestAThousandPeopleAreOneCallAndTheQuestionForTheJob(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn, people := a.open(), profiles(t, 1000)
+	conn, people := a.Open(settings), people(t, 1000)
 	for range 2 {
-		before := a.server.State("sendgrid")
-		a.push(conn, people...)
-		after := a.server.State("sendgrid")
+		before := a.Server.State("sendgrid")
+		a.Bring(conn, people...)
+		after := a.Server.State("sendgrid")
 		const put, ask = "PUT /v3/marketing/contacts", "GET /v3/marketing/contacts/imports/…"
 		puts, asks := after.ByRoute[put]-before.ByRoute[put], after.ByRoute[ask]-before.ByRoute[ask]
 		if calls := after.Calls - before.Calls; puts != 1 || asks != 1 || calls != 2 {
@@ -204,10 +107,10 @@ func TestAThousandPeopleAreOneCallAndTheQuestionForTheJob(t *testing.T) {
 func TestAddedAreCountedAsSendGridDoes(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn, people := a.open(), profiles(t, 4)
-	a.push(conn, people[0], people[2])
+	conn, people := a.Open(settings), people(t, 4)
+	a.Bring(conn, people[0], people[2])
 	counts := map[connector.Status]int{}
-	for i, r := range a.push(conn, people...) {
+	for i, r := range a.Bring(conn, people...) {
 		counts[r.Status]++
 		if want := []connector.Status{connector.Updated, connector.Added}[i%2]; r.Status != want {
 			t.Errorf("person %d: %s, want %s", i, r.Status, want)
@@ -221,18 +124,20 @@ func TestAddedAreCountedAsSendGridDoes(t *testing.T) {
 func TestABadAddressIsLeftOutAndTheRestSentAgain(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn, people := a.open(), profiles(t, 5)
-	people[1], people[3] = profile(t, "zoë@engine.example"), profile(t, "jürgen@engine.example")
-	before := a.server.State("sendgrid").ByRoute["PUT /v3/marketing/contacts"]
-	for i, r := range a.push(conn, people...) {
+	conn, people := a.Open(settings), people(t, 5)
+	for i, address := range map[int]string{1: "zoë@analytical-engine.example", 3: "jürgen@analytical-engine.example"} {
+		people[i].Email = connectortest.Person(t, address, "", "").Email
+	}
+	before := a.Routes()["PUT /v3/marketing/contacts"]
+	for i, r := range a.Bring(conn, people...) {
 		switch {
 		case i%2 == 0:
-			a.want(r, connector.Added, "User added to the 'active-clients' list")
+			a.Want(r, connector.Added, "User added to the 'active-clients' list")
 		case r.Status != connector.Failed || r.Err.Code != usersync.CodeRejected || r.Err.Message != "email (value) is not valid":
 			t.Errorf("person %d: %+v, %v", i, r, r.Err)
 		}
 	}
-	if puts := a.server.State("sendgrid").ByRoute["PUT /v3/marketing/contacts"] - before; puts != 2 {
+	if puts := a.Routes()["PUT /v3/marketing/contacts"] - before; puts != 2 {
 		t.Errorf("%d upserts", puts)
 	}
 }
@@ -240,9 +145,9 @@ func TestABadAddressIsLeftOutAndTheRestSentAgain(t *testing.T) {
 func TestARefusalWithoutAPlaceIsLeftToTheCallerToHalve(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn := a.open()
-	a.server.Break("sendgrid", fakeplatform.Fault{Path: "/contacts", Status: http.StatusBadRequest})
-	results, err := conn.Push(t.Context(), values(profiles(t, 3)))
+	conn := a.Open(settings)
+	a.Break(fakeplatform.Fault{Path: "/contacts", Status: http.StatusBadRequest})
+	results, err := conn.Push(t.Context(), connectortest.People(t, 3))
 	if usersync.CodeOf(err) != usersync.CodeRejected || slices.ContainsFunc(results, func(r connector.Result) bool { return r.Status != "" }) {
 		t.Errorf("got %+v, %v", results, err)
 	}
@@ -255,15 +160,14 @@ func TestAJobTellsWhoFailed(t *testing.T) {
 		t.Run(fmt.Sprintf("file %v", file), func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
-			a.settings["customFields"] = map[string]string{"score": "attributes.score", "joined": "attributes.joined", "external_id": "attributes.crm"}
-			conn, people := a.open(), profiles(t, 250)
+			conn, people := a.Open(`{"customFields":{"score":"attributes.score","joined":"attributes.joined","external_id":"attributes.crm"}}`), people(t, 250)
 			people[7].Attributes = map[string]any{"score": "a lot"}
 			people[8].Attributes = map[string]any{"score": "12.5", "joined": "2026-01-02", "crm": "c8"}
 			people[240].Attributes = map[string]any{"joined": "yesterday"}
 			if !file {
 				a.LoseFiles()
 			}
-			results := a.push(conn, people...)
+			results := a.Bring(conn, people...)
 			for i, r := range results {
 				wantFailed := i == 7 || i == 240
 				if (r.Status == connector.Failed) != wantFailed || !wantFailed && r.Status != connector.Added {
@@ -277,7 +181,7 @@ func TestAJobTellsWhoFailed(t *testing.T) {
 			if got := results[7].Err; got == nil || got.Message != want || got.Code != usersync.CodeRejected {
 				t.Errorf("the reason is %v", got)
 			}
-			if one, _ := a.People().Get("ada+8@engine.example"); one.Fields["score"] != 12.5 || one.Fields["external_id"] != "c8" {
+			if one := a.Held(*people[8]); one.Fields["score"] != 12.5 || one.Fields["external_id"] != "c8" {
 				t.Errorf("has %v", one.Fields)
 			}
 		})
@@ -289,22 +193,21 @@ func TestAJobTellsWhoFailed(t *testing.T) {
 func TestFailuresThatCannotBeFoundAreNotGuessed(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	a.settings["customFields"] = map[string]string{"score": "attributes.score"}
-	conn, people := a.open(), profiles(t, 2)
-	a.push(conn, people...)
+	conn, people := a.Open(`{"listIds":["`+fake.List+`"],"customFields":{"score":"attributes.score"}}`), people(t, 2)
+	a.Bring(conn, people...)
 	a.LoseFiles()
 	people[0].Attributes = map[string]any{"score": "a lot"}
-	for _, r := range a.push(conn, people...) {
-		a.want(r, connector.Synced, "User written to the 'active-clients' list")
+	for _, r := range a.Bring(conn, people...) {
+		a.Want(r, connector.Synced, "User written to the 'active-clients' list")
 	}
 }
 
 func TestAnIdentifierThatIsLeftOutFails(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn := a.open()
-	a.People().Put("ada@engine.example", func(p *fakeplatform.Person, _ bool) { p.Fields["external_id"] = "c1" })
-	r := a.push(conn, profile(t, "ada@engine.example"))[0]
+	conn, ada := a.Open(settings), connectortest.Ada(t)
+	a.Put(ada, func(p *fakeplatform.Person) { p.Fields["external_id"] = "c1" })
+	r := a.Bring(conn, &ada)[0]
 	if r.Status != connector.Failed || !strings.Contains(r.Err.Message, "identifiers must be present") {
 		t.Errorf("got %+v, %v", r, r.Err)
 	}
@@ -318,19 +221,14 @@ func TestFilesAreFetchedFromKnownHostsAndWithoutTheKey(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Host + r.URL.Path }))
 	t.Cleanup(other.Close)
 	for _, address := range []string{other.URL + "/a.csv", "http://files.sendgrid.com/a.csv", "https://sendgrid.com.evil.example/a.csv", "file:///etc/passwd", "//", "x"} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.Contains(r.URL.Path, "imports") {
-				_, _ = fmt.Fprintf(w, `{"status":"errored","results":{"errored_count":1,"errors_url":%q}}`, address)
-				return
-			}
-			w.WriteHeader(http.StatusNotFound)
-		}))
-		c := open(t, server.URL, map[string]any{}, connector.Facts{})
-		results, err := c.(connector.Confirmer).Confirm(t.Context(), "job", values(profiles(t, 1)))
+		a := connectortest.ServeHandler(t, sendgrid.Kind, fake.New(), connectortest.Script{
+			"GET /v3/marketing/contacts/imports/job": connectortest.Says(http.StatusOK,
+				fmt.Sprintf(`{"status":"errored","results":{"errored_count":1,"errors_url":%q}}`, address)),
+		})
+		results, err := a.Dial(`{}`, connector.Facts{}).(connector.Confirmer).Confirm(t.Context(), "job", connectortest.People(t, 1))
 		if err != nil || results[0].Status != connector.Failed {
 			t.Errorf("%s: %+v, %v", address, results, err)
 		}
-		server.Close()
 	}
 	if len(asked) > 0 {
 		t.Errorf("asked for %s", <-asked)
@@ -340,40 +238,30 @@ func TestFilesAreFetchedFromKnownHostsAndWithoutTheKey(t *testing.T) {
 func TestWhoUnsubscribedFromAllMailIsNoContact(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn, ada := a.open(), profile(t, "ada@engine.example")
-	a.People().Put("ada@engine.example", func(p *fakeplatform.Person, _ bool) { p.Unsubscribed = true })
-	r := a.push(conn, ada)[0]
-	a.want(r, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and was not added")
-	preview, err := conn.Preview(t.Context(), *ada)
+	conn, ada := a.Open(settings), connectortest.Ada(t)
+	a.Unsubscribe(ada)
+	r := a.Bring(conn, &ada)[0]
+	a.Want(r, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and was not added")
+	preview, err := conn.Preview(t.Context(), ada)
 	if err != nil || r.Reason != usersync.ReasonUnsubscribed {
 		t.Errorf("reason %q, %v", r.Reason, err)
 	}
-	a.want(preview, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and would not be added")
+	a.Want(preview, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and would not be added")
 	// In a batch nobody is asked for, and their suppression stays.
-	a.push(conn, ada, profile(t, "grace@engine.example"))
-	if one, _ := a.People().Get("ada@engine.example"); !one.Unsubscribed {
+	grace := connectortest.Grace(t)
+	a.Bring(conn, &ada, &grace)
+	if one := a.Held(ada); !one.Unsubscribed {
 		t.Error("was subscribed again")
 	}
 }
 
 func TestCheckNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t)
-	const nowhere = "00000000-0000-4000-8000-000000000000"
-	for _, c := range []struct {
-		settings map[string]any
-		fields   string
-	}{
-		{map[string]any{"listIds": []string{nowhere}}, "settings.listIds"},
-		{map[string]any{"customFields": map[string]string{"plan": "attributes.plan", "company": "attributes.company", "city": "attributes.city"}}, "settings.customFields.plan"},
-		{map[string]any{"tagsField": "score"}, "settings.tagsField"},
-	} {
-		_, err := open(t, a.url, c.settings, connector.Facts{}).Check(t.Context())
-		e := usersync.AsError(err)
-		if e == nil || e.Code != usersync.CodeDisconnected || len(e.Fields) != 1 || e.Fields[0].Field != c.fields {
-			t.Errorf("%v: %+v", c.settings, e)
-		}
-	}
+	newAccount(t).WantDisconnected(map[string]string{
+		`{"listIds":["00000000-0000-4000-8000-000000000000"]}`:                                                "settings.listIds",
+		`{"customFields":{"plan":"attributes.plan","company":"attributes.company","city":"attributes.city"}}`: "settings.customFields.plan",
+		`{"tagsField":"score"}`: "settings.tagsField",
+	})
 }
 
 // A list that was there at the check is gone, and so is the connection; one that
@@ -382,19 +270,19 @@ func TestAListThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	const nowhere = "00000000-0000-4000-8000-000000000000"
-	settings := map[string]any{"listIds": []string{nowhere}}
-	conn := open(t, a.url, settings, connector.Facts{})
+	const settings = `{"listIds":["` + nowhere + `"]}`
+	conn := a.Dial(settings, connector.Facts{})
 	for n := 1; n < 3; n++ {
-		results, err := conn.Push(t.Context(), values(profiles(t, n)))
+		results, err := conn.Push(t.Context(), connectortest.People(t, n))
 		if err != nil || len(results) != n || results[n-1].Status != connector.Failed || results[n-1].Err.Code != usersync.CodeRejected {
 			t.Errorf("%d people: %+v, %v", n, results, err)
 		}
 	}
-	if r, err := conn.Preview(t.Context(), *profile(t, "ada@engine.example")); err != nil || r.Status != connector.Failed {
+	if r, err := conn.Preview(t.Context(), connectortest.Ada(t)); err != nil || r.Status != connector.Failed {
 		t.Errorf("preview: %+v, %v", r, err)
 	}
-	conn = open(t, a.url, settings, connector.Facts{Labels: map[string]string{"list:" + nowhere: "was here"}})
-	if _, err := conn.Push(t.Context(), values(profiles(t, 2))); usersync.CodeOf(err) != usersync.CodeDisconnected {
+	conn = a.Dial(settings, connector.Facts{Labels: map[string]string{"list:" + nowhere: "was here"}})
+	if _, err := conn.Push(t.Context(), connectortest.People(t, 2)); usersync.CodeOf(err) != usersync.CodeDisconnected {
 		t.Errorf("was here: %v", err)
 	}
 }
@@ -402,9 +290,9 @@ func TestAListThatIsNotThere(t *testing.T) {
 func TestFieldsThatNoCheckHasFoundDisconnect(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn := open(t, a.url, map[string]any{"customFields": map[string]string{"company": "attributes.company"}}, connector.Facts{})
-	_, err := conn.Push(t.Context(), values(profiles(t, 2)))
-	_, previewErr := conn.Preview(t.Context(), *profile(t, "ada@engine.example"))
+	conn := a.Dial(`{"customFields":{"company":"attributes.company"}}`, connector.Facts{})
+	_, err := conn.Push(t.Context(), connectortest.People(t, 2))
+	_, previewErr := conn.Preview(t.Context(), connectortest.Ada(t))
 	for _, err := range []error{err, previewErr} {
 		if usersync.CodeOf(err) != usersync.CodeDisconnected || len(usersync.AsError(err).Fields) != 1 {
 			t.Errorf("got %v", err)
@@ -416,35 +304,29 @@ func TestFieldsThatNoCheckHasFoundDisconnect(t *testing.T) {
 func TestTheRightToReadSuppressionsIsNotNeeded(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn := a.open()
-	a.server.Break("sendgrid", fakeplatform.Fault{Path: "/asm/", Status: http.StatusForbidden})
-	a.want(a.push(conn, profile(t, "ada@engine.example"))[0], connector.Added, "User added to the 'active-clients' list")
+	conn, ada := a.Open(settings), connectortest.Ada(t)
+	a.Break(fakeplatform.Fault{Path: "/asm/", Status: http.StatusForbidden})
+	a.Want(a.Bring(conn, &ada)[0], connector.Added, "User added to the 'active-clients' list")
 }
 
 func TestFaultsOfSettingsAreNamed(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ settings, field string }{
-		{`{"region":"us"}`, "settings.region"},
-		{`{"listIds":["../x"]}`, "settings.listIds"},
-		{`{"tags":["a"]}`, "settings.tagsField"},
-		{`{"tags":["a,b"],"tagsField":"tags"}`, "settings.tags"},
-		{`{"customFields":{"plan":"plan"}}`, "settings.customFields.plan"},
-	} {
-		_, err := sendgrid.Kind.Open(connector.Config{Credentials: json.RawMessage(`{"apiKey":"x"}`), Settings: json.RawMessage(c.settings)}, &connector.Client{})
-		e := usersync.AsError(err)
-		if e == nil || len(e.Fields) != 1 || e.Fields[0].Field != c.field {
-			t.Errorf("%s: %+v", c.settings, e)
-		}
-	}
+	newAccount(t).WantRefused(map[string]string{
+		`{"region":"us"}`:                     "settings.region",
+		`{"listIds":["../x"]}`:                "settings.listIds",
+		`{"tags":["a"]}`:                      "settings.tagsField",
+		`{"tags":["a,b"],"tagsField":"tags"}`: "settings.tags",
+		`{"customFields":{"plan":"plan"}}`:    "settings.customFields.plan",
+	})
 }
 
 func TestLongNamesAreCutRatherThanRefused(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	ada := profile(t, "ada@engine.example")
+	ada := connectortest.Ada(t)
 	ada.FirstName = strings.Repeat("å", 60)
-	a.want(a.push(a.open(), ada)[0], connector.Added, "User added to the 'active-clients' list")
-	if one, _ := a.People().Get("ada@engine.example"); one.Fields["first_name"] != strings.Repeat("å", 50) {
+	a.Want(a.Bring(a.Open(settings), &ada)[0], connector.Added, "User added to the 'active-clients' list")
+	if one := a.Held(ada); one.Fields["first_name"] != strings.Repeat("å", 50) {
 		t.Errorf("is %v", one.Fields["first_name"])
 	}
 }
@@ -452,7 +334,7 @@ func TestLongNamesAreCutRatherThanRefused(t *testing.T) {
 func TestAudiencesAreLists(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	maker := a.open().(connector.AudienceMaker)
+	maker := a.Open(settings).(connector.AudienceMaker)
 	id, patch, err := maker.MakeAudience(t.Context(), " Spring ", "for the campaign")
 	if err != nil || patch.List != id || id == "" {
 		t.Fatalf("got %q %+v %v", id, patch, err)
@@ -470,15 +352,15 @@ func TestAudiencesAreLists(t *testing.T) {
 func TestErasureWithoutTheRightDeletesTheContact(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn, ada := a.open(), profile(t, "ada@engine.example")
-	a.push(conn, ada)
+	conn, ada := a.Open(settings), connectortest.Ada(t)
+	a.Bring(conn, &ada)
 	a.ForbidErasure()
 	for range 2 { // the second time nobody is there
-		r, err := conn.Remove(t.Context(), *ada)
+		r, err := conn.Remove(t.Context(), ada)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.want(r, connector.Removed, "User deleted from the contacts of SendGrid; the key has no right to erase mail data")
+		a.Want(r, connector.Removed, "User deleted from the contacts of SendGrid; the key has no right to erase mail data")
 		if a.People().Len() != 0 {
 			t.Error("is still there")
 		}
@@ -488,9 +370,9 @@ func TestErasureWithoutTheRightDeletesTheContact(t *testing.T) {
 func TestThrottlingLastsAsLongAsTheHeaderSays(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	conn := a.open()
-	a.server.Break("sendgrid", fakeplatform.Fault{Status: http.StatusTooManyRequests})
-	_, err := conn.Push(t.Context(), values(profiles(t, 2)))
+	conn := a.Open(settings)
+	a.Break(fakeplatform.Fault{Status: http.StatusTooManyRequests})
+	_, err := conn.Push(t.Context(), connectortest.People(t, 2))
 	e := usersync.AsError(err)
 	if e == nil || e.Code != usersync.CodeRateLimited || e.RetryAfter != 41*time.Second || e.Message != "too many requests" {
 		t.Errorf("got %v, %+v", err, e)
@@ -500,7 +382,7 @@ func TestThrottlingLastsAsLongAsTheHeaderSays(t *testing.T) {
 func TestTheFakeRefusesWhatThePlatformRefuses(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	many := strings.Repeat(`{"email":"a@engine.example"},`, 30_000) + `{"email":"a@engine.example"}`
+	many := strings.Repeat(`{"email":"a@analytical-engine.example"},`, 30_000) + `{"email":"a@analytical-engine.example"}`
 	long := strings.Repeat("x", 6_000_000)
 	for _, c := range []struct {
 		body   string
@@ -508,9 +390,9 @@ func TestTheFakeRefusesWhatThePlatformRefuses(t *testing.T) {
 	}{
 		{`{"contacts":[]}`, http.StatusBadRequest},
 		{`{"contacts":[` + many + `]}`, http.StatusBadRequest},
-		{`{"contacts":[{"email":"a@engine.example","postal_code":"` + long + `"}]}`, http.StatusRequestEntityTooLarge},
+		{`{"contacts":[{"email":"a@analytical-engine.example","postal_code":"` + long + `"}]}`, http.StatusRequestEntityTooLarge},
 		{`{"contacts":[{"first_name":"Ada"}]}`, http.StatusBadRequest},
-		{`{"contacts":[{"email":"a@engine.example"}]}`, http.StatusAccepted},
+		{`{"contacts":[{"email":"a@analytical-engine.example"}]}`, http.StatusAccepted},
 	} {
 		r := httptest.NewRequest(http.MethodPut, "/v3/marketing/contacts", strings.NewReader(c.body))
 		r.Header.Set("Authorization", "Bearer "+fake.Key)
@@ -553,20 +435,21 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 // Pushes and checks read every recorded answer to their calls.
 func TestRecordedAnswersAreRead(t *testing.T) {
 	t.Parallel()
+	var e connectortest.Exchange
+	a := connectortest.ServeHandler(t, sendgrid.Kind, fake.New(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Replay(w, r) }))
 	seen := map[string]int{}
-	for _, e := range connectortest.Recorded(t, "sendgrid.json") {
-		server := httptest.NewServer(http.HandlerFunc(e.Replay))
-		c := open(t, server.URL, map[string]any{}, connector.Facts{})
+	for _, e = range connectortest.Recorded(t, "sendgrid.json") {
+		c := a.Dial(`{}`, connector.Facts{})
 		switch e.Method + " " + e.Path {
 		case "PUT /v3/marketing/contacts":
-			results, err := c.Push(t.Context(), values(profiles(t, 2)))
+			results, err := c.Push(t.Context(), connectortest.People(t, 2))
 			if len(results) != 2 {
 				t.Fatalf("got %+v, %v", results, err)
 			}
 			// The refusal is of the first of one; replayed, it is of both in turn.
 			seen[fmt.Sprintf("PUT %d %s %s %v", e.Answer.Status, results[0].Status, results[1].Status, err)]++
 		case "GET /v3/marketing/field_definitions":
-			facts, err := open(t, server.URL, map[string]any{"customFields": map[string]string{"text_field": "attributes.x"}}, connector.Facts{}).Check(t.Context())
+			facts, err := a.Dial(`{"customFields":{"text_field":"attributes.x"}}`, connector.Facts{}).Check(t.Context())
 			seen[fmt.Sprintf("fields %v %v", len(facts.Labels), err == nil)]++
 		case "GET /v3/marketing/lists":
 			var answer struct{ Result []struct{ ID, Name string } }
@@ -577,7 +460,6 @@ func TestRecordedAnswersAreRead(t *testing.T) {
 			id, _, err := c.(connector.AudienceMaker).MakeAudience(t.Context(), last.Name, "")
 			seen[fmt.Sprintf("list %v %v", id == last.ID, err)]++
 		}
-		server.Close()
 	}
 	for key := range seen {
 		switch key {

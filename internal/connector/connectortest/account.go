@@ -1,0 +1,230 @@
+package connectortest
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"usersync/internal/connector"
+	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// Account is a fake that is served: what the suite and a connector's own tests
+// open their connections to.
+type Account struct {
+	testing.TB
+	Kind   connector.Kind
+	Fake   fakeplatform.Platform
+	Server *fakeplatform.Server
+	url    string
+	client *outbound.Client
+}
+
+// Serve serves a fake until the test ends, behind what a test puts before it; the
+// last of before meets a call first.
+func Serve(t testing.TB, kind connector.Kind, fake fakeplatform.Platform, before ...func(next http.Handler) http.Handler) *Account {
+	t.Helper()
+	a := &Account{TB: t, Kind: kind, Fake: fake, Server: fakeplatform.New(fake), client: NewClient(t)}
+	var handler http.Handler = a.Server
+	for _, b := range before {
+		handler = b(handler)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	a.url = server.URL + "/" + fake.Name()
+	return a
+}
+
+// ServeHandler serves answers of the test's own in the place of the fake's. The
+// handler sees the paths of the platform.
+func ServeHandler(t testing.TB, kind connector.Kind, fake fakeplatform.Platform, handler http.Handler) *Account {
+	t.Helper()
+	return Serve(t, kind, fake, func(http.Handler) http.Handler { return http.StripPrefix("/"+fake.Name(), handler) })
+}
+
+// Script answers calls by their method and path, as "GET /v3/lists", and all
+// others with 404.
+type Script map[string]http.HandlerFunc
+
+// ServeHTTP answers one call.
+func (s Script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, ok := s[r.Method+" "+r.URL.Path]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	answer(w, r)
+}
+
+// Says answers every call alike.
+func Says(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// NewClient returns a client that may call the servers of tests.
+func NewClient(t testing.TB) *outbound.Client {
+	t.Helper()
+	c := &outbound.Client{MaxResponse: connector.MaxResponse, Guard: &outbound.Guard{Allow: []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
+	}}}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Config is the configuration of a connection with these settings, or the fake's
+// own when there are none.
+func (a *Account) Config(settings string) connector.Config {
+	a.Helper()
+	cfg := a.Fake.Config()
+	if settings != "" {
+		cfg.Settings = json.RawMessage(settings)
+	}
+	values := map[string]any{}
+	if err := json.Unmarshal(cfg.Settings, &values); err != nil {
+		a.Fatal(err)
+	}
+	values["baseUrl"] = a.url
+	cfg.Settings = json.RawMessage(JSON(a, values))
+	return cfg
+}
+
+func (a *Account) open(cfg connector.Config, client *outbound.Client) connector.Connector {
+	a.Helper()
+	c, err := a.Kind.Open(cfg, &connector.Client{HTTP: client, Connection: "conn_1"})
+	if err != nil {
+		a.Fatalf("open: %v %+v", err, usersync.AsError(err).Fields)
+	}
+	return c
+}
+
+// Dial opens a connection with these settings and with what a check has told.
+func (a *Account) Dial(settings string, facts connector.Facts) connector.Connector {
+	a.Helper()
+	cfg := a.Config(settings)
+	cfg.Facts = facts
+	return a.open(cfg, a.client)
+}
+
+// Open opens a connection, has it checked and opens it with what the check told.
+func (a *Account) Open(settings string) connector.Connector {
+	a.Helper()
+	return a.Dial(settings, a.Check(settings))
+}
+
+// Check has a connection with these settings checked.
+func (a *Account) Check(settings string) connector.Facts {
+	a.Helper()
+	facts, err := a.Dial(settings, connector.Facts{}).Check(a.Context())
+	if err != nil {
+		a.Fatalf("check: %v %+v", err, usersync.AsError(err).Fields)
+	}
+	return facts
+}
+
+// Push pushes people and fails the test on an error.
+func (a *Account) Push(c connector.Connector, people ...connector.Profile) []connector.Result {
+	a.Helper()
+	results, err := c.Push(a.Context(), people)
+	if err != nil {
+		a.Fatalf("push: %v", err)
+	}
+	return results
+}
+
+// Confirm asks once for each job among the results of a push, and puts what it
+// hears in their places.
+func (a *Account) Confirm(c connector.Connector, people []connector.Profile, results []connector.Result) []connector.Result {
+	a.Helper()
+	for job, places := range pendingJobs(results) {
+		answers, err := c.(connector.Confirmer).Confirm(a.Context(), job, at(people, places))
+		if err != nil {
+			a.Fatalf("confirm: %v", err)
+		}
+		for k, i := range places {
+			results[i] = answers[k]
+		}
+	}
+	return results
+}
+
+// pendingJobs are the places of the results of each job.
+func pendingJobs(results []connector.Result) map[string][]int {
+	jobs := map[string][]int{}
+	for i, r := range results {
+		if r.Status == connector.Pending {
+			jobs[r.Job] = append(jobs[r.Job], i)
+		}
+	}
+	return jobs
+}
+
+func at(people []connector.Profile, places []int) []connector.Profile {
+	var out []connector.Profile
+	for _, i := range places {
+		out = append(out, people[i])
+	}
+	return out
+}
+
+// Bring pushes people and asks for their jobs. They keep what they are given to
+// keep.
+func (a *Account) Bring(c connector.Connector, people ...*connector.Profile) []connector.Result {
+	a.Helper()
+	list := Values(people)
+	results := a.Confirm(c, list, a.Push(c, list...))
+	for i, r := range results {
+		people[i].Remote = r.Remote
+	}
+	return results
+}
+
+// Routes counts the calls by route.
+func (a *Account) Routes() map[string]int { return a.Server.State(a.Fake.Name()).ByRoute }
+
+func (a *Account) calls() int { return a.Server.State(a.Fake.Name()).Calls }
+
+// Costs fails unless do makes that many calls.
+func (a *Account) Costs(want int, what string, do func()) {
+	a.Helper()
+	before := a.calls()
+	do()
+	if got := a.calls() - before; got != want {
+		a.Errorf("%s: %d calls, want %d: %v", what, got, want, a.Routes())
+	}
+}
+
+// Break has the fake misbehave in the calls to come.
+func (a *Account) Break(faults ...fakeplatform.Fault) { a.Server.Break(a.Fake.Name(), faults...) }
+
+// Held returns the person whom the fake holds.
+func (a *Account) Held(p connector.Profile) fakeplatform.Person {
+	a.Helper()
+	one, ok := a.Fake.People().Get(p.Email.Display())
+	if !ok {
+		a.Fatalf("the platform does not have %s, only %v", p.Email.Display(), a.Fake.People().Emails())
+	}
+	return one
+}
+
+// Put changes the person whom the fake holds, or makes one.
+func (a *Account) Put(p connector.Profile, change func(one *fakeplatform.Person)) {
+	a.Fake.People().Put(p.Email.Display(), func(one *fakeplatform.Person, _ bool) { change(one) })
+}
+
+// Refuse has the platform refuse a person.
+func (a *Account) Refuse(p connector.Profile) {
+	a.Put(p, func(one *fakeplatform.Person) { one.Refused = true })
+}
+
+// Unsubscribe has a person leave, as the platform sees it.
+func (a *Account) Unsubscribe(p connector.Profile) {
+	a.Put(p, func(one *fakeplatform.Person) { one.Unsubscribed = true })
+}

@@ -1,0 +1,86 @@
+package connectortest
+
+import (
+	"cmp"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbound"
+	"usersync/internal/usersync"
+)
+
+// Meaning is what an answer of a platform means.
+type Meaning struct {
+	Name   string // of the subtest; "" for the status
+	Status int
+	Header http.Header
+	Body   string
+	Code   usersync.Code // "" for a success
+	Wait   time.Duration
+	Says   string // stands in the message
+}
+
+// WantMeanings holds what a connector makes of answers against a table.
+func WantMeanings(t *testing.T, kind connector.Kind, table []Meaning) {
+	t.Helper()
+	for _, want := range table {
+		t.Run(cmp.Or(want.Name, strconv.Itoa(want.Status)), func(t *testing.T) {
+			t.Parallel()
+			got := kind.Classify(&outbound.Response{Status: want.Status, Header: want.Header, Body: []byte(want.Body)})
+			if got == nil || want.Code == "" {
+				if got != nil || want.Code != "" {
+					t.Errorf("got %v, want %q", got, want.Code)
+				}
+				return
+			}
+			if got.Code != want.Code || got.RetryAfter != want.Wait || !strings.Contains(got.Message, want.Says) || strings.Contains(got.Message, "@") {
+				t.Errorf("got %v after %v, want %s after %v saying %q", got, got.RetryAfter, want.Code, want.Wait, want.Says)
+			}
+		})
+	}
+}
+
+// WantNamed fails unless an error has a code and names one field alone.
+func WantNamed(t testing.TB, what string, err error, code usersync.Code, field string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: no error, want %s for %s", what, code, field)
+		return
+	}
+	e := usersync.AsError(err)
+	if e.Code != code || len(e.Fields) != 1 || e.Fields[0].Field != field {
+		t.Errorf("%s: got %v %+v, want %s for %s", what, e, e.Fields, code, field)
+	}
+}
+
+// WantRefused opens a connection with each of the settings: the field beside them
+// is named.
+func (a *Account) WantRefused(fields map[string]string) {
+	a.Helper()
+	for settings, field := range fields {
+		_, err := a.Kind.Open(a.Config(settings), &connector.Client{HTTP: a.client})
+		WantNamed(a, settings, err, usersync.CodeInvalid, field)
+	}
+}
+
+// WantDisconnected checks a connection with each of the settings: the field beside
+// them is named.
+func (a *Account) WantDisconnected(fields map[string]string) {
+	a.Helper()
+	for settings, field := range fields {
+		_, err := a.Dial(settings, connector.Facts{}).Check(a.Context())
+		WantNamed(a, settings, err, usersync.CodeDisconnected, field)
+	}
+}
+
+// Want fails unless a result has this status and sentence.
+func (a *Account) Want(r connector.Result, status connector.Status, details string) {
+	a.Helper()
+	if r.Status != status || r.Details != details {
+		a.Errorf("got %s %q, %v, want %s %q", r.Status, r.Details, r.Err, status, details)
+	}
+}
