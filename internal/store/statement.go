@@ -54,7 +54,7 @@ func define(body string, columns ...column) *statement {
 		n, _ := strconv.Atoi(m[1])
 		scalars = max(scalars, n)
 	}
-	return &statement{columns: columns, texts: map[engineName]string{
+	return remember(&statement{columns: columns, texts: map[engineName]string{
 		postgres: strings.NewReplacer(
 			"{rows}", unnest(scalars, columns),
 			"{now}", "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
@@ -81,7 +81,7 @@ func define(body string, columns ...column) *statement {
 			"{any}", "IN (",
 			"{/any}", ")",
 		).Replace(body),
-	}}
+	}})
 }
 
 func unnest(scalars int, columns []column) string {
