@@ -99,10 +99,7 @@ func writeDigits(text []byte, places []int, width int, n int64) {
 // post sends the user with the number n, or a batch from that number on, and
 // returns the status and, when it is a 202, the id of the first request.
 func (c *client) post(n int64) (status int, id string, err error) {
-	for i := range c.batch {
-		writeDigits(c.request, share(c.users, i, c.batch), len(userDigits), n+int64(i))
-		writeDigits(c.request, share(c.companies, i, c.batch), len(companyDigits), (n+int64(i))/peoplePerCompany)
-	}
+	c.number(n)
 	status, err = c.exchange(c.request)
 	if err != nil || status != 202 {
 		return status, "", err
@@ -112,6 +109,14 @@ func (c *client) post(n int64) (status int, id string, err error) {
 		return status, "", fmt.Errorf("202 without a requestId: %s", c.body)
 	}
 	return status, id, nil
+}
+
+// number makes the request one for the users from n on.
+func (c *client) number(n int64) {
+	for i := range c.batch {
+		writeDigits(c.request, share(c.users, i, c.batch), len(userDigits), n+int64(i))
+		writeDigits(c.request, share(c.companies, i, c.batch), len(companyDigits), (n+int64(i))/peoplePerCompany)
+	}
 }
 
 // share returns the i-th of n equal shares.

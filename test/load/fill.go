@@ -18,9 +18,17 @@ import (
 // users and people is in one company, the others in companies of a hundred. A
 // third of the requests was charged and found two colleagues. Messages and
 // deliveries are there of the newest tenth, as where they are kept for a while.
+// Every user was pushed to a platform and stands among the errors of a
+// bulk; for every hundred requests a push is waited for, and a task waits for its
+// time or for credits.
 const (
 	requestsPerUser = 10
 	bigCompany      = "big.example"
+	// madeConnection is one that is not there any more: nothing is pushed.
+	madeConnection = "con_01j00000000000000000000000"
+	// madeOrganization begins the ids of organizations without credits: what is
+	// parked there stays.
+	madeOrganization = "org_01j00000000000000000000"
 	// fillAtOnce is how many rows one statement makes.
 	fillAtOnce = 100_000
 	// fillMost is what the time part of a made id has room for.
@@ -52,6 +60,8 @@ type fillStep struct {
 func users(requests int) int { return max(requests/requestsPerUser, 1) }
 
 func all(requests int) int { return requests }
+
+func hundredth(requests int) int { return max(requests/100, 1) }
 
 // fillTime is when row number %s was made: in the two years before, in µs. It
 // rises with the number.
@@ -99,6 +109,23 @@ FROM generate_series($2::bigint, $3::bigint - 1) AS n`},
 INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
 SELECT 'evt_01k' || lpad(n::text, 7, '0') || substr(md5('e' || n), 1, 16), $1, ` + userIDText + `, 'user.created', 'user-sync', '',
     '{"fields":["country","firstName","lastName","name","jobTitle","inviteLink"]}', ` + made("n") + `
+FROM generate_series($2::bigint, $3::bigint - 1) AS n`},
+		{"pushes", users, `
+INSERT INTO pushes (connection_id, user_id, organization_id, wanted_version, pushed_version, pushed_hash, pushed_at)
+SELECT '` + madeConnection + `', ` + userIDText + `, $1, 1, 1, md5('h' || n), ` + made("n") + `
+FROM generate_series($2::bigint, $3::bigint - 1) AS n`},
+		{"push_waits", hundredth, `
+INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, created_at)
+SELECT '` + madeConnection + `', ` + userIDText + `, 'req_01j' || lpad(n::text, 7, '0') || substr(md5('r' || n), 1, 16), $1, -1, 'state', 1, ` + made("n") + `
+FROM generate_series($2::bigint, $3::bigint - 1) AS n`},
+		{"bulk_errors", users, `
+INSERT INTO bulk_errors (request_id, user_id, organization_id, status, code, message, created_at)
+SELECT 'req_01j' || lpad((n / 100)::text, 7, '0') || substr(md5('b' || n / 100), 1, 16), ` + userIDText + `, $1, 'failed', 'rejected', 'The platform refused the address.', ` + made("n") + `
+FROM generate_series($2::bigint, $3::bigint - 1) AS n`},
+		{"outbox", hundredth, `
+INSERT INTO outbox (id, organization_id, kind, queue, lane, args, state, look_at, created_at)
+SELECT 'tsk_01j' || lpad(n::text, 7, '0') || substr(md5('o' || n), 1, 16), CASE WHEN n % 2 = 0 THEN $1 ELSE '` + madeOrganization + `' || lpad((n % 99)::text, 3, '0') END, 'webhook.deliver', 'deliver',
+    'whe_' || n % 100, '{}', CASE WHEN n % 2 = 0 THEN 'scheduled' ELSE 'parked' END, 4000000000000000 + n, ` + made("n") + `
 FROM generate_series($2::bigint, $3::bigint - 1) AS n`},
 		{"requests", all, `
 INSERT INTO requests (organization_id, id, kind, status, user_id, email, sequence, input, task_id, traceparent, charged, created_at, started_at, finished_at)
@@ -166,17 +193,21 @@ func (d *database) fill(ctx context.Context, organization string, from, to int) 
 		}
 		progress("  %s: %s rows", step.table, whole(float64(last)))
 	}
-	return d.settle(ctx, organization)
+	return d.settle(ctx, organization, fillSteps(endpoint, to))
 }
 
 // settle makes the balance the sum of the ledger again, gives out acceptance
 // numbers above those made, and does what autovacuum and checkpoints would.
-func (d *database) settle(ctx context.Context, organization string) error {
+func (d *database) settle(ctx context.Context, organization string, steps []fillStep) error {
+	tables := make([]string, len(steps))
+	for i, step := range steps {
+		tables[i] = step.table
+	}
 	for _, text := range []string{
 		`UPDATE balances SET balance = (SELECT sum(amount) FROM ledger l WHERE l.organization_id = balances.organization_id)
 			WHERE organization_id = '` + organization + `'`,
 		`SELECT setval('acceptance', greatest((SELECT last_value FROM acceptance), 100000000))`,
-		"VACUUM (ANALYZE)", "CHECKPOINT",
+		"VACUUM (ANALYZE) balances, " + strings.Join(tables, ", "), "CHECKPOINT",
 	} {
 		if _, err := d.ExecContext(ctx, text); err != nil {
 			return fmt.Errorf("%s: %w", strings.TrimSpace(text), err)

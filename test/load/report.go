@@ -45,7 +45,7 @@ func (r rates) at(form, clients int) float64 { return r[[2]int{form, clients}] }
 var (
 	speedHeader = []string{"measurement", "clients", "per second", "p50 ms", "p95 ms", "p99 ms", "note"}
 	costHeader  = []string{"end to end at full speed", "CPU s", "CPU ms/request", "RSS MiB", "peak RSS MiB"}
-	fairHeader  = []string{"a small organization's request every 100 ms, to its webhook", "queued by the large one", "requests", "p50 ms", "p95 ms", "p99 ms", "longest ms"}
+	fairHeader  = []string{"a small organization's request every 100 ms, to its webhook", "queued by the large one", "requests", "p50 ms", "p95 ms", "p99 ms", "longest ms", "of the large one ended meanwhile, p50, p99"}
 	sqlHeader   = []string{"SQL of a request, deployed, full speed", "calls/request", "rows/request", "ms/request", "pages/request", "ms/call"}
 	ratioHeader = []string{"ratio", "clients", "value"}
 	goalHeader  = []string{"target", "wanted", "measured", "met"}
