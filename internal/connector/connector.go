@@ -39,9 +39,13 @@ type Connector interface {
 // its results are Pending with a Job.
 type Confirmer interface {
 	// Confirm asks how a job went that was made of these people, in the order of
-	// the answer. While it is not known, all are Pending.
+	// the answer. While it is not known, all are Pending. ErrNoJob says that the
+	// platform does not know the job: not yet, or no more.
 	Confirm(ctx context.Context, job string, people []Profile) ([]Result, error)
 }
+
+// ErrNoJob is the answer to a question for a job that the platform does not know.
+var ErrNoJob = usersync.Errorf(usersync.CodeUnavailable, "The platform does not know what became of the push.")
 
 // AudienceMaker is a connector that can make a list, or what the platform has in
 // its place.

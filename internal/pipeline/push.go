@@ -57,8 +57,15 @@ const (
 	// pushTurn is how long a task goes on before it lets others have its slot.
 	pushTurn = 3 * time.Second
 	// callWithin bounds one push of a batch, waiting for the account's limits
-	// included. What a worker was doing that died is done again after that.
+	// included.
 	callWithin = 90 * time.Second
+	// orphanWait is how long the calls of a worker that lost its claim may still
+	// be under way before they are made again. One that lives pushes once more
+	// when it sees that it has lost it.
+	orphanWait = 5 * time.Second
+	// settleWithin is how long what a platform answered may take to be written
+	// after the worker was told to stop.
+	settleWithin = 4 * time.Second
 	// unknownKind is how long a connection waits whose platform only a newer
 	// release knows.
 	unknownKind = time.Minute
@@ -90,6 +97,9 @@ type pump struct {
 }
 
 func (p *pump) turn(ctx context.Context) error {
+	if err := p.org.TakeOver(ctx, p.id, orphanWait); err != nil {
+		return err
+	}
 	for until := time.Now().Add(pushTurn); time.Now().Before(until); {
 		active, err := p.look(ctx)
 		if err != nil {

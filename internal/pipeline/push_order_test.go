@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -43,11 +44,11 @@ type model struct {
 	rng     *rand.Rand
 	values  map[string]float64
 	tries   int
-	sound   bool               // no more faults
-	hold    chan struct{}      // the next call waits until it is closed
-	during  func()             // called while a call is under way
-	arrived chan struct{}      // closed when a held call is under way
-	abort   context.CancelFunc // ends the worker in the middle of the next call
+	sound   bool          // no more faults
+	hold    chan struct{} // the next call waits until it is closed
+	during  func()        // called while a call is under way
+	arrived chan struct{} // closed when a held call is under way
+	abort   func()        // ends the worker in the middle of the next call
 }
 
 func (*model) Check(context.Context) (connector.Facts, error) { return connector.Facts{}, nil }
@@ -108,16 +109,18 @@ func (*model) Remove(context.Context, connector.Profile) (connector.Result, erro
 
 // order is an organization with users that change and a pump that is disturbed.
 type order struct {
-	t      *testing.T
-	rng    *rand.Rand
-	store  *store.Store
-	org    *store.Org
-	model  *model
-	users  []string
-	values map[string]float64
-	conn   string
-	pump   queue.Handler
-	travel func()
+	t     *testing.T
+	rng   *rand.Rand
+	store *store.Store
+	org   *store.Org
+	model *model
+	// platform is what the connection opens: the model, or what stands before it.
+	platform connector.Connector
+	users    []string
+	values   map[string]float64
+	conn     string
+	pump     queue.Handler
+	travel   func()
 }
 
 func TestPlatformEndsInTheNewestStateHoweverPushesOvertakeEachOther(t *testing.T) {
@@ -159,8 +162,9 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 		model: &model{t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), values: map[string]float64{}}}
 	type none struct{}
 	kind := connector.Define(connector.Kind{Name: "model", Batch: 64}, func(none, none, connector.Facts, *connector.Client) (connector.Connector, error) {
-		return o.model, nil
+		return o.platform, nil
 	})
+	o.platform = o.model
 	c, err := o.org.CreateConnection(t.Context(), "test", usersync.Connection{Platform: "model", Name: "m", Settings: json.RawMessage(`{}`), Credentials: usersync.NewSecret("{}")})
 	must(t, err)
 	o.conn = c.ID
@@ -269,7 +273,7 @@ func (o *order) round() {
 	}
 	m := o.model
 	m.mu.Lock()
-	disturbance := o.rng.IntN(4)
+	disturbance := o.rng.IntN(5)
 	if disturbance == 1 {
 		m.during = func() { o.change(10) }
 	}
@@ -279,20 +283,42 @@ func (o *order) round() {
 		o.stall(c)
 	case 3:
 		o.kill(c)
+	case 4:
+		o.stop(c)
 	default:
 		must(o.t, o.pump.Work(o.t.Context(), c))
 	}
 }
 
-// kill ends the worker in the middle of a call.
+// kill ends the worker in the middle of a call, as kill -9 does.
 func (o *order) kill(c usersync.Claim) {
+	o.abort(runtime.Goexit) // dead men tell no tales
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = o.pump.Work(o.t.Context(), c)
+	}()
+	<-done
+	o.abort(nil)
+	o.die()
+}
+
+// stop ends the worker in the middle of a call as a shutdown does: it may write
+// what it knows and hands its task back.
+func (o *order) stop(c usersync.Claim) {
 	ctx, cancel := context.WithCancel(o.t.Context())
 	defer cancel()
+	o.abort(cancel)
+	defer o.abort(nil)
+	if err := o.pump.Work(ctx, c); err != nil {
+		must(o.t, o.store.Postpone(o.t.Context(), c, time.Now(), false))
+	}
+}
+
+func (o *order) abort(by func()) {
 	o.model.mu.Lock()
-	o.model.abort = cancel
-	o.model.mu.Unlock()
-	_ = o.pump.Work(ctx, c) // dead men tell no tales
-	o.die()
+	defer o.model.mu.Unlock()
+	o.model.abort = by
 }
 
 // stall holds a call of one worker, has others work meanwhile, and lets the call

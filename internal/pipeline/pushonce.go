@@ -123,9 +123,11 @@ func (p *pump) makeOnce(ctx context.Context, c connector.Connector, g *group) er
 			g.fail(usersync.Errorf(usersync.CodeInternal, "The platform's answer cannot be asked for."))
 			return nil
 		}
-		return p.ask(ctx, confirmer, g.job, g.items)
+		p.ask(ctx, confirmer, g.job, g.items)
+		return nil
 	}
-	return p.call(ctx, c, g.items)
+	p.call(ctx, c, g.items)
+	return nil
 }
 
 func (p *pump) preview(ctx context.Context, c connector.Connector, g *group) error {

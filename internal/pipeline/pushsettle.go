@@ -156,6 +156,8 @@ func (p *pump) settle(ctx context.Context, items []*item, gone []string) error {
 			return p.disconnect(ctx, it.err)
 		}
 	}
+	ctx, stop := outlast(ctx, settleWithin)
+	defer stop()
 	b := &outcomes{pump: p}
 	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 		b.reset(tx)
@@ -173,6 +175,17 @@ func (p *pump) settle(ctx context.Context, items []*item, gone []string) error {
 	b.note(items)
 	b.publish(ctx)
 	return nil
+}
+
+// outlast returns a context that ends a while after ctx does: a platform was
+// called, and what it answered is to be written.
+func outlast(ctx context.Context, while time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(while, cancel) })
+	return out, func() {
+		stop()
+		cancel()
+	}
 }
 
 // note counts results for the log line and the metrics.
@@ -287,7 +300,7 @@ func (b *outcomes) ending(it *item, failed int) ending {
 	case unchanged:
 		out.status, out.attempts = usersync.StepUnchanged, failed
 	case connector.Pending:
-		out.status, out.next = usersync.StepPending, time.Now().Add(askAfter(cmp.Or(it.wait.CreatedAt, it.push.WantedAt)))
+		out.status, out.next = usersync.StepPending, time.Now().Add(askAfter(it.since()))
 	case connector.Skipped:
 		out.status = usersync.StepSkipped
 	case connector.Failed:
@@ -319,6 +332,8 @@ func (p *pump) settleOnce(ctx context.Context, items []*item, gone []store.Wait)
 			return p.disconnect(ctx, it.err)
 		}
 	}
+	ctx, stop := outlast(ctx, settleWithin)
+	defer stop()
 	b := &outcomes{pump: p}
 	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 		b.reset(tx)

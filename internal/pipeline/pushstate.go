@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -99,9 +101,7 @@ func (p *pump) pushStates(ctx context.Context, c connector.Connector, due []stor
 		items, calls = slices.DeleteFunc(items, out), slices.DeleteFunc(calls, out)
 	}
 	if len(calls) > 0 {
-		if err := p.call(ctx, c, calls); err != nil {
-			return err
-		}
+		p.call(ctx, c, calls)
 	}
 	return p.settle(ctx, items, gone)
 }
@@ -164,9 +164,8 @@ func (p *pump) begin(ctx context.Context, calls []*item) (begun map[string]bool,
 	return begun, err
 }
 
-// call pushes items and notes the results in them. Its error is the end of ctx:
-// what was done is not known and is done again.
-func (p *pump) call(ctx context.Context, c connector.Connector, items []*item) error {
+// call pushes items and notes the results in them.
+func (p *pump) call(ctx context.Context, c connector.Connector, items []*item) {
 	limited, cancel := context.WithTimeout(ctx, callWithin-5*time.Second)
 	defer cancel()
 	profiles := make([]connector.Profile, len(items))
@@ -174,15 +173,14 @@ func (p *pump) call(ctx context.Context, c connector.Connector, items []*item) e
 		profiles[i], it.called = it.profile, true
 	}
 	results, err := guarded(p, func() ([]connector.Result, error) { return c.Push(limited, profiles) })
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	failure := usersync.AsError(err)
+	if ctx.Err() != nil {
+		failure = errStopped
+	}
 	if failure != nil && failure.Code == usersync.CodeRejected && len(items) > 1 && !anyResult(results) {
-		if err := p.call(ctx, c, items[:len(items)/2]); err != nil {
-			return err
-		}
-		return p.call(ctx, c, items[len(items)/2:])
+		p.call(ctx, c, items[:len(items)/2])
+		p.call(ctx, c, items[len(items)/2:])
+		return
 	}
 	for i, it := range items {
 		switch {
@@ -196,8 +194,11 @@ func (p *pump) call(ctx context.Context, c connector.Connector, items []*item) e
 			it.err = failure
 		}
 	}
-	return nil
 }
+
+// errStopped is of a call that our own end interrupted: nobody knows what became
+// of it, and it is no attempt.
+var errStopped = &usersync.Error{Code: usersync.CodeRateLimited, Message: "The worker was stopped.", RetryAfter: time.Second}
 
 func anyResult(results []connector.Result) bool {
 	return slices.ContainsFunc(results, func(r connector.Result) bool { return r.Status != "" })
@@ -226,8 +227,8 @@ func (p *pump) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 			for _, it := range items {
 				it.result = connector.Result{Status: connector.Synced}
 			}
-		} else if err := p.ask(ctx, confirmer, job, items); err != nil {
-			return err
+		} else {
+			p.ask(ctx, confirmer, job, items)
 		}
 		for _, it := range items {
 			it.version, it.hash = it.push.SentVersion, it.push.SentHash
@@ -239,33 +240,39 @@ func (p *pump) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 	return nil
 }
 
-// ask asks for one job. One that the platform knows nothing good of is pushed
-// anew.
-func (p *pump) ask(ctx context.Context, c connector.Confirmer, job string, items []*item) error {
+// ask asks for one job. One that went wrong as a whole, or that the platform does
+// not know, is pushed anew.
+func (p *pump) ask(ctx context.Context, c connector.Confirmer, job string, items []*item) {
 	if len(items) == 0 {
-		return nil
+		return
 	}
 	profiles := make([]connector.Profile, len(items))
 	for i, it := range items {
 		profiles[i] = it.profile
 	}
 	results, err := guarded(p, func() ([]connector.Result, error) { return c.Confirm(ctx, job, profiles) })
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+	failure := usersync.AsError(err)
 	for i, it := range items {
-		if i < len(results) && results[i].Status != "" {
+		switch {
+		case i < len(results) && results[i].Status != "":
 			it.result = results[i]
-			continue
-		}
-		if failure := usersync.AsError(err); failure != nil && !throttled(failure) {
+		case failure == nil, throttled(failure), ctx.Err() != nil, errors.Is(err, connector.ErrNoJob) && it.young():
+			it.result = connector.Result{Status: connector.Pending, Job: job}
+		default:
 			it.err = failure
-			continue
 		}
-		it.result = connector.Result{Status: connector.Pending, Job: job}
 	}
-	return nil
 }
+
+// jobKnownWithin is how long a platform may take until it knows a job that it has
+// just taken: SendGrid answers 404 at first.
+const jobKnownWithin = 30 * time.Second
+
+// young reports whether the job of an item may not be known yet.
+func (it *item) young() bool { return time.Since(it.since()) < jobKnownWithin }
+
+// since is when the push was asked for.
+func (it *item) since() time.Time { return cmp.Or(it.wait.CreatedAt, it.push.WantedAt) }
 
 // removeAtOnce bounds the people that are removed at once.
 const removeAtOnce = 8

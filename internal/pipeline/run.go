@@ -19,7 +19,11 @@ import (
 )
 
 // Run works requests of one organization from where they are to their end.
-var Run = queue.Kind[RunArgs]{Name: "pipeline.run", Queue: queue.Run, Timeout: time.Minute}
+var Run = queue.Kind[RunArgs]{Name: "pipeline.run", Queue: queue.Run, Timeout: time.Minute, Along: runAlong}
+
+// runAlong is how many bytes of arguments a run takes along: the ids of some 120
+// requests.
+const runAlong = 4096
 
 // RunArgs are the arguments of Run.
 type RunArgs struct {
@@ -60,7 +64,11 @@ func (s *Service) Handlers() []queue.Handler {
 // between reading and writing.
 const maxStale = 10
 
-func (s *Service) run(ctx context.Context, c usersync.Claim, args RunArgs) error {
+func (s *Service) run(ctx context.Context, c usersync.Claim, _ RunArgs) error {
+	args, err := argsOf(c)
+	if err != nil {
+		return err
+	}
 	var erased []string
 	for try := 0; ; try++ {
 		err := s.once(ctx, c, args, erased)
@@ -72,6 +80,15 @@ func (s *Service) run(ctx context.Context, c usersync.Claim, args RunArgs) error
 			return err
 		}
 	}
+}
+
+// argsOf joins the arguments of all tasks of a claim.
+func argsOf(c usersync.Claim) (joined RunArgs, err error) {
+	all, err := Run.ArgsOf(c)
+	for _, args := range all {
+		joined.RequestIDs = append(joined.RequestIDs, args.RequestIDs...)
+	}
+	return joined, err
 }
 
 // once works the batch from what is stored now. erased are the e-mail keys of
@@ -140,6 +157,16 @@ type batch struct {
 	altered      map[string]bool // by user id
 	changed      []store.UserUpdate
 	events       []usersync.Event
+}
+
+// startedAt is when the task of a request was first claimed.
+func (b *batch) startedAt(w store.Work) time.Time {
+	for _, c := range b.claim.Along {
+		if c.TaskID == w.TaskID {
+			return c.StartedAt
+		}
+	}
+	return b.claim.StartedAt
 }
 
 func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*batch, error) {

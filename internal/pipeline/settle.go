@@ -166,7 +166,7 @@ func (st *settlement) decide(w store.Work, plan platformPlan, v verdict) {
 	if plan.colleagues != nil {
 		v = verdict{step: *plan.colleagues}
 	}
-	o := store.Outcome{RequestID: w.ID, Charged: w.Charged, StartedAt: st.claim.StartedAt, FinishedAt: st.account.Now}
+	o := store.Outcome{RequestID: w.ID, Charged: w.Charged, StartedAt: st.startedAt(w), FinishedAt: st.account.Now}
 	switch {
 	case !billable(w, v):
 	case st.account.Balance > int64(len(st.charges)):
@@ -177,7 +177,7 @@ func (st *settlement) decide(w store.Work, plan platformPlan, v verdict) {
 	default:
 		v = verdict{step: usersync.Step{Name: usersync.StepColleagues, Status: usersync.StepAwaitingCredits, Attempts: w.Run,
 			Details: "Waiting for credits", ErrorCode: usersync.CodeNoCredit, ErrorMessage: "The balance has run out."}}
-		task := Run.Task(usersync.DeriveID(usersync.PrefixTask, w.ID, "unpaid", st.claim.TaskID), st.organization.ID, st.organization.ID, RunArgs{[]string{w.ID}})
+		task := Run.Task(usersync.DeriveID(usersync.PrefixTask, w.ID, "unpaid", w.TaskID), st.organization.ID, st.organization.ID, RunArgs{[]string{w.ID}})
 		task.DueAt, task.Traceparent = w.CreatedAt.Add(unpaidFor), w.Traceparent
 		st.parked = append(st.parked, task)
 		o.TaskID = task.ID

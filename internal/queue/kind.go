@@ -27,6 +27,9 @@ type Kind[A any] struct {
 	Name    string // kept in outbox and Redis: never rename
 	Queue   string
 	Timeout time.Duration
+	// Along, when it is not 0, says that a run takes what waits in its lane along,
+	// up to so many bytes of arguments: usersync.Claim.Along.
+	Along int
 }
 
 // Batch is implemented by arguments that name several items: a batch that
@@ -51,6 +54,7 @@ type Handler struct {
 	Kind    string
 	Queue   string
 	Timeout time.Duration
+	Along   int
 	// Work runs a claimed task. It ends the claim itself, in the transaction
 	// that holds the outcome; an error means that nothing was written and the
 	// task as a whole is to be tried again.
@@ -62,10 +66,23 @@ type Handler struct {
 	Parts func(args json.RawMessage) (map[string]json.RawMessage, error)
 }
 
+// ArgsOf returns the arguments of each task of a claim.
+func (k Kind[A]) ArgsOf(c usersync.Claim) ([]A, error) {
+	all := make([]A, 0, 1+len(c.Along))
+	for _, one := range c.All() {
+		args, err := decode[A](k.Name, one.Args)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, args)
+	}
+	return all, nil
+}
+
 // Work binds the kind to its functions.
 func (k Kind[A]) Work(work func(context.Context, usersync.Claim, A) error, giveUp func(context.Context, usersync.Claim, A, error) error) Handler {
 	return Handler{
-		Kind: k.Name, Queue: k.Queue, Timeout: k.Timeout,
+		Kind: k.Name, Queue: k.Queue, Timeout: k.Timeout, Along: k.Along,
 		Work: func(ctx context.Context, c usersync.Claim) error {
 			args, err := decode[A](k.Name, c.Args)
 			if err != nil {

@@ -211,12 +211,13 @@ func (r *Relay) restore(ctx context.Context) bool {
 	return true
 }
 
-// share is how many tasks of one lane may be in flight: an organization's
-// batches fill the slots twice over, so that a worker always finds the next
-// one; an endpoint gets an eighth, so that a slow one leaves room for others.
+// share is how many tasks of one lane may be in flight: an organization gets
+// half of the slots for runs, because its runs settle one after the other and
+// each takes along what waits; an endpoint gets an eighth, so that a slow one
+// leaves room for others.
 func share(q string, slots int) int {
 	if q == queue.Run {
-		return max(2*slots, 4)
+		return max(slots/2, 2)
 	}
 	return max(slots/8, 1)
 }

@@ -257,7 +257,7 @@ DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/a
 	// but its own task.
 	endOrphansStatement = define(`
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now} FROM {rows}
-WHERE requests.organization_id = r.organization_id AND requests.id = r.request_id AND requests.task_id = $1
+WHERE requests.organization_id = r.organization_id AND requests.id = r.request_id AND requests.task_id {words}$1{/words}
     AND requests.status IN `+unfinishedStatuses+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
 RETURNING requests.id, requests.kind, requests.run, requests.task_id`, col("organization_id", text), col("request_id", text))
 )
@@ -295,10 +295,10 @@ func (tx *Tx) endRequests(ctx context.Context, organization, userID string) erro
 	return err
 }
 
-// EndOrphans has those of a claimed task's requests fail whose user is gone,
+// EndOrphans has those of the claimed tasks' requests fail whose user is gone,
 // and returns their ids.
 func (tx *Tx) EndOrphans(ctx context.Context, c usersync.Claim, ids []string) ([]string, error) {
-	list, err := collect(ctx, tx.conn, endOrphansStatement, requestRows(endOrphansStatement, c.Organization, ids), scanEnded, c.TaskID)
+	list, err := collect(ctx, tx.conn, endOrphansStatement, requestRows(endOrphansStatement, c.Organization, ids), scanEnded, taskWords(c))
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"usersync/internal/usersync"
@@ -64,13 +65,19 @@ func (tx *Tx) enqueue(ctx context.Context, later string, tasks []usersync.Task) 
 	if len(tasks) == 0 {
 		return nil
 	}
+	_, err := tx.exec(ctx, enqueueStatement, taskRows(tasks, later))
+	return err
+}
+
+// taskRows returns tasks as enqueueStatement takes them; those whose time has not
+// come get the state later.
+func taskRows(tasks []usersync.Task, later string) *rows {
 	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
 	set := enqueueStatement.rows(len(tasks))
 	for _, t := range tasks {
 		set.add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent, micros(t.DueAt), later)
 	}
-	_, err := tx.exec(ctx, enqueueStatement, set)
-	return err
+	return set
 }
 
 // takeStatement picks what may go out next, lane by lane, beginning behind the
@@ -200,8 +207,13 @@ func (s *Store) Retake(ctx context.Context, taskID string, generation int64) err
 var claimStatement = define(`
 UPDATE outbox SET claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
-WHERE id = $1 AND generation = $2 AND state = 'sent' AND claimed_until < {now}
+WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
 RETURNING organization_id, lane, args, traceparent, failures, started_at`)
+
+// isSent asks for the state of a row that is found by its id. Said plainly,
+// PostgreSQL would rather read the index of all that are sent, which is short
+// but for the remains of those that were.
+const isSent = `state || '' = 'sent'`
 
 // Claim gives the caller the right to work a task. ok is false when the task
 // is finished, moved on, or worked by another: nothing to do.
@@ -218,13 +230,60 @@ func (s *Store) Claim(ctx context.Context, taskID string, generation int64) (c u
 	return c, err == nil, classify(err)
 }
 
+// besideLimit bounds the tasks of a lane that one claim looks at.
+const besideLimit = 32
+
+// claimLaneStatement claims a task and those that wait in its lane, oldest
+// first, as far as their arguments are short enough together. What is near is
+// cut before it is chosen from, so that the cost is bounded. One that has failed
+// before goes alone.
+var claimLaneStatement = define(`
+WITH main AS (
+    SELECT id, kind, queue, lane, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
+), near AS MATERIALIZED (
+    SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue AND x.lane = main.lane
+        ORDER BY x.id LIMIT $6 {skip locked}{/each} WHERE main.failures = 0
+), beside AS (
+    SELECT x.id, sum(length(x.args)) OVER (ORDER BY x.id) AS size FROM near JOIN outbox x ON x.id = near.id WHERE x.kind = near.kind AND x.failures = 0
+)
+UPDATE outbox SET state = 'sent', claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
+    started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
+WHERE id {any}SELECT id FROM main UNION ALL SELECT id FROM beside WHERE size <= $5{/any} AND claimed_until < {now}
+RETURNING id, organization_id, lane, args, traceparent, failures, started_at`)
+
+// ClaimLane is Claim for a task and for those of its kind that are ready in its
+// lane and need no more than room bytes of arguments together: they become Along.
+func (s *Store) ClaimLane(ctx context.Context, taskID string, generation int64, room int) (c usersync.Claim, ok bool, err error) {
+	token := usersync.NewID(usersync.PrefixClaim)
+	list, err := collect(ctx, s.keeper(), claimLaneStatement, nil, func(scan func(...any) error) (usersync.Claim, error) {
+		c := usersync.Claim{Token: token}
+		var args string
+		var started int64
+		err := scan(&c.TaskID, &c.Organization, &c.Lane, &args, &c.Traceparent, &c.Failures, &started)
+		c.Args, c.StartedAt = json.RawMessage(args), at(started)
+		return c, err
+	}, taskID, generation, token, ClaimFor.Microseconds(), room, besideLimit)
+	if err != nil || len(list) == 0 {
+		return usersync.Claim{}, false, err
+	}
+	slices.SortFunc(list, func(a, b usersync.Claim) int { return cmp.Compare(a.TaskID, b.TaskID) })
+	if own := slices.IndexFunc(list, func(c usersync.Claim) bool { return c.TaskID == taskID }); own > 0 {
+		list = slices.Concat(list[own:own+1], list[:own], list[own+1:])
+	}
+	c, c.Along = list[0], list[1:]
+	return c, true, nil
+}
+
+// taskWords names the tasks of a claim for {words}.
+func taskWords(c usersync.Claim) string { return strings.Join(c.TaskIDs(), " ") }
+
 var renewStatement = define(`
-UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id = $1 AND claim_token = $2`)
+UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id {words}$1{/words} AND claim_token = $2`)
 
 // Renew holds a claim for another ClaimFor. It returns ErrClaimLost when
 // another has it.
 func (s *Store) Renew(ctx context.Context, c usersync.Claim) error {
-	return held(s.keeper().exec(ctx, renewStatement, nil, c.TaskID, c.Token, ClaimFor.Microseconds()))
+	return holdsAll(c)(s.keeper().exec(ctx, renewStatement, nil, taskWords(c), c.Token, ClaimFor.Microseconds()))
 }
 
 func held(n int64, err error) error {
@@ -234,12 +293,22 @@ func held(n int64, err error) error {
 	return err
 }
 
-var finishStatement = define(`DELETE FROM outbox WHERE id = $1 AND claim_token = $2`)
+// holdsAll is held for all tasks of a claim.
+func holdsAll(c usersync.Claim) func(int64, error) error {
+	return func(n int64, err error) error {
+		if err == nil && n < int64(1+len(c.Along)) {
+			return ErrClaimLost
+		}
+		return err
+	}
+}
 
-// Finish ends a task. It is the first write of the transaction that holds the
-// outcome, and its fence: ErrClaimLost undoes everything behind it.
+var finishStatement = define(`DELETE FROM outbox WHERE id {words}$1{/words} AND claim_token = $2`)
+
+// Finish ends all tasks of a claim. It is the first write of the transaction
+// that holds the outcome, and its fence: ErrClaimLost undoes everything behind it.
 func (tx *Tx) Finish(ctx context.Context, c usersync.Claim) error {
-	return held(tx.exec(ctx, finishStatement, nil, c.TaskID, c.Token))
+	return holdsAll(c)(tx.exec(ctx, finishStatement, nil, taskWords(c), c.Token))
 }
 
 var rearmStatement = define(`
@@ -260,7 +329,7 @@ func (tx *Tx) rearm(ctx context.Context, c usersync.Claim, args json.RawMessage,
 // Hold is the fence of a transaction that is one of several of its run: the
 // claim goes on.
 func (tx *Tx) Hold(ctx context.Context, c usersync.Claim) error {
-	return held(tx.exec(ctx, renewStatement, nil, c.TaskID, c.Token, ClaimFor.Microseconds()))
+	return holdsAll(c)(tx.exec(ctx, renewStatement, nil, taskWords(c), c.Token, ClaimFor.Microseconds()))
 }
 
 // Postpone hands a task back without an outcome: it runs again at due. failed
@@ -271,6 +340,24 @@ func (s *Store) Postpone(ctx context.Context, c usersync.Claim, due time.Time, f
 		failures++
 	}
 	return s.Tx(ctx, func(tx *Tx) error { return tx.rearm(ctx, c, c.Args, due, failures) })
+}
+
+// Release hands back each of a claim's tasks by itself, without an outcome: they
+// run again at due, after a failed run each alone. Those that another holds are
+// left to it.
+func (s *Store) Release(ctx context.Context, c usersync.Claim, due time.Time, failed bool) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		for _, one := range c.All() {
+			failures := one.Failures
+			if failed {
+				failures++
+			}
+			if err := tx.rearm(ctx, one, one.Args, due, failures); err != nil && !errors.Is(err, ErrClaimLost) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Part is one item of a task's batch, as a task of its own.

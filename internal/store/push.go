@@ -34,124 +34,6 @@ const pushSpacing = 2 * time.Second
 // one for each, as long as the connection lives.
 func PushTaskID(connection string) string { return usersync.DeriveID(usersync.PrefixTask, connection) }
 
-// Want is the wish that a connection's platform gets a user, for a step of a
-// request, or for one user of a bulk (Position BulkPosition).
-type Want struct {
-	ConnectionID string
-	UserID       string
-	RequestID    string
-	Position     int
-	Mode         usersync.PushMode
-	// Version of the user that the platform must have at least.
-	Version int64
-	Rank    int
-}
-
-// BulkPosition is the position of what belongs to a bulk and has no step.
-const BulkPosition = -1
-
-var wantStatement = define(`
-INSERT INTO pushes (connection_id, user_id, organization_id, status, rank, due_at, wanted_version, wanted_at)
-SELECT r.connection_id, r.user_id, $1, 'pending', r.rank, {now}, r.version, {now} FROM {rows} WHERE true
-ON CONFLICT (connection_id, user_id) DO UPDATE SET
-    wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END,
-    wanted_at = CASE WHEN pushes.due_at = 0 THEN {now} ELSE pushes.wanted_at END,
-    attempts = CASE WHEN pushes.due_at = 0 THEN 0 ELSE pushes.attempts END,
-    rank = CASE WHEN pushes.due_at = 0 OR excluded.rank < pushes.rank THEN excluded.rank ELSE pushes.rank END,
-    status = CASE WHEN pushes.status = 'idle' THEN 'pending' ELSE pushes.status END,
-    due_at = CASE
-        WHEN pushes.status = 'pending' AND excluded.rank = 0 THEN {now}
-        WHEN pushes.status <> 'idle' THEN pushes.due_at
-        WHEN excluded.rank = 0 OR pushes.pushed_at + $2 < {now} THEN {now}
-        ELSE pushes.pushed_at + $2 END
-WHERE pushes.removal = ''`,
-	col("connection_id", text), col("user_id", text), col("rank", integer), col("version", bigint))
-
-var waitStatement = define(`
-INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, rank, due_at, created_at)
-SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.version, r.rank,
-    CASE WHEN r.mode = 'state' THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
-ON CONFLICT (connection_id, user_id, request_id) DO UPDATE SET position = excluded.position, mode = excluded.mode,
-    version = excluded.version, rank = excluded.rank, due_at = excluded.due_at, attempts = 0, job = '', created_at = excluded.created_at`,
-	col("connection_id", text), col("user_id", text), col("request_id", text), col("position", integer), col("mode", text),
-	col("version", bigint), col("rank", integer))
-
-// WantPushes has users pushed to connections that are active, and wakes their
-// pumps. Pushes of one user to one connection coalesce: a wish that is there
-// already is only raised.
-func (tx *Tx) WantPushes(ctx context.Context, organization string, wants []Want) error {
-	if len(wants) == 0 {
-		return nil
-	}
-	sortWants(wants)
-	waits := waitStatement.rows(len(wants))
-	var states []Want
-	for _, w := range wants {
-		waits.add(w.ConnectionID, w.UserID, w.RequestID, int64(w.Position), string(w.Mode), w.Version, int64(w.Rank))
-		if w.Mode == usersync.PushState {
-			states = append(states, w)
-		}
-	}
-	if err := tx.wakePushes(ctx, connectionsOf(wants)...); err != nil {
-		return err
-	}
-	if len(states) > 0 {
-		if _, err := tx.exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
-			return err
-		}
-	}
-	_, err := tx.exec(ctx, waitStatement, waits, organization)
-	return err
-}
-
-var noteStatement = define(`
-INSERT INTO pushes (connection_id, user_id, organization_id, rank, wanted_version)
-SELECT r.connection_id, r.user_id, $1, r.rank, r.version FROM {rows} WHERE true
-ON CONFLICT (connection_id, user_id) DO UPDATE SET
-    wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END
-WHERE pushes.removal = ''`,
-	col("connection_id", text), col("user_id", text), col("rank", integer), col("version", bigint))
-
-// NotePushes remembers what connections that are not active are to get once
-// they are.
-func (tx *Tx) NotePushes(ctx context.Context, organization string, wants []Want) error {
-	if len(wants) == 0 {
-		return nil
-	}
-	sortWants(wants)
-	_, err := tx.exec(ctx, noteStatement, foldWants(noteStatement, wants), organization)
-	return err
-}
-
-func sortWants(wants []Want) {
-	slices.SortFunc(wants, func(a, b Want) int {
-		return cmp.Or(cmp.Compare(a.ConnectionID, b.ConnectionID), cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.RequestID, b.RequestID))
-	})
-}
-
-// foldWants makes one row of all sorted wishes for one user at one connection.
-func foldWants(st *statement, wants []Want) *rows {
-	set := st.rows(len(wants))
-	for i := 0; i < len(wants); {
-		one := wants[i]
-		for i++; i < len(wants) && wants[i].ConnectionID == one.ConnectionID && wants[i].UserID == one.UserID; i++ {
-			one.Version, one.Rank = max(one.Version, wants[i].Version), min(one.Rank, wants[i].Rank)
-		}
-		set.add(one.ConnectionID, one.UserID, int64(one.Rank), one.Version)
-	}
-	return set
-}
-
-func connectionsOf(wants []Want) []string {
-	var ids []string
-	for _, w := range wants { // sorted by connection
-		if len(ids) == 0 || ids[len(ids)-1] != w.ConnectionID {
-			ids = append(ids, w.ConnectionID)
-		}
-	}
-	return ids
-}
-
 // The update is unconditional, for it must wait for a pump that is just ending:
 // that one looks for due rows under this same lock.
 var wakeStatement = define(`
@@ -262,97 +144,6 @@ func (o *Org) DuePushes(ctx context.Context, connection string, limit int) ([]Pu
 	return list[:min(limit, len(list))], err
 }
 
-// Wait is somebody who waits for a push.
-type Wait struct {
-	UserID    string
-	RequestID string
-	Position  int
-	Mode      usersync.PushMode
-	Version   int64
-	Rank      int
-	Attempts  int
-	Job       string
-	CreatedAt time.Time
-}
-
-const waitColumns = `w.user_id, w.request_id, w.position, w.mode, w.version, w.rank, w.attempts, w.job, w.created_at`
-
-func scanWait(scan func(...any) error) (w Wait, err error) {
-	var created int64
-	err = scan(&w.UserID, &w.RequestID, &w.Position, &w.Mode, &w.Version, &w.Rank, &w.Attempts, &w.Job, &created)
-	w.CreatedAt = at(created)
-	return w, err
-}
-
-var dueWaitsStatement = define(`
-SELECT ` + waitColumns + ` FROM push_waits w WHERE w.connection_id = $1 AND w.rank = $2 AND w.due_at > 0 AND w.due_at <= {now}
-ORDER BY w.due_at, w.user_id, w.request_id LIMIT $3`)
-
-// DueWaits returns up to limit pushes of one rank that do not coalesce: previews
-// and those with overrides.
-func (o *Org) DueWaits(ctx context.Context, connection string, rank, limit int) ([]Wait, error) {
-	return collect(ctx, o.store.reader(), dueWaitsStatement, nil, scanWait, connection, rank, limit)
-}
-
-var stateWaitsStatement = define(`
-SELECT `+waitColumns+` FROM {rows} JOIN push_waits w ON w.connection_id = r.connection_id AND w.user_id = r.user_id WHERE w.mode = 'state'
-ORDER BY w.user_id, w.request_id`, col("connection_id", text), col("user_id", text))
-
-// StateWaits returns who waits for the states of users at a connection.
-func (tx *Tx) StateWaits(ctx context.Context, connection string, users []string) ([]Wait, error) {
-	return collect(ctx, tx.conn, stateWaitsStatement, placeRows(stateWaitsStatement, connection, users), scanWait)
-}
-
-var anyWaitsStatement = define(`
-SELECT ` + waitColumns + ` FROM push_waits w WHERE w.connection_id = $1 ORDER BY w.user_id, w.request_id LIMIT $2`)
-
-// Waits returns up to limit of those who wait at a connection.
-func (tx *Tx) Waits(ctx context.Context, connection string, limit int) ([]Wait, error) {
-	return collect(ctx, tx.conn, anyWaitsStatement, nil, scanWait, connection, limit)
-}
-
-var dropWaitsStatement = define(`
-DELETE FROM push_waits WHERE {row} {any}SELECT w.{row} FROM {rows} JOIN push_waits w
-    ON w.connection_id = r.connection_id AND w.user_id = r.user_id AND w.request_id = r.request_id{/any}`,
-	col("connection_id", text), col("user_id", text), col("request_id", text))
-
-// DropWaits ends waits whose outcome is written.
-func (tx *Tx) DropWaits(ctx context.Context, connection string, waits []Wait) error {
-	if len(waits) == 0 {
-		return nil
-	}
-	set := dropWaitsStatement.rows(len(waits))
-	for _, w := range waits {
-		set.add(connection, w.UserID, w.RequestID)
-	}
-	_, err := tx.exec(ctx, dropWaitsStatement, set)
-	return err
-}
-
-var delayWaitsStatement = define(`
-UPDATE push_waits SET due_at = r.due, attempts = r.attempts, job = r.job FROM {rows}
-WHERE push_waits.connection_id = r.connection_id AND push_waits.user_id = r.user_id AND push_waits.request_id = r.request_id`,
-	col("connection_id", text), col("user_id", text), col("request_id", text), col("due", bigint), col("attempts", integer), col("job", text))
-
-// DelayedWait is a push that does not coalesce and is tried, or asked for, again.
-type DelayedWait struct {
-	Wait
-	DueAt time.Time
-}
-
-// DelayWaits has such pushes come again.
-func (tx *Tx) DelayWaits(ctx context.Context, connection string, waits []DelayedWait) error {
-	if len(waits) == 0 {
-		return nil
-	}
-	set := delayWaitsStatement.rows(len(waits))
-	for _, w := range waits {
-		set.add(connection, w.UserID, w.RequestID, micros(w.DueAt), int64(w.Attempts), w.Job)
-	}
-	_, err := tx.exec(ctx, delayWaitsStatement, set)
-	return err
-}
-
 var beginCallsStatement = define(`
 UPDATE pushes SET status = 'calling', pushed_hash = '', due_at = {now} + $1 FROM {rows}
 WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id AND pushes.removal = ''
@@ -365,6 +156,16 @@ RETURNING pushes.user_id`, col("connection_id", text), col("user_id", text))
 func (tx *Tx) BeginCalls(ctx context.Context, connection string, users []string, within time.Duration) ([]string, error) {
 	slices.Sort(users)
 	return collect(ctx, tx.conn, beginCallsStatement, placeRows(beginCallsStatement, connection, users), scanString, within.Microseconds())
+}
+
+var takeOverStatement = define(`
+UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2`)
+
+// TakeOver has calls that nobody wrote the end of made again after the given wait.
+// The caller has just claimed the pump's task, so who made them has lost it.
+func (o *Org) TakeOver(ctx context.Context, connection string, wait time.Duration) error {
+	_, err := o.store.keeper().exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
+	return err
 }
 
 // PushOutcome is what became of one user at a connection.
@@ -536,46 +337,6 @@ func (tx *Tx) ClearPushes(ctx context.Context, connection string, limit int) (n 
 		}
 	}
 	return len(list), erasures, err
-}
-
-// usersByIDStatement reads users as they are now.
-var usersByIDStatement = define(`
-SELECT u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.company,
-    u.sequences, u.version, u.created_at, u.updated_at
-FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, col("id", text))
-
-// UsersByID returns those of the users that there are, as they are now.
-func (o *Org) UsersByID(ctx context.Context, ids []string) (map[string]StoredUser, error) {
-	list, err := collect(ctx, o.store.reader(), usersByIDStatement, idRows(usersByIDStatement, ids), scanUser, o.id)
-	out := make(map[string]StoredUser, len(list))
-	for _, u := range list {
-		out[u.ID] = u
-	}
-	return out, err
-}
-
-var inputsStatement = define(`
-SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
-	col("organization_id", text), col("id", text))
-
-// PlatformInputs returns what requests ask of a push.
-func (o *Org) PlatformInputs(ctx context.Context, requests []string) (map[string]usersync.PlatformSync, error) {
-	return platformInputs(ctx, o.store.reader(), o.id, requests)
-}
-
-func platformInputs(ctx context.Context, db conn, organization string, requests []string) (map[string]usersync.PlatformSync, error) {
-	out := map[string]usersync.PlatformSync{}
-	_, err := collect(ctx, db, inputsStatement, requestRows(inputsStatement, organization, requests), func(scan func(...any) error) (struct{}, error) {
-		var id, input string
-		var in usersync.PlatformSync
-		if err := scan(&id, &input); err != nil {
-			return struct{}{}, err
-		}
-		err := decode(input, &in)
-		out[id] = in
-		return struct{}{}, err
-	})
-	return out, err
 }
 
 var remotesStatement = define(`

@@ -16,6 +16,7 @@ import (
 // the user as stored now.
 type Work struct {
 	ID       string
+	TaskID   string
 	Kind     usersync.RequestKind
 	Status   usersync.RequestStatus
 	Sequence int64
@@ -35,24 +36,24 @@ type Work struct {
 func (w Work) Fresh() bool { return w.Run == 1 && w.Status == usersync.RequestQueued }
 
 var workStatement = define(`
-SELECT q.id, q.kind, q.status, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
+SELECT q.id, q.task_id, q.kind, q.status, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
     u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.sequences, u.version
 FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 JOIN users u ON u.id = q.user_id
-WHERE q.task_id = $1 AND q.status IN ('queued', 'processing', 'awaiting_credits')
+WHERE q.task_id {words}$1{/words} AND q.status IN ('queued', 'processing', 'awaiting_credits')
 ORDER BY q.sequence`, col("organization_id", text), col("id", text))
 
-// Work loads those of the requests that the claimed task still has to work, in
+// Work loads those of the requests that the claimed tasks still have to work, in
 // the order of their acceptance.
 func (s *Store) Work(ctx context.Context, c usersync.Claim, ids []string) ([]Work, error) {
-	return collect(ctx, s.reader(), workStatement, requestRows(workStatement, c.Organization, ids), scanWork, c.TaskID)
+	return collect(ctx, s.reader(), workStatement, requestRows(workStatement, c.Organization, ids), scanWork, taskWords(c))
 }
 
 func scanWork(scan func(...any) error) (w Work, err error) {
 	var input, email, key, attributes, sequences string
 	var created int64
 	u := &w.User
-	err = scan(&w.ID, &w.Kind, &w.Status, &w.Sequence, &input, &w.Traceparent, &w.Email, &w.Run, &w.Charged, &created,
+	err = scan(&w.ID, &w.TaskID, &w.Kind, &w.Status, &w.Sequence, &input, &w.Traceparent, &w.Email, &w.Run, &w.Charged, &created,
 		&u.ID, &email, &key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink,
 		&attributes, &sequences, &u.Version)
 	if err != nil {
@@ -88,7 +89,7 @@ UPDATE requests SET status = r.status, charged = r.charged,
     started_at = CASE WHEN started_at = 0 THEN r.started ELSE started_at END,
     finished_at = r.finished,
     task_id = CASE WHEN r.task = '' THEN task_id ELSE r.task END
-FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id AND requests.task_id = $1
+FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id AND requests.task_id {words}$1{/words}
     AND requests.status IN ('queued', 'processing', 'awaiting_credits')
     AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 1`,
 	col("organization_id", text), col("id", text), col("status", text), col("charged", bigint), col("started", bigint), col("finished", bigint), col("task", text))
@@ -106,9 +107,9 @@ ON CONFLICT (request_id, position) DO UPDATE SET status = excluded.status, reaso
 	col("status", text), col("reason", text), col("attempts", bigint), col("next_attempt_at", bigint), col("details", text),
 	col("error_code", text), col("error_message", text), col("found", text))
 
-// SaveOutcomes writes steps and statuses of requests that the claimed task
-// worked. It returns ErrStale when one of them is not the task's any more, or
-// its user was erased.
+// SaveOutcomes writes steps and statuses of requests that the claimed tasks
+// worked. It returns ErrStale when one of them is not theirs any more, or its
+// user was erased.
 func (tx *Tx) SaveOutcomes(ctx context.Context, c usersync.Claim, outcomes []Outcome) error {
 	set, steps := outcomeStatement.rows(len(outcomes)), stepsStatement.rows(len(outcomes))
 	for _, o := range outcomes {
@@ -123,7 +124,7 @@ func (tx *Tx) SaveOutcomes(ctx context.Context, c usersync.Claim, outcomes []Out
 			}
 		}
 	}
-	n, err := tx.exec(ctx, outcomeStatement, set, c.TaskID)
+	n, err := tx.exec(ctx, outcomeStatement, set, taskWords(c))
 	if err != nil {
 		return err
 	}

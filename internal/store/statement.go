@@ -38,7 +38,8 @@ func col(name string, k kind) column { return column{name, k} }
 // {each} SELECT x AS one … {/each} joins, to every row on its left, the values
 // of a query that depends on that row, as each.value. id {any} SELECT … {/any}
 // compares with a query that is run once, before: PostgreSQL cannot turn it
-// around and run the query for every row of the table. {row} is where a row
+// around and run the query for every row of the table. id {words} $1 {/words}
+// compares with the words of a text, such as several ids. {row} is where a row
 // lies, by which the same statement finds it again faster than by its key.
 type statement struct {
 	texts   map[engineName]string
@@ -65,6 +66,8 @@ func define(body string, columns ...column) *statement {
 			"{row}", "ctid",
 			"{any}", "= ANY(ARRAY(",
 			"{/any}", "))",
+			"{words}", "= ANY(string_to_array(",
+			"{/words}", ", ' '))",
 		).Replace(body),
 		sqlite: strings.NewReplacer(
 			// SQLite keeps the order of a CROSS JOIN: the rows first, and not
@@ -80,8 +83,17 @@ func define(body string, columns ...column) *statement {
 			"{row}", "rowid",
 			"{any}", "IN (",
 			"{/any}", ")",
+			"{words}", `IN (SELECT value FROM json_each('["' || replace(`,
+			"{/words}", `, ' ', '","') || '"]'))`,
 		).Replace(body),
 	}})
+}
+
+// perEngine prepares a statement that the engines say in different words.
+func perEngine(onPostgres, onSQLite string, columns ...column) *statement {
+	st := define(onPostgres, columns...)
+	st.texts[sqlite] = define(onSQLite, columns...).texts[sqlite]
+	return st
 }
 
 func unnest(scalars int, columns []column) string {

@@ -128,14 +128,21 @@ func (tx *Tx) insertUsers(ctx context.Context, wanted map[userKey]*Acceptance, k
 		if random {
 			id = fresh
 		}
-		var u usersync.User
-		u.Apply(a.User.UserInput, a.sequence)
-		u.Sequences[usersync.FieldEmail] = a.sequence
+		attributes, sequences := newUser(a)
 		set.add(id, k.organization, k.email, a.User.Email.Display(), a.User.Key, a.User.Company, a.User.Country,
 			a.User.Department, int64(a.User.Seniority), a.User.FirstName, a.User.LastName, a.User.Name, a.User.JobTitle,
-			a.User.InviteLink, encode(u.Attributes), encode(u.Sequences), fresh, usersync.KeyedID(usersync.PrefixErasure, a.Salt, k.email))
+			a.User.InviteLink, attributes, sequences, fresh, usersync.KeyedID(usersync.PrefixErasure, a.Salt, k.email))
 	}
 	return tx.collectIDs(ctx, insertUsersStatement, set)
+}
+
+// newUser returns the attributes of the user that a is the first to tell of, and
+// the sequences of what it says.
+func newUser(a *Acceptance) (attributes, sequences string) {
+	var u usersync.User
+	u.Apply(a.User.UserInput, a.sequence)
+	u.Sequences[usersync.FieldEmail] = a.sequence
+	return encode(u.Attributes), encode(u.Sequences)
 }
 
 // encode writes a map as JSON, "" for an empty one. Its values come from
@@ -237,7 +244,7 @@ func scanUser(scan func(...any) error) (u StoredUser, err error) {
 var (
 	userStatement    = define(`SELECT ` + userColumns + ` FROM users WHERE id = $2 AND organization_id = $1`)
 	userKeyStatement = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND email_key = $2`)
-	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND id <> '' AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
 )
 
 // ErrNoUser is the refusal of an id that names no user of the organization.
@@ -275,4 +282,20 @@ func (o *Org) UserName(ctx context.Context, key string) (string, error) {
 		return "", nil
 	}
 	return cmp.Or(in.Name, in.FullName()), classify(err)
+}
+
+// usersByIDStatement reads users as they are now.
+var usersByIDStatement = define(`
+SELECT u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.company,
+    u.sequences, u.version, u.created_at, u.updated_at
+FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, col("id", text))
+
+// UsersByID returns those of the users that there are, as they are now.
+func (o *Org) UsersByID(ctx context.Context, ids []string) (map[string]StoredUser, error) {
+	list, err := collect(ctx, o.store.reader(), usersByIDStatement, idRows(usersByIDStatement, ids), scanUser, o.id)
+	out := make(map[string]StoredUser, len(list))
+	for _, u := range list {
+		out[u.ID] = u
+	}
+	return out, err
 }

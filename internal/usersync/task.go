@@ -36,4 +36,24 @@ type Claim struct {
 	Failures int
 	// StartedAt is when the task was first claimed, by the database's clock.
 	StartedAt time.Time
+	// Along are further tasks of the same kind and lane that are worked in the
+	// same run, under the same token.
+	Along []Claim
+}
+
+// All returns the claims of all tasks of the run, each by itself.
+func (c Claim) All() []Claim {
+	own := c
+	own.Along = nil
+	return append([]Claim{own}, c.Along...)
+}
+
+// TaskIDs returns the ids of all tasks of the run.
+func (c Claim) TaskIDs() []string {
+	ids := make([]string, 0, 1+len(c.Along))
+	ids = append(ids, c.TaskID)
+	for _, a := range c.Along {
+		ids = append(ids, a.TaskID)
+	}
+	return ids
 }

@@ -48,24 +48,6 @@ type Pool struct {
 	running  sync.WaitGroup
 }
 
-// How often an idle server looks for a message. Runs and deliveries stand in a
-// caller's way, so they are looked for often.
-const (
-	poll     = 4 * time.Millisecond
-	pollPush = 25 * time.Millisecond // little beside a platform's own time
-	pollBulk = 200 * time.Millisecond
-)
-
-func pollOf(q string) time.Duration {
-	switch q {
-	case queue.Bulk:
-		return pollBulk
-	case queue.Push:
-		return pollPush
-	}
-	return poll
-}
-
 // Run works tasks until ctx ends, then shuts down softly: nothing new is
 // taken, what runs may finish within Grace, the rest is handed back without
 // counting as an attempt.
@@ -115,7 +97,7 @@ func (p *Pool) start(ctx context.Context) []*queue.Server {
 	var servers []*queue.Server
 	for _, q := range queue.Queues {
 		for {
-			s, err := p.Queue.Serve(queue.ServerOptions{Queue: q, Slots: max(p.Slots[q], 1), Poll: pollOf(q), Work: p.work, Grace: p.Grace})
+			s, err := p.Queue.Serve(queue.ServerOptions{Queue: q, Slots: max(p.Slots[q], 1), Work: p.work, Grace: p.Grace})
 			if err == nil {
 				servers = append(servers, s)
 				break
@@ -137,7 +119,7 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 	p.running.Add(1)
 	defer p.running.Done()
 	started := time.Now()
-	claim, ok, err := p.Store.Claim(ctx, m.TaskID, m.Generation)
+	claim, ok, err := p.claim(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -147,6 +129,9 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 	ctx, line := telemetry.Start(ctx)
 	ctx = trace(ctx, claim.Traceparent)
 	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
+	if len(claim.Along) > 0 {
+		telemetry.Add(ctx, slog.Int("along", len(claim.Along)))
+	}
 	outcome, err := p.handle(ctx, m, claim)
 	if outcome == outcomeLost {
 		p.retake(ctx, m)
@@ -163,6 +148,15 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 	// have led to pushes and deliveries.
 	p.Wake(m.Queue, queue.Push, queue.Deliver)
 	return nil
+}
+
+// claim claims the task of a message, and with it what waits in its lane where
+// the kind can work several tasks at once.
+func (p *Pool) claim(ctx context.Context, m queue.Message) (usersync.Claim, bool, error) {
+	if along := p.handlers[m.Kind].Along; along > 0 {
+		return p.Store.ClaimLane(ctx, m.TaskID, m.Generation, along)
+	}
+	return p.Store.Claim(ctx, m.TaskID, m.Generation)
 }
 
 // retake makes a task ready again whose claim was not lost to another worker
@@ -205,6 +199,9 @@ func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim
 		return outcomeDone, nil
 	case errors.Is(err, store.ErrClaimLost):
 		p.Metrics.ClaimsLost.Inc()
+		if len(claim.Along) > 0 {
+			p.release(claim, 0, false) // of those that are still ours
+		}
 		return outcomeLost, nil
 	case p.hard.Err() != nil:
 		return p.postpone(claim, 0, false), nil
@@ -261,10 +258,13 @@ func (p *Pool) renew(ctx context.Context, cancel context.CancelFunc, c usersync.
 	return done
 }
 
-// fail decides what becomes of a task whose run failed: a batch is split, so
-// that what cannot be worked stands alone; a task of one is tried again later
-// and given up in the end.
+// fail decides what becomes of a task whose run failed: tasks that were worked
+// together come again each alone; a batch is split, so that what cannot be worked
+// stands alone; a task of one is tried again later and given up in the end.
 func (p *Pool) fail(ctx context.Context, h queue.Handler, m queue.Message, c usersync.Claim, cause error) (string, error) {
+	if len(c.Along) > 0 {
+		return p.release(c, 0, true), cause
+	}
 	parts, err := h.Parts(c.Args)
 	if err == nil && len(parts) > 1 {
 		return p.split(m, c, parts), cause
@@ -299,7 +299,20 @@ func (p *Pool) split(m queue.Message, c usersync.Claim, parts map[string]json.Ra
 	return p.write(outcomeSplit, func(ctx context.Context) error { return p.Store.Split(ctx, c, tasks) })
 }
 
+// release hands back each of a claim's tasks by itself.
+func (p *Pool) release(c usersync.Claim, wait time.Duration, failed bool) string {
+	outcome := outcomePostponed
+	if failed {
+		outcome = outcomeSplit
+	}
+	due := time.Now().Add(wait)
+	return p.write(outcome, func(ctx context.Context) error { return p.Store.Release(ctx, c, due, failed) })
+}
+
 func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) string {
+	if len(c.Along) > 0 {
+		return p.release(c, wait, failed)
+	}
 	outcome := outcomePostponed
 	if failed {
 		outcome = outcomeRetried

@@ -218,6 +218,7 @@ func TestDeployedSurvivesEachPartKilled(t *testing.T) {
 		}
 	}
 	stop()
+	n.ended(t, drainWithin)
 	n.drained(t, drainWithin)
 	t.Logf("what each fault cost:\n%s", table(n, list))
 	n.audit(t)

@@ -72,6 +72,7 @@ func TestEmbeddedKilledWithRequestsInFlight(t *testing.T) {
 
 	n.open(t, store.Options{Dir: e.dir})
 	began := time.Now()
+	n.ended(t, drainWithin)
 	n.drained(t, drainWithin)
 	t.Logf("all done %s after the last start", time.Since(began).Round(time.Millisecond))
 	n.audit(t)

@@ -30,6 +30,7 @@ func TestStopBurnsNoAttempt(t *testing.T) {
 	n.Release()
 	e.Start(t)
 	n.open(t, store.Options{Dir: e.dir})
+	n.ended(t, drainWithin)
 	n.drained(t, drainWithin)
 	f := &system.Faults{}
 	for id, r := range n.audit(t) {
@@ -39,7 +40,9 @@ func TestStopBurnsNoAttempt(t *testing.T) {
 			}
 		}
 		for _, s := range r.Steps {
-			if s.Attempts > 1 { // an unchanged or skipped platform has none
+			// An unchanged or skipped platform has none, and the demo's SendGrid,
+			// which ends with us, forgets the jobs that it took.
+			if s.Attempts > 1 && s.Platform != "sendgrid" {
 				f.Add("step needed more than one attempt", "%s of %s: %d", s.Name, id, s.Attempts)
 			}
 		}

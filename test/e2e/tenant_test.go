@@ -46,6 +46,20 @@ func (n *tenant) drained(t *testing.T, within time.Duration) {
 	})
 }
 
+// ended waits until every request has its end. What waits for a platform's
+// answer stands in no queue meanwhile.
+func (n *tenant) ended(t *testing.T, within time.Duration) {
+	t.Helper()
+	system.Await(t, within, "every request has its end", func() bool {
+		for _, r := range n.Reports(t) {
+			if !r.Status.Final() {
+				return false
+			}
+		}
+		return true
+	}, func() string { return n.describe(t) })
+}
+
 // describe says how far all requests have come.
 func (n *tenant) describe(t *testing.T) string {
 	statuses, deliveries := map[string]int{}, map[string]int{}

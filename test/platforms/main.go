@@ -177,11 +177,35 @@ func (s *service) makeUsers(ctx context.Context) error {
 		for i := from; i < min(from+batch, *users); i++ {
 			list = append(list, map[string]any{"email": address(i), "country": "US", "firstName": "Given", "lastName": "Family"})
 		}
+		fmt.Fprintf(os.Stderr, "\r%d of %d users sent   ", from, *users)
 		if _, err := s.call(ctx, "POST", "/v1/user-sync/batch", s.key, map[string]any{"users": list}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.settled(ctx)
+}
+
+// settled waits until the users' own requests have ended: they would be pushed
+// beside the bulk.
+func (s *service) settled(ctx context.Context) error {
+	for until := time.Now().Add(30 * time.Minute); time.Now().Before(until); time.Sleep(time.Second) {
+		open := 0
+		for _, status := range []string{"queued", "processing"} {
+			var page struct{ Items []json.RawMessage }
+			answer, err := s.call(ctx, "GET", "/v1/requests?limit=1&status="+status, s.key, nil)
+			if err != nil {
+				return err
+			}
+			if err := json.Unmarshal(answer, &page); err != nil {
+				return err
+			}
+			open += len(page.Items)
+		}
+		if open == 0 {
+			return nil
+		}
+	}
+	return errors.New("the users' own requests do not end")
 }
 
 func address(i int) string { return fmt.Sprintf("person%d@analytical-engine.example", i) }

@@ -279,7 +279,11 @@ func (a *activeCampaign) Confirm(ctx context.Context, job string, people []conne
 		Failure []json.RawMessage `json:"failure"`
 	}
 	query := url.Values{"batchId": {batch}}
-	if _, err := a.call(ctx, http.MethodGet, "/import/info?"+query.Encode(), nil, &answer); err != nil {
+	_, err := a.call(ctx, http.MethodGet, "/import/info?"+query.Encode(), nil, &answer)
+	if usersync.CodeOf(err) == usersync.CodeRejected { // how it refuses an id that it does not know is not documented
+		return nil, connector.ErrNoJob
+	}
+	if err != nil {
 		return nil, err
 	}
 	switch answer.Status {

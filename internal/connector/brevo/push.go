@@ -220,7 +220,7 @@ type process struct {
 func (b *brevo) Confirm(ctx context.Context, job string, people []connector.Profile) ([]connector.Result, error) {
 	r, err := b.call(ctx, http.MethodGet, "/processes/"+job, nil)
 	if isMissing(r) {
-		return nil, usersync.Errorf(usersync.CodeUnavailable, "Brevo no longer knows the import %s.", job)
+		return nil, connector.ErrNoJob
 	}
 	if err != nil {
 		return nil, err

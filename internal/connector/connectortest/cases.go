@@ -2,6 +2,7 @@ package connectortest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -351,6 +352,37 @@ func confirms(f *fixture) {
 			f.Errorf("person %d: %+v, %v", i, r, r.Err)
 		}
 		f.held(people[i])
+	}
+}
+
+// The platform may have forgotten a job: then nobody has succeeded or failed, and
+// nothing says that the connection does not work.
+func asksForAStrangeJob(f *fixture) {
+	confirmer, ok := f.connector.(connector.Confirmer)
+	if !ok {
+		f.Skip("the platform does its work at once")
+	}
+	people := f.people(min(max(3, f.suite.JobOf), f.suite.kind.Batch))
+	results, err := f.push(people...)
+	if err != nil {
+		f.Fatal(err)
+	}
+	job := results[0].Job
+	end := "9"
+	if strings.HasSuffix(job, end) {
+		end = "8"
+	}
+	answers, err := confirmer.Confirm(f.Context(), job[:len(job)-1]+end, people)
+	if err != nil {
+		if !errors.Is(err, connector.ErrNoJob) {
+			f.Errorf("got %v, want connector.ErrNoJob", err)
+		}
+		return
+	}
+	for _, r := range answers {
+		if r.Status != connector.Pending {
+			f.Errorf("got %+v of a job that nobody knows", r)
+		}
 	}
 }
 

@@ -107,6 +107,7 @@ var cases = []struct {
 	{"a preview changes nothing and says what a push does", previews},
 	{"a push whose answer was lost is made again", repeatsWhatBroke},
 	{"a job is pending until it is done", confirms},
+	{"a job that nobody knows has no outcome", asksForAStrangeJob},
 }
 
 // listen keeps what is logged by the ways that need no logger.

@@ -257,7 +257,11 @@ func (k *klaviyo) Confirm(ctx context.Context, job string, people []connector.Pr
 		} `json:"data"`
 	}
 	path := "/api/profile-bulk-import-jobs/" + url.PathEscape(id)
-	if _, err := k.call(ctx, http.MethodGet, path, nil, &answer); err != nil {
+	response, err := k.call(ctx, http.MethodGet, path, nil, &answer)
+	if response != nil && response.Status == http.StatusNotFound {
+		return nil, connector.ErrNoJob
+	}
+	if err != nil {
 		return nil, err
 	}
 	switch answer.Data.Attributes.Status {

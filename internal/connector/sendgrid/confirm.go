@@ -30,12 +30,14 @@ type job struct {
 func (c *client) Confirm(ctx context.Context, id string, people []connector.Profile) ([]connector.Result, error) {
 	var j job
 	answer, err := c.call(ctx, http.MethodGet, "/v3/marketing/contacts/imports/"+url.PathEscape(id), nil, &j)
-	if err != nil && !isMissing(answer) {
+	if isMissing(answer) {
+		return nil, connector.ErrNoJob
+	}
+	if err != nil {
 		return nil, err
 	}
 	results := make([]connector.Result, len(people))
-	// A job that was just taken may not be known yet where it is asked for.
-	if isMissing(answer) || !slices.Contains([]string{"completed", "errored", "failed"}, j.Status) {
+	if !slices.Contains([]string{"completed", "errored", "failed"}, j.Status) {
 		for i, p := range people {
 			results[i] = connector.Result{Status: connector.Pending, Job: id, Remote: p.Remote, Details: "SendGrid works on it"}
 		}

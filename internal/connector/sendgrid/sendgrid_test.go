@@ -337,15 +337,6 @@ func TestFilesAreFetchedFromKnownHostsAndWithoutTheKey(t *testing.T) {
 	}
 }
 
-func TestAJobNobodyKnowsYetIsPending(t *testing.T) {
-	t.Parallel()
-	a := newAccount(t)
-	results, err := a.open().(connector.Confirmer).Confirm(t.Context(), "d32c6eab-107c-4d26-8428-000000000000", values(profiles(t, 1)))
-	if err != nil || results[0].Status != connector.Pending {
-		t.Errorf("got %+v, %v", results, err)
-	}
-}
-
 func TestWhoUnsubscribedFromAllMailIsNoContact(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)

@@ -51,6 +51,7 @@ CREATE TABLE pushes (
 );
 CREATE INDEX pushes_due ON pushes (connection_id, rank, due_at, user_id) WHERE due_at > 0;
 CREATE INDEX pushes_user ON pushes (user_id, connection_id);
+CREATE INDEX pushes_calling ON pushes (connection_id) WHERE status = 'calling';
 
 -- Who waits for a push: a step of a request, or one user of a bulk (position -1).
 -- Rows of mode once and preview are work of their own, due at due_at; a state
@@ -112,3 +113,9 @@ CREATE INDEX bulk_errors_user ON bulk_errors (user_id);
 
 -- When what we hold ourselves was gone; the platforms may take longer.
 ALTER TABLE erasures ADD COLUMN swept_at bigint NOT NULL DEFAULT 0;
+
+-- The condition is always true. It keeps the index to the statements that say it:
+-- on a table that was empty when a statement was planned, PostgreSQL took the old
+-- one for users_email and read all users of an organization for each address.
+DROP INDEX users_organization;
+CREATE INDEX users_organization ON users (organization_id, id) WHERE id <> '';

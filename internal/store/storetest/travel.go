@@ -14,7 +14,7 @@ import (
 )
 
 // Travel returns a function that makes what a connection's pushes wait for due
-// now: in place of a test that waits.
+// now, and jobs that they wait for a minute old: in place of a test that waits.
 func Travel(t testing.TB, o store.Options) func() {
 	t.Helper()
 	db := raw(t, o)
@@ -24,6 +24,7 @@ func Travel(t testing.TB, o store.Options) func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		for _, statement := range []string{
+			`UPDATE pushes SET wanted_at = wanted_at - 60000000 WHERE status = 'confirming'`,
 			`UPDATE pushes SET due_at = 1 WHERE due_at > 0`,
 			`UPDATE push_waits SET due_at = 1 WHERE due_at > 0`,
 			`UPDATE outbox SET state = 'ready' WHERE state = 'scheduled'`,

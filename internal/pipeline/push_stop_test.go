@@ -1,0 +1,153 @@
+package pipeline_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// eachOrder runs a test on both engines, with a platform that makes no trouble.
+func eachOrder(t *testing.T, test func(t *testing.T, o *order)) {
+	t.Helper()
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			o := newOrder(t, engine, rand.New(rand.NewPCG(1, 1)))
+			o.model.sound = true
+			test(t, o)
+		})
+	}
+}
+
+// take claims the task of the connection, which is ready.
+func (o *order) take() usersync.Claim {
+	o.t.Helper()
+	c, ok := o.claim()
+	if !ok {
+		o.t.Fatal("the connection's task is not ready")
+	}
+	return c
+}
+
+// next returns in how long something is due at the connection.
+func (o *order) next() time.Duration {
+	o.t.Helper()
+	var due, now time.Time
+	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) (err error) {
+		if due, err = tx.NextPush(o.t.Context(), o.conn); err != nil {
+			return err
+		}
+		now, err = tx.Now(o.t.Context())
+		return err
+	}))
+	if due.IsZero() {
+		o.t.Fatal("nothing is due")
+	}
+	return due.Sub(now)
+}
+
+func TestCallThatAStopInterruptsIsNoAttemptAndMadeAgainSoon(t *testing.T) {
+	t.Parallel()
+	eachOrder(t, func(t *testing.T, o *order) {
+		o.change(5)
+		o.stop(o.take())
+		if wait := o.next(); wait > 5*time.Second {
+			t.Errorf("made again in %s", wait)
+		}
+		o.travel()
+		due, err := o.org.DuePushes(t.Context(), o.conn, 10)
+		must(t, err)
+		for _, d := range due {
+			if d.Attempts > 0 {
+				t.Errorf("%+v: a stop is no attempt", d)
+			}
+		}
+		if len(due) != 5 {
+			t.Errorf("%d are due, want 5", len(due))
+		}
+		o.settle()
+	})
+}
+
+func TestCallsOfADeadWorkerAreMadeAgainSoonAfterTheirTaskIsTaken(t *testing.T) {
+	t.Parallel()
+	eachOrder(t, func(t *testing.T, o *order) {
+		o.change(5)
+		o.kill(o.take())
+		if wait := o.next(); wait < time.Minute {
+			t.Fatalf("the calls may still be under way, but are made again in %s", wait)
+		}
+		must(t, o.pump.Work(t.Context(), o.take()))
+		if wait := o.next(); wait > 5*time.Second {
+			t.Errorf("made again in %s", wait)
+		}
+		o.settle()
+	})
+}
+
+// forgetful takes pushes as jobs and knows none of them afterwards.
+type forgetful struct {
+	*model
+	pushed, asked int
+	remembers     bool
+}
+
+func (f *forgetful) Push(_ context.Context, people []connector.Profile) ([]connector.Result, error) {
+	f.pushed += len(people)
+	results := make([]connector.Result, len(people))
+	for i := range results {
+		results[i] = connector.Result{Status: connector.Pending, Job: "job"}
+	}
+	return results, nil
+}
+
+func (f *forgetful) Confirm(_ context.Context, _ string, people []connector.Profile) ([]connector.Result, error) {
+	f.asked += len(people)
+	if !f.remembers {
+		return nil, connector.ErrNoJob
+	}
+	results := make([]connector.Result, len(people))
+	for i := range results {
+		results[i] = connector.Result{Status: connector.Updated}
+	}
+	return results, nil
+}
+
+// A platform may not know a job that it has just taken. One that it still does not
+// know long after is lost, and so is what was pushed with it.
+func TestForgottenJobIsPushedAnew(t *testing.T) {
+	t.Parallel()
+	eachOrder(t, func(t *testing.T, o *order) {
+		f := &forgetful{model: o.model}
+		o.platform = f
+		o.change(5)
+		must(t, o.pump.Work(t.Context(), o.take()))
+		o.travel()
+		for f.asked == 0 {
+			must(t, o.pump.Work(t.Context(), o.take()))
+		}
+		if f.pushed != 5 {
+			t.Fatalf("%d pushed while the job is young, want 5", f.pushed)
+		}
+		for range 20 {
+			o.travel()
+			if c, ok := o.claim(); ok {
+				must(t, o.pump.Work(t.Context(), c))
+			}
+			if f.pushed == 10 {
+				f.remembers = true
+			}
+		}
+		if f.pushed != 10 {
+			t.Errorf("%d pushed, want each of 5 a second time", f.pushed)
+		}
+		if due, err := o.org.DuePushes(t.Context(), o.conn, 10); err != nil || len(due) > 0 {
+			t.Errorf("still due: %+v, %v", due, err)
+		}
+	})
+}

@@ -1,0 +1,183 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"usersync/internal/store"
+	"usersync/internal/store/storetest"
+	"usersync/internal/usersync"
+)
+
+// roomFor is what the arguments of n tasks of plan need.
+func roomFor(n int) int { return n * len(`{}`) }
+
+// sendFirst puts the oldest task of a lane on the queue and leaves the others.
+func sendFirst(t *testing.T, s *store.Store) store.Envelope {
+	t.Helper()
+	taken, err := s.TakeReady(t.Context(), "q", "", 100, 1)
+	if err != nil || len(taken) != 1 {
+		t.Fatal(taken, err)
+	}
+	return taken[0]
+}
+
+func (n tenant) acceptMany(t *testing.T, prefix string, count int) {
+	t.Helper()
+	for i := range count {
+		n.accept(t, n.submission(n.acceptance(fmt.Sprintf("%s%d@acme.example", prefix, i))))
+	}
+}
+
+func TestClaimLaneTakesAlongWhatWaitsInTheLaneAndFits(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		n := newTenant(t, s, 1)
+		n.acceptMany(t, "a", 5)
+		first := sendFirst(t, s)
+		newTenant(t, s, 1).acceptMany(t, "b", 2)
+		c, ok, err := s.ClaimLane(t.Context(), first.ID, first.Generation, roomFor(3))
+		if err != nil || !ok || c.TaskID != first.ID || len(c.Along) != 3 {
+			t.Fatalf("%+v %v %v, want the task and three along", c, ok, err)
+		}
+		for _, one := range c.All() {
+			if one.Lane != n.lane || one.Token != c.Token || string(one.Args) != `{}` || one.StartedAt.IsZero() {
+				t.Errorf("along came %+v", one)
+			}
+		}
+		if _, ok, err := s.ClaimLane(t.Context(), first.ID, first.Generation, roomFor(3)); ok || err != nil {
+			t.Fatalf("a second claim: %v %v", ok, err)
+		}
+		if err := s.Renew(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return tx.Finish(t.Context(), c) }); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := s.OutboxState(t.Context()); err != nil || state.Ready != 3 || state.Sent != 0 {
+			t.Fatalf("%+v %v, want one of the lane and two of another left", state, err)
+		}
+	})
+}
+
+func TestAClaimOfWhichOneTaskIsLostEndsNone(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		n := newTenant(t, open(), 1)
+		n.acceptMany(t, "a", 3)
+		first := sendFirst(t, n.Store)
+		c, _, err := n.ClaimLane(t.Context(), first.ID, first.Generation, roomFor(2))
+		if err != nil || len(c.Along) != 2 {
+			t.Fatal(c, err)
+		}
+		if err := n.Postpone(t.Context(), c.Along[1], time.Now().Add(time.Hour), false); err != nil {
+			t.Fatal(err)
+		}
+		err = n.Tx(t.Context(), func(tx *store.Tx) error { return tx.Finish(t.Context(), c) })
+		if !errors.Is(err, store.ErrClaimLost) {
+			t.Fatalf("finished without holding all: %v", err)
+		}
+		if err := n.Renew(t.Context(), c); !errors.Is(err, store.ErrClaimLost) {
+			t.Fatalf("renewed without holding all: %v", err)
+		}
+		if err := n.Release(t.Context(), c, time.Time{}, false); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := n.OutboxState(t.Context()); err != nil || state.Ready != 2 || state.Scheduled != 1 {
+			t.Fatalf("%+v %v, want the two that were held back and the third as it was", state, err)
+		}
+	})
+}
+
+func TestWhatFailedTogetherRunsAlone(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		n := newTenant(t, open(), 1)
+		n.acceptMany(t, "a", 2)
+		first := sendFirst(t, n.Store)
+		c, _, err := n.ClaimLane(t.Context(), first.ID, first.Generation, roomFor(2))
+		if err != nil || len(c.Along) != 1 {
+			t.Fatal(c, err)
+		}
+		if err := n.Release(t.Context(), c, time.Time{}, true); err != nil {
+			t.Fatal(err)
+		}
+		n.acceptMany(t, "b", 2)
+		first = sendFirst(t, n.Store)
+		again, ok, err := n.ClaimLane(t.Context(), first.ID, first.Generation, roomFor(10))
+		if err != nil || !ok || again.Failures != 1 || len(again.Along) != 0 {
+			t.Fatalf("what failed took others along: %+v %v %v", again, ok, err)
+		}
+		taken, err := n.TakeReady(t.Context(), "q", "", 100, 100)
+		if err != nil || len(taken) != 3 {
+			t.Fatal(taken, err)
+		}
+		for _, e := range taken { // all but the last of the fresh ones are on the queue
+			if e.ID == c.Along[0].TaskID || e.ID == c.TaskID {
+				continue
+			}
+			if err := n.Unsend(t.Context(), []store.Envelope{e}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fresh := sendFirst(t, n.Store)
+		last, ok, err := n.ClaimLane(t.Context(), fresh.ID, fresh.Generation, roomFor(10))
+		if err != nil || !ok || len(last.Along) != 1 || last.Along[0].Failures != 0 {
+			t.Fatalf("%+v %v %v, want the other fresh one alone along", last, ok, err)
+		}
+	})
+}
+
+func TestClaimLaneNeverGivesATaskTwice(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		n := newTenant(t, open(), 1)
+		const tasks = 60
+		n.acceptMany(t, "a", tasks)
+		var mu sync.Mutex
+		seen := map[string]int{}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for n.claimSome(t, func(c usersync.Claim) {
+					mu.Lock()
+					defer mu.Unlock()
+					for _, id := range c.TaskIDs() {
+						seen[id]++
+					}
+				}) {
+				}
+			})
+		}
+		wg.Wait()
+		for id, times := range seen {
+			if times != 1 {
+				t.Errorf("%s was claimed %d times", id, times)
+			}
+		}
+		if len(seen) != tasks {
+			t.Errorf("%d tasks were claimed, want %d", len(seen), tasks)
+		}
+	})
+}
+
+// claimSome claims what a pass of the relay gives; false when there was nothing.
+func (n tenant) claimSome(t *testing.T, note func(usersync.Claim)) bool {
+	taken, err := n.TakeReady(t.Context(), "q", "", 1000, 2)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range taken {
+		c, ok, err := n.ClaimLane(t.Context(), e.ID, e.Generation, roomFor(3))
+		if err != nil || !ok {
+			t.Errorf("a task that was sent cannot be claimed: %v %v", ok, err)
+			continue
+		}
+		note(c)
+	}
+	return len(taken) > 0
+}
