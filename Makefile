@@ -3,6 +3,11 @@
 # PKG is what `make test` tests; BENCH_ARGS go to the load generator.
 PKG ?= ./...
 BENCH_ARGS ?=
+# CURVE is at how many stored requests bench-curve measures; 10000000 takes 20 GB
+# of disk and an hour. BACKLOG is how much the large organization has to do in
+# bench-fairness.
+CURVE ?= 10000,100000,1000000
+BACKLOG ?= 200000
 # SEARCH_ARGS go to the measurement of the colleague search.
 SEARCH_ARGS ?=
 # PLATFORM_ARGS go to the measurement of bulk pushes.
@@ -28,7 +33,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # The linter of this project goes before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
-.PHONY: help run test fuzz lint eval bench bench-search bench-platforms build generate e2e chaos transcript
+.PHONY: help run test fuzz lint eval bench bench-curve bench-docs bench-fairness bench-search bench-platforms build generate e2e chaos transcript
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -56,6 +61,17 @@ eval: ## score the colleague search on labelled cases, print what fails
 
 bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load generator
 	$(SERVICES) -durable -- go run ./test/load $(BENCH_ARGS)
+
+bench-curve: ## measure the cost beside more and more stored requests; CURVE=10000,100000 for sizes
+	$(SERVICES) -durable -- go run ./test/load -curve $(CURVE) $(BENCH_ARGS)
+
+bench-fairness: ## measure what a small organization notices of a large one; BACKLOG=50000 for less
+	$(SERVICES) -durable -- go run ./test/load -fairness $(BACKLOG) $(BENCH_ARGS)
+
+bench-docs: ## measure speed, fairness and the curve, and write their tables into docs/
+	$(MAKE) bench BENCH_ARGS='-write docs/benchmarks.md $(BENCH_ARGS)'
+	$(MAKE) bench-fairness BENCH_ARGS='-write docs/benchmarks.md $(BENCH_ARGS)'
+	$(MAKE) bench-curve BENCH_ARGS='-write docs/benchmarks.md -explain docs/hot-statements.md $(BENCH_ARGS)'
 
 bench-search: ## measure the colleague search with 1,000,000 people; SEARCH_ARGS='-people 100000' for less
 	$(SERVICES) -durable -- go run ./test/search $(SEARCH_ARGS)

@@ -60,7 +60,7 @@ func define(body string, columns ...column) *statement {
 		n, _ := strconv.Atoi(m[1])
 		scalars = max(scalars, n)
 	}
-	return &statement{columns: columns, texts: map[engineName]string{
+	return remember(&statement{columns: columns, texts: map[engineName]string{
 		postgres: strings.NewReplacer(
 			"{rows}", unnest(scalars, columns),
 			"{now}", "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
@@ -91,7 +91,7 @@ func define(body string, columns ...column) *statement {
 			"{words}", `IN (SELECT value FROM json_each('["' || replace(`,
 			"{/words}", `, ' ', '","') || '"]'))`,
 		).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)")),
-	}}
+	}})
 }
 
 // perEngine prepares a statement that the engines say in different words.

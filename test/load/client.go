@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +22,7 @@ import (
 // per call than a bare Echo handler, and on a small machine that CPU is taken
 // from what is being measured. One client is one kept-alive connection: it
 // writes a request made beforehand, in which only digits change, in one piece,
-// and reads one answer with a Content-Length.
+// and reads one answer.
 
 // answerWithin is how long an answer may take before the measurement fails.
 const answerWithin = 30 * time.Second
@@ -35,12 +37,18 @@ const (
 	companyDigits = "CCCCCCCCC"
 )
 
-const bodyTemplate = `{"user":{"email":"u` + userDigits + `@c` + companyDigits + `.example","country":"US","firstName":"John","lastName":"Doe",` +
-	`"name":"John Doe","jobTitle":"Software Engineer","inviteLink":"https://app.example.com/join/` + userDigits + `"}}`
+const userTemplate = `{"email":"u` + userDigits + `@c` + companyDigits + `.example","country":"US","firstName":"John","lastName":"Doe",` +
+	`"name":"John Doe","jobTitle":"Software Engineer","inviteLink":"https://app.example.com/join/` + userDigits + `"}`
 
-func requestTemplate(addr, key string) []byte {
-	return fmt.Appendf(nil, "POST /v1/user-sync HTTP/1.1\r\nHost: %s\r\nX-API-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		addr, key, len(bodyTemplate), bodyTemplate)
+// requestTemplate is the call for one user, or, with a batch of several, for
+// that many at once.
+func requestTemplate(addr, key string, batch int) []byte {
+	path, body := "/v1/user-sync", `{"user":`+userTemplate+`}`
+	if batch > 1 {
+		path, body = path+"/batch", `{"users":[`+strings.Repeat(userTemplate+",", batch-1)+userTemplate+`]}`
+	}
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nX-API-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		path, addr, key, len(body), body)
 }
 
 // client is one caller.
@@ -48,19 +56,20 @@ type client struct {
 	conn      net.Conn
 	in        *bufio.Reader
 	request   []byte
-	users     []int // where the digits of the user begin in request
+	batch     int   // users in a request
+	users     []int // where the digits of the users begin in request
 	companies []int
 	body      []byte
 }
 
-func dialClient(ctx context.Context, addr, key string) (*client, error) {
+func dialClient(ctx context.Context, addr, key string, batch int) (*client, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	request := requestTemplate(addr, key)
+	request := requestTemplate(addr, key, batch)
 	return &client{
-		conn: conn, in: bufio.NewReaderSize(conn, 4<<10), request: request,
+		conn: conn, in: bufio.NewReaderSize(conn, 4<<10), request: request, batch: max(batch, 1),
 		users: offsets(request, userDigits), companies: offsets(request, companyDigits),
 	}, nil
 }
@@ -87,18 +96,11 @@ func writeDigits(text []byte, places []int, width int, n int64) {
 	}
 }
 
-// post sends the user with the number n and returns the status and, when it is
-// a 202, the id of the request.
+// post sends the user with the number n, or a batch from that number on, and
+// returns the status and, when it is a 202, the id of the first request.
 func (c *client) post(n int64) (status int, id string, err error) {
-	writeDigits(c.request, c.users, len(userDigits), n)
-	writeDigits(c.request, c.companies, len(companyDigits), n/peoplePerCompany)
-	if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
-		return 0, "", err
-	}
-	if _, err := c.conn.Write(c.request); err != nil {
-		return 0, "", err
-	}
-	status, c.body, err = readAnswer(c.in, c.body)
+	c.number(n)
+	status, err = c.exchange(c.request)
 	if err != nil || status != 202 {
 		return status, "", err
 	}
@@ -109,10 +111,33 @@ func (c *client) post(n int64) (status int, id string, err error) {
 	return status, id, nil
 }
 
+// number makes the request one for the users from n on.
+func (c *client) number(n int64) {
+	for i := range c.batch {
+		writeDigits(c.request, share(c.users, i, c.batch), len(userDigits), n+int64(i))
+		writeDigits(c.request, share(c.companies, i, c.batch), len(companyDigits), (n+int64(i))/peoplePerCompany)
+	}
+}
+
+// share returns the i-th of n equal shares.
+func share(all []int, i, n int) []int { return all[len(all)*i/n : len(all)*(i+1)/n] }
+
+// exchange sends a request and reads its answer into c.body.
+func (c *client) exchange(request []byte) (status int, err error) {
+	if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+		return 0, err
+	}
+	if _, err := c.conn.Write(request); err != nil {
+		return 0, err
+	}
+	status, c.body, err = readAnswer(c.in, c.body)
+	return status, err
+}
+
 var errAnswer = errors.New("an answer that this client cannot read")
 
-// readAnswer reads one HTTP/1.1 answer with a Content-Length. The body is kept
-// in buffer, which grows as needed.
+// readAnswer reads one HTTP/1.1 answer with a Content-Length or in chunks. The
+// body is kept in buffer, which grows as needed.
 func readAnswer(in *bufio.Reader, buffer []byte) (status int, body []byte, err error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
@@ -126,21 +151,26 @@ func readAnswer(in *bufio.Reader, buffer []byte) (status int, body []byte, err e
 		return 0, buffer, fmt.Errorf("%w: it begins with %q", errAnswer, line)
 	}
 	length, err := readHeader(in)
-	if err != nil {
+	switch {
+	case err != nil:
 		return status, buffer, err
+	case length == chunked:
+		body, err = readChunks(in, buffer[:0])
+		return status, body, err
 	}
 	body = slices.Grow(buffer[:0], length)[:length]
-	for read := 0; read < length; {
-		n, err := in.Read(body[read:])
-		if err != nil {
-			return status, body, err
-		}
-		read += n
-	}
-	return status, body, nil
+	_, err = io.ReadFull(in, body)
+	return status, body, err
 }
 
-// readHeader reads up to the empty line and returns the Content-Length.
+// chunked is the length of a body that comes in chunks.
+const chunked = -2
+
+// longest is the longest body, and chunk, that is read.
+const longest = 16 << 20
+
+// readHeader reads up to the empty line and returns the Content-Length, or
+// chunked.
 func readHeader(in *bufio.Reader) (length int, err error) {
 	length = -1
 	for {
@@ -153,17 +183,45 @@ func readHeader(in *bufio.Reader) (length int, err error) {
 			break
 		}
 		name, value, _ := bytes.Cut(line, []byte(":"))
-		if !bytes.EqualFold(name, []byte("Content-Length")) {
-			continue
-		}
-		if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-			return 0, fmt.Errorf("%w: Content-Length is %q", errAnswer, value)
+		value = bytes.TrimSpace(value)
+		switch {
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")) && bytes.EqualFold(value, []byte("chunked")):
+			length = chunked
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			if length, err = strconv.Atoi(string(value)); err != nil || length < 0 {
+				return 0, fmt.Errorf("%w: Content-Length is %q", errAnswer, value)
+			}
 		}
 	}
-	if length < 0 || length > 1<<20 {
+	if length == -1 || length > longest {
 		return 0, fmt.Errorf("%w: Content-Length is missing or too large", errAnswer)
 	}
 	return length, nil
+}
+
+// readChunks reads a body in chunks, without trailers, behind what is in body.
+func readChunks(in *bufio.Reader, body []byte) ([]byte, error) {
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return body, err
+		}
+		size, err := strconv.ParseUint(string(bytes.TrimRight(line, "\r\n")), 16, 32)
+		if err != nil || size > longest {
+			return body, fmt.Errorf("%w: a chunk begins with %q", errAnswer, line)
+		}
+		at := len(body)
+		body = slices.Grow(body, int(size))[:at+int(size)]
+		if _, err := io.ReadFull(in, body[at:]); err != nil {
+			return body, err
+		}
+		if _, err := in.Discard(len("\r\n")); err != nil {
+			return body, err
+		}
+		if size == 0 {
+			return body, nil
+		}
+	}
 }
 
 // requestID returns the first requestId in a JSON text, "" when there is none.
@@ -181,6 +239,8 @@ type load struct {
 	addr    string
 	key     string
 	clients int
+	// batch is how many users a call sends, by the form for many when above 1.
+	batch int
 	// next is the number of the next user; every user is sent once.
 	next *atomic.Int64
 	// due says when the i-th request is to go out, counted from the start; nil
@@ -205,14 +265,18 @@ type sample struct {
 
 // outcome is what became of a load.
 type outcome struct {
-	samples []sample
+	samples []sample    // a call each
+	batch   int         // users a call
 	refused map[int]int // by HTTP status
 	started time.Time
 	elapsed time.Duration // to the last answer
 }
 
+// users is how many requests were accepted: one for each user.
+func (o *outcome) users() int { return len(o.samples) * o.batch }
+
 // perSecond is the rate of accepted requests.
-func (o *outcome) perSecond() float64 { return float64(len(o.samples)) / o.elapsed.Seconds() }
+func (o *outcome) perSecond() float64 { return float64(o.users()) / o.elapsed.Seconds() }
 
 func (o *outcome) latencies() []time.Duration {
 	all := make([]time.Duration, len(o.samples))
@@ -228,16 +292,17 @@ func (o *outcome) latencies() []time.Duration {
 func (l *load) run(ctx context.Context) (*outcome, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	all := &outcome{batch: max(l.batch, 1), refused: map[int]int{}}
 	callers := make([]*client, l.clients)
 	for i := range callers {
-		c, err := dialClient(ctx, l.addr, l.key)
+		c, err := dialClient(ctx, l.addr, l.key, l.batch)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		defer func() { _ = c.conn.Close() }()
 		callers[i] = c
 	}
-	all := &outcome{refused: map[int]int{}, started: time.Now()}
+	all.started = time.Now()
 	var taken atomic.Int64
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -285,7 +350,7 @@ func (l *load) call(ctx context.Context, c *client, started time.Time, taken *at
 			return out, nil
 		}
 		time.Sleep(time.Until(begin))
-		status, id, err := c.post(l.next.Add(1))
+		status, id, err := c.post(l.next.Add(int64(c.batch)) - int64(c.batch) + 1)
 		if err != nil {
 			return out, err
 		}

@@ -43,8 +43,10 @@ func (b *bench) endToEndOne(ctx context.Context, way string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	if err := p.fullSpeed(ctx); err != nil {
-		return err
+	for _, clients := range clientCounts {
+		if err := p.fullSpeed(ctx, clients); err != nil {
+			return err
+		}
 	}
 	if err := p.steady(ctx); err != nil {
 		return err
@@ -53,14 +55,14 @@ func (b *bench) endToEndOne(ctx context.Context, way string) (err error) {
 }
 
 // fullSpeed sends as fast as it can and measures until the last webhook.
-func (p *product) fullSpeed(ctx context.Context) error {
-	progress("%s: end to end, %d clients", p.name, fullSpeedClients)
-	before, err := useOf(p.parts)
+func (p *product) fullSpeed(ctx context.Context, clients int) error {
+	progress("%s: end to end, %d clients", p.name, clients)
+	before, err := p.look(ctx)
 	if err != nil {
 		return err
 	}
 	seconds := int64(p.bench.measure / time.Second)
-	o, err := p.send(ctx, load{clients: fullSpeedClients, length: p.bench.measure, most: fullSpeedMost * seconds})
+	o, err := p.send(ctx, load{clients: clients, length: p.bench.measure, most: fullSpeedMost * seconds})
 	if err != nil {
 		return err
 	}
@@ -68,13 +70,17 @@ func (p *product) fullSpeed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := useOf(p.parts)
+	after, err := p.look(ctx)
 	if err != nil {
 		return err
 	}
 	a := account(o.samples, arrived)
-	p.bench.report.endToEnd(p.name, fullSpeedClients, o, a)
-	p.bench.report.costs(p, before, after, len(o.samples)-a.missing)
+	r := p.bench.report
+	r.endToEnd(p.name, clients, o, a)
+	if clients == fullSpeedClients {
+		r.costs(p, before.use, after.use, len(a.waits))
+		r.statements(after.statements.since(before.statements), len(a.waits))
+	}
 	return nil
 }
 
@@ -93,24 +99,43 @@ func (p *product) steady(ctx context.Context) error {
 	return nil
 }
 
+// reading is what an installation has used until a moment.
+type reading struct {
+	use        []usage // by part
+	statements statements
+}
+
+func (p *product) look(ctx context.Context) (r reading, err error) {
+	if r.statements, err = p.database.statements(ctx); err != nil {
+		return r, err
+	}
+	r.use, err = useOf(p.parts)
+	return r, err
+}
+
 // awaitWebhooks waits until a webhook has come of every accepted request, or
 // webhooksWithin has passed without the last one.
 func (p *product) awaitWebhooks(ctx context.Context) (*received, error) {
+	return p.awaitAt(ctx, p.receiver, p.hooks, p.accepted)
+}
+
+// awaitAt waits until a receiver has been told of a number of requests.
+func (p *product) awaitAt(ctx context.Context, receiver *process, hooks string, accepted int64) (*received, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*webhooksWithin)
 	defer cancel()
 	until := time.Now().Add(webhooksWithin)
 	for {
-		r, err := askReceiver(ctx, p.hooks, "/count")
+		r, err := askReceiver(ctx, hooks, "/count")
 		if err != nil {
 			return nil, err
 		}
-		if int64(r.Requests) >= p.accepted || time.Now().After(until) {
-			return askReceiver(ctx, p.hooks, "/arrivals")
+		if int64(r.Requests) >= accepted || time.Now().After(until) {
+			return askReceiver(ctx, hooks, "/arrivals")
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-p.receiver.done:
+		case <-receiver.done:
 			return nil, errors.New("the receiver ended")
 		case <-time.After(countEvery):
 		}
@@ -154,21 +179,15 @@ func (a accounts) note(sent int) string {
 	return fmt.Sprintf("of %d: %d without webhook, %d with more than one; %d webhook ids too many", sent, a.missing, a.repeated, a.foreign)
 }
 
-// idle counts the SQL statements of a service that has nothing to do. Without
-// the extension pg_stat_statements there is nothing to count with.
+// idle counts the SQL statements of a service that has nothing to do.
 func (p *product) idle(ctx context.Context) error {
 	if p.database == nil {
-		return nil
-	}
-	if _, err := p.database.ExecContext(ctx, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"); err != nil {
-		progress("idle statements are not counted: %v", err)
 		return nil
 	}
 	progress("%s: idle", p.name)
 	before, err := p.database.statements(ctx)
 	if err != nil {
-		progress("idle statements are not counted: %v", err)
-		return nil
+		return err
 	}
 	select {
 	case <-ctx.Done():
@@ -179,13 +198,6 @@ func (p *product) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.bench.report.idle(float64(after-before-1) / idleFor.Seconds()) // one is the first count itself
+	p.bench.report.idle(after.since(before))
 	return nil
-}
-
-// statements returns how many statements were run in this database.
-func (d *database) statements(ctx context.Context) (n int64, err error) {
-	err = d.QueryRowContext(ctx, `SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s
-		JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database()`).Scan(&n)
-	return n, err
 }

@@ -130,7 +130,8 @@ func TestReadAnswerReadsOneAnswerAfterTheOther(t *testing.T) {
 	t.Parallel()
 	in := bufio.NewReaderSize(strings.NewReader(
 		"HTTP/1.1 202 Accepted\r\nX: y\r\ncontent-length: 21\r\n\r\n{\"requestId\":\"req_1\"}"+
-			"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"), 64)
+			"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"+
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nb\r\n-and-more-\n\r\n0\r\n\r\n"), 64)
 	status, body, err := readAnswer(in, nil)
 	if status != 202 || requestID(body) != "req_1" || err != nil {
 		t.Errorf("first: %d %q %v", status, body, err)
@@ -138,6 +139,10 @@ func TestReadAnswerReadsOneAnswerAfterTheOther(t *testing.T) {
 	status, body, err = readAnswer(in, body)
 	if status != 503 || len(body) != 0 || err != nil {
 		t.Errorf("second: %d %q %v", status, body, err)
+	}
+	status, body, err = readAnswer(in, body)
+	if status != 200 || string(body) != "abc-and-more-\n" || err != nil {
+		t.Errorf("third: %d %q %v", status, body, err)
 	}
 }
 
@@ -147,7 +152,8 @@ func TestReadAnswerRefusesWhatItCannotRead(t *testing.T) {
 		"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 abc\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
 	} {
 		if _, _, err := readAnswer(bufio.NewReader(strings.NewReader(text)), nil); !errors.Is(err, errAnswer) {
@@ -209,5 +215,84 @@ func TestWithPathKeepsTheServer(t *testing.T) {
 	got, err := withPath("postgres://u:p@127.0.0.1:5432/main?sslmode=disable", "other")
 	if want := "postgres://u:p@127.0.0.1:5432/other?sslmode=disable"; got != want || err != nil {
 		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestTablesGoToTheirPlaceAndNowhereElse(t *testing.T) {
+	t.Parallel()
+	const page = "# Title\n<!-- begin a -->\nold\n<!-- end a -->\nsaid\n<!-- begin b -->\nkept\n<!-- end b -->\n"
+	got, err := replacePlace(page, "a", "| new |\n")
+	if want := "# Title\n<!-- begin a -->\n\n| new |\n\n<!-- end a -->\nsaid\n<!-- begin b -->\nkept\n<!-- end b -->\n"; got != want || err != nil {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	if _, err := replacePlace(page, "c", "x"); err == nil {
+		t.Error("a place that is not there was filled")
+	}
+}
+
+func TestTheDocsHavePlacesForAllTables(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/benchmarks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range []string{"speed", "fairness", "curve"} {
+		if _, err := replacePlace(string(page), place, "x"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestBatchSendsEveryUserOnce(t *testing.T) {
+	t.Parallel()
+	request := requestTemplate("a.example:80", "key", 3)
+	c := client{request: request, batch: 3, users: offsets(request, userDigits), companies: offsets(request, companyDigits)}
+	c.number(7)
+	for i, user := range []string{"u000000007@c000000002", "u000000008@c000000002", "u000000009@c000000003"} {
+		if strings.Count(string(request), user) != 1 {
+			t.Errorf("user %d, %s, is not in %s", i, user, request)
+		}
+	}
+	if strings.Contains(string(request), userDigits) || !strings.Contains(string(request), "POST /v1/user-sync/batch ") {
+		t.Errorf("got %s", request)
+	}
+}
+
+func TestShapeForgetsConstantsAndLayout(t *testing.T) {
+	t.Parallel()
+	ours := "SELECT extract(epoch from now()), -1\n  FROM t WHERE a = 'x''y' AND b = $1 AND true LIMIT 10"
+	theirs := "SELECT extract($3 from now()), $4 FROM t WHERE a = $5 AND b = $1 AND $6 LIMIT $7"
+	if shape(ours) != shape(theirs) {
+		t.Errorf("%q is not %q", shape(ours), shape(theirs))
+	}
+	if shape(ours) == shape("SELECT 1") {
+		t.Error("all statements have one shape")
+	}
+}
+
+func TestMeanwhileCountsWhatEndedDuringAWait(t *testing.T) {
+	t.Parallel()
+	second := func(n int64) time.Time { return time.Unix(n, 0) }
+	ended := &received{Arrivals: map[string]*arrival{}}
+	for n := range int64(10) {
+		ended.Arrivals[second(n).String()] = &arrival{At: second(n).UnixNano()}
+	}
+	got := meanwhile(fairWaits{from: []time.Time{second(2), second(20)}, to: []time.Time{second(5), second(30)}}, ended)
+	if !slices.Equal(got, []int{0, 3}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestCurveJudgesGrowth(t *testing.T) {
+	t.Parallel()
+	column := func(cost, rate float64) []figure {
+		return []figure{number("cost", cost), {"rate", rate, true, whole(rate)}, {what: "said only", text: "x"}}
+	}
+	got := curveTable([]string{"10", "100"}, [][]figure{column(2, 900), column(4, 800)})
+	want := [][]string{{"cost", "2.000", "4.000", "2.00", "no"}, {"rate", "900", "800", "1.12", "yes"}, {"said only", "x", "x", "", ""}}
+	for i := range want {
+		if !slices.Equal(got.rows[i], want[i]) {
+			t.Errorf("got %q, want %q", got.rows[i], want[i])
+		}
 	}
 }

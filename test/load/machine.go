@@ -31,7 +31,7 @@ func describe(ctx context.Context, d *database, redisURL string) ([]fact, error)
 	return []fact{
 		{"date", time.Now().UTC().Format("2006-01-02 15:04 UTC")},
 		{"commit", commit(ctx)},
-		{"command", "make bench " + benchArgs(os.Args[1:])},
+		{"command", strings.Join(append([]string{"test/load"}, os.Args[1:]...), " ")},
 		{"processor", fmt.Sprintf("%s, %d cores", cpuModel(readText("/proc/cpuinfo")), runtime.NumCPU())},
 		{"memory", fmt.Sprintf("%.1f GiB", float64(parseSizes(readText("/proc/meminfo"))["MemTotal"])/(1<<30))},
 		{"kernel", strings.TrimSpace(readText("/proc/sys/kernel/osrelease"))},
@@ -40,13 +40,6 @@ func describe(ctx context.Context, d *database, redisURL string) ([]fact, error)
 		{"Redis", redisFacts["redis_version"]},
 		{"other work", otherWork(readText("/proc/loadavg"), runtime.NumCPU())},
 	}, nil
-}
-
-func benchArgs(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return "BENCH_ARGS='" + strings.Join(args, " ") + "'"
 }
 
 // readText returns a file's text, "" where there is none: a fact that cannot be

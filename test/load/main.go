@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,10 +19,14 @@ import (
 
 // options are what the command line says.
 type options struct {
-	measure  time.Duration // one measurement
-	markdown string        // file to write; "" for none
-	role     string        // of a process that this program started; "" for the run itself
-	address  string        // what the role serves on, or uses
+	args      []string
+	measure   time.Duration // one measurement
+	sizes     []int         // of the cost curve; none for another run
+	backlog   int           // of the fairness run; 0 for another run
+	page      string        // file with the places for tables; "" for none
+	explained string        // file for the plans of the curve's last size; "" for none
+	role      string        // of a process that this program started; "" for the run itself
+	address   string        // what the role serves on, or uses
 }
 
 // Roles in which this program starts itself.
@@ -31,8 +36,11 @@ const (
 	roleReceiver = "receiver"
 )
 
-// runWithin bounds a whole run: some ten times of what it should take.
-const runWithin = 30 * time.Minute
+// A run that takes longer than this hangs.
+const (
+	runWithin   = 30 * time.Minute
+	curveWithin = 3 * time.Hour
+)
 
 func main() {
 	o, err := parse(os.Args[1:])
@@ -40,7 +48,11 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	ctx, cancel := context.WithTimeout(ctx, runWithin)
+	within := runWithin
+	if len(o.sizes) > 0 {
+		within = curveWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	err = perform(ctx, o)
 	cancel()
 	stop()
@@ -51,23 +63,45 @@ func main() {
 }
 
 func parse(args []string) (options, error) {
+	o := options{args: args}
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	seconds := flags.Int("seconds", 8, "length of one measurement, 1 to 60")
-	short := flags.Bool("short", false, "about a minute in all: -seconds 2")
-	markdown := flags.String("markdown", "", "also write the tables to this file")
-	role := flags.String("role", "", "for the processes of a run: echo, asynq or receiver")
-	address := flags.String("address", "", "where the role serves, or the Redis URL it uses")
+	seconds := flags.Int("seconds", 5, "length of one measurement, 1 to 60")
+	short := flags.Bool("short", false, "a look in a minute or two: -seconds 2")
+	curve := flags.String("curve", "", "measure the cost curve instead: numbers of stored requests, rising, as 10000,100000")
+	flags.IntVar(&o.backlog, "fairness", 0, "measure fairness instead, beside a backlog of this many requests")
+	flags.StringVar(&o.page, "write", "", "put the tables into their places in this file")
+	flags.StringVar(&o.explained, "explain", "", "with -curve: write the plans of the hot statements at the last size to this file")
+	flags.StringVar(&o.role, "role", "", "for the processes of a run: echo, asynq or receiver")
+	flags.StringVar(&o.address, "address", "", "where the role serves, or the Redis URL it uses")
 	if err := flags.Parse(args); err != nil {
-		return options{}, err
+		return o, err
 	}
 	if *short {
 		*seconds = 2
 	}
-	if *seconds < 1 || *seconds > 60 || flags.NArg() > 0 {
+	o.measure = time.Duration(*seconds) * time.Second
+	var err error
+	o.sizes, err = parseSizeList(*curve)
+	if err != nil || *seconds < 1 || *seconds > 60 || o.backlog < 0 || flags.NArg() > 0 {
 		flags.Usage()
-		return options{}, errors.New("wrong usage")
+		return o, errors.Join(errors.New("wrong usage"), err)
 	}
-	return options{time.Duration(*seconds) * time.Second, *markdown, *role, *address}, nil
+	return o, nil
+}
+
+// parseSizeList reads rising numbers with commas between.
+func parseSizeList(text string) (sizes []int, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for field := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 1000 || n > fillMost || len(sizes) > 0 && n <= sizes[len(sizes)-1] {
+			return nil, fmt.Errorf("%q is not a list of rising numbers from 1000 to %d", text, fillMost)
+		}
+		sizes = append(sizes, n)
+	}
+	return sizes, nil
 }
 
 func perform(ctx context.Context, o options) error {
@@ -89,29 +123,53 @@ type bench struct {
 	options
 	self   string // this program
 	dir    string // temporary; binaries, logs, embedded data
+	module string // folder of this repository
 	admin  *database
 	redis  string
 	report *report
+	known  []namedStatement // of the store
+	// hot is what the last load of a curve ran, for hotFor requests.
+	hot    statements
+	hotFor int
 }
 
-// measure takes all measurements and prints them.
+// plan is what a run does, and the name of its place in the page.
+func (b *bench) plan() (place string, parts []func(context.Context) error) {
+	switch {
+	case len(b.sizes) > 0:
+		return "curve", []func(context.Context) error{b.curve}
+	case b.backlog > 0:
+		return "fairness", []func(context.Context) error{b.fairness}
+	}
+	return "speed", []func(context.Context) error{b.echo, b.asynq, b.postgres, b.accepting, b.endToEnd, b.compare}
+}
+
+// measure takes the measurements and prints them.
 func measure(ctx context.Context, o options) (err error) {
 	b, err := newBench(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	for _, part := range []func(context.Context) error{b.build, b.echo, b.asynq, b.postgres, b.accepting, b.endToEnd} {
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	place, parts := b.plan()
+	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return err
 		}
 	}
-	b.report.compare()
 	fmt.Print(b.report.text())
-	if o.markdown == "" {
+	if o.page == "" {
 		return nil
 	}
-	return os.WriteFile(o.markdown, []byte(b.report.markdown()), 0o644) //nolint:gosec // a page for everyone to read
+	return writePlace(o.page, place, b.report.markdown())
+}
+
+func (b *bench) compare(context.Context) error {
+	b.report.compare()
+	return nil
 }
 
 func newBench(ctx context.Context, o options) (*bench, error) {
@@ -135,7 +193,11 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if err != nil {
 		return nil, errors.Join(err, admin.Close())
 	}
-	return &bench{options: o, self: self, dir: dir, admin: admin, redis: redisURL, report: &report{facts: facts}}, nil
+	report := &report{facts: facts, accepts: map[string]rates{}, finished: map[string]rates{}}
+	for _, way := range ways {
+		report.accepts[way], report.finished[way] = rates{}, rates{}
+	}
+	return &bench{options: o, self: self, dir: dir, admin: admin, redis: redisURL, report: report}, nil
 }
 
 func (b *bench) close() error { return errors.Join(b.admin.Close(), os.RemoveAll(b.dir)) }
@@ -148,7 +210,12 @@ func (b *bench) build(ctx context.Context) error {
 		return fmt.Errorf("find the module: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.dir+"/", "./cmd/usersync", "./cmd/api", "./cmd/worker")
-	cmd.Dir = filepath.Dir(strings.TrimSpace(string(module)))
+	b.module = filepath.Dir(strings.TrimSpace(string(module)))
+	if b.known, err = storeStatements(filepath.Join(b.module, "internal", "store")); err != nil {
+		return err
+	}
+	b.report.names = names(b.known)
+	cmd.Dir = b.module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the commands: %w\n%s", err, out)

@@ -23,17 +23,24 @@ import (
 type product struct {
 	name     string // embedded or deployed
 	addr     string
-	key      string
-	next     atomic.Int64 // number of the last user sent
+	tenant   *tenant
 	accepted int64
 
 	bench     *bench
+	env       []string // of its programs
 	receiver  *process
 	hooks     string    // host and port of the receiver
 	database  *database // nil when embedded
 	processes []*process
 	parts     []part
 	complains int
+}
+
+// tenant is an organization that sends.
+type tenant struct {
+	id   string
+	key  string
+	next atomic.Int64 // number of the last user sent
 }
 
 // The two ways to run the service.
@@ -45,7 +52,7 @@ const (
 var ways = []string{embedded, deployed}
 
 // redisDatabases are those of the measurements, by their names.
-var redisDatabases = map[string]int{"accept": 10, "deliver": 11}
+var redisDatabases = map[string]int{"accept": 10, "deliver": 11, "curve": 12, "fair": 13}
 
 // actor is who the audit log says made the organization.
 const actor = "load"
@@ -125,30 +132,42 @@ func (p *product) prepare(ctx context.Context, env []string) error {
 		return err
 	}
 	defer closeStore()
-	return p.makeTenant(ctx, operator)
+	p.env = env
+	p.tenant, err = makeTenant(ctx, operator, p.hooks)
+	return err
+}
+
+// another makes a second organization in a running installation, whose webhooks
+// go to a receiver at hooks.
+func (p *product) another(ctx context.Context, hooks string) (*tenant, error) {
+	operator, closeStore, err := app.OpenAdmin(ctx, p.env)
+	if err != nil {
+		return nil, err
+	}
+	defer closeStore()
+	return makeTenant(ctx, operator, hooks)
 }
 
 // makeTenant makes an organization whose limits are out of the way, with a key
 // and an endpoint that wants to know how every request ended.
-func (p *product) makeTenant(ctx context.Context, operator *admin.Service) error {
-	hooks := "http://" + p.hooks + "/hooks"
+func makeTenant(ctx context.Context, operator *admin.Service, receiver string) (*tenant, error) {
+	hooks := "http://" + receiver + "/hooks"
 	types := []string{string(usersync.MessageCompleted), string(usersync.MessageFailed)}
 	o, err := operator.Store.CreateOrganization(ctx, actor, usersync.Organization{
 		Name: "Load", Settings: usersync.Settings{RateLimit: usersync.RateLimit{Rate: 1e6, Burst: 1e6}},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := operator.TopUp(ctx, actor, o.ID, admin.TopUpInput{Amount: 1e9, Reference: "load"}); err != nil {
-		return err
+		return nil, err
 	}
 	_, key, err := operator.CreateKey(ctx, actor, o.ID, admin.KeyInput{Name: "load"})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.key = key.Reveal()
 	_, _, err = operator.CreateEndpoint(ctx, actor, operator.Store.Org(o.ID), admin.EndpointInput{URL: &hooks, EventTypes: &types})
-	return err
+	return &tenant{id: o.ID, key: key.Reveal()}, err
 }
 
 // serve starts one of our programs and waits until it is ready.
@@ -201,9 +220,15 @@ func (p *product) warmUp(ctx context.Context) error {
 
 // send sends a load to this installation.
 func (p *product) send(ctx context.Context, l load) (*outcome, error) {
-	l.addr, l.key, l.next = p.addr, p.key, &p.next
+	o, err := p.sendAs(ctx, p.tenant, l)
+	p.accepted += int64(o.users())
+	return o, err
+}
+
+// sendAs sends a load of one organization.
+func (p *product) sendAs(ctx context.Context, t *tenant, l load) (*outcome, error) {
+	l.addr, l.key, l.next, l.batch = p.addr, t.key, &t.next, max(l.batch, 1)
 	o, err := l.run(ctx)
-	p.accepted += int64(len(o.samples))
 	if err != nil {
 		return o, errors.Join(err, p.firstEnd())
 	}
@@ -266,21 +291,27 @@ func (b *bench) acceptingOne(ctx context.Context, way string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	for _, clients := range clientCounts {
-		progress("%s: accepting, %d clients", way, clients)
-		o, err := p.send(ctx, load{clients: clients, length: b.measure, most: unlimited})
-		if err != nil {
-			return err
-		}
-		b.report.accepted(way, clients, o)
+	if err := p.acceptForm(ctx, 1); err != nil {
+		return err
 	}
-	most := clientCounts[len(clientCounts)-1]
-	half := b.report.acceptRates[way][len(clientCounts)-1] / 2
+	half := b.report.accepts[way].at(1, fullSpeedClients) / 2
 	progress("%s: accepting at %.0f/s", way, half)
-	o, err := p.send(ctx, load{clients: most, due: evenly(half), length: b.measure, most: unlimited})
+	o, err := p.send(ctx, load{clients: fullSpeedClients, due: evenly(half), length: b.measure, most: unlimited})
 	if err != nil {
 		return err
 	}
-	b.report.acceptedAtHalf(way, most, o)
+	b.report.acceptedAtHalf(way, fullSpeedClients, o)
+	return p.acceptForm(ctx, batchSize)
+}
+
+func (p *product) acceptForm(ctx context.Context, form int) error {
+	for _, clients := range clientCounts {
+		progress("%s: accepting, %d clients%s", p.name, clients, many(form))
+		o, err := p.send(ctx, load{clients: clients, batch: form, length: p.bench.measure, most: unlimited})
+		if err != nil {
+			return err
+		}
+		p.bench.report.accepted(p.name, form, clients, o)
+	}
 	return nil
 }

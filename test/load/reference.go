@@ -29,8 +29,15 @@ import (
 // The references use Echo, Asynq and Redis bare, past the packages of this
 // repository that own them: they stand for what these libraries can do alone.
 
-// clientCounts are how many callers there are at a time.
-var clientCounts = []int{1, 16, 64}
+// clientCounts are how many callers there are at a time; fullSpeedClients is
+// one of them.
+var clientCounts = []int{1, 16, 64, 256}
+
+// batchSize is how many users a call of the form for many sends.
+const batchSize = 100
+
+// forms are the two ways to send users: one a call, and many.
+var forms = []int{1, batchSize}
 
 // unlimited is more requests than a measurement can make.
 const unlimited = 1 << 40
@@ -42,43 +49,70 @@ func (b *bench) echo(ctx context.Context) error {
 		return err
 	}
 	defer p.stop()
-	for _, clients := range clientCounts {
-		progress("bare Echo, %d clients", clients)
-		l := load{addr: addr, key: "none", clients: clients, next: new(atomic.Int64), length: b.measure, most: unlimited}
-		o, err := l.run(ctx)
-		if err != nil {
-			return fmt.Errorf("bare Echo: %w", err)
+	for _, form := range forms {
+		for _, clients := range clientCounts {
+			progress("bare Echo, %d clients%s", clients, many(form))
+			l := load{addr: addr, key: "none", clients: clients, batch: form, next: new(atomic.Int64), length: b.measure, most: unlimited}
+			o, err := l.run(ctx)
+			if err != nil {
+				return fmt.Errorf("bare Echo: %w", err)
+			}
+			b.report.echo.set(form, clients, o.perSecond())
+			b.report.latency("bare Echo, JSON decoded, 202"+many(form), clients, o)
 		}
-		b.report.echo = append(b.report.echo, o.perSecond())
-		b.report.latency("bare Echo, JSON decoded, 202", clients, o)
 	}
 	return nil
 }
 
-func serveEcho(ctx context.Context, addr string) error {
-	type accepted struct {
-		Success   bool   `json:"success"`
-		Status    string `json:"status"`
-		RequestID string `json:"requestId"`
+// many says in a report that calls were batches.
+func many(form int) string {
+	if form == 1 {
+		return ""
 	}
+	return fmt.Sprintf(", %d users a call", form)
+}
+
+// echoUser is what the reference decodes of a user: all of it.
+type echoUser struct {
+	Email      string `json:"email"`
+	Country    string `json:"country"`
+	FirstName  string `json:"firstName"`
+	LastName   string `json:"lastName"`
+	Name       string `json:"name"`
+	JobTitle   string `json:"jobTitle"`
+	InviteLink string `json:"inviteLink"`
+}
+
+type echoAccepted struct {
+	Success   bool   `json:"success"`
+	Status    string `json:"status"`
+	RequestID string `json:"requestId"`
+}
+
+func serveEcho(ctx context.Context, addr string) error {
 	e := echo.New()
 	e.GET("/readyz", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
 	e.POST("/v1/user-sync", func(c echo.Context) error {
 		var in struct {
-			User struct {
-				Email      string `json:"email"`
-				Country    string `json:"country"`
-				FirstName  string `json:"firstName"`
-				LastName   string `json:"lastName"`
-				Name       string `json:"name"`
-				JobTitle   string `json:"jobTitle"`
-				InviteLink string `json:"inviteLink"`
-			} `json:"user"`
+			User echoUser `json:"user"`
 		}
 		if err := c.Bind(&in); err != nil {
 			return err
 		}
-		return c.JSON(http.StatusAccepted, accepted{true, "processing", in.User.Email})
+		return c.JSON(http.StatusAccepted, echoAccepted{true, "processing", in.User.Email})
+	})
+	e.POST("/v1/user-sync/batch", func(c echo.Context) error {
+		var in struct {
+			Users []echoUser `json:"users"`
+		}
+		if err := c.Bind(&in); err != nil {
+			return err
+		}
+		results := make([]echoAccepted, len(in.Users))
+		for i, u := range in.Users {
+			results[i] = echoAccepted{true, "processing", u.Email}
+		}
+		return c.JSON(http.StatusAccepted, map[string]any{"success": true, "results": results})
 	})
 	return serveHTTP(ctx, addr, e)
 }

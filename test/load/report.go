@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,21 +14,39 @@ import (
 
 // report collects the results of a run.
 type report struct {
+	names  map[string]string // of the variables that hold statements, by their shapes
 	facts  []fact
 	speed  [][]string
 	cost   [][]string
+	sql    [][]string
+	fair   [][]string
+	curve  table
 	ratios [][]string
 	goals  [][]string
 
-	echo        []float64            // requests a second, by the place in clientCounts
-	asynq       map[int]float64      // no-op tasks a second, by concurrency
-	acceptRates map[string][]float64 // by way and the place in clientCounts
-	finished    map[string]float64   // requests a second, end to end, by way
+	echo     rates
+	asynq    map[int]float64  // no-op tasks a second, by concurrency
+	accepts  map[string]rates // by way
+	finished map[string]rates // end to end, by way
 }
+
+// rates are requests a second, by form and number of clients.
+type rates map[[2]int]float64
+
+func (r *rates) set(form, clients int, perSecond float64) {
+	if *r == nil {
+		*r = rates{}
+	}
+	(*r)[[2]int{form, clients}] = perSecond
+}
+
+func (r rates) at(form, clients int) float64 { return r[[2]int{form, clients}] }
 
 var (
 	speedHeader = []string{"measurement", "clients", "per second", "p50 ms", "p95 ms", "p99 ms", "note"}
 	costHeader  = []string{"end to end at full speed", "CPU s", "CPU ms/request", "RSS MiB", "peak RSS MiB"}
+	fairHeader  = []string{"a small organization's request every 100 ms, to its webhook", "queued by the large one", "requests", "p50 ms", "p95 ms", "p99 ms", "longest ms", "of the large one ended meanwhile, p50, p99"}
+	sqlHeader   = []string{"SQL of a request, deployed, full speed", "calls/request", "rows/request", "ms/request", "pages/request", "ms/call"}
 	ratioHeader = []string{"ratio", "clients", "value"}
 	goalHeader  = []string{"target", "wanted", "measured", "met"}
 )
@@ -57,12 +76,9 @@ func refusedNote(o *outcome) string {
 	return strings.Join(parts, ", ")
 }
 
-func (r *report) accepted(way string, clients int, o *outcome) {
-	if r.acceptRates == nil {
-		r.acceptRates = map[string][]float64{}
-	}
-	r.acceptRates[way] = append(r.acceptRates[way], o.perSecond())
-	r.latency(way+", accepted (durable 202)", clients, o)
+func (r *report) accepted(way string, form, clients int, o *outcome) {
+	r.accepts[way][[2]int{form, clients}] = o.perSecond()
+	r.latency(way+", accepted (durable 202)"+many(form), clients, o)
 }
 
 func (r *report) acceptedAtHalf(way string, clients int, o *outcome) {
@@ -73,13 +89,12 @@ func (r *report) acceptedAtHalf(way string, clients int, o *outcome) {
 }
 
 func (r *report) endToEnd(way string, clients int, o *outcome, a accounts) {
-	if r.finished == nil {
-		r.finished = map[string]float64{}
-	}
+	rate := 0.0
 	if len(a.waits) > 0 {
-		r.finished[way] = float64(len(a.waits)) / a.last.Sub(o.started).Seconds()
+		rate = float64(len(a.waits)) / a.last.Sub(o.started).Seconds()
 	}
-	r.timed(way+", end to end, 202 to webhook", clients, r.finished[way], a.waits, notes(a.note(len(o.samples)), refusedNote(o)))
+	r.finished[way][[2]int{1, clients}] = rate
+	r.timed(way+", end to end, 202 to webhook", clients, rate, a.waits, notes(a.note(len(o.samples)), refusedNote(o)))
 }
 
 func (r *report) steady(way string, o *outcome, a accounts) {
@@ -111,7 +126,45 @@ func (r *report) costs(p *product, before, after []usage, requests int) {
 	}
 }
 
-func (r *report) idle(perSecond float64) {
+// topStatements is how many statements are listed by themselves.
+const topStatements = 10
+
+// statements adds what PostgreSQL was asked for a number of requests.
+func (r *report) statements(s statements, requests int) {
+	if s == nil {
+		return
+	}
+	row := func(name string, c counted) {
+		n := float64(max(requests, 1))
+		r.sql = append(r.sql, []string{
+			name, fmt.Sprintf("%.3f", float64(c.calls)/n), fmt.Sprintf("%.3f", float64(c.rows)/n),
+			fmt.Sprintf("%.4f", inMillis(c.took)/n), fmt.Sprintf("%.2f", float64(c.pages)/n), fmt.Sprintf("%.3f", inMillis(c.took)/float64(max(c.calls, 1))),
+		})
+	}
+	row("all of "+strconv.Itoa(len(s)), s.total())
+	for _, query := range s.ranked()[:min(topStatements, len(s))] {
+		row(r.nameOf(query), s[query])
+	}
+}
+
+// nameOf returns the name of the variable that holds a statement, else its
+// beginning.
+func (r *report) nameOf(query string) string {
+	if name := r.names[shape(query)]; name != "" {
+		return name
+	}
+	short := []rune(space.ReplaceAllString(strings.TrimSpace(query), " "))
+	return string(short[:min(len(short), 60)])
+}
+
+const notCounted = "not measured: the server has not loaded pg_stat_statements"
+
+func (r *report) idle(s statements) {
+	if s == nil {
+		r.speed = append(r.speed, []string{"deployed, idle: SQL statements", "", "", "", "", "", notCounted})
+		return
+	}
+	perSecond := float64(s.total().calls) / idleFor.Seconds()
 	r.speed = append(r.speed, []string{"deployed, idle: SQL statements", "", fmt.Sprintf("%.1f", perSecond), "", "", "", ""})
 	r.goalAtMost("idle, SQL statements a second", 5, perSecond)
 }
@@ -119,18 +172,21 @@ func (r *report) idle(perSecond float64) {
 // compare adds the ratios, once everything is measured.
 func (r *report) compare() {
 	for _, way := range ways {
-		for i, clients := range clientCounts {
-			r.ratio(way+" accepted / bare Echo", strconv.Itoa(clients), r.acceptRates[way][i]/r.echo[i])
+		for _, form := range forms {
+			for _, clients := range clientCounts {
+				r.ratio(way+" accepted / bare Echo"+many(form), strconv.Itoa(clients), r.accepts[way].at(form, clients)/r.echo.at(form, clients))
+			}
 		}
 	}
 	for _, way := range ways {
 		for _, n := range asynqConcurrency {
-			r.ratio(fmt.Sprintf("%s end to end / bare Asynq no-op, %d at once", way, n), strconv.Itoa(fullSpeedClients), r.finished[way]/r.asynq[n])
+			for _, clients := range clientCounts {
+				r.ratio(fmt.Sprintf("%s end to end / bare Asynq no-op, %d at once", way, n), strconv.Itoa(clients), r.finished[way].at(1, clients)/r.asynq[n])
+			}
 		}
 	}
-	last := len(clientCounts) - 1
-	r.goalAtLeast("accepting / bare Echo, 64 clients", 0.5, r.acceptRates[deployed][last]/r.echo[last])
-	r.goalAtLeast("end to end / bare Asynq no-op at its default", 0.5, r.finished[deployed]/r.asynq[asynqConcurrency[0]])
+	r.goalAtLeast("accepting / bare Echo, 64 clients", 0.5, r.accepts[deployed].at(1, fullSpeedClients)/r.echo.at(1, fullSpeedClients))
+	r.goalAtLeast("end to end / bare Asynq no-op at its default", 0.5, r.finished[deployed].at(1, fullSpeedClients)/r.asynq[asynqConcurrency[0]])
 }
 
 func (r *report) ratio(what, clients string, value float64) {
@@ -152,8 +208,10 @@ func yesNo(yes bool) string {
 	return "no"
 }
 
+// tables are those that the run has filled.
 func (r *report) tables() []table {
-	return []table{{speedHeader, r.speed}, {costHeader, r.cost}, {ratioHeader, r.ratios}, {goalHeader, r.goals}}
+	all := []table{{speedHeader, r.speed}, {fairHeader, r.fair}, r.curve, {costHeader, r.cost}, {sqlHeader, r.sql}, {ratioHeader, r.ratios}, {goalHeader, r.goals}}
+	return slices.DeleteFunc(all, func(t table) bool { return len(t.rows) == 0 })
 }
 
 // text is the report for the terminal.
@@ -168,10 +226,9 @@ func (r *report) text() string {
 	return out.String()
 }
 
-// markdown is the report as a page.
+// markdown is the report for a page.
 func (r *report) markdown() string {
 	var out strings.Builder
-	out.WriteString("# One run of the load generator\n\n")
 	for _, f := range r.facts {
 		fmt.Fprintf(&out, "- %s: %s\n", f.name, f.value)
 	}
@@ -179,4 +236,28 @@ func (r *report) markdown() string {
 		out.WriteString("\n" + t.markdown())
 	}
 	return out.String()
+}
+
+// writePlace puts text into its place in a page: between the lines that mark
+// its beginning and its end.
+func writePlace(file, place, text string) error {
+	page, err := os.ReadFile(file) //nolint:gosec // named on the command line
+	if err != nil {
+		return err
+	}
+	made, err := replacePlace(string(page), place, text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, []byte(made), 0o644) //nolint:gosec // a page for everyone to read
+}
+
+func replacePlace(page, place, text string) (string, error) {
+	begin, end := "<!-- begin "+place+" -->\n", "<!-- end "+place+" -->"
+	before, rest, found := strings.Cut(page, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return "", fmt.Errorf("the page has no place %q", place)
+	}
+	return before + begin + "\n" + strings.TrimSpace(text) + "\n\n" + end + after, nil
 }

@@ -95,7 +95,7 @@ func (t table) escaped() table {
 
 // percentile returns the smallest value that p percent of the sorted ones do
 // not exceed (nearest rank); 0 when there are none.
-func percentile(sorted []time.Duration, p float64) time.Duration {
+func percentile[T ~int | ~int64](sorted []T, p float64) T {
 	if len(sorted) == 0 {
 		return 0
 	}

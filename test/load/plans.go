@@ -1,0 +1,171 @@
+//go:build unix
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"usersync/internal/store"
+)
+
+// largeTables grow with the service's work; no statement of that work may read
+// one of them whole.
+var largeTables = []string{"requests", "steps", "users", "people", "colleagues", "colleague_links", "ledger", "messages", "deliveries",
+	"outbox", "pushes", "push_waits", "events", "bulk_errors", "audit"}
+
+// mayReadWhole are the statements whose work grows with a large table, by the
+// names of their variables, and why they may.
+var mayReadWhole = map[string]string{
+	"claimStatement":       inFlight,
+	"overdueStatement":     inFlight,
+	"regenerateStatement":  inFlight,
+	"retakeStatement":      inFlight,
+	"unsendStatement":      inFlight,
+	"unsendAllStatement":   "after the queue was lost, once: all that is in flight",
+	"promoteStatement":     "every second: no index condition is made of the clock, so every task that waits is read",
+	"payableStatement":     "every 5 s: every task that waits for credits is read to find its organization",
+	"dropParkedStatement":  "at an erasure: what waits for credits, where that is little",
+	"outboxStateStatement": "counts the tasks for the metrics",
+	"ledgerStatement":      "in the order of ids up to a limit; it reads others' rows only where one organization has nearly all",
+}
+
+// inFlight is read by the index of what was sent and is not finished: a few
+// hundred tasks, bounded by the lanes' shares and the queue's room.
+const inFlight = "what is in flight"
+
+// planned is a statement with its plan.
+type planned struct {
+	namedStatement
+	plan []string
+	// whole are the large tables that are read from one end to the other.
+	whole []string
+}
+
+// plansOf asks how each statement is planned.
+func plansOf(ctx context.Context, s *store.Store, all []namedStatement) ([]planned, error) {
+	var out []planned
+	for _, st := range all {
+		plan, err := s.Plan(ctx, st.Statement)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", st.name, err)
+		}
+		out = append(out, planned{st, plan, readWhole(plan)})
+	}
+	return out, nil
+}
+
+var (
+	sequential = regexp.MustCompile(`(?:Seq|Tid Range) Scan on (\w+)`)
+	bitmapHeap = regexp.MustCompile(`Bitmap Heap Scan on (\w+)`)
+	indexed    = regexp.MustCompile(`Index(?: Only)? Scan(?: Backward)? (?:using|on) (\w+)(?: on (\w+))?`)
+)
+
+// readWhole returns the large tables that a plan reads from one end to the
+// other: by a sequential scan, or by an index without a condition on it. With
+// a limit right above it, an index in whose order the first rows are wanted is
+// none of these, unless it looks for rows that a filter lets through.
+func readWhole(plan []string) (tables []string) {
+	heap := "" // that the next bitmaps are for
+	for i, line := range plan {
+		if m := sequential.FindStringSubmatch(line); m != nil && slices.Contains(largeTables, m[1]) {
+			tables = append(tables, m[1])
+		}
+		if m := bitmapHeap.FindStringSubmatch(line); m != nil {
+			heap = m[1]
+		}
+		if strings.Contains(line, "Bitmap Index Scan") && slices.Contains(largeTables, heap) && !has(plan[i+1:], "Index Cond:") {
+			tables = append(tables, heap)
+		}
+		m := indexed.FindStringSubmatch(line)
+		if m == nil || m[2] == "" || !slices.Contains(largeTables, m[2]) || has(plan[i+1:], "Index Cond:") {
+			continue
+		}
+		if !limited(plan, i) || has(plan[i+1:], "Filter:") {
+			tables = append(tables, m[2])
+		}
+	}
+	slices.Sort(tables)
+	return slices.Compact(tables)
+}
+
+// has reports whether the lines of a node, up to the next node, hold a word.
+func has(rest []string, word string) bool {
+	for _, line := range rest {
+		if strings.Contains(line, "->") || strings.Contains(line, "SubPlan") || strings.Contains(line, "InitPlan") {
+			return false
+		}
+		if strings.Contains(line, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// limited reports whether the node right above line i is a limit.
+func limited(plan []string, i int) bool {
+	mine := depth(plan[i])
+	for j := i - 1; j >= 0; j-- {
+		if strings.Contains(plan[j], "->") && depth(plan[j]) < mine || j == 0 {
+			return strings.Contains(plan[j], "Limit")
+		}
+	}
+	return false
+}
+
+func depth(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// writePlans writes the page about the statements that the last measured load
+// ran, the busiest first, and the others by name.
+func writePlans(out *strings.Builder, b *bench, plans []planned) {
+	size := whole(float64(b.sizes[len(b.sizes)-1]))
+	fmt.Fprintf(out, "# Hot statements\n\nWritten by `make bench-curve BENCH_ARGS='%s'`; do not edit.\n\n", strings.Join(b.args, " "))
+	fmt.Fprintf(out, "How PostgreSQL goes about every hand-written statement of the store, with %s stored requests in one organization. The plans are those for any\n", size)
+	out.WriteString("argument (`plan_cache_mode = force_generic_plan`), with the planner settings of the service ([ADR 0007](adr/0007-steady-plans.md)).\n\n")
+	for _, f := range b.report.facts {
+		fmt.Fprintf(out, "- %s: %s\n", f.name, f.value)
+	}
+	byShape := map[string]planned{}
+	for _, p := range plans {
+		byShape[shape(p.Text)] = p
+	}
+	hot := table{header: []string{"statement", "calls/request", "pages/call", "ms/call", "reads a whole table"}}
+	var described []planned
+	for _, query := range b.hot.ranked() {
+		p, ok := byShape[shape(query)]
+		if !ok {
+			continue
+		}
+		c := b.hot[query]
+		described = append(described, p)
+		hot.rows = append(hot.rows, []string{
+			"`" + p.name + "`", fmt.Sprintf("%.3f", float64(c.calls)/float64(max(b.hotFor, 1))), fmt.Sprintf("%.1f", float64(c.pages)/float64(c.calls)),
+			fmt.Sprintf("%.3f", inMillis(c.took)/float64(c.calls)), orNone(p.whole),
+		})
+	}
+	fmt.Fprintf(out, "\n## What a request runs\n\nAt full speed, %s clients, the longest first. A page is 8 KiB.\n\n%s", fmt.Sprint(fullSpeedClients), hot.markdown())
+	var others []string
+	for _, p := range plans {
+		if len(p.whole) > 0 {
+			described = append(described, p)
+			others = append(others, fmt.Sprintf("- `%s` (%s), %s: %s\n", p.name, p.File, strings.Join(p.whole, ", "), cmp.Or(mayReadWhole[p.name], "**must not**")))
+		}
+	}
+	slices.Sort(others)
+	fmt.Fprintf(out, "\n## Which statements read a whole table\n\nOf all %d, those that read a table, or all that one of its partial indexes holds, and why they may.\n\n%s", len(plans), strings.Join(others, ""))
+	out.WriteString("\n## Plans of what a request runs\n")
+	for _, p := range described {
+		fmt.Fprintf(out, "\n### `%s`\n\n```\n%s\n```\n", p.name, strings.Join(p.plan, "\n"))
+	}
+}
+
+func orNone(tables []string) string {
+	if len(tables) == 0 {
+		return "no"
+	}
+	return strings.Join(tables, ", ")
+}

@@ -1,0 +1,89 @@
+//go:build unix
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"usersync/internal/store"
+	"usersync/internal/store/storetest"
+	"usersync/internal/usersync"
+)
+
+// filled returns a database with 20,000 stored requests, as the planner sees
+// a large one.
+func filled(t *testing.T) *store.Store {
+	t.Helper()
+	o := storetest.Options(t, "postgres")
+	s := storetest.Open(t, o)
+	org, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Large"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDatabase(o.URL.Reveal() + "&search_path=" + o.Schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	if _, err := d.ExecContext(t.Context(), `INSERT INTO webhook_endpoints (id, organization_id, url, event_types, description, status, secret, created_at, updated_at)
+		VALUES ('whe_1', $1, 'https://example.com/', '', '', 'disabled', '', 1, 1)`, org.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.ExecContext(t.Context(), "UPDATE balances SET balance = 1000000; INSERT INTO ledger (id, organization_id, kind, amount, balance_after, created_at) SELECT 'led_1', organization_id, 'top_up', 1000000, 1000000, 1 FROM balances"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.fill(t.Context(), org.ID, 0, 20_000); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestNoStatementOfTheWorkReadsATableWhole(t *testing.T) {
+	t.Parallel()
+	known, err := storeStatements("../../internal/store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(known) < 150 {
+		t.Fatalf("only %d statements are known", len(known))
+	}
+	plans, err := plansOf(t.Context(), filled(t), known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range plans {
+		if strings.Contains(p.name, ".go:") {
+			t.Errorf("%s: the variable that holds the statement was not found", p.name)
+		}
+		if len(p.whole) > 0 && mayReadWhole[p.name] == "" {
+			t.Errorf("%s reads %s whole:\n%s\n%s", p.name, strings.Join(p.whole, ", "), p.Text, strings.Join(p.plan, "\n"))
+		}
+		if len(p.whole) == 0 && mayReadWhole[p.name] != "" {
+			t.Errorf("%s reads no table whole: take it off the list", p.name)
+		}
+	}
+}
+
+func TestReadWholeSeesWhatIsNotBoundedByAnIndex(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		plan string
+		want []string
+	}{
+		{"Seq Scan on requests q\n  Filter: (status = 'failed'::text)", []string{"requests"}},
+		{"Seq Scan on organizations", nil},
+		{"Index Scan using requests_pkey on requests q\n  Index Cond: (id = $1)", nil},
+		{"Index Scan using requests_pkey on requests q\n  Filter: (status = $1)", []string{"requests"}},
+		{"Limit\n  ->  Index Scan Backward using requests_pkey on requests q", nil},
+		{"Limit\n  ->  Index Scan Backward using requests_pkey on requests q\n        Filter: (status = $1)", []string{"requests"}},
+		{"Nested Loop\n  ->  Index Only Scan using users_pkey on users u\n  ->  Index Scan using requests_user on requests q\n        Index Cond: (user_id = u.id)", []string{"users"}},
+		{"Bitmap Heap Scan on users u\n  ->  Bitmap Index Scan on users_email\n        Index Cond: (email_key = $1)", nil},
+		{"Bitmap Heap Scan on outbox o\n  Recheck Cond: (state = 'parked'::text)\n  ->  Bitmap Index Scan on outbox_parked", []string{"outbox"}},
+	} {
+		if got := readWhole(strings.Split(c.plan, "\n")); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %v, want %v", c.plan, got, c.want)
+		}
+	}
+}
