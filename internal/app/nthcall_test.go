@@ -105,7 +105,7 @@ func (j *job) run(t *testing.T, n int) (broke bool) {
 	tenant.people(t, "ann@"+company, "bob@"+company)
 	receiver := apptest.NewReceiver(t)
 	secret := tenant.endpoint(t, receiver)
-	connection := tenant.connectTo(t, j.fake, j.platformURL).ID
+	connection := tenant.create(t, connectionTo(t, j.fake, j.platformURL)).ID
 	person := fmt.Sprintf("john%d@%s", n, company)
 	began := time.Now()
 	j.e.Breaker.Arm(n, j.late)

@@ -29,8 +29,8 @@ type platform struct {
 	connection usersync.Connection
 }
 
-// connect connects the organization to a fake of its own.
-func (n tenant) connect(t *testing.T, name string) *platform {
+// serve serves a fake of a platform and says what connects to it.
+func (n tenant) serve(t *testing.T, name string) *platform {
 	t.Helper()
 	fake := fakeOf(t, name)
 	p := &platform{tenant: n, name: name, fake: fake, server: fakeplatform.New(fake)}
@@ -39,7 +39,15 @@ func (n tenant) connect(t *testing.T, name string) *platform {
 		listener.CloseClientConnections() // what hangs goes on hanging otherwise
 		listener.Close()
 	})
-	p.connection = n.connectTo(t, fake, listener.URL)
+	p.connection = connectionTo(t, fake, listener.URL)
+	return p
+}
+
+// connect connects the organization to a fake of its own.
+func (n tenant) connect(t *testing.T, name string) *platform {
+	t.Helper()
+	p := n.serve(t, name)
+	p.connection = n.create(t, p.connection)
 	return p
 }
 
@@ -54,8 +62,8 @@ func fakeOf(t *testing.T, name string) fakeplatform.Platform {
 	return all[i]
 }
 
-// connectTo connects the organization to a fake that is served below url.
-func (n tenant) connectTo(t *testing.T, fake fakeplatform.Platform, url string) usersync.Connection {
+// connectionTo is a connection to a fake that is served below url.
+func connectionTo(t *testing.T, fake fakeplatform.Platform, url string) usersync.Connection {
 	t.Helper()
 	cfg := fake.Config()
 	settings := map[string]any{}
@@ -63,9 +71,12 @@ func (n tenant) connectTo(t *testing.T, fake fakeplatform.Platform, url string) 
 	settings["baseUrl"] = url + "/" + fake.Name()
 	text, err := json.Marshal(settings)
 	must(t, err)
-	c, err := n.app.Store.Org(n.org.ID).CreateConnection(t.Context(), "test", usersync.Connection{
-		Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials)),
-	})
+	return usersync.Connection{Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials))}
+}
+
+func (n tenant) create(t *testing.T, c usersync.Connection) usersync.Connection {
+	t.Helper()
+	c, err := n.app.Store.Org(n.org.ID).CreateConnection(t.Context(), "test", c)
 	must(t, err)
 	return c
 }

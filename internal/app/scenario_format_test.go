@@ -138,6 +138,7 @@ var kinds = map[string]string{
 	"n":      `-?\d+`,
 	"number": `-?[0-9.]+`,
 	"time":   `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`,
+	"day":    `\d{4}-\d\d-\d\d`,
 	"cursor": `[A-Za-z0-9_-]+`,
 	"hex":    `[0-9a-f]+`,
 	"apikey": `usk_[A-Za-z0-9_-]{32}`,

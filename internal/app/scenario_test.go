@@ -1,10 +1,8 @@
 package app_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,7 +14,6 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/connector/fakeplatform"
-	"usersync/internal/connectors/fakes"
 	"usersync/internal/mail/mailtest"
 	"usersync/internal/person"
 	"usersync/internal/pipeline"
@@ -104,9 +101,7 @@ type play struct {
 	org      usersync.Organization
 	vars     map[string]string
 	receiver *apptest.Receiver
-	// fakes serve the platform that was given.
-	fakes    *fakeplatform.Server
-	platform string
+	platform *platform // that was given
 }
 
 func (s *stage) begin(t *testing.T, file string) *play {
@@ -276,11 +271,11 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"failed":    (*play).giveFailed,    // failed {{requestId}}: its step has failed
 	"overdue":   (*play).giveOverdue,   // overdue {{requestId}}: it has waited for credits for more than 30 days
 	"answers":   (*play).giveAnswers,   // answers 410 204: of the receiver, the last one for good
-	"connected": (*play).giveConnected, // connected http [paused]: to a fake of it; {{connection}} is the connection's id
-	"slow":      (*play).giveSlow,      // slow http: connected to a fake that takes a second for each call
 	"failing":   (*play).giveFailing,   // failing {{endpoint}} 6: its deliveries have failed for 6 days
 	"platform":  (*play).givePlatform,  // platform http: {{credentials}} and {{settings}} connect to a fake of it
-	"fault":     (*play).giveFault,     // fault 401: what the fake answers from now on; 0 is as it should
+	"connected": (*play).giveConnected, // connected [paused]: to that fake; {{connection}} is the connection's id
+	"slow":      (*play).giveSlow,      // slow: that fake takes a second for each call
+	"fault":     (*play).giveFault,     // fault 401: what that fake answers from now on; 0 is as it should
 	"refused":   (*play).giveRefused,   // refused {{connection}} reason …: the platform has disconnected it
 }
 
@@ -431,20 +426,6 @@ func (p *play) giveAnswers(t *testing.T, args []string) {
 	p.receiver.Next(statuses...)
 }
 
-func (p *play) giveConnected(t *testing.T, args []string) {
-	connected := tenant{app: p.app, org: p.org}.connect(t, args[0])
-	p.vars["connection"] = connected.connection.ID
-	if len(args) > 1 {
-		_, err := p.app.Store.Org(p.org.ID).PauseConnection(t.Context(), "test", connected.connection.ID)
-		must(t, err)
-	}
-}
-
-func (p *play) giveSlow(t *testing.T, args []string) {
-	connected := tenant{app: p.app, org: p.org}.connect(t, args[0])
-	connected.server.Slow(args[0], time.Second)
-}
-
 // giveFailing makes an endpoint's row of failures as old as days say.
 func (p *play) giveFailing(t *testing.T, args []string) {
 	days, err := strconv.Atoi(args[1])
@@ -478,29 +459,25 @@ func (p *play) giveOverdue(t *testing.T, args []string) {
 }
 
 func (p *play) givePlatform(t *testing.T, args []string) {
-	p.platform = args[0]
-	p.fakes = fakeplatform.New(fakes.New()...)
-	server := httptest.NewServer(p.fakes)
-	t.Cleanup(server.Close)
-	for _, fake := range fakes.New() {
-		if fake.Name() != p.platform {
-			continue
-		}
-		settings := map[string]any{}
-		must(t, json.Unmarshal(fake.Config().Settings, &settings))
-		settings["baseUrl"] = server.URL + "/" + p.platform
-		text, err := json.Marshal(settings)
-		must(t, err)
-		p.vars["credentials"], p.vars["settings"] = string(fake.Config().Credentials), string(text)
-		return
-	}
-	t.Fatalf("there is no fake of %s", p.platform)
+	p.platform = tenant{app: p.app, org: p.org}.serve(t, args[0])
+	p.vars["credentials"], p.vars["settings"] = p.platform.connection.Credentials.Reveal(), string(p.platform.connection.Settings)
 }
+
+func (p *play) giveConnected(t *testing.T, args []string) {
+	connection := p.platform.create(t, p.platform.connection)
+	p.vars["connection"] = connection.ID
+	if len(args) > 0 {
+		_, err := p.app.Store.Org(p.org.ID).PauseConnection(t.Context(), "test", connection.ID)
+		must(t, err)
+	}
+}
+
+func (p *play) giveSlow(*testing.T, []string) { p.platform.server.Slow(p.platform.name, time.Second) }
 
 func (p *play) giveFault(t *testing.T, args []string) {
 	status, err := strconv.Atoi(args[0])
 	must(t, err)
-	p.fakes.Break(p.platform, fakeplatform.Fault{Status: status})
+	p.platform.server.Break(p.platform.name, fakeplatform.Fault{Status: status})
 }
 
 func (p *play) giveRefused(t *testing.T, args []string) {
