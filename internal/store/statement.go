@@ -55,12 +55,17 @@ var (
 
 // define prepares a statement whose {rows} has these columns.
 func define(body string, columns ...column) *statement {
+	return remember(translate(body, columns))
+}
+
+// translate says a statement in the words of each engine.
+func translate(body string, columns []column) *statement {
 	scalars := 0
 	for _, m := range scalar.FindAllStringSubmatch(body, -1) {
 		n, _ := strconv.Atoi(m[1])
 		scalars = max(scalars, n)
 	}
-	return remember(&statement{columns: columns, texts: map[engineName]string{
+	return &statement{columns: columns, texts: map[engineName]string{
 		postgres: strings.NewReplacer(
 			"{rows}", unnest(scalars, columns),
 			"{now}", "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
@@ -91,14 +96,14 @@ func define(body string, columns ...column) *statement {
 			"{words}", `IN (SELECT value FROM json_each('["' || replace(`,
 			"{/words}", `, ' ', '","') || '"]'))`,
 		).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)")),
-	}})
+	}}
 }
 
 // perEngine prepares a statement that the engines say in different words.
 func perEngine(onPostgres, onSQLite string, columns ...column) *statement {
-	st := define(onPostgres, columns...)
-	st.texts[sqlite] = define(onSQLite, columns...).texts[sqlite]
-	return st
+	st := translate(onPostgres, columns)
+	st.texts[sqlite] = translate(onSQLite, columns).texts[sqlite]
+	return remember(st)
 }
 
 func unnest(scalars int, columns []column) string {
