@@ -49,13 +49,15 @@ type statement struct {
 var scalar = regexp.MustCompile(`\$(\d+)`)
 
 // define prepares a statement whose {rows} has these columns.
-func define(body string, columns ...column) *statement {
+func define(body string, columns ...column) *statement { return remember(parse(body, columns...)) }
+
+func parse(body string, columns ...column) *statement {
 	scalars := 0
 	for _, m := range scalar.FindAllStringSubmatch(body, -1) {
 		n, _ := strconv.Atoi(m[1])
 		scalars = max(scalars, n)
 	}
-	return remember(&statement{columns: columns, texts: map[engineName]string{
+	return &statement{columns: columns, texts: map[engineName]string{
 		postgres: strings.NewReplacer(
 			"{rows}", unnest(scalars, columns),
 			"{now}", "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
@@ -86,13 +88,13 @@ func define(body string, columns ...column) *statement {
 			"{words}", `IN (SELECT value FROM json_each('["' || replace(`,
 			"{/words}", `, ' ', '","') || '"]'))`,
 		).Replace(body),
-	}})
+	}}
 }
 
 // perEngine prepares a statement that the engines say in different words.
 func perEngine(onPostgres, onSQLite string, columns ...column) *statement {
 	st := define(onPostgres, columns...)
-	st.texts[sqlite] = define(onSQLite, columns...).texts[sqlite]
+	st.texts[sqlite] = parse(onSQLite, columns...).texts[sqlite]
 	return st
 }
 
