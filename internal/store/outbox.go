@@ -65,6 +65,11 @@ func (tx *Tx) enqueue(ctx context.Context, later string, tasks []usersync.Task) 
 	if len(tasks) == 0 {
 		return nil
 	}
+	for _, t := range tasks {
+		if !t.DueAt.After(time.Now()) {
+			tx.readied(t.Queue)
+		}
+	}
 	_, err := tx.exec(ctx, enqueueStatement, taskRows(tasks, later))
 	return err
 }
@@ -75,9 +80,6 @@ func taskRows(tasks []usersync.Task, later string) *rows {
 	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
 	set := enqueueStatement.rows(len(tasks))
 	for _, t := range tasks {
-		if !t.DueAt.After(time.Now()) {
-			tx.readied(t.Queue)
-		}
 		set.add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent, micros(t.DueAt), later)
 	}
 	return set
