@@ -85,6 +85,7 @@ var owners = []owner{
 	{"github.com/schollz/progressbar/v3", []string{"cmd/usersync"}},
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
 	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/connectortest"}},
+	{"github.com/santhosh-tekuri/jsonschema/v6", []string{"internal/app/apptest"}},
 }
 
 // callers may call servers by net/http: outbound, which guards every call to

@@ -171,7 +171,7 @@ func (j *job) await(t *testing.T, n tenant, id string, call int) (what string) {
 		if time.Since(began) > time.Minute {
 			t.Fatalf("call %d (%s): after a minute the job is not done: %+v, %v", call, firstWords(j.e.Breaker.Disarm()), r, err)
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

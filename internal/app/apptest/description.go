@@ -23,6 +23,7 @@ import (
 // Description is the description of the API, as answers are held against it.
 type Description struct {
 	doc       *openapi3.T
+	schemas   *schemas
 	unmatched []unmatched
 }
 
@@ -44,6 +45,9 @@ func loadDescription(text []byte) (*Description, error) {
 		return nil, err
 	}
 	d := &Description{doc: doc}
+	if d.schemas, err = newSchemas(doc); err != nil {
+		return nil, err
+	}
 	return d, d.loadUnmatched()
 }
 
@@ -215,7 +219,7 @@ func (d *Description) Check(c Call, a Answer) (route string, faults []string) {
 	}
 	faults = d.checkAnswer(ref.Value, c.Method, a)
 	if a.Status < http.StatusMultipleChoices {
-		faults = append(faults, op.checkCall(target, c)...)
+		faults = append(faults, d.checkCall(op, target, c)...)
 	}
 	return op.route, faults
 }
@@ -241,7 +245,7 @@ func (d *Description) checkUnmatched(method, path string, known bool, a Answer) 
 }
 
 func (d *Description) checkAnswer(r *openapi3.Response, method string, a Answer) []string {
-	faults := checkHeaders(r.Headers, a.Header)
+	faults := d.checkHeaders(r.Headers, a.Header)
 	if method == http.MethodHead {
 		if len(a.Body) > 0 {
 			faults = append(faults, "HEAD is answered with a body")
@@ -254,13 +258,13 @@ func (d *Description) checkAnswer(r *openapi3.Response, method string, a Answer)
 		}
 		return faults
 	}
-	return append(faults, checkBody(r.Content, a.Header.Get("Content-Type"), a.Body)...)
+	return append(faults, d.checkBody(r.Content, a.Header.Get("Content-Type"), a.Body)...)
 }
 
 // transport are the headers that HTTP itself adds to an answer.
 var transport = []string{"Connection", "Content-Length", "Content-Type", "Date"}
 
-func checkHeaders(described openapi3.Headers, sent http.Header) (faults []string) {
+func (d *Description) checkHeaders(described openapi3.Headers, sent http.Header) (faults []string) {
 	known := map[string]bool{}
 	for name, ref := range described {
 		key := http.CanonicalHeaderKey(name)
@@ -269,7 +273,7 @@ func checkHeaders(described openapi3.Headers, sent http.Header) (faults []string
 		value := strings.Join(sent[key], ", ")
 		switch {
 		case value != "":
-			faults = append(faults, prefixed("the header "+name+": ", visitText(ref.Value.Schema.Value, value))...)
+			faults = append(faults, prefixed("the header "+name+": ", d.visitText(ref.Value.Schema.Value, value))...)
 		case ref.Value.Required:
 			faults = append(faults, "the header "+name+" is missing")
 		}
@@ -282,20 +286,20 @@ func checkHeaders(described openapi3.Headers, sent http.Header) (faults []string
 	return faults
 }
 
-func checkBody(content openapi3.Content, contentType string, body []byte) []string {
+func (d *Description) checkBody(content openapi3.Content, contentType string, body []byte) []string {
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	if err != nil || content[mediaType] == nil {
 		return []string{fmt.Sprintf("the content type %q is not described", contentType)}
 	}
 	schema := content[mediaType].Schema.Value
 	if mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {
-		return prefixed("the body: ", visit(schema, string(body)))
+		return prefixed("the body: ", d.schemas.visit(schema, string(body)))
 	}
 	value, err := decode(body)
 	if err != nil {
 		return []string{"the body is no JSON: " + err.Error()}
 	}
-	return prefixed("the body: ", visit(schema, value))
+	return prefixed("the body: ", d.schemas.visit(schema, value))
 }
 
 // decode reads one JSON text without anything behind it.
@@ -312,7 +316,7 @@ func decode(body []byte) (value any, err error) {
 
 // checkCall holds an accepted call against the description, which must not
 // refuse what the program takes.
-func (op *operation) checkCall(target *url.URL, c Call) (faults []string) {
+func (d *Description) checkCall(op *operation, target *url.URL, c Call) (faults []string) {
 	described := map[string]*openapi3.Parameter{}
 	for _, ref := range slices.Concat(op.shared, op.Parameters) {
 		if ref.Value.In == openapi3.ParameterInQuery {
@@ -324,7 +328,7 @@ func (op *operation) checkCall(target *url.URL, c Call) (faults []string) {
 			faults = append(faults, "the parameter "+name+" is taken and not described")
 			continue
 		}
-		faults = append(faults, prefixed("the parameter "+name+" is taken: ", visitText(described[name].Schema.Value, values[0]))...)
+		faults = append(faults, prefixed("the parameter "+name+" is taken: ", d.visitText(described[name].Schema.Value, values[0]))...)
 	}
 	if op.RequestBody == nil {
 		return faults
@@ -335,7 +339,7 @@ func (op *operation) checkCall(target *url.URL, c Call) (faults []string) {
 		}
 		return faults
 	}
-	return append(faults, prefixed("taken of the call: ", checkBody(op.RequestBody.Value.Content, c.Header.Get("Content-Type"), c.Body))...)
+	return append(faults, prefixed("taken of the call: ", d.checkBody(op.RequestBody.Value.Content, c.Header.Get("Content-Type"), c.Body))...)
 }
 
 // CheckWebhook returns in which ways a webhook differs from the description.
@@ -352,29 +356,22 @@ func (d *Description) CheckWebhook(r Received) []string {
 		case len(values) == 0 && p.Required:
 			faults = append(faults, "the header "+p.Name+" is missing")
 		case len(values) > 0:
-			faults = append(faults, prefixed("the header "+p.Name+": ", visitText(p.Schema.Value, values[0]))...)
+			faults = append(faults, prefixed("the header "+p.Name+": ", d.visitText(p.Schema.Value, values[0]))...)
 		}
 	}
-	return append(faults, checkBody(item.Post.RequestBody.Value.Content, r.Header.Get("Content-Type"), r.Body)...)
+	return append(faults, d.checkBody(item.Post.RequestBody.Value.Content, r.Header.Get("Content-Type"), r.Body)...)
 }
 
 // visitText holds a header or a parameter, which is text, against a schema.
-func visitText(schema *openapi3.Schema, text string) []string {
+func (d *Description) visitText(schema *openapi3.Schema, text string) []string {
 	if schema.Type.Includes(openapi3.TypeInteger) {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return []string{fmt.Sprintf("%q is no whole number", text)}
 		}
-		return visit(schema, float64(n))
+		return d.schemas.visit(schema, float64(n))
 	}
-	return visit(schema, text)
-}
-
-func visit(schema *openapi3.Schema, value any) []string {
-	if err := schema.VisitJSON(value, openapi3.EnableJSONSchema2020(), openapi3.MultiErrors()); err != nil {
-		return []string{err.Error()}
-	}
-	return nil
+	return d.schemas.visit(schema, text)
 }
 
 func prefixed(prefix string, faults []string) []string {
