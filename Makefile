@@ -42,7 +42,7 @@ run: ## start everything in one process, nothing else needed
 	go run ./cmd/usersync serve
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
-	$(SERVICES) -cc -- go test -race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -timeout 8m $(PKG)
+	$(SERVICES) -cc -- go test -race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -timeout 12m $(PKG)
 
 fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some
 	go run ./test/fuzz -time $(FUZZ_TIME) $(FUZZ_ARGS)
