@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -64,10 +65,26 @@ func (n tenant) connectTo(t *testing.T, fake fakeplatform.Platform, url string) 
 	text, err := json.Marshal(settings)
 	must(t, err)
 	c, err := n.app.Store.Org(n.org.ID).CreateConnection(t.Context(), "test", usersync.Connection{
-		Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials)),
+		Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: ownCredentials(t, fake),
 	})
 	must(t, err)
 	return c
+}
+
+// ownCredentials are those that a fake takes. HTTP destinations get a secret header
+// each: with the same credentials they were one account, which shares its limits.
+func ownCredentials(t *testing.T, fake fakeplatform.Platform) usersync.Secret {
+	t.Helper()
+	given := fake.Config().Credentials
+	if fake.Name() != "http" {
+		return usersync.NewSecret(string(given))
+	}
+	credentials := map[string]any{}
+	must(t, json.Unmarshal(given, &credentials))
+	credentials["headers"] = map[string]string{"X-Receiver": rand.Text()}
+	text, err := json.Marshal(credentials)
+	must(t, err)
+	return usersync.NewSecret(string(text))
 }
 
 // sync has one user synced and returns the request.
