@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -71,7 +72,7 @@ func connectionTo(t *testing.T, fake fakeplatform.Platform, url string) usersync
 	settings["baseUrl"] = url + "/" + fake.Name()
 	text, err := json.Marshal(settings)
 	must(t, err)
-	return usersync.Connection{Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials))}
+	return usersync.Connection{Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: ownCredentials(t, fake)}
 }
 
 func (n tenant) create(t *testing.T, c usersync.Connection) usersync.Connection {
@@ -79,6 +80,22 @@ func (n tenant) create(t *testing.T, c usersync.Connection) usersync.Connection 
 	c, err := n.app.Store.Org(n.org.ID).CreateConnection(t.Context(), "test", c)
 	must(t, err)
 	return c
+}
+
+// ownCredentials are those that a fake takes. HTTP destinations get a secret header
+// each: with the same credentials they were one account, which shares its limits.
+func ownCredentials(t *testing.T, fake fakeplatform.Platform) usersync.Secret {
+	t.Helper()
+	given := fake.Config().Credentials
+	if fake.Name() != "http" {
+		return usersync.NewSecret(string(given))
+	}
+	credentials := map[string]any{}
+	must(t, json.Unmarshal(given, &credentials))
+	credentials["headers"] = map[string]string{"X-Receiver": rand.Text()}
+	text, err := json.Marshal(credentials)
+	must(t, err)
+	return usersync.NewSecret(string(text))
 }
 
 // sync has one user synced and returns the request.
