@@ -42,6 +42,7 @@ func Serve(ctx context.Context, role Role) error {
 		<-ctx.Done()
 		stop() // a second signal has its default effect: the end, at once
 	}()
+	tuneMemory()
 	log := telemetry.NewLogger(os.Stderr, cfg.LogLevel)
 	a, err := New(ctx, cfg, Options{Role: role, Log: log, Stdout: os.Stdout, Demo: cfg.Embedded()})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -61,23 +62,26 @@ type Acceptance struct {
 
 	organization string
 	sequence     int64
+	fresh        string // the id of a new user whose derived id may not be used
 }
 
 // numbersPerCommit is how many acceptance sequences one commit may give out:
 // more than intake ever puts into one.
 const numbersPerCommit = 4096
 
-var gateStatement = define(`
-SELECT k.id, o.status, b.balance, k.revoked_at, k.expires_at, {now} FROM {rows}
+// The gate tells of the keys and hands out the commit's number.
+const gateText = `
+SELECT k.id, o.status, b.balance, k.revoked_at, k.expires_at, {now}, (%s) FROM {rows}
 JOIN api_keys k ON k.id = r.id
 JOIN organizations o ON o.id = k.organization_id
-JOIN balances b ON b.organization_id = k.organization_id`,
-	col("id", text))
+JOIN balances b ON b.organization_id = k.organization_id`
 
-var nextNumber = &statement{texts: map[engineName]string{
-	postgres: `SELECT nextval('acceptance')`,
-	sqlite:   `UPDATE acceptance SET number = number + 1 RETURNING number`,
-}}
+var (
+	gateStatement = perEngine(fmt.Sprintf(gateText, `SELECT nextval('acceptance')`), fmt.Sprintf(gateText, `SELECT number FROM acceptance`),
+		col("id", text))
+	// SQLite has no sequences.
+	nextNumber = define(`UPDATE acceptance SET number = number + 1`)
+)
 
 var insertRequestsStatement = define(`
 INSERT INTO requests (organization_id, id, kind, status, user_id, email, sequence, input, task_id, traceparent, created_at)
@@ -93,65 +97,44 @@ ON CONFLICT DO NOTHING`,
 // with the same submissions, after a commit whose outcome is unknown, accepts
 // nothing twice.
 func (s *Store) Accept(ctx context.Context, submissions []*Submission, plan func([]*Acceptance) []usersync.Task) error {
-	return s.Tx(ctx, func(tx *Tx) error {
-		open, err := tx.admit(ctx, submissions)
-		if err != nil {
-			return err
+	return repeat(ctx, func(try int) error {
+		if s.engine == postgres && !slices.ContainsFunc(submissions, (*Submission).keyed) {
+			return s.acceptAtOnce(ctx, submissions, plan, try > 0)
 		}
-		if open, err = tx.keepKeys(ctx, open); err != nil {
-			return err
-		}
-		return tx.put(ctx, open, plan)
+		return s.once(ctx, func(tx *Tx) error {
+			open, err := admit(ctx, tx.conn, submissions)
+			if err != nil {
+				return err
+			}
+			if open, err = tx.keepKeys(ctx, open); err != nil {
+				return err
+			}
+			if s.engine == postgres {
+				return putAtOnce(ctx, tx.conn, open, plan, try > 0)
+			}
+			return tx.put(ctx, open, plan)
+		})
 	})
 }
 
+// keyed reports whether the caller sent an Idempotency-Key.
+func (s *Submission) keyed() bool { return s.Idempotency != nil }
+
 // admit refuses the submissions that may not pass now and numbers the rest.
-func (tx *Tx) admit(ctx context.Context, submissions []*Submission) ([]*Submission, error) {
-	set := gateStatement.rows(1)
-	seen := map[string]bool{}
-	for _, sub := range submissions {
-		if !seen[sub.KeyID] {
-			seen[sub.KeyID] = true
-			set.add(sub.KeyID)
+func admit(ctx context.Context, c conn, submissions []*Submission) ([]*Submission, error) {
+	if c.engine == sqlite {
+		if _, err := c.exec(ctx, nextNumber, nil); err != nil {
+			return nil, err
 		}
 	}
-	verdicts := map[string]*usersync.Error{}
-	type gate struct {
-		id      string
-		verdict *usersync.Error
-	}
-	gates, err := collect(ctx, tx.conn, gateStatement, set, func(scan func(...any) error) (g gate, err error) {
-		var status string
-		var balance, revoked, expires, now int64
-		err = scan(&g.id, &status, &balance, &revoked, &expires, &now)
-		key := usersync.Key{RevokedAt: stamp(revoked), ExpiresAt: stamp(expires)}
-		switch {
-		case !key.ValidAt(at(now)):
-			g.verdict = ErrInvalidKey
-		case status != usersync.OrganizationActive:
-			g.verdict = ErrInvalidOrganization
-		case balance == 0:
-			g.verdict = ErrNoCredits
-		}
-		return g, err
-	})
+	verdicts, number, err := readGates(ctx, c, submissions)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range gates {
-		verdicts[g.id] = g.verdict
-	}
-	var number int64
-	if err := tx.row(ctx, nextNumber).Scan(&number); err != nil {
-		return nil, classify(err)
-	}
 	sequence := number * numbersPerCommit
-	var open []*Submission
+	open := make([]*Submission, 0, len(submissions))
 	for _, sub := range submissions {
-		verdict, known := verdicts[sub.KeyID]
-		if !known {
-			verdict = ErrInvalidKey
-		}
+		verdict := verdicts[sub.KeyID]
 		if verdict == ErrNoCredits && sub.free() {
 			verdict = nil
 		}
@@ -167,6 +150,38 @@ func (tx *Tx) admit(ctx context.Context, submissions []*Submission) ([]*Submissi
 		open = append(open, sub)
 	}
 	return open, nil
+}
+
+// readGates returns why the submissions of a key may not pass now, nil where
+// they may, by the ids of the keys, and a number greater than any before; 0 when
+// none of the keys exists.
+func readGates(ctx context.Context, c conn, submissions []*Submission) (verdicts map[string]*usersync.Error, number int64, err error) {
+	set := gateStatement.rows(1)
+	verdicts = map[string]*usersync.Error{}
+	for _, sub := range submissions {
+		if _, seen := verdicts[sub.KeyID]; !seen {
+			verdicts[sub.KeyID] = ErrInvalidKey
+			set.add(sub.KeyID)
+		}
+	}
+	_, err = collect(ctx, c, gateStatement, set, func(scan func(...any) error) (struct{}, error) {
+		var id, status string
+		var balance, revoked, expires, now int64
+		err := scan(&id, &status, &balance, &revoked, &expires, &now, &number)
+		key := usersync.Key{RevokedAt: stamp(revoked), ExpiresAt: stamp(expires)}
+		switch {
+		case !key.ValidAt(at(now)):
+			verdicts[id] = ErrInvalidKey
+		case status != usersync.OrganizationActive:
+			verdicts[id] = ErrInvalidOrganization
+		case balance == 0:
+			verdicts[id] = ErrNoCredits
+		default:
+			verdicts[id] = nil
+		}
+		return struct{}{}, err
+	})
+	return verdicts, number, err
 }
 
 // free reports whether the submission needs no credits.
@@ -314,17 +329,7 @@ func (s *Submission) replay(ids acceptedIDs) {
 
 // put writes the users, requests and tasks of the submissions that passed.
 func (tx *Tx) put(ctx context.Context, open []*Submission, plan func([]*Acceptance) []usersync.Task) error {
-	var items []*Acceptance
-	wanted := map[userKey]*Acceptance{}
-	for _, sub := range open {
-		sub.Accepted = sub.Items
-		for _, a := range sub.Items {
-			items = append(items, a)
-			if k := a.userKey(); a.Input == nil && wanted[k] == nil {
-				wanted[k] = a
-			}
-		}
-	}
+	items, wanted := itemsOf(open)
 	if len(items) == 0 {
 		return nil
 	}
@@ -335,20 +340,43 @@ func (tx *Tx) put(ctx context.Context, open []*Submission, plan func([]*Acceptan
 	tasks := plan(items)
 	set := insertRequestsStatement.rows(len(items))
 	for _, a := range items {
-		input := a.Input
-		if input == nil {
+		if a.Input == nil {
 			a.UserID = ids[a.userKey()]
-			if input, err = json.Marshal(a.User.UserInput); err != nil {
-				return err
-			}
 		}
-		set.add(a.organization, a.RequestID, string(a.Kind), a.UserID, a.User.Email.Display(), a.sequence,
-			string(input), a.TaskID, a.Traceparent)
+		input, err := a.input()
+		if err != nil {
+			return err
+		}
+		set.add(a.organization, a.RequestID, string(a.Kind), a.UserID, a.User.Email.Display(), a.sequence, input, a.TaskID, a.Traceparent)
 	}
 	if _, err := tx.exec(ctx, insertRequestsStatement, set); err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, tasks...)
+}
+
+// itemsOf returns what is to be accepted, and the first of each user among it.
+func itemsOf(open []*Submission) (items []*Acceptance, wanted map[userKey]*Acceptance) {
+	items, wanted = make([]*Acceptance, 0, len(open)), make(map[userKey]*Acceptance, len(open))
+	for _, sub := range open {
+		sub.Accepted = sub.Items
+		for _, a := range sub.Items {
+			items = append(items, a)
+			if k := a.userKey(); a.Input == nil && wanted[k] == nil {
+				wanted[k] = a
+			}
+		}
+	}
+	return items, wanted
+}
+
+// input is what the request asks for, as JSON.
+func (a *Acceptance) input() (string, error) {
+	if a.Input != nil {
+		return string(a.Input), nil
+	}
+	input, err := json.Marshal(a.User.UserInput)
+	return string(input), err
 }
 
 func (a *Acceptance) userKey() userKey { return userKey{a.organization, a.User.Email.Key()} }

@@ -100,7 +100,7 @@ var (
 	// The slice is cut before it is filtered, so that its cost is bounded.
 	sliceStatement = define(`
 SELECT u.id, u.version, u.updated_at >= $3 FROM users u
-WHERE u.organization_id = $1 AND u.id > $2 ORDER BY u.id LIMIT $4`)
+WHERE u.organization_id = $1 AND u.id <> '' AND u.id > $2 ORDER BY u.id LIMIT $4`)
 	knownStatement = define(`
 SELECT u.id, u.version FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, col("id", text))
 	againStatement = define(`
@@ -417,9 +417,9 @@ func (o *Org) BulkErrors(ctx context.Context, id, after string, limit int) ([]us
 }
 
 var (
-	countUsersStatement = define(`SELECT count(*) FROM users WHERE organization_id = $1 AND updated_at >= $2`)
+	countUsersStatement = define(`SELECT count(*) FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2`)
 	firstUsersStatement = define(`
-SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND updated_at >= $2 ORDER BY id LIMIT $3`)
+SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2 ORDER BY id LIMIT $3`)
 )
 
 // PreviewUsers counts the users that were last told of at or after since and

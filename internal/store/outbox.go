@@ -65,16 +65,24 @@ func (tx *Tx) enqueue(ctx context.Context, later string, tasks []usersync.Task) 
 	if len(tasks) == 0 {
 		return nil
 	}
-	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
-	set := enqueueStatement.rows(len(tasks))
 	for _, t := range tasks {
 		if !t.DueAt.After(time.Now()) {
 			tx.readied(t.Queue)
 		}
+	}
+	_, err := tx.exec(ctx, enqueueStatement, taskRows(tasks, later))
+	return err
+}
+
+// taskRows returns tasks as enqueueStatement takes them; those whose time has not
+// come get the state later.
+func taskRows(tasks []usersync.Task, later string) *rows {
+	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
+	set := enqueueStatement.rows(len(tasks))
+	for _, t := range tasks {
 		set.add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent, micros(t.DueAt), later)
 	}
-	_, err := tx.exec(ctx, enqueueStatement, set)
-	return err
+	return set
 }
 
 // A task must not overtake what waits in its lane: where something does, it

@@ -46,7 +46,12 @@ type statement struct {
 	columns []column
 }
 
-var scalar = regexp.MustCompile(`\$(\d+)`)
+var (
+	scalar = regexp.MustCompile(`\$(\d+)`)
+	// limit is what SQLite plans by: a statement with a bare parameter there is
+	// prepared anew whenever it runs.
+	limit = regexp.MustCompile(`LIMIT (\$\d+)`)
+)
 
 // define prepares a statement whose {rows} has these columns.
 func define(body string, columns ...column) *statement {
@@ -85,8 +90,15 @@ func define(body string, columns ...column) *statement {
 			"{/any}", ")",
 			"{words}", `IN (SELECT value FROM json_each('["' || replace(`,
 			"{/words}", `, ' ', '","') || '"]'))`,
-		).Replace(body),
+		).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)")),
 	}}
+}
+
+// perEngine prepares a statement that the engines say in different words.
+func perEngine(onPostgres, onSQLite string, columns ...column) *statement {
+	st := define(onPostgres, columns...)
+	st.texts[sqlite] = define(onSQLite, columns...).texts[sqlite]
+	return st
 }
 
 func unnest(scalars int, columns []column) string {

@@ -75,17 +75,11 @@ type Store struct {
 	seal   Sealer
 	write  *gorm.DB
 	read   *gorm.DB
-	// direct is for writes of one statement. On SQLite it goes past GORM's cache
-	// of prepared statements: a statement that is prepared outside of a
-	// transaction waits for the one connection, whoever wants the same waits for
-	// it with the cache locked, and a transaction that has the connection and
-	// wants to prepare another waits for the cache, forever.
-	direct gorm.ConnPool
 	// brisk is for the bookkeeping of the outbox: its commits do not wait for
 	// the disk, because what a crash takes from them is only done again.
 	brisk gorm.ConnPool
-	// search is for the candidates: their statements are large, and PostgreSQL
-	// would take longer to plan than to run them.
+	// search is for the candidates and for accepting: their statements are large,
+	// and PostgreSQL would take longer to plan than to run them.
 	search gorm.ConnPool
 	pools  []*sql.DB
 	schema string
@@ -122,7 +116,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	pool.SetMaxIdleConns(limit)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	// The driver keeps prepared statements for each connection by itself.
-	db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: pool}), false)
+	db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: pool}))
 	if err != nil {
 		_ = pool.Close()
 		return nil, classify(err)
@@ -136,7 +130,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	search.SetMaxIdleConns(max(limit/4, 2))
 	search.SetConnMaxIdleTime(5 * time.Minute)
 	s := &Store{
-		engine: postgres, seal: o.Seal, write: db, read: db, direct: db.Statement.ConnPool, brisk: brisk, search: search,
+		engine: postgres, seal: o.Seal, write: db, read: db, brisk: brisk, search: search,
 		pools: []*sql.DB{pool, brisk, search}, schema: o.Schema,
 	}
 	return s, s.Ping(ctx)
@@ -188,17 +182,17 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", file, err)
 		}
-		pool := o.pool(connector)
+		pool := o.pool(keepPrepared(connector))
 		pool.SetMaxOpenConns(mode.conns)
 		pool.SetMaxIdleConns(mode.conns)
 		s.pools = append(s.pools, pool)
-		db, err := openGORM(sqliteDialect{pool}, true)
+		db, err := openGORM(sqliteDialect{pool})
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", file, err)
 		}
 		*mode.to = db
 	}
-	s.direct, s.brisk, s.search = s.pools[0], s.pools[0], s.read.Statement.ConnPool
+	s.brisk, s.search = s.pools[0], s.read.Statement.ConnPool
 	return s, s.Ping(ctx)
 }
 
@@ -211,9 +205,8 @@ func private(file string) error {
 	return f.Close()
 }
 
-func openGORM(d gorm.Dialector, prepare bool) (*gorm.DB, error) {
+func openGORM(d gorm.Dialector) (*gorm.DB, error) {
 	return gorm.Open(d, &gorm.Config{
-		PrepareStmt:            prepare,
 		SkipDefaultTransaction: true,
 		DisableAutomaticPing:   true,
 		Logger:                 logger.Discard,
@@ -244,13 +237,16 @@ func (s *Store) Close() error {
 func (s *Store) Embedded() bool { return s.engine == sqlite }
 
 func (s *Store) reader() conn { return conn{s.read.Statement.ConnPool, s.engine} }
-func (s *Store) writer() conn { return conn{s.direct, s.engine} }
+func (s *Store) writer() conn { return conn{s.write.Statement.ConnPool, s.engine} }
 func (s *Store) keeper() conn { return conn{s.brisk, s.engine} }
 func (s *Store) finder() conn { return conn{s.search, s.engine} }
 
 // OnReady has fn called after every transaction that made tasks ready, with their
 // queues. It must be set before the store is used by others.
 func (s *Store) OnReady(fn func(queues ...string)) { s.ready = fn }
+
+// acceptor is for the acceptance of PostgreSQL, whose commits wait for the disk.
+func (s *Store) acceptor() conn { return conn{s.search, s.engine} }
 
 // Tx is one transaction. Its methods are the writes that belong together.
 type Tx struct {
@@ -273,8 +269,14 @@ const maxCollisions = 20
 // Tx runs fn in a transaction and commits. fn may run more than once: after a
 // deadlock, a serialization failure or a row that changed meanwhile.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
+	return repeat(ctx, func(int) error { return s.once(ctx, fn) })
+}
+
+// repeat runs do again while it loses against another transaction; try counts
+// the runs from 0.
+func repeat(ctx context.Context, do func(try int) error) error {
 	for try := 0; ; try++ {
-		err := s.once(ctx, fn)
+		err := do(try)
 		if err == nil || !collided(err) || try == maxCollisions {
 			return err
 		}

@@ -101,6 +101,68 @@ func TestAcceptTwiceAfterUnknownOutcomeAcceptsOnce(t *testing.T) {
 	})
 }
 
+func TestAcceptTakesAnotherIDWhereTheUsersIsTaken(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		n, other := newTenant(t, s, 1), newTenant(t, s, 1)
+		first := n.acceptance("a@acme.example")
+		n.accept(t, n.submission(first))
+		// With the salt of n the address has the same id in another organization.
+		taken, twice, free := other.acceptance("a@acme.example"), other.acceptance("a@acme.example"), other.acceptance("b@acme.example")
+		taken.Salt, twice.Salt = n.org.Salt, n.org.Salt
+		other.accept(t, other.submission(taken), other.submission(free, twice))
+		if taken.UserID == first.UserID || taken.UserID != twice.UserID || taken.UserID == "" {
+			t.Fatalf("ids %q and %q beside %q", taken.UserID, twice.UserID, first.UserID)
+		}
+		if want := usersync.KeyedID(usersync.PrefixUser, other.org.Salt, "b@acme.example"); free.UserID != want {
+			t.Fatalf("the other user got %q, want %q", free.UserID, want)
+		}
+		if u, err := other.Org(other.org.ID).User(t.Context(), taken.UserID); err != nil || u.Email.Key() != "a@acme.example" {
+			t.Fatalf("%+v, %v", u, err)
+		}
+	})
+}
+
+func TestAcceptOfTheSameNewUsersAtOnceAgreesOnThem(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		n := newTenant(t, open(), 1)
+		const callers, users = 8, 20
+		ids := make([][users]string, callers)
+		var wg sync.WaitGroup
+		for i := range ids {
+			wg.Go(func() {
+				items := make([]*store.Acceptance, users)
+				for u := range items {
+					items[u] = n.acceptance(fmt.Sprintf("u%d@acme.example", (u+i)%users))
+				}
+				if i%2 == 0 {
+					slices.Reverse(items)
+				}
+				if err := n.Accept(context.Background(), []*store.Submission{n.submission(items...)}, plan); err != nil {
+					t.Error(err)
+				}
+				for _, a := range items {
+					var u int
+					_, _ = fmt.Sscanf(a.User.Email.Key(), "u%d@", &u)
+					ids[i][u] = a.UserID
+				}
+			})
+		}
+		wg.Wait()
+		for i := range ids {
+			if ids[i] != ids[0] || ids[i][0] == "" {
+				t.Fatalf("caller %d got %v, the first %v", i, ids[i], ids[0])
+			}
+		}
+		stored, err := n.Org(n.org.ID).RequestIDs(t.Context(), store.RequestFilter{Limit: 1000})
+		if err != nil || len(stored) != callers*users {
+			t.Fatalf("%d requests, %v", len(stored), err)
+		}
+	})
+}
+
 func TestAcceptRefusesByKeyOrganizationAndBalance(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {

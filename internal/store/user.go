@@ -128,14 +128,21 @@ func (tx *Tx) insertUsers(ctx context.Context, wanted map[userKey]*Acceptance, k
 		if random {
 			id = fresh
 		}
-		var u usersync.User
-		u.Apply(a.User.UserInput, a.sequence)
-		u.Sequences[usersync.FieldEmail] = a.sequence
+		attributes, sequences := newUser(a)
 		set.add(id, k.organization, k.email, a.User.Email.Display(), a.User.Key, a.User.Company, a.User.Country,
 			a.User.Department, int64(a.User.Seniority), a.User.FirstName, a.User.LastName, a.User.Name, a.User.JobTitle,
-			a.User.InviteLink, encode(u.Attributes), encode(u.Sequences), fresh, usersync.KeyedID(usersync.PrefixErasure, a.Salt, k.email))
+			a.User.InviteLink, attributes, sequences, fresh, usersync.KeyedID(usersync.PrefixErasure, a.Salt, k.email))
 	}
 	return tx.collectIDs(ctx, insertUsersStatement, set)
+}
+
+// newUser returns the attributes of the user that a is the first to tell of, and
+// the sequences of what it says.
+func newUser(a *Acceptance) (attributes, sequences string) {
+	var u usersync.User
+	u.Apply(a.User.UserInput, a.sequence)
+	u.Sequences[usersync.FieldEmail] = a.sequence
+	return encode(u.Attributes), encode(u.Sequences)
 }
 
 // encode writes a map as JSON, "" for an empty one. Its values come from
@@ -237,7 +244,7 @@ func scanUser(scan func(...any) error) (u StoredUser, err error) {
 var (
 	userStatement    = define(`SELECT ` + userColumns + ` FROM users WHERE id = $2 AND organization_id = $1`)
 	userKeyStatement = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND email_key = $2`)
-	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND id <> '' AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
 )
 
 // ErrNoUser is the refusal of an id that names no user of the organization.

@@ -112,3 +112,9 @@ CREATE INDEX bulk_errors_user ON bulk_errors (user_id);
 
 -- When what we hold ourselves was gone; the platforms may take longer.
 ALTER TABLE erasures ADD COLUMN swept_at bigint NOT NULL DEFAULT 0;
+
+-- The condition is always true. It keeps the index to the statements that say it:
+-- on a table that was empty when a statement was planned, PostgreSQL took the old
+-- one for users_email and read all users of an organization for each address.
+DROP INDEX users_organization;
+CREATE INDEX users_organization ON users (organization_id, id) WHERE id <> '';
