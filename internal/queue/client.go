@@ -150,7 +150,20 @@ func (c *Client) Send(ctx context.Context, messages []Message) (unsent []int, er
 			unsent, err = append(unsent, i), e
 		}
 	}
+	for _, q := range queuesOf(messages) {
+		c.ring(ctx, q)
+	}
 	return unsent, unavailable(err)
+}
+
+func queuesOf(messages []Message) []string {
+	var queues []string
+	for _, m := range messages {
+		if !slices.Contains(queues, m.Queue) {
+			queues = append(queues, m.Queue)
+		}
+	}
+	return queues
 }
 
 func (c *Client) send(ctx context.Context, m Message) error {

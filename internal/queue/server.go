@@ -11,15 +11,16 @@ import (
 )
 
 // Server takes messages of one queue and has them worked.
-type Server struct{ server *asynq.Server }
+type Server struct {
+	server *asynq.Server
+	bell   *bell
+}
 
 // ServerOptions say what a server works and how much of it at once.
 type ServerOptions struct {
 	Queue string
 	// Slots is how many messages are worked at once.
 	Slots int
-	// Poll is how long an idle server waits before it looks again.
-	Poll time.Duration
 	// Work handles a message. An error means the database could not be asked:
 	// the message comes again.
 	Work func(ctx context.Context, m Message) error
@@ -29,10 +30,15 @@ type ServerOptions struct {
 
 // Serve starts a server. It stops with Shutdown.
 func (c *Client) Serve(o ServerOptions) (*Server, error) {
-	server := asynq.NewServerFromRedisClient(c.redis, asynq.Config{
+	// A worker may well be up before its Redis: the caller tries again.
+	if err := c.Ping(context.Background()); err != nil {
+		return nil, err
+	}
+	bell := c.newBell(o.Queue)
+	server := asynq.NewServerFromRedisClient(bell, asynq.Config{
 		Concurrency:       o.Slots,
 		Queues:            map[string]int{c.queue(o.Queue): 1},
-		TaskCheckInterval: o.Poll,
+		TaskCheckInterval: breath,
 		RetryDelayFunc: func(int, error, *asynq.Task) time.Duration {
 			return time.Second + rand.N(time.Second)
 		},
@@ -49,23 +55,19 @@ func (c *Client) Serve(o ServerOptions) (*Server, error) {
 		}
 		return o.Work(ctx, Message{TaskID: id, Generation: generation, Kind: t.Type(), Queue: o.Queue})
 	})
-	// Start fails when Redis does not answer, but a worker may well be up
-	// before its Redis: the caller tries again.
-	if err := server.Ping(); err != nil {
-		return nil, unavailable(err)
-	}
 	if err := server.Start(handle); err != nil {
+		bell.stop()
 		return nil, unavailable(err)
 	}
-	return &Server{server}, nil
+	return &Server{server, bell}, nil
 }
-
-// Stop takes no more messages.
-func (s *Server) Stop() { s.server.Stop() }
 
 // Shutdown stops taking messages and waits for those being worked, at most the
 // server's grace; what is not done by then goes back to the queue.
-func (s *Server) Shutdown() { s.server.Shutdown() }
+func (s *Server) Shutdown() {
+	s.bell.stop()
+	s.server.Shutdown()
+}
 
 // asynqLog writes what Asynq has to say into our log.
 type asynqLog struct{ log *slog.Logger }

@@ -49,24 +49,6 @@ type Pool struct {
 	places   places
 }
 
-// How often an idle server looks for a message. Runs and deliveries stand in a
-// caller's way, so they are looked for often.
-const (
-	poll     = 4 * time.Millisecond
-	pollPush = 25 * time.Millisecond // little beside a platform's own time
-	pollBulk = 200 * time.Millisecond
-)
-
-func pollOf(q string) time.Duration {
-	switch q {
-	case queue.Bulk:
-		return pollBulk
-	case queue.Push:
-		return pollPush
-	}
-	return poll
-}
-
 // Run works tasks until ctx ends, then shuts down softly: nothing new is
 // taken, what runs may finish within Grace, the rest is handed back without
 // counting as an attempt.
@@ -117,7 +99,7 @@ func (p *Pool) start(ctx context.Context) []*queue.Server {
 	var servers []*queue.Server
 	for _, q := range queue.Queues {
 		for {
-			s, err := p.Queue.Serve(queue.ServerOptions{Queue: q, Slots: max(p.Slots[q], 1), Poll: pollOf(q), Work: p.work, Grace: p.Grace})
+			s, err := p.Queue.Serve(queue.ServerOptions{Queue: q, Slots: max(p.Slots[q], 1), Work: p.work, Grace: p.Grace})
 			if err == nil {
 				servers = append(servers, s)
 				break

@@ -3,12 +3,11 @@
 package migration
 
 import (
-	"bytes"
 	"embed"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
-	"testing/fstest"
 )
 
 //go:embed *.sql
@@ -23,27 +22,40 @@ const (
 	SQLite   Engine = "sqlite"
 )
 
-// FS returns the migrations as engine reads them: lines between "-- only: X"
-// and the next "-- only:" are kept for X alone, and collations, which SQLite
-// does not know, are left out for it.
-func FS(engine Engine) (fs.FS, error) {
+// A Migration is one change of the schema.
+type Migration struct {
+	// Version numbers the migrations, from 1.
+	Version int64
+	// Text is the statements, to be run in one transaction.
+	Text string
+}
+
+// List returns the migrations in their order, as engine reads them: lines between
+// "-- only: X" and the next "-- only:" are kept for X alone, and collations, which
+// SQLite does not know, are left out for it.
+func List(engine Engine) ([]Migration, error) {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
 		return nil, err
 	}
-	out := fstest.MapFS{}
+	out := make([]Migration, 0, len(names))
 	for _, name := range names {
 		text, err := files.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("read migration %s: %w", name, err)
 		}
-		out[name] = &fstest.MapFile{Data: forEngine(text, engine), Mode: 0o444}
+		number, _, _ := strings.Cut(name, "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("migration %s has no number: %w", name, err)
+		}
+		out = append(out, Migration{Version: version, Text: forEngine(text, engine)})
 	}
 	return out, nil
 }
 
-func forEngine(text []byte, engine Engine) []byte {
-	var out bytes.Buffer
+func forEngine(text []byte, engine Engine) string {
+	var out strings.Builder
 	only := ""
 	for line := range strings.Lines(string(text)) {
 		if mark, ok := strings.CutPrefix(line, "-- only: "); ok {
@@ -61,5 +73,5 @@ func forEngine(text []byte, engine Engine) []byte {
 		}
 		out.WriteString(line)
 	}
-	return out.Bytes()
+	return out.String()
 }

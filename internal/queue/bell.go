@@ -1,0 +1,97 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A server of an empty queue waits for word that there is a message. Word may be
+// lost, and Asynq moves messages back without a word: a server also looks by itself.
+const (
+	// lookEvery is how long an idle server waits for word.
+	lookEvery = 250 * time.Millisecond
+	// breath is about how long Asynq waits after an empty answer, word or not: it
+	// bounds what servers ask of Redis while messages come one by one.
+	breath = 4 * time.Millisecond
+)
+
+// ring tells the servers of a queue, in all processes, that it has a message.
+// Losing it costs lookEvery, and a Redis that is gone shows with the next call.
+func (c *Client) ring(ctx context.Context, queue string) {
+	_ = c.redis.Publish(ctx, c.key("bell:"+queue), "").Err()
+}
+
+// bell stands between a server and Redis. It holds back the question for a
+// message after one that was answered with none, until somebody rings. Asynq asks
+// one question at a time.
+type bell struct {
+	redis.UniversalClient
+
+	pending string // the list that the question is about
+	empty   bool   // the last answer was none
+	rung    chan struct{}
+	stopped context.Context
+	stop    context.CancelFunc
+}
+
+// newBell returns the bell of a queue. It listens until stop.
+func (c *Client) newBell(queue string) *bell {
+	b := &bell{UniversalClient: c.redis, pending: "asynq:{" + c.queue(queue) + "}:pending", rung: make(chan struct{}, 1)}
+	b.stopped, b.stop = context.WithCancel(context.Background())
+	go b.listen(c.redis.Subscribe(b.stopped, c.key("bell:"+queue)))
+	return b
+}
+
+// listen hears the rings. A subscription that begins, or begins again after an
+// outage, may have missed one: that counts as a ring.
+func (b *bell) listen(s *redis.PubSub) {
+	defer func() { _ = s.Close() }()
+	heard := s.ChannelWithSubscriptions()
+	for {
+		select {
+		case <-b.stopped.Done():
+			return
+		case _, ok := <-heard:
+			if !ok {
+				return
+			}
+			select {
+			case b.rung <- struct{}{}:
+			default: // rings already
+			}
+		}
+	}
+}
+
+// EvalSha runs a script. Of all that a server runs, the question for a message is
+// the one whose first key is the list of pending ones.
+func (b *bell) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	if len(keys) == 0 || keys[0] != b.pending {
+		return b.UniversalClient.EvalSha(ctx, sha, keys, args...)
+	}
+	if !b.await() {
+		return redis.NewCmdResult(nil, redis.Nil)
+	}
+	answer := b.UniversalClient.EvalSha(ctx, sha, keys, args...)
+	b.empty = errors.Is(answer.Err(), redis.Nil)
+	return answer
+}
+
+// await returns when it is time to ask, or false when the server stops.
+func (b *bell) await() bool {
+	if !b.empty {
+		return b.stopped.Err() == nil
+	}
+	look := time.NewTimer(lookEvery)
+	defer look.Stop()
+	select {
+	case <-b.stopped.Done():
+		return false
+	case <-b.rung:
+	case <-look.C:
+	}
+	return true
+}

@@ -1,0 +1,176 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"usersync/internal/queue/embedded"
+	"usersync/internal/usersync"
+)
+
+// serving is a server of the queue Run in one process and a sender in another.
+type serving struct {
+	server *Server
+	sender *Client
+	worked chan string // ids of tasks
+	asked  *scripts
+}
+
+// scripts counts the scripts that a client runs.
+type scripts struct{ n atomic.Int64 }
+
+func (s *scripts) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (s *scripts) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, c redis.Cmder) error {
+		if c.Name() == "evalsha" {
+			s.n.Add(1)
+		}
+		return next(ctx, c)
+	}
+}
+
+func (s *scripts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// onServers runs a test on both kinds of Redis.
+func onServers(t *testing.T, test func(t *testing.T, s *serving)) {
+	t.Helper()
+	for _, engine := range []string{"embedded", "redis"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url, namespace := serverURL(t, engine), "t"+rand.Text()
+			s := &serving{sender: process(t, url, namespace), worked: make(chan string, 100), asked: &scripts{}}
+			worker := process(t, url, namespace)
+			worker.redis.AddHook(s.asked)
+			var err error
+			s.server, err = worker.Serve(ServerOptions{Queue: Run, Slots: 2, Grace: time.Second, Work: func(_ context.Context, m Message) error {
+				s.worked <- m.TaskID
+				return nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.server.Shutdown)
+			test(t, s)
+		})
+	}
+}
+
+func serverURL(t *testing.T, engine string) usersync.Secret {
+	t.Helper()
+	if engine == "embedded" {
+		server, err := embedded.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Close)
+		return server.URL()
+	}
+	url := os.Getenv("TEST_REDIS_URL")
+	if url == "" {
+		t.Fatal("TEST_REDIS_URL is not set: run the tests with `make test`, which starts a Redis server, or point it to one")
+	}
+	return usersync.NewSecret(url)
+}
+
+func process(t *testing.T, url usersync.Secret, namespace string) *Client {
+	t.Helper()
+	c, err := Connect(Options{URL: url, Namespace: namespace, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func message() Message { return Message{TaskID: rand.Text(), Generation: 1, Kind: "k", Queue: Run} }
+
+// await waits for the message to be worked and returns how long it took.
+func (s *serving) await(t *testing.T, m Message, sent time.Time) time.Duration {
+	t.Helper()
+	select {
+	case id := <-s.worked:
+		if id != m.TaskID {
+			t.Errorf("%s was worked, not %s", id, m.TaskID)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("a message was not worked in 30 s")
+	}
+	return time.Since(sent)
+}
+
+func TestAnIdleServerIsToldOfAMessage(t *testing.T) {
+	t.Parallel()
+	onServers(t, func(t *testing.T, s *serving) {
+		var took []time.Duration
+		for range 11 {
+			m, sent := message(), time.Now()
+			if _, err := s.sender.Send(t.Context(), []Message{m}); err != nil {
+				t.Fatal(err)
+			}
+			took = append(took, s.await(t, m, sent))
+		}
+		// A server that is told nothing needs about lookEvery for each.
+		slices.Sort(took)
+		if median := took[len(took)/2]; median > lookEvery/2 {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestAMessageWithoutWordIsFound(t *testing.T) {
+	t.Parallel()
+	onServers(t, func(t *testing.T, s *serving) {
+		for range 2 {
+			m, sent := message(), time.Now()
+			if err := s.sender.send(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			s.await(t, m, sent)
+		}
+	})
+}
+
+func TestAnIdleServerHardlyAsks(t *testing.T) {
+	t.Parallel()
+	onServers(t, func(t *testing.T, s *serving) {
+		m, sent := message(), time.Now()
+		if _, err := s.sender.Send(t.Context(), []Message{m}); err != nil {
+			t.Fatal(err)
+		}
+		s.await(t, m, sent)
+		before := s.asked.n.Load()
+		time.Sleep(4 * lookEvery) // what is measured is time
+		// Four questions, and the few scripts by which Asynq keeps house.
+		if n := s.asked.n.Load() - before; n == 0 || n > 20 {
+			t.Errorf("ran %d scripts in a second", n)
+		}
+	})
+}
+
+func TestAServerThatStopsTakesNoMessage(t *testing.T) {
+	t.Parallel()
+	onServers(t, func(t *testing.T, s *serving) {
+		s.server.Shutdown()
+		m := message()
+		if _, err := s.sender.Send(t.Context(), []Message{m}); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := s.sender.Look(m); err != nil || c != Alive || len(s.worked) > 0 {
+			t.Errorf("the message is %v (%v), %d worked", c, err, len(s.worked))
+		}
+	})
+}
