@@ -38,26 +38,28 @@ const CandidatesPerQuery = 80
 
 // A part is some of the people of a company, in the order of the one index that
 // fits: the work for a part is bounded by CandidatesPerQuery, however large the
-// company is. No person is in two parts of a query.
+// company is. No person is in two parts of a query. The organization stands in the
+// joined key and nowhere else by itself: planned while the table was almost empty,
+// PostgreSQL would take any index that begins with it, and read all its people.
 const (
-	office = `x.company || '/' || x.country || '/' || x.department = wanted.company || '/' || wanted.country || '/' || wanted.department
+	office = `x.organization_id || '/' || x.company || '/' || x.country || '/' || x.department = $1 || '/' || wanted.company || '/' || wanted.country || '/' || wanted.department
             ORDER BY x.{changed} DESC, x.id`
-	country = `x.company || '/' || x.country = wanted.company || '/' || wanted.country AND x.department <> wanted.department
+	country = `x.organization_id || '/' || x.company || '/' || x.country = $1 || '/' || wanted.company || '/' || wanted.country AND x.department <> wanted.department
             ORDER BY x.{changed} DESC, x.id`
-	department = `x.company || '/' || x.department = wanted.company || '/' || wanted.department AND x.country <> wanted.country
+	department = `x.organization_id || '/' || x.company || '/' || x.department = $1 || '/' || wanted.company || '/' || wanted.department AND x.country <> wanted.country
             ORDER BY x.{changed} DESC, x.id`
 	// others are too unlike to be worth an index of their own: the departments
 	// one after the other, the newest of each first. '0' is behind '/'.
-	others = `x.company || '/' || x.department >= wanted.company || '/' AND x.company || '/' || x.department < wanted.company || '0'
+	others = `x.organization_id || '/' || x.company || '/' || x.department >= $1 || '/' || wanted.company || '/' AND x.organization_id || '/' || x.company || '/' || x.department < $1 || '/' || wanted.company || '0'
             AND x.department <> wanted.department AND x.country <> wanted.country
-            ORDER BY x.company || '/' || x.department, x.{changed} DESC, x.id`
+            ORDER BY x.organization_id || '/' || x.company || '/' || x.department, x.{changed} DESC, x.id`
 
 	// Of a colleague made by hand no country is known.
-	anyCountry = `x.company || '/' || x.department = wanted.company || '/' || wanted.department
+	anyCountry = `x.organization_id || '/' || x.company || '/' || x.department = $1 || '/' || wanted.company || '/' || wanted.department
             ORDER BY x.{changed} DESC, x.id`
-	anyOthers = `x.company || '/' || x.department >= wanted.company || '/' AND x.company || '/' || x.department < wanted.company || '0'
+	anyOthers = `x.organization_id || '/' || x.company || '/' || x.department >= $1 || '/' || wanted.company || '/' AND x.organization_id || '/' || x.company || '/' || x.department < $1 || '/' || wanted.company || '0'
             AND x.department <> wanted.department
-            ORDER BY x.company || '/' || x.department, x.{changed} DESC, x.id`
+            ORDER BY x.organization_id || '/' || x.company || '/' || x.department, x.{changed} DESC, x.id`
 )
 
 // candidatesText reads, for each query, part after part until there are
@@ -76,7 +78,7 @@ SELECT ids.n, p.email, p.email_key, {profile}, p.job_title, p.department, p.seni
 FROM ids JOIN {table} p ON p.{row} = ids.place`
 
 const partText = `
-        SELECT one FROM (SELECT x.{row} AS one FROM {table} x WHERE x.organization_id = $1 AND x.company <> ''
+        SELECT one FROM (SELECT x.{row} AS one FROM {table} x WHERE x.organization_id || '' = $1 AND x.company <> ''
             AND {part} LIMIT {limit}) AS part`
 
 // isUserText asks whether an address is a user's. It is a value and no EXISTS,

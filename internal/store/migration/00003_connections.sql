@@ -119,3 +119,20 @@ ALTER TABLE erasures ADD COLUMN swept_at bigint NOT NULL DEFAULT 0;
 -- one for users_email and read all users of an organization for each address.
 DROP INDEX users_organization;
 CREATE INDEX users_organization ON users (organization_id, id) WHERE id <> '';
+
+-- The organization is part of the joined keys: no index but the one that is meant
+-- fits a part of the colleague search, whatever the planner knows of the table.
+DROP INDEX users_office;
+DROP INDEX users_country;
+DROP INDEX users_department;
+CREATE INDEX users_office ON users ((organization_id || '/' || company || '/' || country || '/' || department), created_at DESC, id) WHERE company <> '';
+CREATE INDEX users_country ON users ((organization_id || '/' || company || '/' || country), created_at DESC, id) WHERE company <> '';
+CREATE INDEX users_department ON users ((organization_id || '/' || company || '/' || department), created_at DESC, id) WHERE company <> '';
+DROP INDEX people_office;
+DROP INDEX people_country;
+DROP INDEX people_department;
+CREATE INDEX people_office ON people ((organization_id || '/' || company || '/' || country || '/' || department), updated_at DESC, id) WHERE company <> '';
+CREATE INDEX people_country ON people ((organization_id || '/' || company || '/' || country), updated_at DESC, id) WHERE company <> '';
+CREATE INDEX people_department ON people ((organization_id || '/' || company || '/' || department), updated_at DESC, id) WHERE company <> '';
+DROP INDEX colleagues_company;
+CREATE INDEX colleagues_company ON colleagues ((organization_id || '/' || company || '/' || department), created_at DESC, id) WHERE company <> '';
