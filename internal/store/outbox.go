@@ -86,14 +86,18 @@ func taskRows(tasks []usersync.Task, later string) *rows {
 }
 
 // A task must not overtake what waits in its lane: where something does, it
-// becomes ready and stands behind.
+// becomes ready and stands behind. That is asked once a task and as a value: for
+// NOT EXISTS PostgreSQL, which knows the outbox as empty, would read all that is
+// ready, once for each column that depends on it.
 var enqueueClaimedStatement = define(`
+WITH w AS MATERIALIZED (
+    SELECT r.*, (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.lane = r.lane LIMIT 1) IS NULL AS free FROM {rows}
+)
 INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at, started_at, claim_token, claimed_until)
 SELECT w.id, w.organization_id, w.kind, w.queue, w.lane, w.args, w.traceparent, CASE WHEN w.free THEN 'sent' ELSE 'ready' END,
     CASE WHEN w.free THEN {now} + $2 ELSE 0 END, {now}, CASE WHEN w.free THEN {now} ELSE 0 END,
     CASE WHEN w.free THEN $1 ELSE '' END, CASE WHEN w.free THEN {now} + $2 ELSE 0 END
-FROM (SELECT r.*, NOT EXISTS (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.lane = r.lane) AS free FROM {rows}) AS w
-WHERE true
+FROM w WHERE true
 ON CONFLICT (id) DO NOTHING
 RETURNING id, started_at, claim_token <> ''`,
 	col("id", text), col("organization_id", text), col("kind", text), col("queue", text), col("lane", text),
