@@ -214,9 +214,11 @@ func (s *Store) UnsendAll(ctx context.Context, dead bool) (int64, error) {
 	return s.keeper().exec(ctx, unsendAllStatement, nil, flag)
 }
 
+// The clock is asked once, as a value of its own: one that is asked for every
+// row bounds no index, and every task that waits would be read.
 var promoteStatement = define(`
 UPDATE outbox SET state = 'ready' WHERE id {any}
-    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state IN ('scheduled', 'parked')
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state IN ('scheduled', 'parked')
     ORDER BY look_at LIMIT $1 {skip locked}{/any}`)
 
 // Promote makes up to limit scheduled tasks ready whose time has come.
@@ -226,7 +228,7 @@ func (s *Store) Promote(ctx context.Context, limit int) (int64, error) {
 
 var overdueStatement = define(`
 UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
-    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state = 'sent' AND claimed_until <= {now}
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state = 'sent' AND claimed_until <= {now}
     ORDER BY look_at LIMIT $1 {skip locked}{/any}
 RETURNING id, generation, kind, queue, lane, traceparent, claim_token <> ''`)
 
