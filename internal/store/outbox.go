@@ -86,14 +86,18 @@ func taskRows(tasks []usersync.Task, later string) *rows {
 }
 
 // A task must not overtake what waits in its lane: where something does, it
-// becomes ready and stands behind.
+// becomes ready and stands behind. That is asked once a task and as a value: for
+// NOT EXISTS PostgreSQL, which knows the outbox as empty, would read all that is
+// ready, once for each column that depends on it.
 var enqueueClaimedStatement = define(`
+WITH w AS MATERIALIZED (
+    SELECT r.*, (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.lane = r.lane LIMIT 1) IS NULL AS free FROM {rows}
+)
 INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at, started_at, claim_token, claimed_until)
 SELECT w.id, w.organization_id, w.kind, w.queue, w.lane, w.args, w.traceparent, CASE WHEN w.free THEN 'sent' ELSE 'ready' END,
     CASE WHEN w.free THEN {now} + $2 ELSE 0 END, {now}, CASE WHEN w.free THEN {now} ELSE 0 END,
     CASE WHEN w.free THEN $1 ELSE '' END, CASE WHEN w.free THEN {now} + $2 ELSE 0 END
-FROM (SELECT r.*, NOT EXISTS (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.lane = r.lane) AS free FROM {rows}) AS w
-WHERE true
+FROM w WHERE true
 ON CONFLICT (id) DO NOTHING
 RETURNING id, started_at, claim_token <> ''`,
 	col("id", text), col("organization_id", text), col("kind", text), col("queue", text), col("lane", text),
@@ -210,9 +214,11 @@ func (s *Store) UnsendAll(ctx context.Context, dead bool) (int64, error) {
 	return s.keeper().exec(ctx, unsendAllStatement, nil, flag)
 }
 
+// The clock is asked once, as a value of its own: one that is asked for every
+// row bounds no index, and every task that waits would be read.
 var promoteStatement = define(`
 UPDATE outbox SET state = 'ready' WHERE id {any}
-    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state IN ('scheduled', 'parked')
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state IN ('scheduled', 'parked')
     ORDER BY look_at LIMIT $1 {skip locked}{/any}`)
 
 // Promote makes up to limit scheduled tasks ready whose time has come.
@@ -222,7 +228,7 @@ func (s *Store) Promote(ctx context.Context, limit int) (int64, error) {
 
 var overdueStatement = define(`
 UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
-    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= {now} AND state = 'sent' AND claimed_until <= {now}
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state = 'sent' AND claimed_until <= {now}
     ORDER BY look_at LIMIT $1 {skip locked}{/any}
 RETURNING id, generation, kind, queue, lane, traceparent, claim_token <> ''`)
 

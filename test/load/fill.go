@@ -226,7 +226,7 @@ func (d *database) roomFor(ctx context.Context, requests int) error {
 	if err := syscall.Statfs(dir, &disk); err != nil {
 		return nil //nolint:nilerr // the server's disk is elsewhere
 	}
-	free, wanted := int64(disk.Bavail)*disk.Bsize, int64(requests)*bytesPerRequest+diskLeft //nolint:unconvert // the field's type differs between systems
+	free, wanted := int64(disk.Bavail)*disk.Bsize, int64(requests)*bytesPerRequest+diskLeft
 	if free < wanted {
 		return fmt.Errorf("%s more requests take about %d GiB, with %d GiB left over; only %d GiB are free",
 			whole(float64(requests)), wanted>>30, int64(diskLeft)>>30, free>>30)

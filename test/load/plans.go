@@ -26,8 +26,6 @@ var mayReadWhole = map[string]string{
 	"retakeStatement":      inFlight,
 	"unsendStatement":      inFlight,
 	"unsendAllStatement":   "after the queue was lost, once: all that is in flight",
-	"promoteStatement":     "every second: no index condition is made of the clock, so every task that waits is read",
-	"payableStatement":     "every 5 s: every task that waits for credits is read to find its organization",
 	"dropParkedStatement":  "at an erasure: what waits for credits, where that is little",
 	"outboxStateStatement": "counts the tasks for the metrics",
 	"ledgerStatement":      "in the order of ids up to a limit; it reads others' rows only where one organization has nearly all",
