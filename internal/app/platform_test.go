@@ -48,6 +48,7 @@ func (n tenant) serve(t *testing.T, name string) *platform {
 func (n tenant) connect(t *testing.T, name string) *platform {
 	t.Helper()
 	p := n.serve(t, name)
+	p.connection.Credentials = ownCredentials(t, p.fake)
 	p.connection = n.create(t, p.connection)
 	return p
 }
@@ -72,7 +73,7 @@ func connectionTo(t *testing.T, fake fakeplatform.Platform, url string) usersync
 	settings["baseUrl"] = url + "/" + fake.Name()
 	text, err := json.Marshal(settings)
 	must(t, err)
-	return usersync.Connection{Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: ownCredentials(t, fake)}
+	return usersync.Connection{Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials))}
 }
 
 func (n tenant) create(t *testing.T, c usersync.Connection) usersync.Connection {

@@ -318,6 +318,7 @@ func (w *walk) foreignQuery() map[string][]string {
 		"status": {"succeeded"}, "kind": {"user-sync"}, "since": {"2020-01-01T00:00:00Z"}, "type": {"user.erased"}, "limit": {"500"},
 		"olderThan": {"1h"}, "format": {"csv"}, "charset": {"utf-8"},
 		"apiKey": {w.strangerKey}, "filterActive": {"true"}, "activeDays": {"1"}, "dryRun": {"true"}, "first_name": {"Eve"},
+		"audienceName": {"Everybody"}, "audienceDescription": {"All"},
 	}
 }
 
