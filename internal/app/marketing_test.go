@@ -120,7 +120,7 @@ func TestMarketingTellsOfAPlatformThatRefusesAndOfOneThatIsAway(t *testing.T) {
 		n.until(t, request, usersync.RequestSucceeded)
 		m.server.Break("http", fakeplatform.Fault{Status: 503})
 		const jane = `{"email":"ada@acme.example.com","first_name":"Jane"}`
-		a = m.call(t, path, jane, "wait=2", &got)
+		a = m.call(t, path, jane, "wait=5", &got)
 		if a.Status != http.StatusAccepted || !got.Success || got.status() != "pending" || got.RequestID == "" ||
 			a.Header.Get("Location") != "/v1/requests/"+got.RequestID || !strings.Contains(got.Platforms[0].Details, "tried again at") {
 			t.Errorf("%d %s", a.Status, a.Body)
