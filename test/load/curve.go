@@ -54,6 +54,9 @@ func (b *bench) curve(ctx context.Context) (err error) {
 	for _, size := range b.sizes {
 		progress("filling up to %s stored requests", whole(float64(size)))
 		began := time.Now()
+		if err := p.database.roomFor(ctx, size-filled); err != nil {
+			return err
+		}
 		if err := p.database.fill(ctx, p.tenant.id, filled, size); err != nil {
 			return err
 		}

@@ -166,9 +166,6 @@ func (d *database) fill(ctx context.Context, organization string, from, to int) 
 	if to > fillMost {
 		return fmt.Errorf("at most %d requests can be made", fillMost)
 	}
-	if err := d.roomFor(ctx, to-from); err != nil {
-		return err
-	}
 	conn, err := d.Conn(ctx)
 	if err != nil {
 		return err
