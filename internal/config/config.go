@@ -38,7 +38,7 @@ type Config struct {
 
 	DataDir          string          `env:"DATA_DIR" is:"a directory" example:"/var/lib/usersync" default:"./usersync-data" help:"Where the embedded way keeps its database and secrets. Not used when deployed."`
 	DatabaseURL      usersync.Secret `env:"DATABASE_URL" is:"a PostgreSQL URL" example:"postgres://usersync:password@db.example.com:5432/usersync" help:"PostgreSQL database. Set it together with REDIS_URL to run deployed; leave both unset to run embedded."`
-	DatabaseMaxConns int             `env:"DATABASE_MAX_CONNS" is:"a whole number from 1 to 1000" example:"20" default:"20" help:"Most connections one process opens to PostgreSQL."`
+	DatabaseMaxConns int             `env:"DATABASE_MAX_CONNS" is:"a whole number from 1 to 1000" example:"30" default:"30" help:"Most connections one process opens to PostgreSQL; it needs 8 at least."`
 	RedisURL         usersync.Secret `env:"REDIS_URL" is:"a redis://, rediss:// or redis-sentinel:// URL, or a comma-separated list of cluster nodes" example:"redis://:password@redis.example.com:6379/0" help:"Redis or Valkey that carries the queue: single, Sentinel, or the nodes of a cluster separated by commas."`
 
 	AdminToken  usersync.Secret `env:"ADMIN_TOKEN" is:"at least 16 printable ASCII characters without spaces" example:"a token from: usersync config keys" required:"deployed" help:"Bearer token of the operator API. Embedded: made at the first start and kept in DATA_DIR/admin-token."`

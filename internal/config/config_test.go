@@ -35,7 +35,7 @@ func TestNothingSetRunsEmbedded(t *testing.T) {
 	c := load(t, "HOME=/root", "PATH=/bin", "=C:=odd")
 	c.sources = nil
 	want := &Config{
-		Addr: "127.0.0.1:8080", DataDir: "./usersync-data", DatabaseMaxConns: 20, WorkerConcurrency: 16, MaxWaiting: 4096,
+		Addr: "127.0.0.1:8080", DataDir: "./usersync-data", DatabaseMaxConns: 30, WorkerConcurrency: 16, MaxWaiting: 4096,
 		ShutdownTimeout: 25 * time.Second, LogLevel: slog.LevelInfo,
 		EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
@@ -103,7 +103,7 @@ func TestLoadReportsTheFaultOfAValue(t *testing.T) {
 		{"ADDR=127.0.0.1:http", `ADDR: "127.0.0.1:http" is not host:port; expected e.g. 127.0.0.1:8080`},
 		{"ADDR=http://h:80", `ADDR: "http://h:80" is not host:port; expected e.g. 127.0.0.1:8080`},
 		{"OPS_ADDR=127.0.0.1:8080", `OPS_ADDR: "127.0.0.1:8080" is not host:port other than ADDR; expected e.g. 127.0.0.1:9090`},
-		{"DATABASE_MAX_CONNS=0", `DATABASE_MAX_CONNS: "0" is not a whole number from 1 to 1000; expected e.g. 20`},
+		{"DATABASE_MAX_CONNS=0", `DATABASE_MAX_CONNS: "0" is not a whole number from 1 to 1000; expected e.g. 30`},
 		{"WORKER_CONCURRENCY=-1", `WORKER_CONCURRENCY: "-1" is not a whole number from 0 to 1000; expected e.g. 16`},
 		{"WORKER_CONCURRENCY=many", `WORKER_CONCURRENCY: "many" is not a whole number from 0 to 1000; expected e.g. 16`},
 		{"INTAKE_MAX_WAITING=0", `INTAKE_MAX_WAITING: "0" is not a whole number from 1 to 1000000; expected e.g. 4096`},

@@ -76,9 +76,12 @@ const (
 
 func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) error {
 	org := s.Store.Org(c.Organization)
-	open, err := org.OpenDeliveries(ctx, c.TaskID, args.DeliveryIDs)
-	if err != nil {
-		return err
+	open, known := c.Known.([]store.OpenDelivery)
+	if !known {
+		var err error
+		if open, err = org.OpenDeliveries(ctx, c.TaskID, args.DeliveryIDs); err != nil {
+			return err
+		}
 	}
 	if len(open) == 0 {
 		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })

@@ -75,8 +75,26 @@ func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string,
 	if err != nil {
 		return err
 	}
+	open := openOf(messages)
+	for i := range claims {
+		claims[i].Known = open[claims[i].TaskID]
+	}
 	d.claims = append(d.claims, claims...)
 	return tx.Enqueue(ctx, tasks...)
+}
+
+// openOf returns, by task, the deliveries of messages as they were just stored.
+func openOf(messages []store.NewMessage) map[string][]store.OpenDelivery {
+	open := map[string][]store.OpenDelivery{}
+	for _, m := range messages {
+		for i, endpoint := range m.Endpoints {
+			open[m.Tasks[i]] = append(open[m.Tasks[i]], store.OpenDelivery{Traceparent: m.Traceparent, Delivery: usersync.Delivery{
+				ID: usersync.DeliveryID(m.ID, endpoint), MessageID: m.ID, EndpointID: endpoint, Type: m.Type,
+				Status: usersync.DeliveryPending, Body: m.Body,
+			}})
+		}
+	}
+	return open
 }
 
 // Begin forgets what an earlier try of the transaction wrote.

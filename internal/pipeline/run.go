@@ -177,11 +177,7 @@ func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*ba
 	if err != nil {
 		return nil, err
 	}
-	organization, err := s.Store.Organization(ctx, c.Organization)
-	if err != nil {
-		return nil, err
-	}
-	targets, err := s.Store.Org(c.Organization).Destinations(ctx)
+	organization, targets, err := s.Store.Setting(ctx, c.Organization)
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,8 @@ type settlement struct {
 	tx       *store.Tx
 	direct   *delivery.Direct
 	account  store.Account
-	before   store.Account // as it was locked
+	wanting  []usersync.Endpoint // the endpoints that are enabled
+	before   store.Account       // as it was locked
 	outcomes []store.Outcome
 	orphans  []store.Outcome
 	steps    [][]usersync.Step // of each request, all of them
@@ -122,7 +123,7 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 		return err
 	}
 	var err error
-	if st.account, err = st.tx.LockAccount(ctx, st.organization.ID); err != nil {
+	if st.account, st.wanting, err = st.tx.OpenAccount(ctx, st.organization.ID); err != nil {
 		return err
 	}
 	st.before = st.account
@@ -144,13 +145,16 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 	if err := st.tx.Park(ctx, st.parked...); err != nil {
 		return err
 	}
-	if err := st.notify(ctx); err != nil {
+	messages, err := st.messages(ctx)
+	if err != nil {
 		return err
 	}
-	if st.account == st.before {
-		return nil
+	if st.account != st.before {
+		if err := st.tx.SaveAccount(ctx, st.account); err != nil {
+			return err
+		}
 	}
-	return st.tx.SaveAccount(ctx, st.account)
+	return st.direct.Enqueue(ctx, st.tx, st.organization.ID, messages)
 }
 
 // endOrphans ends the requests that were accepted while their user was erased:
@@ -239,22 +243,21 @@ func (st *settlement) newcomers() []string {
 	return keys
 }
 
-// notify stores the webhook messages of what has happened.
-func (st *settlement) notify(ctx context.Context) error {
-	endpoints, err := st.tx.Subscriptions(ctx, st.organization.ID)
-	if err != nil || len(endpoints) == 0 {
-		return err
+// messages renders the webhook messages of what has happened.
+func (st *settlement) messages(ctx context.Context) (messages []store.NewMessage, err error) {
+	endpoints := st.wanting
+	if len(endpoints) == 0 {
+		return nil, nil
 	}
-	var messages []store.NewMessage
 	reports, err := st.reports(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, w := range st.works {
 		for _, t := range messageTypes(st.outcomes[i].Status, len(st.verdicts[i].found)) {
 			m, err := st.message(t, w, reports[i], endpoints)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if len(m.Endpoints) > 0 {
 				messages = append(messages, m)
@@ -264,13 +267,13 @@ func (st *settlement) notify(ctx context.Context) error {
 	if t, ok := creditMessage(st.before.Balance, st.account.Balance, st.organization.Settings.LowCredit()); ok {
 		m, err := st.tellBalance(t, endpoints)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(m.Endpoints) > 0 {
 			messages = append(messages, m)
 		}
 	}
-	return st.direct.Enqueue(ctx, st.tx, st.organization.ID, messages)
+	return messages, nil
 }
 
 // reports shows the requests that are finished as GET /v1/requests/{id} will once

@@ -280,8 +280,7 @@ func (tx *Tx) insertKeys(ctx context.Context, mine map[idempotencyKey]*Submissio
 		}
 		set.add(k.organization, k.scope, k.key, sub.Idempotency.BodyHash, string(acceptance))
 	}
-	_, err := tx.exec(ctx, keepKeysStatement, set, IdempotencyKept.Microseconds())
-	return err
+	return tx.later(ctx, keepKeysStatement, set, nil, IdempotencyKept.Microseconds())
 }
 
 var dropKeysStatement = define(`
@@ -349,7 +348,7 @@ func (tx *Tx) put(ctx context.Context, open []*Submission, plan func([]*Acceptan
 		}
 		set.add(a.organization, a.RequestID, string(a.Kind), a.UserID, a.User.Email.Display(), a.sequence, input, a.TaskID, a.Traceparent)
 	}
-	if _, err := tx.exec(ctx, insertRequestsStatement, set); err != nil {
+	if err := tx.later(ctx, insertRequestsStatement, set, nil); err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, tasks...)

@@ -81,7 +81,7 @@ func (tx *Tx) BeginBulk(ctx context.Context, organization string, b Bulk, audien
 	if err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, beginBulkStatement, nil, organization, b.ID, b.Input.Connection, audienceID); err != nil {
+	if err := tx.later(ctx, beginBulkStatement, nil, nil, organization, b.ID, b.Input.Connection, audienceID); err != nil {
 		return err
 	}
 	if err := held(tx.exec(ctx, processBulkStatement, nil, organization, b.ID, string(input))); err != nil {
@@ -197,14 +197,14 @@ func (tx *Tx) AdvanceBulk(ctx context.Context, organization string, b Bulk, s Us
 	}
 	if b.Again {
 		fresh = 0 // the total counts them already
-		if _, err := tx.exec(ctx, dropAgainStatement, nil, b.ID, organization, b.Cursor, s.Cursor); err != nil {
+		if err := tx.later(ctx, dropAgainStatement, nil, nil, b.ID, organization, b.Cursor, s.Cursor); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.exec(ctx, startBulkStatement, nil, organization, b.ID); err != nil {
+	if err := tx.later(ctx, startBulkStatement, nil, nil, organization, b.ID); err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, advanceBulkStatement, nil, b.ID, organization, s.Cursor, planned, fresh); err != nil {
+	if err := tx.later(ctx, advanceBulkStatement, nil, nil, b.ID, organization, s.Cursor, planned, fresh); err != nil {
 		return err
 	}
 	var faults []usersync.BulkError
@@ -249,7 +249,7 @@ func (tx *Tx) CountBulk(ctx context.Context, organization string, deltas map[str
 		set.add(id, done, d.Added, d.Updated, d.Unchanged, d.Removed, d.Skipped, d.Errors)
 	}
 	if len(ids) > 0 {
-		if _, err := tx.exec(ctx, countBulkStatement, set, organization); err != nil {
+		if err := tx.later(ctx, countBulkStatement, set, nil, organization); err != nil {
 			return err
 		}
 	}
@@ -264,8 +264,7 @@ func (tx *Tx) CountBulk(ctx context.Context, organization string, deltas map[str
 	for _, f := range faults {
 		set.add(f.RequestID, f.UserID, string(f.Status), f.Code, f.Message)
 	}
-	_, err := tx.exec(ctx, bulkErrorStatement, set, organization)
-	return err
+	return tx.later(ctx, bulkErrorStatement, set, nil, organization)
 }
 
 var (
@@ -357,7 +356,7 @@ func (tx *Tx) retryBulk(ctx context.Context, organization, id string, status use
 	if err != nil || n == 0 {
 		return n, err
 	}
-	if _, err := tx.exec(ctx, reopenBulkStatement, nil, organization, id, n); err != nil {
+	if err := tx.later(ctx, reopenBulkStatement, nil, nil, organization, id, n); err != nil {
 		return n, err
 	}
 	_, err = tx.exec(ctx, reopenStepStatement, nil, organization, id)

@@ -227,6 +227,5 @@ func (tx *Tx) JoinColleagues(ctx context.Context, organization string, keys []st
 	for _, key := range keys {
 		set.add(organization, key)
 	}
-	_, err := tx.exec(ctx, joinStatement, set)
-	return err
+	return tx.later(ctx, joinStatement, set, nil)
 }

@@ -278,6 +278,5 @@ var dropConnectionStatement = define(`DELETE FROM connections WHERE id = $2 AND 
 
 // DropConnection removes a connection that was deleted and of which nothing is left.
 func (tx *Tx) DropConnection(ctx context.Context, organization, id string) error {
-	_, err := tx.exec(ctx, dropConnectionStatement, nil, organization, id)
-	return err
+	return tx.later(ctx, dropConnectionStatement, nil, nil, organization, id)
 }

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"usersync/internal/usersync"
@@ -51,13 +54,37 @@ func (tx *Tx) LockAccount(ctx context.Context, organization string) (a Account, 
 	return a, classify(err)
 }
 
+var openAccountStatement = define(`
+SELECT b.balance, b.message_sequence, {now}, coalesce((SELECT string_agg('{"id":"' || e.id || '","eventTypes":' || e.event_types || '}', ',')
+    FROM webhook_endpoints e WHERE e.organization_id = $1 AND e.status = 'enabled'), '')
+FROM balances b WHERE b.organization_id = $1 {for update}`)
+
+// OpenAccount is LockAccount and Subscriptions in one way to the database.
+func (tx *Tx) OpenAccount(ctx context.Context, organization string) (a Account, endpoints []usersync.Endpoint, err error) {
+	a.Organization = organization
+	var now int64
+	var list string
+	err = tx.row(ctx, openAccountStatement, organization).Scan(&a.Balance, &a.Sequence, &now, &list)
+	a.Now = at(now)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, nil, ErrNoOrganization
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte("["+list+"]"), &endpoints)
+	}
+	for i := range endpoints {
+		endpoints[i].Status = usersync.EndpointEnabled
+	}
+	slices.SortFunc(endpoints, func(a, b usersync.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
+	return a, endpoints, classify(err)
+}
+
 var saveBalanceStatement = define(`
 UPDATE balances SET balance = $2, message_sequence = $3 WHERE organization_id = $1`)
 
 // SaveAccount writes a locked balance back.
 func (tx *Tx) SaveAccount(ctx context.Context, a Account) error {
-	_, err := tx.exec(ctx, saveBalanceStatement, nil, a.Organization, a.Balance, a.Sequence)
-	return err
+	return tx.later(ctx, saveBalanceStatement, nil, nil, a.Organization, a.Balance, a.Sequence)
 }
 
 var chargeStatement = define(`
@@ -77,8 +104,7 @@ func (tx *Tx) Charge(ctx context.Context, a *Account, requests []string) error {
 		a.Balance--
 		set.add(usersync.NewID(usersync.PrefixLedger), id, a.Balance)
 	}
-	_, err := tx.exec(ctx, chargeStatement, set, a.Organization)
-	return err
+	return tx.later(ctx, chargeStatement, set, nil, a.Organization)
 }
 
 var topUpStatement = define(`
@@ -131,8 +157,7 @@ func (s *Store) TopUp(ctx context.Context, actor, organization string, amount in
 
 // Unpark has up to n parked tasks of an organization go on, oldest first.
 func (tx *Tx) Unpark(ctx context.Context, organization string, n int64) error {
-	_, err := tx.exec(ctx, unparkStatement, nil, organization, n)
-	return err
+	return tx.later(ctx, unparkStatement, nil, nil, organization, n)
 }
 
 func scanEntry(scan func(...any) error) (e usersync.Entry, err error) {

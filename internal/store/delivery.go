@@ -44,14 +44,13 @@ func (tx *Tx) SaveMessages(ctx context.Context, organization string, messages []
 			deliveries.add(usersync.DeliveryID(m.ID, e), m.ID, e, string(m.Type), m.Tasks[i])
 		}
 	}
-	if _, err := tx.exec(ctx, insertMessagesStatement, set, organization); err != nil {
+	if err := tx.later(ctx, insertMessagesStatement, set, nil, organization); err != nil {
 		return err
 	}
 	if len(deliveries.values) == 0 {
 		return nil
 	}
-	_, err := tx.exec(ctx, insertDeliveriesStatement, deliveries, organization)
-	return err
+	return tx.later(ctx, insertDeliveriesStatement, deliveries, nil, organization)
 }
 
 // OpenDelivery is a delivery that still has to be made.

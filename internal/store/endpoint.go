@@ -307,8 +307,7 @@ func (tx *Tx) NoteHealth(ctx context.Context, organization, endpoint string, fai
 	if failing {
 		flag = 1
 	}
-	_, err := tx.exec(ctx, healthStatement, nil, organization, endpoint, flag)
-	return err
+	return tx.later(ctx, healthStatement, nil, nil, organization, endpoint, flag)
 }
 
 var disableEndpointStatement = define(`
@@ -319,7 +318,7 @@ const deliverer = "delivery"
 
 // DisableEndpoint disables an endpoint that its owner did not disable.
 func (tx *Tx) DisableEndpoint(ctx context.Context, organization, id, reason string) error {
-	if _, err := tx.exec(ctx, disableEndpointStatement, nil, organization, id, reason); err != nil {
+	if err := tx.later(ctx, disableEndpointStatement, nil, nil, organization, id, reason); err != nil {
 		return err
 	}
 	return tx.audit(ctx, organization, deliverer, "webhook_endpoint.disable", id, "status", "disabledReason")

@@ -193,14 +193,14 @@ func scanSubject(row oneRow) (p subject, err error) {
 // erasePerson deletes what says who the person is and returns the id of their
 // colleague record.
 func (tx *Tx) erasePerson(ctx context.Context, organization string, salt []byte, p subject, removed *usersync.Removed) (colleague string, err error) {
-	if _, err := tx.exec(ctx, rememberErasedStatement, nil, organization, usersync.KeyedID(usersync.PrefixErasure, salt, p.key)); err != nil {
+	if err := tx.later(ctx, rememberErasedStatement, nil, nil, organization, usersync.KeyedID(usersync.PrefixErasure, salt, p.key)); err != nil {
 		return "", err
 	}
 	if removed.People, err = tx.exec(ctx, deletePersonStatement, nil, organization, p.key); err != nil {
 		return "", err
 	}
 	// A directory service's answers are asked for again, without the person.
-	if _, err := tx.exec(ctx, dropAnswersStatement, nil, organization, p.company); err != nil {
+	if err := tx.later(ctx, dropAnswersStatement, nil, nil, organization, p.company); err != nil {
 		return "", err
 	}
 	if colleague, err = tx.eraseColleague(ctx, organization, p, removed); err != nil || p.userID == "" {
@@ -234,10 +234,10 @@ func (tx *Tx) eraseColleague(ctx context.Context, organization string, p subject
 	if id != "" {
 		removed.Colleagues = 1
 	}
-	if _, err := tx.exec(ctx, forgetInviterStatement, nil, organization, p.key); err != nil || p.userID == "" {
+	if err := tx.later(ctx, forgetInviterStatement, nil, nil, organization, p.key); err != nil || p.userID == "" {
 		return id, err
 	}
-	if _, err := tx.exec(ctx, forgetInviteLinkStatement, nil, p.userID, organization, p.inviteLink); err != nil {
+	if err := tx.later(ctx, forgetInviteLinkStatement, nil, nil, p.userID, organization, p.inviteLink); err != nil {
 		return id, err
 	}
 	removed.Links, err = tx.exec(ctx, dropOwnLinksStatement, nil, p.userID)
@@ -320,7 +320,7 @@ func (tx *Tx) failErased(ctx context.Context, organization string, list []ended)
 	for _, e := range list {
 		skipped.add(e.id)
 	}
-	if _, err := tx.exec(ctx, skipErasedStatement, skipped, organization); err != nil {
+	if err := tx.later(ctx, skipErasedStatement, skipped, nil, organization); err != nil {
 		return err
 	}
 	steps := stepsStatement.rows(len(list))
@@ -328,8 +328,7 @@ func (tx *Tx) failErased(ctx context.Context, organization string, list []ended)
 		steps.add(e.id, int64(0), string(firstStep(e.kind)), "", "", string(usersync.StepFailed), "", int64(e.run), int64(0), "",
 			string(ErrErased.Code), ErrErased.Message, "")
 	}
-	_, err := tx.exec(ctx, stepsStatement, steps, organization)
-	return err
+	return tx.later(ctx, stepsStatement, steps, nil, organization)
 }
 
 // firstStep is the name of the step that requests of a kind begin with.
@@ -550,7 +549,7 @@ func (tx *Tx) NoteRemoved(ctx context.Context, id string, more usersync.Removed)
 // CloseErasure notes that nothing is left at our side. The erasure is done when
 // no platform has a receipt outstanding.
 func (tx *Tx) CloseErasure(ctx context.Context, id string) error {
-	if _, err := tx.exec(ctx, closeErasureStatement, nil, id); err != nil {
+	if err := tx.later(ctx, closeErasureStatement, nil, nil, id); err != nil {
 		return err
 	}
 	return tx.changeReceipts(ctx, id, func([]usersync.PlatformReceipt) {})

@@ -26,8 +26,7 @@ func (tx *Tx) SaveEvents(ctx context.Context, organization string, events []user
 	for _, e := range events {
 		set.add(e.ID, e.UserID, string(e.Type), e.Source, e.Cause, encode(e.Attributes))
 	}
-	_, err := tx.exec(ctx, insertEventsStatement, set, organization)
-	return err
+	return tx.later(ctx, insertEventsStatement, set, nil, organization)
 }
 
 const eventColumns = `id, type, source, user_id, cause, attributes, created_at`

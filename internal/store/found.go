@@ -142,8 +142,7 @@ func (tx *Tx) insertColleagues(ctx context.Context, organization string, salt []
 		set.add(id, key, f.Email.Display(), f.Name, f.JobTitle, string(status), f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo,
 			usersync.KeyedID(usersync.PrefixErasure, salt, key))
 	}
-	_, err := tx.exec(ctx, insertColleaguesStatement, set, organization)
-	return err
+	return tx.later(ctx, insertColleaguesStatement, set, nil, organization)
 }
 
 func (tx *Tx) linkColleagues(ctx context.Context, organization string, found []FoundColleague, ids map[string]SavedColleague) error {
@@ -167,8 +166,7 @@ func (tx *Tx) linkColleagues(ctx context.Context, organization string, found []F
 		}
 		set.add(l.user, l.colleague, links[l].Score, string(reasons))
 	}
-	_, err := tx.exec(ctx, linkStatement, set, organization)
-	return err
+	return tx.later(ctx, linkStatement, set, nil, organization)
 }
 
 // ErasedError says that people found as colleagues have been erased since:

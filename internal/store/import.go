@@ -135,8 +135,7 @@ func (tx *Tx) keepImportErrors(ctx context.Context, id string, before int64, lis
 	if len(set.values) == 0 {
 		return nil
 	}
-	_, err := tx.exec(ctx, insertImportErrorsStatement, set, id)
-	return err
+	return tx.later(ctx, insertImportErrorsStatement, set, nil, id)
 }
 
 // ImportTotals is what is known of a file once it was read to its end.
@@ -341,8 +340,7 @@ WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running')`)
 
 // FinishImport ends an import whose chunks are all dealt with.
 func (tx *Tx) FinishImport(ctx context.Context, organization, id string) error {
-	_, err := tx.exec(ctx, finishImportStatement, nil, id, organization)
-	return err
+	return tx.later(ctx, finishImportStatement, nil, nil, id, organization)
 }
 
 var (
@@ -375,7 +373,7 @@ func (o *Org) DropImport(ctx context.Context, id string) error {
 			return err
 		}
 		for _, st := range []*statement{dropChunksStatement, dropErrorsStatement} {
-			if _, err := tx.exec(ctx, st, nil, id); err != nil {
+			if err := tx.later(ctx, st, nil, nil, id); err != nil {
 				return err
 			}
 		}

@@ -70,8 +70,7 @@ func (tx *Tx) enqueue(ctx context.Context, later string, tasks []usersync.Task) 
 			tx.readied(t.Queue)
 		}
 	}
-	_, err := tx.exec(ctx, enqueueStatement, taskRows(tasks, later))
-	return err
+	return tx.later(ctx, enqueueStatement, taskRows(tasks, later), nil)
 }
 
 // taskRows returns tasks as enqueueStatement takes them; those whose time has not
@@ -354,11 +353,21 @@ func held(n int64, err error) error {
 
 // holdsAll is held for all tasks of a claim.
 func holdsAll(c usersync.Claim) func(int64, error) error {
-	return func(n int64, err error) error {
-		if err == nil && n < int64(1+len(c.Along)) {
-			return ErrClaimLost
+	return func(n int64, err error) error { return cmp.Or(err, allHeld(c)(n)) }
+}
+
+// allHeld refuses a number of rows that is below that of a claim's tasks.
+func allHeld(c usersync.Claim) func(int64) error {
+	return atLeast(1+len(c.Along), ErrClaimLost)
+}
+
+// atLeast refuses, with an error, a statement that changed fewer than n rows.
+func atLeast(n int, refusal error) func(int64) error {
+	return func(changed int64) error {
+		if changed < int64(n) {
+			return refusal
 		}
-		return err
+		return nil
 	}
 }
 
@@ -367,7 +376,7 @@ var finishStatement = define(`DELETE FROM outbox WHERE id {words}$1{/words} AND 
 // Finish ends all tasks of a claim. It is the first write of the transaction
 // that holds the outcome, and its fence: ErrClaimLost undoes everything behind it.
 func (tx *Tx) Finish(ctx context.Context, c usersync.Claim) error {
-	return holdsAll(c)(tx.exec(ctx, finishStatement, nil, taskWords(c), c.Token))
+	return tx.later(ctx, finishStatement, nil, allHeld(c), taskWords(c), c.Token)
 }
 
 var rearmStatement = define(`
@@ -378,17 +387,17 @@ WHERE id = $1 AND claim_token = $2`)
 // Rearm ends this run of a task and has it run again at due with the given
 // arguments. Like Finish it is the fence of its transaction.
 func (tx *Tx) Rearm(ctx context.Context, c usersync.Claim, args json.RawMessage, due time.Time) error {
-	return tx.rearm(ctx, c, args, due, 0)
+	return tx.rearm(ctx, c, args, due, 0, atLeast(1, ErrClaimLost))
 }
 
-func (tx *Tx) rearm(ctx context.Context, c usersync.Claim, args json.RawMessage, due time.Time, failures int) error {
-	return held(tx.exec(ctx, rearmStatement, nil, c.TaskID, c.Token, string(args), micros(due), failures))
+func (tx *Tx) rearm(ctx context.Context, c usersync.Claim, args json.RawMessage, due time.Time, failures int, judge func(int64) error) error {
+	return tx.later(ctx, rearmStatement, nil, judge, c.TaskID, c.Token, string(args), micros(due), failures)
 }
 
 // Hold is the fence of a transaction that is one of several of its run: the
 // claim goes on.
 func (tx *Tx) Hold(ctx context.Context, c usersync.Claim) error {
-	return holdsAll(c)(tx.exec(ctx, renewStatement, nil, taskWords(c), c.Token, ClaimFor.Microseconds()))
+	return tx.later(ctx, renewStatement, nil, allHeld(c), taskWords(c), c.Token, ClaimFor.Microseconds())
 }
 
 // Postpone hands a task back without an outcome: it runs again at due. failed
@@ -398,7 +407,7 @@ func (s *Store) Postpone(ctx context.Context, c usersync.Claim, due time.Time, f
 	if failed {
 		failures++
 	}
-	return s.Tx(ctx, func(tx *Tx) error { return tx.rearm(ctx, c, c.Args, due, failures) })
+	return s.Tx(ctx, func(tx *Tx) error { return tx.rearm(ctx, c, c.Args, due, failures, atLeast(1, ErrClaimLost)) })
 }
 
 // Release hands back each of a claim's tasks by itself, without an outcome: they
@@ -411,7 +420,7 @@ func (s *Store) Release(ctx context.Context, c usersync.Claim, due time.Time, fa
 			if failed {
 				failures++
 			}
-			if err := tx.rearm(ctx, one, one.Args, due, failures); err != nil && !errors.Is(err, ErrClaimLost) {
+			if err := tx.rearm(ctx, one, one.Args, due, failures, nil); err != nil {
 				return err
 			}
 		}
@@ -449,7 +458,7 @@ func (s *Store) Split(ctx context.Context, c usersync.Claim, parts []Part) error
 			return err
 		}
 		for _, adopt := range []*statement{adoptStatement, adoptDeliveriesStatement} {
-			if _, err := tx.exec(ctx, adopt, moved, c.TaskID); err != nil {
+			if err := tx.later(ctx, adopt, moved, nil, c.TaskID); err != nil {
 				return err
 			}
 		}

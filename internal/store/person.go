@@ -52,8 +52,7 @@ func (tx *Tx) savePeople(ctx context.Context, organization string, salt []byte, 
 		set.add(usersync.KeyedID(usersync.PrefixPerson, salt, p.Email.Key()), p.Email.Key(), p.Email.Display(), p.Key, p.Company,
 			p.Country, p.Department, int64(p.Seniority), p.Name, p.JobTitle, p.CompanyName, p.Website, p.Photo)
 	}
-	_, err := tx.exec(ctx, savePeopleStatement, set, organization)
-	return err
+	return tx.later(ctx, savePeopleStatement, set, nil, organization)
 }
 
 // lastOfEach returns the last person of each address, sorted by address: so

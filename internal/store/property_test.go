@@ -76,14 +76,14 @@ func (n tenant) chargeSome(ids []string, endHalfway bool) error {
 			return err
 		}
 		if err := tx.Charge(ctx, &account, ids[:min(int64(len(ids)), account.Balance)]); err != nil {
-			return errHalfway // charged before
+			return err
 		}
 		if endHalfway {
 			return errHalfway
 		}
 		return tx.SaveAccount(ctx, account)
 	})
-	if errors.Is(err, errHalfway) {
+	if errors.Is(err, errHalfway) || store.IsData(err) { // charged before
 		return nil
 	}
 	return err

@@ -73,8 +73,7 @@ func (tx *Tx) resumePushes(ctx context.Context, connection string) error {
 	if err := tx.wakePushes(ctx, connection); err != nil {
 		return err
 	}
-	_, err := tx.exec(ctx, resumeStatement, nil, connection)
-	return err
+	return tx.later(ctx, resumeStatement, nil, nil, connection)
 }
 
 // Push is a user at a connection with something due.
@@ -221,8 +220,7 @@ func (tx *Tx) SavePushes(ctx context.Context, connection string, outcomes []Push
 		}
 		set.add(connection, o.UserID, string(o.Status), o.Version, o.Hash, micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called)
 	}
-	_, err := tx.exec(ctx, pushOutcomeStatement, set, pushSpacing.Microseconds())
-	return err
+	return tx.later(ctx, pushOutcomeStatement, set, nil, pushSpacing.Microseconds())
 }
 
 var overriddenStatement = define(`
@@ -242,8 +240,7 @@ func (tx *Tx) Overridden(ctx context.Context, organization, connection string, r
 	for _, user := range slices.Sorted(maps.Keys(remotes)) {
 		set.add(user, remotes[user])
 	}
-	_, err := tx.exec(ctx, overriddenStatement, set, connection, organization)
-	return err
+	return tx.later(ctx, overriddenStatement, set, nil, connection, organization)
 }
 
 var dirtyStatement = define(`
@@ -321,8 +318,7 @@ DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM pushes p WHERE p.connect
 
 // RestPushes has nothing be due at a connection that is not active.
 func (tx *Tx) RestPushes(ctx context.Context, connection string) error {
-	_, err := tx.exec(ctx, restStatement, nil, connection)
-	return err
+	return tx.later(ctx, restStatement, nil, nil, connection)
 }
 
 // ClearPushes forgets up to limit users at a connection that was deleted, and

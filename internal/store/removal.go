@@ -60,7 +60,7 @@ func (tx *Tx) erasePushes(ctx context.Context, organization, userID, address, er
 		receipts = append(receipts, usersync.PlatformReceipt{ConnectionID: r.connection, Platform: r.platform, Status: usersync.ReceiptPending})
 	}
 	if len(set.values) > 0 {
-		if _, err := tx.exec(ctx, removalStatement, set, erasureID); err != nil {
+		if err := tx.later(ctx, removalStatement, set, nil, erasureID); err != nil {
 			return nil, err
 		}
 	}
@@ -172,8 +172,7 @@ func (tx *Tx) DelayRemovals(ctx context.Context, connection string, later []Late
 	for _, l := range later {
 		set.add(connection, l.UserID, micros(l.DueAt), int64(l.Attempts))
 	}
-	_, err := tx.exec(ctx, delayRemovalsStatement, set)
-	return err
+	return tx.later(ctx, delayRemovalsStatement, set, nil)
 }
 
 // PushAddressAgain has the user with this address pushed once more, when there

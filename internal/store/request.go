@@ -124,15 +124,10 @@ func (tx *Tx) SaveOutcomes(ctx context.Context, c usersync.Claim, outcomes []Out
 			}
 		}
 	}
-	n, err := tx.exec(ctx, outcomeStatement, set, taskWords(c))
-	if err != nil {
+	if err := tx.later(ctx, outcomeStatement, set, atLeast(len(outcomes), ErrStale), taskWords(c)); err != nil {
 		return err
 	}
-	if n < int64(len(outcomes)) {
-		return ErrStale
-	}
-	_, err = tx.exec(ctx, stepsStatement, steps, c.Organization)
-	return err
+	return tx.later(ctx, stepsStatement, steps, nil, c.Organization)
 }
 
 // addStep adds a row for stepsStatement.
@@ -455,7 +450,7 @@ func (tx *Tx) retry(ctx context.Context, organization, id string, plan PlanRun) 
 		return ErrNothingFailed
 	}
 	task := plan(kind, run+1, traceparent)
-	if _, err := tx.exec(ctx, requeueStatement, nil, organization, id, task.ID); err != nil {
+	if err := tx.later(ctx, requeueStatement, nil, nil, organization, id, task.ID); err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, task)

@@ -130,11 +130,10 @@ func (tx *Tx) dropMessages(ctx context.Context, organization string, ids []strin
 		deliveries.add(low, low+"~")
 		messages.add(id, low, low+"~")
 	}
-	if _, err := tx.exec(ctx, dropDeliveriesOfStatement, deliveries, organization); err != nil {
+	if err := tx.later(ctx, dropDeliveriesOfStatement, deliveries, nil, organization); err != nil {
 		return err
 	}
-	_, err := tx.exec(ctx, dropMessagesStatement, messages, organization)
-	return err
+	return tx.later(ctx, dropMessagesStatement, messages, nil, organization)
 }
 
 var oldMessagesStatement = define(`

@@ -92,8 +92,7 @@ func (tx *Tx) SaveSteps(ctx context.Context, organization string, list []Request
 			return err
 		}
 	}
-	_, err := tx.exec(ctx, stepsStatement, set, organization)
-	return err
+	return tx.later(ctx, stepsStatement, set, nil, organization)
 }
 
 var foldStatement = define(`

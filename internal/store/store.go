@@ -4,6 +4,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -39,7 +40,8 @@ type Options struct {
 	URL usersync.Secret
 	// Dir holds the SQLite file.
 	Dir string
-	// MaxConns bounds the connections of this process to PostgreSQL.
+	// MaxConns bounds the connections of this process to PostgreSQL; 0 is 30, and
+	// each of the four pools has two at least.
 	MaxConns int
 	// Schema is the PostgreSQL schema to live in; empty is the server's default.
 	Schema string
@@ -79,12 +81,16 @@ type Store struct {
 	// the disk, because what a crash takes from them is only done again.
 	brisk gorm.ConnPool
 	// search is for the candidates and for accepting: their statements are large,
-	// and PostgreSQL would take longer to plan than to run them.
+	// and PostgreSQL would take longer to plan than to run them. So it would with
+	// those of the transactions of write.
 	search gorm.ConnPool
 	pools  []*sql.DB
 	schema string
 	ready  func(queues ...string)
 }
+
+// defaultMaxConns is what an ordinary server has room for three times.
+const defaultMaxConns = 30
 
 // sqliteReaders bounds the connections that read a SQLite file beside its one writer.
 const sqliteReaders = 8
@@ -107,34 +113,37 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if o.Schema != "" {
 		cfg.RuntimeParams["search_path"] = o.Schema
 	}
-	pool := o.pool(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(steady)))
-	limit := o.MaxConns
-	if limit <= 0 {
-		limit = 20
+	limit := cmp.Or(max(o.MaxConns, 0), defaultMaxConns)
+	pool := func(conns int, prepare func(context.Context, *pgx.Conn) error, wrap func(driver.Connector) driver.Connector) *sql.DB {
+		db := o.pool(wrap(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(prepare))))
+		conns = max(conns, 2)
+		db.SetMaxOpenConns(conns)
+		db.SetMaxIdleConns(conns)
+		db.SetConnMaxIdleTime(5 * time.Minute)
+		return db
 	}
-	pool.SetMaxOpenConns(limit)
-	pool.SetMaxIdleConns(limit)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	// The driver keeps prepared statements for each connection by itself.
-	db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: pool}))
-	if err != nil {
-		_ = pool.Close()
-		return nil, classify(err)
-	}
-	brisk := o.pool(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(careless)))
-	brisk.SetMaxOpenConns(max(limit/4, 2))
-	brisk.SetMaxIdleConns(max(limit/4, 2))
-	brisk.SetConnMaxIdleTime(5 * time.Minute)
-	search := o.pool(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(planned)))
-	search.SetMaxOpenConns(max(limit/4, 2))
-	search.SetMaxIdleConns(max(limit/4, 2))
-	search.SetConnMaxIdleTime(5 * time.Minute)
+	write, read := pool(limit*3/8, planned, gather), pool(limit/4, steady, alone)
+	brisk, search := pool(limit*3/16, careless, alone), pool(limit*3/16, planned, alone)
 	s := &Store{
-		engine: postgres, seal: o.Seal, write: db, read: db, brisk: brisk, search: search,
-		pools: []*sql.DB{pool, brisk, search}, schema: o.Schema,
+		engine: postgres, seal: o.Seal, brisk: brisk, search: search,
+		pools: []*sql.DB{write, read, brisk, search}, schema: o.Schema,
+	}
+	for _, one := range []struct {
+		to   **gorm.DB
+		pool *sql.DB
+	}{{&s.write, write}, {&s.read, read}} {
+		// The driver keeps prepared statements for each connection by itself.
+		db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: one.pool}))
+		if err != nil {
+			return nil, errors.Join(classify(err), s.Close())
+		}
+		*one.to = db
 	}
 	return s, s.Ping(ctx)
 }
+
+// alone leaves the connections as the driver makes them.
+func alone(c driver.Connector) driver.Connector { return c }
 
 // steadyPlans keeps the planner from judging by the size that a table had when
 // a statement was first planned: every hot statement reads a bounded range of
@@ -254,6 +263,48 @@ type Tx struct {
 	gorm  *gorm.DB
 	store *Store
 	ready []string // the queues of tasks that are ready with the commit
+	owed  []owed
+}
+
+// owed is a statement whose outcome is judged before the commit.
+type owed struct {
+	result sql.Result
+	judge  func(n int64) error
+}
+
+// later runs a statement whose outcome the next ones do not depend on: it may
+// travel with them, see gather. judge says, before the commit, what is wrong with
+// the number of rows it changed; nil where any number is right.
+func (tx *Tx) later(ctx context.Context, st *statement, r *rows, judge func(n int64) error, args ...any) error {
+	set, err := r.args(tx.engine)
+	if err != nil {
+		return err
+	}
+	result, err := tx.pool.ExecContext(unhurried(ctx), st.texts[tx.engine], append(args, set...)...)
+	if err != nil {
+		return classify(err)
+	}
+	tx.owed = append(tx.owed, owed{result, judge})
+	return nil
+}
+
+// settle judges what is owed, in the order in which it was run. failed is what
+// kept the transaction from its end, if anything did: a fence that did not hold
+// comes before it, as it would if each statement had been judged at once.
+func (tx *Tx) settle(failed error) error {
+	for _, o := range tx.owed {
+		n, err := o.result.RowsAffected()
+		if err != nil {
+			return cmp.Or(failed, classify(err))
+		}
+		if o.judge == nil {
+			continue
+		}
+		if err := o.judge(n); err != nil {
+			return err
+		}
+	}
+	return failed
 }
 
 // readied notes that a task of a queue is ready with the commit.
@@ -290,7 +341,7 @@ func (s *Store) once(ctx context.Context, fn func(*Tx) error) error {
 	var ready []string
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
 		tx := &Tx{conn: conn{db.Statement.ConnPool, s.engine}, gorm: db, store: s}
-		err := fn(tx)
+		err := tx.settle(fn(tx))
 		ready = tx.ready
 		return err
 	})

@@ -341,6 +341,40 @@ func TestClaimIsExclusiveAndFencesWrites(t *testing.T) {
 	})
 }
 
+// Statements may be judged late: what a worker without the claim did meanwhile,
+// and what became of it, must not hide that it has lost the claim.
+func TestLostClaimUndoesEverythingAndIsToldBeforeWhatFailedLater(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		n := newTenant(t, open(), 3)
+		n.accept(t, n.submission(n.acceptance("a@acme.example")))
+		c := claimAll(t, n.Store, 10)[0]
+		c.Token = "clm_other"
+		request := usersync.NewID(usersync.PrefixRequest)
+		for what, charges := range map[string][]string{"nothing": {request}, "a second charge of one request": {request, request}} {
+			err := n.Tx(t.Context(), func(tx *store.Tx) error {
+				if err := tx.Finish(t.Context(), c); err != nil {
+					return err
+				}
+				account, _, err := tx.OpenAccount(t.Context(), n.org.ID)
+				if err != nil {
+					return err
+				}
+				if err := tx.Charge(t.Context(), &account, charges); err != nil {
+					return err
+				}
+				return tx.SaveAccount(t.Context(), account)
+			})
+			if !errors.Is(err, store.ErrClaimLost) {
+				t.Errorf("after the claim failed %s: the transaction says %v", what, err)
+			}
+		}
+		if v, err := n.Org(n.org.ID).Verify(t.Context()); err != nil || v.Balance != 3 {
+			t.Errorf("the balance is %+v: %v", v, err)
+		}
+	})
+}
+
 func TestPostponeRearmsWithANewGeneration(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {

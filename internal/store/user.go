@@ -193,11 +193,7 @@ func (tx *Tx) UpdateUsers(ctx context.Context, users []UserUpdate) error {
 		set.add(u.ID, u.Version, u.Company, u.Country, u.Department, int64(u.Seniority), u.FirstName, u.LastName,
 			u.Name, u.JobTitle, u.InviteLink, encode(u.Attributes), encode(u.Sequences))
 	}
-	n, err := tx.exec(ctx, updateUsersStatement, set)
-	if err == nil && n < int64(len(users)) {
-		return ErrStale
-	}
-	return err
+	return tx.later(ctx, updateUsersStatement, set, atLeast(len(users), ErrStale))
 }
 
 // StoredUser is a user as it is shown.

@@ -70,8 +70,7 @@ func (tx *Tx) DropWaits(ctx context.Context, connection string, waits []Wait) er
 	for _, w := range waits {
 		set.add(connection, w.UserID, w.RequestID)
 	}
-	_, err := tx.exec(ctx, dropWaitsStatement, set)
-	return err
+	return tx.later(ctx, dropWaitsStatement, set, nil)
 }
 
 var delayWaitsStatement = define(`
@@ -94,8 +93,7 @@ func (tx *Tx) DelayWaits(ctx context.Context, connection string, waits []Delayed
 	for _, w := range waits {
 		set.add(connection, w.UserID, w.RequestID, micros(w.DueAt), int64(w.Attempts), w.Job)
 	}
-	_, err := tx.exec(ctx, delayWaitsStatement, set)
-	return err
+	return tx.later(ctx, delayWaitsStatement, set, nil)
 }
 
 var inputsStatement = define(`

@@ -74,8 +74,7 @@ func (tx *Tx) WantPushes(ctx context.Context, organization string, wants []Want)
 			return err
 		}
 	}
-	_, err := tx.exec(ctx, waitStatement, waits, organization)
-	return err
+	return tx.later(ctx, waitStatement, waits, nil, organization)
 }
 
 var noteStatement = define(`

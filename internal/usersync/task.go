@@ -39,6 +39,10 @@ type Claim struct {
 	// Along are further tasks of the same kind and lane that are worked in the
 	// same run, under the same token.
 	Along []Claim
+	// Known is what the process that wrote the task, and works it at once, has at
+	// hand of it; nil where the task came over the queue. It is for the kind to
+	// say what it holds.
+	Known any
 }
 
 // All returns the claims of all tasks of the run, each by itself.
