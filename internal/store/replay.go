@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -28,16 +29,10 @@ func defineList(condition string) *statement {
 WHERE d.organization_id = $1 AND d.endpoint_id = $2 AND d.id < $3 ` + condition + ` ORDER BY d.id DESC LIMIT $4`)
 }
 
-// afterAllDeliveries sorts behind every id of a delivery.
-const afterAllDeliveries = string(usersync.PrefixDelivery) + "~"
-
 // Deliveries returns up to limit deliveries to an endpoint, newest first, of
 // one status or, with "", of all.
 func (o *Org) Deliveries(ctx context.Context, endpoint string, status usersync.DeliveryStatus, before string, limit int) ([]usersync.Delivery, error) {
-	if before == "" {
-		before = afterAllDeliveries
-	}
-	return collect(ctx, o.store.reader(), listDeliveries[status], nil, readDelivery, o.id, endpoint, before, limit)
+	return collect(ctx, o.store.reader(), listDeliveries[status], nil, readDelivery, o.id, endpoint, cmp.Or(before, afterAll(usersync.PrefixDelivery)), limit)
 }
 
 func readDelivery(scan func(...any) error) (usersync.Delivery, error) { return scanDelivery(scan) }

@@ -28,7 +28,6 @@ var mayReadWhole = map[string]string{
 	"unsendAllStatement":   "after the queue was lost, once: all that is in flight",
 	"dropParkedStatement":  "at an erasure: what waits for credits, where that is little",
 	"outboxStateStatement": "counts the tasks for the metrics",
-	"ledgerStatement":      "in the order of ids up to a limit; it reads others' rows only where one organization has nearly all",
 }
 
 // inFlight is read by the index of what was sent and is not finished: a few
