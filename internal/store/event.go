@@ -47,8 +47,10 @@ type EventFilter struct {
 	Limit  int
 }
 
-func listEvents(condition string) *statement {
-	return define(`SELECT ` + eventColumns + ` FROM events WHERE ` + condition + ` AND id < $2 ORDER BY id DESC LIMIT $3`)
+// listEvents lists events by one index, which has the columns of order and whose
+// order no other index has.
+func listEvents(condition, order string) *statement {
+	return define(`SELECT ` + eventColumns + ` FROM events WHERE ` + condition + ` ORDER BY ` + order + ` DESC LIMIT $3`)
 }
 
 // Types that every request may write are found in the list of all; the others
@@ -56,9 +58,11 @@ func listEvents(condition string) *statement {
 const commonEvents = `('user.created', 'user.updated')`
 
 var (
-	allEventsStatement   = listEvents(`organization_id = $1 AND ($4 = '' OR type = $4)`)
-	userEventsStatement  = listEvents(`user_id = $5 AND CASE WHEN organization_id = $1 THEN true ELSE false END AND ($4 = '' OR type = $4)`)
-	typedEventsStatement = listEvents(`organization_id || '/' || type = $1 || '/' || $4 AND type NOT IN ` + commonEvents)
+	allEventsStatement = listEvents(`(organization_id, id) < ($1, $2) AND organization_id >= $1 AND ($4 = '' OR type = $4)`,
+		`organization_id DESC, id`)
+	userEventsStatement = listEvents(`(user_id, id) < ($5, $2) AND user_id >= $5 AND CASE WHEN organization_id = $1 THEN true ELSE false END
+    AND ($4 = '' OR type = $4)`, `user_id DESC, id`)
+	typedEventsStatement = listEvents(`organization_id || '/' || type = $1 || '/' || $4 AND type NOT IN `+commonEvents+` AND id < $2`, `id`)
 )
 
 // Events returns the matching events, newest first.

@@ -29,27 +29,28 @@ type RequestFilter struct {
 func afterAll(p usersync.Prefix) string { return string(p) + "~" }
 
 // Each list of requests reads its own range of one index, newest first, however
-// many requests there are besides. Its condition begins with what the index
-// begins with, and names the organization in no other way that an index fits.
+// many requests there are besides. Its condition is on all columns of the index,
+// which stands for one that no other index fits: where that is not so by itself,
+// a joined key.
 const (
-	ofOrganization = `q.organization_id = $1`
-	ofKind         = `q.organization_id || '/' || q.kind = $1 || '/' || $7 AND q.kind <> 'user-sync'`
-	ofUser         = `q.user_id = $8 AND ` + mine
-	notable        = `q.organization_id || '/' || q.kind || '/' || q.notable = $1 || '/' || $7 || '/' || $6 AND q.notable <> ''`
-	notableOfUser  = `q.user_id || '/' || q.notable = $8 || '/' || $6 AND q.notable <> '' AND ` + mine
+	ofOrganization = `q.organization_id = $1` + between
+	ofKind         = `q.organization_id || '/' || q.kind = $1 || '/' || $7 AND q.kind <> 'user-sync'` + between
+	ofUser         = `q.user_id = $8` + between + mine
+	notable        = `q.organization_id || '/' || q.kind || '/' || q.notable = $1 || '/' || $7 || '/' || $6 AND q.notable <> ''` + between
+	notableOfUser  = `q.user_id || '/' || q.notable = $8 || '/' || $6 AND q.notable <> ''` + between + mine
 
+	between = ` AND q.id < $2 AND q.id >= $3`
 	// mine says that a user's rows are the organization's, of which the planner must
 	// not conclude that they are few: it would read and sort all of the user's.
-	mine = `CASE WHEN q.organization_id = $1 THEN true ELSE false END`
+	mine = ` AND CASE WHEN q.organization_id = $1 THEN true ELSE false END`
 
 	ofThisKind   = ` AND ($7 = '' OR q.kind = $7)`
 	ofThisStatus = ` AND ($6 = '' OR q.status = $6)`
 )
 
-// newestText is the newest of some requests between two ids.
-const newestText = `SELECT q.id FROM requests q WHERE {which} AND q.id < $2 AND q.id >= $3 AND q.created_at >= $4 ORDER BY q.id DESC LIMIT $5`
-
-func newest(which string) string { return strings.ReplaceAll(newestText, "{which}", which) }
+func newest(which string) string {
+	return `SELECT q.id FROM requests q WHERE ` + which + ` AND q.created_at >= $4 ORDER BY q.id DESC LIMIT $5`
+}
 
 // The lists of what is stored. Succeeded requests are nearly all, and are
 // found in the list of all.
@@ -157,7 +158,7 @@ const recentText = `
 SELECT x.id, CASE WHEN x.status = 'queued' AND ($5 = '' OR x.kind = $5)
     AND coalesce((SELECT t.claimed_until FROM outbox t WHERE t.id = x.task_id), 0) < {now} THEN 1 ELSE 0 END
 FROM (SELECT q.id, q.kind, q.status, q.task_id FROM requests q
-    WHERE {which} AND q.id < $2 AND q.id >= $3 AND q.created_at >= $4 ORDER BY q.id DESC LIMIT {recent}) AS x
+    WHERE {which} AND q.created_at >= $4 ORDER BY q.id DESC LIMIT {recent}) AS x
 ORDER BY x.id DESC`
 
 var (
