@@ -25,7 +25,7 @@ func (o *Org) ExplainRecent(ctx context.Context, f RequestFilter) ([]string, err
 
 // ExplainOpen returns how the database goes about the tasks of requests.
 func (o *Org) ExplainOpen(ctx context.Context) ([]string, error) {
-	return o.explain(ctx, openTasksStatement, nil, o.id)
+	return o.explain(ctx, openTasksStatement, nil, o.id, fewTasks)
 }
 
 // ExplainEvents returns how the database goes about the list that f asks for.

@@ -147,12 +147,18 @@ func (l requestList) statement() (*statement, []any) {
 
 // What is queued, and what is being worked of it, is not told by the row of a
 // request alone, and an index of it would be written for every request. It is
-// found from what is in the outbox; where much waits, most of what is new does,
-// so a few of the newest are looked at first.
+// found from what is in the outbox; where much waits there, most of what is new
+// does, so the newest requests are looked at before all tasks are.
 
-// recentRows is how many requests are looked at before the outbox is. It stands in
-// the text: of a limit it does not know PostgreSQL thinks a tenth of all, and sorts.
-const recentRows = 1000
+const (
+	// fewTasks is how many tasks are looked at before the newest requests are.
+	fewTasks = 100
+	// allTasks is more than there ever are.
+	allTasks = 1 << 40
+	// recentRows is how many requests are looked at. It stands in the text: of a
+	// limit it does not know PostgreSQL thinks a tenth of all, and sorts.
+	recentRows = 1000
+)
 
 const recentText = `
 SELECT x.id, CASE WHEN x.status = 'queued' AND ($5 = '' OR x.kind = $5)
@@ -178,9 +184,9 @@ var (
 	openTasksStatement = define(`
 SELECT t.args FROM outbox t WHERE t.state = 'ready' AND ` + ofRequests + `
 UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'sent' AND ` + ofRequests + `
-UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'scheduled' AND ` + ofRequests)
+UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'scheduled' AND ` + ofRequests + ` LIMIT $2`)
 	claimedTasksStatement = define(`
-SELECT t.args FROM outbox t WHERE t.state = 'sent' AND ` + ofRequests + ` AND t.claimed_until >= {now}`)
+SELECT t.args FROM outbox t WHERE t.state = 'sent' AND ` + ofRequests + ` AND t.claimed_until >= {now} LIMIT $2`)
 	ofStatusStatement = define(`
 SELECT q.id FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 LEFT JOIN outbox t ON t.id = q.task_id
@@ -190,11 +196,26 @@ ORDER BY q.id DESC`, col("organization_id", text), col("id", text))
 
 // queued lists what no worker has taken up.
 func (l requestList) queued(ctx context.Context) ([]string, error) {
+	tasks, err := l.tasks(ctx, openTasksStatement, fewTasks)
+	if err != nil {
+		return nil, err
+	}
+	if len(tasks) < fewTasks {
+		return l.open(ctx, tasks)
+	}
 	found, all, err := l.recent(ctx)
 	if err != nil || all || len(found) >= l.Limit {
 		return found[:min(len(found), l.Limit)], err
 	}
-	return l.open(ctx, openTasksStatement)
+	if tasks, err = l.tasks(ctx, openTasksStatement, allTasks); err != nil {
+		return nil, err
+	}
+	return l.open(ctx, tasks)
+}
+
+// tasks returns the arguments of up to limit tasks of requests.
+func (l requestList) tasks(ctx context.Context, which *statement, limit int) ([]string, error) {
+	return collect(ctx, l.store.reader(), which, nil, scanString, l.id, limit)
 }
 
 // recent returns those of the newest requests that are queued; all says that
@@ -225,7 +246,11 @@ func (l requestList) newest() (*statement, []any) {
 // processing lists what a worker has taken up and what waits for platforms, or
 // for another try.
 func (l requestList) processing(ctx context.Context) ([]string, error) {
-	claimed, err := l.open(ctx, claimedTasksStatement)
+	tasks, err := l.tasks(ctx, claimedTasksStatement, allTasks)
+	if err != nil {
+		return nil, err
+	}
+	claimed, err := l.open(ctx, tasks)
 	if err != nil {
 		return nil, err
 	}
@@ -241,13 +266,9 @@ func (l requestList) processing(ctx context.Context) ([]string, error) {
 const verifyAtOnce = 500
 
 // open lists those of the requests of some tasks that have the status.
-func (l requestList) open(ctx context.Context, tasks *statement) (found []string, err error) {
-	all, err := collect(ctx, l.store.reader(), tasks, nil, scanString, l.id)
-	if err != nil {
-		return nil, err
-	}
+func (l requestList) open(ctx context.Context, tasks []string) (found []string, err error) {
 	var ids []string
-	for _, args := range all {
+	for _, args := range tasks {
 		named, err := TaskRequests(json.RawMessage(args))
 		if err != nil {
 			return nil, err

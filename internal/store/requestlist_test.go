@@ -156,6 +156,13 @@ func TestListsOfRequestsShowWhatTheFiltersLetThroughNewestFirst(t *testing.T) {
 		all := ofEverySort(t, n, db)
 		n.checkLists(t, all)
 
+		// Now so many tasks wait that the newest requests are looked at before them.
+		execute(t, db, `
+INSERT INTO outbox (id, organization_id, kind, queue, lane, args, state, created_at)
+WITH RECURSIVE made(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM made WHERE i < 150)
+SELECT 'tsk_' || i, $1, 'user.erase', 'run', $1, '{}', 'ready', 1 FROM made`, n.org.ID)
+		n.checkLists(t, all)
+
 		// What is queued is now older than all that is looked at without the outbox.
 		u, err := n.Org(n.org.ID).UserByEmail(t.Context(), usersync.NewEmail("u1@acme.example", "u1@acme.example"))
 		if err != nil {
