@@ -276,3 +276,30 @@ func checkCandidatePlans(t *testing.T, n tenant) {
 		}
 	}
 }
+
+// A part of a company is read in the order of its index up to the limit. What
+// PostgreSQL knows of the average company, which is small, must not make it read
+// the whole of a large one and sort it.
+func TestTheSearchReadsNoMoreOfALargeCompany(t *testing.T) {
+	t.Parallel()
+	s, db := openWithSQL(t, "postgres")
+	n := newTenant(t, s, 0)
+	for _, table := range []string{"people", "users"} {
+		execute(t, db, `
+INSERT INTO `+table+` (id, organization_id, email_key, email, person_key, company, country, department, created_at, updated_at)
+SELECT '`+table+`_' || i, $1, 'p' || i || '@' || company, '', '', company, 'US', (ARRAY['sales', 'legal', 'hr'])[1 + i % 3], i, i
+FROM (SELECT i, CASE WHEN i % 2 = 0 THEN 'large.example' ELSE 'small' || i / 20 || '.example' END AS company FROM generate_series(1, 20000) AS i) AS made`, n.org.ID)
+	}
+	execute(t, db, "ANALYZE")
+	for _, department := range []string{"sales", "engineering"} {
+		plans, err := n.Org(n.org.ID).ExplainCandidates(t.Context(), []store.CandidateQuery{{Company: "large.example", Country: "US", Department: department}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for table, plan := range plans {
+			if strings.Contains(plan, "Sort") || pagesOf(plan) > 800 {
+				t.Errorf("%s for %s: %d pages\n%s", table, department, pagesOf(plan), plan)
+			}
+		}
+	}
+}

@@ -167,14 +167,16 @@ func scanEntry(scan func(...any) error) (e usersync.Entry, err error) {
 	return e, err
 }
 
+// The tuple is compared over the columns of the index ledger_organization, whose
+// order no other index has.
 var ledgerStatement = define(`
 SELECT id, kind, amount, request_id, reference, balance_after, created_at FROM ledger
-WHERE organization_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id DESC, id DESC LIMIT $3`)
 
 // Ledger returns up to limit entries, newest first, older than the id before
 // when that is given.
 func (o *Org) Ledger(ctx context.Context, before string, limit int) ([]usersync.Entry, error) {
-	return collect(ctx, o.store.reader(), ledgerStatement, nil, scanEntry, o.id, before, limit)
+	return collect(ctx, o.store.reader(), ledgerStatement, nil, scanEntry, o.id, cmp.Or(before, afterAll(usersync.PrefixLedger)), limit)
 }
 
 // Verification is the proof that the ledger and the balance agree.

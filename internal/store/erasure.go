@@ -40,7 +40,7 @@ const erasureColumns = `id, user_id, status, removed, platforms, created_at, fin
 
 var (
 	erasureStatement  = define(`SELECT ` + erasureColumns + ` FROM erasures WHERE id = $2 AND organization_id = $1`)
-	erasuresStatement = define(`SELECT ` + erasureColumns + ` FROM erasures WHERE organization_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+	erasuresStatement = define(`SELECT ` + erasureColumns + ` FROM erasures WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`)
 )
 
 func scanErasure(scan func(...any) error) (usersync.Erasure, error) {
@@ -62,7 +62,7 @@ func (o *Org) Erasure(ctx context.Context, id string) (usersync.Erasure, error) 
 
 // Erasures returns up to limit erasures, newest first.
 func (o *Org) Erasures(ctx context.Context, before string, limit int) ([]usersync.Erasure, error) {
-	return collect(ctx, o.store.reader(), erasuresStatement, nil, scanErasure, o.id, before, limit)
+	return collect(ctx, o.store.reader(), erasuresStatement, nil, scanErasure, o.id, cmp.Or(before, afterAll(usersync.PrefixErasure)), limit)
 }
 
 // Subject is who is to be erased: a user by id, or whoever has an address.

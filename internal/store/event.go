@@ -1,11 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"strings"
 
 	"usersync/internal/usersync"
 )
@@ -47,21 +46,39 @@ type EventFilter struct {
 	Limit  int
 }
 
+// listEvents lists events by one index, which has the columns of order and whose
+// order no other index has.
+func listEvents(condition, order string) *statement {
+	return define(`SELECT ` + eventColumns + ` FROM events WHERE ` + condition + ` ORDER BY ` + order + ` DESC LIMIT $3`)
+}
+
+// Types that every request may write are found in the list of all; the others
+// have an index of their own, whose condition the third says again.
+const commonEvents = `('user.created', 'user.updated')`
+
+var (
+	allEventsStatement = listEvents(`(organization_id, id) < ($1, $2) AND organization_id >= $1 AND ($4 = '' OR type = $4)`,
+		`organization_id DESC, id`)
+	userEventsStatement = listEvents(`(user_id, id) < ($5, $2) AND user_id >= $5 AND CASE WHEN organization_id = $1 THEN true ELSE false END
+    AND ($4 = '' OR type = $4)`, `user_id DESC, id`)
+	typedEventsStatement = listEvents(`organization_id || '/' || type = $1 || '/' || $4 AND type NOT IN `+commonEvents+` AND id < $2`, `id`)
+)
+
 // Events returns the matching events, newest first.
 func (o *Org) Events(ctx context.Context, f EventFilter) ([]usersync.Event, error) {
-	args, where := []any{o.id}, []string{"organization_id = $1"}
-	add := func(condition, value string) {
-		if value != "" {
-			args = append(args, value)
-			where = append(where, fmt.Sprintf(condition, len(args)))
-		}
-	}
-	add("user_id = $%d", f.UserID)
-	add("type = $%d", string(f.Type))
-	add("id < $%d", f.Before)
-	args = append(args, f.Limit)
-	st := define(fmt.Sprintf("SELECT %s FROM events WHERE %s ORDER BY id DESC LIMIT $%d", eventColumns, strings.Join(where, " AND "), len(args)))
+	st, args := o.events(f)
 	return collect(ctx, o.store.reader(), st, nil, scanEvent, args...)
+}
+
+func (o *Org) events(f EventFilter) (*statement, []any) {
+	args := []any{o.id, cmp.Or(f.Before, afterAll(usersync.PrefixEvent)), f.Limit, string(f.Type)}
+	switch {
+	case f.UserID != "":
+		return userEventsStatement, append(args, f.UserID)
+	case f.Type != "" && f.Type != usersync.EventUserCreated && f.Type != usersync.EventUserUpdated:
+		return typedEventsStatement, args
+	}
+	return allEventsStatement, args
 }
 
 var eventStatement = define(`SELECT ` + eventColumns + ` FROM events WHERE id = $2 AND organization_id = $1`)

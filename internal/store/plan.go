@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -60,6 +61,10 @@ func definition() (file string, line int) {
 	}
 }
 
+// plannedFiles define the statements that run on connections as planned makes
+// them; of the others only the plans for any argument are asked for there.
+var plannedFiles = []string{"accept.go", "acceptonce.go", "candidate.go"}
+
 // Plan returns, line by line, how PostgreSQL goes about a statement whose
 // arguments it does not know: the plan that serves all of them.
 func (s *Store) Plan(ctx context.Context, st Statement) (lines []string, err error) {
@@ -73,6 +78,15 @@ func (s *Store) Plan(ctx context.Context, st Statement) (lines []string, err err
 		return nil, classify(err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	if !slices.Contains(plannedFiles, st.File) {
+		if _, err := conn.ExecContext(ctx, "SET enable_sort = on"); err != nil {
+			return nil, classify(err)
+		}
+		defer func() {
+			_, failed := conn.ExecContext(ctx, "SET enable_sort = off")
+			err = errors.Join(err, failed)
+		}()
+	}
 	if _, err := conn.ExecContext(ctx, "PREPARE looked_at AS "+st.Text); err != nil {
 		return nil, fmt.Errorf("prepare the statement of %s:%d: %w", st.File, st.Line, classify(err))
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,7 +15,8 @@ var ErrNoDelivery = usersync.Errorf(usersync.CodeNotFound, "Delivery not found")
 
 // listDeliveries holds the list of an endpoint's deliveries for each status,
 // "" for all. Those of which there may be few among many have indexes of their
-// own, which are found by the second condition.
+// own, which are found by the second condition. The tuple is compared over the
+// columns of those indexes, whose order no other index has.
 var listDeliveries = map[usersync.DeliveryStatus]*statement{
 	"":                         defineList(``),
 	usersync.DeliveryPending:   defineList(`AND d.status = 'pending'`),
@@ -25,19 +27,14 @@ var listDeliveries = map[usersync.DeliveryStatus]*statement{
 
 func defineList(condition string) *statement {
 	return define(`SELECT ` + deliveryColumns + ` FROM deliveries d
-WHERE d.organization_id = $1 AND d.endpoint_id = $2 AND d.id < $3 ` + condition + ` ORDER BY d.id DESC LIMIT $4`)
+WHERE (d.endpoint_id, d.id) < ($2, $3) AND d.endpoint_id >= $2 AND CASE WHEN d.organization_id = $1 THEN true ELSE false END ` + condition + `
+ORDER BY d.endpoint_id DESC, d.id DESC LIMIT $4`)
 }
-
-// afterAllDeliveries sorts behind every id of a delivery.
-const afterAllDeliveries = string(usersync.PrefixDelivery) + "~"
 
 // Deliveries returns up to limit deliveries to an endpoint, newest first, of
 // one status or, with "", of all.
 func (o *Org) Deliveries(ctx context.Context, endpoint string, status usersync.DeliveryStatus, before string, limit int) ([]usersync.Delivery, error) {
-	if before == "" {
-		before = afterAllDeliveries
-	}
-	return collect(ctx, o.store.reader(), listDeliveries[status], nil, readDelivery, o.id, endpoint, before, limit)
+	return collect(ctx, o.store.reader(), listDeliveries[status], nil, readDelivery, o.id, endpoint, cmp.Or(before, afterAll(usersync.PrefixDelivery)), limit)
 }
 
 func readDelivery(scan func(...any) error) (usersync.Delivery, error) { return scanDelivery(scan) }

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"usersync/internal/usersync"
@@ -312,46 +310,6 @@ func reportColleagues(found []usersync.Match, known map[string]ColleagueName) *u
 		})
 	}
 	return out
-}
-
-// RequestFilter narrows a list of requests.
-type RequestFilter struct {
-	Status usersync.RequestStatus
-	Email  usersync.Email
-	Kind   usersync.RequestKind
-	Since  time.Time
-	Before string // an id: only older ones
-	Limit  int
-}
-
-// RequestIDs returns the ids of the matching requests, newest first.
-func (o *Org) RequestIDs(ctx context.Context, f RequestFilter) ([]string, error) {
-	args := []any{o.id}
-	where := []string{"q.organization_id = $1"}
-	add := func(condition string, value any) {
-		args = append(args, value)
-		where = append(where, fmt.Sprintf(condition, len(args)))
-	}
-	if f.Status != "" {
-		add(statusExpression+" = $%d", string(f.Status))
-	}
-	if f.Kind != "" {
-		add("q.kind = $%d", string(f.Kind))
-	}
-	if !f.Since.IsZero() {
-		add("q.id >= $%d", usersync.IDBound(usersync.PrefixRequest, f.Since))
-		add("q.created_at >= $%d", micros(f.Since))
-	}
-	if f.Before != "" {
-		add("q.id < $%d", f.Before)
-	}
-	if !f.Email.IsZero() {
-		add("q.user_id = (SELECT u.id FROM users u WHERE u.organization_id = $1 AND u.email_key = $%d)", f.Email.Key())
-	}
-	args = append(args, f.Limit)
-	st := define(fmt.Sprintf("SELECT q.id FROM requests q LEFT JOIN outbox t ON t.id = q.task_id WHERE %s ORDER BY q.id DESC LIMIT $%d",
-		strings.Join(where, " AND "), len(args)))
-	return collect(ctx, o.store.reader(), st, nil, scanString, args...)
 }
 
 func scanString(scan func(...any) error) (s string, err error) { return s, scan(&s) }

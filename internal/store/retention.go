@@ -138,7 +138,7 @@ func (tx *Tx) dropMessages(ctx context.Context, organization string, ids []strin
 
 var oldMessagesStatement = define(`
 SELECT DISTINCT each.value FROM webhook_endpoints e {each}SELECT x.message_id AS one FROM deliveries x
-    WHERE x.endpoint_id = e.id AND x.id < $2 AND x.status IN ('delivered', 'failed') ORDER BY x.id LIMIT $3{/each}
+    WHERE (x.endpoint_id, x.id) < (e.id, $2) AND x.endpoint_id >= e.id AND x.status IN ('delivered', 'failed') ORDER BY x.endpoint_id, x.id LIMIT $3{/each}
 WHERE e.organization_id = $1 ORDER BY each.value LIMIT $3`)
 
 // retireDeliveries removes messages whose deliveries are finished.
@@ -151,7 +151,8 @@ func (o *Org) retireDeliveries(ctx context.Context, before string, limit int) (i
 }
 
 var retireEventsStatement = define(`
-DELETE FROM events WHERE id {any}SELECT id FROM events WHERE organization_id = $1 AND id < $2 ORDER BY id LIMIT $3{/any}`)
+DELETE FROM events WHERE id {any}SELECT id FROM events
+    WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id, id LIMIT $3{/any}`)
 
 func (o *Org) retireEvents(ctx context.Context, before string, limit int) (int, error) {
 	n, err := o.store.writer().exec(ctx, retireEventsStatement, nil, o.id, before, limit)

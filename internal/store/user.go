@@ -240,7 +240,7 @@ func scanUser(scan func(...any) error) (u StoredUser, err error) {
 var (
 	userStatement    = define(`SELECT ` + userColumns + ` FROM users WHERE id = $2 AND organization_id = $1`)
 	userKeyStatement = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND email_key = $2`)
-	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND id <> '' AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+	usersStatement   = define(`SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND id <> '' AND id < $2 ORDER BY id DESC LIMIT $3`)
 )
 
 // ErrNoUser is the refusal of an id that names no user of the organization.
@@ -263,7 +263,7 @@ func (o *Org) UserByEmail(ctx context.Context, email usersync.Email) ([]StoredUs
 // Users returns up to limit users in descending order of their ids, which
 // tell nothing of time, with ids below before when that is given.
 func (o *Org) Users(ctx context.Context, before string, limit int) ([]StoredUser, error) {
-	return collect(ctx, o.store.reader(), usersStatement, nil, scanUser, o.id, before, limit)
+	return collect(ctx, o.store.reader(), usersStatement, nil, scanUser, o.id, cmp.Or(before, afterAll(usersync.PrefixUser)), limit)
 }
 
 var userNameStatement = define(`

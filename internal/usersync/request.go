@@ -14,8 +14,14 @@ const (
 	KindPlatformBulk RequestKind = "platform-bulk"
 )
 
+// RequestKinds lists every kind.
+var RequestKinds = []RequestKind{KindUserSync, KindPlatformSync, KindPlatformBulk}
+
 // Paid reports whether requests of this kind need credits.
 func (k RequestKind) Paid() bool { return k == KindUserSync }
+
+// Valid reports whether k is one of the kinds.
+func (k RequestKind) Valid() bool { return slices.Contains(RequestKinds, k) }
 
 // RequestStatus says how far a request has come.
 type RequestStatus string

@@ -115,7 +115,10 @@ func (p *product) measureAt(ctx context.Context, size int) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	emails, err := p.database.some(ctx, "SELECT email FROM users WHERE organization_id = $1 AND email_key >= 'u' || floor(random() * $2)::bigint ORDER BY email_key LIMIT 1", p.tenant.id, users(size))
+	// Of the users that are half as old as all or less: they have nine or ten requests
+	// at every size.
+	emails, err := p.database.some(ctx, `SELECT u.email FROM (SELECT floor($2::bigint * (0.5 + random() / 2))::bigint AS n) AS x
+		JOIN users u ON u.organization_id = $1 AND u.email_key = 'u' || x.n || '@' || `+companyText, p.tenant.id, users(size))
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +138,12 @@ func (p *product) measureAt(ctx context.Context, size int) ([]figure, error) {
 		{"list of 50 requests, newest", requests("/v1/requests?limit=50")},
 		{"list of 50 requests from anywhere", one(cursors, "/v1/requests?limit=50&cursor=%s")},
 		{"list of one user's requests", one(emails, "/v1/requests?limit=50&email=%s")},
+		{"list of a user's with ever more requests", requests("/v1/requests?limit=50&email=" + busyUser)},
 		{"list of requests that failed (none)", requests("/v1/requests?limit=50&status=failed")},
+		{"list of requests that succeeded", requests("/v1/requests?limit=50&status=succeeded")},
+		{"list of queued requests (none)", requests("/v1/requests?limit=50&status=queued")},
+		{"list of requests being processed (none)", requests("/v1/requests?limit=50&status=processing")},
+		{"list of bulks (none)", requests("/v1/requests?limit=50&kind=platform-bulk")},
 	} {
 		figures, err := p.curveRead(ctx, read.what, read.path)
 		if err != nil {

@@ -14,16 +14,18 @@ import (
 // real ones and are older than any made now. Everything belongs to one
 // organization, which is the worst case.
 //
-// Of every ten requests there is one user and one imported person; a tenth of
-// users and people is in one company, the others in companies of a hundred. A
-// third of the requests was charged and found two colleagues. Messages and
-// deliveries are there of the newest tenth, as where they are kept for a while.
-// Every user was pushed to a platform and stands among the errors of a
-// bulk; for every hundred requests a push is waited for, and a task waits for its
-// time or for credits.
+// Of every ten requests there is one user and one imported person; about one of a
+// hundred is of one busy user, the others are of all. A tenth of users and people
+// is in one company, the others in companies of a hundred. A third of the requests
+// was charged and found two colleagues. Messages and deliveries are there of the
+// newest tenth, as where they are kept for a while. Every user was pushed to a
+// platform and stands among the errors of a bulk; for every hundred requests a
+// push is waited for, and a task waits for its time or for credits.
 const (
 	requestsPerUser = 10
 	bigCompany      = "big.example"
+	// busyUser has about one of a hundred requests.
+	busyUser = "u0@" + bigCompany
 	// madeConnection is one that is not there any more: nothing is pushed.
 	madeConnection = "con_01j00000000000000000000000"
 	// madeOrganization begins the ids of organizations without credits: what is
@@ -80,7 +82,7 @@ const companyText = `CASE WHEN n % 10 = 0 THEN '` + bigCompany + `' ELSE 'compan
 // fillSteps makes the tables in an order in which a row finds what it refers to.
 func fillSteps(endpoint string, requests int) []fillStep {
 	us := users(requests)
-	ofUser := fmt.Sprintf(`(SELECT %s FROM (SELECT i %% %d AS n) AS whose)`, userIDText, us)
+	ofUser := fmt.Sprintf(`(SELECT %s FROM (SELECT CASE WHEN i %% 101 = 100 THEN 0 ELSE i %% %d END AS n) AS whose)`, userIDText, us)
 	found := func(which int) string { return fmt.Sprintf(colleagueText, fmt.Sprintf("((i + %d) %% %d)", which, us)) }
 	return []fillStep{
 		{"users", users, `

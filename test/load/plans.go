@@ -28,7 +28,20 @@ var mayReadWhole = map[string]string{
 	"unsendAllStatement":   "after the queue was lost, once: all that is in flight",
 	"dropParkedStatement":  "at an erasure: what waits for credits, where that is little",
 	"outboxStateStatement": "counts the tasks for the metrics",
-	"ledgerStatement":      "in the order of ids up to a limit; it reads others' rows only where one organization has nearly all",
+}
+
+// mayFilter are the statements that look through what an organization has in a
+// large table, by the names of their variables, and why they may.
+var mayFilter = map[string]string{
+	"allRequestsStatement": "filters by what nearly all are: succeeded, a user-sync",
+	"allEventsStatement":   "filters by what nearly all are: a user who was made or changed",
+	"recentStatement":      "looks at 1,000 at most",
+	"countUsersStatement":  "counts the users of a bulk, before it is confirmed",
+	"firstUsersStatement":  "a preview of a bulk, beside the count of all",
+	"verifyStatement":      "recomputes the balance from all of the ledger, on demand",
+	"unparkStatement":      "the filter is the index's condition",
+	"stuckStatement":       "an operator asks; the outbox holds what is not done",
+	"oldRequestsStatement": "the oldest are finished",
 }
 
 // inFlight is read by the index of what was sent and is not finished: a few
@@ -44,6 +57,8 @@ type planned struct {
 	plan []string
 	// whole are the large tables that are read from one end to the other.
 	whole []string
+	// filtered are those of which all that an organization has may be looked through.
+	filtered []string
 }
 
 // plansOf asks how each statement is planned.
@@ -57,7 +72,7 @@ func plansOf(ctx context.Context, s *store.Store, all []namedStatement) ([]plann
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", st.name, err)
 		}
-		out = append(out, planned{st, plan, readWhole(plan)})
+		out = append(out, planned{st, plan, readWhole(plan), readFiltered(plan)})
 	}
 	return out, nil
 }
@@ -91,6 +106,36 @@ func readWhole(plan []string) (tables []string) {
 		if !limited(plan, i) || has(plan[i+1:], "Filter:") {
 			tables = append(tables, m[2])
 		}
+	}
+	slices.Sort(tables)
+	return slices.Compact(tables)
+}
+
+// ofOneOrganization matches a condition on an index that bounds what is read to
+// one organization, or to none, in the order of ids, and to nothing else.
+var ofOneOrganization = regexp.MustCompile(`^Index Cond: \(+(?:organization_id = [^()]*\)|id [<>]=? \$\d+\)|ROW\(organization_id, id\) < ROW\(\$\d+, \$\d+\)\) AND \(organization_id >= \$\d+\))(?: AND \(id [<>]=? \$\d+\))*\)?$`)
+
+// readFiltered returns the large tables of which a plan may read all that one
+// organization has there, looking for what a filter lets through.
+func readFiltered(plan []string) (tables []string) {
+	table, filter, bounded := "", false, true // of the present node; that of a bitmap is its table's
+	for _, line := range append(plan, "->") {
+		starts, bitmap := strings.Contains(line, "->"), strings.Contains(line, "Bitmap Index Scan")
+		if starts && !bitmap && filter && !bounded && slices.Contains(largeTables, table) {
+			tables = append(tables, table)
+		}
+		m := bitmapHeap.FindStringSubmatch(line)
+		if m == nil && !bitmap {
+			m = indexed.FindStringSubmatch(line)
+		}
+		switch {
+		case m != nil:
+			table, filter, bounded = m[len(m)-1], false, true
+		case starts && !bitmap:
+			table = ""
+		}
+		filter = filter || strings.Contains(line, "Filter:")
+		bounded = bounded && !ofOneOrganization.MatchString(strings.TrimSpace(line))
 	}
 	slices.Sort(tables)
 	return slices.Compact(tables)

@@ -60,6 +60,12 @@ func TestNoStatementOfTheWorkReadsATableWhole(t *testing.T) {
 		if len(p.whole) > 0 && mayReadWhole[p.name] == "" {
 			t.Errorf("%s reads %s whole:\n%s\n%s", p.name, strings.Join(p.whole, ", "), p.Text, strings.Join(p.plan, "\n"))
 		}
+		if len(p.filtered) > 0 && mayFilter[p.name] == "" {
+			t.Errorf("%s looks through %s of an organization:\n%s\n%s", p.name, strings.Join(p.filtered, ", "), p.Text, strings.Join(p.plan, "\n"))
+		}
+		if len(p.filtered) == 0 && mayFilter[p.name] != "" {
+			t.Errorf("%s looks through nothing: take it off the list", p.name)
+		}
 		if len(p.whole) == 0 && mayReadWhole[p.name] != "" {
 			t.Errorf("%s reads no table whole: take it off the list", p.name)
 		}
@@ -83,6 +89,25 @@ func TestReadWholeSeesWhatIsNotBoundedByAnIndex(t *testing.T) {
 		{"Bitmap Heap Scan on outbox o\n  Recheck Cond: (state = 'parked'::text)\n  ->  Bitmap Index Scan on outbox_parked", []string{"outbox"}},
 	} {
 		if got := readWhole(strings.Split(c.plan, "\n")); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %v, want %v", c.plan, got, c.want)
+		}
+	}
+}
+
+func TestReadFilteredSeesWhatIsBoundedByTheOrganizationAlone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		plan string
+		want []string
+	}{
+		{"Index Scan Backward using requests_pkey on requests q\n  Index Cond: (organization_id = $1)\n  Filter: (status = $2)", []string{"requests"}},
+		{"Index Scan Backward using requests_pkey on requests q\n  Index Cond: ((organization_id = $1) AND (id < $2) AND (id >= $3))\n  Filter: (status = $2)", []string{"requests"}},
+		{"Bitmap Heap Scan on events\n  Recheck Cond: (organization_id = $1)\n  Filter: (type = $2)\n  ->  Bitmap Index Scan on events_organization\n        Index Cond: (organization_id = $1)", []string{"events"}},
+		{"Index Scan Backward using requests_pkey on requests q\n  Index Cond: ((organization_id = $1) AND (id < $2))", nil},
+		{"Index Scan using requests_pkey on requests q\n  Index Cond: ((organization_id = r.organization_id) AND (id = r.id))\n  Filter: (status = $2)", nil},
+		{"Index Scan using people_email on people\n  Index Cond: ((organization_id = $1) AND (email_key = $2))\n  Filter: (company = $3)", nil},
+	} {
+		if got := readFiltered(strings.Split(c.plan, "\n")); !slices.Equal(got, c.want) {
 			t.Errorf("%q: got %v, want %v", c.plan, got, c.want)
 		}
 	}
