@@ -61,9 +61,9 @@ func definition() (file string, line int) {
 	}
 }
 
-// plannedFiles define the statements that run on connections as planned makes
+// searchedFiles define the statements that run on connections as searching makes
 // them; of the others only the plans for any argument are asked for there.
-var plannedFiles = []string{"accept.go", "acceptonce.go", "candidate.go"}
+var searchedFiles = []string{"accept.go", "acceptonce.go", "candidate.go"}
 
 // Plan returns, line by line, how PostgreSQL goes about a statement whose
 // arguments it does not know: the plan that serves all of them.
@@ -78,7 +78,7 @@ func (s *Store) Plan(ctx context.Context, st Statement) (lines []string, err err
 		return nil, classify(err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if !slices.Contains(plannedFiles, st.File) {
+	if !slices.Contains(searchedFiles, st.File) {
 		if _, err := conn.ExecContext(ctx, "SET enable_sort = on"); err != nil {
 			return nil, classify(err)
 		}

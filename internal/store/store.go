@@ -122,8 +122,8 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		db.SetConnMaxIdleTime(5 * time.Minute)
 		return db
 	}
-	write, read := pool(limit*3/8, planned, gather), pool(limit/4, steady, alone)
-	brisk, search := pool(limit*3/16, careless, alone), pool(limit*3/16, planned, alone)
+	write, read := pool(limit*3/8, keeping, gather), pool(limit/4, steady, alone)
+	brisk, search := pool(limit*3/16, careless, alone), pool(limit*3/16, searching, alone)
 	s := &Store{
 		engine: postgres, seal: o.Seal, brisk: brisk, search: search,
 		pools: []*sql.DB{write, read, brisk, search}, schema: o.Schema,
@@ -156,12 +156,19 @@ func steady(ctx context.Context, c *pgx.Conn) error {
 	return err
 }
 
-// planned is steady on a connection whose statements are planned once, and not
-// anew for every set of rows. What they want in an order there is an index for:
+// keptPlans has statements planned once, and not anew for every set of rows.
+const keptPlans = steadyPlans + "; SET plan_cache_mode = force_generic_plan"
+
+func keeping(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.PgConn().Exec(ctx, keptPlans).ReadAll()
+	return err
+}
+
+// searching is keeping where there is an index for every order that is wanted:
 // planning for the average company, which is small, PostgreSQL would read the
 // whole of a large one and sort it.
-func planned(ctx context.Context, c *pgx.Conn) error {
-	_, err := c.PgConn().Exec(ctx, steadyPlans+"; SET plan_cache_mode = force_generic_plan; SET enable_sort = off").ReadAll()
+func searching(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.PgConn().Exec(ctx, keptPlans+"; SET enable_sort = off").ReadAll()
 	return err
 }
 
