@@ -168,6 +168,15 @@ func (s *Store) TakeReady(ctx context.Context, queue, afterLane string, share, l
 	return taken, err
 }
 
+var readyQueuesStatement = define(`
+SELECT r.queue FROM {rows} WHERE (SELECT count(*) FROM (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue LIMIT 1) AS one) = 1`,
+	col("queue", text))
+
+// ReadyQueues returns those of the queues that have ready tasks.
+func (s *Store) ReadyQueues(ctx context.Context, queues []string) ([]string, error) {
+	return collect(ctx, s.keeper(), readyQueuesStatement, idRows(readyQueuesStatement, queues), scanString)
+}
+
 func scanOverdue(scan func(...any) error) (e Envelope, err error) {
 	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Lane, &e.Traceparent, &e.Abandoned)
 }

@@ -276,6 +276,27 @@ func TestTakeReadySharesLanesFairly(t *testing.T) {
 	})
 }
 
+func TestReadyQueuesAreThoseWithTasksThatWait(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		n := newTenant(t, open(), 1)
+		ready := func(want ...string) {
+			t.Helper()
+			got, err := n.ReadyQueues(t.Context(), []string{"other", "q"})
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("ready are %q, %v; want %q", got, err, want)
+			}
+		}
+		ready()
+		n.accept(t, n.submission(n.acceptance("a@acme.example")))
+		ready("q")
+		if _, err := n.TakeReady(t.Context(), "q", "", 10, 10); err != nil {
+			t.Fatal(err)
+		}
+		ready()
+	})
+}
+
 func TestTakeReadyNeverGivesATaskTwice(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {

@@ -15,7 +15,7 @@ const (
 	fullSpeedClients = 64
 	// fullSpeedMost bounds the requests sent for each second of a measurement,
 	// so that the webhooks of all of them come in time.
-	fullSpeedMost = 3000
+	fullSpeedMost = 8000
 	// steadyRate is the steady load, in requests a second.
 	steadyRate = 200
 	// webhooksWithin is how long the last webhook may take after the last 202.

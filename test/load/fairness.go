@@ -16,12 +16,18 @@ import (
 const (
 	// fairEvery is the pause between the requests of the small organization.
 	fairEvery = 100 * time.Millisecond
+	// fairLength is how many times as long as others this measurement is: its
+	// requests are few, and the one in a hundred is asked for.
+	fairLength = 4
 	// fairMost is how many times as long the small one may wait beside the large
 	// one as alone, at the 99th percentile.
 	fairMost = 5
 	// fairBatch and fairClients are how the large one sends: as fast as it can.
 	fairBatch   = 500
 	fairClients = 4
+	// fairPile is the least it sends at a time: what is sent in less time than it
+	// is worked off piles up nothing.
+	fairPile = 20_000
 )
 
 // fairness measures the small organization's requests from sending to webhook,
@@ -42,11 +48,7 @@ func (b *bench) fairness(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	progress("%d requests of the large organization", b.backlog)
-	if _, err := p.send(ctx, load{clients: fairClients, batch: fairBatch, length: runWithin, most: int64(max(b.backlog/fairBatch, 1))}); err != nil {
-		return err
-	}
-	first, err := p.database.unfinished(ctx, p.tenant.id)
+	first, err := p.pileUp(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,6 +79,22 @@ func (b *bench) fairness(ctx context.Context) (err error) {
 		progress("the backlog was worked off before the small organization was done: take a larger -fairness or a shorter -seconds")
 	}
 	return nil
+}
+
+// pileUp sends until the large organization has its backlog, as workers go on
+// with it meanwhile, and returns how long it is.
+func (p *product) pileUp(ctx context.Context) (queued int, err error) {
+	for missing := p.bench.backlog; missing > 0; missing = p.bench.backlog - queued {
+		progress("the large organization has %d requests to do; %d more", queued, missing)
+		calls := max(missing, fairPile) / fairBatch
+		if _, err := p.send(ctx, load{clients: fairClients, batch: fairBatch, length: runWithin, most: int64(calls)}); err != nil {
+			return 0, err
+		}
+		if queued, err = p.database.unfinished(ctx, p.tenant.id); err != nil {
+			return 0, err
+		}
+	}
+	return queued, nil
 }
 
 // small is the organization that sends now and then.
@@ -110,7 +128,7 @@ type fairWaits struct {
 // measure sends for the length of a measurement and waits for the webhooks.
 func (s *small) measure(ctx context.Context) (w fairWaits, err error) {
 	perSecond := float64(time.Second) / float64(fairEvery)
-	o, err := s.sendAs(ctx, s.tenant, load{clients: 16, due: evenly(perSecond), length: s.bench.measure, most: unlimited})
+	o, err := s.sendAs(ctx, s.tenant, load{clients: 16, due: evenly(perSecond), length: fairLength * s.bench.measure, most: unlimited})
 	if err != nil {
 		return w, err
 	}
