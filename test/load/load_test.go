@@ -296,3 +296,26 @@ func TestCurveJudgesGrowth(t *testing.T) {
 		}
 	}
 }
+
+func TestTakenIsTheShareOfStealSinceTheLastReading(t *testing.T) {
+	t.Parallel()
+	before := parseProcessors("cpu  100 0 50 800 10 0 20 20 7 0\ncpu0 1 2 3\n")
+	if want := (processors{total: 1000, taken: 20}); before != want {
+		t.Fatalf("read %+v, want %+v", before, want)
+	}
+	after := parseProcessors("cpu  150 0 60 820 10 0 20 40 9 0\n")
+	if got := after.since(before); got != 0.2 {
+		t.Errorf("taken %v, want 0.2", got)
+	}
+	if got := before.since(before); got != 0 {
+		t.Errorf("taken %v in no time", got)
+	}
+	for _, text := range []string{"", "cpu 1 2 3", "intr 1 2 3 4 5 6 7 8 9", "cpu a b c d e f g h i"} {
+		if got := parseProcessors(text); got != (processors{}) {
+			t.Errorf("%q reads as %+v", text, got)
+		}
+	}
+	if takenNote(0.049) != "" || takenNote(0.5) != "50 % of the processors taken by other machines" {
+		t.Errorf("noted %q and %q", takenNote(0.049), takenNote(0.5))
+	}
+}

@@ -160,6 +160,7 @@ func measure(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
+	b.report.end()
 	fmt.Print(b.report.text())
 	if o.page == "" {
 		return nil
@@ -193,7 +194,8 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if err != nil {
 		return nil, errors.Join(err, admin.Close())
 	}
-	report := &report{facts: facts, accepts: map[string]rates{}, finished: map[string]rates{}}
+	now := parseProcessors(readText("/proc/stat"))
+	report := &report{facts: facts, accepts: map[string]rates{}, finished: map[string]rates{}, first: now, last: now}
 	for _, way := range ways {
 		report.accepts[way], report.finished[way] = rates{}, rates{}
 	}

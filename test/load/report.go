@@ -28,6 +28,23 @@ type report struct {
 	asynq    map[int]float64  // no-op tasks a second, by concurrency
 	accepts  map[string]rates // by way
 	finished map[string]rates // end to end, by way
+
+	first, last processors // at the beginning, and at the last measurement
+}
+
+// taken says how much other machines took since it was last asked, so of the
+// measurement that has just ended.
+func (r *report) taken() string {
+	now := parseProcessors(readText("/proc/stat"))
+	share := now.since(r.last)
+	r.last = now
+	return takenNote(share)
+}
+
+// end notes how much other machines took of the whole run.
+func (r *report) end() {
+	share := parseProcessors(readText("/proc/stat")).since(r.first)
+	r.facts = append(r.facts, fact{"other machines", fmt.Sprintf("took %.1f %% of the processors during the run", share*100)})
 }
 
 // rates are requests a second, by form and number of clients.
@@ -53,7 +70,7 @@ var (
 
 // rate adds a rate without latencies.
 func (r *report) rate(what, clients string, perSecond float64, note string) {
-	r.speed = append(r.speed, []string{what, clients, whole(perSecond), "", "", "", note})
+	r.speed = append(r.speed, []string{what, clients, whole(perSecond), "", "", "", notes(note, r.taken())})
 }
 
 // latency adds a load with the latencies of its answers.
@@ -64,7 +81,7 @@ func (r *report) latency(what string, clients int, o *outcome) {
 func (r *report) timed(what string, clients int, perSecond float64, sorted []time.Duration, note string) {
 	r.speed = append(r.speed, []string{
 		what, strconv.Itoa(clients), whole(perSecond),
-		millis(percentile(sorted, 50)), millis(percentile(sorted, 95)), millis(percentile(sorted, 99)), note,
+		millis(percentile(sorted, 50)), millis(percentile(sorted, 95)), millis(percentile(sorted, 99)), notes(note, r.taken()),
 	})
 }
 
