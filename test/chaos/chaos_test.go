@@ -3,7 +3,6 @@
 package chaos
 
 import (
-	"bytes"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -22,9 +21,6 @@ import (
 
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connectors/fakes"
-	"usersync/internal/seal"
-	"usersync/internal/store"
-	"usersync/internal/usersync"
 	"usersync/test/system"
 )
 
@@ -40,9 +36,11 @@ const drainWithin = 8 * time.Minute
 func TestFaultsLoseNothing(t *testing.T) {
 	t.Parallel()
 	t.Logf("seed %d", *seed)
+	began := time.Now()
 	w := deploy(t)
 	db := open(t, w.Postgres.URL())
 	before := w.goroutines(t)
+	deployed := time.Now()
 
 	ticker := time.NewTicker(time.Second / time.Duration(*rate))
 	defer ticker.Stop()
@@ -52,7 +50,8 @@ func TestFaultsLoseNothing(t *testing.T) {
 	a := &audit{world: w, db: db}
 	deadlocks := 0
 	for p := range w.schedule() {
-		if strings.HasPrefix(p.name, "postgres restarted") {
+		a.hushed(t, p)
+		if p.name == "postgres restarted, immediate" || p.name == "postgres killed" {
 			deadlocks += a.deadlocks(t) // a crash forgets them
 		}
 		list = append(list, w.inflict(t, p, len(list)))
@@ -60,10 +59,15 @@ func TestFaultsLoseNothing(t *testing.T) {
 	stop()
 	beggar()
 	deadlocks += a.deadlocks(t)
+	struck := time.Now()
 
 	a.drained(t)
+	drained := time.Now()
 	a.check(t)
+	a.queued(t)
 	a.leftOver(t, before)
+	t.Logf("%s to deploy, %s of faults, %s until all work was done, %s to check", seconds(deployed.Sub(began)), seconds(struck.Sub(deployed)),
+		seconds(drained.Sub(struck)), seconds(time.Since(drained)))
 	text := table(list, a.recoveries(t, list))
 	t.Logf("what each fault cost, seed %d:\n%s", *seed, text)
 	t.Log(a.summary())
@@ -114,33 +118,25 @@ func deploy(t *testing.T) *world {
 	return w
 }
 
-// connect connects a tenant to the fake platform.
+// connect connects a tenant to the fake platform; the service asks it first.
 func (w *world) connect(t *testing.T, n *tenant, all []fakeplatform.Platform, base string) string {
 	t.Helper()
 	fake := all[slices.IndexFunc(all, func(p fakeplatform.Platform) bool { return p.Name() == platformName })]
 	w.people = fake.People()
-	settings := map[string]any{}
+	settings, credentials := map[string]any{}, map[string]any{}
 	system.Must(t, json.Unmarshal(fake.Config().Settings, &settings))
+	system.Must(t, json.Unmarshal(fake.Config().Credentials, &credentials))
 	settings["baseUrl"] = base + "/" + platformName
-	text, err := json.Marshal(settings)
-	system.Must(t, err)
-	s := w.store(t)
-	defer func() { _ = s.Close() }()
-	c, err := s.Org(n.Organization).CreateConnection(t.Context(), "chaos", usersync.Connection{
-		Platform: platformName, Name: n.name, Settings: text, Credentials: usersync.NewSecret(string(fake.Config().Credentials)),
-	})
-	system.Must(t, err)
-	return c.ID
-}
-
-// store opens the database as the programs do.
-func (w *world) store(t *testing.T) *store.Store {
-	t.Helper()
-	keys, err := seal.ParseKeys(usersync.NewSecret(w.setting("SEALING_KEYS")))
-	system.Must(t, err)
-	s, err := store.Open(t.Context(), store.Options{URL: usersync.NewSecret(w.Postgres.URL()), MaxConns: 2, Seal: keys})
-	system.Must(t, err)
-	return s
+	asked := w.platform.State(platformName).Calls
+	var made struct {
+		ID string `json:"id"`
+	}
+	n.Call(t, http.MethodPost, "/v1/connections",
+		map[string]any{"platform": platformName, "name": n.name, "settings": settings, "credentials": credentials}, &made)
+	if w.platform.State(platformName).Calls == asked {
+		t.Error("a connection was kept of which the platform was not asked")
+	}
+	return made.ID
 }
 
 // setting returns what the programs are started with.
@@ -218,7 +214,12 @@ func (w *world) topUp(credits int) (ok bool) {
 
 // operate makes a call of the operator for a tenant.
 func (w *world) operate(n *tenant, path, body string, out any) (status int, err error) {
-	request, err := http.NewRequest(http.MethodPost, n.Bases[0]+"/admin/v1/organizations/"+n.Organization+path, bytes.NewReader([]byte(body)))
+	return w.operator(n, http.MethodPost, "/admin/v1/organizations/"+n.Organization+path, body, out)
+}
+
+// operator makes a call of the operator by way of a tenant's client.
+func (w *world) operator(n *tenant, method, path, body string, out any) (status int, err error) {
+	request, err := http.NewRequest(method, n.Bases[0]+path, strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

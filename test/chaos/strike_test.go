@@ -68,6 +68,9 @@ func (w *world) strikeRedis(t *testing.T, name string) (end func()) {
 	case "redis killed, starts empty":
 		system.Must(t, w.Redis.Kill())
 		return func() { system.Must(t, w.Redis.Start(t.Context())) }
+	case "redis stopped, starts empty":
+		system.Must(t, w.Redis.Terminate())
+		return func() { system.Must(t, w.Redis.Restart(t.Context())) }
 	case "redis paused":
 		system.Must(t, w.Redis.Pause())
 		return func() { system.Must(t, w.Redis.Resume()) }
@@ -91,6 +94,12 @@ func (w *world) strikePostgres(t *testing.T, name string) (end func()) {
 		system.Must(t, w.Postgres.StopImmediate())
 		system.Must(t, w.Postgres.Start(t.Context()))
 		return nil
+	case "postgres killed":
+		system.Must(t, w.Postgres.Kill())
+		return func() { system.Must(t, w.Postgres.Start(t.Context())) }
+	case "postgres stopped": // no new connections, then none
+		system.Must(t, w.Postgres.Terminate())
+		return func() { system.Must(t, w.Postgres.Restart(t.Context())) }
 	case "postgres paused":
 		system.Must(t, w.Postgres.Pause())
 		return func() { system.Must(t, w.Postgres.Resume()) }
