@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,8 +17,6 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver that looks into the database
 
-	"usersync/internal/connector/fakeplatform"
-	"usersync/internal/connectors/fakes"
 	"usersync/test/system"
 )
 
@@ -97,11 +93,7 @@ func deploy(t *testing.T) *world {
 		}
 		return d.Listen
 	})
-	all := fakes.New()
-	w.platform = fakeplatform.New(all...)
-	server := httptest.NewServer(w.platform)
-	t.Cleanup(server.Close)
-	w.hangUp = server.CloseClientConnections
+	w.platform = newPlatform(t)
 	again := &atomic.Int64{}
 	for _, n := range []struct {
 		name      string
@@ -111,32 +103,11 @@ func deploy(t *testing.T) *world {
 		one := &tenant{Tenant: w.Tenant(t, n.name, n.credits), name: n.name, poor: n.credits < 1000, again: again,
 			accepted: map[string]acceptance{}, known: map[string]*known{}}
 		if n.connected {
-			one.connection = w.connect(t, one, all, server.URL)
+			w.platform.connect(t, one)
 		}
 		w.tenants = append(w.tenants, one)
 	}
 	return w
-}
-
-// connect connects a tenant to the fake platform; the service asks it first.
-func (w *world) connect(t *testing.T, n *tenant, all []fakeplatform.Platform, base string) string {
-	t.Helper()
-	fake := all[slices.IndexFunc(all, func(p fakeplatform.Platform) bool { return p.Name() == platformName })]
-	w.people = fake.People()
-	settings, credentials := map[string]any{}, map[string]any{}
-	system.Must(t, json.Unmarshal(fake.Config().Settings, &settings))
-	system.Must(t, json.Unmarshal(fake.Config().Credentials, &credentials))
-	settings["baseUrl"] = base + "/" + platformName
-	asked := w.platform.State(platformName).Calls
-	var made struct {
-		ID string `json:"id"`
-	}
-	n.Call(t, http.MethodPost, "/v1/connections",
-		map[string]any{"platform": platformName, "name": n.name, "settings": settings, "credentials": credentials}, &made)
-	if w.platform.State(platformName).Calls == asked {
-		t.Error("a connection was kept of which the platform was not asked")
-	}
-	return made.ID
 }
 
 // setting returns what the programs are started with.

@@ -16,15 +16,9 @@ import (
 type world struct {
 	*system.Deployment
 	postgres, redis *detour
-	platform        *fakeplatform.Server
-	people          *fakeplatform.People
-	// hangUp closes the connections that the platform has.
-	hangUp  func()
-	tenants []*tenant
+	platform        *platform
+	tenants         []*tenant
 }
-
-// platformName is that of the platform in use; its fake is told by it.
-const platformName = "http"
 
 // strike lets a fault begin and returns what ends it; nil where it is over.
 func (w *world) strike(t *testing.T, p planned) (end func()) {
