@@ -253,8 +253,8 @@ func (n *tenant) stored(t *testing.T) map[string]string {
 // done, its webhooks included, that was accepted since the fault before.
 func (a *audit) recoveries(t *testing.T, list []*outcome) []time.Duration {
 	t.Helper()
-	rows, err := a.db.QueryContext(t.Context(), `SELECT r.id, greatest(r.finished_at,
-		(SELECT coalesce(max(d.updated_at), 0) FROM deliveries d JOIN messages m ON m.id = d.message_id WHERE m.request_id = r.id)) FROM requests r`)
+	rows, err := a.db.QueryContext(t.Context(), `SELECT r.id, greatest(r.finished_at, d.last) FROM requests r
+		LEFT JOIN (SELECT m.request_id, max(d.updated_at) AS last FROM deliveries d JOIN messages m ON m.id = d.message_id GROUP BY m.request_id) d ON d.request_id = r.id`)
 	system.Must(t, err)
 	defer func() { _ = rows.Close() }()
 	done := map[string]time.Time{}
