@@ -64,9 +64,32 @@ func TestAnswersDecideHowADeliveryGoesOn(t *testing.T) {
 			}
 			continue
 		}
-		if wait := d.NextAttemptAt.Sub(d.Attempts[0].At.Time); wait < c.from-time.Millisecond || wait > c.to+time.Millisecond {
+		took := time.Duration(d.Attempts[0].LatencyMS) * time.Millisecond // rounded down
+		if wait := d.NextAttemptAt.Sub(d.Attempts[0].At.Time) - took; wait < c.from-time.Millisecond || wait > c.to+2*time.Millisecond {
 			t.Errorf("%s: again after %s, want %s to %s", c.name, wait, c.from, c.to)
 		}
+	}
+}
+
+// An endpoint that answers after 15 s would else be called again at once: the
+// second wait is 5 s.
+func TestDeliveryWaitsFromTheEndOfAnAttempt(t *testing.T) {
+	t.Parallel()
+	const slow = 200 * time.Millisecond
+	o := open(t, storetest.Open(t, storetest.Options(t, "sqlite")), nil)
+	endpoint := o.newEndpoint(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(slow):
+		case <-r.Context().Done():
+		}
+		w.Header().Set("Retry-After", "60") // which has no jitter
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	id := o.send(endpoint, 1)[0]
+	o.drain()
+	d := o.delivery(id)
+	if wait := d.NextAttemptAt.Sub(d.Attempts[0].At.Time); wait < time.Minute+slow {
+		t.Errorf("again %s after the attempt began, want a minute after it ended", wait)
 	}
 }
 

@@ -147,7 +147,8 @@ func (s *Service) attempt(ctx context.Context, endpoint usersync.Endpoint, signe
 func (s *Service) try(ctx context.Context, endpoint usersync.Endpoint, signer *webhooksig.Signer, d store.OpenDelivery) result {
 	started := time.Now()
 	response, err := s.post(ctx, endpoint, signer, d, started)
-	attempt := usersync.Attempt{At: usersync.Time{Time: started.UTC()}, LatencyMS: time.Since(started).Milliseconds()}
+	took := time.Since(started)
+	attempt := usersync.Attempt{At: usersync.Time{Time: started.UTC()}, LatencyMS: took.Milliseconds()}
 	var header http.Header
 	if response != nil {
 		attempt.Status, attempt.Response, header = response.Status, kept(response.Body), response.Header
@@ -158,8 +159,8 @@ func (s *Service) try(ctx context.Context, endpoint usersync.Endpoint, signer *w
 	r := result{DeliveryOutcome: store.DeliveryOutcome{Delivery: d.Delivery, Attempt: attempt}, due: true}
 	r.answered = attempt.Status >= 200 && attempt.Status < 300
 	r.gone = attempt.Status == http.StatusGone
-	r.Status, r.NextAttemptAt = verdict(r, header, started)
-	s.Metrics.ObserveDelivery(string(r.Status), time.Since(started))
+	r.Status, r.NextAttemptAt = verdict(r, header, started.Add(took))
+	s.Metrics.ObserveDelivery(string(r.Status), took)
 	return r
 }
 
@@ -183,8 +184,9 @@ func kept(body []byte) string {
 
 // verdict decides from the attempt how a delivery goes on: a 2xx ends it,
 // 410 ends it too, everything else is tried again after the schedule, not
-// before an announced Retry-After, of which at most 24 h are believed.
-func verdict(r result, header http.Header, now time.Time) (usersync.DeliveryStatus, time.Time) {
+// before an announced Retry-After, of which at most 24 h are believed. The wait
+// begins when the attempt ended.
+func verdict(r result, header http.Header, ended time.Time) (usersync.DeliveryStatus, time.Time) {
 	if r.answered {
 		return usersync.DeliveryDelivered, time.Time{}
 	}
@@ -194,11 +196,11 @@ func verdict(r result, header http.Header, now time.Time) (usersync.DeliveryStat
 	}
 	wait = wait*9/10 + rand.N(wait/5+1) // ±10 %
 	if r.Attempt.Status == http.StatusTooManyRequests || r.Attempt.Status == http.StatusServiceUnavailable {
-		if asked, ok := outbound.RetryAfter(header, now); ok {
+		if asked, ok := outbound.RetryAfter(header, ended); ok {
 			wait = max(wait, asked)
 		}
 	}
-	return usersync.DeliveryRetrying, now.Add(wait)
+	return usersync.DeliveryRetrying, ended.Add(wait)
 }
 
 func (s *Service) post(ctx context.Context, endpoint usersync.Endpoint, signer *webhooksig.Signer, d store.OpenDelivery, now time.Time) (*outbound.Response, error) {

@@ -3,15 +3,12 @@
 package chaos
 
 import (
-	"bytes"
 	"database/sql"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,11 +17,6 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver that looks into the database
 
-	"usersync/internal/connector/fakeplatform"
-	"usersync/internal/connectors/fakes"
-	"usersync/internal/seal"
-	"usersync/internal/store"
-	"usersync/internal/usersync"
 	"usersync/test/system"
 )
 
@@ -40,9 +32,11 @@ const drainWithin = 8 * time.Minute
 func TestFaultsLoseNothing(t *testing.T) {
 	t.Parallel()
 	t.Logf("seed %d", *seed)
+	began := time.Now()
 	w := deploy(t)
 	db := open(t, w.Postgres.URL())
 	before := w.goroutines(t)
+	deployed := time.Now()
 
 	ticker := time.NewTicker(time.Second / time.Duration(*rate))
 	defer ticker.Stop()
@@ -52,7 +46,8 @@ func TestFaultsLoseNothing(t *testing.T) {
 	a := &audit{world: w, db: db}
 	deadlocks := 0
 	for p := range w.schedule() {
-		if strings.HasPrefix(p.name, "postgres restarted") {
+		a.hushed(t, p)
+		if p.name == "postgres restarted, immediate" || p.name == "postgres killed" {
 			deadlocks += a.deadlocks(t) // a crash forgets them
 		}
 		list = append(list, w.inflict(t, p, len(list)))
@@ -60,10 +55,15 @@ func TestFaultsLoseNothing(t *testing.T) {
 	stop()
 	beggar()
 	deadlocks += a.deadlocks(t)
+	struck := time.Now()
 
 	a.drained(t)
+	drained := time.Now()
 	a.check(t)
+	a.queued(t)
 	a.leftOver(t, before)
+	t.Logf("%s to deploy, %s of faults, %s until all work was done, %s to check", seconds(deployed.Sub(began)), seconds(struck.Sub(deployed)),
+		seconds(drained.Sub(struck)), seconds(time.Since(drained)))
 	text := table(list, a.recoveries(t, list))
 	t.Logf("what each fault cost, seed %d:\n%s", *seed, text)
 	t.Log(a.summary())
@@ -93,11 +93,7 @@ func deploy(t *testing.T) *world {
 		}
 		return d.Listen
 	})
-	all := fakes.New()
-	w.platform = fakeplatform.New(all...)
-	server := httptest.NewServer(w.platform)
-	t.Cleanup(server.Close)
-	w.hangUp = server.CloseClientConnections
+	w.platform = newPlatform(t)
 	again := &atomic.Int64{}
 	for _, n := range []struct {
 		name      string
@@ -107,40 +103,11 @@ func deploy(t *testing.T) *world {
 		one := &tenant{Tenant: w.Tenant(t, n.name, n.credits), name: n.name, poor: n.credits < 1000, again: again,
 			accepted: map[string]acceptance{}, known: map[string]*known{}}
 		if n.connected {
-			one.connection = w.connect(t, one, all, server.URL)
+			w.platform.connect(t, one)
 		}
 		w.tenants = append(w.tenants, one)
 	}
 	return w
-}
-
-// connect connects a tenant to the fake platform.
-func (w *world) connect(t *testing.T, n *tenant, all []fakeplatform.Platform, base string) string {
-	t.Helper()
-	fake := all[slices.IndexFunc(all, func(p fakeplatform.Platform) bool { return p.Name() == platformName })]
-	w.people = fake.People()
-	settings := map[string]any{}
-	system.Must(t, json.Unmarshal(fake.Config().Settings, &settings))
-	settings["baseUrl"] = base + "/" + platformName
-	text, err := json.Marshal(settings)
-	system.Must(t, err)
-	s := w.store(t)
-	defer func() { _ = s.Close() }()
-	c, err := s.Org(n.Organization).CreateConnection(t.Context(), "chaos", usersync.Connection{
-		Platform: platformName, Name: n.name, Settings: text, Credentials: usersync.NewSecret(string(fake.Config().Credentials)),
-	})
-	system.Must(t, err)
-	return c.ID
-}
-
-// store opens the database as the programs do.
-func (w *world) store(t *testing.T) *store.Store {
-	t.Helper()
-	keys, err := seal.ParseKeys(usersync.NewSecret(w.setting("SEALING_KEYS")))
-	system.Must(t, err)
-	s, err := store.Open(t.Context(), store.Options{URL: usersync.NewSecret(w.Postgres.URL()), MaxConns: 2, Seal: keys})
-	system.Must(t, err)
-	return s
 }
 
 // setting returns what the programs are started with.
@@ -218,7 +185,12 @@ func (w *world) topUp(credits int) (ok bool) {
 
 // operate makes a call of the operator for a tenant.
 func (w *world) operate(n *tenant, path, body string, out any) (status int, err error) {
-	request, err := http.NewRequest(http.MethodPost, n.Bases[0]+"/admin/v1/organizations/"+n.Organization+path, bytes.NewReader([]byte(body)))
+	return w.operator(n, http.MethodPost, "/admin/v1/organizations/"+n.Organization+path, body, out)
+}
+
+// operator makes a call of the operator by way of a tenant's client.
+func (w *world) operator(n *tenant, method, path, body string, out any) (status int, err error) {
+	request, err := http.NewRequest(method, n.Bases[0]+path, strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -22,77 +23,110 @@ type planned struct {
 	calm time.Duration
 }
 
-// kinds are the faults there are. brief ones are over when they have begun;
-// the others last from shortest to longest, in the short form for no more than
-// shortest.
-var kinds = []struct {
-	name              string
-	twins             bool
-	shortest, longest time.Duration
-}{
-	{name: "api killed", twins: true, shortest: time.Second, longest: 10 * time.Second},
-	{name: "api stopped", twins: true, shortest: time.Second, longest: 10 * time.Second},
-	{name: "worker killed", twins: true, shortest: time.Second, longest: 10 * time.Second},
-	{name: "worker stopped", twins: true, shortest: time.Second, longest: 10 * time.Second},
-	{name: "redis flushed"},
-	{name: "redis killed, starts empty", shortest: time.Second, longest: 10 * time.Second},
-	{name: "redis paused", shortest: 3 * time.Second, longest: 20 * time.Second},
-	{name: "redis connections cut"},
-	{name: "redis slow", shortest: 2 * time.Second, longest: 10 * time.Second},
-	{name: "postgres restarted, immediate"},
-	{name: "postgres paused", shortest: 3 * time.Second, longest: 20 * time.Second},
-	{name: "postgres connections cut"},
-	{name: "postgres slow", shortest: 2 * time.Second, longest: 10 * time.Second},
-	{name: "answers to commits lost", shortest: 2 * time.Second, longest: 10 * time.Second},
-	{name: "webhooks answered after 2 s", shortest: 3 * time.Second, longest: 10 * time.Second},
-	{name: "webhooks answered with 500", shortest: 3 * time.Second, longest: 4 * time.Second},
-	{name: "webhook connections reset", shortest: 3 * time.Second, longest: 4 * time.Second},
-	{name: "webhooks redirected", shortest: 3 * time.Second, longest: 4 * time.Second},
-	{name: "webhooks not answered", shortest: 3 * time.Second, longest: 20 * time.Second},
-	{name: "platform answers 503", shortest: 3 * time.Second, longest: 4 * time.Second},
-	{name: "platform throttles", shortest: 2 * time.Second, longest: 10 * time.Second},
-	{name: "platform drops answers", shortest: 3 * time.Second, longest: 4 * time.Second},
-	{name: "platform slow", shortest: 3 * time.Second, longest: 10 * time.Second},
+// kind is a fault that there is.
+type kind struct {
+	name string
+	// twins says that there are two of the part.
+	twins bool
+	// brief is how long the fault lasts in the short form; in the long form that is
+	// shortest to longest. One of no length is over when it has begun.
+	brief, shortest, longest time.Duration
+}
+
+var kinds = []kind{
+	{"api killed", true, time.Second, time.Second, 10 * time.Second},
+	{"api stopped", true, time.Second, time.Second, 10 * time.Second},
+	{"worker killed", true, time.Second, time.Second, 10 * time.Second},
+	{"worker stopped", true, time.Second, time.Second, 10 * time.Second},
+	{"redis flushed", false, 0, 0, 0},
+	{"redis killed, starts empty", false, time.Second, time.Second, 10 * time.Second},
+	{"redis stopped, starts empty", false, time.Second, time.Second, 10 * time.Second},
+	{"redis paused", false, 3 * time.Second, 20 * time.Second, 20 * time.Second},
+	{"redis connections cut", false, 0, 0, 0},
+	{"redis slow", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
+	{"postgres restarted, immediate", false, 0, 0, 0},
+	{"postgres killed", false, time.Second, time.Second, 10 * time.Second},
+	{"postgres stopped", false, time.Second, time.Second, 10 * time.Second},
+	{"postgres paused", false, 3 * time.Second, 5 * time.Second, 20 * time.Second},
+	{"postgres connections cut", false, 0, 0, 0},
+	{"postgres slow", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
+	{"answers to commits lost", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
+	{"webhooks answered after 2 s", false, 3 * time.Second, 3 * time.Second, 10 * time.Second},
+	{"webhooks answered with 500", false, 3 * time.Second, 3 * time.Second, 4 * time.Second},
+	{"webhook connections reset", false, 3 * time.Second, 3 * time.Second, 4 * time.Second},
+	{"webhooks redirected", false, 3 * time.Second, 3 * time.Second, 4 * time.Second},
+	// In the long form the service gives up waiting, after 15 s.
+	{"webhooks not answered", false, 3 * time.Second, 16 * time.Second, 20 * time.Second},
+	{"platform answers 503", false, 3 * time.Second, 3 * time.Second, 4 * time.Second},
+	{"platform throttles", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
+	{"platform drops answers", false, 3 * time.Second, 3 * time.Second, 4 * time.Second},
+	{"platform slow", false, 3 * time.Second, 3 * time.Second, 10 * time.Second},
+}
+
+// outside returns the part of the outside that fails, "" for a fault of the
+// system's own parts.
+func outside(name string) string {
+	for _, part := range []string{"webhook", "platform"} {
+		if strings.HasPrefix(name, part) {
+			return part
+		}
+	}
+	return ""
 }
 
 // plan returns the faults of a round. Each seed has plans of its own, and always
 // the same ones.
 func plan(seed uint64, round int, long bool, only *regexp.Regexp) []planned {
 	rng := rand.New(rand.NewPCG(seed, 1<<32+uint64(round)))
-	var out []planned
+	parts := map[string][]planned{}
 	for _, k := range kinds {
-		victim, lasts, calm := rng.IntN(2), k.shortest, upTo(rng, time.Second)
+		victim, lasts, calm := rng.IntN(2), k.brief, upTo(rng, time.Second)
 		if long {
 			lasts, calm = k.shortest+upTo(rng, k.longest-k.shortest), upTo(rng, 5*time.Second)
-		}
-		if strings.HasPrefix(k.name, "webhook") || strings.HasPrefix(k.name, "platform") {
-			calm += secondAttempt
 		}
 		if only != nil && !only.MatchString(k.name) {
 			continue
 		}
+		part := outside(k.name)
 		p := planned{name: k.name, victim: victim, lasts: lasts, calm: calm}
 		if !k.twins {
 			p.victim = 0
-			out = append(out, p)
+			parts[part] = append(parts[part], p)
 			continue
 		}
 		p.name = fmt.Sprintf("%s (%d)", k.name, victim+1)
-		out = append(out, p)
+		parts[part] = append(parts[part], p)
 		if long { // the other one as well
 			p.victim = 1 - victim
 			p.name = fmt.Sprintf("%s (%d)", k.name, p.victim+1)
-			out = append(out, p)
+			parts[part] = append(parts[part], p)
 		}
 	}
-	rng.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
-	return out
+	return spread(rng, parts[""], parts["webhook"], parts["platform"])
 }
 
-// secondAttempt is after how long a call to the outside that failed is surely made
-// again, see docs/webhooks.md. A fault that began before would meet it, and the
-// third comes after minutes.
-const secondAttempt = 6 * time.Second
+// spread mixes groups of faults, each over the whole time: what failed at one
+// fault of the outside needs some seconds until it is tried again, and must not
+// meet the next one then, see hushed.
+func spread(rng *rand.Rand, groups ...[]planned) []planned {
+	type placed struct {
+		planned
+		at float64
+	}
+	var all []placed
+	for _, group := range groups {
+		rng.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
+		for i, p := range group {
+			all = append(all, placed{p, (float64(i) + rng.Float64()) / float64(len(group))})
+		}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.at, b.at) })
+	out := make([]planned, len(all))
+	for i, p := range all {
+		out[i] = p.planned
+	}
+	return out
+}
 
 func upTo(rng *rand.Rand, most time.Duration) time.Duration {
 	return time.Duration(rng.Int64N(max(int64(most), 1)))
@@ -106,7 +140,31 @@ func TestSameSeedSamePlan(t *testing.T) {
 	if slices.Equal(plan(7, 2, true, nil), plan(8, 2, true, nil)) || slices.Equal(plan(7, 2, true, nil), plan(7, 3, true, nil)) {
 		t.Error("another seed, or another round, has the same plan")
 	}
-	if got := plan(7, 0, false, regexp.MustCompile("^redis")); len(got) != 5 {
-		t.Errorf("%d faults of Redis, want 5: %v", len(got), got)
+	if got := plan(7, 0, false, regexp.MustCompile("^redis")); len(got) != 6 {
+		t.Errorf("%d faults of Redis, want 6: %v", len(got), got)
+	}
+}
+
+func TestPlanHasEveryFaultOnceAndInLongEveryVictim(t *testing.T) {
+	t.Parallel()
+	for _, long := range []bool{false, true} {
+		count := map[string]int{}
+		for _, p := range plan(3, 1, long, nil) {
+			name, _, _ := strings.Cut(p.name, " (")
+			count[name]++
+			i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
+			if k := kinds[i]; long && (p.lasts < k.shortest || p.lasts > k.longest) || !long && p.lasts != k.brief {
+				t.Errorf("%s lasts %s, long: %v", p.name, p.lasts, long)
+			}
+		}
+		for _, k := range kinds {
+			want := 1
+			if k.twins && long {
+				want = 2
+			}
+			if count[k.name] != want {
+				t.Errorf("%s: %d times, want %d, long: %v", k.name, count[k.name], want, long)
+			}
+		}
 	}
 }

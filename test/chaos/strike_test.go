@@ -5,6 +5,7 @@ package chaos
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,15 +17,9 @@ import (
 type world struct {
 	*system.Deployment
 	postgres, redis *detour
-	platform        *fakeplatform.Server
-	people          *fakeplatform.People
-	// hangUp closes the connections that the platform has.
-	hangUp  func()
-	tenants []*tenant
+	platform        *platform
+	tenants         []*tenant
 }
-
-// platformName is that of the platform in use; its fake is told by it.
-const platformName = "http"
 
 // strike lets a fault begin and returns what ends it; nil where it is over.
 func (w *world) strike(t *testing.T, p planned) (end func()) {
@@ -39,7 +34,7 @@ func (w *world) strike(t *testing.T, p planned) (end func()) {
 	case "redis":
 		return w.strikeRedis(t, name)
 	case "webhook", "webhooks":
-		return w.strikeReceivers(name)
+		return w.strikeReceivers(t, name)
 	case "platform":
 		return w.strikePlatform(t, name)
 	}
@@ -68,6 +63,9 @@ func (w *world) strikeRedis(t *testing.T, name string) (end func()) {
 	case "redis killed, starts empty":
 		system.Must(t, w.Redis.Kill())
 		return func() { system.Must(t, w.Redis.Start(t.Context())) }
+	case "redis stopped, starts empty":
+		system.Must(t, w.Redis.Terminate())
+		return func() { system.Must(t, w.Redis.Restart(t.Context())) }
 	case "redis paused":
 		system.Must(t, w.Redis.Pause())
 		return func() { system.Must(t, w.Redis.Resume()) }
@@ -91,6 +89,12 @@ func (w *world) strikePostgres(t *testing.T, name string) (end func()) {
 		system.Must(t, w.Postgres.StopImmediate())
 		system.Must(t, w.Postgres.Start(t.Context()))
 		return nil
+	case "postgres killed":
+		system.Must(t, w.Postgres.Kill())
+		return func() { system.Must(t, w.Postgres.Start(t.Context())) }
+	case "postgres stopped": // no new connections, then none
+		system.Must(t, w.Postgres.Terminate())
+		return func() { system.Must(t, w.Postgres.Restart(t.Context())) }
 	case "postgres paused":
 		system.Must(t, w.Postgres.Pause())
 		return func() { system.Must(t, w.Postgres.Resume()) }
@@ -104,9 +108,7 @@ func (w *world) strikePostgres(t *testing.T, name string) (end func()) {
 		losing.next.Store(losses)
 		return func() {
 			losing.next.Store(0)
-			if losing.count.Load() == before {
-				t.Error("no answer to a commit was lost: the fault did not happen")
-			}
+			happened(t, name, int(losing.count.Load()-before))
 		}
 	}
 	t.Fatalf("nobody knows how to inflict %q", name)
@@ -114,9 +116,12 @@ func (w *world) strikePostgres(t *testing.T, name string) (end func()) {
 }
 
 // strikeReceivers has all receivers of webhooks misbehave.
-func (w *world) strikeReceivers(name string) (end func()) {
+func (w *world) strikeReceivers(t *testing.T, name string) (end func()) {
+	t.Helper()
 	over := make(chan struct{})
+	var met atomic.Int64
 	amiss := func(rw http.ResponseWriter, r *http.Request) bool {
+		met.Add(1)
 		switch name {
 		case "webhooks answered after 2 s":
 			wait(r, over, 2*time.Second)
@@ -141,7 +146,17 @@ func (w *world) strikeReceivers(name string) (end func()) {
 		for _, n := range w.tenants {
 			n.Misbehave(nil)
 		}
+		happened(t, name, int(met.Load()))
 	}
+}
+
+// happened fails the test for a fault that nobody met.
+func happened(t *testing.T, name string, met int) {
+	t.Helper()
+	if met == 0 {
+		t.Errorf("%s: nobody met the fault", name)
+	}
+	t.Logf("%s: met %d times", name, met)
 }
 
 // wait holds a call for a while, until its caller goes or the fault is over.
@@ -166,6 +181,10 @@ func (w *world) strikePlatform(t *testing.T, name string) (end func()) {
 	if !ok {
 		t.Fatalf("nobody knows how to inflict %q", name)
 	}
+	before := w.platform.State(platformName).Calls
 	w.platform.Break(platformName, fault)
-	return func() { w.platform.Break(platformName) }
+	return func() {
+		w.platform.Break(platformName)
+		happened(t, name, w.platform.State(platformName).Calls-before)
+	}
 }

@@ -75,6 +75,22 @@ func (r *Redis) FlushAll(ctx context.Context) error {
 	return nil
 }
 
+// Clients returns how many connections the server has, this question's own
+// among them.
+func (r *Redis) Clients(ctx context.Context) (int, error) {
+	info, err := ask(ctx, r.Addr(), "INFO")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(info, "\nconnected_clients:")
+	count, _, _ := strings.Cut(rest, "\r\n")
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return 0, fmt.Errorf("INFO tells no number of connections: %w", err)
+	}
+	return n, nil
+}
+
 func (r *Redis) command() *exec.Cmd {
 	appendOnly := "no"
 	if r.options.Persist {

@@ -105,6 +105,18 @@ func (s *server) Restart(ctx context.Context) error {
 	return s.start(ctx)
 }
 
+// Terminate sends SIGTERM and waits for nothing. Redis then ends; PostgreSQL
+// takes no new connection and ends when the last one has gone ("smart shutdown"
+// in the manual). Restart brings the server back however far it has come.
+func (s *server) Terminate() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.running() {
+		return fmt.Errorf("%s does not run", s.name)
+	}
+	return s.process.signal(syscall.SIGTERM)
+}
+
 // Kill ends the server and all its children with SIGKILL, as a crash does, and
 // returns when none of them is left. The port and the directory stay; Start
 // brings the server back. Killing a dead server does nothing.

@@ -217,6 +217,47 @@ func TestAFailedStartShowsTheLogAndLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestTerminatedServersTakeNobodyUntilTheyAreRestarted(t *testing.T) {
+	t.Parallel()
+	p := startPostgres(t, PostgresOptions{})
+	db := open(t, p)
+	db.SetMaxIdleConns(-1) // each ping needs a new connection
+	exec1(t, db, "CREATE TABLE kept (n int)")
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := p.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return db.PingContext(t.Context()) != nil })
+	if _, err := conn.ExecContext(t.Context(), "INSERT INTO kept VALUES (42)"); err != nil {
+		t.Errorf("a connection from before was not served: %v", err)
+	}
+	if err := p.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(t, db, "SELECT n FROM kept"); got != "42" {
+		t.Errorf("row after Terminate and Restart = %q, want 42", got)
+	}
+
+	r := startRedis(t, RedisOptions{})
+	if n, err := r.Clients(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d connections, %v; want the one that asks", n, err)
+	}
+	if err := r.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return r.PID() == 0 })
+	if err := r.Terminate(); err == nil {
+		t.Error("a server that does not run was terminated without an error")
+	}
+	if err := r.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRedisIsEmptyAfterAKill(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, RedisOptions{})
