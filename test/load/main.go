@@ -49,7 +49,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	within := runWithin
-	if len(o.sizes) > 0 {
+	if len(o.sizes) > 0 || o.role != "" { // a role ends with the run that started it
 		within = curveWithin
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
