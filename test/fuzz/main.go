@@ -67,12 +67,11 @@ func run(each time.Duration, only string, parallel int) error {
 		if !wanted.MatchString(t.String()) {
 			continue
 		}
-		began := time.Now()
 		out, err := t.run(binaries, each, parallel)
 		if ranOut(out) {
 			err = nil
 		}
-		t.print(out, time.Since(began), err)
+		t.print(out, err)
 		if err != nil {
 			failed = append(failed, t.String())
 			fmt.Println(out)
@@ -138,12 +137,17 @@ func command(dir, name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-var inputs = regexp.MustCompile(`execs: (\d+)`)
+// progress is what Go prints every few seconds; the time is that of fuzzing alone.
+var progress = regexp.MustCompile(`elapsed: ([0-9hms]+), execs: (\d+)`)
 
-func (t target) print(out string, took time.Duration, err error) {
-	n := 0
-	if m := inputs.FindAllStringSubmatch(out, -1); m != nil {
-		n, _ = strconv.Atoi(m[len(m)-1][1])
+func (t target) print(out string, err error) {
+	n, rate := 0, 0.0
+	if m := progress.FindAllStringSubmatch(out, -1); m != nil {
+		last := m[len(m)-1]
+		n, _ = strconv.Atoi(last[2])
+		if elapsed, parseErr := time.ParseDuration(last[1]); parseErr == nil && elapsed > 0 {
+			rate = float64(n) / elapsed.Seconds()
+		}
 	}
 	mode, result := "guided", "ok"
 	if t.blind {
@@ -155,5 +159,5 @@ func (t target) print(out string, took time.Duration, err error) {
 	case n == 0: // the inputs that earlier runs kept took all the time
 		result = "ok, known inputs only"
 	}
-	fmt.Printf("%-52s %-7s %12d %10.0f  %s\n", t, mode, n, float64(n)/took.Seconds(), result)
+	fmt.Printf("%-52s %-7s %12d %10.0f  %s\n", t, mode, n, rate, result)
 }
