@@ -60,7 +60,7 @@ func invalidEmail() error {
 // no address to write to.
 func CanonicalKey(e usersync.Email) string {
 	key, local := e.Key(), unquoted(e.Local())
-	if tag := strings.IndexByte(local, '+'); tag > 0 && local[0] != '"' {
+	if tag := strings.IndexByte(local, '+'); tag > 0 && local[0] != '"' && isDotAtom(local[:tag]) {
 		local = local[:tag]
 	}
 	if local == e.Local() {

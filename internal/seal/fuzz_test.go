@@ -96,7 +96,8 @@ func FuzzParseKeys(f *testing.F) {
 				t.Fatalf("code of %v", err)
 			}
 			for _, entry := range strings.Split(text, ",") {
-				if _, secret, _ := strings.Cut(entry, ":"); len(secret) >= 16 && strings.Contains(err.Error(), secret) {
+				id, secret, _ := strings.Cut(entry, ":")
+				if len(secret) >= 16 && !strings.Contains(id, secret) && strings.Contains(err.Error(), secret) {
 					t.Fatalf("the refusal shows the key: %v", err)
 				}
 			}
