@@ -59,7 +59,7 @@ type client struct {
 	batch     int   // users in a request
 	users     []int // where the digits of the users begin in request
 	companies []int
-	body      []byte
+	answer    answer // the last one
 }
 
 func dialClient(ctx context.Context, addr, key string, batch int) (*client, error) {
@@ -104,9 +104,9 @@ func (c *client) post(n int64) (status int, id string, err error) {
 	if err != nil || status != 202 {
 		return status, "", err
 	}
-	id = requestID(c.body)
+	id = requestID(c.answer.body)
 	if id == "" {
-		return status, "", fmt.Errorf("202 without a requestId: %s", c.body)
+		return status, "", fmt.Errorf("202 without a requestId: %s", c.answer.body)
 	}
 	return status, id, nil
 }
@@ -122,7 +122,7 @@ func (c *client) number(n int64) {
 // share returns the i-th of n equal shares.
 func share(all []int, i, n int) []int { return all[len(all)*i/n : len(all)*(i+1)/n] }
 
-// exchange sends a request and reads its answer into c.body.
+// exchange sends a request and reads its answer into c.answer.
 func (c *client) exchange(request []byte) (status int, err error) {
 	if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
 		return 0, err
@@ -130,37 +130,46 @@ func (c *client) exchange(request []byte) (status int, err error) {
 	if _, err := c.conn.Write(request); err != nil {
 		return 0, err
 	}
-	status, c.body, err = readAnswer(c.in, c.body)
-	return status, err
+	c.answer, err = readAnswer(c.in, c.answer.body)
+	return c.answer.status, err
 }
 
 var errAnswer = errors.New("an answer that this client cannot read")
 
+// answer is what came of a request.
+type answer struct {
+	status     int
+	retryAfter time.Duration // as the header says, 0 without one
+	body       []byte
+}
+
 // readAnswer reads one HTTP/1.1 answer with a Content-Length or in chunks. The
 // body is kept in buffer, which grows as needed.
-func readAnswer(in *bufio.Reader, buffer []byte) (status int, body []byte, err error) {
+func readAnswer(in *bufio.Reader, buffer []byte) (a answer, err error) {
+	a.body = buffer[:0]
 	line, err := in.ReadSlice('\n')
 	if err != nil {
-		return 0, buffer, err
+		return a, err
 	}
 	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
-		return 0, buffer, fmt.Errorf("%w: it begins with %q", errAnswer, line)
+		return a, fmt.Errorf("%w: it begins with %q", errAnswer, line)
 	}
-	status, err = strconv.Atoi(string(line[9:12]))
+	a.status, err = strconv.Atoi(string(line[9:12]))
 	if err != nil {
-		return 0, buffer, fmt.Errorf("%w: it begins with %q", errAnswer, line)
+		return a, fmt.Errorf("%w: it begins with %q", errAnswer, line)
 	}
-	length, err := readHeader(in)
+	length, retryAfter, err := readHeader(in)
+	a.retryAfter = retryAfter
 	switch {
 	case err != nil:
-		return status, buffer, err
+		return a, err
 	case length == chunked:
-		body, err = readChunks(in, buffer[:0])
-		return status, body, err
+		a.body, err = readChunks(in, a.body)
+		return a, err
 	}
-	body = slices.Grow(buffer[:0], length)[:length]
-	_, err = io.ReadFull(in, body)
-	return status, body, err
+	a.body = slices.Grow(a.body, length)[:length]
+	_, err = io.ReadFull(in, a.body)
+	return a, err
 }
 
 // chunked is the length of a body that comes in chunks.
@@ -170,13 +179,13 @@ const chunked = -2
 const longest = 16 << 20
 
 // readHeader reads up to the empty line and returns the Content-Length, or
-// chunked.
-func readHeader(in *bufio.Reader) (length int, err error) {
+// chunked, and the Retry-After.
+func readHeader(in *bufio.Reader) (length int, retryAfter time.Duration, err error) {
 	length = -1
 	for {
 		line, err := in.ReadSlice('\n')
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		line = bytes.TrimRight(line, "\r\n")
 		if len(line) == 0 {
@@ -189,14 +198,20 @@ func readHeader(in *bufio.Reader) (length int, err error) {
 			length = chunked
 		case bytes.EqualFold(name, []byte("Content-Length")):
 			if length, err = strconv.Atoi(string(value)); err != nil || length < 0 {
-				return 0, fmt.Errorf("%w: Content-Length is %q", errAnswer, value)
+				return 0, 0, fmt.Errorf("%w: Content-Length is %q", errAnswer, value)
 			}
+		case bytes.EqualFold(name, []byte("Retry-After")):
+			seconds, err := strconv.ParseUint(string(value), 10, 16)
+			if err != nil {
+				return 0, 0, fmt.Errorf("%w: Retry-After is %q", errAnswer, value)
+			}
+			retryAfter = time.Duration(seconds) * time.Second
 		}
 	}
 	if length == -1 || length > longest {
-		return 0, fmt.Errorf("%w: Content-Length is missing or too large", errAnswer)
+		return 0, 0, fmt.Errorf("%w: Content-Length is missing or too large", errAnswer)
 	}
-	return length, nil
+	return length, retryAfter, nil
 }
 
 // readChunks reads a body in chunks, without trailers, behind what is in body.
@@ -337,7 +352,8 @@ func (o *outcome) add(one *outcome) {
 	}
 }
 
-// call is the work of one client.
+// call is the work of one client. A refusal that says when to come back is heeded,
+// as clients in earnest do.
 func (l *load) call(ctx context.Context, c *client, started time.Time, taken *atomic.Int64) (*outcome, error) {
 	out := &outcome{refused: map[int]int{}}
 	for ctx.Err() == nil {
@@ -358,9 +374,18 @@ func (l *load) call(ctx context.Context, c *client, started time.Time, taken *at
 		out.elapsed = now.Sub(started)
 		if status != 202 {
 			out.refused[status]++
+			rest(ctx, min(c.answer.retryAfter, time.Until(started.Add(l.length))))
 			continue
 		}
 		out.samples = append(out.samples, sample{id, now.Sub(begin), now})
 	}
 	return out, nil
+}
+
+// rest waits, or until ctx ends.
+func rest(ctx context.Context, wait time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
 }

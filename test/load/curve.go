@@ -292,7 +292,7 @@ func (p *product) readOne(ctx context.Context, random *rand.Rand, until time.Tim
 			return times, err
 		}
 		if status != 200 {
-			return times, fmt.Errorf("status %d: %s", status, c.body)
+			return times, fmt.Errorf("status %d: %s", status, c.answer.body)
 		}
 		times = append(times, time.Since(began))
 	}

@@ -130,19 +130,19 @@ func TestReadAnswerReadsOneAnswerAfterTheOther(t *testing.T) {
 	t.Parallel()
 	in := bufio.NewReaderSize(strings.NewReader(
 		"HTTP/1.1 202 Accepted\r\nX: y\r\ncontent-length: 21\r\n\r\n{\"requestId\":\"req_1\"}"+
-			"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"+
+			"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n"+
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nb\r\n-and-more-\n\r\n0\r\n\r\n"), 64)
-	status, body, err := readAnswer(in, nil)
-	if status != 202 || requestID(body) != "req_1" || err != nil {
-		t.Errorf("first: %d %q %v", status, body, err)
+	a, err := readAnswer(in, nil)
+	if a.status != 202 || requestID(a.body) != "req_1" || a.retryAfter != 0 || err != nil {
+		t.Errorf("first: %+v %v", a, err)
 	}
-	status, body, err = readAnswer(in, body)
-	if status != 503 || len(body) != 0 || err != nil {
-		t.Errorf("second: %d %q %v", status, body, err)
+	a, err = readAnswer(in, a.body)
+	if a.status != 503 || len(a.body) != 0 || a.retryAfter != 2*time.Second || err != nil {
+		t.Errorf("second: %+v %v", a, err)
 	}
-	status, body, err = readAnswer(in, body)
-	if status != 200 || string(body) != "abc-and-more-\n" || err != nil {
-		t.Errorf("third: %d %q %v", status, body, err)
+	a, err = readAnswer(in, a.body)
+	if a.status != 200 || string(a.body) != "abc-and-more-\n" || err != nil {
+		t.Errorf("third: %+v %v", a, err)
 	}
 }
 
@@ -155,8 +155,9 @@ func TestReadAnswerRefusesWhatItCannotRead(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+		"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: soon\r\n\r\n",
 	} {
-		if _, _, err := readAnswer(bufio.NewReader(strings.NewReader(text)), nil); !errors.Is(err, errAnswer) {
+		if _, err := readAnswer(bufio.NewReader(strings.NewReader(text)), nil); !errors.Is(err, errAnswer) {
 			t.Errorf("%q: error %v", text, err)
 		}
 	}
