@@ -295,6 +295,9 @@ func (b *bench) acceptingOne(ctx context.Context, way string) (err error) {
 		return err
 	}
 	half := b.report.accepts[way].at(1, fullSpeedClients) / 2
+	if _, err := p.awaitWebhooks(ctx); err != nil {
+		return err
+	}
 	progress("%s: accepting at %.0f/s", way, half)
 	o, err := p.send(ctx, load{clients: fullSpeedClients, due: evenly(half), length: b.measure, most: unlimited})
 	if err != nil {
@@ -304,8 +307,13 @@ func (b *bench) acceptingOne(ctx context.Context, way string) (err error) {
 	return p.acceptForm(ctx, batchSize)
 }
 
+// acceptForm measures accepting by calls of form users. What one load leaves to do
+// is done before the next begins.
 func (p *product) acceptForm(ctx context.Context, form int) error {
 	for _, clients := range clientCounts {
+		if _, err := p.awaitWebhooks(ctx); err != nil {
+			return err
+		}
 		progress("%s: accepting, %d clients%s", p.name, clients, many(form))
 		o, err := p.send(ctx, load{clients: clients, batch: form, length: p.bench.measure, most: unlimited})
 		if err != nil {
