@@ -257,7 +257,7 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
 	a.pool = &worker.Pool{
-		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake, Saw: a.Relay.Saw,
+		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
 		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler()}),
 		Slots: map[string]int{
 			// Runs keep the database busy and need few slots; deliveries wait

@@ -35,8 +35,6 @@ type Relay struct {
 	due  map[string]bool   // the queues that somebody wrote tasks for
 	lane map[string]string // by queue: the lane served last
 	down bool              // Redis did not answer the last time
-
-	crowd crowd
 }
 
 // New returns a relay.
@@ -60,9 +58,6 @@ func (r *Relay) Wake(queues ...string) {
 	default:
 	}
 }
-
-// Saw notes that this process works a task of a lane. It never blocks.
-func (r *Relay) Saw(queue, lane string) { r.crowd.note(queue, lane, time.Now()) }
 
 // Intervals of the relay. With nothing to do, the keeper's sweeps are the only
 // statements of the whole system: between two and three a second.
@@ -226,18 +221,14 @@ func (r *Relay) restore(ctx context.Context) bool {
 	return true
 }
 
-// share is how many tasks of one lane may be in flight. An organization that is
-// alone gets half of the slots for runs: its runs settle one after the other and
-// each takes along what waits, so more would only stand in line. Where there are
-// many it gets a quarter, because two runs keep the database so busy that
-// everybody's take several times as long. An endpoint gets an eighth, so that a
-// slow one leaves room for others.
-func share(q string, slots int, many bool) int {
-	switch {
-	case q == queue.Run && many:
+// share is how many tasks of one lane may be in flight: a quarter of the slots for
+// runs, which is one for each worker of the default size. An organization's runs
+// settle one after the other and each takes along what waits; a second one keeps
+// the database so busy that accepting, and everybody else's, take longer. An
+// endpoint gets an eighth, so that a slow one leaves room for others.
+func share(q string, slots int) int {
+	if q == queue.Run {
 		return max(slots/4, 1)
-	case q == queue.Run:
-		return max(slots/2, 2)
 	}
 	return max(slots/8, 1)
 }
@@ -252,7 +243,7 @@ func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
 	room := 4*slots - int(pending)
 	for room > 0 && ctx.Err() == nil {
 		limit, from := min(room, passLimit), r.lane[q]
-		taken, err := r.Store.TakeReady(ctx, q, from, share(q, slots, r.crowd.many(q, time.Now())), limit)
+		taken, err := r.Store.TakeReady(ctx, q, from, share(q, slots), limit)
 		if err != nil {
 			r.report(ctx, "could not read the outbox", err)
 			return
@@ -287,7 +278,6 @@ func (r *Relay) put(ctx context.Context, taken []store.Envelope) bool {
 	messages := make([]queue.Message, len(taken))
 	for i, e := range taken {
 		messages[i] = message(e)
-		r.Saw(e.Queue, e.Lane)
 	}
 	unsent, err := r.Queue.Send(ctx, messages)
 	if err == nil {

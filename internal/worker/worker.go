@@ -35,8 +35,6 @@ type Pool struct {
 	// Wake tells the relay that there may be something to send, of the queues
 	// given or of all.
 	Wake func(queues ...string)
-	// Saw notes that a task of a lane is worked here.
-	Saw func(queue, lane string)
 	// Handlers, one for each kind of task.
 	Handlers []queue.Handler
 	// Slots is how many tasks of each queue are worked at once.
@@ -136,7 +134,6 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 // workClaimed works a task whose claim this process has.
 func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.Claim) {
 	started := time.Now()
-	p.Saw(m.Queue, claim.Lane)
 	ctx, line := telemetry.Start(ctx)
 	ctx = trace(ctx, claim.Traceparent)
 	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
