@@ -3,8 +3,8 @@
 # PKG is what `make test` tests; BENCH_ARGS go to the load generator.
 PKG ?= ./...
 BENCH_ARGS ?=
-# CURVE is at how many stored requests bench-curve measures; 10000000 takes 20 GB
-# of disk and an hour. BACKLOG is how much the large organization has to do in
+# CURVE is at how many stored requests bench-curve measures; 10000000 takes 25 GB
+# of disk and 20 to 40 minutes. BACKLOG is how much the large organization has to do in
 # bench-fairness.
 CURVE ?= 10000,100000,1000000
 BACKLOG ?= 200000
