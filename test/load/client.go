@@ -97,18 +97,18 @@ func writeDigits(text []byte, places []int, width int, n int64) {
 }
 
 // post sends the user with the number n, or a batch from that number on, and
-// returns the status and, when it is a 202, the id of the first request.
-func (c *client) post(n int64) (status int, id string, err error) {
+// returns the status and, when it is a 202, the ids of the requests.
+func (c *client) post(n int64) (status int, ids []string, err error) {
 	c.number(n)
 	status, err = c.exchange(c.request)
 	if err != nil || status != 202 {
-		return status, "", err
+		return status, nil, err
 	}
-	id = requestID(c.answer.body)
-	if id == "" {
-		return status, "", fmt.Errorf("202 without a requestId: %s", c.answer.body)
+	ids = requestIDs(c.answer.body)
+	if len(ids) == 0 {
+		return status, nil, fmt.Errorf("202 without a requestId: %s", c.answer.body)
 	}
-	return status, id, nil
+	return status, ids, nil
 }
 
 // number makes the request one for the users from n on.
@@ -249,6 +249,18 @@ func requestID(body []byte) string {
 	return string(id)
 }
 
+// requestIDs returns all of them.
+func requestIDs(body []byte) (ids []string) {
+	for {
+		id := requestID(body)
+		if id == "" {
+			return ids
+		}
+		ids = append(ids, id)
+		_, body, _ = bytes.Cut(body, []byte(id))
+	}
+}
+
 // load is what callers send.
 type load struct {
 	addr    string
@@ -271,9 +283,9 @@ func evenly(perSecond float64) func(int64) time.Duration {
 	return func(i int64) time.Duration { return time.Duration(float64(i) / perSecond * float64(time.Second)) }
 }
 
-// sample is one accepted request.
+// sample is one accepted call.
 type sample struct {
-	id       string
+	ids      []string      // of its requests
 	latency  time.Duration // from when it was due
 	answered time.Time
 }
@@ -366,7 +378,7 @@ func (l *load) call(ctx context.Context, c *client, started time.Time, taken *at
 			return out, nil
 		}
 		time.Sleep(time.Until(begin))
-		status, id, err := c.post(l.next.Add(int64(c.batch)) - int64(c.batch) + 1)
+		status, ids, err := c.post(l.next.Add(int64(c.batch)) - int64(c.batch) + 1)
 		if err != nil {
 			return out, err
 		}
@@ -377,7 +389,7 @@ func (l *load) call(ctx context.Context, c *client, started time.Time, taken *at
 			rest(ctx, min(c.answer.retryAfter, time.Until(started.Add(l.length))))
 			continue
 		}
-		out.samples = append(out.samples, sample{id, now.Sub(begin), now})
+		out.samples = append(out.samples, sample{ids, now.Sub(begin), now})
 	}
 	return out, nil
 }

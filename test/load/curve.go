@@ -177,7 +177,7 @@ func (p *product) curveWork(ctx context.Context) ([]figure, error) {
 	}
 	a := account(o.samples, arrived)
 	if a.missing > 0 {
-		return nil, errors.New(a.note(len(o.samples)))
+		return nil, errors.New(a.note())
 	}
 	n := float64(len(a.waits))
 	var cpu, server float64

@@ -43,9 +43,11 @@ func (b *bench) endToEndOne(ctx context.Context, way string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	for _, clients := range clientCounts {
-		if err := p.fullSpeed(ctx, clients); err != nil {
-			return err
+	for _, form := range forms {
+		for _, clients := range clientCounts {
+			if err := p.fullSpeed(ctx, form, clients); err != nil {
+				return err
+			}
 		}
 	}
 	if err := p.steady(ctx); err != nil {
@@ -54,15 +56,16 @@ func (b *bench) endToEndOne(ctx context.Context, way string) (err error) {
 	return p.idle(ctx)
 }
 
-// fullSpeed sends as fast as it can and measures until the last webhook.
-func (p *product) fullSpeed(ctx context.Context, clients int) error {
-	progress("%s: end to end, %d clients", p.name, clients)
+// fullSpeed sends calls of form users as fast as it can and measures until the
+// last webhook.
+func (p *product) fullSpeed(ctx context.Context, form, clients int) error {
+	progress("%s: end to end, %d clients%s", p.name, clients, many(form))
 	before, err := p.look(ctx)
 	if err != nil {
 		return err
 	}
 	seconds := int64(p.bench.measure / time.Second)
-	o, err := p.send(ctx, load{clients: clients, length: p.bench.measure, most: fullSpeedMost * seconds})
+	o, err := p.send(ctx, load{clients: clients, batch: form, length: p.bench.measure, most: fullSpeedMost * seconds / int64(form)})
 	if err != nil {
 		return err
 	}
@@ -76,8 +79,8 @@ func (p *product) fullSpeed(ctx context.Context, clients int) error {
 	}
 	a := account(o.samples, arrived)
 	r := p.bench.report
-	r.endToEnd(p.name, clients, o, a)
-	if clients == fullSpeedClients {
+	r.endToEnd(p.name, form, clients, o, a)
+	if form == 1 && clients == fullSpeedClients {
 		r.costs(p, before.use, after.use, len(a.waits))
 		r.statements(after.statements.since(before.statements), len(a.waits))
 	}
@@ -144,6 +147,7 @@ func (p *product) awaitAt(ctx context.Context, receiver *process, hooks string, 
 
 // accounts say what became of accepted requests.
 type accounts struct {
+	accepted int             // requests
 	missing  int             // no webhook came
 	repeated int             // more than one came
 	foreign  int             // webhook ids beyond one for each request; every attempt should carry the same
@@ -154,29 +158,37 @@ type accounts struct {
 func account(samples []sample, r *received) accounts {
 	a := accounts{foreign: r.Messages - r.Requests}
 	for _, s := range samples {
-		one := r.Arrivals[s.id]
-		if one == nil {
-			a.missing++
-			continue
-		}
-		if one.Count > 1 {
-			a.repeated++
-		}
-		at := time.Unix(0, one.At)
-		a.waits = append(a.waits, at.Sub(s.answered))
-		if at.After(a.last) {
-			a.last = at
+		for _, id := range s.ids {
+			a.count(s.answered, r.Arrivals[id])
 		}
 	}
 	slices.Sort(a.waits)
 	return a
 }
 
-func (a accounts) note(sent int) string {
-	if a.missing == 0 && a.repeated == 0 && a.foreign == 0 {
-		return fmt.Sprintf("all %d once", sent)
+// count adds a request that was answered, and the arrival of its webhook; nil
+// where none came.
+func (a *accounts) count(answered time.Time, one *arrival) {
+	a.accepted++
+	if one == nil {
+		a.missing++
+		return
 	}
-	return fmt.Sprintf("of %d: %d without webhook, %d with more than one; %d webhook ids too many", sent, a.missing, a.repeated, a.foreign)
+	if one.Count > 1 {
+		a.repeated++
+	}
+	at := time.Unix(0, one.At)
+	a.waits = append(a.waits, at.Sub(answered))
+	if at.After(a.last) {
+		a.last = at
+	}
+}
+
+func (a accounts) note() string {
+	if a.missing == 0 && a.repeated == 0 && a.foreign == 0 {
+		return fmt.Sprintf("all %d once", a.accepted)
+	}
+	return fmt.Sprintf("of %d: %d without webhook, %d with more than one; %d webhook ids too many", a.accepted, a.missing, a.repeated, a.foreign)
 }
 
 // idle counts the SQL statements of a service that has nothing to do.

@@ -138,10 +138,10 @@ func (s *small) measure(ctx context.Context) (w fairWaits, err error) {
 		return w, err
 	}
 	if a := account(o.samples, arrived); a.missing > 0 {
-		return w, errors.New(a.note(len(o.samples)))
+		return w, errors.New(a.note())
 	}
 	for _, one := range o.samples {
-		from, to := one.answered.Add(-one.latency), time.Unix(0, arrived.Arrivals[one.id].At)
+		from, to := one.answered.Add(-one.latency), time.Unix(0, arrived.Arrivals[one.ids[0]].At)
 		w.from, w.to, w.waits = append(w.from, from), append(w.to, to), append(w.waits, to.Sub(from))
 	}
 	slices.Sort(w.waits)

@@ -177,6 +177,17 @@ func TestRequestIDIsThatOfTheBody(t *testing.T) {
 	}
 }
 
+func TestRequestIDsAreAllOfTheBody(t *testing.T) {
+	t.Parallel()
+	body := `{"success":true,"results":[{"requestId":"req_1","userId":"user_1"},{"position":1,"requestId":"req_2"}]}`
+	if got := requestIDs([]byte(body)); !slices.Equal(got, []string{"req_1", "req_2"}) {
+		t.Errorf("got %q", got)
+	}
+	if got := requestIDs([]byte(`{}`)); got != nil {
+		t.Errorf("got %q of none", got)
+	}
+}
+
 func TestWriteDigitsFillsEveryPlace(t *testing.T) {
 	t.Parallel()
 	text := []byte("a" + userDigits + "b" + companyDigits + "c" + userDigits)
@@ -189,13 +200,13 @@ func TestWriteDigitsFillsEveryPlace(t *testing.T) {
 func TestAccountFindsMissingAndRepeatedWebhooks(t *testing.T) {
 	t.Parallel()
 	answered := time.Unix(100, 0)
-	samples := []sample{{id: "a", answered: answered}, {id: "b", answered: answered}, {id: "c", answered: answered}}
+	samples := []sample{{ids: []string{"a", "b"}, answered: answered}, {ids: []string{"c"}, answered: answered}}
 	got := account(samples, &received{Messages: 4, Requests: 3, Arrivals: map[string]*arrival{
 		"a":       {At: answered.Add(9 * time.Millisecond).UnixNano(), Count: 1},
 		"b":       {At: answered.Add(3 * time.Millisecond).UnixNano(), Count: 2},
 		"another": {At: answered.Add(time.Hour).UnixNano(), Count: 1},
 	}})
-	if got.missing != 1 || got.repeated != 1 || got.foreign != 1 || !slices.Equal(got.waits, []time.Duration{3 * time.Millisecond, 9 * time.Millisecond}) {
+	if got.accepted != 3 || got.missing != 1 || got.repeated != 1 || got.foreign != 1 || !slices.Equal(got.waits, []time.Duration{3 * time.Millisecond, 9 * time.Millisecond}) {
 		t.Errorf("got %+v", got)
 	}
 	if want := answered.Add(9 * time.Millisecond); !got.last.Equal(want) {

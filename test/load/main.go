@@ -195,7 +195,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 		return nil, errors.Join(err, admin.Close())
 	}
 	now := parseProcessors(readText("/proc/stat"))
-	report := &report{facts: facts, accepts: map[string]rates{}, finished: map[string]rates{}, first: now, last: now}
+	report := &report{facts: facts, echo: rates{}, accepts: map[string]rates{}, finished: map[string]rates{}, first: now, last: now}
 	for _, way := range ways {
 		report.accepts[way], report.finished[way] = rates{}, rates{}
 	}

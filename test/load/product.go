@@ -213,7 +213,7 @@ func (p *product) warmUp(ctx context.Context) error {
 	}
 	if missing := account(o.samples, arrived).missing; missing > 0 {
 		return fmt.Errorf("warm up %s: no webhook came of %d of %d requests; the end of the worker's log:\n%s",
-			p.name, missing, len(o.samples), p.processes[len(p.processes)-1].lastWords())
+			p.name, missing, o.users(), p.processes[len(p.processes)-1].lastWords())
 	}
 	return nil
 }

@@ -50,12 +50,7 @@ func (r *report) end() {
 // rates are requests a second, by form and number of clients.
 type rates map[[2]int]float64
 
-func (r *rates) set(form, clients int, perSecond float64) {
-	if *r == nil {
-		*r = rates{}
-	}
-	(*r)[[2]int{form, clients}] = perSecond
-}
+func (r rates) set(form, clients int, perSecond float64) { r[[2]int{form, clients}] = perSecond }
 
 func (r rates) at(form, clients int) float64 { return r[[2]int{form, clients}] }
 
@@ -94,7 +89,7 @@ func refusedNote(o *outcome) string {
 }
 
 func (r *report) accepted(way string, form, clients int, o *outcome) {
-	r.accepts[way][[2]int{form, clients}] = o.perSecond()
+	r.accepts[way].set(form, clients, o.perSecond())
 	r.latency(way+", accepted (durable 202)"+many(form), clients, o)
 }
 
@@ -105,17 +100,17 @@ func (r *report) acceptedAtHalf(way string, clients int, o *outcome) {
 	}
 }
 
-func (r *report) endToEnd(way string, clients int, o *outcome, a accounts) {
+func (r *report) endToEnd(way string, form, clients int, o *outcome, a accounts) {
 	rate := 0.0
 	if len(a.waits) > 0 {
 		rate = float64(len(a.waits)) / a.last.Sub(o.started).Seconds()
 	}
-	r.finished[way][[2]int{1, clients}] = rate
-	r.timed(way+", end to end, 202 to webhook", clients, rate, a.waits, notes(a.note(len(o.samples)), refusedNote(o)))
+	r.finished[way].set(form, clients, rate)
+	r.timed(way+", end to end, 202 to webhook"+many(form), clients, rate, a.waits, notes(a.note(), refusedNote(o)))
 }
 
 func (r *report) steady(way string, o *outcome, a accounts) {
-	r.timed(fmt.Sprintf("%s, end to end at a steady %d/s", way, steadyRate), fullSpeedClients, o.perSecond(), a.waits, notes(a.note(len(o.samples)), refusedNote(o)))
+	r.timed(fmt.Sprintf("%s, end to end at a steady %d/s", way, steadyRate), fullSpeedClients, o.perSecond(), a.waits, notes(a.note(), refusedNote(o)))
 	if way == deployed {
 		r.goalAtMost("end to end at a steady 200/s, p50 ms", 15, inMillis(percentile(a.waits, 50)))
 		r.goalAtMost("end to end at a steady 200/s, p99 ms", 40, inMillis(percentile(a.waits, 99)))
@@ -197,8 +192,10 @@ func (r *report) compare() {
 	}
 	for _, way := range ways {
 		for _, n := range asynqConcurrency {
-			for _, clients := range clientCounts {
-				r.ratio(fmt.Sprintf("%s end to end / bare Asynq no-op, %d at once", way, n), strconv.Itoa(clients), r.finished[way].at(1, clients)/r.asynq[n])
+			for _, form := range forms {
+				for _, clients := range clientCounts {
+					r.ratio(fmt.Sprintf("%s end to end / bare Asynq no-op, %d at once%s", way, n, many(form)), strconv.Itoa(clients), r.finished[way].at(form, clients)/r.asynq[n])
+				}
 			}
 		}
 	}
