@@ -94,8 +94,8 @@ type App struct {
 
 // New opens the database and the queue, listens, and builds what the role
 // needs. Nothing is accepted or worked before Run.
-func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error) {
-	a = &App{cfg: cfg, o: o, metrics: telemetry.NewMetrics(), unlock: func() {}}
+func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error) {
+	a := &App{cfg: cfg, o: o, metrics: telemetry.NewMetrics(), unlock: func() {}}
 	defer func() {
 		if err != nil {
 			a.close()

@@ -12,7 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -173,21 +175,41 @@ func Output(t *testing.T, env []string, args ...string) []byte {
 	return text.Bytes()
 }
 
-// FreeAddr returns a loopback address that nobody listens on. The ports lie
-// below those that outgoing connections get, so that none is lost to one while
-// its program is down. The embedded service also uses the port above.
+// FreeAddr returns a loopback address that nobody listens on and that no other
+// test is given while this process lives. The ports lie below those that outgoing
+// connections get, so that none is lost to one while its program is down. The
+// embedded service also uses the port above.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
 	const first, last = 12000, 19998
 	for range 100 {
 		port := first + 2*rand.IntN((last-first)/2)
-		if vacant(port) && vacant(port+1) {
+		if reserve(t, port) && vacant(port) && vacant(port+1) {
 			return fmt.Sprintf("127.0.0.1:%d", port)
 		}
 	}
 	t.Fatalf("no free port from %d to %d", first, last)
 	return ""
 }
+
+// reserve keeps a port from the tests of other processes, which run beside this
+// one, and from whoever asks next: by a lock that ends with the process.
+func reserve(t *testing.T, port int) bool {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("usersync-test-ports-%d", os.Getuid()))
+	Must(t, os.MkdirAll(dir, 0o700))
+	lock, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+	Must(t, err)
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = lock.Close()
+		return false
+	}
+	reserved.Store(port, lock) // open until the end: closing unlocks
+	return true
+}
+
+// reserved are the locks of this process.
+var reserved sync.Map
 
 func vacant(port int) bool {
 	l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
