@@ -106,9 +106,11 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 			return nil, fmt.Errorf("make DATA_DIR: %w", err)
 		}
-		if a.unlock, err = lockDir(cfg.DataDir); err != nil {
+		unlock, err := lockDir(cfg.DataDir)
+		if err != nil {
 			return nil, err
 		}
+		a.unlock = unlock
 		if err := cfg.EnsureSecrets(); err != nil {
 			return nil, err
 		}
@@ -184,16 +186,14 @@ func (a *App) listen() (err error) {
 	opsAddr := a.cfg.OpsAddr
 	if a.o.Role == Worker {
 		opsAddr = a.cfg.WorkerOpsAddr()
-	} else if a.api, err = listen(a.cfg.Addr); err != nil {
-		return fmt.Errorf("ADDR: %w", err)
+	} else if a.api, err = listen("ADDR", a.cfg.Addr); err != nil {
+		return err
 	}
 	if opsAddr == "" {
 		return nil
 	}
-	if a.ops, err = listen(opsAddr); err != nil {
-		return fmt.Errorf("OPS_ADDR: %w", err)
-	}
-	return nil
+	a.ops, err = listen("OPS_ADDR", opsAddr)
+	return err
 }
 
 // demoAddr is the port above that of the API.

@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -15,10 +17,14 @@ type listener struct {
 	server *http.Server
 }
 
-func listen(addr string) (*listener, error) {
+// listen opens the port that a setting names.
+func listen(setting, addr string) (*listener, error) {
 	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s %s: another program listens there; end it, or give %s another port", setting, addr, setting)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	return &listener{Listener: l, server: &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
