@@ -214,6 +214,20 @@ func TestAccountFindsMissingAndRepeatedWebhooks(t *testing.T) {
 	}
 }
 
+func TestLostAndDoubledWebhooksAreABreachAndRepeatedOnesAreNot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a    accounts
+		want int
+	}{{accounts{accepted: 2}, 0}, {accounts{accepted: 2, repeated: 1}, 0}, {accounts{accepted: 2, missing: 1}, 1}, {accounts{accepted: 2, foreign: 1}, 1}} {
+		r := &report{}
+		r.told("end to end", 16, 100, &outcome{batch: 1}, c.a)
+		if len(r.speed) != 1 || len(r.breaches) != c.want {
+			t.Errorf("%+v: %d rows, breaches %q", c.a, len(r.speed), r.breaches)
+		}
+	}
+}
+
 func TestEvenlySpacesRequestsByTheRate(t *testing.T) {
 	t.Parallel()
 	due := evenly(200)

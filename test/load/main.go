@@ -162,6 +162,9 @@ func measure(ctx context.Context, o options) (err error) {
 	}
 	b.report.end()
 	fmt.Print(b.report.text())
+	if len(b.report.breaches) > 0 {
+		return fmt.Errorf("webhooks were lost, or came under two ids:\n%s", strings.Join(b.report.breaches, "\n"))
+	}
 	if o.page == "" {
 		return nil
 	}

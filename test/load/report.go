@@ -28,6 +28,7 @@ type report struct {
 	asynq    map[int]float64  // no-op tasks a second, by concurrency
 	accepts  map[string]rates // by way
 	finished map[string]rates // end to end, by way
+	breaches []string         // of what must hold however slow it is
 
 	first, last processors // at the beginning, and at the last measurement
 }
@@ -106,11 +107,20 @@ func (r *report) endToEnd(way string, form, clients int, o *outcome, a accounts)
 		rate = float64(len(a.waits)) / a.last.Sub(o.started).Seconds()
 	}
 	r.finished[way].set(form, clients, rate)
-	r.timed(way+", end to end, 202 to webhook"+many(form), clients, rate, a.waits, notes(a.note(), refusedNote(o)))
+	r.told(way+", end to end, 202 to webhook"+many(form), clients, rate, o, a)
+}
+
+// told adds a load with the times until its webhooks came, and notes what did not
+// come or came under more than one id.
+func (r *report) told(what string, clients int, perSecond float64, o *outcome, a accounts) {
+	r.timed(what, clients, perSecond, a.waits, notes(a.note(), refusedNote(o)))
+	if a.missing > 0 || a.foreign > 0 {
+		r.breaches = append(r.breaches, fmt.Sprintf("%s, %d clients: %s", what, clients, a.note()))
+	}
 }
 
 func (r *report) steady(way string, o *outcome, a accounts) {
-	r.timed(fmt.Sprintf("%s, end to end at a steady %d/s", way, steadyRate), fullSpeedClients, o.perSecond(), a.waits, notes(a.note(), refusedNote(o)))
+	r.told(fmt.Sprintf("%s, end to end at a steady %d/s", way, steadyRate), fullSpeedClients, o.perSecond(), o, a)
 	if way == deployed {
 		r.goalAtMost("end to end at a steady 200/s, p50 ms", 15, inMillis(percentile(a.waits, 50)))
 		r.goalAtMost("end to end at a steady 200/s, p99 ms", 40, inMillis(percentile(a.waits, 99)))
