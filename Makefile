@@ -16,7 +16,7 @@ PLATFORM_ARGS ?=
 E2E_ARGS ?= -long
 # CHAOS_ARGS go to the chaos test: '-minutes 30 -seed 7' for a long run.
 CHAOS_ARGS ?=
-# FUZZ_TIME is how long each fuzz target runs; FUZZ_ARGS='-run outbound' for some.
+# FUZZ_TIME is how long each fuzz target runs, or 1000x for as many inputs; FUZZ_ARGS='-run outbound' for some.
 FUZZ_TIME ?= 10s
 FUZZ_ARGS ?=
 

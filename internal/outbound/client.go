@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,14 +83,17 @@ type Response struct {
 // a User-Agent and no other header, and does not change req.
 //
 // Errors: ctx's own when it was cancelled; else code invalid for an address that
-// the Guard refuses, a scheme that is neither https nor http, and http to an
-// address that Allow does not cover; code unavailable for everything that failed on
-// the way, deadlines included. Messages and causes show neither the URL nor a
-// header or body of either side. When only the body failed, the response so far is
+// the Guard refuses, a port that is none, a scheme that is neither https nor http,
+// and http to an address that Allow does not cover; code unavailable for everything that
+// failed on the way, deadlines included. Messages and causes show neither the URL nor
+// a header or body of either side. When only the body failed, the response so far is
 // returned beside the error.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	transport, err := c.transport(req.URL.Scheme)
 	if err != nil {
+		return nil, err
+	}
+	if err := dialable(req.URL); err != nil {
 		return nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, defaultTimeout))
@@ -111,6 +116,16 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 		_, _ = io.CopyN(io.Discard, reply.Body, drain) // what is needed has arrived
 	}
 	return response, nil
+}
+
+// dialable refuses what a dialer would fail at as if the network had: ports that
+// are none, and zones, in which anything may stand. Neither is ever saved.
+func dialable(u *url.URL) error {
+	if strings.Contains(u.Hostname(), "%") {
+		return badURL("an IPv6 address without a zone")
+	}
+	_, err := portOf(u)
+	return err
 }
 
 // read keeps up to limit bytes of body.

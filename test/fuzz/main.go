@@ -1,5 +1,5 @@
-// Command fuzz runs every fuzz target of the module in turn, for as long as -time
-// says each, and prints a table. It fails when a target fails; Go keeps the input
+// Command fuzz runs every fuzz target of the module in turn, for as long, or with as
+// many inputs, as -time says each, and prints a table. It fails when a target fails; Go keeps the input
 // that broke it in testdata/fuzz beside the target, from where every later test
 // run tries it again.
 package main
@@ -20,11 +20,12 @@ import (
 )
 
 func main() {
-	each := flag.Duration("time", 10*time.Second, "how long each target runs")
+	each := flag.String("time", "10s", "how long each target runs, or how many inputs it tries, as 10s or 1000x")
 	only := flag.String("run", "", "a regular expression of the targets to run, as package.FuzzName")
 	parallel := flag.Int("parallel", 2, "workers of each target")
+	blind := flag.Bool("blind", false, "lead no target by coverage: for a short look, since it needs the whole module built anew")
 	flag.Parse()
-	if err := run(*each, *only, *parallel); err != nil {
+	if err := run(*each, *only, *parallel, *blind); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -39,20 +40,20 @@ func ranOut(out string) bool {
 // target is one fuzz function.
 type target struct {
 	dir, name string
-	// blind says that it runs without coverage to guide it: where the database
-	// library is linked in, looking at the counters of its code after each input
-	// costs a thousand times what the input does.
+	// blind says that it runs without coverage to guide it: as it was asked for, or
+	// where the database library is linked in, because looking at the counters of its
+	// code after each input costs a thousand times what the input does.
 	blind bool
 }
 
 func (t target) String() string { return strings.TrimPrefix(t.dir, "./") + "." + t.name }
 
-func run(each time.Duration, only string, parallel int) error {
+func run(each, only string, parallel int, blind bool) error {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return err
 	}
-	targets, err := find(".")
+	targets, err := find(".", blind)
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func run(each time.Duration, only string, parallel int) error {
 var declared = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
 
 // find returns the targets beneath root, by package and name.
-func find(root string) ([]target, error) {
+func find(root string, blind bool) ([]target, error) {
 	files, err := filepath.Glob(filepath.Join(root, "internal", "*", "*_test.go"))
 	for _, deeper := range []string{"internal/*/*/*_test.go", "internal/*/*/*/*_test.go"} {
 		more, globErr := filepath.Glob(filepath.Join(root, deeper))
@@ -100,7 +101,7 @@ func find(root string) ([]target, error) {
 		dir := "./" + filepath.ToSlash(filepath.Dir(file))
 		for _, m := range declared.FindAllSubmatch(text, -1) {
 			if _, known := heavy[dir]; !known {
-				heavy[dir] = linksDatabase(dir)
+				heavy[dir] = blind || linksDatabase(dir)
 			}
 			targets = append(targets, target{dir, string(m[1]), heavy[dir]})
 		}
@@ -116,9 +117,9 @@ func linksDatabase(dir string) bool {
 }
 
 // run returns what the target printed, and an error when it failed.
-func (t target) run(binaries string, each time.Duration, parallel int) (string, error) {
+func (t target) run(binaries, each string, parallel int) (string, error) {
 	if !t.blind {
-		return command("", "go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "-parallel", strconv.Itoa(parallel), t.dir)
+		return command("", "go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each, "-parallel", strconv.Itoa(parallel), t.dir)
 	}
 	binary := filepath.Join(binaries, strings.ReplaceAll(t.dir, "/", "_")+".test")
 	if _, err := os.Stat(binary); err != nil {
@@ -126,7 +127,7 @@ func (t target) run(binaries string, each time.Duration, parallel int) (string, 
 			return out, err
 		}
 	}
-	return command(t.dir, binary, "-test.run", "^$", "-test.fuzz", "^"+t.name+"$", "-test.fuzztime", each.String(),
+	return command(t.dir, binary, "-test.run", "^$", "-test.fuzz", "^"+t.name+"$", "-test.fuzztime", each,
 		"-test.parallel", strconv.Itoa(parallel), "-test.fuzzcachedir", filepath.Join(binaries, "inputs"))
 }
 
