@@ -49,25 +49,30 @@ func nameForm(name string) (form string, ok bool) {
 // isPlainName reports whether a name is written like most: two words or more,
 // of letters that are not all capitals, a space or a hyphen between them.
 func isPlainName(name string) bool {
-	letters, capitals, words := 0, 0, 0
+	letters, capitals, parts := 0, 0, 0
+	between := true // spaces and hyphens stand alone, and not at the ends
 	for _, r := range name {
 		switch {
 		case r == ' ' || r == '-':
-			if letters == 0 || isCapitals(letters, capitals) {
+			if between || r == ' ' && isCapitals(letters, capitals) {
 				return false
 			}
-			words++
-			letters, capitals = 0, 0
+			if r == ' ' { // MARIE-ANNE is one word in capitals
+				letters, capitals = 0, 0
+			}
+			parts++
+			between = true
 		case unicode.IsLetter(r):
 			letters++
 			if unicode.IsUpper(r) {
 				capitals++
 			}
+			between = false
 		case !unicode.Is(unicode.Mn, r):
 			return false
 		}
 	}
-	return letters > 0 && !isCapitals(letters, capitals) && words > 0
+	return !between && !isCapitals(letters, capitals) && parts > 0
 }
 
 // isCapitals reports whether a word is a surname in capitals. Two capitals are
@@ -79,8 +84,12 @@ func foldedName(name string) string {
 	return string(appendFolded(buffer[:0], name))
 }
 
-// isPlainForm reports whether no word of a folded name needs a closer look.
+// isPlainForm reports whether a folded name still has two words, and none of them
+// needs a closer look.
 func isPlainForm(form string) bool {
+	if !strings.Contains(form, " ") {
+		return false
+	}
 	for first, rest := true, form; rest != ""; first = false {
 		var word string
 		word, rest, _ = strings.Cut(rest, " ")
@@ -101,6 +110,7 @@ var apostrophes = strings.NewReplacer("'", "", "’", "", "ʼ", "", "`", "", "´
 // and none for what is no full name.
 func nameWords(name string) []string {
 	parts := strings.FieldsFunc(apostrophes.Replace(withoutBrackets(name)), func(r rune) bool { return r == ',' || r == ';' || r == '，' })
+	parts = slices.DeleteFunc(parts, func(part string) bool { return strings.TrimSpace(part) == "" })
 	var names [][]string
 	var generation []string
 	count := 0

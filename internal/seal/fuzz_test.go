@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -82,6 +83,9 @@ func FuzzSeal(f *testing.F) {
 	})
 }
 
+// quoted is the id in a refusal.
+var quoted = regexp.MustCompile(`key (id )?"[A-Za-z0-9_-]*"`)
+
 // FuzzParseKeys reads any text as SEALING_KEYS: what is taken seals and opens,
 // and a refusal shows no key.
 func FuzzParseKeys(f *testing.F) {
@@ -95,9 +99,10 @@ func FuzzParseKeys(f *testing.F) {
 			if usersync.CodeOf(err) != usersync.CodeInvalid {
 				t.Fatalf("code of %v", err)
 			}
+			// Ids may be shown, and may be a part of a key by chance.
+			shown := quoted.ReplaceAllString(err.Error(), "")
 			for _, entry := range strings.Split(text, ",") {
-				id, secret, _ := strings.Cut(entry, ":")
-				if len(secret) >= 16 && !strings.Contains(id, secret) && strings.Contains(err.Error(), secret) {
+				if _, secret, _ := strings.Cut(entry, ":"); len(secret) >= 16 && strings.Contains(shown, secret) {
 					t.Fatalf("the refusal shows the key: %v", err)
 				}
 			}
