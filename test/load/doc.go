@@ -3,7 +3,7 @@
 // Command load measures the speed of the service, and beside it, in the same
 // run on the same machine, what it is to be compared with:
 //
-//	make bench [BENCH_ARGS='-short']
+//	make bench [BENCH_ARGS=-short, or -quick]
 //	make bench-curve [CURVE=10000,100000]
 //	make bench-fairness [BACKLOG=50000]
 //	make bench-docs

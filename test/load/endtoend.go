@@ -44,7 +44,7 @@ func (b *bench) endToEndOne(ctx context.Context, way string) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	for _, form := range forms {
-		for _, clients := range clientCounts {
+		for _, clients := range p.bench.clients {
 			if err := p.fullSpeed(ctx, form, clients); err != nil {
 				return err
 			}

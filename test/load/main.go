@@ -21,6 +21,7 @@ import (
 type options struct {
 	args      []string
 	measure   time.Duration // one measurement
+	clients   []int         // how many there are at a time, in turn
 	sizes     []int         // of the cost curve; none for another run
 	backlog   int           // of the fairness run; 0 for another run
 	page      string        // file with the places for tables; "" for none
@@ -67,6 +68,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	seconds := flags.Int("seconds", 5, "length of one measurement, 1 to 60")
 	short := flags.Bool("short", false, "a look in a minute or two: -seconds 2")
+	quick := flags.Bool("quick", false, "whether it can be measured and nothing is lost, in a minute: -seconds 1, and one number of clients")
 	curve := flags.String("curve", "", "measure the cost curve instead: numbers of stored requests, rising, as 10000,100000")
 	flags.IntVar(&o.backlog, "fairness", 0, "measure fairness instead, beside a backlog of this many requests")
 	flags.StringVar(&o.page, "write", "", "put the tables into their places in this file")
@@ -80,6 +82,10 @@ func parse(args []string) (options, error) {
 		*seconds = 2
 	}
 	o.measure = time.Duration(*seconds) * time.Second
+	o.clients = clientCounts
+	if *quick {
+		o.measure, o.clients = time.Second, []int{fullSpeedClients}
+	}
 	var err error
 	o.sizes, err = parseSizeList(*curve)
 	if err != nil || *seconds < 1 || *seconds > 60 || o.backlog < 0 || flags.NArg() > 0 {
@@ -172,7 +178,7 @@ func measure(ctx context.Context, o options) (err error) {
 }
 
 func (b *bench) compare(context.Context) error {
-	b.report.compare()
+	b.report.compare(b.clients)
 	return nil
 }
 

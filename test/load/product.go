@@ -310,7 +310,7 @@ func (b *bench) acceptingOne(ctx context.Context, way string) (err error) {
 // acceptForm measures accepting by calls of form users. What one load leaves to do
 // is done before the next begins.
 func (p *product) acceptForm(ctx context.Context, form int) error {
-	for _, clients := range clientCounts {
+	for _, clients := range p.bench.clients {
 		if _, err := p.awaitWebhooks(ctx); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func (b *bench) echo(ctx context.Context) error {
 	}
 	defer p.stop()
 	for _, form := range forms {
-		for _, clients := range clientCounts {
+		for _, clients := range b.clients {
 			progress("bare Echo, %d clients%s", clients, many(form))
 			l := load{addr: addr, key: "none", clients: clients, batch: form, next: new(atomic.Int64), length: b.measure, most: unlimited}
 			o, err := l.run(ctx)

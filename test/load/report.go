@@ -192,10 +192,10 @@ func (r *report) idle(s statements) {
 }
 
 // compare adds the ratios, once everything is measured.
-func (r *report) compare() {
+func (r *report) compare(counts []int) {
 	for _, way := range ways {
 		for _, form := range forms {
-			for _, clients := range clientCounts {
+			for _, clients := range counts {
 				r.ratio(way+" accepted / bare Echo"+many(form), strconv.Itoa(clients), r.accepts[way].at(form, clients)/r.echo.at(form, clients))
 			}
 		}
@@ -203,7 +203,7 @@ func (r *report) compare() {
 	for _, way := range ways {
 		for _, n := range asynqConcurrency {
 			for _, form := range forms {
-				for _, clients := range clientCounts {
+				for _, clients := range counts {
 					r.ratio(fmt.Sprintf("%s end to end / bare Asynq no-op, %d at once%s", way, n, many(form)), strconv.Itoa(clients), r.finished[way].at(form, clients)/r.asynq[n])
 				}
 			}
