@@ -264,8 +264,8 @@ type ImportOutcome struct {
 var lockOrganizationStatement = define(`SELECT id FROM organizations WHERE id = $1 {for update}`)
 
 var (
-	dropChunkStatement        = define(`DELETE FROM import_chunks WHERE import_id = $1 AND number = $2`)
-	advanceStatement          = define(`
+	dropChunkStatement = define(`DELETE FROM import_chunks WHERE import_id = $1 AND number = $2`)
+	advanceStatement   = define(`
 UPDATE imports SET done = done + $3 + $4, saved = saved + $3, refused = refused + $4, status = 'running',
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END, updated_at = {now}
 WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running') RETURNING refused`)
