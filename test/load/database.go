@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"usersync/test/services"
+
 	_ "usersync/internal/store" // whose driver for PostgreSQL registers itself as "pgx"
 )
 
@@ -68,7 +70,7 @@ func (d *database) postmaster(ctx context.Context) (int, error) {
 	if err := conn.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&backend); err != nil {
 		return 0, err
 	}
-	return parentOf(backend)
+	return services.ParentOf(backend)
 }
 
 // withPath returns a URL with another path: the database's name or number.

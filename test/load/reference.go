@@ -48,7 +48,7 @@ func (b *bench) echo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.stop()
+	defer stop(p)
 	for _, form := range forms {
 		for _, clients := range b.clients {
 			progress("bare Echo, %d clients%s", clients, many(form))
@@ -184,14 +184,23 @@ func runAsynq(ctx context.Context, url string, length time.Duration) error {
 func enqueue(ctx context.Context, r asynq.RedisConnOpt, length time.Duration) (perSecond float64, err error) {
 	queue := asynq.NewClient(r)
 	defer func() { _ = queue.Close() }()
+	return repeat(ctx, asynqClients, length, func() error {
+		_, err := queue.Enqueue(asynq.NewTask("noop", []byte(`{"id":"req_0000000000"}`)))
+		return err
+	})
+}
+
+// repeat has some callers do something again and again for a time, each as fast as
+// it can, and returns how often a second it was done by all.
+func repeat(ctx context.Context, callers int, length time.Duration, do func() error) (perSecond float64, err error) {
 	started := time.Now()
 	var done atomic.Int64
 	var wg sync.WaitGroup
-	failures := make(chan error, asynqClients)
-	for range asynqClients {
+	failures := make(chan error, callers)
+	for range callers {
 		wg.Go(func() {
 			for time.Since(started) < length && ctx.Err() == nil {
-				if _, err := queue.Enqueue(asynq.NewTask("noop", []byte(`{"id":"req_0000000000"}`))); err != nil {
+				if err := do(); err != nil {
 					failures <- err
 					return
 				}
@@ -323,22 +332,8 @@ func (b *bench) pgbench(ctx context.Context, program string, d *database) (float
 func insertLoop(ctx context.Context, d *database, length time.Duration) (perSecond float64, err error) {
 	d.SetMaxOpenConns(insertClients)
 	d.SetMaxIdleConns(insertClients)
-	started := time.Now()
-	var done atomic.Int64
-	var wg sync.WaitGroup
-	failures := make(chan error, insertClients)
-	for range insertClients {
-		wg.Go(func() {
-			for time.Since(started) < length {
-				if _, err := d.ExecContext(ctx, insertRow); err != nil {
-					failures <- err
-					return
-				}
-				done.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	close(failures)
-	return float64(done.Load()) / time.Since(started).Seconds(), <-failures
+	return repeat(ctx, insertClients, length, func() error {
+		_, err := d.ExecContext(ctx, insertRow)
+		return err
+	})
 }

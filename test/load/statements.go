@@ -34,6 +34,22 @@ type statements map[string]counted
 // countOwn is in the statements of this program, which count for nothing.
 const countOwn = "/* load */ "
 
+// during returns what runs in this database while work is done.
+func (d *database) during(ctx context.Context, work func() error) (statements, error) {
+	before, err := d.statements(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the statements before the work: %w", err)
+	}
+	if err := work(); err != nil {
+		return nil, err
+	}
+	after, err := d.statements(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the statements after the work: %w", err)
+	}
+	return after.since(before), nil
+}
+
 // statements returns what ran in this database until now, nil when the server
 // has not loaded pg_stat_statements. A nil database is an embedded one.
 func (d *database) statements(ctx context.Context) (statements, error) {

@@ -81,7 +81,7 @@ func (p *Postgres) URL() string { return p.url(p.Addr(), postgresName) }
 func (p *Postgres) StopImmediate() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.process.stop(syscall.SIGQUIT, stopTimeout)
+	return p.end(syscall.SIGQUIT)
 }
 
 func (p *Postgres) url(addr, database string) string {
@@ -111,9 +111,9 @@ func (p *Postgres) initdb(ctx context.Context) error {
 	p.asServer(cmd)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := StartProcess(cmd)
+	process, err := StartProcess("initdb", cmd, "")
 	if err == nil {
-		err = cmd.Wait()
+		err = process.Wait()
 	}
 	if err != nil {
 		return fmt.Errorf("make a PostgreSQL cluster in %s: %w\n%s", p.dir, err, lastLines(out.String(), failureLines))
@@ -133,7 +133,7 @@ func (p *Postgres) command() *exec.Cmd {
 
 func (p *Postgres) settings() map[string]string {
 	settings := map[string]string{
-		"port":                    strconv.Itoa(p.port),
+		"port":                    p.port(),
 		"listen_addresses":        "127.0.0.1",
 		"unix_socket_directories": p.dir,
 		"max_connections":         "300",
@@ -181,7 +181,7 @@ func (p *Postgres) ready(ctx context.Context, _ int) error {
 func (p *Postgres) psql(ctx context.Context, statement string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(p.bindir, "psql"),
 		"--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align",
-		"--command="+statement, p.url(p.addr(), "postgres"))
+		"--command="+statement, p.url(p.listen, "postgres"))
 	cmd.Env = append(plainEnv(), "PGCONNECT_TIMEOUT=2")
 	var out, complaint strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &complaint
