@@ -68,7 +68,7 @@ func (b *bench) curve(ctx context.Context) (err error) {
 		}
 		bytes, err := p.database.size(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("ask for the size of the database: %w", err)
 		}
 		columns = append(columns, append(column, figure{what: "database, GiB", text: fmt.Sprintf("%.2f", float64(bytes)/(1<<30))}))
 		header = append(header, whole(float64(size)))
@@ -206,7 +206,7 @@ func (d *database) some(ctx context.Context, query string, args ...any) ([]strin
 	out := make([]string, 500)
 	for i := range out {
 		if err := d.QueryRowContext(ctx, countOwn+query, args...).Scan(&out[i]); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("choose what is read: %w", err)
 		}
 	}
 	return out, nil
@@ -273,7 +273,7 @@ func (p *product) readOne(ctx context.Context, random *rand.Rand, until time.Tim
 			return times, err
 		}
 		if status != 200 {
-			return times, fmt.Errorf("status %d: %s", status, c.answer.Body)
+			return times, fmt.Errorf("read: answered with %d %s", status, c.answer.Body)
 		}
 		times = append(times, time.Since(began))
 	}
@@ -287,7 +287,7 @@ func (p *product) curveSearch(ctx context.Context) (_ []figure, err error) {
 	progress("  %s", what)
 	s, err := store.Open(ctx, store.Options{URL: usersync.NewSecret(p.database.url), MaxConns: 4})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	var times []time.Duration
@@ -332,7 +332,7 @@ func (b *bench) explain(ctx context.Context, p *product) (err error) {
 	}
 	s, err := store.Open(ctx, store.Options{URL: usersync.NewSecret(p.database.url), MaxConns: 4})
 	if err != nil {
-		return err
+		return fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	plans, err := plansOf(ctx, s, b.known)
@@ -341,5 +341,8 @@ func (b *bench) explain(ctx context.Context, p *product) (err error) {
 	}
 	var page strings.Builder
 	writePlans(&page, b, plans)
-	return os.WriteFile(b.explained, []byte(page.String()), 0o644) //nolint:gosec // a page for everyone to read
+	if err := os.WriteFile(b.explained, []byte(page.String()), 0o644); err != nil { //nolint:gosec // a page for everyone to read
+		return fmt.Errorf("write the page of plans: %w", err)
+	}
+	return nil
 }

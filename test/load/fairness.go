@@ -156,7 +156,11 @@ func meanwhile(w fairWaits, others system.Received) []int {
 
 // unfinished counts the requests of an organization that are not at their end.
 func (d *database) unfinished(ctx context.Context, organization string) (n int, err error) {
-	return n, d.QueryRowContext(ctx, countOwn+"SELECT count(*) FROM requests WHERE organization_id = $1 AND finished_at = 0", organization).Scan(&n)
+	err = d.QueryRowContext(ctx, countOwn+"SELECT count(*) FROM requests WHERE organization_id = $1 AND finished_at = 0", organization).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count what is unfinished: %w", err)
+	}
+	return n, nil
 }
 
 // fairRun is what came out.

@@ -87,7 +87,7 @@ func commit(ctx context.Context) string {
 func askRedis(ctx context.Context, url string) (map[string]string, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the address of Redis: %w", err)
 	}
 	client := redis.NewClient(o)
 	defer func() { _ = client.Close() }()

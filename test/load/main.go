@@ -192,7 +192,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	admin, err := openDatabase(databaseURL)
 	if err != nil {
@@ -204,7 +204,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	dir, err := os.MkdirTemp("", "usersync-load-")
 	if err != nil {
-		return nil, errors.Join(err, admin.Close())
+		return nil, errors.Join(fmt.Errorf("make a directory for the run: %w", err), admin.Close())
 	}
 	now := parseProcessors(readText("/proc/stat"))
 	report := &report{facts: facts, echo: rates{}, accepts: map[string]rates{}, finished: map[string]rates{}, first: now, last: now}

@@ -264,7 +264,7 @@ func (r *report) written(line string, written func(table) string) string {
 func writePlace(file, place, text string) error {
 	page, err := os.ReadFile(file) //nolint:gosec // named on the command line
 	if err != nil {
-		return err
+		return fmt.Errorf("read the page for the tables: %w", err)
 	}
 	made, err := replacePlace(string(page), place, text)
 	if err != nil {

@@ -237,15 +237,15 @@ func unprivileged() (*syscall.Credential, error) {
 func credentialOf(name string) (*syscall.Credential, error) {
 	account, err := user.Lookup(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the user %s: %w", name, err)
 	}
 	uid, err := strconv.ParseUint(account.Uid, 10, 32)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the id of the user %s: %w", name, err)
 	}
 	gid, err := strconv.ParseUint(account.Gid, 10, 32)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the group of the user %s: %w", name, err)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
@@ -260,7 +260,7 @@ func makeDir(parent string, account *syscall.Credential) (string, error) {
 	}
 	parent, err := filepath.Abs(parent)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find the folder for servers: %w", err)
 	}
 	dir, err := os.MkdirTemp(parent, "usersync-")
 	if err != nil {

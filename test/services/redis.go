@@ -128,12 +128,12 @@ func ask(ctx context.Context, addr, command string) (string, error) {
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("connect for %s: %w", command, err)
 	}
 	defer func() { _ = conn.Close() }()
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
-		return "", err
+		return "", fmt.Errorf("set the deadline of %s: %w", command, err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if _, err := io.WriteString(conn, command+"\r\n"); err != nil {
