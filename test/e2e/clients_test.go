@@ -121,7 +121,7 @@ func (c *clients) send(ctx context.Context, size int) {
 	if c.insist {
 		call.Key = strconv.FormatInt(c.calls.Add(1), 10)
 	}
-	// Not cut off by ctx: what was begun is seen through.
+	// The end of ctx does not cut the call off, because its answer counts.
 	answer, accepted, err := c.client.Insist(context.Background(), patience, call, c.again(ctx, call.Path, size))
 	if err != nil {
 		c.fault("call never accepted", "%v", err)

@@ -123,7 +123,7 @@ func (s *service) start(ctx context.Context) (err error) {
 // kill ends the service at once, as a crash would.
 func (s *service) kill() {
 	s.note()
-	_ = s.process.Kill() // no signal fails to reach a child of ours
+	_ = s.process.Kill() // a signal to a child of ours does not fail
 }
 
 // note keeps the most memory that the service has used.

@@ -69,7 +69,7 @@ func (p *Program) Start(t *testing.T) {
 }
 
 // Kill ends the program as a crash does.
-func (p *Program) Kill() { _ = p.process.Kill() } // no signal fails to reach a child of ours
+func (p *Program) Kill() { _ = p.process.Kill() } // a signal to a child of ours does not fail
 
 // Stop asks the program to end and fails the test when it does not do so in
 // good order and in time. It returns how long that took.
