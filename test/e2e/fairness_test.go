@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -69,10 +70,13 @@ func send(t *testing.T, n *system.Tenant, from, count int) {
 		users[i] = system.User{Email: fmt.Sprintf("u%d@company%d.example", from+i, (from+i)/3), Country: "US", FirstName: "John",
 			LastName: "Doe", Name: "John Doe", JobTitle: "Software Engineer", InviteLink: "https://app.example.com/join"}
 	}
-	answer, err := n.Do(t.Context(), system.BatchCall(users...))
-	system.Must(t, err)
-	_, err = answer.Results(count)
-	system.Must(t, err)
+	var answer struct {
+		Results []system.Result `json:"results"`
+	}
+	n.Call(t, http.MethodPost, "/v1/user-sync/batch", map[string]any{"users": users}, &answer)
+	if len(answer.Results) != count || answer.Results[0].RequestID == "" {
+		t.Fatalf("of %d users sent, %d were answered for", count, len(answer.Results))
+	}
 }
 
 func values[K comparable, V any](m map[K]V) []V {
