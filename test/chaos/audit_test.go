@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -99,7 +98,7 @@ func (a *audit) drained(t *testing.T) {
 func (a *audit) check(t *testing.T) {
 	t.Helper()
 	for _, n := range a.tenants {
-		a.ledger(t, n, a.acceptances(t, n))
+		n.AuditLedger(t, &a.Faults, a.acceptances(t, n))
 		a.users(t, n)
 		n.faults.Report(t)
 		n.Faults.Report(t)
@@ -141,62 +140,8 @@ func (a *audit) request(n *tenant, r usersync.Report) {
 		return
 	}
 	a.charged += int(r.Credits.Charged)
-	want := int64(0)
-	if r.Colleagues != nil && r.Colleagues.Found > 1 {
-		want = 1
-	}
-	if r.Credits.Charged != want {
-		a.Add("a charge does not fit the colleagues found", "%s: %d, want %d", r.RequestID, r.Credits.Charged, want)
-	}
+	system.AuditCharge(&a.Faults, r)
 	n.AuditWebhooks(&a.Faults, r)
-}
-
-// ledger checks that each charged request has one line and no other has any, and
-// that the service can prove it.
-func (a *audit) ledger(t *testing.T, n *tenant, reports map[string]usersync.Report) {
-	t.Helper()
-	rows, err := a.db.QueryContext(t.Context(), `SELECT request_id, count(*), -sum(amount) FROM ledger
-		WHERE organization_id = $1 AND kind = 'charge' GROUP BY request_id`, n.Organization)
-	system.Must(t, err)
-	defer func() { _ = rows.Close() }()
-	lines := map[string]int64{}
-	for rows.Next() {
-		var id string
-		var count, sum int64
-		system.Must(t, rows.Scan(&id, &count, &sum))
-		if lines[id] = sum; count != 1 {
-			a.Add("a request was charged more than once", "%s: %d lines", id, count)
-		}
-	}
-	system.Must(t, rows.Err())
-	for id, r := range reports {
-		if lines[id] != r.Credits.Charged {
-			a.Add("the ledger does not fit the request", "%s: %d in the ledger, %d charged", id, lines[id], r.Credits.Charged)
-		}
-		delete(lines, id)
-	}
-	for id := range lines {
-		a.Add("a charge for no request", "%s", id)
-	}
-	var p proof
-	status, err := a.operate(n, "/credits/verify", `{}`, &p)
-	system.Must(t, err)
-	if status != http.StatusOK {
-		a.Add("the ledger cannot be verified", "%s: %d", n.name, status)
-	}
-	a.proven(n, p)
-}
-
-// proof is the service's own word that a ledger is right.
-type proof struct {
-	OK                        bool
-	Balance, Sum, Overcharged int64
-}
-
-func (a *audit) proven(n *tenant, p proof) {
-	if !p.OK || p.Overcharged != 0 || p.Balance != p.Sum {
-		a.Add("the ledger is not verified", "%s: %+v", n.name, p)
-	}
 }
 
 // users checks that every user has what was last accepted, and that the platform
@@ -233,20 +178,13 @@ func (a *audit) users(t *testing.T, n *tenant) {
 // stored returns the titles of all users by address.
 func (n *tenant) stored(t *testing.T) map[string]string {
 	t.Helper()
+	users, err := system.List[system.User](t.Context(), n.Client, "/v1/users")
+	system.Must(t, err)
 	out := map[string]string{}
-	for cursor := ""; ; {
-		var page struct {
-			Items      []user `json:"items"`
-			NextCursor string `json:"nextCursor"`
-		}
-		n.Call(t, http.MethodGet, "/v1/users?limit=500&cursor="+url.QueryEscape(cursor), nil, &page)
-		for _, u := range page.Items {
-			out[u.Email] = u.JobTitle
-		}
-		if cursor = page.NextCursor; cursor == "" {
-			return out
-		}
+	for _, u := range users {
+		out[u.Email] = u.JobTitle
 	}
+	return out
 }
 
 // recoveries returns, for each fault, how long after its end the last request was
@@ -299,17 +237,16 @@ func (a *audit) queued(t *testing.T) {
 	}
 	var stuck struct{ Items []json.RawMessage }
 	system.Await(t, time.Minute, "the queue is empty", func() bool {
-		status, err := a.operator(a.tenants[0], http.MethodGet, "/admin/v1/queues", "", &shown)
+		err := a.operator.Ask(t.Context(), http.MethodGet, "/admin/v1/queues", nil, &shown)
 		left := shown.Outbox.Ready + shown.Outbox.Sent + shown.Outbox.Scheduled + shown.Outbox.Parked
 		for _, q := range shown.Queues {
 			left += q.Pending + q.Active + q.Scheduled + q.Retry
 		}
-		return err == nil && status == http.StatusOK && len(shown.Queues) > 0 && left == 0
+		return err == nil && len(shown.Queues) > 0 && left == 0
 	}, func() string { return fmt.Sprintf("%+v", shown) })
-	status, err := a.operator(a.tenants[0], http.MethodGet, "/admin/v1/stuck?olderThan=0s", "", &stuck)
-	system.Must(t, err)
-	if status != http.StatusOK || len(stuck.Items) > 0 {
-		t.Errorf("tasks are stuck: %d %s", status, stuck.Items)
+	system.Must(t, a.operator.Ask(t.Context(), http.MethodGet, "/admin/v1/stuck?olderThan=0s", nil, &stuck))
+	if len(stuck.Items) > 0 {
+		t.Errorf("tasks are stuck: %s", stuck.Items)
 	}
 }
 
@@ -346,6 +283,7 @@ func (a *audit) leftOver(t *testing.T, before map[string]int) {
 		n.Leave()
 		n.HangUp()
 	}
+	a.operator.Leave()
 	a.platform.hangUp()
 	var now map[string]int
 	system.Await(t, 2*time.Minute, "the goroutines have gone", func() bool {

@@ -3,8 +3,8 @@
 package chaos
 
 import (
+	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
@@ -93,6 +93,8 @@ func deploy(t *testing.T) *world {
 		}
 		return d.Listen
 	})
+	w.operator = system.NewOperator(w.setting("ADMIN_TOKEN"), "http://"+w.APIs[0].Ops)
+	t.Cleanup(w.operator.Leave)
 	w.platform = newPlatform(t)
 	again := &atomic.Int64{}
 	for _, n := range []struct {
@@ -176,35 +178,12 @@ func (w *world) topUp(credits int) (ok bool) {
 	ok = true
 	for _, n := range w.tenants {
 		if n.poor {
-			status, _ := w.operate(n, "/credits", fmt.Sprintf(`{"amount":%d,"reference":"chaos %d"}`, credits, time.Now().UnixNano()), nil)
-			ok = ok && status == http.StatusCreated
+			added := map[string]any{"amount": credits, "reference": fmt.Sprintf("chaos %d", time.Now().UnixNano())}
+			err := w.operator.Ask(context.Background(), http.MethodPost, "/admin/v1/organizations/"+n.Organization+"/credits", added, nil)
+			ok = ok && err == nil
 		}
 	}
 	return ok
-}
-
-// operate makes a call of the operator for a tenant.
-func (w *world) operate(n *tenant, path, body string, out any) (status int, err error) {
-	return w.operator(n, http.MethodPost, "/admin/v1/organizations/"+n.Organization+path, body, out)
-}
-
-// operator makes a call of the operator by way of a tenant's client.
-func (w *world) operator(n *tenant, method, path, body string, out any) (status int, err error) {
-	request, err := http.NewRequest(method, n.Bases[0]+path, strings.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Authorization", "Bearer "+w.setting("ADMIN_TOKEN"))
-	request.Header.Set("Content-Type", "application/json")
-	response, err := n.HTTP.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if out != nil {
-		err = json.NewDecoder(response.Body).Decode(out)
-	}
-	return response.StatusCode, err
 }
 
 // outcome is what one fault did.

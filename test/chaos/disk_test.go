@@ -31,11 +31,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	program := system.NewProgram(t, "usersync serve", addr, env, "usersync", "serve")
 	program.Start(t)
 	// Not the demo's organization: its platforms live in the process that is killed.
-	var made usersync.Organization
-	system.Command(t, env, &made, "organizations", "create", "embedded")
-	var key struct{ Key string }
-	system.Command(t, env, &key, "keys", "create", made.ID)
-	n := &tenant{Tenant: system.NewTenant(t, made.ID, key.Key, env, "http://"+addr),
+	n := &tenant{Tenant: system.NewTenant(t, system.NewAccount(t, env, "embedded"), env, "http://"+addr),
 		name: "embedded", again: &atomic.Int64{}, accepted: map[string]acceptance{}, known: map[string]*known{}}
 	n.TopUp(t, 1_000_000)
 	n.Subscribe(t)
@@ -67,9 +63,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	system.Await(t, drainWithin, "all work is done", func() bool { return n.finished(t) }, nil)
 	a.acceptances(t, n)
 	a.users(t, n)
-	var p proof
-	system.Command(t, env, &p, "credits", "verify", n.Organization)
-	a.proven(n, p)
+	n.AuditProof(t, &a.Faults)
 	n.faults.Report(t)
 	n.Faults.Report(t)
 	a.Report(t)
@@ -134,29 +128,21 @@ func smallDisk(t *testing.T) string {
 	// through that one's root.
 	script := `mount -t tmpfs -o "$0" tmpfs "$1" && : > "$1/mounted" && exec sleep 3600`
 	cmd := exec.Command("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, options, dir)
-	if err := services.StartProcess(cmd); err != nil {
+	holder, err := services.StartProcess("the holder of a disk", cmd, "")
+	if err != nil {
 		t.Skipf("no disk can be made to fill up: %v", err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
+	t.Cleanup(func() { _ = holder.Kill() })
+	inside := fmt.Sprintf("/proc/%d/root%s", holder.PID(), dir)
+	err = services.Poll(t.Context(), 10*time.Millisecond, func() (bool, error) {
+		_, err := os.Stat(inside + "/mounted")
+		return err == nil || holder.Ended(), nil
 	})
-	inside := fmt.Sprintf("/proc/%d/root%s", cmd.Process.Pid, dir)
-	for {
-		if _, err := os.Stat(inside + "/mounted"); err == nil {
-			return inside
-		}
-		select {
-		case <-ended:
-			t.Skip("this user may neither mount nor make a namespace to mount in: no disk can be made to fill up")
-		case <-time.After(10 * time.Millisecond):
-		}
+	system.Must(t, err)
+	if holder.Ended() {
+		t.Skip("this user may neither mount nor make a namespace to mount in: no disk can be made to fill up")
 	}
+	return inside
 }
 
 // fill writes to a file until the disk is full.

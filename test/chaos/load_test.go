@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,20 +95,19 @@ type sender struct {
 
 // call is one that can be made again.
 type call struct {
-	path, key string
-	body      []byte
-	emails    []string
-	requests  []string
+	system.Call
+	emails   []string
+	requests []string
 }
 
 func (s *sender) step() {
 	switch n := s.rng.IntN(100); {
 	case n < 45 || len(s.own) == 0:
-		s.sync("/v1/user-sync", s.newUser())
+		s.sync(s.newUser())
 	case n < 60:
-		s.sync("/v1/user-sync/batch", s.newUser(), s.newUser(), s.newUser(), s.newUser(), s.newUser())
+		s.sync(s.newUser(), s.newUser(), s.newUser(), s.newUser(), s.newUser())
 	case n < 80:
-		s.sync("/v1/user-sync", s.own[s.rng.IntN(len(s.own))])
+		s.sync(s.own[s.rng.IntN(len(s.own))])
 	case n < 90 && len(s.calls) > 0:
 		s.repeat(s.calls[s.rng.IntN(len(s.calls))])
 	case len(s.lone) > 1:
@@ -137,34 +135,18 @@ func (s *sender) newUser() string {
 	return email
 }
 
-// user is what the native dialect takes.
-type user struct {
-	Email    string `json:"email"`
-	Country  string `json:"country"`
-	Name     string `json:"name"`
-	JobTitle string `json:"jobTitle"`
-}
-
 // sync sends users, each with a new title, and notes what was accepted.
-func (s *sender) sync(path string, emails ...string) {
-	users := make([]user, len(emails))
+func (s *sender) sync(emails ...string) {
+	users := make([]system.User, len(emails))
 	for i, email := range emails {
 		s.jobs++
 		name, _, _ := strings.Cut(email, "@")
-		users[i] = user{Email: email, Country: "PT", Name: "Given " + name, JobTitle: fmt.Sprintf("Engineer %d", s.jobs)}
+		users[i] = system.User{Email: email, Country: "PT", Name: "Given " + name, JobTitle: fmt.Sprintf("Engineer %d", s.jobs)}
 	}
-	body := any(map[string]any{"user": users[0]})
-	if strings.HasSuffix(path, "batch") {
-		body = map[string]any{"users": users}
-	}
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		panic(err)
-	}
-	s.keys++
-	c := call{path: path, key: fmt.Sprintf("%d-%d-%d", *seed, s.number, s.keys), body: encoded, emails: emails}
+	c := call{Call: system.SyncCall(users...), emails: emails}
+	c.Key = s.newKey()
 	sent := time.Now()
-	answer, ok := s.insist(c.path, c.key, c.body)
+	answer, ok := s.insist(c.Call)
 	if !ok {
 		return
 	}
@@ -193,33 +175,25 @@ func (s *sender) sync(path string, emails ...string) {
 	s.calls = append(s.calls, c)
 }
 
-// result is what an acceptance says of one user.
-type result struct {
-	RequestID string `json:"requestId"`
-	UserID    string `json:"userId"`
+// newKey returns an Idempotency-Key.
+func (s *sender) newKey() string {
+	s.keys++
+	return fmt.Sprintf("%d-%d-%d", *seed, s.number, s.keys)
 }
 
 // results reads an answer; nil when it has not one result for each user.
-func (s *sender) results(c call, answer []byte) []result {
-	var got struct {
-		result
-		Results []result `json:"results"`
+func (s *sender) results(c call, answer system.Answer) []system.Result {
+	results, err := answer.Results(len(c.emails))
+	if err != nil {
+		s.faults.Add("an answer has not one request for each user", "%s: %v", c.Path, err)
 	}
-	err := json.Unmarshal(answer, &got)
-	if got.Results == nil {
-		got.Results = []result{got.result}
-	}
-	if err != nil || len(got.Results) != len(c.emails) || slices.ContainsFunc(got.Results, func(r result) bool { return r.RequestID == "" || r.UserID == "" }) {
-		s.faults.Add("an answer has not one request for each user", "%s: %s", c.path, answer)
-		return nil
-	}
-	return got.Results
+	return results
 }
 
 // repeat makes a call again that was accepted before: the answer must be the
 // same.
 func (s *sender) repeat(c call) {
-	answer, ok := s.insist(c.path, c.key, c.body)
+	answer, ok := s.insist(c.Call)
 	if !ok {
 		return
 	}
@@ -234,20 +208,19 @@ func (s *sender) repeat(c call) {
 }
 
 func (s *sender) erase(email string) {
-	s.keys++
 	body, err := json.Marshal(map[string]string{"email": email})
 	if err != nil {
 		panic(err)
 	}
-	answer, ok := s.insist("/v1/erasures", fmt.Sprintf("%d-%d-%d", *seed, s.number, s.keys), body)
+	answer, ok := s.insist(system.Call{Method: http.MethodPost, Path: "/v1/erasures", Key: s.newKey(), Body: body})
 	if !ok {
 		return
 	}
 	var made struct {
 		ID string `json:"id"`
 	}
-	if err := json.Unmarshal(answer, &made); err != nil || made.ID == "" {
-		s.faults.Add("an erasure was accepted without an id", "%s", answer)
+	if err := json.Unmarshal(answer.Body, &made); err != nil || made.ID == "" {
+		s.faults.Add("an erasure was accepted without an id", "%s", answer.Body)
 		return
 	}
 	s.mu.Lock()
@@ -263,31 +236,33 @@ func (s *sender) erase(email string) {
 const patience = 4 * time.Minute
 
 // insist makes a call, at one API process after the other, until it is accepted.
-func (s *sender) insist(path, key string, body []byte) (answer []byte, ok bool) {
-	began := time.Now()
-	for {
-		status, answer, err := s.Post(path, key, body)
-		switch {
-		case status == http.StatusAccepted:
-			return answer, true
-		case status == http.StatusPaymentRequired && s.poor:
-			s.mu.Lock()
-			s.broke++
-			s.mu.Unlock()
-			return nil, false
-		case status == http.StatusInternalServerError:
-			s.faults.Add("a part that is away was answered with 500", "%s: %s", path, answer)
-		case err == nil && status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests && status != http.StatusConflict:
-			s.faults.Add("a call was refused", "%s: %d %s", path, status, answer)
-			return nil, false
-		}
-		if time.Since(began) > patience {
-			s.faults.Add("a call was never accepted", "%s: last %d %s %v", path, status, answer, err)
-			return nil, false
-		}
-		s.again.Add(1)
-		time.Sleep(50 * time.Millisecond)
+func (s *sender) insist(call system.Call) (answer system.Answer, ok bool) {
+	answer, ok, err := s.Insist(context.Background(), patience, call, func(answer system.Answer, err error) (time.Duration, bool) {
+		return system.Unrelenting, s.goOn(call, answer, err)
+	})
+	if err != nil {
+		s.faults.Add("a call was never accepted", "%v", err)
 	}
+	return answer, ok
+}
+
+// goOn notes what came of a call that was not accepted, and says whether it is
+// repeated.
+func (s *sender) goOn(call system.Call, answer system.Answer, err error) bool {
+	switch {
+	case answer.Status == http.StatusPaymentRequired && s.poor:
+		s.mu.Lock()
+		s.broke++
+		s.mu.Unlock()
+		return false
+	case answer.Status == http.StatusInternalServerError:
+		s.faults.Add("a part that is away was answered with 500", "%s: %s", call.Path, answer.Body)
+	case err == nil && answer.Status != http.StatusServiceUnavailable && answer.Status != http.StatusTooManyRequests && answer.Status != http.StatusConflict:
+		s.faults.Add("a call was refused", "%s: %d %s", call.Path, answer.Status, answer.Body)
+		return false
+	}
+	s.again.Add(1)
+	return true
 }
 
 // between counts the requests that were sent after one time and whose 202 was
@@ -311,7 +286,7 @@ func (n *tenant) canary(t *testing.T, number int) time.Time {
 	t.Helper()
 	s := &sender{tenant: n, number: 1000 + number, rng: rand.New(rand.NewPCG(*seed, 0))}
 	email := fmt.Sprintf("canary%d@canary%d.example", number, number)
-	s.sync("/v1/user-sync", email)
+	s.sync(email)
 	if len(s.calls) == 0 {
 		t.Fatal("the canary was not accepted")
 	}

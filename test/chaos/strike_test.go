@@ -16,6 +16,7 @@ import (
 // world is everything that a fault can happen to.
 type world struct {
 	*system.Deployment
+	operator        *system.Client
 	postgres, redis *detour
 	platform        *platform
 	tenants         []*tenant

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -17,8 +16,7 @@ import (
 
 // clients send users from many goroutines and note what was accepted.
 type clients struct {
-	// post makes one call.
-	post func(path, key string, body []byte) (status int, answer []byte, err error)
+	client *system.Client
 	// insist repeats a call, with an Idempotency-Key and at the next process,
 	// until it is accepted. Else a call whose answer is lost is given up.
 	insist bool
@@ -47,7 +45,7 @@ type acceptance struct {
 
 // newTenant returns a tenant whose clients send to these API processes.
 func newTenant(n *system.Tenant) *tenant {
-	return &tenant{Tenant: n, clients: &clients{post: n.Post, batch: 25, accepted: map[string]acceptance{}}}
+	return &tenant{Tenant: n, clients: &clients{client: n.Client, batch: 25, accepted: map[string]acceptance{}}}
 }
 
 // run sends from n goroutines until the returned function is called, which
@@ -84,14 +82,6 @@ func (c *clients) paced(ctx context.Context) bool {
 	}
 }
 
-// user is what the native dialect takes.
-type user struct {
-	Email    string `json:"email"`
-	Country  string `json:"country"`
-	Name     string `json:"name"`
-	JobTitle string `json:"jobTitle"`
-}
-
 var (
 	countries = []string{"US", "Germany", "PT", "JPN", "Brazil"}
 	titles    = []string{"Software Engineer", "Head of Marketing", "Data Analyst", "Sales Manager"}
@@ -111,8 +101,8 @@ func sizeOf(company int) int { return 3 + company%2 }
 
 func emailOf(n int) string { return fmt.Sprintf("person%d@company%d.example", n, companyOf(n)) }
 
-func userOf(n int) user {
-	return user{Email: emailOf(n), Country: countries[n%len(countries)], Name: fmt.Sprintf("Given%d Family%d", n, n), JobTitle: titles[n%len(titles)]}
+func userOf(n int) system.User {
+	return system.User{Email: emailOf(n), Country: countries[n%len(countries)], Name: fmt.Sprintf("Given%d Family%d", n, n), JobTitle: titles[n%len(titles)]}
 }
 
 // patience is how long a client insists.
@@ -123,48 +113,42 @@ func (c *clients) send(ctx context.Context, size int) {
 	c.underway.Add(1)
 	defer c.underway.Add(-1)
 	first := int(c.user.Add(int64(size))) - size
-	path, body := "/v1/user-sync", any(map[string]any{"user": userOf(first)})
-	if size > 1 {
-		users := make([]user, size)
-		for i := range users {
-			users[i] = userOf(first + i)
-		}
-		path, body = "/v1/user-sync/batch", map[string]any{"users": users}
+	users := make([]system.User, size)
+	for i := range users {
+		users[i] = userOf(first + i)
 	}
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		panic(err)
-	}
-	key := ""
+	call := system.SyncCall(users...)
 	if c.insist {
-		key = strconv.FormatInt(c.calls.Add(1), 10)
+		call.Key = strconv.FormatInt(c.calls.Add(1), 10)
 	}
-	deadline := time.Now().Add(patience)
-	for {
-		sent := time.Now()
-		status, answer, err := c.post(path, key, encoded)
-		if status == http.StatusAccepted {
-			c.note(first, size, sent, answer)
-			return
+	// The end of ctx does not cut the call off, because its answer counts.
+	answer, accepted, err := c.client.Insist(context.Background(), patience, call, c.again(ctx, call.Path, size))
+	if err != nil {
+		c.fault("call never accepted", "%v", err)
+	}
+	if accepted {
+		c.note(first, size, answer)
+	}
+}
+
+// again notes what came of a call for so many users that was not accepted, and
+// says whether it is repeated.
+func (c *clients) again(ctx context.Context, path string, size int) system.Again {
+	return func(answer system.Answer, err error) (time.Duration, bool) {
+		if answer.Status == http.StatusInternalServerError {
+			c.fault("a part that is away was answered with 500", "%s: %s", path, answer.Body)
 		}
-		if status == http.StatusInternalServerError {
-			c.fault("a part that is away was answered with 500", "%s: %s", path, answer)
-		}
-		again := status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
-		if !again && err == nil && !c.insistOn(status) {
-			c.fault("call refused", "%s: %d %s", path, status, answer)
-			return
+		busy := answer.Status == http.StatusTooManyRequests || answer.Status == http.StatusServiceUnavailable
+		if !busy && err == nil && !c.insistOn(answer.Status) {
+			c.fault("call refused", "%s: %d %s", path, answer.Status, answer.Body)
+			return 0, false
 		}
 		c.failed()
-		if (err != nil && !c.insist) || (!c.insist && ctx.Err() != nil) {
+		if !c.insist && (err != nil || ctx.Err() != nil) {
 			c.lose(size, err != nil)
-			return
+			return 0, false
 		}
-		if time.Now().After(deadline) {
-			c.fault("call never accepted", "%s: last %d %s %v", path, status, answer, err)
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
+		return system.Unrelenting, true
 	}
 }
 
@@ -175,35 +159,20 @@ func (c *clients) insistOn(status int) bool {
 }
 
 // note keeps the ids of a 202.
-func (c *clients) note(first, size int, sent time.Time, answer []byte) {
-	type result struct {
-		RequestID string `json:"requestId"`
-		Error     string `json:"error"`
-	}
-	var got struct {
-		result
-		Results []result `json:"results"`
-	}
-	if err := json.Unmarshal(answer, &got); err != nil {
-		c.fault("answer is no JSON", "%s", answer)
-		return
-	}
-	results := got.Results
-	if size == 1 {
-		results = []result{got.result}
-	}
-	if len(results) != size {
-		c.fault("answer has not one result per user", "%d users: %s", size, answer)
+func (c *clients) note(first, size int, answer system.Answer) {
+	results, err := answer.Results(size)
+	if err != nil {
+		c.fault("answer has not one result per user", "%v", err)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, r := range results {
-		if _, twice := c.accepted[r.RequestID]; twice || r.RequestID == "" {
+		if _, twice := c.accepted[r.RequestID]; twice {
 			c.faults.Add("result without an id of its own", "%+v", r)
 			continue
 		}
-		c.accepted[r.RequestID] = acceptance{user: first + i, sent: sent, seen: time.Now()}
+		c.accepted[r.RequestID] = acceptance{user: first + i, sent: answer.Sent, seen: time.Now()}
 	}
 }
 

@@ -45,7 +45,7 @@ func (e *embedded) tenant(t *testing.T) *tenant {
 	if len(organizations) != 1 {
 		t.Fatalf("%d organizations after the first start, want the demo's alone", len(organizations))
 	}
-	n := newTenant(system.NewTenant(t, organizations[0].ID, strings.TrimSpace(string(key)), e.env, e.base))
+	n := newTenant(system.NewTenant(t, system.Account{Organization: organizations[0].ID, Key: strings.TrimSpace(string(key))}, e.env, e.base))
 	n.TopUp(t, 10_000_000)
 	n.Subscribe(t)
 	return n

@@ -65,15 +65,13 @@ func TestASmallOrganizationDoesNotWaitForTheBacklogOfALargeOne(t *testing.T) {
 // send sends n new users in one call.
 func send(t *testing.T, n *system.Tenant, from, count int) {
 	t.Helper()
-	users := make([]map[string]any, count)
+	users := make([]system.User, count)
 	for i := range users {
-		users[i] = map[string]any{"email": fmt.Sprintf("u%d@company%d.example", from+i, (from+i)/3), "country": "US", "firstName": "John",
-			"lastName": "Doe", "name": "John Doe", "jobTitle": "Software Engineer", "inviteLink": "https://app.example.com/join"}
+		users[i] = system.User{Email: fmt.Sprintf("u%d@company%d.example", from+i, (from+i)/3), Country: "US", FirstName: "John",
+			LastName: "Doe", Name: "John Doe", JobTitle: "Software Engineer", InviteLink: "https://app.example.com/join"}
 	}
 	var answer struct {
-		Results []struct {
-			RequestID string `json:"requestId"`
-		} `json:"results"`
+		Results []system.Result `json:"results"`
 	}
 	n.Call(t, http.MethodPost, "/v1/user-sync/batch", map[string]any{"users": users}, &answer)
 	if len(answer.Results) != count || answer.Results[0].RequestID == "" {

@@ -5,9 +5,7 @@ package e2e
 import (
 	"bytes"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -25,13 +23,13 @@ func TestImportKilledWhileItIsWorked(t *testing.T) {
 	e := newEmbedded(t)
 	e.Start(t)
 	n := e.tenant(t)
-	path := n.importPeople(t, e.base, lines)
+	path := n.importPeople(t, lines)
 	inTheMiddle := 0
 	for round := 1; round <= kills; round++ {
-		before := n.showImport(t, e.base, path)
+		before := n.showImport(t, path)
 		seen := before
 		system.Await(t, time.Minute, "more lines are done", func() bool {
-			seen = n.showImport(t, e.base, path)
+			seen = n.showImport(t, path)
 			return seen.Done > before.Done || seen.Status.Final()
 		}, nil)
 		e.Kill()
@@ -40,15 +38,15 @@ func TestImportKilledWhileItIsWorked(t *testing.T) {
 		}
 		t.Logf("kill %d: %d of %d lines done", round, seen.Done, seen.Lines)
 		e.Start(t)
-		if after := n.showImport(t, e.base, path); after.Done < seen.Done {
+		if after := n.showImport(t, path); after.Done < seen.Done {
 			t.Errorf("%d lines are done after the kill, %d were before", after.Done, seen.Done)
 		}
 	}
 	if inTheMiddle == 0 {
 		t.Error("the import was over before the first kill: the test proved nothing")
 	}
-	system.Await(t, time.Minute, "the import is done", func() bool { return n.showImport(t, e.base, path).Status.Final() }, nil)
-	if i := n.showImport(t, e.base, path); i.Status != usersync.ImportSucceeded || i.Lines != lines || i.Done != lines || i.Saved != lines {
+	system.Await(t, time.Minute, "the import is done", func() bool { return n.showImport(t, path).Status.Final() }, nil)
+	if i := n.showImport(t, path); i.Status != usersync.ImportSucceeded || i.Lines != lines || i.Done != lines || i.Saved != lines {
 		t.Errorf("%+v", i)
 	}
 	e.Stop(t)
@@ -63,38 +61,23 @@ func TestImportKilledWhileItIsWorked(t *testing.T) {
 }
 
 // importPeople uploads so many people and returns where the import is shown.
-func (n *tenant) importPeople(t *testing.T, base string, lines int) (path string) {
+func (n *tenant) importPeople(t *testing.T, lines int) (path string) {
 	t.Helper()
 	var file bytes.Buffer
 	file.WriteString("email,name\n")
 	for i := range lines {
 		_, _ = fmt.Fprintf(&file, "%s,Given%d Family%d\n", emailOf(i), i, i)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/directory/imports", &file)
+	answer, err := n.Do(t.Context(), system.Call{Method: http.MethodPost, Path: "/v1/directory/imports", Type: "text/csv", Body: file.Bytes()})
 	system.Must(t, err)
-	request.Header.Set("X-API-Key", n.Key)
-	request.Header.Set("Content-Type", "text/csv")
-	response, err := n.HTTP.Do(request)
-	system.Must(t, err)
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusAccepted {
-		t.Fatalf("the upload was answered %s", response.Status)
+	if answer.Status != http.StatusAccepted {
+		t.Fatalf("the upload was answered with %d %s", answer.Status, answer.Body)
 	}
-	return response.Header.Get("Location")
+	return answer.Location
 }
 
-func (n *tenant) showImport(t *testing.T, base, path string) (i usersync.Import) {
+func (n *tenant) showImport(t *testing.T, path string) (i usersync.Import) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
-	system.Must(t, err)
-	request.Header.Set("X-API-Key", n.Key)
-	response, err := n.HTTP.Do(request)
-	system.Must(t, err)
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	system.Must(t, err)
-	if err := json.Unmarshal(text, &i); err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s %v\n%s", response.Status, err, text)
-	}
+	n.Call(t, http.MethodGet, path, nil, &i)
 	return i
 }

@@ -100,7 +100,7 @@ func (n *tenant) audit(t *testing.T) map[string]usersync.Report {
 		f.Add("request that nobody sent", "%d more than accepted, but only %d users' answers were lost", stray, n.lost)
 	}
 	charged := n.auditRequests(f, reports)
-	n.auditLedger(t, f, reports)
+	n.AuditLedger(t, f, reports)
 	n.auditCompanies(f, reports)
 	f.Report(t)
 	n.faults.Report(t)
@@ -123,56 +123,10 @@ func (n *tenant) auditRequests(f *system.Faults, reports map[string]usersync.Rep
 			continue
 		}
 		charged += int(r.Credits.Charged)
-		if want := billable(r); r.Credits.Charged != want {
-			f.Add("charge does not fit the colleagues found", "%s: %d, want %d", id, r.Credits.Charged, want)
-		}
+		system.AuditCharge(f, r)
 		n.AuditWebhooks(f, r)
 	}
 	return charged
-}
-
-// billable is the rule of the contract: more than one colleague costs a credit.
-func billable(r usersync.Report) int64 {
-	if r.Colleagues != nil && r.Colleagues.Found > 1 {
-		return 1
-	}
-	return 0
-}
-
-// auditLedger checks that exactly the charged requests have a line, one, and
-// that the balance is the sum of all lines.
-func (n *tenant) auditLedger(t *testing.T, f *system.Faults, reports map[string]usersync.Report) {
-	t.Helper()
-	var sum int64
-	lines := map[string]int64{}
-	for before := ""; ; {
-		page, err := n.store.Org(n.Organization).Ledger(t.Context(), before, 500)
-		system.Must(t, err)
-		for _, e := range page {
-			sum += e.Amount
-			if e.Kind == usersync.EntryCharge {
-				lines[e.RequestID] -= e.Amount
-			}
-		}
-		if len(page) == 0 {
-			break
-		}
-		before = page[len(page)-1].ID
-	}
-	for id, r := range reports {
-		if lines[id] != r.Credits.Charged {
-			f.Add("ledger does not fit the request", "%s: %d in the ledger, %d charged", id, lines[id], r.Credits.Charged)
-		}
-		delete(lines, id)
-	}
-	if len(lines) > 0 {
-		f.Add("charge for no request", "%v", lines)
-	}
-	var proof store.Verification
-	system.Command(t, n.Env, &proof, "credits", "verify", n.Organization)
-	if !proof.OK || proof.Balance != sum {
-		f.Add("balance is not the sum of the ledger", "%+v, sum of the lines read %d", proof, sum)
-	}
 }
 
 // auditCompanies checks that the search saw what was accepted: of a company

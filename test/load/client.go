@@ -12,17 +12,20 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"usersync/test/services"
+	"usersync/test/system"
 )
 
-// The load generator speaks HTTP/1.1 by hand. net/http's client costs more CPU
-// per call than a bare Echo handler, and on a small machine that CPU is taken
-// from what is being measured. One client is one kept-alive connection: it
-// writes a request made beforehand, in which only digits change, in one piece,
-// and reads one answer.
+// The load generator sends the calls of system.Client, and reads its answers, but
+// speaks HTTP/1.1 by hand. net/http's client costs more CPU per call than a bare
+// Echo handler, and on a small machine that CPU is taken from what is being
+// measured. One client is one kept-alive connection: it writes a request made
+// beforehand, in which only digits change, in one piece, and reads one answer,
+// of which it decodes no more than the ids.
 
 // answerWithin is how long an answer may take before the measurement fails.
 const answerWithin = 30 * time.Second
@@ -37,18 +40,18 @@ const (
 	companyDigits = "CCCCCCCCC"
 )
 
-const userTemplate = `{"email":"u` + userDigits + `@c` + companyDigits + `.example","country":"US","firstName":"John","lastName":"Doe",` +
-	`"name":"John Doe","jobTitle":"Software Engineer","inviteLink":"https://app.example.com/join/` + userDigits + `"}`
+// template is a user with letters in the places of digits.
+var template = system.User{
+	Email: "u" + userDigits + "@c" + companyDigits + ".example", Country: "US", FirstName: "John", LastName: "Doe",
+	Name: "John Doe", JobTitle: "Software Engineer", InviteLink: "https://app.example.com/join/" + userDigits,
+}
 
 // requestTemplate is the call for one user, or, with a batch of several, for
 // that many at once.
 func requestTemplate(addr, key string, batch int) []byte {
-	path, body := "/v1/user-sync", `{"user":`+userTemplate+`}`
-	if batch > 1 {
-		path, body = path+"/batch", `{"users":[`+strings.Repeat(userTemplate+",", batch-1)+userTemplate+`]}`
-	}
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nX-API-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		path, addr, key, len(body), body)
+	call := system.SyncCall(slices.Repeat([]system.User{template}, max(batch, 1))...)
+	return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nX-API-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		call.Method, call.Path, addr, key, len(call.Body), call.Body)
 }
 
 // client is one caller.
@@ -59,13 +62,13 @@ type client struct {
 	batch     int   // users in a request
 	users     []int // where the digits of the users begin in request
 	companies []int
-	answer    answer // the last one
+	answer    system.Answer // the last one
 }
 
 func dialClient(ctx context.Context, addr, key string, batch int) (*client, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connect a client: %w", err)
 	}
 	request := requestTemplate(addr, key, batch)
 	return &client{
@@ -104,9 +107,9 @@ func (c *client) post(n int64) (status int, ids []string, err error) {
 	if err != nil || status != 202 {
 		return status, nil, err
 	}
-	ids = requestIDs(c.answer.body)
+	ids = requestIDs(c.answer.Body)
 	if len(ids) == 0 {
-		return status, nil, fmt.Errorf("202 without a requestId: %s", c.answer.body)
+		return status, nil, fmt.Errorf("202 without a requestId: %s", c.answer.Body)
 	}
 	return status, ids, nil
 }
@@ -125,28 +128,23 @@ func share(all []int, i, n int) []int { return all[len(all)*i/n : len(all)*(i+1)
 // exchange sends a request and reads its answer into c.answer.
 func (c *client) exchange(request []byte) (status int, err error) {
 	if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("set the deadline of a call: %w", err)
 	}
 	if _, err := c.conn.Write(request); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("send a call: %w", err)
 	}
-	c.answer, err = readAnswer(c.in, c.answer.body)
-	return c.answer.status, err
+	if c.answer, err = readAnswer(c.in, c.answer.Body); err != nil {
+		return 0, fmt.Errorf("read the answer to a call: %w", err)
+	}
+	return c.answer.Status, nil
 }
 
 var errAnswer = errors.New("an answer that this client cannot read")
 
-// answer is what came of a request.
-type answer struct {
-	status     int
-	retryAfter time.Duration // as the header says, 0 without one
-	body       []byte
-}
-
 // readAnswer reads one HTTP/1.1 answer with a Content-Length or in chunks. The
 // body is kept in buffer, which grows as needed.
-func readAnswer(in *bufio.Reader, buffer []byte) (a answer, err error) {
-	a.body = buffer[:0]
+func readAnswer(in *bufio.Reader, buffer []byte) (a system.Answer, err error) {
+	a.Body = buffer[:0]
 	line, err := in.ReadSlice('\n')
 	if err != nil {
 		return a, err
@@ -154,21 +152,21 @@ func readAnswer(in *bufio.Reader, buffer []byte) (a answer, err error) {
 	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
 		return a, fmt.Errorf("%w: it begins with %q", errAnswer, line)
 	}
-	a.status, err = strconv.Atoi(string(line[9:12]))
+	a.Status, err = strconv.Atoi(string(line[9:12]))
 	if err != nil {
 		return a, fmt.Errorf("%w: it begins with %q", errAnswer, line)
 	}
 	length, retryAfter, err := readHeader(in)
-	a.retryAfter = retryAfter
+	a.RetryAfter = retryAfter
 	switch {
 	case err != nil:
 		return a, err
 	case length == chunked:
-		a.body, err = readChunks(in, a.body)
+		a.Body, err = readChunks(in, a.Body)
 		return a, err
 	}
-	a.body = slices.Grow(a.body, length)[:length]
-	_, err = io.ReadFull(in, a.body)
+	a.Body = slices.Grow(a.Body, length)[:length]
+	_, err = io.ReadFull(in, a.Body)
 	return a, err
 }
 
@@ -386,18 +384,10 @@ func (l *load) call(ctx context.Context, c *client, started time.Time, taken *at
 		out.elapsed = now.Sub(started)
 		if status != 202 {
 			out.refused[status]++
-			rest(ctx, min(c.answer.retryAfter, time.Until(started.Add(l.length))))
+			_ = services.Sleep(ctx, min(c.answer.RetryAfter, time.Until(started.Add(l.length)))) // the loop sees that ctx ended
 			continue
 		}
 		out.samples = append(out.samples, sample{ids, now.Sub(begin), now})
 	}
 	return out, nil
-}
-
-// rest waits, or until ctx ends.
-func rest(ctx context.Context, wait time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(wait):
-	}
 }

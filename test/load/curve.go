@@ -68,7 +68,7 @@ func (b *bench) curve(ctx context.Context) (err error) {
 		}
 		bytes, err := p.database.size(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("ask for the size of the database: %w", err)
 		}
 		columns = append(columns, append(column, figure{what: "database, GiB", text: fmt.Sprintf("%.2f", float64(bytes)/(1<<30))}))
 		header = append(header, whole(float64(size)))
@@ -158,46 +158,31 @@ func (p *product) measureAt(ctx context.Context, size int) ([]figure, error) {
 // curveWork sends at full speed and waits for the last webhook.
 func (p *product) curveWork(ctx context.Context) ([]figure, error) {
 	progress("  requests at full speed")
-	before, err := p.look(ctx)
+	d, u, err := p.atFullSpeed(ctx, 1, fullSpeedClients)
 	if err != nil {
 		return nil, err
 	}
-	seconds := int64(p.bench.measure / time.Second)
-	o, err := p.send(ctx, load{clients: fullSpeedClients, length: p.bench.measure, most: fullSpeedMost * seconds})
-	if err != nil {
-		return nil, err
+	if d.missing > 0 {
+		return nil, errors.New(d.note())
 	}
-	arrived, err := p.awaitWebhooks(ctx)
-	if err != nil {
-		return nil, err
-	}
-	after, err := p.look(ctx)
-	if err != nil {
-		return nil, err
-	}
-	a := account(o.samples, arrived)
-	if a.missing > 0 {
-		return nil, errors.New(a.note())
-	}
-	n := float64(len(a.waits))
+	n := float64(len(d.waits))
 	var cpu, server float64
 	for i, one := range p.parts {
-		used := inMillis(after.use[i].cpu - before.use[i].cpu)
+		used := inMillis(u.parts[i].CPU)
 		cpu += used
 		if one.name == "PostgreSQL" {
 			server = used
 		}
 	}
-	ran := after.statements.since(before.statements)
-	p.bench.hot = ran
-	p.bench.hotFor = len(a.waits)
-	finished := n / a.last.Sub(o.started).Seconds()
+	p.bench.hot = u.statements
+	p.bench.hotFor = len(d.waits)
+	finished := n / d.last.Sub(d.started).Seconds()
 	return append([]figure{
-		{"accepted/s, 64 clients", o.perSecond(), true, whole(o.perSecond())},
+		{"accepted/s, 64 clients", d.perSecond(), true, whole(d.perSecond())},
 		{"end to end/s", finished, true, whole(finished)},
 		number("CPU of all processes, ms/request", cpu/n),
 		number("CPU of PostgreSQL, ms/request", server/n),
-	}, countedFigures("request", ran, len(a.waits))...), nil
+	}, countedFigures("request", u.statements, len(d.waits))...), nil
 }
 
 func number(what string, value float64) figure {
@@ -221,7 +206,7 @@ func (d *database) some(ctx context.Context, query string, args ...any) ([]strin
 	out := make([]string, 500)
 	for i := range out {
 		if err := d.QueryRowContext(ctx, countOwn+query, args...).Scan(&out[i]); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("choose what is read: %w", err)
 		}
 	}
 	return out, nil
@@ -230,19 +215,15 @@ func (d *database) some(ctx context.Context, query string, args ...any) ([]strin
 // curveRead reads for half the length of a measurement.
 func (p *product) curveRead(ctx context.Context, what string, path func(*rand.Rand) string) ([]figure, error) {
 	progress("  %s", what)
-	before, err := p.database.statements(ctx)
+	var times []time.Duration
+	ran, err := p.database.during(ctx, func() (err error) {
+		times, err = p.read(ctx, p.bench.measure/2, path)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	times, err := p.read(ctx, p.bench.measure/2, path)
-	if err != nil {
-		return nil, err
-	}
-	after, err := p.database.statements(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return p.timesOf(what, times, after.since(before)), nil
+	return p.timesOf(what, times, ran), nil
 }
 
 func (p *product) timesOf(what string, times []time.Duration, s statements) []figure {
@@ -292,7 +273,7 @@ func (p *product) readOne(ctx context.Context, random *rand.Rand, until time.Tim
 			return times, err
 		}
 		if status != 200 {
-			return times, fmt.Errorf("status %d: %s", status, c.answer.body)
+			return times, fmt.Errorf("read: answered with %d %s", status, c.answer.Body)
 		}
 		times = append(times, time.Since(began))
 	}
@@ -306,39 +287,42 @@ func (p *product) curveSearch(ctx context.Context) (_ []figure, err error) {
 	progress("  %s", what)
 	s, err := store.Open(ctx, store.Options{URL: usersync.NewSecret(p.database.url), MaxConns: 4})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	before, err := p.database.statements(ctx)
+	var times []time.Duration
+	ran, err := p.database.during(ctx, func() (err error) {
+		times, err = searchFor(ctx, s.Org(p.tenant.id), p.bench.measure/2)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	return p.timesOf(what, times, ran), nil
+}
+
+// searchFor searches one after the other for a time and returns how long each
+// search took, sorted.
+func searchFor(ctx context.Context, org *store.Org, length time.Duration) (times []time.Duration, err error) {
 	search := colleague.Search{Own: []colleague.Source{colleague.Users{}, colleague.Directory{}}}
-	org := s.Org(p.tenant.id)
 	random := rand.New(rand.NewPCG(3, 4))
 	titles := []string{"Software Engineer", "Account Executive", "Accountant", "Recruiter", "Legal Counsel"}
-	var times []time.Duration
-	for until := time.Now().Add(p.bench.measure / 2); len(times) == 0 || time.Now().Before(until); {
+	for until := time.Now().Add(length); len(times) == 0 || time.Now().Before(until); {
 		email, err := person.ParseEmail(fmt.Sprintf("new%d@%s", len(times), bigCompany))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("make an address: %w", err)
 		}
 		began := time.Now()
 		_, err = search.Run(ctx, org, usersync.Settings{}, []colleague.Target{{
 			Email: email, Name: "New Comer", Country: []string{"US", "DE", "NO"}[random.IntN(3)], JobTitle: titles[random.IntN(len(titles))],
 		}})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("search for %s: %w", email, err)
 		}
 		times = append(times, time.Since(began))
 	}
-	after, err := p.database.statements(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ran := after.since(before)
 	slices.Sort(times)
-	return p.timesOf(what, times, ran), nil
+	return times, nil
 }
 
 // explain writes the page of hot statements, as they are planned now.
@@ -348,7 +332,7 @@ func (b *bench) explain(ctx context.Context, p *product) (err error) {
 	}
 	s, err := store.Open(ctx, store.Options{URL: usersync.NewSecret(p.database.url), MaxConns: 4})
 	if err != nil {
-		return err
+		return fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	plans, err := plansOf(ctx, s, b.known)
@@ -357,5 +341,8 @@ func (b *bench) explain(ctx context.Context, p *product) (err error) {
 	}
 	var page strings.Builder
 	writePlans(&page, b, plans)
-	return os.WriteFile(b.explained, []byte(page.String()), 0o644) //nolint:gosec // a page for everyone to read
+	if err := os.WriteFile(b.explained, []byte(page.String()), 0o644); err != nil { //nolint:gosec // a page for everyone to read
+		return fmt.Errorf("write the page of plans: %w", err)
+	}
+	return nil
 }

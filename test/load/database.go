@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"usersync/test/services"
+
 	_ "usersync/internal/store" // whose driver for PostgreSQL registers itself as "pgx"
 )
 
@@ -34,7 +36,7 @@ func openDatabase(url string) (*database, error) {
 func (d *database) create(ctx context.Context, purpose string) (*database, error) {
 	name := fmt.Sprintf("load_%d_%s", os.Getpid(), strings.ReplaceAll(purpose, "-", "_"))
 	if _, err := d.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("create the database %s: %w", name, err)
 	}
 	address, err := withPath(d.url, name)
 	if err != nil {
@@ -61,14 +63,14 @@ func (d *database) drop(made *database) error {
 func (d *database) postmaster(ctx context.Context) (int, error) {
 	conn, err := d.Conn(ctx)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
 	var backend int
 	if err := conn.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&backend); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("ask for the server's process: %w", err)
 	}
-	return parentOf(backend)
+	return services.ParentOf(backend)
 }
 
 // withPath returns a URL with another path: the database's name or number.

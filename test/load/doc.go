@@ -17,9 +17,10 @@
 // It needs PostgreSQL and Redis, which TEST_DATABASE_URL and TEST_REDIS_URL
 // name; it makes databases of its own on the first and empties the Redis
 // databases 10 to 15. What statements cost is told by the extension
-// pg_stat_statements, where the server has loaded it. It builds the commands of this repository and drives them
-// from outside, over HTTP on the loopback interface. The result is one table on
-// standard output; progress goes to standard error.
+// pg_stat_statements, where the server has loaded it. It builds the commands of
+// this repository and drives them from outside, over HTTP on the loopback
+// interface. The result is one table on standard output; progress goes to
+// standard error.
 //
 // Load generator, servers and webhook receiver share the machine's processors,
 // so only the ratios within one run mean something elsewhere. The generator

@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"usersync/test/services"
+	"usersync/test/system"
 )
 
 const (
@@ -27,24 +29,11 @@ const (
 )
 
 // endToEnd measures from the request to its webhook.
-func (b *bench) endToEnd(ctx context.Context) error {
-	for _, way := range ways {
-		if err := b.endToEndOne(ctx, way); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (b *bench) endToEnd(ctx context.Context) error { return b.eachWay(ctx, "deliver", b.endToEndOne) }
 
-func (b *bench) endToEndOne(ctx context.Context, way string) (err error) {
-	progress("%s: starting afresh", way)
-	p, err := b.launch(ctx, way, "deliver")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+func (b *bench) endToEndOne(ctx context.Context, p *product) error {
 	for _, form := range forms {
-		for _, clients := range p.bench.clients {
+		for _, clients := range b.clients {
 			if err := p.fullSpeed(ctx, form, clients); err != nil {
 				return err
 			}
@@ -60,89 +49,99 @@ func (b *bench) endToEndOne(ctx context.Context, way string) (err error) {
 // last webhook.
 func (p *product) fullSpeed(ctx context.Context, form, clients int) error {
 	progress("%s: end to end, %d clients%s", p.name, clients, many(form))
-	before, err := p.look(ctx)
+	d, used, err := p.atFullSpeed(ctx, form, clients)
 	if err != nil {
 		return err
 	}
-	seconds := int64(p.bench.measure / time.Second)
-	o, err := p.send(ctx, load{clients: clients, batch: form, length: p.bench.measure, most: fullSpeedMost * seconds / int64(form)})
-	if err != nil {
-		return err
-	}
-	arrived, err := p.awaitWebhooks(ctx)
-	if err != nil {
-		return err
-	}
-	after, err := p.look(ctx)
-	if err != nil {
-		return err
-	}
-	a := account(o.samples, arrived)
 	r := p.bench.report
-	r.endToEnd(p.name, form, clients, o, a)
+	r.endToEnd(p.name, form, clients, d.outcome, d.accounts)
 	if form == 1 && clients == fullSpeedClients {
-		r.costs(p, before.use, after.use, len(a.waits))
-		r.statements(after.statements.since(before.statements), len(a.waits))
+		r.costs(p, used.parts, len(d.waits))
+		r.statements(used.statements, len(d.waits))
 	}
 	return nil
+}
+
+// atFullSpeed sends calls of form users as fast as it can, waits for the last
+// webhook and returns what that took.
+func (p *product) atFullSpeed(ctx context.Context, form, clients int) (d delivered, u used, err error) {
+	seconds := int64(p.bench.measure / time.Second)
+	l := load{clients: clients, batch: form, length: p.bench.measure, most: fullSpeedMost * seconds / int64(form)}
+	u, err = p.during(ctx, func() (err error) {
+		d, err = p.deliver(ctx, p.tenant, l)
+		return err
+	})
+	return d, u, err
 }
 
 // steady sends evenly, well below what the service can do.
 func (p *product) steady(ctx context.Context) error {
 	progress("%s: end to end at %d/s", p.name, steadyRate)
-	o, err := p.send(ctx, load{clients: fullSpeedClients, due: evenly(steadyRate), length: p.bench.measure, most: unlimited})
+	d, err := p.deliver(ctx, p.tenant, load{clients: fullSpeedClients, due: evenly(steadyRate), length: p.bench.measure, most: unlimited})
 	if err != nil {
 		return err
 	}
-	arrived, err := p.awaitWebhooks(ctx)
-	if err != nil {
-		return err
-	}
-	p.bench.report.steady(p.name, o, account(o.samples, arrived))
+	p.bench.report.steady(p.name, d.outcome, d.accounts)
 	return nil
 }
 
-// reading is what an installation has used until a moment.
-type reading struct {
-	use        []usage // by part
+// used is what an installation used for some work.
+type used struct {
+	parts      []services.Usage // by part: the CPU of the work, the memory after it
 	statements statements
 }
 
-func (p *product) look(ctx context.Context) (r reading, err error) {
-	if r.statements, err = p.database.statements(ctx); err != nil {
-		return r, err
+// during returns what the installation uses while work is done.
+func (p *product) during(ctx context.Context, work func() error) (u used, err error) {
+	var before []services.Usage
+	u.statements, err = p.database.during(ctx, func() error {
+		if before, err = useOf(p.parts); err != nil {
+			return err
+		}
+		if err := work(); err != nil {
+			return err
+		}
+		u.parts, err = useOf(p.parts)
+		return err
+	})
+	for i := range u.parts {
+		u.parts[i].CPU -= before[i].CPU
 	}
-	r.use, err = useOf(p.parts)
-	return r, err
+	return u, err
+}
+
+// delivered is a load whose webhooks have come, or have not for webhooksWithin.
+type delivered struct {
+	*outcome
+	accounts
+	arrivals map[string]system.Arrival // by request
+}
+
+// deliver sends a load of an organization and waits for its webhooks.
+func (p *product) deliver(ctx context.Context, t *tenant, l load) (d delivered, err error) {
+	if d.outcome, err = p.send(ctx, t, l); err != nil {
+		return d, err
+	}
+	arrived, err := t.awaitWebhooks(ctx)
+	if err != nil {
+		return d, err
+	}
+	d.arrivals, d.accounts = arrived.Arrivals, account(d.samples, arrived)
+	return d, nil
 }
 
 // awaitWebhooks waits until a webhook has come of every accepted request, or
-// webhooksWithin has passed without the last one.
-func (p *product) awaitWebhooks(ctx context.Context) (*received, error) {
-	return p.awaitAt(ctx, p.receiver, p.hooks, p.accepted)
-}
-
-// awaitAt waits until a receiver has been told of a number of requests.
-func (p *product) awaitAt(ctx context.Context, receiver *process, hooks string, accepted int64) (*received, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*webhooksWithin)
-	defer cancel()
+// webhooksWithin has passed, and returns what came.
+func (t *tenant) awaitWebhooks(ctx context.Context) (system.Received, error) {
 	until := time.Now().Add(webhooksWithin)
-	for {
-		r, err := askReceiver(ctx, hooks, "/count")
-		if err != nil {
-			return nil, err
-		}
-		if int64(r.Requests) >= accepted || time.Now().After(until) {
-			return askReceiver(ctx, hooks, "/arrivals")
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-receiver.done:
-			return nil, errors.New("the receiver ended")
-		case <-time.After(countEvery):
-		}
+	err := services.Poll(ctx, countEvery, func() (bool, error) {
+		r, err := t.receiver.count(ctx)
+		return int64(r.Requests) >= t.accepted || time.Now().After(until), err
+	})
+	if err != nil {
+		return system.Received{}, fmt.Errorf("wait for webhooks: %w", err)
 	}
+	return t.receiver.arrivals(ctx)
 }
 
 // accounts say what became of accepted requests.
@@ -155,29 +154,30 @@ type accounts struct {
 	last     time.Time       // webhook
 }
 
-func account(samples []sample, r *received) accounts {
+func account(samples []sample, r system.Received) accounts {
 	a := accounts{foreign: r.Messages - r.Requests}
 	for _, s := range samples {
 		for _, id := range s.ids {
-			a.count(s.answered, r.Arrivals[id])
+			one, came := r.Arrivals[id]
+			a.count(s.answered, one, came)
 		}
 	}
 	slices.Sort(a.waits)
 	return a
 }
 
-// count adds a request that was answered, and the arrival of its webhook; nil
-// where none came.
-func (a *accounts) count(answered time.Time, one *arrival) {
+// count adds a request that was answered, and the arrival of its webhook, if one
+// came.
+func (a *accounts) count(answered time.Time, one system.Arrival, came bool) {
 	a.accepted++
-	if one == nil {
+	if !came {
 		a.missing++
 		return
 	}
 	if one.Count > 1 {
 		a.repeated++
 	}
-	at := time.Unix(0, one.At)
+	at := one.Time()
 	a.waits = append(a.waits, at.Sub(answered))
 	if at.After(a.last) {
 		a.last = at
@@ -197,19 +197,10 @@ func (p *product) idle(ctx context.Context) error {
 		return nil
 	}
 	progress("%s: idle", p.name)
-	before, err := p.database.statements(ctx)
+	ran, err := p.database.during(ctx, func() error { return services.Sleep(ctx, idleFor) })
 	if err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(idleFor):
-	}
-	after, err := p.database.statements(ctx)
-	if err != nil {
-		return err
-	}
-	p.bench.report.idle(after.since(before))
+	p.bench.report.idle(ran)
 	return nil
 }

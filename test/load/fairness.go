@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"usersync/test/system"
 )
 
 // Fairness: one organization has very much to do, another sends a request now
@@ -42,40 +44,34 @@ func (b *bench) fairness(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer small.receiver.stop()
+	defer stop(small.receiver.Process)
 	progress("the small organization alone")
-	alone, err := small.measure(ctx)
+	run := fairRun{}
+	if run.alone, err = p.measureFair(ctx, small); err != nil {
+		return err
+	}
+	if run.first, err = p.pileUp(ctx); err != nil {
+		return err
+	}
+	progress("the small organization beside %d unfinished requests", run.first)
+	u, err := p.during(ctx, func() (err error) {
+		run.beside, err = p.measureFair(ctx, small)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	first, err := p.pileUp(ctx)
+	if run.last, err = p.database.unfinished(ctx, p.tenant.id); err != nil {
+		return err
+	}
+	theirs, err := p.tenant.receiver.arrivals(ctx)
 	if err != nil {
 		return err
 	}
-	progress("the small organization beside %d unfinished requests", first)
-	before, err := p.look(ctx)
-	if err != nil {
-		return err
-	}
-	beside, err := small.measure(ctx)
-	if err != nil {
-		return err
-	}
-	after, err := p.look(ctx)
-	if err != nil {
-		return err
-	}
-	last, err := p.database.unfinished(ctx, p.tenant.id)
-	if err != nil {
-		return err
-	}
-	theirs, err := askReceiver(ctx, p.hooks, "/arrivals")
-	if err != nil {
-		return err
-	}
-	b.report.fairness(fairRun{first: first, last: last, alone: alone, beside: beside, meanwhile: meanwhile(beside, theirs)})
-	b.report.statements(after.statements.since(before.statements), first-last+len(beside.waits))
-	if last == 0 {
+	run.meanwhile = meanwhile(run.beside, theirs)
+	b.report.fairness(run)
+	b.report.statements(u.statements, run.first-run.last+len(run.beside.waits))
+	if run.last == 0 {
 		progress("the backlog was worked off before the small organization was done: take a larger -fairness or a shorter -seconds")
 	}
 	return nil
@@ -87,7 +83,7 @@ func (p *product) pileUp(ctx context.Context) (queued int, err error) {
 	for missing := p.bench.backlog; missing > 0; missing = p.bench.backlog - queued {
 		progress("the large organization has %d requests to do; %d more", queued, missing)
 		calls := max(missing, fairPile) / fairBatch
-		if _, err := p.send(ctx, load{clients: fairClients, batch: fairBatch, length: runWithin, most: int64(calls)}); err != nil {
+		if _, err := p.send(ctx, p.tenant, load{clients: fairClients, batch: fairBatch, length: runWithin, most: int64(calls)}); err != nil {
 			return 0, err
 		}
 		if queued, err = p.database.unfinished(ctx, p.tenant.id); err != nil {
@@ -97,26 +93,22 @@ func (p *product) pileUp(ctx context.Context) (queued int, err error) {
 	return queued, nil
 }
 
-// small is the organization that sends now and then.
-type small struct {
-	*product
-	tenant   *tenant
-	receiver *process
-	hooks    string
-	sent     int64
-}
-
-func (p *product) small(ctx context.Context) (*small, error) {
-	receiver, hooks, err := p.bench.serveRole(ctx, roleReceiver)
+// small makes the organization that sends now and then, with a receiver of its
+// own.
+func (p *product) small(ctx context.Context) (*tenant, error) {
+	r, err := p.bench.receive(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t, err := p.another(ctx, hooks)
+	t, err := p.makeTenant(ctx, r)
+	if err == nil {
+		err = p.prepareTenant(ctx, t)
+	}
 	if err != nil {
-		receiver.stop()
+		stop(r.Process)
 		return nil, err
 	}
-	return &small{product: p, tenant: t, receiver: receiver, hooks: hooks}, nil
+	return t, nil
 }
 
 // fairWaits are requests from sending to webhook, being accepted included.
@@ -125,23 +117,19 @@ type fairWaits struct {
 	waits    []time.Duration // sorted
 }
 
-// measure sends for the length of a measurement and waits for the webhooks.
-func (s *small) measure(ctx context.Context) (w fairWaits, err error) {
+// measureFair has the small organization send for the length of a measurement and
+// waits for the webhooks.
+func (p *product) measureFair(ctx context.Context, small *tenant) (w fairWaits, err error) {
 	perSecond := float64(time.Second) / float64(fairEvery)
-	o, err := s.sendAs(ctx, s.tenant, load{clients: 16, due: evenly(perSecond), length: fairLength * s.bench.measure, most: unlimited})
+	d, err := p.deliver(ctx, small, load{clients: 16, due: evenly(perSecond), length: fairLength * p.bench.measure, most: unlimited})
 	if err != nil {
 		return w, err
 	}
-	s.sent += int64(o.users())
-	arrived, err := s.awaitAt(ctx, s.receiver, s.hooks, s.sent)
-	if err != nil {
-		return w, err
+	if d.missing > 0 {
+		return w, errors.New(d.note())
 	}
-	if a := account(o.samples, arrived); a.missing > 0 {
-		return w, errors.New(a.note())
-	}
-	for _, one := range o.samples {
-		from, to := one.answered.Add(-one.latency), time.Unix(0, arrived.Arrivals[one.ids[0]].At)
+	for _, one := range d.samples {
+		from, to := one.answered.Add(-one.latency), d.arrivals[one.ids[0]].Time()
 		w.from, w.to, w.waits = append(w.from, from), append(w.to, to), append(w.waits, to.Sub(from))
 	}
 	slices.Sort(w.waits)
@@ -150,7 +138,7 @@ func (s *small) measure(ctx context.Context) (w fairWaits, err error) {
 
 // meanwhile returns how many requests of others ended during each wait, sorted:
 // how far one is put off, whatever the machine's speed.
-func meanwhile(w fairWaits, others *received) []int {
+func meanwhile(w fairWaits, others system.Received) []int {
 	ends := make([]int64, 0, len(others.Arrivals))
 	for _, a := range others.Arrivals {
 		ends = append(ends, a.At)
@@ -168,7 +156,11 @@ func meanwhile(w fairWaits, others *received) []int {
 
 // unfinished counts the requests of an organization that are not at their end.
 func (d *database) unfinished(ctx context.Context, organization string) (n int, err error) {
-	return n, d.QueryRowContext(ctx, countOwn+"SELECT count(*) FROM requests WHERE organization_id = $1 AND finished_at = 0", organization).Scan(&n)
+	err = d.QueryRowContext(ctx, countOwn+"SELECT count(*) FROM requests WHERE organization_id = $1 AND finished_at = 0", organization).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count what is unfinished: %w", err)
+	}
+	return n, nil
 }
 
 // fairRun is what came out.

@@ -170,15 +170,15 @@ func (d *database) fill(ctx context.Context, organization string, from, to int) 
 	}
 	conn, err := d.Conn(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("connect to fill a database: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
 	var endpoint string
 	if err := conn.QueryRowContext(ctx, "SELECT id FROM webhook_endpoints WHERE organization_id = $1 LIMIT 1", organization).Scan(&endpoint); err != nil {
-		return err
+		return fmt.Errorf("find the endpoint of the organization: %w", err)
 	}
 	if _, err := conn.ExecContext(ctx, "SET synchronous_commit = off"); err != nil {
-		return err
+		return fmt.Errorf("have commits not wait for the disk: %w", err)
 	}
 	for _, step := range fillSteps(endpoint, to) {
 		first, last := 0, step.rows(to)
@@ -219,7 +219,7 @@ func (d *database) settle(ctx context.Context, organization string, steps []fill
 func (d *database) roomFor(ctx context.Context, requests int) error {
 	var dir string
 	if err := d.QueryRowContext(ctx, "SHOW data_directory").Scan(&dir); err != nil {
-		return err
+		return fmt.Errorf("ask where the server keeps its data: %w", err)
 	}
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {

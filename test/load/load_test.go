@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"usersync/test/system"
 )
 
 func TestPercentileIsTheNearestRank(t *testing.T) {
@@ -74,58 +76,6 @@ func TestWholeSetsThousandsApart(t *testing.T) {
 	}
 }
 
-func TestParseStatCountsBehindTheName(t *testing.T) {
-	t.Parallel()
-	text := "4711 (a) b (c) S 42 4711 4711 0 -1 4194560 900 0 0 0 150 50 25 5 20 0 9 0 1234 0 0"
-	got, err := parseStat(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := (stat{parent: 42, cpu: 2300 * time.Millisecond}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	for _, broken := range []string{"", "4711 a S 42", "4711 (a) S 42 1", "4711 (a) S x 1 1 0 -1 1 1 0 0 0 1 1 1 1 20", "4711 (a) S 1 1 1 0 -1 1 1 0 0 0 1 x 1 1 20"} {
-		if s, err := parseStat(broken); err == nil {
-			t.Errorf("%q was read as %+v", broken, s)
-		}
-	}
-}
-
-func TestParseSizesReadsKibibytes(t *testing.T) {
-	t.Parallel()
-	got := parseSizes("Name:\tapi kB\nVmHWM:\t    2048 kB\nRssAnon:\t    1024 kB\nThreads:\t9\n")
-	if len(got) != 2 || got["VmHWM"] != 2<<20 || got["RssAnon"] != 1<<20 {
-		t.Errorf("got %v", got)
-	}
-}
-
-func TestFamilyIsTheRootAndAllBeneathIt(t *testing.T) {
-	t.Parallel()
-	table := map[int]stat{1: {parent: 0}, 10: {parent: 1}, 11: {parent: 10}, 12: {parent: 11}, 20: {parent: 1}}
-	got := family(table, 10)
-	slices.Sort(got)
-	if !slices.Equal(got, []int{10, 11, 12}) {
-		t.Errorf("got %v", got)
-	}
-}
-
-func TestUseCountsThisProcess(t *testing.T) {
-	t.Parallel()
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("the figures come from Linux's /proc")
-	}
-	u, err := part{name: "test", root: os.Getpid()}.use()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.rss < 1<<20 || u.peak < u.rss/2 || u.cpu < 0 {
-		t.Errorf("got %+v", u)
-	}
-	if _, err := (part{name: "none", root: 1 << 30}).use(); err == nil {
-		t.Error("a process that does not run has a usage")
-	}
-}
-
 func TestReadAnswerReadsOneAnswerAfterTheOther(t *testing.T) {
 	t.Parallel()
 	in := bufio.NewReaderSize(strings.NewReader(
@@ -133,15 +83,15 @@ func TestReadAnswerReadsOneAnswerAfterTheOther(t *testing.T) {
 			"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n"+
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nb\r\n-and-more-\n\r\n0\r\n\r\n"), 64)
 	a, err := readAnswer(in, nil)
-	if a.status != 202 || requestID(a.body) != "req_1" || a.retryAfter != 0 || err != nil {
+	if a.Status != 202 || requestID(a.Body) != "req_1" || a.RetryAfter != 0 || err != nil {
 		t.Errorf("first: %+v %v", a, err)
 	}
-	a, err = readAnswer(in, a.body)
-	if a.status != 503 || len(a.body) != 0 || a.retryAfter != 2*time.Second || err != nil {
+	a, err = readAnswer(in, a.Body)
+	if a.Status != 503 || len(a.Body) != 0 || a.RetryAfter != 2*time.Second || err != nil {
 		t.Errorf("second: %+v %v", a, err)
 	}
-	a, err = readAnswer(in, a.body)
-	if a.status != 200 || string(a.body) != "abc-and-more-\n" || err != nil {
+	a, err = readAnswer(in, a.Body)
+	if a.Status != 200 || string(a.Body) != "abc-and-more-\n" || err != nil {
 		t.Errorf("third: %+v %v", a, err)
 	}
 }
@@ -201,7 +151,7 @@ func TestAccountFindsMissingAndRepeatedWebhooks(t *testing.T) {
 	t.Parallel()
 	answered := time.Unix(100, 0)
 	samples := []sample{{ids: []string{"a", "b"}, answered: answered}, {ids: []string{"c"}, answered: answered}}
-	got := account(samples, &received{Messages: 4, Requests: 3, Arrivals: map[string]*arrival{
+	got := account(samples, system.Received{Messages: 4, Requests: 3, Arrivals: map[string]system.Arrival{
 		"a":       {At: answered.Add(9 * time.Millisecond).UnixNano(), Count: 1},
 		"b":       {At: answered.Add(3 * time.Millisecond).UnixNano(), Count: 2},
 		"another": {At: answered.Add(time.Hour).UnixNano(), Count: 1},
@@ -299,9 +249,9 @@ func TestShapeForgetsConstantsAndLayout(t *testing.T) {
 func TestMeanwhileCountsWhatEndedDuringAWait(t *testing.T) {
 	t.Parallel()
 	second := func(n int64) time.Time { return time.Unix(n, 0) }
-	ended := &received{Arrivals: map[string]*arrival{}}
+	ended := system.Received{Arrivals: map[string]system.Arrival{}}
 	for n := range int64(10) {
-		ended.Arrivals[second(n).String()] = &arrival{At: second(n).UnixNano()}
+		ended.Arrivals[second(n).String()] = system.Arrival{At: second(n).UnixNano()}
 	}
 	got := meanwhile(fairWaits{from: []time.Time{second(2), second(20)}, to: []time.Time{second(5), second(30)}}, ended)
 	if !slices.Equal(got, []int{0, 3}) {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"usersync/test/services"
 )
 
 // fact is one line about the circumstances of a run.
@@ -33,7 +35,7 @@ func describe(ctx context.Context, d *database, redisURL string) ([]fact, error)
 		{"commit", commit(ctx)},
 		{"command", strings.Join(append([]string{"test/load"}, os.Args[1:]...), " ")},
 		{"processor", fmt.Sprintf("%s, %d cores", cpuModel(readText("/proc/cpuinfo")), runtime.NumCPU())},
-		{"memory", fmt.Sprintf("%.1f GiB", float64(parseSizes(readText("/proc/meminfo"))["MemTotal"])/(1<<30))},
+		{"memory", fmt.Sprintf("%.1f GiB", float64(services.ParseSizes(readText("/proc/meminfo"))["MemTotal"])/(1<<30))},
 		{"kernel", strings.TrimSpace(readText("/proc/sys/kernel/osrelease"))},
 		{"Go", runtime.Version()},
 		{"PostgreSQL", postgresVersion + ", fsync " + fsync},
@@ -85,7 +87,7 @@ func commit(ctx context.Context) string {
 func askRedis(ctx context.Context, url string) (map[string]string, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the address of Redis: %w", err)
 	}
 	client := redis.NewClient(o)
 	defer func() { _ = client.Close() }()

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"usersync/test/system"
 )
 
 // options are what the command line says.
@@ -127,13 +129,14 @@ func perform(ctx context.Context, o options) error {
 // bench is one run.
 type bench struct {
 	options
-	self   string // this program
-	dir    string // temporary; binaries, logs, embedded data
-	module string // folder of this repository
-	admin  *database
-	redis  string
-	report *report
-	known  []namedStatement // of the store
+	self     string // this program
+	dir      string // temporary; binaries, logs, embedded data
+	module   string // folder of this repository
+	programs system.Programs
+	admin    *database
+	redis    string
+	report   *report
+	known    []namedStatement // of the store
 	// hot is what the last load of a curve ran, for hotFor requests.
 	hot    statements
 	hotFor int
@@ -189,7 +192,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	admin, err := openDatabase(databaseURL)
 	if err != nil {
@@ -201,7 +204,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	dir, err := os.MkdirTemp("", "usersync-load-")
 	if err != nil {
-		return nil, errors.Join(err, admin.Close())
+		return nil, errors.Join(fmt.Errorf("make a directory for the run: %w", err), admin.Close())
 	}
 	now := parseProcessors(readText("/proc/stat"))
 	report := &report{facts: facts, echo: rates{}, accepts: map[string]rates{}, finished: map[string]rates{}, first: now, last: now}
@@ -213,25 +216,20 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 
 func (b *bench) close() error { return errors.Join(b.admin.Close(), os.RemoveAll(b.dir)) }
 
-// build builds the commands under test as `make build` does.
+// build builds the commands under test.
 func (b *bench) build(ctx context.Context) error {
 	progress("building the commands")
 	module, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return fmt.Errorf("find the module: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.dir+"/", "./cmd/usersync", "./cmd/api", "./cmd/worker")
 	b.module = filepath.Dir(strings.TrimSpace(string(module)))
 	if b.known, err = storeStatements(filepath.Join(b.module, "internal", "store")); err != nil {
 		return err
 	}
 	b.report.names = names(b.known)
-	cmd.Dir = b.module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the commands: %w\n%s", err, out)
-	}
-	return nil
+	b.programs, err = system.Build(ctx, b.dir, "usersync", "api", "worker")
+	return err
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "load: "+format+"\n", args...) }

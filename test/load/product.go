@@ -6,41 +6,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"usersync/internal/admin"
-	"usersync/internal/app"
 	"usersync/internal/config"
 	"usersync/internal/usersync"
+	"usersync/test/services"
+	"usersync/test/system"
 )
 
 // product is a running installation of the service with one organization, and
 // the receiver of its webhooks.
 type product struct {
-	name     string // embedded or deployed
-	addr     string
-	tenant   *tenant
-	accepted int64
+	name   string // embedded or deployed
+	addr   string
+	tenant *tenant
 
 	bench     *bench
 	env       []string // of its programs
-	receiver  *process
-	hooks     string    // host and port of the receiver
+	operator  *system.Client
 	database  *database // nil when embedded
-	processes []*process
+	processes []*services.Process
 	parts     []part
 	complains int
 }
 
-// tenant is an organization that sends.
+// tenant is an organization that sends, and the receiver of its webhooks.
 type tenant struct {
-	id   string
-	key  string
-	next atomic.Int64 // number of the last user sent
+	id       string
+	key      string
+	next     atomic.Int64 // number of the last user sent
+	accepted int64        // requests
+	receiver *receiver
 }
 
 // The two ways to run the service.
@@ -54,9 +53,6 @@ var ways = []string{embedded, deployed}
 // redisDatabases are those of the measurements, by their names.
 var redisDatabases = map[string]int{"accept": 10, "deliver": 11, "curve": 12, "fair": 13}
 
-// actor is who the audit log says made the organization.
-const actor = "load"
-
 // launch starts a fresh installation and warms it up. purpose tells apart what
 // several installations keep on the same servers.
 func (b *bench) launch(ctx context.Context, way, purpose string) (p *product, err error) {
@@ -66,10 +62,12 @@ func (b *bench) launch(ctx context.Context, way, purpose string) (p *product, er
 			err = errors.Join(err, p.stop())
 		}
 	}()
-	if p.receiver, p.hooks, err = b.serveRole(ctx, roleReceiver); err != nil {
+	r, err := b.receive(ctx)
+	if err != nil {
 		return p, err
 	}
-	if p.addr, err = freeAddr(); err != nil {
+	p.tenant = &tenant{receiver: r}
+	if p.addr, err = services.FreeAddr(); err != nil {
 		return p, err
 	}
 	start := p.startEmbedded
@@ -79,15 +77,17 @@ func (b *bench) launch(ctx context.Context, way, purpose string) (p *product, er
 	if err := start(ctx, purpose); err != nil {
 		return p, err
 	}
+	if err := p.prepareTenant(ctx, p.tenant); err != nil {
+		return p, err
+	}
 	return p, p.warmUp(ctx)
 }
 
 func (p *product) startEmbedded(ctx context.Context, purpose string) error {
-	env := append(commonEnv(), "DATA_DIR="+filepath.Join(p.bench.dir, "data-"+purpose), "ADDR="+p.addr)
-	if err := p.prepare(ctx, env); err != nil {
+	if err := p.prepare(ctx, "DATA_DIR="+filepath.Join(p.bench.dir, "data-"+purpose)); err != nil {
 		return err
 	}
-	return p.serve(ctx, "usersync", env, "http://"+p.addr, "serve")
+	return p.serve(ctx, "usersync", p.env, p.addr, "serve")
 }
 
 func (p *product) startDeployed(ctx context.Context, purpose string) (err error) {
@@ -98,87 +98,72 @@ func (p *product) startDeployed(ctx context.Context, purpose string) (err error)
 	if err != nil {
 		return err
 	}
-	ops, err := freeAddr()
+	ops, err := services.FreeAddr()
 	if err != nil {
 		return err
 	}
-	env := append(commonEnv(), "DATABASE_URL="+p.database.url, "REDIS_URL="+redisURL, "ADDR="+p.addr,
-		"ADMIN_TOKEN="+config.NewAdminToken().Reveal(), "SEALING_KEYS="+config.NewSealingKeys().Reveal())
-	if err := p.prepare(ctx, env); err != nil {
+	err = p.prepare(ctx, "DATABASE_URL="+p.database.url, "REDIS_URL="+redisURL, "SEALING_KEYS="+config.NewSealingKeys().Reveal())
+	if err != nil {
 		return err
 	}
-	if err := p.serve(ctx, "api", env, "http://"+p.addr); err != nil {
+	if err := p.serve(ctx, "api", p.env, p.addr); err != nil {
 		return err
 	}
-	if err := p.serve(ctx, "worker", append(env, "OPS_ADDR="+ops), "http://"+ops); err != nil {
+	if err := p.serve(ctx, "worker", append(p.env, "OPS_ADDR="+ops), ops); err != nil {
 		return err
 	}
 	return p.addServers(ctx)
 }
 
-func commonEnv() []string {
-	return []string{"EGRESS_ALLOW=127.0.0.0/8", "LOG_LEVEL=warn", "SHUTDOWN_TIMEOUT=5s"}
-}
-
-// prepare makes the schema and the organization.
-func (p *product) prepare(ctx context.Context, env []string) error {
-	migrate := exec.CommandContext(ctx, p.bench.binary("usersync"), "migrate") //nolint:gosec // a program that this run built
-	migrate.Env = env
-	if out, err := migrate.CombinedOutput(); err != nil {
-		return fmt.Errorf("migrate: %w\n%s", err, out)
-	}
-	operator, closeStore, err := app.OpenAdmin(ctx, env)
-	if err != nil {
+// prepare sets the environment of the programs and makes, before they start, the
+// schema and the organization: an embedded service that finds none makes those of
+// the demonstration.
+func (p *product) prepare(ctx context.Context, settings ...string) (err error) {
+	token := config.NewAdminToken().Reveal()
+	p.operator = system.NewOperator(token, "http://"+p.addr)
+	p.env = append([]string{"ADDR=" + p.addr, "ADMIN_TOKEN=" + token, "EGRESS_ALLOW=127.0.0.0/8", "LOG_LEVEL=warn", "SHUTDOWN_TIMEOUT=5s"}, settings...)
+	if _, err := p.bench.programs.Output(ctx, p.env, "migrate"); err != nil {
 		return err
 	}
-	defer closeStore()
-	p.env = env
-	p.tenant, err = makeTenant(ctx, operator, p.hooks)
+	p.tenant, err = p.makeTenant(ctx, p.tenant.receiver)
 	return err
 }
 
-// another makes a second organization in a running installation, whose webhooks
-// go to a receiver at hooks.
-func (p *product) another(ctx context.Context, hooks string) (*tenant, error) {
-	operator, closeStore, err := app.OpenAdmin(ctx, p.env)
+// plenty is how many credits an organization has.
+const plenty = 1_000_000_000
+
+// makeTenant makes an organization with plenty of credits. prepareTenant does the
+// rest, for which the service must run.
+func (p *product) makeTenant(ctx context.Context, r *receiver) (*tenant, error) {
+	account, err := p.bench.programs.NewAccount(ctx, p.env, "Load")
 	if err != nil {
-		return nil, err
+		return &tenant{receiver: r}, err
 	}
-	defer closeStore()
-	return makeTenant(ctx, operator, hooks)
+	t := &tenant{id: account.Organization, key: account.Key, receiver: r}
+	return t, p.bench.programs.TopUp(ctx, p.env, t.id, plenty)
 }
 
-// makeTenant makes an organization whose limits are out of the way, with a key
-// and an endpoint that wants to know how every request ended.
-func makeTenant(ctx context.Context, operator *admin.Service, receiver string) (*tenant, error) {
-	hooks := "http://" + receiver + "/hooks"
-	types := []string{string(usersync.MessageCompleted), string(usersync.MessageFailed)}
-	o, err := operator.Store.CreateOrganization(ctx, actor, usersync.Organization{
-		Name: "Load", Settings: usersync.Settings{RateLimit: usersync.RateLimit{Rate: 1e6, Burst: 1e6}},
-	})
-	if err != nil {
-		return nil, err
+// prepareTenant moves the limits of an organization out of the way, and makes the
+// endpoint that wants to know how every request ended.
+func (p *product) prepareTenant(ctx context.Context, t *tenant) error {
+	limit := map[string]any{"rate": 1e6, "burst": 1e6}
+	if err := p.operator.Configure(ctx, t.id, map[string]any{"rateLimit": limit}); err != nil {
+		return err
 	}
-	if _, err := operator.TopUp(ctx, actor, o.ID, admin.TopUpInput{Amount: 1e9, Reference: "load"}); err != nil {
-		return nil, err
-	}
-	_, key, err := operator.CreateKey(ctx, actor, o.ID, admin.KeyInput{Name: "load"})
-	if err != nil {
-		return nil, err
-	}
-	_, _, err = operator.CreateEndpoint(ctx, actor, operator.Store.Org(o.ID), admin.EndpointInput{URL: &hooks, EventTypes: &types})
-	return &tenant{id: o.ID, key: key.Reveal()}, err
+	_, err := system.NewClient(t.key, "http://"+p.addr).AddEndpoint(ctx, "http://"+t.receiver.addr+"/hooks",
+		string(usersync.MessageCompleted), string(usersync.MessageFailed))
+	return err
 }
 
 // serve starts one of our programs and waits until it is ready.
 func (p *product) serve(ctx context.Context, name string, env []string, operations string, args ...string) error {
-	started, err := p.bench.start(name, env, p.bench.binary(name), args...)
+	started, err := p.bench.start(ctx, name, env, operations, p.bench.programs.Path(name), args...)
 	if err != nil {
 		return err
 	}
 	p.processes = append(p.processes, started)
-	p.parts = append(p.parts, part{name: name, root: started.pid()})
-	return started.await(ctx, operations+"/readyz")
+	p.parts = append(p.parts, part{name: name, root: started.PID()})
+	return nil
 }
 
 // addServers counts PostgreSQL and Redis among the parts.
@@ -203,32 +188,22 @@ func (p *product) addServers(ctx context.Context) error {
 const warmUpRequests = 500
 
 func (p *product) warmUp(ctx context.Context) error {
-	o, err := p.send(ctx, load{clients: 16, length: 10 * time.Second, most: warmUpRequests})
+	d, err := p.deliver(ctx, p.tenant, load{clients: 16, length: 10 * time.Second, most: warmUpRequests})
 	if err != nil {
 		return fmt.Errorf("warm up %s: %w", p.name, err)
 	}
-	arrived, err := p.awaitWebhooks(ctx)
-	if err != nil {
-		return err
-	}
-	if missing := account(o.samples, arrived).missing; missing > 0 {
+	if d.missing > 0 {
 		return fmt.Errorf("warm up %s: no webhook came of %d of %d requests; the end of the worker's log:\n%s",
-			p.name, missing, o.users(), p.processes[len(p.processes)-1].lastWords())
+			p.name, d.missing, d.users(), p.processes[len(p.processes)-1].Tail(shownLines))
 	}
 	return nil
 }
 
-// send sends a load to this installation.
-func (p *product) send(ctx context.Context, l load) (*outcome, error) {
-	o, err := p.sendAs(ctx, p.tenant, l)
-	p.accepted += int64(o.users())
-	return o, err
-}
-
-// sendAs sends a load of one organization.
-func (p *product) sendAs(ctx context.Context, t *tenant, l load) (*outcome, error) {
+// send sends a load of one organization.
+func (p *product) send(ctx context.Context, t *tenant, l load) (*outcome, error) {
 	l.addr, l.key, l.next, l.batch = p.addr, t.key, &t.next, max(l.batch, 1)
 	o, err := l.run(ctx)
+	t.accepted += int64(o.users())
 	if err != nil {
 		return o, errors.Join(err, p.firstEnd())
 	}
@@ -238,10 +213,8 @@ func (p *product) sendAs(ctx context.Context, t *tenant, l load) (*outcome, erro
 // firstEnd tells of a process that ended while it should serve.
 func (p *product) firstEnd() error {
 	for _, one := range p.processes {
-		select {
-		case <-one.done:
-			return fmt.Errorf("%s ended; the end of its log:\n%s", one.name, one.lastWords())
-		default:
+		if one.Ended() {
+			return fmt.Errorf("%s ended; the end of its log:\n%s", one.Name, one.Tail(shownLines))
 		}
 	}
 	return nil
@@ -250,14 +223,14 @@ func (p *product) firstEnd() error {
 // stop ends everything that launch started, in the order of the work's way.
 func (p *product) stop() error {
 	for _, one := range p.processes {
-		one.stop()
-		p.complains += one.complaints()
+		stop(one)
+		p.complains += complaints(one)
 	}
 	if p.complains > 0 {
 		progress("%s: %d warnings logged, the last: %s", p.name, p.complains, p.lastWarning())
 	}
-	if p.receiver != nil {
-		p.receiver.stop()
+	if p.tenant != nil {
+		stop(p.tenant.receiver.Process)
 	}
 	if p.database == nil {
 		return nil
@@ -267,43 +240,45 @@ func (p *product) stop() error {
 
 func (p *product) lastWarning() string {
 	for _, one := range p.processes {
-		if line := one.lastLine(); line != "" {
+		if line := one.Tail(1); line != "" {
 			return line
 		}
 	}
 	return ""
 }
 
-// accepting measures the way to the 202, while everything behind it works too.
-func (b *bench) accepting(ctx context.Context) error {
+// eachWay measures with a fresh installation of each way to run the service.
+func (b *bench) eachWay(ctx context.Context, purpose string, measure func(context.Context, *product) error) error {
 	for _, way := range ways {
-		if err := b.acceptingOne(ctx, way); err != nil {
+		progress("%s: starting afresh", way)
+		p, err := b.launch(ctx, way, purpose)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(measure(ctx, p), p.stop()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *bench) acceptingOne(ctx context.Context, way string) (err error) {
-	progress("%s: starting", way)
-	p, err := b.launch(ctx, way, "accept")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+// accepting measures the way to the 202, while everything behind it works too.
+func (b *bench) accepting(ctx context.Context) error { return b.eachWay(ctx, "accept", b.acceptingOne) }
+
+func (b *bench) acceptingOne(ctx context.Context, p *product) error {
 	if err := p.acceptForm(ctx, 1); err != nil {
 		return err
 	}
-	half := b.report.accepts[way].at(1, fullSpeedClients) / 2
-	if _, err := p.awaitWebhooks(ctx); err != nil {
+	half := b.report.accepts[p.name].at(1, fullSpeedClients) / 2
+	if _, err := p.tenant.awaitWebhooks(ctx); err != nil {
 		return err
 	}
-	progress("%s: accepting at %.0f/s", way, half)
-	o, err := p.send(ctx, load{clients: fullSpeedClients, due: evenly(half), length: b.measure, most: unlimited})
+	progress("%s: accepting at %.0f/s", p.name, half)
+	o, err := p.send(ctx, p.tenant, load{clients: fullSpeedClients, due: evenly(half), length: b.measure, most: unlimited})
 	if err != nil {
 		return err
 	}
-	b.report.acceptedAtHalf(way, fullSpeedClients, o)
+	b.report.acceptedAtHalf(p.name, fullSpeedClients, o)
 	return p.acceptForm(ctx, batchSize)
 }
 
@@ -311,11 +286,11 @@ func (b *bench) acceptingOne(ctx context.Context, way string) (err error) {
 // is done before the next begins.
 func (p *product) acceptForm(ctx context.Context, form int) error {
 	for _, clients := range p.bench.clients {
-		if _, err := p.awaitWebhooks(ctx); err != nil {
+		if _, err := p.tenant.awaitWebhooks(ctx); err != nil {
 			return err
 		}
 		progress("%s: accepting, %d clients%s", p.name, clients, many(form))
-		o, err := p.send(ctx, load{clients: clients, batch: form, length: p.bench.measure, most: unlimited})
+		o, err := p.send(ctx, p.tenant, load{clients: clients, batch: form, length: p.bench.measure, most: unlimited})
 		if err != nil {
 			return err
 		}

@@ -11,45 +11,34 @@ import (
 	"time"
 
 	"usersync/internal/webhooksig"
+	"usersync/test/services"
+	"usersync/test/system"
 )
 
-// receiver is the customer's side of the webhooks: it answers 204 and notes
-// when each request was told of. It runs in a process of its own.
-type receiver struct {
-	mu       sync.Mutex
-	got      int64
-	arrivals map[string]*arrival // by request id
-	messages map[string]struct{} // webhook ids
-}
-
-// arrival is what came of one request.
-type arrival struct {
-	At    int64 `json:"at"` // of the first webhook, in ns since 1970
-	Count int   `json:"n"`
-}
-
-// received is what a receiver reports.
-type received struct {
-	Deliveries int64               `json:"deliveries"`
-	Messages   int                 `json:"messages"` // different webhook ids
-	Requests   int                 `json:"requests"` // different request ids
-	Arrivals   map[string]*arrival `json:"arrivals,omitempty"`
-}
+// hooks is the customer's side of the webhooks, in a process of its own: it
+// answers 204 and notes in system.Arrivals when each request was told of. It is
+// no system.Receiver, which checks signatures and decodes whole bodies: on
+// a small machine that CPU is taken from what is being measured.
+type hooks struct{ arrivals system.Arrivals }
 
 func serveReceiver(ctx context.Context, addr string) error {
-	r := &receiver{arrivals: map[string]*arrival{}, messages: map[string]struct{}{}}
+	h := &hooks{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
-	mux.HandleFunc("POST /hooks", r.take)
-	mux.HandleFunc("GET /count", func(w http.ResponseWriter, _ *http.Request) { r.report(w, false) })
-	mux.HandleFunc("GET /arrivals", func(w http.ResponseWriter, _ *http.Request) { r.report(w, true) })
+	mux.HandleFunc("POST /hooks", h.take)
+	mux.HandleFunc("GET /count", func(w http.ResponseWriter, _ *http.Request) { tell(w, h.arrivals.Count()) })
+	mux.HandleFunc("GET /arrivals", func(w http.ResponseWriter, _ *http.Request) { tell(w, h.arrivals.All()) })
 	return serveHTTP(ctx, addr, mux)
+}
+
+func tell(w io.Writer, r system.Received) {
+	_ = json.NewEncoder(w).Encode(r) // fails only when the asker has gone
 }
 
 var bodies = sync.Pool{New: func() any { return new([]byte) }}
 
-func (r *receiver) take(w http.ResponseWriter, request *http.Request) {
-	at := time.Now().UnixNano()
+func (h *hooks) take(w http.ResponseWriter, request *http.Request) {
+	at := time.Now()
 	buffer := bodies.Get().(*[]byte)
 	defer bodies.Put(buffer)
 	body, err := readInto((*buffer)[:0], request.Body)
@@ -59,7 +48,7 @@ func (r *receiver) take(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, "no requestId", http.StatusBadRequest)
 		return
 	}
-	r.note(id, request.Header.Get(webhooksig.HeaderID), at)
+	h.arrivals.Note(id, request.Header.Get(webhooksig.HeaderID), at)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -79,35 +68,28 @@ func readInto(buffer []byte, from io.Reader) ([]byte, error) {
 	}
 }
 
-func (r *receiver) note(request, message string, at int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.got++
-	r.messages[message] = struct{}{}
-	one := r.arrivals[request]
-	if one == nil {
-		one = &arrival{At: at}
-		r.arrivals[request] = one
-	}
-	one.Count++
+// receiver is that process as the run sees it.
+type receiver struct {
+	*services.Process
+	addr   string
+	client *system.Client // for its reports
 }
 
-func (r *receiver) report(w http.ResponseWriter, all bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := received{Deliveries: r.got, Messages: len(r.messages), Requests: len(r.arrivals)}
-	if all {
-		out.Arrivals = r.arrivals
-	}
-	_ = json.NewEncoder(w).Encode(out) // fails only when the asker has gone
-}
-
-// askReceiver reads a report from one of the receiver's two routes.
-func askReceiver(ctx context.Context, addr, route string) (*received, error) {
-	body, err := fetch(ctx, "http://"+addr+route)
+// receive starts a receiver.
+func (b *bench) receive(ctx context.Context) (*receiver, error) {
+	p, addr, err := b.serveRole(ctx, roleReceiver)
 	if err != nil {
 		return nil, err
 	}
-	out := &received{}
-	return out, json.Unmarshal(body, out)
+	return &receiver{Process: p, addr: addr, client: system.NewClient("", "http://"+addr)}, nil
+}
+
+// count returns how much came until now.
+func (r *receiver) count(ctx context.Context) (out system.Received, err error) {
+	return out, r.client.Ask(ctx, http.MethodGet, "/count", nil, &out)
+}
+
+// arrivals returns what came until now of each request.
+func (r *receiver) arrivals(ctx context.Context) (out system.Received, err error) {
+	return out, r.client.Ask(ctx, http.MethodGet, "/arrivals", nil, &out)
 }

@@ -48,7 +48,7 @@ func (b *bench) echo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.stop()
+	defer stop(p)
 	for _, form := range forms {
 		for _, clients := range b.clients {
 			progress("bare Echo, %d clients%s", clients, many(form))
@@ -163,7 +163,7 @@ func (b *bench) asynq(ctx context.Context) error {
 func runAsynq(ctx context.Context, url string, length time.Duration) error {
 	redisOptions, err := asynq.ParseRedisURI(url)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the address of Redis: %w", err)
 	}
 	rates := asynqRates{Noop: map[int]float64{}}
 	if rates.Enqueue, err = enqueue(ctx, redisOptions, length); err != nil {
@@ -184,14 +184,26 @@ func runAsynq(ctx context.Context, url string, length time.Duration) error {
 func enqueue(ctx context.Context, r asynq.RedisConnOpt, length time.Duration) (perSecond float64, err error) {
 	queue := asynq.NewClient(r)
 	defer func() { _ = queue.Close() }()
+	return repeat(ctx, asynqClients, length, func() error {
+		_, err := queue.Enqueue(asynq.NewTask("noop", []byte(`{"id":"req_0000000000"}`)))
+		if err != nil {
+			return fmt.Errorf("enqueue a task: %w", err)
+		}
+		return nil
+	})
+}
+
+// repeat has some callers do something again and again for a time, each as fast as
+// it can, and returns how often a second it was done by all.
+func repeat(ctx context.Context, callers int, length time.Duration, do func() error) (perSecond float64, err error) {
 	started := time.Now()
 	var done atomic.Int64
 	var wg sync.WaitGroup
-	failures := make(chan error, asynqClients)
-	for range asynqClients {
+	failures := make(chan error, callers)
+	for range callers {
 		wg.Go(func() {
 			for time.Since(started) < length && ctx.Err() == nil {
-				if _, err := queue.Enqueue(asynq.NewTask("noop", []byte(`{"id":"req_0000000000"}`))); err != nil {
+				if err := do(); err != nil {
 					failures <- err
 					return
 				}
@@ -210,7 +222,7 @@ func work(ctx context.Context, r asynq.RedisConnOpt, concurrency int, length tim
 	defer func() { _ = inspector.Close() }()
 	info, err := inspector.GetQueueInfo("default")
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("ask how long the queue is: %w", err)
 	}
 	waiting := int64(info.Size)
 	var done atomic.Int64
@@ -224,7 +236,7 @@ func work(ctx context.Context, r asynq.RedisConnOpt, concurrency int, length tim
 		return nil
 	}))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("start a server of Asynq: %w", err)
 	}
 	defer server.Shutdown()
 	select {
@@ -243,7 +255,7 @@ func emptyRedis(ctx context.Context, server string, number int) (string, error) 
 	}
 	o, err := redis.ParseURL(url)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the address of Redis: %w", err)
 	}
 	client := redis.NewClient(o)
 	defer func() { _ = client.Close() }()
@@ -267,7 +279,7 @@ func (b *bench) postgres(ctx context.Context) error {
 	}
 	defer func() { _ = b.admin.drop(d) }()
 	if _, err := d.ExecContext(ctx, insertTable); err != nil {
-		return err
+		return fmt.Errorf("make the table of the reference: %w", err)
 	}
 	rate, how, err := b.insert(ctx, d)
 	if err != nil {
@@ -303,7 +315,7 @@ var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
 func (b *bench) pgbench(ctx context.Context, program string, d *database) (float64, error) {
 	script := filepath.Join(b.dir, "insert.sql")
 	if err := os.WriteFile(script, []byte(insertRow+";\n"), 0o600); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("write the script of pgbench: %w", err)
 	}
 	seconds := strconv.Itoa(int(b.measure / time.Second))
 	clients := strconv.Itoa(insertClients)
@@ -323,22 +335,11 @@ func (b *bench) pgbench(ctx context.Context, program string, d *database) (float
 func insertLoop(ctx context.Context, d *database, length time.Duration) (perSecond float64, err error) {
 	d.SetMaxOpenConns(insertClients)
 	d.SetMaxIdleConns(insertClients)
-	started := time.Now()
-	var done atomic.Int64
-	var wg sync.WaitGroup
-	failures := make(chan error, insertClients)
-	for range insertClients {
-		wg.Go(func() {
-			for time.Since(started) < length {
-				if _, err := d.ExecContext(ctx, insertRow); err != nil {
-					failures <- err
-					return
-				}
-				done.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	close(failures)
-	return float64(done.Load()) / time.Since(started).Seconds(), <-failures
+	return repeat(ctx, insertClients, length, func() error {
+		_, err := d.ExecContext(ctx, insertRow)
+		if err != nil {
+			return fmt.Errorf("insert a row: %w", err)
+		}
+		return nil
+	})
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"usersync/test/services"
 )
 
 // report collects the results of a run.
@@ -132,14 +134,14 @@ func notes(all ...string) string {
 }
 
 // costs adds what each part of an installation used for a number of requests.
-func (r *report) costs(p *product, before, after []usage, requests int) {
+func (r *report) costs(p *product, used []services.Usage, requests int) {
 	var cpu time.Duration
 	for i, one := range p.parts {
-		used := after[i].cpu - before[i].cpu
-		cpu += used
-		r.cost = append(r.cost, []string{p.name + ", " + one.name, seconds(used), perRequest(used, requests), mebi(after[i].rss), one.peakOf(after[i])})
+		u := used[i]
+		cpu += u.CPU
+		r.cost = append(r.cost, []string{p.name + ", " + one.name, seconds(u.CPU), perRequest(u.CPU, requests), mebi(u.RSS), one.peakOf(u)})
 		if one.name == "api" || one.name == "worker" {
-			r.goalAtMost("memory of "+one.name+", MiB", 150, float64(after[i].peak)/(1<<20))
+			r.goalAtMost("memory of "+one.name+", MiB", 150, float64(u.Peak)/(1<<20))
 		}
 	}
 	r.cost = append(r.cost, []string{p.name + ", all", seconds(cpu), perRequest(cpu, requests), "", ""})
@@ -239,25 +241,20 @@ func (r *report) tables() []table {
 }
 
 // text is the report for the terminal.
-func (r *report) text() string {
-	var out strings.Builder
-	for _, f := range r.facts {
-		fmt.Fprintf(&out, "%-12s %s\n", f.name, f.value)
-	}
-	for _, t := range r.tables() {
-		out.WriteString("\n" + t.text())
-	}
-	return out.String()
-}
+func (r *report) text() string { return r.written("%-12s %s\n", table.text) }
 
 // markdown is the report for a page.
-func (r *report) markdown() string {
+func (r *report) markdown() string { return r.written("- %s: %s\n", table.markdown) }
+
+// written is the report with a line for each fact, of the given format, and its
+// tables.
+func (r *report) written(line string, written func(table) string) string {
 	var out strings.Builder
 	for _, f := range r.facts {
-		fmt.Fprintf(&out, "- %s: %s\n", f.name, f.value)
+		fmt.Fprintf(&out, line, f.name, f.value)
 	}
 	for _, t := range r.tables() {
-		out.WriteString("\n" + t.markdown())
+		out.WriteString("\n" + written(t))
 	}
 	return out.String()
 }
@@ -267,7 +264,7 @@ func (r *report) markdown() string {
 func writePlace(file, place, text string) error {
 	page, err := os.ReadFile(file) //nolint:gosec // named on the command line
 	if err != nil {
-		return err
+		return fmt.Errorf("read the page for the tables: %w", err)
 	}
 	made, err := replacePlace(string(page), place, text)
 	if err != nil {

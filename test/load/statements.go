@@ -34,6 +34,22 @@ type statements map[string]counted
 // countOwn is in the statements of this program, which count for nothing.
 const countOwn = "/* load */ "
 
+// during returns what runs in this database while work is done.
+func (d *database) during(ctx context.Context, work func() error) (statements, error) {
+	before, err := d.statements(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the statements before the work: %w", err)
+	}
+	if err := work(); err != nil {
+		return nil, err
+	}
+	after, err := d.statements(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the statements after the work: %w", err)
+	}
+	return after.since(before), nil
+}
+
 // statements returns what ran in this database until now, nil when the server
 // has not loaded pg_stat_statements. A nil database is an embedded one.
 func (d *database) statements(ctx context.Context) (statements, error) {
@@ -42,20 +58,20 @@ func (d *database) statements(ctx context.Context) (statements, error) {
 	}
 	var loaded string
 	if err := d.QueryRowContext(ctx, countOwn+"SHOW shared_preload_libraries").Scan(&loaded); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ask what the server has loaded: %w", err)
 	}
 	if !strings.Contains(loaded, "pg_stat_statements") {
 		return nil, nil
 	}
 	if _, err := d.ExecContext(ctx, countOwn+"CREATE EXTENSION IF NOT EXISTS pg_stat_statements"); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make statements be counted: %w", err)
 	}
 	found, err := d.QueryContext(ctx, countOwn+`SELECT s.query, sum(s.calls)::bigint, sum(s.total_exec_time)::float8,
 			sum(s.shared_blks_hit + s.shared_blks_read)::bigint, sum(s.rows)::bigint
 		FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
 		WHERE d.datname = current_database() AND s.query NOT LIKE '/* load */%' GROUP BY s.query`)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read what the server has counted: %w", err)
 	}
 	defer func() { err = errors.Join(err, found.Close()) }()
 	all := statements{}
@@ -64,7 +80,7 @@ func (d *database) statements(ctx context.Context) (statements, error) {
 		var ms float64
 		var c counted
 		if err := found.Scan(&query, &c.calls, &ms, &c.pages, &c.rows); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read what the server has counted: %w", err)
 		}
 		c.took = time.Duration(ms * float64(time.Millisecond))
 		all[query] = c
@@ -130,14 +146,14 @@ type variable struct {
 func variables(dir string) ([]variable, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list the files of %s: %w", dir, err)
 	}
 	var all []variable
 	set := token.NewFileSet()
 	for _, name := range files {
 		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the statements of %s: %w", name, err)
 		}
 		for _, d := range file.Decls {
 			group, ok := d.(*ast.GenDecl)

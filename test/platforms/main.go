@@ -7,24 +7,24 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
+	"usersync/internal/config"
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connectors/fakes"
+	"usersync/test/services"
+	"usersync/test/system"
 )
 
 var (
@@ -45,16 +45,16 @@ func main() {
 func run(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "usersync-platforms-")
 	if err != nil {
-		return err
+		return fmt.Errorf("make a directory for the service: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s := &service{dir: dir, token: strings.Repeat("t", 40), server: fakeplatform.New(fakes.New()...)}
+	s, err := newService(ctx, dir)
+	if err != nil {
+		return err
+	}
 	listener := httptest.NewServer(s.server)
 	defer listener.Close()
 	s.platforms = listener.URL
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", s.binary(), "./cmd/usersync").CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w\n%s", err, out)
-	}
 	if err := s.start(ctx); err != nil {
 		return err
 	}
@@ -75,111 +75,95 @@ func run(ctx context.Context) error {
 
 // service is the embedded service with one organization.
 type service struct {
-	dir, token, key string
-	base, platforms string
-	server          *fakeplatform.Server
-	cmd             *exec.Cmd
-	peak            int64 // KiB, of all its lives
+	programs  system.Programs
+	addr      string
+	env       []string
+	log       string
+	process   *services.Process
+	client    *system.Client // of the organization; nil before makeUsers
+	operator  *system.Client
+	platforms string
+	server    *fakeplatform.Server
+	peak      int64 // bytes, of all its lives
 }
 
-func (s *service) binary() string { return filepath.Join(s.dir, "usersync") }
+func newService(ctx context.Context, dir string) (*service, error) {
+	programs, err := system.Build(ctx, dir, "usersync")
+	if err != nil {
+		return nil, err
+	}
+	addr, err := services.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	token := config.NewAdminToken().Reveal()
+	return &service{
+		programs: programs, addr: addr, log: filepath.Join(dir, "log"),
+		env:      []string{"ADDR=" + addr, "DATA_DIR=" + filepath.Join(dir, "data"), "ADMIN_TOKEN=" + token, "LOG_LEVEL=error"},
+		operator: system.NewOperator(token, "http://"+addr), server: fakeplatform.New(fakes.New()...),
+	}, nil
+}
 
 // start starts the service and waits until it answers.
-func (s *service) start(ctx context.Context) error {
-	s.cmd = exec.CommandContext(ctx, s.binary(), "serve")
-	s.cmd.Env = append(os.Environ(), "ADDR=127.0.0.1:18473", "DATA_DIR="+filepath.Join(s.dir, "data"), "ADMIN_TOKEN="+s.token, "LOG_LEVEL=error")
-	s.cmd.Stderr = os.Stderr
-	s.base = "http://127.0.0.1:18473"
-	if err := s.cmd.Start(); err != nil {
+func (s *service) start(ctx context.Context) (err error) {
+	cmd := exec.Command(s.programs.Path("usersync"), "serve") //nolint:gosec // the program that this run built
+	cmd.Env = services.Environment(s.env...)
+	if s.process, err = services.StartProcess("usersync", cmd, s.log); err != nil {
 		return err
 	}
-	for until := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := s.call(ctx, "GET", "/readyz", "", nil); err == nil {
-			return nil
-		}
-		if time.Now().After(until) {
-			return errors.New("the service does not come up")
-		}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := s.process.AwaitReady(ctx, services.Answers("http://"+s.addr+"/readyz")); err != nil {
+		s.kill()
+		return err
 	}
+	return nil
 }
 
 // kill ends the service at once, as a crash would.
 func (s *service) kill() {
 	s.note()
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
+	_ = s.process.Kill() // a signal to a child of ours does not fail
 }
 
 // note keeps the most memory that the service has used.
 func (s *service) note() {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			s.peak = max(s.peak, kib)
-		}
+	if used, err := services.UsageOf(s.process.PID()); err == nil { // else it has ended
+		s.peak = max(s.peak, used.Peak)
 	}
 }
 
-// call makes a call and returns the answer's body.
-func (s *service) call(ctx context.Context, method, path, auth string, body any) ([]byte, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+auth)
-	req.Header.Set("Prefer", "respond-async")
-	response, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
-	if response.StatusCode >= 300 {
-		return nil, fmt.Errorf("%s %s: %d %s", method, path, response.StatusCode, answer)
-	}
-	return answer, err
-}
+// endWithin bounds what is waited for.
+const endWithin = 30 * time.Minute
 
 // makeUsers makes an organization and sends its users, who are not searched for
 // colleagues.
 func (s *service) makeUsers(ctx context.Context) error {
-	var organization, key struct{ ID, Key string }
-	answer, err := s.call(ctx, "POST", "/admin/v1/organizations", s.token, map[string]any{"name": "Bulk", "settings": map[string]any{"colleaguesEnabled": false}})
+	account, err := s.programs.NewAccount(ctx, s.env, "Bulk")
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(answer, &organization); err != nil {
+	if err := s.programs.TopUp(ctx, s.env, account.Organization, 1); err != nil {
 		return err
 	}
-	at := "/admin/v1/organizations/" + organization.ID
-	if _, err := s.call(ctx, "POST", at+"/credits", s.token, map[string]any{"amount": 1, "reference": "first"}); err != nil {
+	if err := s.operator.Configure(ctx, account.Organization, map[string]any{"colleaguesEnabled": false}); err != nil {
 		return err
 	}
-	if answer, err = s.call(ctx, "POST", at+"/api-keys", s.token, map[string]any{"name": "bulk", "scopes": []string{"*"}}); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(answer, &key); err != nil {
-		return err
-	}
-	s.key = key.Key
+	s.client = system.NewClient(account.Key, "http://"+s.addr)
+	s.client.Header.Set("Prefer", "respond-async")
 	const batch = 1000
 	for from := 0; from < *users; from += batch {
-		var list []map[string]any
+		var list []system.User
 		for i := from; i < min(from+batch, *users); i++ {
-			list = append(list, map[string]any{"email": address(i), "country": "US", "firstName": "Given", "lastName": "Family"})
+			list = append(list, system.User{Email: address(i), Country: "US", FirstName: "Given", LastName: "Family"})
 		}
 		fmt.Fprintf(os.Stderr, "\r%d of %d users sent   ", from, *users)
-		if _, err := s.call(ctx, "POST", "/v1/user-sync/batch", s.key, map[string]any{"users": list}); err != nil {
+		answer, accepted, err := s.client.Insist(ctx, endWithin, system.BatchCall(list...), system.HeedRetryAfter)
+		if err != nil {
 			return err
+		}
+		if !accepted {
+			return fmt.Errorf("send users: answered with %d %s", answer.Status, answer.Body)
 		}
 	}
 	return s.settled(ctx)
@@ -188,24 +172,23 @@ func (s *service) makeUsers(ctx context.Context) error {
 // settled waits until the users' own requests have ended: they would be pushed
 // beside the bulk.
 func (s *service) settled(ctx context.Context) error {
-	for until := time.Now().Add(30 * time.Minute); time.Now().Before(until); time.Sleep(time.Second) {
+	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	defer cancel()
+	err := services.Poll(ctx, time.Second, func() (bool, error) {
 		open := 0
 		for _, status := range []string{"queued", "processing"} {
 			var page struct{ Items []json.RawMessage }
-			answer, err := s.call(ctx, "GET", "/v1/requests?limit=1&status="+status, s.key, nil)
-			if err != nil {
-				return err
-			}
-			if err := json.Unmarshal(answer, &page); err != nil {
-				return err
+			if err := s.client.Ask(ctx, http.MethodGet, "/v1/requests?limit=1&status="+status, nil, &page); err != nil {
+				return false, err
 			}
 			open += len(page.Items)
 		}
-		if open == 0 {
-			return nil
-		}
+		return open == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the end of the users' own requests: %w", err)
 	}
-	return errors.New("the users' own requests do not end")
+	return nil
 }
 
 func address(i int) string { return fmt.Sprintf("person%d@analytical-engine.example", i) }
@@ -224,10 +207,10 @@ func (s *service) measure(ctx context.Context, name string) error {
 	cfg := fake.Config()
 	settings, credentials := map[string]any{}, map[string]any{}
 	if err := errors.Join(json.Unmarshal(cfg.Settings, &settings), json.Unmarshal(cfg.Credentials, &credentials)); err != nil {
-		return err
+		return fmt.Errorf("decode the configuration of the fake: %w", err)
 	}
 	settings["baseUrl"] = s.platforms + "/" + name
-	if _, err := s.call(ctx, "POST", "/v1/connections", s.key, map[string]any{"platform": name, "credentials": credentials, "settings": settings}); err != nil {
+	if err := s.client.Ask(ctx, http.MethodPost, "/v1/connections", map[string]any{"platform": name, "credentials": credentials, "settings": settings}, nil); err != nil {
 		return err
 	}
 	s.server.Slow(name, *latency)
@@ -235,11 +218,7 @@ func (s *service) measure(ctx context.Context, name string) error {
 	var accepted struct {
 		SyncID string `json:"sync_id"`
 	}
-	answer, err := s.call(ctx, "POST", "/api/marketing/sync-users", s.key, map[string]any{"platform": name, "sync_type": "all"})
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(answer, &accepted); err != nil {
+	if err := s.client.Ask(ctx, http.MethodPost, "/api/marketing/sync-users", map[string]any{"platform": name, "sync_type": "all"}, &accepted); err != nil {
 		return err
 	}
 	if err := s.await(ctx, accepted.SyncID); err != nil {
@@ -250,7 +229,7 @@ func (s *service) measure(ctx context.Context, name string) error {
 	after := s.server.State(name)
 	calls := after.Calls - before.Calls
 	fmt.Printf("| %s | %.1f | %d | %.1f | %d | %d | %d |\n", name, took, calls, float64(calls)*1000/float64(*users), after.MaxAtOnce,
-		s.again(name), s.peak/1024)
+		s.server.WrittenAgain(name), s.peak>>20)
 	return nil
 }
 
@@ -262,33 +241,28 @@ func (s *service) await(ctx context.Context, id string) error {
 		Progress struct{ Total, Done, Errors int64 }
 	}
 	killed := 0
-	for until := time.Now().Add(30 * time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
-		answer, err := s.call(ctx, "GET", "/v1/requests/"+id, s.key, nil)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(answer, &report); err != nil {
-			return err
+	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	defer cancel()
+	err := services.Poll(ctx, 100*time.Millisecond, func() (bool, error) {
+		if err := s.client.Ask(ctx, http.MethodGet, "/v1/requests/"+id, nil, &report); err != nil {
+			return false, err
 		}
 		fmt.Fprintf(os.Stderr, "\r%s: %d of %d   ", report.Status, report.Progress.Done, report.Progress.Total)
 		switch {
 		case report.Status == "succeeded" && report.Progress.Done == int64(*users):
 			fmt.Fprintln(os.Stderr)
-			return nil
+			return true, nil
 		case report.Status == "failed" || report.Status == "partially_succeeded" || report.Status == "succeeded":
-			return fmt.Errorf("the bulk ended %s: %s", report.Status, answer)
+			return false, fmt.Errorf("it ended %s: %+v", report.Status, report.Progress)
 		case killed < *kills && report.Progress.Done > int64((killed+1)**users/(*kills+1)):
 			killed++
 			s.kill()
-			if err := s.start(ctx); err != nil {
-				return err
-			}
+			return false, s.start(ctx)
 		}
+		return false, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the end of the bulk: %w", err)
 	}
-	return errors.New("the bulk does not end")
-}
-
-// again counts the people that the platform was told of more than once.
-func (s *service) again(name string) int {
-	return s.server.WrittenAgain(name)
+	return nil
 }

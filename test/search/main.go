@@ -100,13 +100,15 @@ func openPostgres(ctx context.Context) (*database, error) {
 	schema := fmt.Sprintf("search_%d", os.Getpid())
 	for _, statement := range []string{"CREATE SCHEMA " + schema, "SET search_path = " + schema} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return nil, errors.Join(err, db.Close())
+			return nil, errors.Join(fmt.Errorf("%s: %w", statement, err), db.Close())
 		}
 	}
 	drop := func() error {
 		// Also when the run was interrupted.
-		_, err := db.ExecContext(context.WithoutCancel(ctx), "DROP SCHEMA "+schema+" CASCADE")
-		return err
+		if _, err := db.ExecContext(context.WithoutCancel(ctx), "DROP SCHEMA "+schema+" CASCADE"); err != nil {
+			return fmt.Errorf("drop the schema %s: %w", schema, err)
+		}
+		return nil
 	}
 	return open(ctx, "PostgreSQL", store.Options{URL: usersync.NewSecret(url), Schema: schema, MaxConns: 4}, db, drop)
 }
@@ -114,7 +116,7 @@ func openPostgres(ctx context.Context) (*database, error) {
 func openSQLite(ctx context.Context) (*database, error) {
 	dir, err := os.MkdirTemp("", "usersync-search-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make a directory for SQLite: %w", err)
 	}
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "usersync.db")+"?_pragma=busy_timeout(10000)&_pragma=synchronous(OFF)")
 	if err != nil {
@@ -131,11 +133,11 @@ func open(ctx context.Context, name string, o store.Options, db *sql.DB, drop fu
 	o.Seal = keys
 	s, err := store.Open(ctx, o)
 	if err != nil {
-		return nil, errors.Join(err, drop(), db.Close())
+		return nil, errors.Join(fmt.Errorf("open the store: %w", err), drop(), db.Close())
 	}
 	d := &database{name, s, db, drop}
 	if _, err := s.Migrate(ctx); err != nil {
-		return nil, errors.Join(err, d.close())
+		return nil, errors.Join(fmt.Errorf("make the schema: %w", err), d.close())
 	}
 	return d, nil
 }

@@ -32,7 +32,7 @@ func (d *database) measure(ctx context.Context, o options) error {
 	for _, n := range []int{o.people, smallOrganization} {
 		made, err := d.store.CreateOrganization(ctx, "search", usersync.Organization{Name: fmt.Sprint(n)})
 		if err != nil {
-			return err
+			return fmt.Errorf("make an organization: %w", err)
 		}
 		began := time.Now()
 		if err := d.fill(ctx, made, n); err != nil {
@@ -60,7 +60,7 @@ func (d *database) settle(ctx context.Context) error {
 	}
 	for _, statement := range []string{"VACUUM (ANALYZE)", "CHECKPOINT"} {
 		if _, err := d.db.ExecContext(ctx, statement); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
 	return nil
@@ -132,14 +132,14 @@ func (d *database) time(ctx context.Context, table *tabwriter.Writer, k kind) er
 			h := k.target(random)
 			email, err := person.ParseEmail(fmt.Sprintf("new%d.%d@%s", i, n, h.company))
 			if err != nil {
-				return err
+				return fmt.Errorf("make an address: %w", err)
 			}
 			targets[n] = colleague.Target{Email: email, Name: "New Comer", Country: h.country, JobTitle: h.title}
 		}
 		began := time.Now()
 		results, err := search.Run(ctx, org, usersync.Settings{}, targets)
 		if err != nil {
-			return err
+			return fmt.Errorf("search, %s: %w", k.name, err)
 		}
 		if i < warmUp {
 			cpu = cpuTime()
@@ -194,7 +194,7 @@ func (d *database) explain(ctx context.Context, organization string) error {
 	} {
 		plans, err := d.store.Org(organization).ExplainCandidates(ctx, []store.CandidateQuery{query})
 		if err != nil {
-			return err
+			return fmt.Errorf("ask for the plan of a search: %w", err)
 		}
 		fmt.Printf("\npeople of %s, %s, %s:\n\n%s\n", query.Company, query.Country, query.Department, plans["people"])
 		if d.store.Embedded() {

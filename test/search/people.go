@@ -56,7 +56,7 @@ func pick(random *rand.Rand, usual, rare []string, oneIn int) string {
 func newPerson(random *rand.Rand, n int, company string) (store.NewPerson, error) {
 	email, err := person.ParseEmail(fmt.Sprintf("p%d@%s", n, company))
 	if err != nil {
-		return store.NewPerson{}, err
+		return store.NewPerson{}, fmt.Errorf("make an address: %w", err)
 	}
 	p := store.NewPerson{
 		Email: email, Name: word(random.IntN(firstNames)) + " " + word(random.IntN(lastNames)),
@@ -83,7 +83,7 @@ func (d *database) fill(ctx context.Context, o usersync.Organization, n int) err
 		batch = append(batch, p)
 		if len(batch) == atOnce || i == n-1 {
 			if err := d.store.Org(o.ID).SavePeople(ctx, o.Salt, batch); err != nil {
-				return err
+				return fmt.Errorf("store people: %w", err)
 			}
 			batch = batch[:0]
 		}
@@ -93,5 +93,8 @@ func (d *database) fill(ctx context.Context, o usersync.Organization, n int) err
 		SELECT 'user_' || substr(id, 5), organization_id, email_key, email, person_key, company, country, department, seniority,
 			name, job_title, created_at, updated_at
 		FROM people WHERE organization_id = $1 AND substr(id, 20, 1) IN ('0', '1', '2')`, o.ID)
-	return err
+	if err != nil {
+		return fmt.Errorf("make people users: %w", err)
+	}
+	return nil
 }

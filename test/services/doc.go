@@ -1,5 +1,6 @@
-// Package services starts private PostgreSQL and Redis servers for tests,
-// benchmarks and fault injection, and can kill, pause and start them again.
+// Package services starts programs for tests, benchmarks and fault injection, and
+// can kill, pause and start them again: any program as a Process, and private
+// PostgreSQL and Redis servers.
 //
 // Every server listens on 127.0.0.1 only, on a port of its own, keeps its files
 // in a directory of its own and ends with the process that started it. The

@@ -81,7 +81,7 @@ func (p *Postgres) URL() string { return p.url(p.Addr(), postgresName) }
 func (p *Postgres) StopImmediate() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.process.stop(syscall.SIGQUIT, stopTimeout)
+	return p.end(syscall.SIGQUIT)
 }
 
 func (p *Postgres) url(addr, database string) string {
@@ -111,9 +111,9 @@ func (p *Postgres) initdb(ctx context.Context) error {
 	p.asServer(cmd)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := StartProcess(cmd)
+	process, err := StartProcess("initdb", cmd, "")
 	if err == nil {
-		err = cmd.Wait()
+		err = process.Wait()
 	}
 	if err != nil {
 		return fmt.Errorf("make a PostgreSQL cluster in %s: %w\n%s", p.dir, err, lastLines(out.String(), failureLines))
@@ -133,7 +133,7 @@ func (p *Postgres) command() *exec.Cmd {
 
 func (p *Postgres) settings() map[string]string {
 	settings := map[string]string{
-		"port":                    strconv.Itoa(p.port),
+		"port":                    p.port(),
 		"listen_addresses":        "127.0.0.1",
 		"unix_socket_directories": p.dir,
 		"max_connections":         "300",
@@ -181,7 +181,7 @@ func (p *Postgres) ready(ctx context.Context, _ int) error {
 func (p *Postgres) psql(ctx context.Context, statement string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(p.bindir, "psql"),
 		"--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align",
-		"--command="+statement, p.url(p.addr(), "postgres"))
+		"--command="+statement, p.url(p.listen, "postgres"))
 	cmd.Env = append(plainEnv(), "PGCONNECT_TIMEOUT=2")
 	var out, complaint strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &complaint
@@ -237,15 +237,15 @@ func unprivileged() (*syscall.Credential, error) {
 func credentialOf(name string) (*syscall.Credential, error) {
 	account, err := user.Lookup(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the user %s: %w", name, err)
 	}
 	uid, err := strconv.ParseUint(account.Uid, 10, 32)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the id of the user %s: %w", name, err)
 	}
 	gid, err := strconv.ParseUint(account.Gid, 10, 32)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the group of the user %s: %w", name, err)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
@@ -260,7 +260,7 @@ func makeDir(parent string, account *syscall.Credential) (string, error) {
 	}
 	parent, err := filepath.Abs(parent)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find the folder for servers: %w", err)
 	}
 	dir, err := os.MkdirTemp(parent, "usersync-")
 	if err != nil {

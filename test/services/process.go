@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,7 +25,8 @@ const (
 	signalTimeout = 10 * time.Second
 )
 
-var errNotRunning = errors.New("the process is not running")
+// ErrNotRunning is the error of what cannot be done to a process that has ended.
+var ErrNotRunning = errors.New("the process is not running")
 
 // forker runs functions on one operating-system thread that lives as long as
 // this process. Linux kills a child with Pdeathsig when the *thread* that
@@ -38,10 +42,48 @@ var forker = sync.OnceValue(func() chan<- func() {
 	return jobs
 })
 
+// Process is a program that was started once: a child of this process.
+type Process struct {
+	Name string // for messages
+	cmd  *exec.Cmd
+	log  string // file; "" when the caller keeps what the program writes
+	from int64  // where in the log this start begins
+	// done is closed once the child has ended and has been reaped; err is then
+	// what exec.Cmd.Wait returned.
+	done chan struct{}
+	err  error
+}
+
 // StartProcess starts cmd in a process group of its own, so that a Ctrl-C at
 // the terminal does not reach it. On Linux the kernel kills it when this
-// process ends, however it ends. The caller waits for cmd.
-func StartProcess(cmd *exec.Cmd) error {
+// process ends, however it ends. The name is for messages. What the program
+// writes is appended to the file log; with log "" it goes where cmd says. The
+// caller ends the process, and does not wait for cmd itself.
+func StartProcess(name string, cmd *exec.Cmd, log string) (*Process, error) {
+	p := &Process{Name: name, cmd: cmd, log: log, done: make(chan struct{})}
+	if log != "" {
+		file, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open the log of %s: %w", name, err)
+		}
+		defer func() { _ = file.Close() }() // the child has its own
+		if p.from, err = file.Seek(0, io.SeekEnd); err != nil {
+			return nil, fmt.Errorf("find the end of the log of %s: %w", name, err)
+		}
+		cmd.Stdout, cmd.Stderr = file, file
+	}
+	if err := fork(cmd); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		defer close(p.done)
+		p.err = cmd.Wait()
+	}()
+	return p, nil
+}
+
+// fork starts cmd from the thread of forker.
+func fork(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -52,28 +94,28 @@ func StartProcess(cmd *exec.Cmd) error {
 	return <-result
 }
 
-// process is a started child.
-type process struct {
-	cmd *exec.Cmd
-	// done is closed once the child has ended and has been reaped.
-	done chan struct{}
+// Environment is what every program of ours needs, and the given settings. It
+// has nothing else of the environment of whoever runs the tests.
+func Environment(settings ...string) []string {
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
+	return append(env, settings...)
 }
 
-func startProcess(cmd *exec.Cmd) (*process, error) {
-	if err := StartProcess(cmd); err != nil {
-		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
-	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	go func() {
-		defer close(p.done)
-		_ = cmd.Wait() // how it ended is told by its log
-	}()
-	return p, nil
+// PID returns the id of the process, also after its end.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done returns a channel that is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Wait waits until the process has ended, and returns nil when its exit status
+// was 0, else an *exec.ExitError.
+func (p *Process) Wait() error {
+	<-p.done
+	return p.err
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
-func (p *process) exited() bool {
+// Ended reports whether the process has ended.
+func (p *Process) Ended() bool {
 	select {
 	case <-p.done:
 		return true
@@ -82,15 +124,108 @@ func (p *process) exited() bool {
 	}
 }
 
-// signal goes through os.Process, which never signals a stranger that got the
-// number of a child already reaped. It returns errNotRunning for such a child.
-func (p *process) signal(sig syscall.Signal) error {
+// AwaitReady calls ready until it returns nil. It returns an error with the end
+// of the log when the process, or ctx, ends before; the process is left as it
+// is.
+func (p *Process) AwaitReady(ctx context.Context, ready func(context.Context) error) error {
+	for {
+		err := ready(ctx)
+		if err == nil {
+			return nil
+		}
+		if p.Ended() {
+			return p.notReady(errors.New("it ended"))
+		}
+		if Sleep(ctx, pollEvery) != nil {
+			return p.notReady(fmt.Errorf("it was not ready in time (%w): %w", context.Cause(ctx), err))
+		}
+	}
+}
+
+// notReady describes a failed start by the end of what was logged during it.
+func (p *Process) notReady(reason error) error {
+	text, err := p.Output()
+	if err != nil {
+		return errors.Join(reason, err)
+	}
+	return fmt.Errorf("%s did not start: %w; the end of its log:\n%s", p.Name, reason, lastLines(text, failureLines))
+}
+
+// readyAnswerWithin bounds one call of Answers.
+const readyAnswerWithin = 2 * time.Second
+
+// Answers is a condition for AwaitReady: that a GET of url is answered with 200.
+func Answers(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		client := http.Client{Timeout: readyAnswerWithin}
+		defer client.CloseIdleConnections()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("ask whether a program is ready: %w", err)
+		}
+		answer, err := client.Do(request)
+		if err != nil {
+			return fmt.Errorf("ask whether a program is ready: %w", err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answers %s", url, answer.Status)
+		}
+		return nil
+	}
+}
+
+// Output returns what the process has written to its log, at most 1 MiB of it.
+func (p *Process) Output() (string, error) {
+	file, err := os.Open(p.log)
+	if err != nil {
+		return "", fmt.Errorf("read the log of %s: %w", p.Name, err)
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.NewSectionReader(file, p.from, 1<<20))
+	if err != nil {
+		return "", fmt.Errorf("read the log of %s: %w", p.Name, err)
+	}
+	return string(text), nil
+}
+
+// Tail returns the last n lines of the log, or why it cannot be read. They may
+// be of earlier starts that had the same log.
+func (p *Process) Tail(n int) string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return lastLines(string(text), n)
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// Signal goes through os.Process, which never signals a stranger that got the
+// number of a child already reaped. It returns ErrNotRunning for such a child.
+func (p *Process) Signal(sig syscall.Signal) error {
 	err := p.cmd.Process.Signal(sig)
 	if errors.Is(err, os.ErrProcessDone) {
-		return errNotRunning
+		return ErrNotRunning
 	}
 	if err != nil {
-		return fmt.Errorf("signal %s to %s: %w", sig, p.cmd.Path, err)
+		return fmt.Errorf("signal %s to %s: %w", sig, p.Name, err)
+	}
+	return nil
+}
+
+// SignalGroup signals the process and all in its process group, once each. It
+// returns ErrNotRunning when none of them is left.
+func (p *Process) SignalGroup(sig syscall.Signal) error {
+	err := syscall.Kill(-p.PID(), sig)
+	if errors.Is(err, syscall.ESRCH) {
+		return ErrNotRunning
+	}
+	if err != nil {
+		return fmt.Errorf("signal %s to %s and its group: %w", sig, p.Name, err)
 	}
 	return nil
 }
@@ -98,27 +233,27 @@ func (p *process) signal(sig syscall.Signal) error {
 // freeze stops the process and returns its descendants. A stopped parent
 // neither forks nor reaps, so until it goes on the list is complete and none of
 // the numbers in it can pass to a stranger.
-func (p *process) freeze() ([]proc, error) {
-	if p.exited() {
-		return nil, errNotRunning
+func (p *Process) freeze() ([]proc, error) {
+	if p.Ended() {
+		return nil, ErrNotRunning
 	}
-	if err := p.signal(syscall.SIGSTOP); err != nil {
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return nil, err
 	}
 	var all []proc
 	err := p.await(func() (bool, error) {
 		var err error
 		all, err = processes()
-		return isStopped(all, p.pid()), err
+		return isStopped(all, p.PID()), err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("stop %s: %w", p.cmd.Path, err)
+		return nil, fmt.Errorf("stop %s: %w", p.Name, err)
 	}
-	return descendants(all, p.pid()), nil
+	return descendants(all, p.PID()), nil
 }
 
-// pause stops the process and all its descendants.
-func (p *process) pause() error {
+// Pause stops the process and all its descendants.
+func (p *Process) Pause() error {
 	children, err := p.freeze()
 	if err != nil {
 		return err
@@ -126,58 +261,61 @@ func (p *process) pause() error {
 	return signalAll(children, syscall.SIGSTOP)
 }
 
-// resume lets a paused process and its descendants go on; it harms none that
+// Resume lets a paused process and its descendants go on; it harms none that
 // runs already.
-func (p *process) resume() error {
+func (p *Process) Resume() error {
 	children, err := p.freeze()
 	if err != nil {
 		return err
 	}
-	return errors.Join(signalAll(children, syscall.SIGCONT), p.signal(syscall.SIGCONT))
+	return errors.Join(signalAll(children, syscall.SIGCONT), p.Signal(syscall.SIGCONT))
 }
 
-// kill ends the process and all its descendants with SIGKILL and returns when
-// none of them is left. It returns nil when the process had ended before.
-func (p *process) kill() error {
+// Kill ends the process alone with SIGKILL, as a crash does, and returns when
+// it has ended. It returns nil when the process had ended before.
+func (p *Process) Kill() error {
+	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) {
+		return err
+	}
+	<-p.done
+	return nil
+}
+
+// KillTree ends the process and all its descendants with SIGKILL and returns
+// when none of them is left. It returns nil when the process had ended before.
+func (p *Process) KillTree() error {
 	children, err := p.freeze()
-	if errors.Is(err, errNotRunning) {
+	if errors.Is(err, ErrNotRunning) {
 		<-p.done
 		return nil
 	}
 	// Whatever freeze met, the process must not live on.
-	err = errors.Join(err, signalAll(children, syscall.SIGKILL))
-	if e := p.signal(syscall.SIGKILL); e != nil && !errors.Is(e, errNotRunning) {
-		return errors.Join(err, e)
-	}
-	<-p.done
+	err = errors.Join(err, signalAll(children, syscall.SIGKILL), p.Kill())
 	return errors.Join(err, awaitGone(children))
 }
 
-// stop asks the process to end with sig, and kills it when it has not within
-// the timeout.
-func (p *process) stop(sig syscall.Signal, timeout time.Duration) error {
-	err := p.resume()
-	if err == nil {
-		err = p.signal(sig)
-	}
-	if err != nil && !errors.Is(err, errNotRunning) {
-		return errors.Join(err, p.kill())
+// Stop asks the process to end with sig. One that has not ended within the
+// timeout is killed with all it started, which is an error; a paused one must go
+// on before it can end. It returns nil when the process had ended before.
+func (p *Process) Stop(sig syscall.Signal, timeout time.Duration) error {
+	if err := p.Signal(sig); err != nil && !errors.Is(err, ErrNotRunning) {
+		return errors.Join(err, p.KillTree())
 	}
 	select {
 	case <-p.done:
 		return nil
 	case <-time.After(timeout):
-		err := fmt.Errorf("%s did not end within %s of %s and was killed", p.cmd.Path, timeout, sig)
-		return errors.Join(err, p.kill())
+		err := fmt.Errorf("%s did not end within %s of %s and was killed", p.Name, timeout, sig)
+		return errors.Join(err, p.KillTree())
 	}
 }
 
-// await polls until reached reports true. It ends early with errNotRunning when
+// await polls until reached reports true. It ends early with ErrNotRunning when
 // the process ends.
-func (p *process) await(reached func() (bool, error)) error {
-	return poll(signalTimeout, func() (bool, error) {
-		if p.exited() {
-			return false, errNotRunning
+func (p *Process) await(reached func() (bool, error)) error {
+	return pollFor(signalTimeout, func() (bool, error) {
+		if p.Ended() {
+			return false, ErrNotRunning
 		}
 		return reached()
 	})
@@ -191,6 +329,9 @@ type proc struct {
 	// started tells two processes apart that had the same number one after the
 	// other.
 	started string
+	// cpu is what it has taken of the processors, with its ended children; only
+	// on Linux.
+	cpu time.Duration
 }
 
 func isStopped(all []proc, pid int) bool {
@@ -202,11 +343,12 @@ func isStopped(all []proc, pid int) bool {
 	return false
 }
 
-// descendants returns the living children of pid, their children, and so on.
+// descendants returns the children of pid, their children, and so on. Those that
+// have ended and were not waited for are among them.
 func descendants(all []proc, pid int) []proc {
 	var found []proc
 	for _, p := range all {
-		if p.ppid == pid && !p.ended() {
+		if p.ppid == pid {
 			found = append(found, p)
 			found = append(found, descendants(all, p.pid)...)
 		}
@@ -231,7 +373,7 @@ func signalAll(procs []proc, sig syscall.Signal) error {
 // awaitGone waits until none of procs runs any more, and with them the memory
 // and ports they held.
 func awaitGone(procs []proc) error {
-	return poll(signalTimeout, func() (bool, error) {
+	return pollFor(signalTimeout, func() (bool, error) {
 		all, err := processes()
 		return !anyAlive(all, procs), err
 	})
@@ -248,23 +390,29 @@ func anyAlive(all, procs []proc) bool {
 	return false
 }
 
-// poll calls reached until it reports true or fails, or the timeout is over.
-func poll(timeout time.Duration, reached func() (bool, error)) error {
+// pollFor polls a state of the system, at most for a time.
+func pollFor(timeout time.Duration, reached func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	return Poll(ctx, pollEvery, reached)
+}
+
+// Poll calls reached, with pauses between, until it reports true or fails, or
+// until ctx ends, whose error it then returns.
+func Poll(ctx context.Context, pause time.Duration, reached func() (bool, error)) error {
 	for {
 		ok, err := reached()
 		if ok || err != nil {
 			return err
 		}
-		if err := sleep(ctx, pollEvery); err != nil {
+		if err := Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
 }
 
-// sleep waits for d, or less when ctx ends, whose error it then returns.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or less when ctx ends, whose error it then returns.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // dieWithParent has the kernel kill the child when the thread that forks it
@@ -33,8 +35,13 @@ func processes() ([]proc, error) {
 	return all, nil
 }
 
+// tick is the unit of the times in /proc/PID/stat: USER_HZ, which is 100 on
+// every Linux that Go runs on.
+const tick = 10 * time.Millisecond
+
 // parseStat reads one /proc/PID/stat line, see proc_pid_stat(5): the number, the
-// name in brackets, then state (field 3), parent (4) … start time (22).
+// name in brackets, which may hold anything, then state (field 3), parent (4) …
+// times of the processors (14 to 17) … start time (22).
 func parseStat(line []byte) (proc, bool) {
 	open, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
 	if open < 0 || end < open {
@@ -52,5 +59,43 @@ func parseStat(line []byte) (proc, bool) {
 	if err != nil {
 		return proc{}, false
 	}
-	return proc{pid: pid, ppid: ppid, state: fields[0][0], started: fields[19]}, true
+	p := proc{pid: pid, ppid: ppid, state: fields[0][0], started: fields[19]}
+	for _, field := range fields[11:15] { // utime, stime, cutime, cstime
+		ticks, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return proc{}, false
+		}
+		p.cpu += time.Duration(ticks) * tick
+	}
+	return p, true
+}
+
+// UsageOf returns what a process, which need not be a child of this one, and all
+// it started have used up to now. It is an error when it does not run here.
+func UsageOf(pid int) (Usage, error) {
+	all, err := processes()
+	if err != nil {
+		return Usage{}, err
+	}
+	root := slices.IndexFunc(all, func(p proc) bool { return p.pid == pid })
+	if root < 0 {
+		return Usage{}, fmt.Errorf("process %d does not run here", pid)
+	}
+	var u Usage
+	var shared int64
+	for _, p := range append(descendants(all, pid), all[root]) {
+		u.CPU += p.cpu
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+		if err != nil {
+			continue // it has just ended
+		}
+		sizes := ParseSizes(string(text))
+		u.RSS += sizes["RssAnon"]
+		shared = max(shared, sizes["RssFile"]+sizes["RssShmem"])
+		if p.pid == pid {
+			u.Peak = sizes["VmHWM"]
+		}
+	}
+	u.RSS += shared
+	return u, nil
 }

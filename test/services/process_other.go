@@ -3,6 +3,7 @@
 package services
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -43,4 +44,9 @@ func parsePS(line string) (proc, bool) {
 		return proc{}, false
 	}
 	return proc{pid: pid, ppid: ppid, state: fields[2][0], started: strings.Join(fields[3:], " ")}, true
+}
+
+// UsageOf cannot tell here: the figures come from Linux's /proc.
+func UsageOf(int) (Usage, error) {
+	return Usage{}, errors.New("what a process uses is known on Linux only")
 }

@@ -97,7 +97,7 @@ func (r *Redis) command() *exec.Cmd {
 		appendOnly = "yes"
 	}
 	cmd := exec.Command(r.binary,
-		"--port", strconv.Itoa(r.port), "--bind", "127.0.0.1",
+		"--port", r.port(), "--bind", "127.0.0.1",
 		"--dir", r.dir, "--save", "", "--appendonly", appendOnly,
 		"--maxmemory-policy", "noeviction", "--daemonize", "no")
 	cmd.Dir = r.dir
@@ -109,7 +109,7 @@ func (r *Redis) command() *exec.Cmd {
 // the port. While it loads its file, Redis refuses all but a few commands and
 // says so in this answer.
 func (r *Redis) ready(ctx context.Context, pid int) error {
-	info, err := ask(ctx, r.addr(), "INFO")
+	info, err := ask(ctx, r.listen, "INFO")
 	if err != nil {
 		return err
 	}
@@ -128,12 +128,12 @@ func ask(ctx context.Context, addr, command string) (string, error) {
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("connect for %s: %w", command, err)
 	}
 	defer func() { _ = conn.Close() }()
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
-		return "", err
+		return "", fmt.Errorf("set the deadline of %s: %w", command, err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if _, err := io.WriteString(conn, command+"\r\n"); err != nil {

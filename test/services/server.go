@@ -6,13 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,15 +24,6 @@ const (
 	stopTimeout = 20 * time.Second
 	// failureLines is how much of the log the error of a failed start shows.
 	failureLines = 30
-)
-
-// The ports handed out lie below the range from which Linux (32768 up) and the
-// BSDs (49152 up) take the local ports of outgoing connections. Else a client
-// that dials while the server is down could be given that very port, and keep
-// the server from coming back.
-const (
-	firstPort = 20000
-	lastPort  = 31999
 )
 
 // errTransient marks a start that fails for a reason that passes by itself.
@@ -68,8 +56,8 @@ type server struct {
 	cleanUp func()
 
 	mu      sync.Mutex
-	port    int
-	process *process // the last one started; nil before the first start
+	listen  string   // host and port
+	process *Process // the last one started; nil before the first start
 }
 
 // startNew starts the server for the first time, on a free port.
@@ -77,11 +65,11 @@ func (s *server) startNew(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.retry(ctx, func(ctx context.Context) error {
-		port, err := freePort()
+		addr, err := FreeAddr()
 		if err != nil {
 			return err
 		}
-		s.port = port
+		s.listen = addr
 		return s.launch(ctx)
 	})
 }
@@ -99,10 +87,18 @@ func (s *server) Start(ctx context.Context) error {
 func (s *server) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.process.stop(s.endSignal, stopTimeout); err != nil {
+	if err := s.end(s.endSignal); err != nil {
 		return err
 	}
 	return s.start(ctx)
+}
+
+// end asks the program to end with sig; a paused one goes on to do so.
+func (s *server) end(sig syscall.Signal) error {
+	if err := s.process.Resume(); err != nil && !errors.Is(err, ErrNotRunning) {
+		return errors.Join(err, s.process.KillTree())
+	}
+	return s.process.Stop(sig, stopTimeout)
 }
 
 // Terminate sends SIGTERM and waits for nothing. Redis then ends; PostgreSQL
@@ -114,7 +110,7 @@ func (s *server) Terminate() error {
 	if !s.running() {
 		return fmt.Errorf("%s does not run", s.name)
 	}
-	return s.process.signal(syscall.SIGTERM)
+	return s.process.Signal(syscall.SIGTERM)
 }
 
 // Kill ends the server and all its children with SIGKILL, as a crash does, and
@@ -123,7 +119,7 @@ func (s *server) Terminate() error {
 func (s *server) Kill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.process.kill()
+	return s.process.KillTree()
 }
 
 // Pause stops the server and all its children with SIGSTOP: connections stay
@@ -131,14 +127,14 @@ func (s *server) Kill() error {
 func (s *server) Pause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.process.pause()
+	return s.process.Pause()
 }
 
 // Resume lets a paused server go on where it was.
 func (s *server) Resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.process.resume()
+	return s.process.Resume()
 }
 
 // Stop ends the server and removes its directory. It may be called more than
@@ -148,7 +144,7 @@ func (s *server) Stop() error {
 	defer s.mu.Unlock()
 	var err error
 	if s.process != nil {
-		err = s.process.stop(s.discardSignal, stopTimeout)
+		err = s.end(s.discardSignal)
 		s.cleanUp()
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
@@ -161,19 +157,22 @@ func (s *server) PID() int {
 	if !s.running() {
 		return 0
 	}
-	return s.process.pid()
+	return s.process.PID()
 }
 
 // Addr returns the host and port the server listens on, also while it is down.
 func (s *server) Addr() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.addr()
+	return s.listen
 }
 
-func (s *server) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+func (s *server) port() string {
+	_, port, _ := net.SplitHostPort(s.listen) // FreeAddr made it
+	return port
+}
 
-func (s *server) running() bool { return s.process != nil && !s.process.exited() }
+func (s *server) running() bool { return s.process != nil && !s.process.Ended() }
 
 func (s *server) start(ctx context.Context) error {
 	if s.running() {
@@ -188,7 +187,7 @@ func (s *server) retry(ctx context.Context, launch func(context.Context) error) 
 	defer cancel()
 	for {
 		err := launch(ctx)
-		if !errors.Is(err, errTransient) || sleep(ctx, pollEvery) != nil {
+		if !errors.Is(err, errTransient) || Sleep(ctx, pollEvery) != nil {
 			return err
 		}
 	}
@@ -196,76 +195,25 @@ func (s *server) retry(ctx context.Context, launch func(context.Context) error) 
 
 // launch starts the program once and waits until it is ready.
 func (s *server) launch(ctx context.Context) error {
-	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
-	if err != nil {
-		return fmt.Errorf("open the log of %s: %w", s.name, err)
-	}
-	defer func() { _ = log.Close() }()
-	before, err := log.Seek(0, io.SeekEnd)
-	if err != nil {
-		return fmt.Errorf("open the log of %s: %w", s.name, err)
-	}
-	cmd := s.command()
-	cmd.Stdout, cmd.Stderr = log, log
-	p, err := startProcess(cmd)
+	p, err := StartProcess(s.name, s.command(), filepath.Join(s.dir, "server.log"))
 	if err != nil {
 		return err
 	}
 	s.process = p
-	if err := s.awaitReady(ctx, p); err != nil {
-		return errors.Join(failure(s.name, err, log, before), p.kill())
+	err = p.AwaitReady(ctx, func(ctx context.Context) error { return s.ready(ctx, p.PID()) })
+	if err != nil {
+		return errors.Join(err, transient(err), p.KillTree())
 	}
 	return nil
 }
 
-// awaitReady polls until the program answers, dies or the context ends.
-func (s *server) awaitReady(ctx context.Context, p *process) error {
-	for {
-		err := s.ready(ctx, p.pid())
-		if err == nil {
-			return nil
-		}
-		if p.exited() {
-			return errors.New("it ended")
-		}
-		if sleep(ctx, pollEvery) != nil {
-			return fmt.Errorf("it was not ready in time (%w): %w", context.Cause(ctx), err)
-		}
-	}
-}
-
-func (s *server) logFile() string { return filepath.Join(s.dir, "server.log") }
-
-// failure describes a failed start by the end of what was logged during it.
-func failure(name string, reason error, log io.ReaderAt, from int64) error {
-	text, err := io.ReadAll(io.NewSectionReader(log, from, 1<<20))
-	if err != nil {
-		return errors.Join(reason, err)
-	}
+// transient returns errTransient when the words of a failed start are of those
+// that pass, else nil.
+func transient(failure error) error {
 	for _, words := range transientFailures {
-		if strings.Contains(string(text), words) {
-			reason = errors.Join(reason, errTransient)
-			break
+		if strings.Contains(failure.Error(), words) {
+			return errTransient
 		}
 	}
-	return fmt.Errorf("%s did not start: %w; the end of its log:\n%s", name, reason, lastLines(string(text), failureLines))
-}
-
-func lastLines(text string, n int) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
-}
-
-// freePort returns a port that nobody listens on right now.
-func freePort() (int, error) {
-	var err error
-	for range 100 {
-		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		var l net.Listener
-		l, err = net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("no free port from %d to %d: %w", firstPort, lastPort, err)
+	return nil
 }

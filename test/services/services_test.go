@@ -519,7 +519,7 @@ func openDir(t *testing.T) string {
 
 func waitFor(t *testing.T, reached func() bool) {
 	t.Helper()
-	if err := poll(20*time.Second, func() (bool, error) { return reached(), nil }); err != nil {
+	if err := pollFor(20*time.Second, func() (bool, error) { return reached(), nil }); err != nil {
 		t.Fatal("waited in vain")
 	}
 }
@@ -558,7 +558,8 @@ func TestServersEndWithTheirParent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := StartProcess(cmd); err != nil {
+	parent, err := StartProcess("the parent", cmd, "")
+	if err != nil {
 		t.Fatal(err)
 	}
 	line := make([]byte, 100)
@@ -566,10 +567,9 @@ func TestServersEndWithTheirParent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Process.Kill(); err != nil {
+	if err := parent.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // killed
 	for word := range strings.FieldsSeq(string(line[:n])) {
 		pid, err := strconv.Atoi(word)
 		if err != nil {

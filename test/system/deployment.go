@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"usersync/internal/usersync"
 	"usersync/test/services"
 )
 
@@ -90,17 +89,11 @@ func secrets(t *testing.T) []string {
 // endpoint for its receiver.
 func (d *Deployment) Tenant(t *testing.T, name string, credits int) *Tenant {
 	t.Helper()
-	var made usersync.Organization
-	Command(t, d.Env, &made, "organizations", "create", name)
-	var key struct {
-		Key string `json:"key"`
-	}
-	Command(t, d.Env, &key, "keys", "create", made.ID)
 	var bases []string
 	for _, p := range d.APIs {
 		bases = append(bases, "http://"+p.Ops)
 	}
-	n := NewTenant(t, made.ID, key.Key, d.Env, bases...)
+	n := NewTenant(t, NewAccount(t, d.Env, name), d.Env, bases...)
 	if credits > 0 {
 		n.TopUp(t, credits)
 	}

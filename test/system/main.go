@@ -1,16 +1,16 @@
 //go:build unix
 
 // Package system runs the service from outside, for tests that end parts of it
-// the hard way: it builds the programs, starts them as processes beside a
-// PostgreSQL and a Redis of their own, makes organizations, calls the API and
-// receives webhooks.
+// the hard way and for measurements: it builds the programs, starts them as
+// processes beside a PostgreSQL and a Redis of their own, makes organizations,
+// calls the API and receives webhooks. What takes no *testing.T serves the
+// commands that measure.
 package system
 
 import (
+	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -19,8 +19,8 @@ import (
 // is nowhere. It is set before a program is made.
 var Logs string
 
-// programs is the directory of the built programs.
-var programs string
+// programs are those that Main has built.
+var programs Programs
 
 // Main builds the named commands, runs the tests of a package and returns the
 // exit status.
@@ -31,18 +31,8 @@ func Main(m *testing.M, commands ...string) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	programs = dir
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
-	for _, c := range commands {
-		args = append(args, "usersync/cmd/"+c)
-	}
-	// Without the race detector, whatever the test itself is built with: the
-	// programs run as they are shipped.
-	build := exec.Command("go", args...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the programs:", err)
+	if programs, err = Build(context.Background(), dir, commands...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -34,8 +35,9 @@ type Receiver struct {
 	total int
 	// by request and type of message
 	got map[HookKey]*Hook
-	// completed is when the first webhook with a request's end came.
-	completed map[string]time.Time
+
+	// ends are the webhooks that told of a request's end.
+	ends Arrivals
 }
 
 // HookKey names a message by the request it tells of, or by its id where it tells
@@ -55,7 +57,7 @@ type Hook struct {
 // NewReceiver starts a receiver that answers 204. It ends with the test.
 func NewReceiver(t *testing.T) *Receiver {
 	t.Helper()
-	r := &Receiver{got: map[HookKey]*Hook{}, completed: map[string]time.Time{}}
+	r := &Receiver{got: map[HookKey]*Hook{}}
 	server := httptest.NewServer(r)
 	r.hangUp = server.CloseClientConnections
 	t.Cleanup(func() {
@@ -173,14 +175,14 @@ const tolerance = 5 * time.Minute
 // take notes a webhook. It is called with the lock held.
 func (r *Receiver) take(header http.Header, body []byte) error {
 	if err := webhooksig.Verify(r.secret, header, body, time.Now(), tolerance); err != nil {
-		return err
+		return fmt.Errorf("verify a webhook: %w", err)
 	}
 	var message struct {
 		Type usersync.MessageType `json:"type"`
 		Data usersync.Report      `json:"data"`
 	}
 	if err := json.Unmarshal(body, &message); err != nil {
-		return err
+		return fmt.Errorf("decode a webhook: %w", err)
 	}
 	r.total++
 	id, sum := header.Get(webhooksig.HeaderID), sha256.Sum256(body)
@@ -194,8 +196,8 @@ func (r *Receiver) take(header http.Header, body []byte) error {
 	if h.body != sum {
 		r.Faults.Add("body of a webhook changed", "%s of %s", message.Type, message.Data.RequestID)
 	}
-	if _, ok := r.completed[message.Data.RequestID]; !ok && Ends(message.Type) {
-		r.completed[message.Data.RequestID] = time.Now()
+	if Ends(message.Type) {
+		r.ends.Note(message.Data.RequestID, id, time.Now())
 	}
 	return nil
 }
@@ -206,19 +208,14 @@ func Ends(t usersync.MessageType) bool {
 }
 
 // Done returns how many requests ended, as far as webhooks told.
-func (r *Receiver) Done() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.completed)
-}
+func (r *Receiver) Done() int { return r.ends.Count().Requests }
 
 // Endings returns when each request's end was told.
 func (r *Receiver) Endings() map[string]time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[string]time.Time, len(r.completed))
-	for id, at := range r.completed {
-		out[id] = at
+	all := r.ends.All().Arrivals
+	out := make(map[string]time.Time, len(all))
+	for id, a := range all {
+		out[id] = a.Time()
 	}
 	return out
 }

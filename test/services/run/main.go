@@ -183,28 +183,25 @@ func execute(command, env []string, signals <-chan os.Signal) int {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := services.StartProcess(cmd); err != nil {
+	process, err := services.StartProcess(command[0], cmd, "")
+	if err != nil {
 		say("%v", err)
 		return exitFailure
 	}
-	group := -cmd.Process.Pid
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-
 	var tooLate <-chan time.Time
 	for {
 		select {
-		case err := <-done:
-			_ = syscall.Kill(group, syscall.SIGKILL) // what the command left behind; mostly nothing
-			return statusOf(err)
+		case <-process.Done():
+			_ = process.SignalGroup(syscall.SIGKILL) // what the command left behind; mostly nothing
+			return statusOf(process.Wait())
 		case s := <-signals:
-			_ = syscall.Kill(group, s.(syscall.Signal)) // fails only when the command has just ended
+			_ = process.SignalGroup(s.(syscall.Signal)) // fails only when the command has just ended
 			if tooLate == nil {
 				tooLate = time.After(grace)
 			}
 		case <-tooLate:
 			say("the command did not end within %s and is killed", grace)
-			_ = syscall.Kill(group, syscall.SIGKILL)
+			_ = process.SignalGroup(syscall.SIGKILL)
 		}
 	}
 }

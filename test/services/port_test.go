@@ -1,6 +1,6 @@
 //go:build unix
 
-package system
+package services
 
 import "testing"
 
@@ -8,7 +8,10 @@ func TestFreeAddrGivesNoAddressTwice(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for range 500 {
-		addr := FreeAddr(t)
+		addr, err := FreeAddr()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if seen[addr] {
 			t.Fatalf("%s was given out before", addr)
 		}
