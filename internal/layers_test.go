@@ -86,6 +86,7 @@ var owners = []owner{
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
 	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/connectortest"}},
 	{"github.com/santhosh-tekuri/jsonschema/v6", []string{"internal/app/apptest"}},
+	{"golang.org/x/tools", []string{"test/lint"}},
 }
 
 // callers may call servers by net/http: outbound, which guards every call to

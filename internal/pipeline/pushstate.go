@@ -218,7 +218,7 @@ func guarded[T any](p *pump, call func() (T, error)) (out T, err error) {
 // confirm asks how the jobs went that the platform works on.
 func (p *pump) confirm(ctx context.Context, c connector.Connector, jobs map[string][]store.Push) error {
 	confirmer, ok := c.(connector.Confirmer)
-	for job, due := range jobs {
+	for job, due := range jobs { //lint:loop each job is asked for at the platform and settled by itself
 		items, gone, err := p.load(ctx, due)
 		if err != nil {
 			return err
@@ -315,7 +315,7 @@ func (p *pump) noteRemovals(ctx context.Context, tx *store.Tx, due []store.Push,
 	}
 	var dropped []string
 	var later []store.LaterRemoval
-	for i, d := range due {
+	for i, d := range due { //lint:loop each erasure's row is locked and written by itself, and erasures are few
 		switch {
 		case errs[i] != nil && errs[i].Code != usersync.CodeRejected:
 			wait := p.delay(errs[i], d.Attempts+1)

@@ -200,7 +200,7 @@ func (r *Relay) pass(ctx context.Context, queues []string) {
 		r.lost(ctx, err)
 		return
 	}
-	for _, q := range queues {
+	for _, q := range queues { //lint:loop each queue has lanes and room of its own
 		r.send(ctx, q, slots[q], pulse.Pending[q])
 	}
 }
@@ -241,7 +241,7 @@ func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
 		slots = unknownSlots
 	}
 	room := 4*slots - int(pending)
-	for room > 0 && ctx.Err() == nil {
+	for room > 0 && ctx.Err() == nil { //lint:loop takes and sends up to passLimit tasks in each turn
 		limit, from := min(room, passLimit), r.lane[q]
 		taken, err := r.Store.TakeReady(ctx, q, from, share(q, slots), limit)
 		if err != nil {
