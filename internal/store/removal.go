@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -179,13 +180,8 @@ func (tx *Tx) DelayRemovals(ctx context.Context, connection string, later []Late
 // is one: whoever had the address before has just been removed at the platform.
 func (tx *Tx) PushAddressAgain(ctx context.Context, organization, connection string, address usersync.Email) error {
 	ids, err := tx.userIDs(ctx, []userKey{{organization, address.Key()}})
-	if err != nil {
+	if err != nil || len(ids) == 0 {
 		return err
 	}
-	for _, id := range ids {
-		if err := tx.pushAgain(ctx, connection, []string{id}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.pushAgain(ctx, connection, slices.Collect(maps.Values(ids)))
 }
