@@ -239,6 +239,7 @@ func (p *pump) rest(ctx context.Context) error {
 		b := &outcomes{pump: p}
 		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 			b.reset(tx)
+			done = false
 			same, err := p.lock(ctx, tx)
 			if err != nil {
 				return err

@@ -304,7 +304,15 @@ func (p *pump) remove(ctx context.Context, c connector.Connector, due []store.Pu
 	if i := slices.IndexFunc(errs, disconnects); i >= 0 {
 		return p.disconnect(ctx, errs[i])
 	}
-	return p.Store.Tx(ctx, func(tx *store.Tx) error { return p.noteRemovals(ctx, tx, due, errs) })
+	if err := p.Store.Tx(ctx, func(tx *store.Tx) error { return p.noteRemovals(ctx, tx, due, errs) }); err != nil {
+		return err
+	}
+	for _, err := range errs {
+		if err == nil {
+			p.done[connector.Removed]++
+		}
+	}
+	return nil
 }
 
 // noteRemovals writes who is gone, and when the others are tried again: without
@@ -326,7 +334,6 @@ func (p *pump) noteRemovals(ctx context.Context, tx *store.Tx, due []store.Push,
 				return err
 			}
 		default:
-			p.done[connector.Removed]++
 			if err := tx.NoteReceipt(ctx, d.ErasureID, p.id, usersync.ReceiptRemoved); err != nil {
 				return err
 			}
