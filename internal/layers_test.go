@@ -272,7 +272,7 @@ var largest = size{lines: 3000, exported: 120}
 
 // oversized are the packages that are larger, with the size that they may not exceed.
 var oversized = map[string]size{
-	"internal/store":    {lines: 9400, exported: 355},
+	"internal/store":    {lines: 9500, exported: 360},
 	"internal/usersync": {lines: largest.lines, exported: 279},
 }
 

@@ -57,7 +57,7 @@ func New(o Options) *Edge {
 		limits: newLimits(o.Exchange), echo: echo.New(),
 	}
 	if o.Store != nil {
-		e.callers = newCallers(o.Store.Caller)
+		e.callers = newCallers(func(ctx context.Context, hash string) (store.Caller, bool, error) { return o.Store.Caller(ctx, hash) })
 	}
 	e.echo.Use(e.enter)
 	return e

@@ -156,11 +156,12 @@ func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b store.Bulk,
 		if gone, err := deleted(ctx, tx, c.Organization, b.Input.Connection); gone || err != nil {
 			return cmp.Or(err, errDeleted)
 		}
-		fence := tx.Hold
 		if over || slice.Last {
-			fence = tx.Finish
+			err = tx.Finish(ctx, c)
+		} else {
+			err = tx.Hold(ctx, c)
 		}
-		if err := fence(ctx, c); err != nil {
+		if err != nil {
 			return err
 		}
 		if err := tx.WantPushes(ctx, c.Organization, bulkWants(b, slice.Users)); err != nil {

@@ -315,8 +315,8 @@ func (r *Relay) tidy(ctx context.Context) {
 		what string
 		do   func(ctx context.Context) (more bool, err error)
 	}{
-		{"old idempotency keys", atMost(r.Store.DropIdempotencyKeys)},
-		{"old answers of directory services", atMost(r.Store.DropSourceAnswers)},
+		{"old idempotency keys", atMost(func(ctx context.Context, limit int) (int64, error) { return r.Store.DropIdempotencyKeys(ctx, limit) })},
+		{"old answers of directory services", atMost(func(ctx context.Context, limit int) (int64, error) { return r.Store.DropSourceAnswers(ctx, limit) })},
 		{"imports that were never complete", func(ctx context.Context) (bool, error) {
 			n, err := r.Store.DropAbandonedImports(ctx, fewImports)
 			return n == fewImports, err

@@ -73,7 +73,7 @@ const numbersPerCommit = 4096
 const gateText = `
 SELECT k.id, o.status, b.balance, k.revoked_at, k.expires_at, {now}, (%s) FROM {rows}
 JOIN api_keys k ON k.id = r.id
-JOIN organizations o ON o.id = k.organization_id
+JOIN organizations o ON o.ID() = k.organization_id
 JOIN balances b ON b.organization_id = k.organization_id`
 
 var (
@@ -192,8 +192,10 @@ var (
 	ErrInvalidKey          = usersync.Errorf(usersync.CodeUnauthorized, "Invalid API Key")
 	ErrInvalidOrganization = usersync.Errorf(usersync.CodeUnauthorized, "Invalid organization ID")
 	ErrNoCredits           = usersync.Errorf(usersync.CodeNoCredit, "API Key has no remaining credits.")
-	ErrKeyReused           = usersync.Errorf(usersync.CodeConflict, "The Idempotency-Key was used with another request.")
 )
+
+// ErrKeyReused is the refusal of a key that another call was made with.
+var ErrKeyReused = usersync.Errorf(usersync.CodeConflict, "The Idempotency-Key was used with another request.")
 
 type idempotencyKey struct{ organization, scope, key string }
 
@@ -400,7 +402,7 @@ func (s *Store) FillReplays(ctx context.Context, submissions []*Submission) erro
 			set.add(a.organization, a.RequestID)
 		}
 	}
-	if len(set.values) == 0 {
+	if set.len() == 0 {
 		return nil
 	}
 	type pair struct{ id, user string }

@@ -50,7 +50,7 @@ func (s *Store) TakeKey(ctx context.Context, organization string, key Idempotenc
 	case kept == "":
 		return nil, false, nil
 	}
-	answer, err = s.seal.Open(kept[len(answerMark):], answerPlace(organization, key))
+	answer, err = s.sealer().Open(kept[len(answerMark):], answerPlace(organization, key))
 	return answer, false, err
 }
 
@@ -64,7 +64,7 @@ UPDATE idempotency_keys SET acceptance = $4 WHERE organization_id = $1 AND scope
 // KeepAnswer keeps the answer to a key that TakeKey gave; it is sealed, as it
 // may hold a new secret.
 func (s *Store) KeepAnswer(ctx context.Context, organization string, key Idempotency, answer []byte) error {
-	sealed, err := s.seal.Seal(answer, answerPlace(organization, key))
+	sealed, err := s.sealer().Seal(answer, answerPlace(organization, key))
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (auditRow) TableName() string { return "audit" }
 // audit notes a change in the transaction that makes it. actor is the id of a
 // key, or the name of a door such as "operator".
 func (tx *Tx) audit(ctx context.Context, organization, actor, action, object string, fields ...string) error {
-	return tx.gorm.WithContext(ctx).Create(&auditRow{
+	return tx.GORM().WithContext(ctx).Create(&auditRow{
 		ID: usersync.NewID(usersync.PrefixAudit), OrganizationID: organization, Actor: actor, Action: action,
 		Object: object, Fields: strings.Join(fields, ","), CreatedAt: micros(time.Now()),
 	}).Error
@@ -49,7 +49,7 @@ type AuditEntry struct {
 // Audit returns up to limit lines of the audit log, newest first, of one
 // organization or, with "", of all.
 func (s *Store) Audit(ctx context.Context, organization, before string, limit int) ([]AuditEntry, error) {
-	db := s.read.WithContext(ctx)
+	db := s.GORM(ctx)
 	if organization != "" {
 		db = db.Where("organization_id = ?", organization)
 	}

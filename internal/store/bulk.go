@@ -39,7 +39,7 @@ WHERE q.organization_id = $1 AND q.id = $2 AND q.kind = 'platform-bulk' AND q.` 
 func (o *Org) Bulk(ctx context.Context, id string) (b Bulk, ok bool, err error) {
 	var input string
 	var began, planned, again int64
-	err = o.store.reader().row(ctx, bulkStatement, o.id, id).Scan(&b.ID, &b.Run, &input, &began, &planned, &again, &b.Cursor)
+	err = o.reader().row(ctx, bulkStatement, o.ID(), id).Scan(&b.ID, &b.Run, &input, &began, &planned, &again, &b.Cursor)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, false, nil
 	}
@@ -55,7 +55,7 @@ var bulkInputOfStatement = define(`SELECT input FROM requests WHERE organization
 // BulkInput returns what a bulk was asked for.
 func (o *Org) BulkInput(ctx context.Context, id string) (in usersync.PlatformBulk, err error) {
 	var input string
-	err = o.store.reader().row(ctx, bulkInputOfStatement, o.id, id).Scan(&input)
+	err = o.reader().row(ctx, bulkInputOfStatement, o.ID(), id).Scan(&input)
 	if errors.Is(err, sql.ErrNoRows) {
 		return in, ErrNoRequest
 	}
@@ -124,9 +124,9 @@ func (o *Org) SliceUsers(ctx context.Context, after string, since time.Time, lim
 		UserVersion
 		active bool
 	}
-	list, err := collect(ctx, o.store.reader(), sliceStatement, nil, func(scan func(...any) error) (r row, err error) {
+	list, err := collect(ctx, o.reader(), sliceStatement, nil, func(scan func(...any) error) (r row, err error) {
 		return r, scan(&r.ID, &r.Version, &r.active)
-	}, o.id, after, micros(since), limit)
+	}, o.ID(), after, micros(since), limit)
 	s.Cursor, s.Last = after, len(list) < limit
 	for _, r := range list {
 		s.Cursor = r.ID
@@ -150,7 +150,7 @@ func (o *Org) SliceNamed(ctx context.Context, ids []string, after string, limit 
 // SliceAgain returns the next limit users after the cursor that a retry has
 // marked.
 func (o *Org) SliceAgain(ctx context.Context, id, after string, limit int) (UserSlice, error) {
-	part, err := collect(ctx, o.store.reader(), againStatement, nil, scanString, o.id, id, after, limit)
+	part, err := collect(ctx, o.reader(), againStatement, nil, scanString, o.ID(), id, after, limit)
 	if err != nil {
 		return UserSlice{}, err
 	}
@@ -163,9 +163,9 @@ func (o *Org) slice(ctx context.Context, ids []string, after string, last bool) 
 		return s, nil
 	}
 	s.Cursor = ids[len(ids)-1]
-	s.Users, err = collect(ctx, o.store.reader(), knownStatement, idRows(knownStatement, ids), func(scan func(...any) error) (u UserVersion, err error) {
+	s.Users, err = collect(ctx, o.reader(), knownStatement, idRows(knownStatement, ids), func(scan func(...any) error) (u UserVersion, err error) {
 		return u, scan(&u.ID, &u.Version)
-	}, o.id)
+	}, o.ID())
 	slices.SortFunc(s.Users, func(a, b UserVersion) int { return cmp.Compare(a.ID, b.ID) })
 	known := map[string]bool{}
 	for _, u := range s.Users {
@@ -396,7 +396,7 @@ func (o *Org) fillProgress(ctx context.Context, db conn, byID map[string]*reques
 		p.Estimate(at(began), until)
 		q.report.Progress = &p
 		return struct{}{}, nil
-	}, o.id)
+	}, o.ID())
 	return err
 }
 
@@ -409,10 +409,10 @@ ORDER BY e.user_id LIMIT $4`)
 // BulkErrors returns up to limit users of a bulk that failed or were skipped,
 // by their ids, from the one after the given on.
 func (o *Org) BulkErrors(ctx context.Context, id, after string, limit int) ([]usersync.BulkError, error) {
-	return collect(ctx, o.store.reader(), bulkErrorsStatement, nil, func(scan func(...any) error) (e usersync.BulkError, err error) {
+	return collect(ctx, o.reader(), bulkErrorsStatement, nil, func(scan func(...any) error) (e usersync.BulkError, err error) {
 		e.RequestID = id
 		return e, scan(&e.UserID, &e.Email, &e.Status, &e.Code, &e.Message)
-	}, o.id, id, after, limit)
+	}, o.ID(), id, after, limit)
 }
 
 var (
@@ -424,10 +424,10 @@ SELECT ` + userColumns + ` FROM users WHERE organization_id = $1 AND id <> '' AN
 // PreviewUsers counts the users that were last told of at or after since and
 // returns the first limit of them, by their ids.
 func (o *Org) PreviewUsers(ctx context.Context, since time.Time, limit int) (count int64, first []StoredUser, err error) {
-	db := o.store.reader()
-	if err := db.row(ctx, countUsersStatement, o.id, micros(since)).Scan(&count); err != nil {
+	db := o.reader()
+	if err := db.row(ctx, countUsersStatement, o.ID(), micros(since)).Scan(&count); err != nil {
 		return 0, nil, classify(err)
 	}
-	first, err = collect(ctx, db, firstUsersStatement, nil, scanUser, o.id, micros(since), limit)
+	first, err = collect(ctx, db, firstUsersStatement, nil, scanUser, o.ID(), micros(since), limit)
 	return count, first, err
 }

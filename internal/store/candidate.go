@@ -156,7 +156,7 @@ func (o *Org) candidates(ctx context.Context, queries []CandidateQuery, statemen
 
 func (o *Org) candidatesOf(ctx context.Context, queries []CandidateQuery, st *statement) ([][]Candidate, error) {
 	found := make([][]Candidate, len(queries))
-	_, err := collect(ctx, o.store.finder(), st, candidateRows(st, queries), func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, o.finder(), st, candidateRows(st, queries), func(scan func(...any) error) (struct{}, error) {
 		var c Candidate
 		var n int
 		var email, key string
@@ -167,7 +167,7 @@ func (o *Org) candidatesOf(ctx context.Context, queries []CandidateQuery, st *st
 			found[n] = append(found[n], c)
 		}
 		return struct{}{}, err
-	}, o.id)
+	}, o.ID())
 	return found, err
 }
 
@@ -208,13 +208,13 @@ func (o *Org) Standings(ctx context.Context, keys []string) (map[string]Standing
 	if len(keys) == 0 {
 		return standings, nil
 	}
-	_, err := collect(ctx, o.store.finder(), standingsStatement, idRows(standingsStatement, keys), func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, o.finder(), standingsStatement, idRows(standingsStatement, keys), func(scan func(...any) error) (struct{}, error) {
 		var key string
 		var s Standing
 		err := scan(&key, &s.IsUser, &s.Status)
 		standings[key] = s
 		return struct{}{}, err
-	}, o.id)
+	}, o.ID())
 	return standings, err
 }
 
@@ -225,7 +225,7 @@ func (o *Org) ExplainCandidates(ctx context.Context, queries []CandidateQuery) (
 	plans := map[string]string{}
 	//lint:loop three plans for whoever looks into a slow search
 	for table, st := range map[string]*statement{"users": userCandidates, "colleagues": handMadeCandidates, "people": peopleCandidates} {
-		lines, err := o.explain(ctx, st, candidateRows(st, queries), o.id)
+		lines, err := o.explain(ctx, st, candidateRows(st, queries), o.ID())
 		if err != nil {
 			return nil, err
 		}
@@ -240,8 +240,8 @@ func (o *Org) explain(ctx context.Context, st *statement, set *rows, args ...any
 		sqlite:   "EXPLAIN QUERY PLAN " + st.texts[sqlite],
 	}}
 	parents := map[int]int{0: -1}
-	return collect(ctx, o.store.finder(), explained, set, func(scan func(...any) error) (line string, err error) {
-		if !o.store.Embedded() {
+	return collect(ctx, o.finder(), explained, set, func(scan func(...any) error) (line string, err error) {
+		if !o.embedded() {
 			return line, scan(&line)
 		}
 		var id, parent, unused int

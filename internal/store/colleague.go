@@ -58,7 +58,7 @@ LIMIT $3`)
 // made by hand in their name: joined ones first, then those with a photo, then
 // the newest, without deleted ones. An unknown address has none.
 func (o *Org) Colleagues(ctx context.Context, email usersync.Email) ([]usersync.Colleague, error) {
-	list, err := collect(ctx, o.store.reader(), listColleaguesStatement, nil, scanColleague, o.id, email.Key(), MaxListedColleagues)
+	list, err := collect(ctx, o.reader(), listColleaguesStatement, nil, scanColleague, o.ID(), email.Key(), MaxListedColleagues)
 	for i := range list {
 		list[i].Inviter = email.Key()
 	}
@@ -70,7 +70,7 @@ SELECT ` + colleagueColumns + ` FROM colleagues c WHERE c.id = $2 AND c.organiza
 
 // Colleague returns one colleague that is not deleted.
 func (o *Org) Colleague(ctx context.Context, id string) (usersync.Colleague, error) {
-	c, err := scanColleague(o.store.reader().row(ctx, colleagueStatement, o.id, id).Scan)
+	c, err := scanColleague(o.reader().row(ctx, colleagueStatement, o.ID(), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && c.Status == usersync.ColleagueDeleted {
 		return usersync.Colleague{}, ErrNoColleague
 	}
@@ -102,7 +102,7 @@ RETURNING id`,
 // has one with that address.
 func (o *Org) CreateColleague(ctx context.Context, actor string, salt []byte, n NewColleague) (usersync.Colleague, error) {
 	var id string
-	err := o.store.Tx(ctx, func(tx *Tx) error {
+	err := o.Tx(ctx, func(tx *Tx) error {
 		set := makeColleagueStatement.rows(1)
 		id = usersync.KeyedID(usersync.PrefixColleague, salt, n.Email.Key())
 		if taken, err := tx.colleagueExists(ctx, id); err != nil {
@@ -112,7 +112,7 @@ func (o *Org) CreateColleague(ctx context.Context, actor string, salt []byte, n 
 		}
 		set.add(id, n.Email.Key(), n.Email.Display(), n.Name, n.JobTitle, n.CompanyName, n.Website, n.InviteLink,
 			n.RedirectionLink, n.Team, n.Inviter.Key(), n.Company, n.Department, int64(n.Seniority))
-		made, err := collect(ctx, tx.conn, makeColleagueStatement, set, scanID, o.id)
+		made, err := collect(ctx, tx.conn, makeColleagueStatement, set, scanID, o.ID())
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (o *Org) CreateColleague(ctx context.Context, actor string, salt []byte, n 
 			return ErrColleagueTaken
 		}
 		id = made[0]
-		return tx.audit(ctx, o.id, actor, "colleague.create", id, "name", "email", "companyName", "toBeInvitedById")
+		return tx.audit(ctx, o.ID(), actor, "colleague.create", id, "name", "email", "companyName", "toBeInvitedById")
 	})
 	if err != nil {
 		return usersync.Colleague{}, err
@@ -161,8 +161,8 @@ WHERE id = $2 AND organization_id = $1 AND status <> 'deleted'`)
 // ErrNoColleague and, for an address that another has, ErrColleagueTaken.
 func (o *Org) UpdateColleague(ctx context.Context, actor, id string, u ColleagueUpdate) (usersync.Colleague, error) {
 	var out usersync.Colleague
-	err := o.store.Tx(ctx, func(tx *Tx) error {
-		n, err := tx.exec(ctx, updateColleagueStatement, nil, o.id, id, string(u.Status), u.Email.Display(), u.Email.Key(), u.Company)
+	err := o.Tx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(ctx, updateColleagueStatement, nil, o.ID(), id, string(u.Status), u.Email.Display(), u.Email.Key(), u.Company)
 		if isDuplicate(err) {
 			return ErrColleagueTaken
 		}
@@ -172,10 +172,10 @@ func (o *Org) UpdateColleague(ctx context.Context, actor, id string, u Colleague
 		if n == 0 {
 			return ErrNoColleague
 		}
-		if out, err = scanColleague(tx.row(ctx, colleagueStatement, o.id, id).Scan); err != nil {
+		if out, err = scanColleague(tx.row(ctx, colleagueStatement, o.ID(), id).Scan); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "colleague.update", id, u.fields()...)
+		return tx.audit(ctx, o.ID(), actor, "colleague.update", id, u.fields()...)
 	})
 	return out, err
 }
@@ -197,18 +197,18 @@ WHERE id = $2 AND organization_id = $1 AND status <> 'deleted'`)
 
 // Invite marks a colleague as invited, unless they have joined, and returns it.
 func (o *Org) Invite(ctx context.Context, actor, id string) (out usersync.Colleague, err error) {
-	err = o.store.Tx(ctx, func(tx *Tx) error {
-		n, err := tx.exec(ctx, inviteStatement, nil, o.id, id)
+	err = o.Tx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(ctx, inviteStatement, nil, o.ID(), id)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return ErrNoColleague
 		}
-		if out, err = scanColleague(tx.row(ctx, colleagueStatement, o.id, id).Scan); err != nil {
+		if out, err = scanColleague(tx.row(ctx, colleagueStatement, o.ID(), id).Scan); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "colleague.invite", id, "status")
+		return tx.audit(ctx, o.ID(), actor, "colleague.invite", id, "status")
 	})
 	return out, err
 }

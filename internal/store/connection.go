@@ -7,8 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"gorm.io/gorm"
-
 	"usersync/internal/usersync"
 )
 
@@ -66,42 +64,42 @@ func pushTask(organization, connection string) (usersync.Task, error) {
 // task that pushes to it.
 func (o *Org) CreateConnection(ctx context.Context, actor string, c usersync.Connection) (usersync.Connection, error) {
 	id := usersync.NewID(usersync.PrefixConnection)
-	sealed, err := o.store.seal.Seal([]byte(c.Credentials.Reveal()), credentialsPlace(id))
+	sealed, err := o.sealer().Seal([]byte(c.Credentials.Reveal()), credentialsPlace(id))
 	if err != nil {
 		return c, err
 	}
-	task, err := pushTask(o.id, id)
+	task, err := pushTask(o.ID(), id)
 	if err != nil {
 		return c, err
 	}
 	now := micros(time.Now())
-	row := connectionRow{ID: id, OrganizationID: o.id, Platform: c.Platform, Name: c.Name, Status: usersync.ConnectionActive, Settings: string(c.Settings),
+	row := connectionRow{ID: id, OrganizationID: o.ID(), Platform: c.Platform, Name: c.Name, Status: usersync.ConnectionActive, Settings: string(c.Settings),
 		Credentials: sealed, Facts: string(c.Facts), CheckedAt: micros(c.CheckedAt.Time), CreatedAt: now, UpdatedAt: now}
-	err = o.store.Tx(ctx, func(tx *Tx) error {
-		if err := tx.gorm.Create(&row).Error; err != nil {
+	err = o.Tx(ctx, func(tx *Tx) error {
+		if err := tx.GORM().Create(&row).Error; err != nil {
 			return err
 		}
 		if err := tx.Enqueue(ctx, task); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "connection.create", id, "platform", "name", "credentials", "settings")
+		return tx.audit(ctx, o.ID(), actor, "connection.create", id, "platform", "name", "credentials", "settings")
 	})
 	if err != nil {
 		return c, err
 	}
-	return row.connection(o.store.seal)
+	return row.connection(o.sealer())
 }
 
 // Connections returns up to limit connections of the organization, newest first.
 func (o *Org) Connections(ctx context.Context, before string, limit int) ([]usersync.Connection, error) {
 	var list []connectionRow
-	query := o.store.read.WithContext(ctx).Where("organization_id = ? AND status <> ?", o.id, usersync.ConnectionDeleted)
+	query := o.GORM(ctx).Where("organization_id = ? AND status <> ?", o.ID(), usersync.ConnectionDeleted)
 	if err := page(query, before, limit).Find(&list).Error; err != nil {
 		return nil, classify(err)
 	}
 	out := make([]usersync.Connection, 0, len(list))
 	for _, row := range list {
-		c, err := row.connection(o.store.seal)
+		c, err := row.connection(o.sealer())
 		if err != nil {
 			return nil, err
 		}
@@ -115,17 +113,17 @@ var ErrNoConnection = usersync.Errorf(usersync.CodeNotFound, "Connection not fou
 
 // Connection returns one connection.
 func (o *Org) Connection(ctx context.Context, id string) (usersync.Connection, error) {
-	row, err := o.connectionRow(o.store.read.WithContext(ctx), id)
+	row, err := o.connectionRow(o.GORM(ctx), id)
 	if err != nil {
 		return usersync.Connection{}, err
 	}
-	return row.connection(o.store.seal)
+	return row.connection(o.sealer())
 }
 
 // connectionRow finds a connection that is not deleted.
-func (o *Org) connectionRow(db *gorm.DB, id string) (row connectionRow, err error) {
-	err = db.First(&row, "id = ? AND organization_id = ? AND status <> ?", id, o.id, usersync.ConnectionDeleted).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+func (o *Org) connectionRow(db *gormDB, id string) (row connectionRow, err error) {
+	err = db.First(&row, "id = ? AND organization_id = ? AND status <> ?", id, o.ID(), usersync.ConnectionDeleted).Error
+	if notFound(err) {
 		return row, ErrNoConnection
 	}
 	return row, classify(err)
@@ -167,12 +165,12 @@ func setStatus(c *usersync.Connection, status string) []string {
 }
 
 func (o *Org) changeConnection(ctx context.Context, actor, action, id string, change func(*usersync.Connection) ([]string, error)) (out usersync.Connection, err error) {
-	err = o.store.Tx(ctx, func(tx *Tx) error {
-		row, err := o.connectionRow(tx.gorm.Clauses(tx.lock()...), id)
+	err = o.Tx(ctx, func(tx *Tx) error {
+		row, err := o.connectionRow(tx.GORM().Clauses(tx.lock()...), id)
 		if err != nil {
 			return err
 		}
-		before, err := row.connection(o.store.seal)
+		before, err := row.connection(o.sealer())
 		if err != nil {
 			return err
 		}
@@ -187,17 +185,17 @@ func (o *Org) changeConnection(ctx context.Context, actor, action, id string, ch
 		values := map[string]any{"name": out.Name, "status": out.Status, "reason": out.Reason, "settings": string(out.Settings),
 			"facts": string(out.Facts), "checked_at": micros(out.CheckedAt.Time), "updated_at": micros(out.UpdatedAt.Time)}
 		if out.Credentials.Reveal() != before.Credentials.Reveal() {
-			if values["credentials"], err = o.store.seal.Seal([]byte(out.Credentials.Reveal()), credentialsPlace(id)); err != nil {
+			if values["credentials"], err = o.sealer().Seal([]byte(out.Credentials.Reveal()), credentialsPlace(id)); err != nil {
 				return err
 			}
 		}
-		if err := tx.gorm.Model(&row).Updates(values).Error; err != nil {
+		if err := tx.GORM().Model(&row).Updates(values).Error; err != nil {
 			return err
 		}
 		if err := tx.tellPushes(ctx, before, out); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, action, id, fields...)
+		return tx.audit(ctx, o.ID(), actor, action, id, fields...)
 	})
 	return out, err
 }
@@ -223,19 +221,19 @@ func sameAccess(a, b usersync.Connection) bool {
 // DeleteConnection hides a connection and forgets its credentials now. Its task
 // removes the rows.
 func (o *Org) DeleteConnection(ctx context.Context, actor, id string) error {
-	return o.store.Tx(ctx, func(tx *Tx) error {
-		row, err := o.connectionRow(tx.gorm.Clauses(tx.lock()...), id)
+	return o.Tx(ctx, func(tx *Tx) error {
+		row, err := o.connectionRow(tx.GORM().Clauses(tx.lock()...), id)
 		if err != nil {
 			return err
 		}
-		err = tx.gorm.Model(&row).Updates(map[string]any{"status": usersync.ConnectionDeleted, "credentials": "", "updated_at": micros(time.Now())}).Error
+		err = tx.GORM().Model(&row).Updates(map[string]any{"status": usersync.ConnectionDeleted, "credentials": "", "updated_at": micros(time.Now())}).Error
 		if err != nil {
 			return err
 		}
 		if err := tx.wakePushes(ctx, id); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "connection.delete", id)
+		return tx.audit(ctx, o.ID(), actor, "connection.delete", id)
 	})
 }
 

@@ -25,7 +25,7 @@ var balanceStatement = define(`SELECT balance FROM balances WHERE organization_i
 
 // Balance returns the organization's credits.
 func (o *Org) Balance(ctx context.Context) (balance int64, err error) {
-	err = o.store.reader().row(ctx, balanceStatement, o.id).Scan(&balance)
+	err = o.reader().row(ctx, balanceStatement, o.ID()).Scan(&balance)
 	return balance, classify(err)
 }
 
@@ -176,7 +176,7 @@ WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organi
 // Ledger returns up to limit entries, newest first, older than the id before
 // when that is given.
 func (o *Org) Ledger(ctx context.Context, before string, limit int) ([]usersync.Entry, error) {
-	return collect(ctx, o.store.reader(), ledgerStatement, nil, scanEntry, o.id, cmp.Or(before, afterAll(usersync.PrefixLedger)), limit)
+	return collect(ctx, o.reader(), ledgerStatement, nil, scanEntry, o.ID(), cmp.Or(before, afterAll(usersync.PrefixLedger)), limit)
 }
 
 // Verification is the proof that the ledger and the balance agree.
@@ -198,7 +198,7 @@ FROM balances b WHERE b.organization_id = $1`)
 
 // Verify recomputes the balance from the ledger.
 func (o *Org) Verify(ctx context.Context) (v Verification, err error) {
-	err = o.store.reader().row(ctx, verifyStatement, o.id).Scan(&v.Balance, &v.Sum, &v.Entries, &v.Overcharged)
+	err = o.reader().row(ctx, verifyStatement, o.ID()).Scan(&v.Balance, &v.Sum, &v.Entries, &v.Overcharged)
 	v.OK = v.Balance == v.Sum && v.Overcharged == 0
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, ErrNoOrganization

@@ -47,7 +47,7 @@ func (tx *Tx) SaveMessages(ctx context.Context, organization string, messages []
 	if err := tx.later(ctx, insertMessagesStatement, set, nil, organization); err != nil {
 		return err
 	}
-	if len(deliveries.values) == 0 {
+	if deliveries.len() == 0 {
 		return nil
 	}
 	return tx.later(ctx, insertDeliveriesStatement, deliveries, nil, organization)
@@ -81,12 +81,12 @@ ORDER BY d.id`, col("id", text))
 // OpenDeliveries loads those of the deliveries that the task still has to make:
 // what was sent again meanwhile belongs to another one.
 func (o *Org) OpenDeliveries(ctx context.Context, task string, ids []string) ([]OpenDelivery, error) {
-	return collect(ctx, o.store.reader(), openDeliveriesStatement, idRows(openDeliveriesStatement, ids), func(scan func(...any) error) (d OpenDelivery, err error) {
+	return collect(ctx, o.reader(), openDeliveriesStatement, idRows(openDeliveriesStatement, ids), func(scan func(...any) error) (d OpenDelivery, err error) {
 		var body []byte
 		d.Delivery, err = scanDelivery(scan, &body, &d.Traceparent)
 		d.Body = body
 		return d, err
-	}, o.id, task)
+	}, o.ID(), task)
 }
 
 // DeliveryOutcome is what one run of a task makes of a delivery.
@@ -160,7 +160,7 @@ func (tx *Tx) mergeDeliveries(ctx context.Context, c usersync.Claim, outcomes []
 		}
 		return now.ID, addOutcome(set, DeliveryOutcome{now, o.Attempt}, task)
 	}, c.Organization)
-	if err != nil || len(set.values) == 0 {
+	if err != nil || set.len() == 0 {
 		return err
 	}
 	_, err = collect(ctx, tx.conn, saveDeliveriesStatement, set, scanString, c.Organization)
@@ -196,7 +196,7 @@ func (o *Org) fillWebhooks(ctx context.Context, db conn, byID map[string]*reques
 		w := &r.webhook
 		err = scan(&w.ID, &w.EndpointID, &w.Type, &w.Status, &w.Attempts)
 		return row{w.ID, *w}, err
-	}, o.id)
+	}, o.ID())
 	for _, r := range list {
 		q := owner[r.message]
 		q.report.Webhooks = append(q.report.Webhooks, r.webhook)

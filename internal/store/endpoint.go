@@ -8,8 +8,6 @@ import (
 	"errors"
 	"time"
 
-	"gorm.io/gorm"
-
 	"usersync/internal/usersync"
 )
 
@@ -70,38 +68,38 @@ func (o *Org) CreateEndpoint(ctx context.Context, actor string, e usersync.Endpo
 		return e, err
 	}
 	id := usersync.NewID(usersync.PrefixEndpoint)
-	sealed, err := o.store.seal.Seal([]byte(secret.Reveal()), secretPlace(id))
+	sealed, err := o.sealer().Seal([]byte(secret.Reveal()), secretPlace(id))
 	if err != nil {
 		return e, err
 	}
 	now := micros(time.Now())
-	row := endpointRow{ID: id, OrganizationID: o.id, URL: e.URL, EventTypes: string(types), Description: e.Description,
+	row := endpointRow{ID: id, OrganizationID: o.ID(), URL: e.URL, EventTypes: string(types), Description: e.Description,
 		Signing: cmp.Or(e.Signing, usersync.SigningSymmetric), Status: usersync.EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now}
-	err = o.store.Tx(ctx, func(tx *Tx) error {
-		if err := tx.gorm.Create(&row).Error; err != nil {
+	err = o.Tx(ctx, func(tx *Tx) error {
+		if err := tx.GORM().Create(&row).Error; err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "webhook_endpoint.create", id, "url", "eventTypes", "description", "signing")
+		return tx.audit(ctx, o.ID(), actor, "webhook_endpoint.create", id, "url", "eventTypes", "description", "signing")
 	})
 	if err != nil {
 		return e, err
 	}
-	return row.endpoint(o.store.seal)
+	return row.endpoint(o.sealer())
 }
 
 // Endpoints returns up to limit endpoints of the organization, newest first.
 func (o *Org) Endpoints(ctx context.Context, before string, limit int) ([]usersync.Endpoint, error) {
-	return o.endpoints(o.store.read.WithContext(ctx).Where("organization_id = ?", o.id), before, limit)
+	return o.endpoints(o.GORM(ctx).Where("organization_id = ?", o.ID()), before, limit)
 }
 
-func (o *Org) endpoints(query *gorm.DB, before string, limit int) ([]usersync.Endpoint, error) {
+func (o *Org) endpoints(query *gormDB, before string, limit int) ([]usersync.Endpoint, error) {
 	var list []endpointRow
 	if err := page(query, before, limit).Find(&list).Error; err != nil {
 		return nil, classify(err)
 	}
 	out := make([]usersync.Endpoint, 0, len(list))
 	for _, row := range list {
-		e, err := row.endpoint(o.store.seal)
+		e, err := row.endpoint(o.sealer())
 		if err != nil {
 			return nil, err
 		}
@@ -116,14 +114,14 @@ var ErrNoEndpoint = usersync.Errorf(usersync.CodeNotFound, "Webhook endpoint not
 // Endpoint returns one endpoint.
 func (o *Org) Endpoint(ctx context.Context, id string) (usersync.Endpoint, error) {
 	var row endpointRow
-	err := o.store.read.WithContext(ctx).First(&row, "id = ? AND organization_id = ?", id, o.id).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	err := o.GORM(ctx).First(&row, "id = ? AND organization_id = ?", id, o.ID()).Error
+	if notFound(err) {
 		return usersync.Endpoint{}, ErrNoEndpoint
 	}
 	if err != nil {
 		return usersync.Endpoint{}, classify(err)
 	}
-	return row.endpoint(o.store.seal)
+	return row.endpoint(o.sealer())
 }
 
 // UpdateEndpoint changes one endpoint under a lock, see UpdateOrganization.
@@ -144,12 +142,12 @@ func (o *Org) EnableEndpoint(ctx context.Context, actor, id string) (usersync.En
 }
 
 func (o *Org) changeEndpoint(ctx context.Context, actor, action, id string, change func(*usersync.Endpoint) ([]string, error)) (out usersync.Endpoint, err error) {
-	err = o.store.Tx(ctx, func(tx *Tx) error {
-		row, err := tx.endpointRow(o.id, id)
+	err = o.Tx(ctx, func(tx *Tx) error {
+		row, err := tx.endpointRow(o.ID(), id)
 		if err != nil {
 			return err
 		}
-		if out, err = row.endpoint(o.store.seal); err != nil {
+		if out, err = row.endpoint(o.sealer()); err != nil {
 			return err
 		}
 		fields, err := change(&out)
@@ -168,18 +166,18 @@ func (o *Org) changeEndpoint(ctx context.Context, actor, action, id string, chan
 		if !row.overlaps() {
 			values["old_secret"], values["old_secret_until"] = "", 0
 		}
-		err = tx.gorm.Model(&row).Updates(values).Error
+		err = tx.GORM().Model(&row).Updates(values).Error
 		if err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, action, id, fields...)
+		return tx.audit(ctx, o.ID(), actor, action, id, fields...)
 	})
 	return out, err
 }
 
 func (tx *Tx) endpointRow(organization, id string) (row endpointRow, err error) {
-	err = tx.gorm.Clauses(tx.lock()...).First(&row, "id = ? AND organization_id = ?", id, organization).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	err = tx.GORM().Clauses(tx.lock()...).First(&row, "id = ? AND organization_id = ?", id, organization).Error
+	if notFound(err) {
 		return row, ErrNoEndpoint
 	}
 	return row, err
@@ -188,26 +186,26 @@ func (tx *Tx) endpointRow(organization, id string) (row endpointRow, err error) 
 // RotateSecret gives an endpoint a new secret. The present one signs beside it
 // for usersync.SecretOverlap; one that was replaced before ends now.
 func (o *Org) RotateSecret(ctx context.Context, actor, id string, make func(signing string) usersync.Secret) (e usersync.Endpoint, err error) {
-	err = o.store.Tx(ctx, func(tx *Tx) error {
-		row, err := tx.endpointRow(o.id, id)
+	err = o.Tx(ctx, func(tx *Tx) error {
+		row, err := tx.endpointRow(o.ID(), id)
 		if err != nil {
 			return err
 		}
-		sealed, err := o.store.seal.Seal([]byte(make(row.Signing).Reveal()), secretPlace(id))
+		sealed, err := o.sealer().Seal([]byte(make(row.Signing).Reveal()), secretPlace(id))
 		if err != nil {
 			return err
 		}
 		now := time.Now()
 		row.OldSecret, row.OldSecretUntil = row.Secret, micros(now.Add(usersync.SecretOverlap))
 		row.Secret, row.UpdatedAt = sealed, micros(now)
-		err = tx.gorm.Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at").Updates(row).Error
+		err = tx.GORM().Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at").Updates(row).Error
 		if err != nil {
 			return err
 		}
-		if e, err = row.endpoint(o.store.seal); err != nil {
+		if e, err = row.endpoint(o.sealer()); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "webhook_endpoint.rotate_secret", id, "secret")
+		return tx.audit(ctx, o.ID(), actor, "webhook_endpoint.rotate_secret", id, "secret")
 	})
 	return e, err
 }
@@ -215,14 +213,14 @@ func (o *Org) RotateSecret(ctx context.Context, actor, id string, make func(sign
 // KeyedEndpoints returns up to limit endpoints of the organization that sign
 // with a key pair, newest first.
 func (o *Org) KeyedEndpoints(ctx context.Context, before string, limit int) ([]usersync.Endpoint, error) {
-	return o.endpoints(o.store.read.WithContext(ctx).Where("organization_id = ? AND signing = ?", o.id, usersync.SigningAsymmetric), before, limit)
+	return o.endpoints(o.GORM(ctx).Where("organization_id = ? AND signing = ?", o.ID(), usersync.SigningAsymmetric), before, limit)
 }
 
 // UseEndpoint runs fn in a transaction that holds the lock of an enabled
 // endpoint, and notes in the audit log that actor did action to object.
 func (o *Org) UseEndpoint(ctx context.Context, endpoint, actor, action, object string, fields []string, fn func(*Tx) error) error {
-	return o.store.Tx(ctx, func(tx *Tx) error {
-		state, err := tx.LockEndpoint(ctx, o.id, endpoint)
+	return o.Tx(ctx, func(tx *Tx) error {
+		state, err := tx.LockEndpoint(ctx, o.ID(), endpoint)
 		if err != nil {
 			return err
 		}
@@ -232,7 +230,7 @@ func (o *Org) UseEndpoint(ctx context.Context, endpoint, actor, action, object s
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, action, object, fields...)
+		return tx.audit(ctx, o.ID(), actor, action, object, fields...)
 	})
 }
 
@@ -242,18 +240,18 @@ var ErrEndpointDisabled = usersync.Errorf(usersync.CodeConflict, "The webhook en
 // DeleteEndpoint removes an endpoint and enqueues what is to be done about the
 // deliveries that wait for it.
 func (o *Org) DeleteEndpoint(ctx context.Context, actor, id string, then ...usersync.Task) error {
-	return o.store.Tx(ctx, func(tx *Tx) error {
-		row, err := tx.endpointRow(o.id, id)
+	return o.Tx(ctx, func(tx *Tx) error {
+		row, err := tx.endpointRow(o.ID(), id)
 		if err != nil {
 			return err
 		}
-		if err := tx.gorm.Delete(&row).Error; err != nil {
+		if err := tx.GORM().Delete(&row).Error; err != nil {
 			return err
 		}
 		if err := tx.Enqueue(ctx, then...); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "webhook_endpoint.delete", id)
+		return tx.audit(ctx, o.ID(), actor, "webhook_endpoint.delete", id)
 	})
 }
 

@@ -53,7 +53,7 @@ func scanErasure(scan func(...any) error) (usersync.Erasure, error) {
 
 // Erasure returns one erasure.
 func (o *Org) Erasure(ctx context.Context, id string) (usersync.Erasure, error) {
-	e, err := scanErasure(o.store.reader().row(ctx, erasureStatement, o.id, id).Scan)
+	e, err := scanErasure(o.reader().row(ctx, erasureStatement, o.ID(), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return e, ErrNoErasure
 	}
@@ -62,7 +62,7 @@ func (o *Org) Erasure(ctx context.Context, id string) (usersync.Erasure, error) 
 
 // Erasures returns up to limit erasures, newest first.
 func (o *Org) Erasures(ctx context.Context, before string, limit int) ([]usersync.Erasure, error) {
-	return collect(ctx, o.store.reader(), erasuresStatement, nil, scanErasure, o.id, cmp.Or(before, afterAll(usersync.PrefixErasure)), limit)
+	return collect(ctx, o.reader(), erasuresStatement, nil, scanErasure, o.ID(), cmp.Or(before, afterAll(usersync.PrefixErasure)), limit)
 }
 
 // Subject is who is to be erased: a user by id, or whoever has an address.
@@ -103,9 +103,9 @@ INSERT INTO erased (organization_id, person, created_at) VALUES ($1, $2, {now}) 
 // makes. It returns ErrNoUser when a user id names none; an address that
 // nothing is known of is remembered as erased all the same.
 func (o *Org) Erase(ctx context.Context, actor string, salt []byte, s Subject, plan func(Traces) usersync.Task) (out usersync.Erasure, err error) {
-	row := erasureRow{ID: usersync.NewID(usersync.PrefixErasure), OrganizationID: o.id, Status: usersync.ErasureRunning}
-	err = o.store.Tx(ctx, func(tx *Tx) error {
-		p, err := tx.lockSubject(ctx, o.id, s)
+	row := erasureRow{ID: usersync.NewID(usersync.PrefixErasure), OrganizationID: o.ID(), Status: usersync.ErasureRunning}
+	err = o.Tx(ctx, func(tx *Tx) error {
+		p, err := tx.lockSubject(ctx, o.ID(), s)
 		if err != nil {
 			return err
 		}
@@ -114,24 +114,24 @@ func (o *Org) Erase(ctx context.Context, actor string, salt []byte, s Subject, p
 		}
 		// Every settling of the organization locks the balance as well: what is
 		// settled before is found here, what comes after finds nobody.
-		if _, err := tx.LockAccount(ctx, o.id); err != nil {
+		if _, err := tx.LockAccount(ctx, o.ID()); err != nil {
 			return err
 		}
-		if err := tx.lockOrganization(ctx, o.id); err != nil {
+		if err := tx.lockOrganization(ctx, o.ID()); err != nil {
 			return err
 		}
 		traces := Traces{ErasureID: row.ID, UserID: p.userID}
 		var removed usersync.Removed
-		if traces.ColleagueID, err = tx.erasePerson(ctx, o.id, salt, p, &removed); err != nil {
+		if traces.ColleagueID, err = tx.erasePerson(ctx, o.ID(), salt, p, &removed); err != nil {
 			return err
 		}
 		receipts := []usersync.PlatformReceipt{}
 		if p.userID != "" {
-			if receipts, err = tx.erasePushes(ctx, o.id, p.userID, p.email, row.ID); err != nil {
+			if receipts, err = tx.erasePushes(ctx, o.ID(), p.userID, p.email, row.ID); err != nil {
 				return err
 			}
 		}
-		if err := tx.endRequests(ctx, o.id, p.userID); err != nil {
+		if err := tx.endRequests(ctx, o.ID(), p.userID); err != nil {
 			return err
 		}
 		encoded, err := json.Marshal(receipts)
@@ -142,10 +142,10 @@ func (o *Org) Erase(ctx context.Context, actor string, salt []byte, s Subject, p
 		if row.Removed, err = encodeRemoved(removed); err != nil {
 			return err
 		}
-		if err := tx.gorm.Create(&row).Error; err != nil {
+		if err := tx.GORM().Create(&row).Error; err != nil {
 			return err
 		}
-		if err := tx.noteErasure(ctx, o.id, actor, row); err != nil {
+		if err := tx.noteErasure(ctx, o.ID(), actor, row); err != nil {
 			return err
 		}
 		return tx.Enqueue(ctx, plan(traces))

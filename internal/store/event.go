@@ -67,11 +67,11 @@ var (
 // Events returns the matching events, newest first.
 func (o *Org) Events(ctx context.Context, f EventFilter) ([]usersync.Event, error) {
 	st, args := o.events(f)
-	return collect(ctx, o.store.reader(), st, nil, scanEvent, args...)
+	return collect(ctx, o.reader(), st, nil, scanEvent, args...)
 }
 
 func (o *Org) events(f EventFilter) (*statement, []any) {
-	args := []any{o.id, cmp.Or(f.Before, afterAll(usersync.PrefixEvent)), f.Limit, string(f.Type)}
+	args := []any{o.ID(), cmp.Or(f.Before, afterAll(usersync.PrefixEvent)), f.Limit, string(f.Type)}
 	switch {
 	case f.UserID != "":
 		return userEventsStatement, append(args, f.UserID)
@@ -88,7 +88,7 @@ var ErrNoEvent = usersync.Errorf(usersync.CodeNotFound, "Event not found")
 
 // Event returns one event.
 func (o *Org) Event(ctx context.Context, id string) (usersync.Event, error) {
-	e, err := scanEvent(o.store.reader().row(ctx, eventStatement, o.id, id).Scan)
+	e, err := scanEvent(o.reader().row(ctx, eventStatement, o.ID(), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return e, ErrNoEvent
 	}

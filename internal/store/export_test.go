@@ -25,7 +25,7 @@ func (o *Org) ExplainRecent(ctx context.Context, f RequestFilter) ([]string, err
 
 // ExplainOpen returns how the database goes about the tasks of requests.
 func (o *Org) ExplainOpen(ctx context.Context) ([]string, error) {
-	return o.explain(ctx, openTasksStatement, nil, o.id, fewTasks)
+	return o.explain(ctx, openTasksStatement, nil, o.ID(), fewTasks)
 }
 
 // ExplainEvents returns how the database goes about the list that f asks for.
@@ -36,5 +36,5 @@ func (o *Org) ExplainEvents(ctx context.Context, f EventFilter) ([]string, error
 
 // ExplainLedger returns how the database goes about a page of the ledger.
 func (o *Org) ExplainLedger(ctx context.Context, before string, limit int) ([]string, error) {
-	return o.explain(ctx, ledgerStatement, nil, o.id, before, limit)
+	return o.explain(ctx, ledgerStatement, nil, o.ID(), before, limit)
 }

@@ -31,7 +31,7 @@ func (o *Org) colleaguesByID(ctx context.Context, db conn, ids []string) (map[st
 		err := scan(&id, &c.Name, &c.Email, &c.JobTitle)
 		known[id] = c
 		return struct{}{}, err
-	}, o.id)
+	}, o.ID())
 	return known, err
 }
 

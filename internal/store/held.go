@@ -32,13 +32,13 @@ WHERE organization_id = $1 AND email_key = $2`)
 
 // HeldPerson returns the entry of an address in the directory; nil when there is none.
 func (o *Org) HeldPerson(ctx context.Context, email usersync.Email) (*HeldPerson, error) {
-	return oneOf(collect(ctx, o.store.reader(), heldPersonStatement, nil, func(scan func(...any) error) (p HeldPerson, err error) {
+	return oneOf(collect(ctx, o.reader(), heldPersonStatement, nil, func(scan func(...any) error) (p HeldPerson, err error) {
 		var address, key string
 		var created, updated int64
 		err = scan(&p.ID, &address, &key, &p.Name, &p.JobTitle, &p.Country, &p.Company, &p.CompanyName, &p.Website, &p.Photo, &created, &updated)
 		p.Email, p.CreatedAt, p.UpdatedAt = usersync.NewEmail(address, key), stamp(created), stamp(updated)
 		return p, err
-	}, o.id, email.Key()))
+	}, o.ID(), email.Key()))
 }
 
 // oneOf returns the first of a list; nil for none.
@@ -86,13 +86,13 @@ func scanHeldColleague(scan func(...any) error) (c HeldColleague, err error) {
 
 // HeldColleague returns the colleague record of an address; nil when there is none.
 func (o *Org) HeldColleague(ctx context.Context, email usersync.Email) (*HeldColleague, error) {
-	return oneOf(collect(ctx, o.store.reader(), heldColleagueStatement, nil, scanHeldColleague, o.id, email.Key()))
+	return oneOf(collect(ctx, o.reader(), heldColleagueStatement, nil, scanHeldColleague, o.ID(), email.Key()))
 }
 
 // HeldInvited returns the colleagues that somebody made by hand, from the one
 // after the given on.
 func (o *Org) HeldInvited(ctx context.Context, email usersync.Email, after string, limit int) ([]HeldColleague, error) {
-	return collect(ctx, o.store.reader(), heldInvitedStatement, nil, scanHeldColleague, o.id, email.Key(), after, limit)
+	return collect(ctx, o.reader(), heldInvitedStatement, nil, scanHeldColleague, o.ID(), email.Key(), after, limit)
 }
 
 // HeldLink says that somebody was found as a user's colleague.
@@ -124,13 +124,13 @@ func scanHeldLink(scan func(...any) error) (l HeldLink, err error) {
 // HeldFound returns who was found for a user, from the colleague after the
 // given on.
 func (o *Org) HeldFound(ctx context.Context, userID, after string, limit int) ([]HeldLink, error) {
-	return collect(ctx, o.store.reader(), heldFoundStatement, nil, scanHeldLink, o.id, userID, after, limit)
+	return collect(ctx, o.reader(), heldFoundStatement, nil, scanHeldLink, o.ID(), userID, after, limit)
 }
 
 // HeldFoundFor returns for whom a colleague was found, from the user after the
 // given on.
 func (o *Org) HeldFoundFor(ctx context.Context, colleagueID, after string, limit int) ([]HeldLink, error) {
-	return collect(ctx, o.store.reader(), heldFoundForStatement, nil, scanHeldLink, o.id, colleagueID, after, limit)
+	return collect(ctx, o.reader(), heldFoundForStatement, nil, scanHeldLink, o.ID(), colleagueID, after, limit)
 }
 
 // HeldRequest is a request with everything that is kept beside it.
@@ -176,8 +176,8 @@ FROM {rows} JOIN ledger l ON l.organization_id = r.organization_id AND l.request
 // HeldRequests returns a user's requests, oldest first, from the one after the
 // given on.
 func (o *Org) HeldRequests(ctx context.Context, userID, after string, limit int) ([]HeldRequest, error) {
-	db := o.store.reader()
-	list, err := collect(ctx, db, heldRequestIDsStatement, nil, scanBatchRequest, o.id, userID, after, limit)
+	db := o.reader()
+	list, err := collect(ctx, db, heldRequestIDsStatement, nil, scanBatchRequest, o.ID(), userID, after, limit)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ func (o *Org) HeldRequests(ctx context.Context, userID, after string, limit int)
 }
 
 func (o *Org) fillHeld(ctx context.Context, db conn, byID map[string]*HeldRequest, ids []string) error {
-	_, err := collect(ctx, db, heldInputsStatement, requestRows(heldInputsStatement, o.id, ids), func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, db, heldInputsStatement, requestRows(heldInputsStatement, o.ID(), ids), func(scan func(...any) error) (struct{}, error) {
 		var id, input string
 		err := scan(&id, &input)
 		if q := byID[id]; q != nil {
@@ -221,7 +221,7 @@ func (o *Org) fillHeld(ctx context.Context, db conn, byID map[string]*HeldReques
 	if err != nil {
 		return err
 	}
-	charges, err := collect(ctx, db, heldChargesStatement, requestRows(heldChargesStatement, o.id, ids), scanEntry)
+	charges, err := collect(ctx, db, heldChargesStatement, requestRows(heldChargesStatement, o.ID(), ids), scanEntry)
 	for i, e := range charges {
 		if q := byID[e.RequestID]; q != nil {
 			q.Charge = &charges[i]
@@ -234,7 +234,7 @@ func (o *Org) fillHeld(ctx context.Context, db conn, byID map[string]*HeldReques
 // place after the given on, of up to limit requests at a time. more is false
 // after the last.
 func (o *Org) HeldMentions(ctx context.Context, colleagueID string, from Cursor, limit int) (list []HeldMessage, next Cursor, more bool, err error) {
-	db := o.store.reader()
+	db := o.reader()
 	requests, err := collect(ctx, db, mentionsStatement, nil, scanBatchRequest, colleagueID, from.UserID, from.ID, limit)
 	if err != nil || len(requests) == 0 {
 		return nil, from, false, err
@@ -260,7 +260,7 @@ func (o *Org) heldMessages(ctx context.Context, db conn, requests []batchRequest
 		}
 		m.CreatedAt, m.Deliveries = stamp(created), []HeldDelivery{}
 		return m, err
-	}, o.id, colleague)
+	}, o.ID(), colleague)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -287,7 +287,7 @@ func (o *Org) fillDeliveries(ctx context.Context, db conn, list []HeldMessage) e
 			m.Deliveries = append(m.Deliveries, d)
 		}
 		return struct{}{}, err
-	}, o.id)
+	}, o.ID())
 	return err
 }
 
@@ -296,7 +296,7 @@ var erasedAtStatement = define(`SELECT created_at FROM erased WHERE organization
 // ErasedAt returns when the person with an address was erased; zero for never.
 func (o *Org) ErasedAt(ctx context.Context, salt []byte, email usersync.Email) (usersync.Time, error) {
 	var when int64
-	err := o.store.reader().row(ctx, erasedAtStatement, o.id, usersync.KeyedID(usersync.PrefixErasure, salt, email.Key())).Scan(&when)
+	err := o.reader().row(ctx, erasedAtStatement, o.ID(), usersync.KeyedID(usersync.PrefixErasure, salt, email.Key())).Scan(&when)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}

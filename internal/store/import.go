@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"gorm.io/gorm"
-
 	"usersync/internal/usersync"
 )
 
@@ -60,8 +58,8 @@ const AbandonedAfter = time.Hour
 func (o *Org) BeginImport(ctx context.Context, actor, format string) (id string, err error) {
 	id = usersync.NewID(usersync.PrefixImport)
 	now := micros(time.Now())
-	row := importRow{ID: id, OrganizationID: o.id, Status: string(usersync.ImportReceiving), Format: format, Actor: actor, CreatedAt: now, UpdatedAt: now}
-	return id, classify(o.store.write.WithContext(ctx).Create(&row).Error)
+	row := importRow{ID: id, OrganizationID: o.ID(), Status: string(usersync.ImportReceiving), Format: format, Actor: actor, CreatedAt: now, UpdatedAt: now}
+	return id, classify(o.GORMWrite(ctx).Create(&row).Error)
 }
 
 // ImportChunk is some lines of an upload.
@@ -81,10 +79,10 @@ INSERT INTO import_chunks (import_id, number, body) VALUES ($1, $2, $3) ON CONFL
 
 // AddImportChunk stores the next lines of an upload.
 func (o *Org) AddImportChunk(ctx context.Context, id string, c ImportChunk) error {
-	return o.store.Tx(ctx, func(tx *Tx) error {
+	return o.Tx(ctx, func(tx *Tx) error {
 		var refused int64
 		lines := countLines(c.Refused)
-		err := tx.row(ctx, receiveStatement, id, o.id, lines).Scan(&refused)
+		err := tx.row(ctx, receiveStatement, id, o.ID(), lines).Scan(&refused)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNoImport
 		}
@@ -132,7 +130,7 @@ func (tx *Tx) keepImportErrors(ctx context.Context, id string, before int64, lis
 		}
 		set.add(e.Line, position, e.Field, e.Message)
 	}
-	if len(set.values) == 0 {
+	if set.len() == 0 {
 		return nil
 	}
 	return tx.later(ctx, insertImportErrorsStatement, set, nil, id)
@@ -151,17 +149,17 @@ func (o *Org) CompleteImport(ctx context.Context, id string, totals ImportTotals
 	if err != nil {
 		return out, err
 	}
-	err = o.store.Tx(ctx, func(tx *Tx) error {
+	err = o.Tx(ctx, func(tx *Tx) error {
 		row := importRow{}
-		err := tx.gorm.Clauses(tx.lock()...).First(&row, "id = ? AND organization_id = ? AND status = ?", id, o.id, usersync.ImportReceiving).Error
-		if errors.Is(err, gorm.ErrRecordNotFound) {
+		err := tx.GORM().Clauses(tx.lock()...).First(&row, "id = ? AND organization_id = ? AND status = ?", id, o.ID(), usersync.ImportReceiving).Error
+		if notFound(err) {
 			return ErrNoImport
 		}
 		if err != nil {
 			return err
 		}
 		row.Status, row.Lines, row.Encoding, row.Ignored, row.UpdatedAt = string(usersync.ImportQueued), totals.Lines, totals.Encoding, string(ignored), micros(time.Now())
-		if err := tx.gorm.Select("status", "lines", "encoding", "ignored", "updated_at").Updates(&row).Error; err != nil {
+		if err := tx.GORM().Select("status", "lines", "encoding", "ignored", "updated_at").Updates(&row).Error; err != nil {
 			return err
 		}
 		if err := tx.Enqueue(ctx, task); err != nil {
@@ -170,7 +168,7 @@ func (o *Org) CompleteImport(ctx context.Context, id string, totals ImportTotals
 		if out, err = row.imported(); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, row.Actor, "directory.import", id)
+		return tx.audit(ctx, o.ID(), row.Actor, "directory.import", id)
 	})
 	return out, err
 }
@@ -181,7 +179,7 @@ const shownImport = "organization_id = ? AND status <> 'receiving'"
 // Imports returns up to limit imports of the organization, newest first.
 func (o *Org) Imports(ctx context.Context, before string, limit int) ([]usersync.Import, error) {
 	var list []importRow
-	if err := page(o.store.read.WithContext(ctx).Where(shownImport, o.id), before, limit).Find(&list).Error; err != nil {
+	if err := page(o.GORM(ctx).Where(shownImport, o.ID()), before, limit).Find(&list).Error; err != nil {
 		return nil, classify(err)
 	}
 	out := make([]usersync.Import, 0, len(list))
@@ -198,8 +196,8 @@ func (o *Org) Imports(ctx context.Context, before string, limit int) ([]usersync
 // Import returns one import.
 func (o *Org) Import(ctx context.Context, id string) (usersync.Import, error) {
 	var row importRow
-	err := o.store.read.WithContext(ctx).Where(shownImport, o.id).First(&row, "id = ?", id).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	err := o.GORM(ctx).Where(shownImport, o.ID()).First(&row, "id = ?", id).Error
+	if notFound(err) {
 		return usersync.Import{}, ErrNoImport
 	}
 	if err != nil {
@@ -224,11 +222,11 @@ ORDER BY e.line, e.position LIMIT $5`)
 // ImportErrors returns up to limit kept errors of an import, in the order of
 // the file, and the place to read on from.
 func (o *Org) ImportErrors(ctx context.Context, id string, after ImportErrorPlace, limit int) ([]usersync.ImportError, ImportErrorPlace, error) {
-	found, err := collect(ctx, o.store.reader(), importErrorsStatement, nil, func(scan func(...any) error) (e usersync.ImportError, err error) {
+	found, err := collect(ctx, o.reader(), importErrorsStatement, nil, func(scan func(...any) error) (e usersync.ImportError, err error) {
 		err = scan(&e.Line, &after.position, &e.Field, &e.Message)
 		after.Line = e.Line
 		return e, err
-	}, id, o.id, after.Line, after.position, limit)
+	}, id, o.ID(), after.Line, after.position, limit)
 	return found, after, err
 }
 
@@ -241,7 +239,7 @@ ORDER BY c.number LIMIT 1`)
 // with; ok is false when there are none.
 func (o *Org) NextImportChunk(ctx context.Context, id string) (c ImportChunk, ok bool, err error) {
 	var body string
-	err = o.store.reader().row(ctx, nextChunkStatement, id, o.id).Scan(&c.Number, &body)
+	err = o.reader().row(ctx, nextChunkStatement, id, o.ID()).Scan(&c.Number, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, false, nil
 	}
@@ -263,10 +261,11 @@ type ImportOutcome struct {
 	Refused []usersync.ImportError // those of one line together
 }
 
+var lockOrganizationStatement = define(`SELECT id FROM organizations WHERE id = $1 {for update}`)
+
 var (
-	lockOrganizationStatement = define(`SELECT id FROM organizations WHERE id = $1 {for update}`)
-	dropChunkStatement        = define(`DELETE FROM import_chunks WHERE import_id = $1 AND number = $2`)
-	advanceStatement          = define(`
+	dropChunkStatement = define(`DELETE FROM import_chunks WHERE import_id = $1 AND number = $2`)
+	advanceStatement   = define(`
 UPDATE imports SET done = done + $3 + $4, saved = saved + $3, refused = refused + $4, status = 'running',
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END, updated_at = {now}
 WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running') RETURNING refused`)
@@ -367,8 +366,8 @@ var (
 
 // DropImport removes an upload that broke off.
 func (o *Org) DropImport(ctx context.Context, id string) error {
-	return o.store.Tx(ctx, func(tx *Tx) error {
-		n, err := tx.exec(ctx, dropReceivingStatement, nil, id, o.id)
+	return o.Tx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(ctx, dropReceivingStatement, nil, id, o.ID())
 		if err != nil || n == 0 {
 			return err
 		}

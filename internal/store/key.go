@@ -12,8 +12,6 @@ import (
 
 	"crypto/rand"
 
-	"gorm.io/gorm"
-
 	"usersync/internal/usersync"
 )
 
@@ -68,7 +66,7 @@ func (s *Store) CreateKey(ctx context.Context, actor, organization string, k use
 		Hint: secret.Masked(), Scopes: string(scopes), CreatedAt: micros(time.Now()), ExpiresAt: micros(k.ExpiresAt.Time),
 	}
 	err = s.Tx(ctx, func(tx *Tx) error {
-		if err := tx.gorm.Create(&row).Error; err != nil {
+		if err := tx.GORM().Create(&row).Error; err != nil {
 			return err
 		}
 		return tx.audit(ctx, organization, actor, "api_key.create", row.ID, "name", "scopes", "expiresAt")
@@ -83,7 +81,7 @@ func (s *Store) CreateKey(ctx context.Context, actor, organization string, k use
 // Keys returns up to limit API keys of the organization, newest first.
 func (o *Org) Keys(ctx context.Context, before string, limit int) ([]usersync.Key, error) {
 	var list []keyRow
-	err := page(o.store.read.WithContext(ctx).Where("organization_id = ?", o.id), before, limit).Find(&list).Error
+	err := page(o.GORM(ctx).Where("organization_id = ?", o.ID()), before, limit).Find(&list).Error
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -104,8 +102,8 @@ var ErrNoKey = usersync.Errorf(usersync.CodeNotFound, "API key not found")
 // Key returns one API key of the organization.
 func (o *Org) Key(ctx context.Context, id string) (usersync.Key, error) {
 	var row keyRow
-	err := o.store.read.WithContext(ctx).First(&row, "id = ? AND organization_id = ?", id, o.id).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	err := o.GORM(ctx).First(&row, "id = ? AND organization_id = ?", id, o.ID()).Error
+	if notFound(err) {
 		return usersync.Key{}, ErrNoKey
 	}
 	if err != nil {
@@ -117,10 +115,10 @@ func (o *Org) Key(ctx context.Context, id string) (usersync.Key, error) {
 // RevokeKey ends a key at the given time: now, or later to let it overlap with
 // its successor.
 func (o *Org) RevokeKey(ctx context.Context, actor, id string, when time.Time) (key usersync.Key, err error) {
-	err = o.store.Tx(ctx, func(tx *Tx) error {
+	err = o.Tx(ctx, func(tx *Tx) error {
 		var row keyRow
-		err := tx.gorm.Clauses(tx.lock()...).First(&row, "id = ? AND organization_id = ?", id, o.id).Error
-		if errors.Is(err, gorm.ErrRecordNotFound) {
+		err := tx.GORM().Clauses(tx.lock()...).First(&row, "id = ? AND organization_id = ?", id, o.ID()).Error
+		if notFound(err) {
 			return ErrNoKey
 		}
 		if err != nil {
@@ -129,13 +127,13 @@ func (o *Org) RevokeKey(ctx context.Context, actor, id string, when time.Time) (
 		if row.RevokedAt == 0 || row.RevokedAt > micros(when) {
 			row.RevokedAt = micros(when)
 		}
-		if err := tx.gorm.Model(&keyRow{ID: id}).Update("revoked_at", row.RevokedAt).Error; err != nil {
+		if err := tx.GORM().Model(&keyRow{ID: id}).Update("revoked_at", row.RevokedAt).Error; err != nil {
 			return err
 		}
 		if key, err = row.key(); err != nil {
 			return err
 		}
-		return tx.audit(ctx, o.id, actor, "api_key.revoke", id, "revokedAt")
+		return tx.audit(ctx, o.ID(), actor, "api_key.revoke", id, "revokedAt")
 	})
 	return key, err
 }
@@ -149,9 +147,9 @@ type Caller struct {
 
 var callerStatement = define(`
 SELECT k.id, k.organization_id, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.revoked_at,
-    coalesce(o.id, ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
+    coalesce(o.ID(), ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
     coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.secrets, ''), coalesce(o.created_at, 0), coalesce(o.updated_at, 0)
-FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE k.hash = $1`)
+FROM api_keys k LEFT JOIN organizations o ON o.ID() = k.organization_id WHERE k.hash = $1`)
 
 // Caller returns who the key with this hash belongs to; ok is false when there
 // is no such key.

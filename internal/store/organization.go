@@ -8,25 +8,8 @@ import (
 	"errors"
 	"time"
 
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
-
 	"usersync/internal/usersync"
 )
-
-// Org is one tenant's view of the database: everything it returns and changes
-// belongs to that organization. Handlers of tenants' calls get an Org, never a
-// Store.
-type Org struct {
-	store *Store
-	id    string
-}
-
-// Org returns the view of one organization.
-func (s *Store) Org(id string) *Org { return &Org{s, id} }
-
-// ID returns the organization's id.
-func (o *Org) ID() string { return o.id }
 
 // organizationRow is a row of organizations.
 type organizationRow struct {
@@ -66,7 +49,7 @@ func (s *Store) organization(r organizationRow) (usersync.Organization, error) {
 func settingsPlace(id string) string { return "organizations/" + id + "/secrets" }
 
 func (s *Store) openSecrets(r organizationRow, to *usersync.Settings) error {
-	plain, err := s.seal.Open(r.Secrets, settingsPlace(r.ID))
+	plain, err := s.sealer().Open(r.Secrets, settingsPlace(r.ID))
 	if err != nil {
 		return err
 	}
@@ -101,7 +84,7 @@ func (s *Store) encodeSettings(id string, settings usersync.Settings) (open, sea
 	if err != nil {
 		return "", "", err
 	}
-	sealed, err = s.seal.Seal(plain, settingsPlace(id))
+	sealed, err = s.sealer().Seal(plain, settingsPlace(id))
 	return string(text), sealed, err
 }
 
@@ -123,10 +106,10 @@ func (s *Store) CreateOrganization(ctx context.Context, actor string, o usersync
 		ClientGroupCode: o.Tenant.ClientGroupCode, ClientCode: o.Tenant.ClientCode, PaperCode: o.Tenant.PaperCode,
 	}
 	err = s.Tx(ctx, func(tx *Tx) error {
-		if err := tx.gorm.Create(&row).Error; err != nil {
+		if err := tx.GORM().Create(&row).Error; err != nil {
 			return err
 		}
-		if err := tx.gorm.Create(&balanceRow{OrganizationID: row.ID}).Error; err != nil {
+		if err := tx.GORM().Create(&balanceRow{OrganizationID: row.ID}).Error; err != nil {
 			return err
 		}
 		return tx.audit(ctx, row.ID, actor, "organization.create", row.ID, "name")
@@ -143,8 +126,8 @@ var ErrNoOrganization = usersync.Errorf(usersync.CodeNotFound, "Organization not
 // Organization returns one organization.
 func (s *Store) Organization(ctx context.Context, id string) (usersync.Organization, error) {
 	var row organizationRow
-	err := s.read.WithContext(ctx).First(&row, "id = ?", id).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	err := s.GORM(ctx).First(&row, "id = ?", id).Error
+	if notFound(err) {
 		return usersync.Organization{}, ErrNoOrganization
 	}
 	if err != nil {
@@ -157,7 +140,7 @@ func (s *Store) Organization(ctx context.Context, id string) (usersync.Organizat
 // the id before when that is given.
 func (s *Store) Organizations(ctx context.Context, before string, limit int) ([]usersync.Organization, error) {
 	var list []organizationRow
-	if err := page(s.read.WithContext(ctx), before, limit).Find(&list).Error; err != nil {
+	if err := page(s.GORM(ctx), before, limit).Find(&list).Error; err != nil {
 		return nil, classify(err)
 	}
 	out := make([]usersync.Organization, 0, len(list))
@@ -171,21 +154,13 @@ func (s *Store) Organizations(ctx context.Context, before string, limit int) ([]
 	return out, nil
 }
 
-// page narrows a query to one page of a list that is ordered by id, newest first.
-func page(db *gorm.DB, before string, limit int) *gorm.DB {
-	if before != "" {
-		db = db.Where("id < ?", before)
-	}
-	return db.Order("id DESC").Limit(limit)
-}
-
 // UpdateOrganization changes one organization under a lock: change gets the
 // stored values and alters them; it returns the names of what it changed.
 func (s *Store) UpdateOrganization(ctx context.Context, actor, id string, change func(*usersync.Organization) ([]string, error)) (out usersync.Organization, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {
 		var row organizationRow
-		err := tx.gorm.Clauses(tx.lock()...).First(&row, "id = ?", id).Error
-		if errors.Is(err, gorm.ErrRecordNotFound) {
+		err := tx.GORM().Clauses(tx.lock()...).First(&row, "id = ?", id).Error
+		if notFound(err) {
 			return ErrNoOrganization
 		}
 		if err != nil {
@@ -203,7 +178,7 @@ func (s *Store) UpdateOrganization(ctx context.Context, actor, id string, change
 			return err
 		}
 		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
-		err = tx.gorm.Model(&row).Updates(map[string]any{
+		err = tx.GORM().Model(&row).Updates(map[string]any{
 			"name": out.Name, "status": out.Status, "default_invite_link": out.DefaultInviteLink,
 			"default_redirection_link": out.DefaultRedirectionLink, "settings": settings, "secrets": secrets, "updated_at": micros(out.UpdatedAt.Time),
 			"client_group_code": out.Tenant.ClientGroupCode, "client_code": out.Tenant.ClientCode, "paper_code": out.Tenant.PaperCode,
@@ -214,13 +189,4 @@ func (s *Store) UpdateOrganization(ctx context.Context, actor, id string, change
 		return tx.audit(ctx, id, actor, "organization.update", id, fields...)
 	})
 	return out, err
-}
-
-// lock returns the clause that locks the rows a query reads: nothing on
-// SQLite, whose transactions begin by taking the one lock there is.
-func (tx *Tx) lock() []clause.Expression {
-	if tx.engine == sqlite {
-		return nil
-	}
-	return []clause.Expression{clause.Locking{Strength: clause.LockingStrengthUpdate}}
 }

@@ -40,7 +40,7 @@ WHERE people.email <> excluded.email OR people.company <> excluded.company OR pe
 // SavePeople adds people to the organization's directory, or brings those that
 // are there up to date. Of several with one address the last counts.
 func (o *Org) SavePeople(ctx context.Context, salt []byte, people []NewPerson) error {
-	return o.store.Tx(ctx, func(tx *Tx) error { return tx.savePeople(ctx, o.id, salt, people) })
+	return o.Tx(ctx, func(tx *Tx) error { return tx.savePeople(ctx, o.ID(), salt, people) })
 }
 
 func (tx *Tx) savePeople(ctx context.Context, organization string, salt []byte, people []NewPerson) error {

@@ -127,7 +127,7 @@ func placeRows(st *statement, connection string, users []string) *rows {
 // DuePushes returns up to limit users with something due at a connection, by
 // rank and age.
 func (o *Org) DuePushes(ctx context.Context, connection string, limit int) ([]Push, error) {
-	list, err := collect(ctx, o.store.reader(), duePushesStatement, nil, func(scan func(...any) error) (p Push, err error) {
+	list, err := collect(ctx, o.reader(), duePushesStatement, nil, func(scan func(...any) error) (p Push, err error) {
 		var removal string
 		var wanted int64
 		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
@@ -136,7 +136,7 @@ func (o *Org) DuePushes(ctx context.Context, connection string, limit int) ([]Pu
 		if err != nil || removal == "" {
 			return p, err
 		}
-		plain, err := o.store.seal.Open(removal, removalPlace(connection, p.UserID))
+		plain, err := o.sealer().Open(removal, removalPlace(connection, p.UserID))
 		p.Removal = usersync.NewEmail(string(plain), string(plain))
 		return p, err
 	}, connection, limit)
@@ -164,7 +164,7 @@ UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'cal
 // TakeOver has calls that nobody wrote the end of made again after the given wait.
 // The caller has just claimed the pump's task, so who made them has lost it.
 func (o *Org) TakeOver(ctx context.Context, connection string, wait time.Duration) error {
-	_, err := o.store.keeper().exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
+	_, err := o.keeper().exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
 	return err
 }
 
@@ -343,11 +343,11 @@ SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connect
 // Remotes returns what is kept about users at a connection, by user.
 func (o *Org) Remotes(ctx context.Context, connection string, users []string) (map[string]Push, error) {
 	out := map[string]Push{}
-	_, err := collect(ctx, o.store.reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, o.reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
 		var p Push
 		err := scan(&p.UserID, &p.Remote, &p.PushedHash)
 		out[p.UserID] = p
 		return struct{}{}, err
-	}, o.id)
+	}, o.ID())
 	return out, err
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -53,14 +52,14 @@ func (tx *Tx) erasePushes(ctx context.Context, organization, userID, address, er
 		if !r.known {
 			continue
 		}
-		sealed, err := tx.store.seal.Seal([]byte(address), removalPlace(r.connection, r.user))
+		sealed, err := tx.sealer().Seal([]byte(address), removalPlace(r.connection, r.user))
 		if err != nil {
 			return nil, err
 		}
 		set.add(r.connection, r.user, sealed)
 		receipts = append(receipts, usersync.PlatformReceipt{ConnectionID: r.connection, Platform: r.platform, Status: usersync.ReceiptPending})
 	}
-	if len(set.values) > 0 {
+	if set.len() > 0 {
 		if err := tx.later(ctx, removalStatement, set, nil, erasureID); err != nil {
 			return nil, err
 		}
@@ -176,12 +175,18 @@ func (tx *Tx) DelayRemovals(ctx context.Context, connection string, later []Late
 	return tx.later(ctx, delayRemovalsStatement, set, nil)
 }
 
+var userOfAddressStatement = define(`SELECT id FROM users WHERE organization_id = $1 AND email_key = $2`)
+
 // PushAddressAgain has the user with this address pushed once more, when there
 // is one: whoever had the address before has just been removed at the platform.
 func (tx *Tx) PushAddressAgain(ctx context.Context, organization, connection string, address usersync.Email) error {
-	ids, err := tx.userIDs(ctx, []userKey{{organization, address.Key()}})
-	if err != nil || len(ids) == 0 {
-		return err
+	var id string
+	err := tx.row(ctx, userOfAddressStatement, organization, address.Key()).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
 	}
-	return tx.pushAgain(ctx, connection, slices.Collect(maps.Values(ids)))
+	if err != nil {
+		return classify(err)
+	}
+	return tx.pushAgain(ctx, connection, []string{id})
 }

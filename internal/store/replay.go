@@ -34,7 +34,7 @@ ORDER BY d.endpoint_id DESC, d.id DESC LIMIT $4`)
 // Deliveries returns up to limit deliveries to an endpoint, newest first, of
 // one status or, with "", of all.
 func (o *Org) Deliveries(ctx context.Context, endpoint string, status usersync.DeliveryStatus, before string, limit int) ([]usersync.Delivery, error) {
-	return collect(ctx, o.store.reader(), listDeliveries[status], nil, readDelivery, o.id, endpoint, cmp.Or(before, afterAll(usersync.PrefixDelivery)), limit)
+	return collect(ctx, o.reader(), listDeliveries[status], nil, readDelivery, o.ID(), endpoint, cmp.Or(before, afterAll(usersync.PrefixDelivery)), limit)
 }
 
 func readDelivery(scan func(...any) error) (usersync.Delivery, error) { return scanDelivery(scan) }
@@ -43,7 +43,7 @@ var deliveryStatement = define(`SELECT ` + deliveryColumns + ` FROM deliveries d
 
 // Delivery returns one delivery.
 func (o *Org) Delivery(ctx context.Context, id string) (usersync.Delivery, error) {
-	return delivery(ctx, o.store.reader(), o.id, id)
+	return delivery(ctx, o.reader(), o.ID(), id)
 }
 
 // Delivery returns one delivery as this transaction sees it.

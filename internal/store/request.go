@@ -216,7 +216,7 @@ func (o *Org) Report(ctx context.Context, id string) (*usersync.Report, error) {
 // Reports returns those requests of the organization that ids names, in the
 // order of ids.
 func (o *Org) Reports(ctx context.Context, ids []string) ([]*usersync.Report, error) {
-	list, err := o.reports(ctx, o.store.reader(), ids)
+	list, err := o.reports(ctx, o.reader(), ids)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -229,11 +229,11 @@ func (o *Org) Reports(ctx context.Context, ids []string) ([]*usersync.Report, er
 
 // Reports is Org.Reports as the transaction sees them, without the balance.
 func (tx *Tx) Reports(ctx context.Context, organization string, ids []string) ([]*usersync.Report, error) {
-	return tx.store.Org(organization).reports(ctx, tx.conn, ids)
+	return tx.org(organization).reports(ctx, tx.conn, ids)
 }
 
 func (o *Org) reports(ctx context.Context, db conn, ids []string) ([]*usersync.Report, error) {
-	found, err := collect(ctx, db, reportStatement, requestRows(reportStatement, o.id, ids), scanRequest)
+	found, err := collect(ctx, db, reportStatement, requestRows(reportStatement, o.ID(), ids), scanRequest)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ func (o *Org) reports(ctx context.Context, db conn, ids []string) ([]*usersync.R
 }
 
 func (o *Org) fillSteps(ctx context.Context, db conn, byID map[string]*request, ids []string) error {
-	list, err := collect(ctx, db, reportStepsStatement, idRows(reportStepsStatement, ids), scanStep, o.id)
+	list, err := collect(ctx, db, reportStepsStatement, idRows(reportStepsStatement, ids), scanStep, o.ID())
 	if err != nil {
 		return err
 	}
@@ -352,11 +352,11 @@ var ErrErased = usersync.Errorf(usersync.CodeConflict, "The user was erased.")
 // idempotency key that was taken before changes nothing and is replayed; callID
 // tells the calls apart.
 func (o *Org) Retry(ctx context.Context, id, callID string, key *Idempotency, plan PlanRun) (replayed bool, err error) {
-	err = o.store.Tx(ctx, func(tx *Tx) error {
-		if replayed, err = tx.seen(ctx, o.id, callID, key); err != nil || replayed {
+	err = o.Tx(ctx, func(tx *Tx) error {
+		if replayed, err = tx.seen(ctx, o.ID(), callID, key); err != nil || replayed {
 			return err
 		}
-		return tx.retry(ctx, o.id, id, plan)
+		return tx.retry(ctx, o.ID(), id, plan)
 	})
 	return replayed, err
 }

@@ -42,16 +42,16 @@ func (o *Org) retire(ctx context.Context, days usersync.RetentionDays, now time.
 	for _, sort := range []struct {
 		days   int
 		prefix usersync.Prefix
-		drop   func(ctx context.Context, before string, limit int) (int, error)
+		drop   func(ctx context.Context, o *Org, before string, limit int) (int, error)
 	}{
-		{days.Requests, usersync.PrefixRequest, o.retireRequests},
-		{days.Deliveries, usersync.PrefixDelivery, o.retireDeliveries},
-		{days.Events, usersync.PrefixEvent, o.retireEvents},
+		{days.Requests, usersync.PrefixRequest, retireRequests},
+		{days.Deliveries, usersync.PrefixDelivery, retireDeliveries},
+		{days.Events, usersync.PrefixEvent, retireEvents},
 	} {
 		if sort.days <= 0 {
 			continue
 		}
-		n, err := sort.drop(ctx, usersync.IDBound(sort.prefix, now.AddDate(0, 0, -sort.days)), limit)
+		n, err := sort.drop(ctx, o, usersync.IDBound(sort.prefix, now.AddDate(0, 0, -sort.days)), limit)
 		if err != nil {
 			return false, err
 		}
@@ -72,14 +72,14 @@ var (
 )
 
 // retireRequests removes finished requests with their steps and messages.
-func (o *Org) retireRequests(ctx context.Context, before string, limit int) (int, error) {
+func retireRequests(ctx context.Context, o *Org, before string, limit int) (int, error) {
 	type request struct {
 		id  string
 		run int
 	}
-	old, err := collect(ctx, o.store.reader(), oldRequestsStatement, nil, func(scan func(...any) error) (r request, err error) {
+	old, err := collect(ctx, o.reader(), oldRequestsStatement, nil, func(scan func(...any) error) (r request, err error) {
 		return r, scan(&r.id, &r.run)
-	}, o.id, before, limit)
+	}, o.ID(), before, limit)
 	if err != nil || len(old) == 0 {
 		return 0, err
 	}
@@ -92,17 +92,17 @@ func (o *Org) retireRequests(ctx context.Context, before string, limit int) (int
 			}
 		}
 	}
-	err = o.store.Tx(ctx, func(tx *Tx) error {
+	err = o.Tx(ctx, func(tx *Tx) error {
 		//lint:loop one statement for each table
 		for _, st := range []*statement{dropStepsStatement, dropBulksStatement, dropBulkErrsStatement} {
 			if _, err := tx.exec(ctx, st, idRows(st, ids)); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.exec(ctx, dropRequestsStatement, idRows(dropRequestsStatement, ids), o.id); err != nil {
+		if _, err := tx.exec(ctx, dropRequestsStatement, idRows(dropRequestsStatement, ids), o.ID()); err != nil {
 			return err
 		}
-		return tx.dropMessages(ctx, o.id, messages)
+		return tx.dropMessages(ctx, o.ID(), messages)
 	})
 	return len(old), err
 }
@@ -144,19 +144,19 @@ SELECT DISTINCT each.value FROM webhook_endpoints e {each}SELECT x.message_id AS
 WHERE e.organization_id = $1 ORDER BY each.value LIMIT $3`)
 
 // retireDeliveries removes messages whose deliveries are finished.
-func (o *Org) retireDeliveries(ctx context.Context, before string, limit int) (int, error) {
-	old, err := collect(ctx, o.store.reader(), oldMessagesStatement, nil, scanID, o.id, before, limit)
+func retireDeliveries(ctx context.Context, o *Org, before string, limit int) (int, error) {
+	old, err := collect(ctx, o.reader(), oldMessagesStatement, nil, scanID, o.ID(), before, limit)
 	if err != nil || len(old) == 0 {
 		return 0, err
 	}
-	return len(old), o.store.Tx(ctx, func(tx *Tx) error { return tx.dropMessages(ctx, o.id, old) })
+	return len(old), o.Tx(ctx, func(tx *Tx) error { return tx.dropMessages(ctx, o.ID(), old) })
 }
 
 var retireEventsStatement = define(`
 DELETE FROM events WHERE id {any}SELECT id FROM events
     WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id, id LIMIT $3{/any}`)
 
-func (o *Org) retireEvents(ctx context.Context, before string, limit int) (int, error) {
-	n, err := o.store.writer().exec(ctx, retireEventsStatement, nil, o.id, before, limit)
+func retireEvents(ctx context.Context, o *Org, before string, limit int) (int, error) {
+	n, err := o.writer().exec(ctx, retireEventsStatement, nil, o.ID(), before, limit)
 	return int(n), err
 }

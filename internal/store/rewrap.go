@@ -143,7 +143,7 @@ func (s *Store) rewrapValues(ctx context.Context, c sealedColumn, swap *statemen
 	set := swap.rows(len(list))
 	for _, v := range list {
 		done.Values++
-		sealed, changed, err := s.seal.Rewrap(strings.TrimPrefix(v.value, c.mark), c.place(v.key))
+		sealed, changed, err := s.sealer().Rewrap(strings.TrimPrefix(v.value, c.mark), c.place(v.key))
 		switch {
 		case err != nil:
 			done.Unopened, done.Err = done.Unopened+1, err
@@ -155,12 +155,12 @@ func (s *Store) rewrapValues(ctx context.Context, c sealedColumn, swap *statemen
 			set.add(row...)
 		}
 	}
-	if len(set.values) == 0 {
+	if set.len() == 0 {
 		return nil
 	}
 	n, err := s.writer().exec(ctx, swap, set)
 	done.Changed += n
-	done.Moved += int64(len(set.values)) - n
+	done.Moved += int64(set.len()) - n
 	return err
 }
 

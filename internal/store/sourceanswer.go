@@ -17,9 +17,9 @@ func (o *Org) SourceAnswers(ctx context.Context, source string, companies []stri
 	answers := make(map[string]string, len(companies))
 	set := sourceAnswersStatement.rows(len(companies))
 	for _, c := range companies {
-		set.add(o.id, source, c)
+		set.add(o.ID(), source, c)
 	}
-	_, err := collect(ctx, o.store.reader(), sourceAnswersStatement, set, func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, o.reader(), sourceAnswersStatement, set, func(scan func(...any) error) (struct{}, error) {
 		var company, answer string
 		err := scan(&company, &answer)
 		answers[company] = answer
@@ -34,7 +34,7 @@ ON CONFLICT (organization_id, source, company) DO UPDATE SET answer = excluded.a
 
 // KeepSourceAnswer keeps what a directory service said of a company for a time.
 func (o *Org) KeepSourceAnswer(ctx context.Context, source, company, answer string, during time.Duration) error {
-	_, err := o.store.writer().exec(ctx, keepSourceAnswerStatement, nil, o.id, source, company, answer, during.Microseconds())
+	_, err := o.writer().exec(ctx, keepSourceAnswerStatement, nil, o.ID(), source, company, answer, during.Microseconds())
 	return err
 }
 

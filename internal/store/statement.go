@@ -138,6 +138,9 @@ func (st *statement) rows(n int) *rows {
 // text, int64 for bigint, float64 for float.
 func (r *rows) add(values ...any) { r.values = append(r.values, values) }
 
+// len returns how many rows the set has.
+func (r *rows) len() int { return len(r.values) }
+
 // args returns the set as the engine's arguments.
 func (r *rows) args(e engineName) ([]any, error) {
 	if r == nil {

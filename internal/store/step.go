@@ -50,7 +50,7 @@ func (tx *Tx) LockRequests(ctx context.Context, organization string, ids []strin
 
 // RequestSteps returns the steps of one request, in their order.
 func (o *Org) RequestSteps(ctx context.Context, id string) ([]usersync.Step, error) {
-	rows, err := collect(ctx, o.store.reader(), reportStepsStatement, idRows(reportStepsStatement, []string{id}), scanStep, o.id)
+	rows, err := collect(ctx, o.reader(), reportStepsStatement, idRows(reportStepsStatement, []string{id}), scanStep, o.ID())
 	steps := make([]usersync.Step, len(rows))
 	for i, r := range rows {
 		steps[i] = r.step
@@ -126,7 +126,7 @@ func (tx *Tx) FoldRequests(ctx context.Context, organization string, ids []strin
 		}
 		set.add(organization, id, string(status), at)
 	}
-	if len(set.values) == 0 {
+	if set.len() == 0 {
 		return nil, nil
 	}
 	_, err = tx.exec(ctx, foldStatement, set)

@@ -249,7 +249,7 @@ var ErrNoUser = usersync.Errorf(usersync.CodeNotFound, "User not found")
 
 // User returns one user.
 func (o *Org) User(ctx context.Context, id string) (StoredUser, error) {
-	u, err := scanUser(o.store.reader().row(ctx, userStatement, o.id, id).Scan)
+	u, err := scanUser(o.reader().row(ctx, userStatement, o.ID(), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return u, ErrNoUser
 	}
@@ -258,13 +258,13 @@ func (o *Org) User(ctx context.Context, id string) (StoredUser, error) {
 
 // UserByEmail returns the user with an address, none or one.
 func (o *Org) UserByEmail(ctx context.Context, email usersync.Email) ([]StoredUser, error) {
-	return collect(ctx, o.store.reader(), userKeyStatement, nil, scanUser, o.id, email.Key())
+	return collect(ctx, o.reader(), userKeyStatement, nil, scanUser, o.ID(), email.Key())
 }
 
 // Users returns up to limit users in descending order of their ids, which
 // tell nothing of time, with ids below before when that is given.
 func (o *Org) Users(ctx context.Context, before string, limit int) ([]StoredUser, error) {
-	return collect(ctx, o.store.reader(), usersStatement, nil, scanUser, o.id, cmp.Or(before, afterAll(usersync.PrefixUser)), limit)
+	return collect(ctx, o.reader(), usersStatement, nil, scanUser, o.ID(), cmp.Or(before, afterAll(usersync.PrefixUser)), limit)
 }
 
 var userNameStatement = define(`
@@ -274,7 +274,7 @@ SELECT name, first_name, last_name FROM users WHERE organization_id = $1 AND ema
 // the user is unknown.
 func (o *Org) UserName(ctx context.Context, key string) (string, error) {
 	var in usersync.UserInput
-	err := o.store.reader().row(ctx, userNameStatement, o.id, key).Scan(&in.Name, &in.FirstName, &in.LastName)
+	err := o.reader().row(ctx, userNameStatement, o.ID(), key).Scan(&in.Name, &in.FirstName, &in.LastName)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
@@ -289,7 +289,7 @@ FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, col("id",
 
 // UsersByID returns those of the users that there are, as they are now.
 func (o *Org) UsersByID(ctx context.Context, ids []string) (map[string]StoredUser, error) {
-	list, err := collect(ctx, o.store.reader(), usersByIDStatement, idRows(usersByIDStatement, ids), scanUser, o.id)
+	list, err := collect(ctx, o.reader(), usersByIDStatement, idRows(usersByIDStatement, ids), scanUser, o.ID())
 	out := make(map[string]StoredUser, len(list))
 	for _, u := range list {
 		out[u.ID] = u

@@ -36,7 +36,7 @@ ORDER BY w.due_at, w.user_id, w.request_id LIMIT $3`)
 // DueWaits returns up to limit pushes of one rank that do not coalesce: previews
 // and those with overrides.
 func (o *Org) DueWaits(ctx context.Context, connection string, rank, limit int) ([]Wait, error) {
-	return collect(ctx, o.store.reader(), dueWaitsStatement, nil, scanWait, connection, rank, limit)
+	return collect(ctx, o.reader(), dueWaitsStatement, nil, scanWait, connection, rank, limit)
 }
 
 var stateWaitsStatement = define(`
@@ -102,7 +102,7 @@ SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organi
 
 // PlatformInputs returns what requests ask of a push.
 func (o *Org) PlatformInputs(ctx context.Context, requests []string) (map[string]usersync.PlatformSync, error) {
-	return platformInputs(ctx, o.store.reader(), o.id, requests)
+	return platformInputs(ctx, o.reader(), o.ID(), requests)
 }
 
 func platformInputs(ctx context.Context, db conn, organization string, requests []string) (map[string]usersync.PlatformSync, error) {

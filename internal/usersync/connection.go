@@ -42,9 +42,11 @@ const (
 	ReasonConnectionPaused       = "connection_paused"
 	ReasonConnectionDisconnected = "connection_disconnected"
 	ReasonConnectionDeleted      = "connection_deleted"
-	ReasonUnsubscribed           = "unsubscribed" // there, by the person
 	ReasonErased                 = "erased"
 )
+
+// ReasonUnsubscribed is why a platform skips a person who has unsubscribed there.
+const ReasonUnsubscribed = "unsubscribed"
 
 // SkipReason says why nothing is pushed to a connection of this status; "" for
 // an active one.
