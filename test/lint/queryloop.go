@@ -180,7 +180,9 @@ func receiver(fn *types.Func) types.Type {
 const storePackage, queuePackage = module + "internal/store", module + "internal/queue"
 
 // isHolder reports whether t is the store, a transaction or what they run statements on.
-func isHolder(t types.Type) bool { return isNamed(t, storePackage, "Store", "Tx", "Org", "conn") }
+func isHolder(t types.Type) bool {
+	return isNamed(t, storePackage, "Store", "Tx", "Org", "conn", "Conn")
+}
 
 func isClient(t types.Type) bool { return isNamed(t, queuePackage, "Client") }
 

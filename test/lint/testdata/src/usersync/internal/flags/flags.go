@@ -2,11 +2,11 @@ package flags
 
 type Mode bool
 
-func Release(id string, failed bool) {} // want `Release takes the bool failed: write two functions`
+func Return(id string, failed bool) {} // want `Return takes the bool failed: write two functions`
 
 func Mixed(mode Mode) {} // want `Mixed takes the bool mode`
 
-func release(failed bool) {}
+func hold(failed bool) {}
 
 func Of(name string) bool { return false }
 
@@ -14,9 +14,9 @@ func Filter(keep func(bool) bool) {}
 
 type Service struct{}
 
-func (*Service) Postpone(failed bool) {} // want `Postpone takes the bool failed`
+func (*Service) Delay(failed bool) {} // want `Delay takes the bool failed`
 
-func (Service) postpone(failed bool) {}
+func (Service) delay(failed bool) {}
 
 // Note keeps what was seen.
 //
@@ -25,4 +25,7 @@ func (*Service) Note(failing bool) {}
 
 type hidden struct{}
 
-func (hidden) Postpone(failed bool) {}
+func (hidden) Delay(failed bool) {}
+
+// Release is known and waits to be mended.
+func Release(failed bool) {}
