@@ -47,7 +47,7 @@ test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/sto
 fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some
 	go run ./test/fuzz -time $(FUZZ_TIME) $(FUZZ_ARGS)
 
-lint: ## check format, vet and golangci-lint
+lint: ## check format, vet, golangci-lint and the rules of test/lint
 	@files=$$(gofmt -l .) || exit 1; \
 	if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
 	go vet ./...
@@ -55,6 +55,7 @@ lint: ## check format, vet and golangci-lint
 	echo "installing golangci-lint $(LINT_VERSION) into .bin"; \
 	GOBIN='$(CURDIR)/.bin' go install $(LINT_MODULE)@v$(LINT_VERSION); }; \
 	golangci-lint run ./...
+	go run ./test/lint ./internal/... ./cmd/...
 
 eval: ## score the colleague search on labelled cases, print what fails
 	go run ./test/eval

@@ -2,9 +2,11 @@ package internal_test
 
 import (
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -86,6 +88,7 @@ var owners = []owner{
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
 	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/connectortest"}},
 	{"github.com/santhosh-tekuri/jsonschema/v6", []string{"internal/app/apptest"}},
+	{"golang.org/x/tools", []string{"test/lint"}},
 }
 
 // callers may call servers by net/http: outbound, which guards every call to
@@ -237,6 +240,126 @@ func explains(page, imported string) bool {
 		}
 	}
 	return false
+}
+
+func TestTheArchitectureNamesEveryPackage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n## Packages, lowest first\n")
+	section, _, ended := strings.Cut(section, "\n## ")
+	if !found || !ended {
+		t.Fatal("docs/architecture.md has no section of the packages")
+	}
+	for _, pkg := range slices.Concat(layers...) {
+		if strings.HasSuffix(pkg, "*") || strings.HasSuffix(pkg, "...") {
+			continue
+		}
+		if name := strings.TrimPrefix(pkg, "internal/"); !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("the packages of docs/architecture.md lack %s", name)
+		}
+	}
+}
+
+// size is how large a package is, without its tests.
+type size struct{ lines, exported int }
+
+// largest is how large a package may be: what a newcomer can read in an afternoon,
+// and can keep in mind.
+var largest = size{lines: 3000, exported: 120}
+
+// oversized are the packages that are larger, with the size that they may not exceed.
+var oversized = map[string]size{
+	"internal/store":    {lines: 9500, exported: 360},
+	"internal/usersync": {lines: largest.lines, exported: 279},
+}
+
+func TestNoPackageIsTooLargeToRead(t *testing.T) {
+	t.Parallel()
+	known := maps.Clone(oversized)
+	for pkg, has := range sizes(t, sources(t)) {
+		limit := largest
+		if exception, ok := known[pkg]; ok {
+			limit = exception
+			delete(known, pkg)
+			if has.lines <= largest.lines && has.exported <= largest.exported {
+				t.Errorf("%s is oversized no longer: %+v", pkg, has)
+			}
+		}
+		if has.lines > limit.lines || has.exported > limit.exported {
+			t.Errorf("%s has %d lines and exports %d names; %d and %d are allowed", pkg, has.lines, has.exported, limit.lines, limit.exported)
+		}
+	}
+	for pkg := range known {
+		t.Errorf("%s is oversized and does not exist", pkg)
+	}
+}
+
+// sizes returns how large each package below internal/ and cmd/ is.
+func sizes(t *testing.T, files []source) map[string]size {
+	t.Helper()
+	out := map[string]size{}
+	for _, s := range files {
+		if s.isTest() || strings.HasPrefix(s.file, "test/") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), s.file, s.text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := out[s.pkg()]
+		has.lines += strings.Count(s.text, "\n")
+		for _, d := range parsed.Decls {
+			has.exported += exportedBy(d)
+		}
+		out[s.pkg()] = has
+	}
+	return out
+}
+
+// exportedBy counts the types, functions, methods, variables and constants that a
+// declaration exports.
+func exportedBy(d ast.Decl) (n int) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() {
+			n++
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			for _, name := range namesOf(spec) {
+				if name.IsExported() {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+func namesOf(spec ast.Spec) []*ast.Ident {
+	switch spec := spec.(type) {
+	case *ast.TypeSpec:
+		return []*ast.Ident{spec.Name}
+	case *ast.ValueSpec:
+		return spec.Names
+	}
+	return nil
+}
+
+func TestSizesCountsWhatAPackageExports(t *testing.T) {
+	t.Parallel()
+	got := sizes(t, []source{
+		{file: "internal/a/a.go", text: "package a\n\ntype (\n\tT struct{ F int }\n\tu int\n)\n\nconst A, B, c = 1, 2, 3\n\nvar V int\n"},
+		{file: "internal/a/b.go", text: "package a\n\nfunc F() {}\n\nfunc (T) M() {}\n\nfunc (u) M() {}\n\nfunc f() {}\n"},
+		{file: "internal/a/a_test.go", text: "package a\n\nfunc TestF() {}\n"},
+		{file: "test/load/main.go", text: "package main\n\nfunc F() {}\n"},
+	})
+	if want := (map[string]size{"internal/a": {lines: 19, exported: 7}}); !maps.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
 }
 
 // sources reads the Go files of the module.

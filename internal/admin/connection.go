@@ -30,6 +30,17 @@ type ConnectionInput struct {
 // waits for it.
 const checkWithin = 30 * time.Second
 
+// Proof is how new credentials and settings are proved before they are kept.
+type Proof int
+
+// The proofs.
+const (
+	// AtPlatform asks the platform; what it refuses is not kept.
+	AtPlatform Proof = iota
+	// ByForm asks nobody: they are what a connector of the platform can be made of.
+	ByForm
+)
+
 // kind returns the platform with a name.
 func (s *Service) kind(platform string) (connector.Kind, bool) {
 	i := slices.IndexFunc(s.Platforms, func(k connector.Kind) bool { return k.Name == platform })
@@ -48,9 +59,8 @@ func (s *Service) kindOf(c usersync.Connection) (connector.Kind, error) {
 	return k, nil
 }
 
-// CreateConnection makes a connection. With check the platform is asked first,
-// and what it refuses is not kept.
-func (s *Service) CreateConnection(ctx context.Context, actor string, org *store.Org, in ConnectionInput, check bool) (usersync.Connection, error) {
+// CreateConnection makes a connection.
+func (s *Service) CreateConnection(ctx context.Context, actor string, org *store.Org, in ConnectionInput, proof Proof) (usersync.Connection, error) {
 	kind, v := s.validateNew(in)
 	if err := v.err(); err != nil {
 		return usersync.Connection{}, err
@@ -60,7 +70,7 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	if _, err := in.applyAccess(kind, &c); err != nil {
 		return c, err
 	}
-	if err := s.prove(ctx, kind, &c, check); err != nil {
+	if err := s.prove(ctx, kind, &c, proof); err != nil {
 		return c, err
 	}
 	return org.CreateConnection(ctx, actor, c)
@@ -94,10 +104,9 @@ func (in ConnectionInput) validate() (v invalid) {
 	return v
 }
 
-// UpdateConnection changes what in says. With check, new credentials and
-// settings are tried at the platform first, and what it refuses is not kept; a
-// connection that was disconnected goes on with credentials that it takes.
-func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store.Org, id string, in ConnectionInput, check bool) (usersync.Connection, error) {
+// UpdateConnection changes what in says. A connection that was disconnected goes on
+// with credentials that were proved at the platform.
+func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store.Org, id string, in ConnectionInput, proof Proof) (usersync.Connection, error) {
 	before, err := org.Connection(ctx, id)
 	if err != nil {
 		return before, err
@@ -110,7 +119,7 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 		return before, err
 	}
 	after := before
-	fields, err := s.changeAccess(ctx, in, &after, check)
+	fields, err := s.changeAccess(ctx, in, &after, proof)
 	if err != nil {
 		return before, err
 	}
@@ -129,7 +138,7 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 
 // changeAccess applies the credentials and settings of in to c and proves them
 // when they are others. It returns the names of those that are.
-func (s *Service) changeAccess(ctx context.Context, in ConnectionInput, c *usersync.Connection, check bool) ([]string, error) {
+func (s *Service) changeAccess(ctx context.Context, in ConnectionInput, c *usersync.Connection, proof Proof) ([]string, error) {
 	if in.Credentials == nil && in.Settings == nil {
 		return nil, nil
 	}
@@ -141,7 +150,7 @@ func (s *Service) changeAccess(ctx context.Context, in ConnectionInput, c *users
 	if err != nil || len(fields) == 0 {
 		return nil, err
 	}
-	return fields, s.prove(ctx, kind, c, check)
+	return fields, s.prove(ctx, kind, c, proof)
 }
 
 // errChangedMeanwhile is the refusal of a change that rests on what is no longer
@@ -214,13 +223,13 @@ func (in ConnectionInput) movesTo(settings map[string]json.RawMessage) string {
 	return ""
 }
 
-// prove looks whether a connection can be opened and, with check, whether the
-// platform takes it. What earlier checks learnt is of other credentials or
+// prove looks whether a connection can be opened and, at the platform, whether it
+// takes it. What earlier checks learnt is of other credentials or
 // settings and is forgotten.
-func (s *Service) prove(ctx context.Context, kind connector.Kind, c *usersync.Connection, check bool) error {
+func (s *Service) prove(ctx context.Context, kind connector.Kind, c *usersync.Connection, proof Proof) error {
 	c.Facts, c.CheckedAt = nil, usersync.Time{}
 	opened, err := s.open(kind, *c)
-	if err != nil || !check {
+	if err != nil || proof == ByForm {
 		return err
 	}
 	if err := learn(ctx, opened, c); err != nil {

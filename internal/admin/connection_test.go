@@ -75,7 +75,7 @@ func connect(t *testing.T) connected {
 	name := "place"
 	made, err := c.CreateConnection(t.Context(), "key_1", c.org, admin.ConnectionInput{
 		Platform: &name, Credentials: fields("key", `"0123456789abcdef"`, "user", `"Ann"`, "notes", `["a long enough note","short"]`),
-	}, true)
+	}, admin.AtPlatform)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func (c connected) read(t *testing.T) usersync.Connection {
 }
 
 func (c connected) update(ctx context.Context, in admin.ConnectionInput) error {
-	_, err := c.UpdateConnection(ctx, "key_1", c.org, c.id, in, true)
+	_, err := c.UpdateConnection(ctx, "key_1", c.org, c.id, in, admin.AtPlatform)
 	return err
 }
 

@@ -214,7 +214,7 @@ func (e *export) mentions() error {
 		return a.end()
 	}
 	var from store.Cursor
-	for {
+	for { //lint:loop follows a cursor, page by page
 		page, next, more, err := e.org.HeldMentions(e.ctx, e.colleague.ID, from, exportPage)
 		if err != nil {
 			return err

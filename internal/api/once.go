@@ -55,7 +55,7 @@ func (c *Call) once(key store.Idempotency, handler func(*Call) error) error {
 	organization := c.Caller.Key.Organization
 	ctx, cancel := context.WithTimeout(c.ctx, onceWait)
 	defer cancel()
-	for {
+	for { //lint:loop waits for another call with the same key
 		kept, mine, err := c.edge.store.TakeKey(c.ctx, organization, key)
 		switch {
 		case err != nil:

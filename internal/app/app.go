@@ -153,7 +153,7 @@ func (a *App) openStore(ctx context.Context) (err error) {
 
 // awaitDatabase waits until the database answers and has this release's schema.
 func (a *App) awaitDatabase(ctx context.Context) error {
-	for told := false; ; told = true {
+	for told := false; ; told = true { //lint:loop asks each second until the database answers
 		err := a.Store.CheckMigrated(ctx)
 		if err == nil {
 			return nil

@@ -56,7 +56,7 @@ func (d *Demo) connect(ctx context.Context, s *store.Store) error {
 	addr := d.Receiver.Addr()
 	client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.PrefixFrom(addr.Addr(), addr.Addr().BitLen())}}}
 	defer client.Close()
-	for i, fake := range d.Receiver.fakes {
+	for i, fake := range d.Receiver.fakes { //lint:loop a few connections, at the first start of a demo
 		if err := d.connectTo(ctx, org, fake, platforms[i].settings, client); err != nil {
 			return fmt.Errorf("connect the demo to its %s: %w", fake.Name(), err)
 		}

@@ -87,7 +87,7 @@ type receipt struct {
 }
 
 func (r *receipt) receive() (usersync.Import, error) {
-	for {
+	for { //lint:loop stores a chunk as soon as it is full
 		row, err := r.file.Next()
 		if errors.Is(err, io.EOF) {
 			break

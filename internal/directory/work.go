@@ -35,7 +35,7 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 	if err != nil {
 		return err
 	}
-	for ends := time.Now().Add(cmp.Or(s.Turn, defaultTurn)); ; {
+	for ends := time.Now().Add(cmp.Or(s.Turn, defaultTurn)); ; { //lint:loop works chunk after chunk, each in a transaction
 		chunk, ok, err := org.NextImportChunk(ctx, args.ImportID)
 		if err != nil {
 			return err

@@ -179,7 +179,7 @@ func (d *Door) accept(ctx context.Context, group []*ticket) error {
 	for i, t := range group {
 		submissions[i] = t.Submission
 	}
-	for {
+	for { //lint:loop tries again while the database does not answer
 		err := d.Store.Accept(ctx, submissions, pipeline.Plan)
 		if err == nil {
 			err = d.Store.FillReplays(ctx, submissions)

@@ -43,7 +43,7 @@ func (s *Service) bulk(ctx context.Context, c usersync.Claim, args PlatformArgs)
 	}
 	slices.Sort(b.Input.UserIDs)
 	b.Input.UserIDs = slices.Compact(b.Input.UserIDs)
-	for ends := time.Now().Add(cmp.Or(s.BulkTurn, defaultBulkTurn)); ; {
+	for ends := time.Now().Add(cmp.Or(s.BulkTurn, defaultBulkTurn)); ; { //lint:loop works slice after slice, each in a transaction
 		slice, err := s.bulkUsers(ctx, org, b)
 		if err != nil {
 			return err

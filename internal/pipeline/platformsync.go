@@ -20,7 +20,7 @@ type PlatformArgs struct {
 
 // syncPlatforms plans what is to be pushed: the pump of each connection does it.
 func (s *Service) syncPlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs) error {
-	for try := 0; ; try++ {
+	for try := 0; ; try++ { //lint:loop loads again what another has changed meanwhile
 		err := s.planPlatforms(ctx, c, args)
 		if !errors.Is(err, store.ErrStale) || try == maxStale {
 			return err

@@ -100,7 +100,7 @@ func (p *pump) turn(ctx context.Context) error {
 	if err := p.org.TakeOver(ctx, p.id, orphanWait); err != nil {
 		return err
 	}
-	for until := time.Now().Add(pushTurn); time.Now().Before(until); {
+	for until := time.Now().Add(pushTurn); time.Now().Before(until); { //lint:loop each turn takes and pushes what is due then
 		active, err := p.look(ctx)
 		if err != nil {
 			return err
@@ -200,6 +200,7 @@ func (p *pump) work(ctx context.Context) (more bool, err error) {
 	if worked, err := p.states(ctx); err != nil || worked {
 		return worked, err
 	}
+	//lint:loop looks in the order of ranks until one has something
 	for _, rank := range []int{usersync.RankOrdinary, usersync.RankBulk} {
 		if worked, err := p.singles(ctx, rank); err != nil || worked {
 			return worked, err
@@ -233,11 +234,12 @@ func (p *pump) end(ctx context.Context) error {
 // What is wanted there stays wanted; of one that was deleted nothing stays.
 func (p *pump) rest(ctx context.Context) error {
 	reason := usersync.SkipReason(p.connection.Status)
-	for {
+	for { //lint:loop works slice after slice, each in a transaction
 		done := false
 		b := &outcomes{pump: p}
 		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 			b.reset(tx)
+			done = false
 			same, err := p.lock(ctx, tx)
 			if err != nil {
 				return err
@@ -298,7 +300,7 @@ func (p *pump) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for _, erasure := range erasures {
+	for _, erasure := range erasures { //lint:loop each erasure's row is locked and written by itself, and erasures are few
 		if err := tx.NoteReceipt(ctx, erasure, p.id, usersync.ReceiptSkipped); err != nil {
 			return false, err
 		}

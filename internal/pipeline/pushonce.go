@@ -27,7 +27,7 @@ func (p *pump) singles(ctx context.Context, rank int) (worked bool, err error) {
 	if err := p.settleOnce(ctx, nil, gone); err != nil {
 		return true, err
 	}
-	for _, g := range groups {
+	for _, g := range groups { //lint:loop each group is a call to the platform, settled before the next
 		c, err := p.open(g.patch)
 		if err != nil {
 			g.fail(usersync.AsError(err))

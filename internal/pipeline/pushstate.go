@@ -218,7 +218,7 @@ func guarded[T any](p *pump, call func() (T, error)) (out T, err error) {
 // confirm asks how the jobs went that the platform works on.
 func (p *pump) confirm(ctx context.Context, c connector.Connector, jobs map[string][]store.Push) error {
 	confirmer, ok := c.(connector.Confirmer)
-	for job, due := range jobs {
+	for job, due := range jobs { //lint:loop each job is asked for at the platform and settled by itself
 		items, gone, err := p.load(ctx, due)
 		if err != nil {
 			return err
@@ -304,7 +304,15 @@ func (p *pump) remove(ctx context.Context, c connector.Connector, due []store.Pu
 	if i := slices.IndexFunc(errs, disconnects); i >= 0 {
 		return p.disconnect(ctx, errs[i])
 	}
-	return p.Store.Tx(ctx, func(tx *store.Tx) error { return p.noteRemovals(ctx, tx, due, errs) })
+	if err := p.Store.Tx(ctx, func(tx *store.Tx) error { return p.noteRemovals(ctx, tx, due, errs) }); err != nil {
+		return err
+	}
+	for _, err := range errs {
+		if err == nil {
+			p.done[connector.Removed]++
+		}
+	}
+	return nil
 }
 
 // noteRemovals writes who is gone, and when the others are tried again: without
@@ -315,7 +323,7 @@ func (p *pump) noteRemovals(ctx context.Context, tx *store.Tx, due []store.Push,
 	}
 	var dropped []string
 	var later []store.LaterRemoval
-	for i, d := range due {
+	for i, d := range due { //lint:loop each erasure's row is locked and written by itself, and erasures are few
 		switch {
 		case errs[i] != nil && errs[i].Code != usersync.CodeRejected:
 			wait := p.delay(errs[i], d.Attempts+1)
@@ -326,7 +334,6 @@ func (p *pump) noteRemovals(ctx context.Context, tx *store.Tx, due []store.Push,
 				return err
 			}
 		default:
-			p.done[connector.Removed]++
 			if err := tx.NoteReceipt(ctx, d.ErasureID, p.id, usersync.ReceiptRemoved); err != nil {
 				return err
 			}

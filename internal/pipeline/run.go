@@ -73,7 +73,7 @@ func (s *Service) run(ctx context.Context, c usersync.Claim, _ RunArgs) error {
 		return err
 	}
 	var erased []string
-	for try := 0; ; try++ {
+	for try := 0; ; try++ { //lint:loop loads again what another has changed meanwhile
 		err := s.once(ctx, c, args, erased)
 		gone, found := errors.AsType[*store.ErasedError](err)
 		if found {

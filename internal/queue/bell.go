@@ -18,10 +18,14 @@ const (
 	breath = 4 * time.Millisecond
 )
 
-// ring tells the servers of a queue, in all processes, that it has a message.
+// ring tells the servers of queues, in all processes, that these have a message.
 // Losing it costs lookEvery, and a Redis that is gone shows with the next call.
-func (c *Client) ring(ctx context.Context, queue string) {
-	_ = c.redis.Publish(ctx, c.key("bell:"+queue), "").Err()
+func (c *Client) ring(ctx context.Context, queues []string) {
+	pipe := c.redis.Pipeline()
+	for _, q := range queues {
+		pipe.Publish(ctx, c.key("bell:"+q), "")
+	}
+	_, _ = pipe.Exec(ctx)
 }
 
 // bell stands between a server and Redis. It holds back the question for a

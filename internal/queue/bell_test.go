@@ -169,7 +169,7 @@ func TestAServerThatStopsTakesNoMessage(t *testing.T) {
 		if _, err := s.sender.Send(t.Context(), []Message{m}); err != nil {
 			t.Fatal(err)
 		}
-		if c, err := s.sender.Look(m); err != nil || c != Alive || len(s.worked) > 0 {
+		if c, err := s.sender.Look(t.Context(), []Message{m}); err != nil || !slices.Equal(c, []Condition{Alive}) || len(s.worked) > 0 {
 			t.Errorf("the message is %v (%v), %d worked", c, err, len(s.worked))
 		}
 	})

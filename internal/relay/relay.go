@@ -200,7 +200,7 @@ func (r *Relay) pass(ctx context.Context, queues []string) {
 		r.lost(ctx, err)
 		return
 	}
-	for _, q := range queues {
+	for _, q := range queues { //lint:loop each queue has lanes and room of its own
 		r.send(ctx, q, slots[q], pulse.Pending[q])
 	}
 }
@@ -241,7 +241,7 @@ func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
 		slots = unknownSlots
 	}
 	room := 4*slots - int(pending)
-	for room > 0 && ctx.Err() == nil {
+	for room > 0 && ctx.Err() == nil { //lint:loop takes and sends up to passLimit tasks in each turn
 		limit, from := min(room, passLimit), r.lane[q]
 		taken, err := r.Store.TakeReady(ctx, q, from, share(q, slots), limit)
 		if err != nil {
@@ -356,23 +356,10 @@ func (r *Relay) reconcile(ctx context.Context) {
 		r.report(ctx, "could not look for lost tasks", err)
 		return
 	}
-	var dead, gone []store.Envelope
-	for _, e := range overdue {
-		if e.Abandoned {
-			dead = append(dead, e)
-			continue
-		}
-		condition, err := r.Queue.Look(message(e))
-		if err != nil {
-			r.lost(ctx, err)
-			return
-		}
-		switch condition {
-		case queue.Dead:
-			dead = append(dead, e)
-		case queue.Gone:
-			gone = append(gone, e)
-		}
+	dead, gone, err := r.missing(ctx, overdue)
+	if err != nil {
+		r.lost(ctx, err)
+		return
 	}
 	if err := r.Store.Regenerate(ctx, dead); err != nil {
 		r.report(ctx, "could not revive dead tasks", err)
@@ -381,4 +368,31 @@ func (r *Relay) reconcile(ctx context.Context) {
 		r.Log.WarnContext(ctx, "put lost tasks back on the queue", "tasks", len(gone))
 		r.put(ctx, gone)
 	}
+}
+
+// missing asks the queue, once for all, where the tasks are. dead will never run
+// under their present id, gone are those that the queue does not know.
+func (r *Relay) missing(ctx context.Context, overdue []store.Envelope) (dead, gone []store.Envelope, err error) {
+	var sent []store.Envelope
+	var messages []queue.Message
+	for _, e := range overdue {
+		if e.Abandoned {
+			dead = append(dead, e)
+			continue
+		}
+		sent, messages = append(sent, e), append(messages, message(e))
+	}
+	conditions, err := r.Queue.Look(ctx, messages)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, condition := range conditions {
+		switch condition {
+		case queue.Dead:
+			dead = append(dead, sent[i])
+		case queue.Gone:
+			gone = append(gone, sent[i])
+		}
+	}
+	return dead, gone, nil
 }

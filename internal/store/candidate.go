@@ -140,6 +140,7 @@ func (o *Org) candidates(ctx context.Context, queries []CandidateQuery, statemen
 	}
 	var running sync.WaitGroup
 	found, errs := make([][][]Candidate, len(statements)), make([]error, len(statements))
+	//lint:loop up to three statements at once, each on a connection of its own
 	for i, st := range statements {
 		running.Go(func() { found[i], errs[i] = o.candidatesOf(ctx, queries, st) })
 	}
@@ -222,6 +223,7 @@ func (o *Org) Standings(ctx context.Context, keys []string) (map[string]Standing
 // one run on PostgreSQL, the plan alone on SQLite.
 func (o *Org) ExplainCandidates(ctx context.Context, queries []CandidateQuery) (map[string]string, error) {
 	plans := map[string]string{}
+	//lint:loop three plans for whoever looks into a slow search
 	for table, st := range map[string]*statement{"users": userCandidates, "colleagues": handMadeCandidates, "people": peopleCandidates} {
 		lines, err := o.explain(ctx, st, candidateRows(st, queries), o.ID())
 		if err != nil {

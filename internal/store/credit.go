@@ -231,6 +231,7 @@ func (s *Store) ResumePayable(ctx context.Context, limit int) error {
 	if err != nil {
 		return err
 	}
+	//lint:loop each organization's balance is locked in a transaction of its own
 	for _, p := range list {
 		err := s.Tx(ctx, func(tx *Tx) error { return tx.Unpark(ctx, p.organization, p.balance) })
 		if err != nil {

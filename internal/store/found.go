@@ -90,6 +90,7 @@ func (tx *Tx) SaveColleagues(ctx context.Context, organization string, salt []by
 	if err != nil {
 		return nil, err
 	}
+	//lint:loop tries again when another transaction stored some of them meanwhile
 	for try := 0; len(ids) < len(byKey); try++ {
 		if try == 2 {
 			return nil, tx.missing(ctx, organization, salt, byKey, ids)

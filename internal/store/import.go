@@ -371,6 +371,7 @@ func (o *Org) DropImport(ctx context.Context, id string) error {
 		if err != nil || n == 0 {
 			return err
 		}
+		//lint:loop one statement for each table
 		for _, st := range []*statement{dropChunksStatement, dropErrorsStatement} {
 			if err := tx.later(ctx, st, nil, nil, id); err != nil {
 				return err
@@ -392,6 +393,7 @@ func (s *Store) DropAbandonedImports(ctx context.Context, limit int) (int, error
 	if err != nil {
 		return 0, err
 	}
+	//lint:loop up to limit broken uploads, each removed in a transaction
 	for _, both := range found {
 		organization, id, _ := strings.Cut(both, " ")
 		if err := s.Org(organization).DropImport(ctx, id); err != nil {

@@ -79,6 +79,7 @@ func (s *Store) migrations() ([]*goose.Migration, error) {
 		return nil, err
 	}
 	out := make([]*goose.Migration, len(list))
+	//lint:loop Goose runs each migration, once
 	for i, m := range list {
 		run := func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, m.Text, s.manyStatements()...)

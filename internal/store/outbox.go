@@ -424,6 +424,7 @@ func (s *Store) Postpone(ctx context.Context, c usersync.Claim, due time.Time, f
 // left to it.
 func (s *Store) Release(ctx context.Context, c usersync.Claim, due time.Time, failed bool) error {
 	return s.Tx(ctx, func(tx *Tx) error {
+		//lint:loop the statements travel together; each task has failures of its own
 		for _, one := range c.All() {
 			failures := one.Failures
 			if failed {
@@ -466,6 +467,7 @@ func (s *Store) Split(ctx context.Context, c usersync.Claim, parts []Part) error
 		if err := tx.Finish(ctx, c); err != nil {
 			return err
 		}
+		//lint:loop one statement for each table
 		for _, adopt := range []*statement{adoptStatement, adoptDeliveriesStatement} {
 			if err := tx.later(ctx, adopt, moved, nil, c.TaskID); err != nil {
 				return err

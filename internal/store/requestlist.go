@@ -276,6 +276,7 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 		ids = append(ids, named...)
 	}
 	ids = newestFirst(slices.DeleteFunc(ids, func(id string) bool { return id >= l.Before || id < l.from }))
+	//lint:loop asks slice after slice until the page is full
 	for chunk := range slices.Chunk(ids, verifyAtOnce) {
 		some, err := collect(ctx, l.store.reader(), ofStatusStatement, requestRows(ofStatusStatement, l.id, chunk), scanString,
 			string(l.Status), string(l.Kind), l.user, micros(l.Since))

@@ -23,6 +23,7 @@ func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (more bool
 	if err != nil {
 		return false, err
 	}
+	//lint:loop each organization keeps for days of its own, and removes in transactions of its own
 	for _, k := range list {
 		var settings usersync.Settings
 		if err := json.Unmarshal([]byte(k.settings), &settings); err != nil {
@@ -92,6 +93,7 @@ func retireRequests(ctx context.Context, o *Org, before string, limit int) (int,
 		}
 	}
 	err = o.Tx(ctx, func(tx *Tx) error {
+		//lint:loop one statement for each table
 		for _, st := range []*statement{dropStepsStatement, dropBulksStatement, dropBulkErrsStatement} {
 			if _, err := tx.exec(ctx, st, idRows(st, ids)); err != nil {
 				return err

@@ -89,6 +89,7 @@ func (s *Store) sealedPage(ctx context.Context, c sealedColumn, st *statement, a
 func (s *Store) eachSealed(ctx context.Context, c sealedColumn, fn func([]sealedValue) error) error {
 	st := c.pageStatement()
 	after := make([]string, len(c.key))
+	//lint:loop follows a cursor, page by page
 	for {
 		list, err := s.sealedPage(ctx, c, st, after)
 		if err != nil || len(list) == 0 {
@@ -119,6 +120,7 @@ type Rewrapped struct {
 // tell is called after every batch with how far a column is.
 func (s *Store) Rewrap(ctx context.Context, tell func(Rewrapped)) ([]Rewrapped, error) {
 	var out []Rewrapped
+	//lint:loop one walk for each column that is sealed
 	for _, c := range sealedColumns {
 		done := Rewrapped{Column: c.String()}
 		swap := c.swapStatement()
@@ -165,6 +167,7 @@ func (s *Store) rewrapValues(ctx context.Context, c sealedColumn, swap *statemen
 // SealedKeys counts the sealed values under each sealing key, by its id.
 func (s *Store) SealedKeys(ctx context.Context) (map[string]int64, error) {
 	out := map[string]int64{}
+	//lint:loop one walk for each column that is sealed
 	for _, c := range sealedColumns {
 		err := s.eachSealed(ctx, c, func(list []sealedValue) error {
 			for _, v := range list {

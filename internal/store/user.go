@@ -62,6 +62,7 @@ func (tx *Tx) resolveUsers(ctx context.Context, wanted map[userKey]*Acceptance) 
 	if err != nil {
 		return nil, err
 	}
+	//lint:loop tries again when another transaction stored some of them meanwhile
 	for try := 0; len(known) < len(keys); try++ {
 		if try == 2 {
 			return nil, errRace

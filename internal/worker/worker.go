@@ -97,8 +97,8 @@ func (p *Pool) awaitHandBack() {
 // start starts one server for each queue. It waits for a Redis that is not up yet.
 func (p *Pool) start(ctx context.Context) []*queue.Server {
 	var servers []*queue.Server
-	for _, q := range queue.Queues {
-		for {
+	for _, q := range queue.Queues { //lint:loop starts the server of each queue, once
+		for { //lint:loop tries again while Redis does not answer
 			s, err := p.Queue.Serve(queue.ServerOptions{Queue: q, Slots: max(p.Slots[q], 1), Work: p.work, Grace: p.Grace})
 			if err == nil {
 				servers = append(servers, s)

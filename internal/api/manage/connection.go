@@ -34,29 +34,29 @@ func (o Options) answerConnection(c *api.Call, one usersync.Connection, err erro
 	return c.JSON(http.StatusOK, shown)
 }
 
-// readChange reads what a call says of a connection, and whether the platform
-// is to be asked.
-func readChange(c *api.Call) (in admin.ConnectionInput, check bool, err error) {
+// readChange reads what a call says of a connection, and how it is to be proved.
+func readChange(c *api.Call) (in admin.ConnectionInput, proof admin.Proof, err error) {
 	query, err := c.Query()
 	if err != nil {
-		return in, false, err
+		return in, proof, err
 	}
 	switch query.Get("check") {
 	case "", "true":
-		check = true
+		proof = admin.AtPlatform
 	case "false":
+		proof = admin.ByForm
 	default:
-		return in, false, api.Invalid("check", "must be true or false")
+		return in, proof, api.Invalid("check", "must be true or false")
 	}
-	return in, check, c.Decode(&in)
+	return in, proof, c.Decode(&in)
 }
 
 func (o Options) createConnection(c *api.Call) error {
-	in, check, err := readChange(c)
+	in, proof, err := readChange(c)
 	if err != nil {
 		return err
 	}
-	made, err := o.Admin.CreateConnection(c.Context(), c.Actor, c.Caller.Org, in, check)
+	made, err := o.Admin.CreateConnection(c.Context(), c.Actor, c.Caller.Org, in, proof)
 	if err != nil {
 		return err
 	}
@@ -87,11 +87,11 @@ func (o Options) showConnection(c *api.Call) error {
 }
 
 func (o Options) updateConnection(c *api.Call) error {
-	in, check, err := readChange(c)
+	in, proof, err := readChange(c)
 	if err != nil {
 		return err
 	}
-	one, err := o.Admin.UpdateConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in, check)
+	one, err := o.Admin.UpdateConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in, proof)
 	o.Wake()
 	return o.answerConnection(c, one, err)
 }

@@ -109,7 +109,7 @@ func showImportErrors(c *api.Call) error {
 	if err := w.Write([]string{"line", "field", "message"}); err != nil {
 		return err
 	}
-	for len(list) > 0 {
+	for len(list) > 0 { //lint:loop follows a cursor, page by page
 		for _, e := range list {
 			if err := w.Write([]string{strconv.FormatInt(e.Line, 10), e.Field, e.Message}); err != nil {
 				return err

@@ -54,7 +54,7 @@ func writeErrors(c *api.Call, id string) error {
 		if err := w.Write([]string{"user_id", "email", "status", "code", "message"}); err != nil {
 			return err
 		}
-		for after := ""; ; {
+		for after := ""; ; { //lint:loop follows a cursor, page by page
 			list, err := c.Caller.Org.BulkErrors(c.Context(), id, after, errorPage)
 			if err != nil {
 				return err

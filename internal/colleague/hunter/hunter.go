@@ -83,7 +83,7 @@ func (s *Source) lookUp(ctx context.Context, ask colleague.Ask, companies []stri
 	var wg sync.WaitGroup
 	gate := make(chan struct{}, atOnce)
 	found := make(map[string]colleague.Answer, len(companies))
-	for _, company := range companies {
+	for _, company := range companies { //lint:loop each answer is kept as soon as Hunter has given it
 		if text, ok := kept[company]; ok {
 			found[company] = people(text)
 			continue

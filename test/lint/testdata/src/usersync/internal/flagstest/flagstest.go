@@ -1,0 +1,3 @@
+package flagstest
+
+func Open(durable bool) {}
