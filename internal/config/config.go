@@ -33,7 +33,7 @@ import (
 //
 // The package test fails on a field without them.
 type Config struct {
-	Addr    string `env:"ADDR" is:"host:port" example:"127.0.0.1:8080" embedded:"127.0.0.1:8080" deployed:":8080" help:"Where the API and the console listen."`
+	Addr    string `env:"ADDR" is:"host:port" example:"127.0.0.1:8080" embedded:"127.0.0.1:8080" deployed:":8080" help:"Where the API listens."`
 	OpsAddr string `env:"OPS_ADDR" is:"host:port other than ADDR" example:"127.0.0.1:9090" help:"Where /healthz, /readyz, /metrics and the API description listen. Unset: on ADDR; a worker process: on :9090."`
 
 	DataDir          string          `env:"DATA_DIR" is:"a directory" example:"/var/lib/usersync" default:"./usersync-data" help:"Where the embedded way keeps its database and secrets. Not used when deployed."`
@@ -44,7 +44,7 @@ type Config struct {
 	AdminToken  usersync.Secret `env:"ADMIN_TOKEN" is:"at least 16 printable ASCII characters without spaces" example:"a token from: usersync config keys" required:"deployed" help:"Bearer token of the operator API. Embedded: made at the first start and kept in DATA_DIR/admin-token."`
 	SealingKeys usersync.Secret `env:"SEALING_KEYS" is:"a comma-separated list of id:key, each id 8 characters of a-z2-7, each key 32 bytes in base64" example:"keys from: usersync config keys" required:"deployed" help:"Keys that seal stored credentials. The first seals; the others still open what they sealed. Embedded: made at the first start and kept in DATA_DIR/sealing-keys."`
 
-	WorkerConcurrency int            `env:"WORKER_CONCURRENCY" is:"a whole number from 0 to 1000" example:"16" default:"0" help:"Tasks one worker process runs at the same time. 0: 16."`
+	WorkerConcurrency int            `env:"WORKER_CONCURRENCY" is:"a whole number from 0 to 1000" example:"16" default:"0" help:"Delivery tasks that one worker process works at the same time, 8 at least. The other work follows: a quarter as many batches of requests, twice as many platform connections (32 at least), an eighth as many imports and bulks. 0 means 16."`
 	MaxWaiting        int            `env:"INTAKE_MAX_WAITING" is:"a whole number from 1 to 1000000" example:"4096" default:"4096" help:"Requests that may wait to be accepted in one process; above it the answer is 503 with Retry-After."`
 	ShutdownTimeout   time.Duration  `env:"SHUTDOWN_TIMEOUT" is:"a duration from 1s to 10m" example:"25s" default:"25s" help:"Time a stopping process has to finish its work or hand it back."`
 	EgressAllow       []netip.Prefix `env:"EGRESS_ALLOW" is:"a comma-separated list of networks, or none" example:"10.20.0.0/16,fd00::/8" embedded:"127.0.0.0/8,::1/128" deployed:"none" help:"Private networks that outgoing calls may reach; public addresses need no entry. none: no private network."`
