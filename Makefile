@@ -1,28 +1,29 @@
 # Every target works by itself on a fresh checkout that has Go and make.
 
-# PKG is what `make test` tests; BENCH_ARGS go to the load generator.
+# PKG is what `make test` tests. BENCH_ARGS are given to the load generator.
 PKG ?= ./...
 BENCH_ARGS ?=
-# CURVE is at how many stored requests bench-curve measures; 10000000 takes 25 GB
-# of disk and 20 to 40 minutes. BACKLOG is how much the large organization has to do in
-# bench-fairness.
+# CURVE says at how many stored requests bench-curve measures; 10000000 takes 25 GB of
+# disk and 20 to 40 minutes. BACKLOG is how many requests the large organization has to
+# do in bench-fairness.
 CURVE ?= 10000,100000,1000000
 BACKLOG ?= 200000
-# SEARCH_ARGS go to the measurement of the colleague search.
+# SEARCH_ARGS are given to the measurement of the colleague search.
 SEARCH_ARGS ?=
-# PLATFORM_ARGS go to the measurement of bulk pushes.
+# PLATFORM_ARGS are given to the measurement of bulk pushes.
 PLATFORM_ARGS ?=
-# E2E_ARGS go to the end-to-end test; -long is every fault and the large sizes.
+# E2E_ARGS are given to the end-to-end test; -long runs every fault and the large sizes.
 E2E_ARGS ?= -long
-# CHAOS_ARGS go to the chaos test: '-minutes 30 -seed 7' for a long run.
+# CHAOS_ARGS are given to the chaos test, for example '-minutes 30 -seed 7' for a long run.
 CHAOS_ARGS ?=
-# FUZZ_TIME is how long each fuzz target runs, or 1000x for as many inputs; FUZZ_ARGS='-run outbound' for some.
+# FUZZ_TIME is how long each fuzz target runs, or 1000x for so many inputs. FUZZ_ARGS='-run
+# outbound' runs only some.
 FUZZ_TIME ?= 10s
 FUZZ_ARGS ?=
 
 # The race detector does not watch SQLite, which is C translated by a machine and
-# locks for itself (its driver is watched), nor what tests hold answers against the
-# description with. Watched, these two are most of the work of all tests.
+# locks for itself (its driver is watched). Watching it would take a large part of the
+# time of all tests.
 UNWATCHED := modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory
 
 LINT_VERSION := 2.15.0
@@ -30,7 +31,7 @@ LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 SERVICES := go run ./test/services/run
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 
-# The linter of this project goes before any other version on the machine.
+# The linter of this project is found before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
 .PHONY: help run test fuzz lint eval bench bench-curve bench-docs bench-fairness bench-search bench-platforms build generate e2e chaos transcript
@@ -38,7 +39,7 @@ export PATH := $(CURDIR)/.bin:$(PATH)
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-run: ## start everything in one process, nothing else needed
+run: ## start everything in one process; nothing else is needed
 	go run ./cmd/usersync serve
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
@@ -57,7 +58,7 @@ lint: ## check format, vet, golangci-lint and the rules of test/lint
 	golangci-lint run ./...
 	go run ./test/lint ./internal/... ./cmd/...
 
-eval: ## score the colleague search on labelled cases, print what fails
+eval: ## score the colleague search on labelled cases and print what fails
 	go run ./test/eval
 
 bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load generator

@@ -259,6 +259,7 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	a.pool = &worker.Pool{
 		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
 		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler()}),
+		// What WORKER_CONCURRENCY means is said by its help text in internal/config.
 		Slots: map[string]int{
 			// Runs keep the database busy and need few slots; deliveries wait
 			// for others' servers and need many: enough, at least, that the

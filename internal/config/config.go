@@ -33,23 +33,23 @@ import (
 //
 // The package test fails on a field without them.
 type Config struct {
-	Addr    string `env:"ADDR" is:"host:port" example:"127.0.0.1:8080" embedded:"127.0.0.1:8080" deployed:":8080" help:"Where the API and the console listen."`
-	OpsAddr string `env:"OPS_ADDR" is:"host:port other than ADDR" example:"127.0.0.1:9090" help:"Where /healthz, /readyz, /metrics and the API description listen. Unset: on ADDR; a worker process: on :9090."`
+	Addr    string `env:"ADDR" is:"host:port" example:"127.0.0.1:8080" embedded:"127.0.0.1:8080" deployed:":8080" help:"Where the API listens."`
+	OpsAddr string `env:"OPS_ADDR" is:"host:port other than ADDR" example:"127.0.0.1:9090" help:"Where /healthz, /readyz, /metrics and the API description listen. When it is unset, they listen on ADDR; those of a worker process listen on :9090."`
 
-	DataDir          string          `env:"DATA_DIR" is:"a directory" example:"/var/lib/usersync" default:"./usersync-data" help:"Where the embedded way keeps its database and secrets. Not used when deployed."`
-	DatabaseURL      usersync.Secret `env:"DATABASE_URL" is:"a PostgreSQL URL" example:"postgres://usersync:password@db.example.com:5432/usersync" help:"PostgreSQL database. Set it together with REDIS_URL to run deployed; leave both unset to run embedded."`
-	DatabaseMaxConns int             `env:"DATABASE_MAX_CONNS" is:"a whole number from 1 to 1000" example:"30" default:"30" help:"Most connections one process opens to PostgreSQL; it needs 8 at least."`
-	RedisURL         usersync.Secret `env:"REDIS_URL" is:"a redis://, rediss:// or redis-sentinel:// URL, or a comma-separated list of cluster nodes" example:"redis://:password@redis.example.com:6379/0" help:"Redis or Valkey that carries the queue: single, Sentinel, or the nodes of a cluster separated by commas."`
+	DataDir          string          `env:"DATA_DIR" is:"a directory" example:"/var/lib/usersync" default:"./usersync-data" help:"Where the embedded service keeps its database and secrets. A deployed service does not use it."`
+	DatabaseURL      usersync.Secret `env:"DATABASE_URL" is:"a PostgreSQL URL" example:"postgres://usersync:password@db.example.com:5432/usersync" help:"The PostgreSQL database. Set it together with REDIS_URL to run deployed; leave both unset to run embedded."`
+	DatabaseMaxConns int             `env:"DATABASE_MAX_CONNS" is:"a whole number from 1 to 1000" example:"30" default:"30" help:"How many connections one process opens to PostgreSQL at most; it needs 8 at least."`
+	RedisURL         usersync.Secret `env:"REDIS_URL" is:"a redis://, rediss:// or redis-sentinel:// URL, or a comma-separated list of cluster nodes" example:"redis://:password@redis.example.com:6379/0" help:"The Redis or Valkey that carries the queue: single, Sentinel, or the nodes of a cluster separated by commas."`
 
-	AdminToken  usersync.Secret `env:"ADMIN_TOKEN" is:"at least 16 printable ASCII characters without spaces" example:"a token from: usersync config keys" required:"deployed" help:"Bearer token of the operator API. Embedded: made at the first start and kept in DATA_DIR/admin-token."`
-	SealingKeys usersync.Secret `env:"SEALING_KEYS" is:"a comma-separated list of id:key, each id 8 characters of a-z2-7, each key 32 bytes in base64" example:"keys from: usersync config keys" required:"deployed" help:"Keys that seal stored credentials. The first seals; the others still open what they sealed. Embedded: made at the first start and kept in DATA_DIR/sealing-keys."`
+	AdminToken  usersync.Secret `env:"ADMIN_TOKEN" is:"at least 16 printable ASCII characters without spaces" example:"a token from: usersync config keys" required:"deployed" help:"The bearer token of the operator API. The embedded service makes it at the first start and keeps it in DATA_DIR/admin-token."`
+	SealingKeys usersync.Secret `env:"SEALING_KEYS" is:"a comma-separated list of id:key, each id 8 characters of a-z2-7, each key 32 bytes in base64" example:"keys from: usersync config keys" required:"deployed" help:"The keys that seal stored credentials. The first seals; the others still open what they sealed. The embedded service makes one at the first start and keeps it in DATA_DIR/sealing-keys."`
 
-	WorkerConcurrency int            `env:"WORKER_CONCURRENCY" is:"a whole number from 0 to 1000" example:"16" default:"0" help:"Tasks one worker process runs at the same time. 0: 16."`
-	MaxWaiting        int            `env:"INTAKE_MAX_WAITING" is:"a whole number from 1 to 1000000" example:"4096" default:"4096" help:"Requests that may wait to be accepted in one process; above it the answer is 503 with Retry-After."`
-	ShutdownTimeout   time.Duration  `env:"SHUTDOWN_TIMEOUT" is:"a duration from 1s to 10m" example:"25s" default:"25s" help:"Time a stopping process has to finish its work or hand it back."`
-	EgressAllow       []netip.Prefix `env:"EGRESS_ALLOW" is:"a comma-separated list of networks, or none" example:"10.20.0.0/16,fd00::/8" embedded:"127.0.0.0/8,::1/128" deployed:"none" help:"Private networks that outgoing calls may reach; public addresses need no entry. none: no private network."`
+	WorkerConcurrency int            `env:"WORKER_CONCURRENCY" is:"a whole number from 0 to 1000" example:"16" default:"0" help:"How many delivery tasks one worker process works at the same time, 8 at least. The other work follows: a quarter as many batches of requests, twice as many platform connections (32 at least) and an eighth as many imports and bulks. 0 means 16."`
+	MaxWaiting        int            `env:"INTAKE_MAX_WAITING" is:"a whole number from 1 to 1000000" example:"4096" default:"4096" help:"How many requests may wait to be accepted in one process. When more wait, the answer is 503 with Retry-After."`
+	ShutdownTimeout   time.Duration  `env:"SHUTDOWN_TIMEOUT" is:"a duration from 1s to 10m" example:"25s" default:"25s" help:"How long a stopping process may take to finish its work or hand it back."`
+	EgressAllow       []netip.Prefix `env:"EGRESS_ALLOW" is:"a comma-separated list of networks, or none" example:"10.20.0.0/16,fd00::/8" embedded:"127.0.0.0/8,::1/128" deployed:"none" help:"The private networks that outgoing calls may reach; public addresses need no entry. The word none stands for no private network."`
 
-	LogLevel slog.Level `env:"LOG_LEVEL" is:"debug, info, warn or error" example:"info" default:"info" help:"Least severe level that is logged."`
+	LogLevel slog.Level `env:"LOG_LEVEL" is:"debug, info, warn or error" example:"info" default:"info" help:"The least severe level that is logged."`
 
 	// Version is the version of the program, set by the build.
 	Version string `env:"-"`

@@ -9,13 +9,15 @@ const markdownHead = `# Configuration
 
 <!-- Written by "go generate ./internal/config" from the tags of Config. -->
 
-Settings are environment variables. Every one of them may stay unset: the service then runs embedded, in one process that
-needs nothing installed. With ` + "`DATABASE_URL` and `REDIS_URL`" + ` set it runs deployed and needs ` + "`ADMIN_TOKEN` and `SEALING_KEYS`" + ` too. An
-empty variable counts as unset. A process that starts reports all faults at once.
+Settings are environment variables. All of them may stay unset: the service then runs embedded, in one process
+that needs nothing installed. With ` + "`DATABASE_URL` and `REDIS_URL`" + ` set it runs deployed and also needs
+` + "`ADMIN_TOKEN` and `SEALING_KEYS`" + `. An empty variable counts as unset. A process that starts reports all faults
+at once.
 
-- ` + "`usersync config`" + ` prints what is in force and where it comes from, secrets masked.
+- ` + "`usersync config`" + ` prints what is in force and where it comes from, with secrets masked.
 - ` + "`usersync config keys`" + ` makes the secrets of a deployment.
-- ` + "`usersync rewrap-keys`" + ` changes ` + "`SEALING_KEYS`" + ` while the service runs: the steps are in [deploy.md](deploy.md#change-keys).
+- ` + "`usersync rewrap-keys`" + ` changes ` + "`SEALING_KEYS`" + ` while the service runs; [deploy.md](deploy.md#change-keys)
+  has the steps.
 
 | variable | meaning | default, embedded | default, deployed | example |
 |---|---|---|---|---|

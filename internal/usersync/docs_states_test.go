@@ -15,13 +15,13 @@ const statesHead = `# State machine
 
 ## Requests
 
-What each status of a request may become:
+The diagram shows what each status of a request may become:
 
 `
 
 const statusesHead = `
-A final status stays, unless somebody asks for a retry of what failed. ` + "`processing`" + ` is shown while a worker holds the request's task; it
-is not written into the row ([ADR 0001](adr/0001-claims-on-the-outbox-row.md)).
+A final status stays, unless somebody asks for a retry of what failed. ` + "`processing`" + ` is shown while a worker
+holds the request's task; it is not written into the row ([ADR 0001](adr/0001-claims-on-the-outbox-row.md)).
 
 | status | means | final | may become |
 |---|---|---|---|
@@ -29,9 +29,9 @@ is not written into the row ([ADR 0001](adr/0001-claims-on-the-outbox-row.md)).
 
 // statusMeanings says what each status of a request means.
 var statusMeanings = map[usersync.RequestStatus]string{
-	usersync.RequestQueued:             "Accepted; no worker has it.",
+	usersync.RequestQueued:             "It is accepted, and no worker has it.",
 	usersync.RequestProcessing:         "A worker has it.",
-	usersync.RequestAwaitingCredits:    "Found something to bill and no credit to bill it with.",
+	usersync.RequestAwaitingCredits:    "There is something to bill and no credit to bill it with.",
 	usersync.RequestSucceeded:          "Every step succeeded or was skipped.",
 	usersync.RequestPartiallySucceeded: "Some steps failed, others did not.",
 	usersync.RequestFailed:             "Every step failed.",
@@ -40,7 +40,7 @@ var statusMeanings = map[usersync.RequestStatus]string{
 const stepsHead = `
 ## Steps
 
-A request has the status that its steps fold into. The first line that fits decides:
+The status of a request follows from its steps. The first line that fits decides:
 
 | a step waits | a step is unpaid | a step failed | a step is done | the request is |
 |---|---|---|---|---|
@@ -63,7 +63,8 @@ var stepGroups = map[usersync.RequestStatus]string{
 const outboxStates = `
 ## Tasks
 
-The work on requests and deliveries is carried by tasks: rows of the outbox. Functions are those of ` + "`internal/store`" + `.
+Tasks carry the work on requests and deliveries. They are rows of the outbox. The functions are those of
+` + "`internal/store`" + `.
 
 ` + "```mermaid" + `
 stateDiagram-v2
@@ -81,13 +82,13 @@ stateDiagram-v2
 
 | state | means | leaves it when |
 |---|---|---|
-| ` + "`ready`" + ` | To be put on the queue. | the relay takes it |
-| ` + "`sent`" + ` | On the queue, or claimed by a worker: then ` + "`claim_token`" + ` is set and ` + "`claimed_until`" + ` lies ahead. | its worker writes the outcome (the row is deleted), hands it back or has it run again later; the relay could not put it on the queue; the queue lost it |
-| ` + "`scheduled`" + ` | Not before ` + "`look_at`" + `. | that time has come |
-| ` + "`parked`" + ` | Waits for credits, at the longest until ` + "`look_at`" + `. | credits were added, or that time has come |
+| ` + "`ready`" + ` | It is to be put on the queue. | the relay takes it |
+| ` + "`sent`" + ` | It is on the queue, or a worker has claimed it: then ` + "`claim_token`" + ` is set and ` + "`claimed_until`" + ` lies ahead. | its worker writes the outcome (the row is deleted), hands it back or has it run again later; the relay could not put it on the queue; the queue lost it |
+| ` + "`scheduled`" + ` | It is not worked before ` + "`look_at`" + `. | that time has come |
+| ` + "`parked`" + ` | It waits for credits, at the longest until ` + "`look_at`" + `. | credits were added, or that time has come |
 
-Every run that ends without a final outcome raises ` + "`generation`" + `, and so does reviving a task that the queue holds as dead. The
-generation is part of the id on the queue, so an old message finds nothing to claim.
+Every run that ends without a final outcome raises ` + "`generation`" + `, and so does reviving a task that the queue
+holds as dead. The generation is part of the id on the queue, so an old message finds nothing to claim.
 `
 
 // countsAs names what a step of a status counts as. One that leaves a failed

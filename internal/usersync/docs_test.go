@@ -27,8 +27,9 @@ const errorsHead = `# Errors
 
 <!-- Written by "go generate ./internal/usersync" from usersync.Codes. -->
 
-Every step, delivery and request that did not succeed names one of these codes. The owner is who can mend it: you (the
-caller), the platform (the other side), or us (this service). Retried means that the service tries again by itself.
+Every step, delivery and request that did not succeed names one of these codes. The owner is who can mend it:
+you (the caller), the platform (the other side), or us (this service). Retried means that the service tries
+again by itself.
 
 | code | meaning | owner | what to do | retried |
 |---|---|---|---|---|

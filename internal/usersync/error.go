@@ -54,11 +54,11 @@ var Codes = []CodeInfo{
 	{CodeForbidden, "The caller is known but may not do this.", OwnerYou, "Use a key with the needed scope, or have the feature enabled.", false},
 	{CodeNotFound, "There is no such thing in this organization.", OwnerYou, "Check the id.", false},
 	{CodeConflict, "The input contradicts what is stored.", OwnerYou, "Read the present state and decide again.", false},
-	{CodeNoCredit, "The credit balance is used up.", OwnerYou, "Add credits: what waits goes on by itself, what has failed can be retried.", false},
-	{CodeRejected, "The other side refuses this user or message and will refuse it again.", OwnerPlatform, "Look at the message; correct the user's data or the receiver.", false},
-	{CodeDisconnected, "The platform refuses our credentials; nothing more is pushed to it.", OwnerYou, "Give the connection new credentials.", false},
-	{CodeRateLimited, "Too many calls; it is tried again at the time given and counts as no failure.", OwnerPlatform, "Nothing to do.", true},
-	{CodeUnavailable, "The other side did not answer, or not usefully; it is tried again.", OwnerPlatform, "Nothing to do; if it lasts, look at the other side's status.", true},
+	{CodeNoCredit, "The credit balance is used up.", OwnerYou, "Add credits. What waits goes on by itself, and what has failed can be retried.", false},
+	{CodeRejected, "The other side refuses this user or message and will refuse it again.", OwnerPlatform, "Read the message, and correct the user's data or the receiver.", false},
+	{CodeDisconnected, "The platform refuses our credentials, and nothing more is pushed to it.", OwnerYou, "Give the connection new credentials.", false},
+	{CodeRateLimited, "There were too many calls. The call is made again at the time given, and counts as no failure.", OwnerPlatform, "You need do nothing.", true},
+	{CodeUnavailable, "The other side gave no answer, or none that is of use. The call is made again.", OwnerPlatform, "You need do nothing. If it lasts, look at the other side's status.", true},
 	{CodeInternal, "Something went wrong on our side.", OwnerUs, "Quote the request id to support.", true},
 }
 

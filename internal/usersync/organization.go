@@ -190,7 +190,7 @@ type Key struct {
 	ID           string  `json:"id"`
 	Organization string  `json:"-"`
 	Name         string  `json:"name"`
-	Hint         string  `json:"key"` // masked
+	Hint         string  `json:"key"` // the visible ending, see Secret.Masked; never the key
 	Scopes       []Scope `json:"scopes"`
 	CreatedAt    Time    `json:"createdAt"`
 	ExpiresAt    Time    `json:"expiresAt,omitzero"`

@@ -15,7 +15,7 @@ import (
 )
 
 // drainWithin is how long the rest of the work may take: a killed worker's
-// claims hold for 90 s, a lost task is looked for after 2 min, and a delivery
+// claims hold for 30 s, a lost task is looked for after 2 min, and a delivery
 // that failed twice waits 5 min.
 const drainWithin = 8 * time.Minute
 

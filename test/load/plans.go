@@ -171,9 +171,10 @@ func depth(line string) int { return len(line) - len(strings.TrimLeft(line, " ")
 // ran, the busiest first, and the others by name.
 func writePlans(out *strings.Builder, b *bench, plans []planned) {
 	size := whole(float64(b.sizes[len(b.sizes)-1]))
-	fmt.Fprintf(out, "# Hot statements\n\nWritten by `make bench-curve BENCH_ARGS='%s'`; do not edit.\n\n", strings.Join(b.args, " "))
-	fmt.Fprintf(out, "How PostgreSQL goes about every hand-written statement of the store, with %s stored requests in one organization. The plans are those for any\n", size)
-	out.WriteString("argument (`plan_cache_mode = force_generic_plan`), with the planner settings of the service ([ADR 0007](adr/0007-steady-plans.md)).\n\n")
+	fmt.Fprintf(out, "# Hot statements\n\nDo not edit this page. It is written by:\n\n```sh\nmake bench-curve BENCH_ARGS='%s'\n```\n\n", strings.Join(b.args, " "))
+	fmt.Fprintf(out, "This page shows how PostgreSQL runs every hand-written statement of the store, with %s stored requests\n", size)
+	out.WriteString("in one organization. The plans are those for any argument (`plan_cache_mode = force_generic_plan`), with the\n")
+	out.WriteString("planner settings of the service ([ADR 0007](adr/0007-steady-plans.md)).\n\n")
 	for _, f := range b.report.facts {
 		fmt.Fprintf(out, "- %s: %s\n", f.name, f.value)
 	}
@@ -195,7 +196,7 @@ func writePlans(out *strings.Builder, b *bench, plans []planned) {
 			fmt.Sprintf("%.3f", inMillis(c.took)/float64(c.calls)), orNone(p.whole),
 		})
 	}
-	fmt.Fprintf(out, "\n## What a request runs\n\nAt full speed, %s clients, the longest first. A page is 8 KiB.\n\n%s", fmt.Sprint(fullSpeedClients), hot.markdown())
+	fmt.Fprintf(out, "\n## What a request runs\n\nThese are the statements at full speed with %s clients, the longest first. A page is 8 KiB.\n\n%s", fmt.Sprint(fullSpeedClients), hot.markdown())
 	var others []string
 	for _, p := range plans {
 		if len(p.whole) > 0 {
@@ -204,7 +205,7 @@ func writePlans(out *strings.Builder, b *bench, plans []planned) {
 		}
 	}
 	slices.Sort(others)
-	fmt.Fprintf(out, "\n## Which statements read a whole table\n\nOf all %d, those that read a table, or all that one of its partial indexes holds, and why they may.\n\n%s", len(plans), strings.Join(others, ""))
+	fmt.Fprintf(out, "\n## Which statements read a whole table\n\nOf all %d statements, these read a whole table, or all that one of its partial indexes holds,\nfor the reason given beside each.\n\n%s", len(plans), strings.Join(others, ""))
 	out.WriteString("\n## Plans of what a request runs\n")
 	for _, p := range described {
 		fmt.Fprintf(out, "\n### `%s`\n\n```\n%s\n```\n", p.name, strings.Join(p.plan, "\n"))

@@ -30,8 +30,9 @@ say() { printf '%s\n\n' "$*"; }
 until_says() { for _ in $(seq 300); do eval "$1" 2>/dev/null | grep -q "$2" && return; sleep 0.1; done; echo "never said $2: $1" >&2; exit 1; }
 
 say '# A first hour'
-say 'A newcomer imports 1,000 people, syncs 50 users, runs out of credits, tops up, and has a webhook sent again that had failed.
-Printed by `bash test/transcript/transcript.sh`, which types these commands against a service of its own; long answers are cut.'
+say 'A newcomer imports 1,000 people, syncs 50 users, runs out of credits, tops up, and has a failed webhook sent
+again. `make transcript` writes this page: it types these commands against a service of its own. Long answers
+are cut.'
 
 say '## Start'
 usersync serve >"$work/serve.log" 2>&1 &
@@ -61,7 +62,8 @@ cp examples/users.csv "$work/users.csv"
 cd "$work"
 run 'usersync sync users.csv'
 cd - >/dev/null
-say 'Those whose search found more than one colleague cost a credit each; when the credits were used up, the rest waits and nothing of what was found for them is shown.'
+say 'Each user whose search found more than one colleague cost a credit. When the credits were used up, the other
+users began to wait, and nothing of what was found for them is shown.'
 run 'curl -s "http://127.0.0.1:8080/v1/requests?status=awaiting_credits&limit=1" -H "X-API-Key: $USERSYNC_API_KEY"' 700
 run 'curl -s http://127.0.0.1:8080/v1/credits -H "X-API-Key: $USERSYNC_API_KEY"'
 
@@ -80,12 +82,15 @@ export DELIVERY=$(field id)
 receiver -addr 127.0.0.1:9000 -secret "$SECRET" >"$work/received" 2>&1 &
 pids+=($!)
 until_says 'cat $work/received' 'waiting for webhooks'
-say 'Now the receiver is started, `go run ./examples/receiver -secret whsec_…`, and the delivery is made again at once:'
+say 'Now the receiver is started by `go run ./examples/receiver -secret whsec_…`, and the delivery is made again at
+once:'
 run 'curl -s -X POST http://127.0.0.1:8080/v1/deliveries/$DELIVERY/redeliver -H "X-API-Key: $USERSYNC_API_KEY"'
 until_says 'curl -s http://127.0.0.1:8080/v1/deliveries/$DELIVERY -H "X-API-Key: $USERSYNC_API_KEY"' '"status":"delivered"'
 run 'curl -s http://127.0.0.1:8080/v1/deliveries/$DELIVERY -H "X-API-Key: $USERSYNC_API_KEY"' 1200
-say 'The receiver checked the signature with the library of Standard Webhooks, and printed id, type, request and status:'
+say 'The receiver checked the signature with the library of Standard Webhooks, and printed id, type, request and
+status:'
 printf '```\n'
 grep "^msg_" "$work/received" | grep -F "$(grep -o 'msg_[0-9a-z]*' "$work/out" | head -1)" | head -1
 printf '```\n\n'
-say 'The others come by their schedule. Had they used it up, `POST /v1/webhook-endpoints/{id}/recover {"since":"…"}` would send them all again.'
+say 'The other deliveries come by their schedule. If the schedule is used up,
+`POST /v1/webhook-endpoints/{id}/recover {"since":"…"}` sends them all again.'

@@ -21,10 +21,21 @@ func (o Options) createKey(c *api.Call) error {
 	return madeKey(c, k, secret)
 }
 
+// newKey is the answer that shows a new key itself. Every other answer shows a
+// usersync.Key, whose hint stands in the place of the key.
+type newKey struct {
+	ID        string           `json:"id"`
+	Name      string           `json:"name"`
+	Key       string           `json:"key"` // the key itself, as the client is to send it
+	Scopes    []usersync.Scope `json:"scopes"`
+	CreatedAt usersync.Time    `json:"createdAt"`
+	ExpiresAt usersync.Time    `json:"expiresAt,omitzero"`
+}
+
 // madeKey answers with a new key: the only time that the key itself is shown.
 func madeKey(c *api.Call, k usersync.Key, secret usersync.Secret) error {
-	k.Hint = secret.Reveal()
-	return created(c, "/admin/v1/organizations/"+k.Organization+"/api-keys/"+k.ID, k)
+	answer := newKey{ID: k.ID, Name: k.Name, Key: secret.Reveal(), Scopes: k.Scopes, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt}
+	return created(c, "/admin/v1/organizations/"+k.Organization+"/api-keys/"+k.ID, answer)
 }
 
 func (o Options) listKeys(c *api.Call) error {

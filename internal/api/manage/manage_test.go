@@ -397,6 +397,44 @@ func TestWrongInputIsRefusedByName(t *testing.T) {
 	}
 }
 
+func TestOnlyTheAnswerThatMakesAKeyShowsIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	org := s.organization("Acme")
+	keys := "/admin/v1/organizations/" + org + "/api-keys"
+	id, key := s.key(org, `["read"]`)
+	rotated := s.want(s.operator("POST", keys+"/"+id+"/rotate", `{"overlap":"1h"}`), 201)
+	for id, key := range map[string]string{id: key, rotated.text("id"): rotated.text("key")} {
+		s.want(s.tenant(key, "GET", "/v1/organization", ""), 200)
+		want := "••••" + key[len(key)-4:]
+		if got := s.operator("GET", keys+"/"+id, "").text("key"); got != want {
+			t.Errorf("the key reads back as %s, want %s", got, want)
+		}
+	}
+	for _, one := range s.operator("GET", keys, "").items() {
+		if shown := one["key"].(string); !strings.HasPrefix(shown, "••••") || strings.Contains(shown, "usk_") {
+			t.Errorf("the list shows %s", shown)
+		}
+	}
+}
+
+func TestHintOfANewKeyIsItsEnding(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	org, operator := s.organization("Acme"), &admin.Service{Store: s.store}
+	made, secret, err := operator.CreateKey(t.Context(), "test", org, admin.KeyInput{Name: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, nextSecret, err := operator.RotateKey(t.Context(), "test", org, made.ID, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.Hint != secret.Masked() || next.Hint != nextSecret.Masked() {
+		t.Errorf("the hints are %s and %s", made.Hint, next.Hint)
+	}
+}
+
 func TestMalformedBodiesAreRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -1,8 +1,14 @@
 -- +goose Up
--- One text for both engines. Times are UTC microseconds since 1970, 0 is never.
--- JSON is text, never queried into. COLLATE "C" is left out on SQLite, whose
--- text compares by bytes anyway.
+-- The schema: one text for both engines. Times are UTC microseconds since 1970, and 0
+-- means never. JSON is text that no statement looks into. COLLATE "C" is left out on
+-- SQLite, whose text compares by bytes anyway. Lines between "-- only: X" and the next
+-- "-- only:" are for that engine alone. ADR 0002 says why.
 
+------------------------------------------------------------------------ organizations
+
+-- The tenants. settings is what the tenant may read back. secrets holds the secrets
+-- among the settings, sealed. salt keys the hashes that are made of its people's
+-- addresses.
 CREATE TABLE organizations (
     id                       text   COLLATE "C" NOT NULL PRIMARY KEY,
     name                     text   NOT NULL,
@@ -14,10 +20,13 @@ CREATE TABLE organizations (
     client_code              text   NOT NULL DEFAULT '',
     paper_code               text   NOT NULL DEFAULT '',
     settings                 text   NOT NULL DEFAULT '{}',
+    secrets                  text   NOT NULL DEFAULT '',
     created_at               bigint NOT NULL,
     updated_at               bigint NOT NULL
 );
 
+-- The API keys. A key itself is not stored: hash finds it, and hint is its visible
+-- ending. A key without an organization is not linked.
 CREATE TABLE api_keys (
     id              text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL DEFAULT '',
@@ -32,14 +41,30 @@ CREATE TABLE api_keys (
 CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash);
 CREATE INDEX api_keys_organization ON api_keys (organization_id, id);
 
--- The row that settling and top-up lock first. message_sequence numbers the
--- organization's webhook messages.
+-- Who changed what, and which fields of it; never the values.
+CREATE TABLE audit (
+    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text   COLLATE "C" NOT NULL DEFAULT '',
+    actor           text   NOT NULL,
+    action          text   NOT NULL,
+    object          text   NOT NULL,
+    fields          text   NOT NULL DEFAULT '',
+    created_at      bigint NOT NULL
+);
+CREATE INDEX audit_organization ON audit (organization_id, id);
+
+------------------------------------------------------------------------ credits
+
+-- What an organization has left. Settling and top-ups lock this row first.
+-- message_sequence numbers the organization's webhook messages.
 CREATE TABLE balances (
     organization_id  text   COLLATE "C" NOT NULL PRIMARY KEY,
     balance          bigint NOT NULL DEFAULT 0 CHECK (balance >= 0),
     message_sequence bigint NOT NULL DEFAULT 0
 );
 
+-- Every change of a balance, for good. The unique indexes allow one charge for a
+-- request and one top-up for a reference.
 CREATE TABLE ledger (
     id              text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL,
@@ -54,6 +79,10 @@ CREATE UNIQUE INDEX ledger_request ON ledger (organization_id, request_id) WHERE
 CREATE UNIQUE INDEX ledger_reference ON ledger (organization_id, reference) WHERE reference <> '';
 CREATE INDEX ledger_organization ON ledger (organization_id, id);
 
+------------------------------------------------------------------------ users
+
+-- The users of an organization, by address. company, country, department and
+-- seniority are what the colleague search compares by.
 CREATE TABLE users (
     id              text    COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text    COLLATE "C" NOT NULL,
@@ -76,9 +105,121 @@ CREATE TABLE users (
     updated_at      bigint  NOT NULL
 );
 CREATE UNIQUE INDEX users_email ON users (organization_id, email_key);
-CREATE INDEX users_company ON users (organization_id, company, country, department, id) WHERE company <> '';
+-- The list of users goes by id. The condition is always true. It keeps the index to the
+-- statements that say it: on a table that was empty when a statement was planned,
+-- PostgreSQL took this index for users_email and read all users of an organization for
+-- each address.
+CREATE INDEX users_organization ON users (organization_id, id) WHERE id <> '';
+-- One index for each part of a company that the search reads, newest first, see
+-- store/candidate.go. The joined keys let each part fit one index alone: with columns
+-- apart, PostgreSQL, which plans for the average company, would take another for the
+-- largest. The organization is part of the joined key, so no other index fits a part,
+-- whatever the planner knows of the table. A user's time is created_at, which no update
+-- moves.
+CREATE INDEX users_office ON users ((organization_id || '/' || company || '/' || country || '/' || department), created_at DESC, id) WHERE company <> '';
+CREATE INDEX users_country ON users ((organization_id || '/' || company || '/' || country), created_at DESC, id) WHERE company <> '';
+CREATE INDEX users_department ON users ((organization_id || '/' || company || '/' || department), created_at DESC, id) WHERE company <> '';
 
--- People an organization imported for the colleague search.
+-- What happened to a user, by whom or what.
+CREATE TABLE events (
+    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text   COLLATE "C" NOT NULL,
+    user_id         text   COLLATE "C" NOT NULL DEFAULT '',
+    type            text   NOT NULL,
+    source          text   NOT NULL,
+    cause           text   NOT NULL DEFAULT '',
+    attributes      text   NOT NULL DEFAULT '',
+    created_at      bigint NOT NULL
+);
+CREATE INDEX events_organization ON events (organization_id, id);
+CREATE INDEX events_user ON events (user_id, id);
+-- Only rare events have an index by type: every request may write the two others.
+CREATE INDEX events_type ON events ((organization_id || '/' || type), id) WHERE type NOT IN ('user.created', 'user.updated');
+
+------------------------------------------------------------------------ erasures
+
+-- The receipt of an erasure. swept_at is when what we hold ourselves was gone; the
+-- platforms may take longer.
+CREATE TABLE erasures (
+    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text   COLLATE "C" NOT NULL,
+    user_id         text   COLLATE "C" NOT NULL,
+    status          text   NOT NULL,
+    removed         text   NOT NULL DEFAULT '',
+    platforms       text   NOT NULL DEFAULT '',
+    created_at      bigint NOT NULL,
+    swept_at        bigint NOT NULL DEFAULT 0,
+    finished_at     bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX erasures_organization ON erasures (organization_id, id);
+
+-- Who must never be found again: a keyed hash of the address, not the address.
+CREATE TABLE erased (
+    organization_id text   COLLATE "C" NOT NULL,
+    person          text   COLLATE "C" NOT NULL,
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (organization_id, person)
+);
+
+------------------------------------------------------------------------ colleagues
+
+-- The colleagues that were found or made by hand. invited_by is the e-mail key of who
+-- made the colleague by hand. company, department and seniority are what the search
+-- compares by; company is set for colleagues made by hand only: the others were found
+-- among users and people, who are searched themselves.
+CREATE TABLE colleagues (
+    id               text    COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id  text    COLLATE "C" NOT NULL,
+    email_key        text    COLLATE "C" NOT NULL,
+    email            text    NOT NULL,
+    name             text    NOT NULL DEFAULT '',
+    job_title        text    NOT NULL DEFAULT '',
+    status           text    NOT NULL,
+    company          text    COLLATE "C" NOT NULL DEFAULT '',
+    department       text    COLLATE "C" NOT NULL DEFAULT '',
+    seniority        integer NOT NULL DEFAULT 0,
+    company_name     text    NOT NULL DEFAULT '',
+    website          text    NOT NULL DEFAULT '',
+    invite_link      text    NOT NULL DEFAULT '',
+    redirection_link text    NOT NULL DEFAULT '',
+    photo            text    NOT NULL DEFAULT '',
+    team             bigint  NOT NULL DEFAULT 0,
+    invited_by       text    COLLATE "C" NOT NULL DEFAULT '',
+    latest_action    bigint  NOT NULL DEFAULT 0,
+    created_at       bigint  NOT NULL,
+    updated_at       bigint  NOT NULL
+);
+CREATE UNIQUE INDEX colleagues_email ON colleagues (organization_id, email_key);
+CREATE INDEX colleagues_company ON colleagues ((organization_id || '/' || company || '/' || department), created_at DESC, id) WHERE company <> '';
+CREATE INDEX colleagues_inviter ON colleagues (organization_id, invited_by) WHERE invited_by <> '';
+
+-- Which user a colleague was found for, with the score and the reasons.
+CREATE TABLE colleague_links (
+    user_id         text   COLLATE "C" NOT NULL,
+    colleague_id    text   COLLATE "C" NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    score           double precision NOT NULL,
+    reasons         text   NOT NULL,
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (user_id, colleague_id)
+);
+CREATE INDEX colleague_links_colleague ON colleague_links (colleague_id, user_id);
+
+-- What a directory service said of a company. It is asked again after expires_at.
+CREATE TABLE source_answers (
+    organization_id text   COLLATE "C" NOT NULL,
+    source          text   COLLATE "C" NOT NULL,
+    company         text   COLLATE "C" NOT NULL,
+    answer          text   NOT NULL,
+    expires_at      bigint NOT NULL,
+    PRIMARY KEY (organization_id, source, company)
+);
+CREATE INDEX source_answers_expires ON source_answers (expires_at);
+
+------------------------------------------------------------------------ people
+
+-- The people that an organization imported for the colleague search. The indexes are
+-- those of users; a person's time is updated_at.
 CREATE TABLE people (
     id              text    COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text    COLLATE "C" NOT NULL,
@@ -98,42 +239,56 @@ CREATE TABLE people (
     updated_at      bigint  NOT NULL
 );
 CREATE UNIQUE INDEX people_email ON people (organization_id, email_key);
-CREATE INDEX people_company ON people (organization_id, company, country, department, id) WHERE company <> '';
+CREATE INDEX people_office ON people ((organization_id || '/' || company || '/' || country || '/' || department), updated_at DESC, id) WHERE company <> '';
+CREATE INDEX people_country ON people ((organization_id || '/' || company || '/' || country), updated_at DESC, id) WHERE company <> '';
+CREATE INDEX people_department ON people ((organization_id || '/' || company || '/' || department), updated_at DESC, id) WHERE company <> '';
 
-CREATE TABLE colleagues (
-    id               text   COLLATE "C" NOT NULL PRIMARY KEY,
-    organization_id  text   COLLATE "C" NOT NULL,
-    email_key        text   COLLATE "C" NOT NULL,
-    email            text   NOT NULL,
-    name             text   NOT NULL DEFAULT '',
-    job_title        text   NOT NULL DEFAULT '',
-    status           text   NOT NULL,
-    company_name     text   NOT NULL DEFAULT '',
-    website          text   NOT NULL DEFAULT '',
-    invite_link      text   NOT NULL DEFAULT '',
-    redirection_link text   NOT NULL DEFAULT '',
-    photo            text   NOT NULL DEFAULT '',
-    team             bigint NOT NULL DEFAULT 0,
-    invited_by       text   COLLATE "C" NOT NULL DEFAULT '',
-    latest_action    bigint NOT NULL DEFAULT 0,
-    created_at       bigint NOT NULL,
-    updated_at       bigint NOT NULL
-);
-CREATE UNIQUE INDEX colleagues_email ON colleagues (organization_id, email_key);
-
--- Which user a colleague was found for.
-CREATE TABLE colleague_links (
-    user_id         text   COLLATE "C" NOT NULL,
-    colleague_id    text   COLLATE "C" NOT NULL,
+-- One upload of people, and how far it has come.
+CREATE TABLE imports (
+    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL,
-    score           double precision NOT NULL,
-    reasons         text   NOT NULL,
+    status          text   NOT NULL,
+    format          text   NOT NULL,
+    encoding        text   NOT NULL DEFAULT '',
+    ignored         text   NOT NULL DEFAULT '',
+    actor           text   NOT NULL,
+    lines           bigint NOT NULL DEFAULT 0,
+    done            bigint NOT NULL DEFAULT 0,
+    saved           bigint NOT NULL DEFAULT 0,
+    refused         bigint NOT NULL DEFAULT 0,
+    message         text   NOT NULL DEFAULT '',
     created_at      bigint NOT NULL,
-    PRIMARY KEY (user_id, colleague_id)
+    started_at      bigint NOT NULL DEFAULT 0,
+    finished_at     bigint NOT NULL DEFAULT 0,
+    updated_at      bigint NOT NULL
+);
+CREATE INDEX imports_organization ON imports (organization_id, id);
+CREATE INDEX imports_receiving ON imports (updated_at) WHERE status = 'receiving';
+
+-- The lines of an upload that wait to be stored. A chunk is deleted in the transaction
+-- that stores its people, so no line is taken twice.
+CREATE TABLE import_chunks (
+    import_id text    COLLATE "C" NOT NULL,
+    number    integer NOT NULL,
+    body      text    NOT NULL,
+    PRIMARY KEY (import_id, number)
 );
 
--- sequence is the order of acceptance. task_id names the outbox row that works
--- the request: whoever holds that row's claim may write here.
+-- The lines of an upload that were refused, and why.
+CREATE TABLE import_errors (
+    import_id text   COLLATE "C" NOT NULL,
+    line      bigint NOT NULL,
+    position  integer NOT NULL,
+    field     text   NOT NULL,
+    message   text   NOT NULL,
+    PRIMARY KEY (import_id, line, position)
+);
+
+------------------------------------------------------------------------ requests
+
+-- What was accepted and is worked. sequence is the order of acceptance. task_id names
+-- the outbox row that works the request: whoever holds that row's claim may write here
+-- (ADR 0001). notable is the status, unless it is that of a request that goes well.
 CREATE TABLE requests (
     organization_id text    COLLATE "C" NOT NULL,
     id              text    COLLATE "C" NOT NULL,
@@ -150,10 +305,23 @@ CREATE TABLE requests (
     created_at      bigint  NOT NULL,
     started_at      bigint  NOT NULL DEFAULT 0,
     finished_at     bigint  NOT NULL DEFAULT 0,
+-- only: postgres
+    notable         text COLLATE "C" NOT NULL GENERATED ALWAYS AS (CASE WHEN status IN ('queued', 'succeeded') THEN '' ELSE status END) STORED,
+-- only: sqlite
+    notable         text NOT NULL GENERATED ALWAYS AS (CASE WHEN status IN ('queued', 'succeeded') THEN '' ELSE status END) VIRTUAL,
+-- only: end
     PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX requests_user ON requests (user_id, id);
+-- What is rare among requests has indexes of its own, which the usual request, that is
+-- queued and then succeeded, is never in. They ask for notable and not for status: an
+-- update that leaves notable empty leaves all indexes alone. The joined keys keep the
+-- lists in the order of ids to them, whatever the planner knows.
+CREATE INDEX requests_notable ON requests ((organization_id || '/' || kind || '/' || notable), id) WHERE notable <> '';
+CREATE INDEX requests_user_notable ON requests ((user_id || '/' || notable), id) WHERE notable <> '';
+CREATE INDEX requests_kind ON requests ((organization_id || '/' || kind), id) WHERE kind <> 'user-sync';
 
+-- The steps of a request, each with its outcome.
 CREATE TABLE steps (
     request_id      text    COLLATE "C" NOT NULL,
     position        integer NOT NULL,
@@ -173,10 +341,34 @@ CREATE TABLE steps (
     PRIMARY KEY (request_id, position)
 );
 
--- A row is one task: ready (to be put on the queue), sent (it is there, or a
--- worker has it), scheduled (not before look_at), parked (until credits come,
--- at the latest at look_at). look_at of a sent row is when it counts as lost.
--- Finished tasks are deleted.
+-- What was answered to a call with an Idempotency-Key.
+CREATE TABLE idempotency_keys (
+    organization_id text   COLLATE "C" NOT NULL,
+    scope           text   COLLATE "C" NOT NULL,
+    key             text   COLLATE "C" NOT NULL,
+    body_hash       text   COLLATE "C" NOT NULL,
+    acceptance      text   NOT NULL,
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (organization_id, scope, key)
+);
+CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
+
+-- The last acceptance number given out, see store.Accept.
+-- only: sqlite
+CREATE TABLE acceptance (
+    one    integer NOT NULL PRIMARY KEY CHECK (one = 1),
+    number bigint  NOT NULL
+);
+INSERT INTO acceptance (one, number) VALUES (1, 0);
+-- only: postgres
+CREATE SEQUENCE acceptance;
+-- only: end
+
+------------------------------------------------------------------------ outbox
+
+-- A row is one task: ready (to be put on the queue), sent (it is there, or a worker has
+-- it), scheduled (not before look_at), parked (until credits come, at the latest at
+-- look_at). look_at of a sent row is when it counts as lost. Finished tasks are deleted.
 CREATE TABLE outbox (
     id              text    COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text    COLLATE "C" NOT NULL,
@@ -196,20 +388,14 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_ready ON outbox (queue, lane, id) WHERE state = 'ready';
 CREATE INDEX outbox_sent ON outbox (queue, lane) WHERE state = 'sent';
+CREATE INDEX outbox_scheduled ON outbox (queue, lane, id) WHERE state = 'scheduled';
 CREATE INDEX outbox_parked ON outbox (organization_id, id) WHERE state = 'parked';
 CREATE INDEX outbox_look ON outbox (look_at) WHERE state <> 'ready';
 
-CREATE TABLE idempotency_keys (
-    organization_id text   COLLATE "C" NOT NULL,
-    scope           text   COLLATE "C" NOT NULL,
-    key             text   COLLATE "C" NOT NULL,
-    body_hash       text   COLLATE "C" NOT NULL,
-    acceptance      text   NOT NULL,
-    created_at      bigint NOT NULL,
-    PRIMARY KEY (organization_id, scope, key)
-);
-CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
+------------------------------------------------------------------------ webhooks
 
+-- Where an organization's webhooks go. The secrets are sealed; old_secret signs beside
+-- secret until old_secret_until.
 CREATE TABLE webhook_endpoints (
     id               text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id  text   COLLATE "C" NOT NULL,
@@ -217,6 +403,8 @@ CREATE TABLE webhook_endpoints (
     event_types      text   NOT NULL,
     description      text   NOT NULL DEFAULT '',
     status           text   NOT NULL,
+    disabled_reason  text   NOT NULL DEFAULT '',
+    signing          text   NOT NULL DEFAULT 'v1',
     secret           text   NOT NULL,
     old_secret       text   NOT NULL DEFAULT '',
     old_secret_until bigint NOT NULL DEFAULT 0,
@@ -226,6 +414,7 @@ CREATE TABLE webhook_endpoints (
 );
 CREATE INDEX webhook_endpoints_organization ON webhook_endpoints (organization_id, id);
 
+-- The messages that webhooks carry, each with the bytes that are sent.
 CREATE TABLE messages (
     id              text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL,
@@ -237,44 +426,153 @@ CREATE TABLE messages (
     created_at      bigint NOT NULL
 );
 
--- The id begins with the message's, so that a message's deliveries are a range.
+-- One message on its way to one endpoint. The id begins with the message's, so that a
+-- message's deliveries are a range. task_id names the outbox row that delivers: only
+-- whoever holds that row's claim decides how the delivery goes on (ADR 0009).
+-- earlier_attempts were made before it was last sent again: the schedule counts from
+-- there. failed_at is 0 while a delivery has not failed.
 CREATE TABLE deliveries (
+    id               text    COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id  text    COLLATE "C" NOT NULL,
+    message_id       text    COLLATE "C" NOT NULL,
+    endpoint_id      text    COLLATE "C" NOT NULL,
+    task_id          text    NOT NULL DEFAULT '',
+    type             text    NOT NULL,
+    status           text    NOT NULL,
+    attempts         text    NOT NULL DEFAULT '',
+    attempt_count    integer NOT NULL DEFAULT 0,
+    earlier_attempts integer NOT NULL DEFAULT 0,
+    next_attempt_at  bigint  NOT NULL DEFAULT 0,
+    failed_at        bigint  NOT NULL DEFAULT 0,
+    created_at       bigint  NOT NULL,
+    updated_at       bigint  NOT NULL
+);
+CREATE INDEX deliveries_endpoint ON deliveries (endpoint_id, id);
+-- These ask for failed_at and next_attempt_at rather than for status: a delivery that
+-- arrives at once changes neither, so its update leaves the indexes alone.
+CREATE INDEX deliveries_failed ON deliveries (endpoint_id, id) WHERE failed_at > 0;
+CREATE INDEX deliveries_failed_window ON deliveries (endpoint_id, created_at, id) WHERE failed_at > 0;
+CREATE INDEX deliveries_retrying ON deliveries (endpoint_id, id) WHERE next_attempt_at > 0;
+
+------------------------------------------------------------------------ connections
+
+-- One account at one platform. credentials are sealed.
+CREATE TABLE connections (
     id              text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL,
-    message_id      text   COLLATE "C" NOT NULL,
-    endpoint_id     text   COLLATE "C" NOT NULL,
-    type            text   NOT NULL,
+    platform        text   NOT NULL,
+    name            text   NOT NULL,
     status          text   NOT NULL,
-    attempts        text   NOT NULL DEFAULT '',
-    attempt_count   integer NOT NULL DEFAULT 0,
-    next_attempt_at bigint NOT NULL DEFAULT 0,
+    reason          text   NOT NULL DEFAULT '',
+    settings        text   NOT NULL DEFAULT '{}',
+    credentials     text   NOT NULL,
+    facts           text   NOT NULL DEFAULT '',
+    checked_at      bigint NOT NULL DEFAULT 0,
     created_at      bigint NOT NULL,
     updated_at      bigint NOT NULL
 );
-CREATE INDEX deliveries_endpoint ON deliveries (endpoint_id, id);
+CREATE INDEX connections_organization ON connections (organization_id, id);
 
-CREATE TABLE audit (
-    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
-    organization_id text   COLLATE "C" NOT NULL DEFAULT '',
-    actor           text   NOT NULL,
-    action          text   NOT NULL,
-    object          text   NOT NULL,
-    fields          text   NOT NULL DEFAULT '',
-    created_at      bigint NOT NULL
+-- One user at one connection: which version the platform is to have, which it
+-- has, and since when something is due. due_at 0: nothing is to be done. status:
+--   idle        the platform has pushed_version, or the connection is not active
+--   pending     to be pushed at due_at
+--   calling     a call is under way; if nobody says how it ended, it is made again at due_at
+--   confirming  the platform works on job; it is asked again at due_at
+-- wanted_at is when the oldest unmet wish came. sent_version and sent_hash are
+-- what job will have pushed. dirty says that a worker that had lost its claim may
+-- have written there: what is pushed now is to be pushed once more.
+-- removal is set when the person was erased: the sealed address that is to be
+-- removed there, with the erasure that wants to know.
+CREATE TABLE pushes (
+    connection_id   text    COLLATE "C" NOT NULL,
+    user_id         text    COLLATE "C" NOT NULL,
+    organization_id text    COLLATE "C" NOT NULL,
+    status          text    NOT NULL DEFAULT 'idle',
+    rank            integer NOT NULL DEFAULT 1,
+    due_at          bigint  NOT NULL DEFAULT 0,
+    wanted_version  bigint  NOT NULL DEFAULT 0,
+    wanted_at       bigint  NOT NULL DEFAULT 0,
+    pushed_version  bigint  NOT NULL DEFAULT 0,
+    pushed_hash     text    NOT NULL DEFAULT '',
+    pushed_at       bigint  NOT NULL DEFAULT 0,
+    attempts        integer NOT NULL DEFAULT 0,
+    remote          text    NOT NULL DEFAULT '',
+    job             text    NOT NULL DEFAULT '',
+    sent_version    bigint  NOT NULL DEFAULT 0,
+    sent_hash       text    NOT NULL DEFAULT '',
+    dirty           integer NOT NULL DEFAULT 0,
+    removal         text    NOT NULL DEFAULT '',
+    erasure_id      text    COLLATE "C" NOT NULL DEFAULT '',
+    PRIMARY KEY (connection_id, user_id)
 );
-CREATE INDEX audit_organization ON audit (organization_id, id);
+CREATE INDEX pushes_due ON pushes (connection_id, rank, due_at, user_id) WHERE due_at > 0;
+CREATE INDEX pushes_user ON pushes (user_id, connection_id);
+CREATE INDEX pushes_calling ON pushes (connection_id) WHERE status = 'calling';
 
--- The last acceptance number given out, see store.Accept.
--- only: sqlite
-CREATE TABLE acceptance (
-    one    integer NOT NULL PRIMARY KEY CHECK (one = 1),
-    number bigint  NOT NULL
+-- Who waits for a push: a step of a request, or one user of a bulk (position -1).
+-- Rows of mode once and preview are work of their own, due at due_at; a state
+-- is met when the push reaches version. A row is deleted in the transaction that
+-- writes its outcome.
+CREATE TABLE push_waits (
+    connection_id   text    COLLATE "C" NOT NULL,
+    user_id         text    COLLATE "C" NOT NULL,
+    request_id      text    COLLATE "C" NOT NULL,
+    organization_id text    COLLATE "C" NOT NULL,
+    position        integer NOT NULL,
+    mode            text    NOT NULL,
+    version         bigint  NOT NULL,
+    rank            integer NOT NULL DEFAULT 1,
+    due_at          bigint  NOT NULL DEFAULT 0,
+    attempts        integer NOT NULL DEFAULT 0,
+    job             text    NOT NULL DEFAULT '',
+    created_at      bigint  NOT NULL,
+    PRIMARY KEY (connection_id, user_id, request_id)
 );
-INSERT INTO acceptance (one, number) VALUES (1, 0);
+CREATE INDEX push_waits_due ON push_waits (connection_id, rank, due_at, user_id, request_id) WHERE due_at > 0;
+CREATE INDEX push_waits_user ON push_waits (user_id, connection_id);
+CREATE INDEX push_waits_request ON push_waits (request_id);
+
+-- How far a bulk has come; cursor is the last user planned. again says that only
+-- those are planned whose errors a retry has marked.
+CREATE TABLE bulks (
+    request_id      text   COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text   COLLATE "C" NOT NULL,
+    connection_id   text   COLLATE "C" NOT NULL,
+    cursor          text   COLLATE "C" NOT NULL DEFAULT '',
+    planned         integer NOT NULL DEFAULT 0,
+    again           integer NOT NULL DEFAULT 0,
+    total           bigint NOT NULL DEFAULT 0,
+    done            bigint NOT NULL DEFAULT 0,
+    added           bigint NOT NULL DEFAULT 0,
+    updated         bigint NOT NULL DEFAULT 0,
+    unchanged       bigint NOT NULL DEFAULT 0,
+    removed         bigint NOT NULL DEFAULT 0,
+    skipped         bigint NOT NULL DEFAULT 0,
+    errors          bigint NOT NULL DEFAULT 0,
+    audience_id     text   NOT NULL DEFAULT '',
+    created_at      bigint NOT NULL,
+    updated_at      bigint NOT NULL
+);
+
+-- The users of a bulk that failed or were skipped, and why.
+CREATE TABLE bulk_errors (
+    request_id      text   COLLATE "C" NOT NULL,
+    user_id         text   COLLATE "C" NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    status          text   NOT NULL,
+    code            text   NOT NULL,
+    message         text   NOT NULL,
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (request_id, user_id)
+);
+CREATE INDEX bulk_errors_user ON bulk_errors (user_id);
+
+------------------------------------------------------------------------ storage
+
+-- Room in each page lets the one or two updates of a row's life stay beside it and leave
+-- the indexes alone.
 -- only: postgres
-CREATE SEQUENCE acceptance;
--- Room in each page lets the one or two updates of a row's life stay beside it
--- and leave the indexes alone.
 ALTER TABLE requests SET (fillfactor = 60);
 ALTER TABLE deliveries SET (fillfactor = 60);
 ALTER TABLE users SET (fillfactor = 85);

@@ -1,5 +1,5 @@
-// Package migration holds the numbered, forward-only, additive changes of the
-// database, one text for both engines.
+// Package migration holds the schema, and the numbered, forward-only, additive
+// changes of it from the first release on: one text for both engines.
 package migration
 
 import (
