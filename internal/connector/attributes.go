@@ -1,9 +1,11 @@
 package connector
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -48,6 +50,18 @@ func (p Profile) Value(source string) any {
 		return nil
 	}
 	return text
+}
+
+// Text returns a value as a platform takes it that knows texts only: a number
+// without an exponent, nothing for nil.
+func Text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return fmt.Sprint(value)
 }
 
 // Values returns the platform's fields with their values; what says nothing is

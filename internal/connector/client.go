@@ -215,6 +215,26 @@ func (c *Client) JSON(ctx context.Context, method, address string, header http.H
 	return c.Do(ctx, req)
 }
 
+// Call makes a call as JSON does, and reads the answer of a success into to; nil
+// reads nothing.
+func (c *Client) Call(ctx context.Context, method, address string, header http.Header, body, to any) (*outbound.Response, error) {
+	response, err := c.JSON(ctx, method, address, header, body)
+	if err == nil && to != nil {
+		err = Decode(response, to)
+	}
+	return response, err
+}
+
+// NotFound reports whether a platform answered that there is no such thing. It
+// takes the nil answer of a call that got none.
+func NotFound(r *outbound.Response) bool { return r != nil && r.Status == http.StatusNotFound }
+
+// PathSegment writes a value as one segment of a path, with @ and + encoded too:
+// some platforms take an address that is not encoded for another one.
+func PathSegment(value string) string {
+	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+}
+
 func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	if r.Status >= 200 && r.Status < 300 {
 		return nil

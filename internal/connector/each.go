@@ -49,12 +49,6 @@ func (c *Client) atOnce() int {
 	return eachAtOnce
 }
 
-// Rejected is the result of a person whom the platform refuses.
-func Rejected(err error) Result {
-	e := usersync.AsError(err)
-	return Result{Status: Failed, Details: e.Message, Err: e}
-}
-
 // firstError keeps the first of several errors.
 type firstError struct {
 	sync.Mutex

@@ -96,11 +96,11 @@ func Define[C, S any](k Kind, open func(credentials C, settings S, facts Facts, 
 		if err != nil {
 			return nil, err
 		}
-		fields := slices.Concat(
+		faults := slices.Concat(
 			read("credentials", k.Credentials, cfg.Credentials, &credentials),
 			read("settings", fieldsOf(reflect.TypeFor[S]()), own, &settings), common.check(client))
-		if len(fields) > 0 {
-			return nil, &usersync.Error{Code: usersync.CodeInvalid, Message: "The connection is not complete.", Fields: fields}
+		if err := faults.Err(); err != nil {
+			return nil, err
 		}
 		return open(credentials, settings, cfg.Facts, client.with(k, common, cfg))
 	}
@@ -170,20 +170,15 @@ func (k Kind) typeOf(setting string) string {
 }
 
 // check finds faults of the common settings.
-func (c Common) check(client *Client) []usersync.FieldError {
-	var out []usersync.FieldError
-	if c.MaxConcurrent < 0 {
-		out = append(out, usersync.FieldError{Field: "settings.maxConcurrent", Message: "must not be negative"})
-	}
-	if c.CallsPerSecond < 0 {
-		out = append(out, usersync.FieldError{Field: "settings.callsPerSecond", Message: "must not be negative"})
-	}
+func (c Common) check(client *Client) Faults {
+	var faults Faults
+	faults.Add(c.MaxConcurrent < 0, "settings.maxConcurrent", "must not be negative")
+	faults.Add(c.CallsPerSecond < 0, "settings.callsPerSecond", "must not be negative")
 	if c.BaseURL != "" {
-		if _, err := client.guard().CheckURL(c.BaseURL); err != nil {
-			out = append(out, usersync.FieldError{Field: "settings.baseUrl", Message: usersync.AsError(err).Message})
-		}
+		_, err := client.CheckURL(c.BaseURL)
+		faults.AddError("settings.baseUrl", err)
 	}
-	return out
+	return faults
 }
 
 // split takes the common settings out of the connector's own.
@@ -211,7 +206,7 @@ func split(settings json.RawMessage) (own json.RawMessage, common Common, err er
 }
 
 // read decodes one object and returns what is wrong with it.
-func read[T any](place string, fields []Field, raw json.RawMessage, to *T) []usersync.FieldError {
+func read[T any](place string, fields []Field, raw json.RawMessage, to *T) Faults {
 	if len(raw) == 0 {
 		raw = json.RawMessage("{}")
 	}
@@ -222,23 +217,20 @@ func read[T any](place string, fields []Field, raw json.RawMessage, to *T) []use
 	}
 	given := map[string]json.RawMessage{}
 	_ = json.Unmarshal(raw, &given) // it has just been decoded
-	var out []usersync.FieldError
+	var faults Faults
 	for _, f := range fields {
 		value, ok := given[f.Name]
 		empty := !ok || slices.Contains([]string{`""`, `null`, `[]`, `{}`}, string(value))
-		switch {
-		case f.Required && empty:
-			out = append(out, usersync.FieldError{Field: place + "." + f.Name, Message: "is required: " + f.Help})
-		case len(f.Options) > 0 && !empty && !slices.Contains(f.Options, strings.Trim(string(value), `"`)):
-			out = append(out, usersync.FieldError{Field: place + "." + f.Name, Message: "must be one of " + strings.Join(f.Options, ", ")})
-		}
+		allowed := len(f.Options) == 0 || empty || slices.Contains(f.Options, strings.Trim(string(value), `"`))
+		faults.Add(f.Required && empty, place+"."+f.Name, "is required: "+f.Help)
+		faults.Add(!allowed, place+"."+f.Name, "must be one of "+strings.Join(f.Options, ", "))
 	}
-	if v, ok := any(to).(interface{ Validate() []usersync.FieldError }); ok && len(out) == 0 {
+	if v, ok := any(to).(interface{ Validate() []usersync.FieldError }); ok && len(faults) == 0 {
 		for _, fault := range v.Validate() {
-			out = append(out, usersync.FieldError{Field: place + "." + fault.Field, Message: fault.Message})
+			faults.Add(true, place+"."+fault.Field, fault.Message)
 		}
 	}
-	return out
+	return faults
 }
 
 var unknownField = regexp.MustCompile(`unknown field "([^"]*)"`)
@@ -252,8 +244,7 @@ func wrongType(place string, err error) *usersync.Error {
 	} else if m := unknownField.FindStringSubmatch(err.Error()); m != nil {
 		field, message = place+"."+m[1], "is not known"
 	}
-	return &usersync.Error{Code: usersync.CodeInvalid, Message: "The connection is not complete.",
-		Fields: []usersync.FieldError{{Field: field, Message: message}}}
+	return usersync.AsError(Faults{{Field: field, Message: message}}.Err())
 }
 
 // secretTypes are the types of fields that are never shown.

@@ -3,11 +3,12 @@
 package activecampaign
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -52,27 +53,17 @@ type Settings struct {
 // defaults are mapped where the settings do not say otherwise.
 var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
 
-var (
-	// accountHost is the host of an account: the ends of such names that
-	// ActiveCampaign's documentation shows.
-	accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
-
-	number = regexp.MustCompile(`^[0-9]{1,18}$`)
-)
+// accountHost is the host of an account. ActiveCampaign's documentation shows names
+// that end like this.
+var accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
 
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
-	faults := s.Fields.Check("fields")
-	if _, ok := s.Fields["email"]; ok {
-		faults = append(faults, usersync.FieldError{Field: "fields.email", Message: "is always the user's address"})
-	}
-	if s.List != "" && !number.MatchString(s.List) {
-		faults = append(faults, usersync.FieldError{Field: "listId", Message: "must be the number of a list"})
-	}
-	if host(s.AccountURL) == "" {
-		faults = append(faults, usersync.FieldError{Field: "accountUrl",
-			Message: "must be like https://example.api-us1.com or https://example.activehosted.com"})
-	}
+	var faults connector.Faults = s.Fields.Check("fields")
+	_, email := s.Fields["email"]
+	faults.Add(email, "fields.email", "is always the user's address")
+	faults.Add(s.List != "" && !connector.IsNumber(s.List), "listId", "must be the number of a list")
+	faults.Add(host(s.AccountURL) == "", "accountUrl", "must be like https://example.api-us1.com or https://example.activehosted.com")
 	return faults
 }
 
@@ -128,18 +119,14 @@ func (a *activeCampaign) learn(name, label string) {
 	a.labels[name] = label
 }
 
+// id is the number of a thing at ActiveCampaign.
+type id = connector.NumberID
+
 // call makes a call; body nil sends none, to nil reads none.
 func (a *activeCampaign) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
 	header := http.Header{"Api-Token": {a.token.Reveal()}, "Accept": {"application/json"}}
 	address := a.client.URL("https://"+host(a.settings.AccountURL), api+path)
-	response, err := a.client.JSON(ctx, method, address, header, body)
-	if err != nil {
-		return response, err
-	}
-	if to != nil {
-		err = connector.Decode(response, to)
-	}
-	return response, err
+	return a.client.Call(ctx, method, address, header, body, to)
 }
 
 // Check tries the token and finds list, fields and tags. The limits count for
@@ -183,77 +170,85 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	return facts, nil
 }
 
-// noAccount turns the 404 of a call that names nothing into what it means.
-func noAccount(response *outbound.Response, err error) error {
-	if response == nil || response.Status != http.StatusNotFound {
-		return err
+// fields returns the numbers of the custom fields that are mapped, by the names
+// of the settings: those the check learnt, or looked up.
+func (a *activeCampaign) fields(ctx context.Context) (map[string]id, error) {
+	known := map[string]id{}
+	complete := true
+	for _, name := range a.custom() {
+		known[name] = id(a.label("field:" + name))
+		complete = complete && known[name] != ""
 	}
-	return usersync.Errorf(usersync.CodeDisconnected, "There is no ActiveCampaign account at this address.")
+	if complete {
+		return known, nil
+	}
+	return a.findFields(ctx)
 }
 
-func (a *activeCampaign) listName(ctx context.Context) (string, error) {
-	var answer struct {
-		List struct {
-			Name string `json:"name"`
-		} `json:"list"`
-	}
-	response, err := a.call(ctx, http.MethodGet, "/lists/"+a.settings.List, nil, &answer)
-	if err == nil {
-		return cmp.Or(answer.List.Name, a.settings.List), nil
-	}
-	if response != nil && response.Status == http.StatusNotFound {
-		return "", usersync.Errorf(usersync.CodeDisconnected, "ActiveCampaign has no list %s.", a.settings.List)
-	}
-	return "", err
-}
-
-// Preview looks the person up.
-func (a *activeCampaign) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	one, err := a.lookUp(ctx, p)
-	if err != nil {
-		return connector.Result{}, err
-	}
-	switch {
-	case one.contact == "":
-		return connector.Result{Status: connector.Added, Details: a.would(connector.Added)}, nil
-	case one.left:
-		return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: string(one.contact),
-			Details: "User has unsubscribed from the '" + a.list() + "' list: the contact would be updated, but not be subscribed again"}, nil
-	}
-	return connector.Result{Status: connector.Updated, Remote: string(one.contact), Details: a.would(connector.Updated)}, nil
-}
-
-// Remove deletes the contact with the address.
-func (a *activeCampaign) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	one, err := a.lookUp(ctx, p)
-	if err != nil {
-		return connector.Result{}, err
-	}
-	if one.contact != "" {
-		response, err := a.call(ctx, http.MethodDelete, "/contacts/"+string(one.contact), nil, nil)
-		if err != nil && (response == nil || response.Status != http.StatusNotFound) {
-			return connector.Result{}, err
+// custom are the names of the custom fields that are mapped.
+func (a *activeCampaign) custom() []string {
+	var out []string
+	for name := range a.mapping {
+		if !slices.Contains(standard, name) {
+			out = append(out, name)
 		}
 	}
-	return connector.Result{Status: connector.Removed, Details: "User deleted from ActiveCampaign"}, nil
+	slices.Sort(out)
+	return out
 }
 
-// list is the name of the list people are put on, "" for none.
-func (a *activeCampaign) list() string {
-	return cmp.Or(a.label("list:"+a.settings.List), a.settings.List)
+// pageSize is how many fields or tags one read asks for, and pages how often it
+// is asked: no account has so many.
+const (
+	pageSize = 100
+	pages    = 50
+)
+
+type field struct {
+	ID    id     `json:"id"`
+	Title string `json:"title"`
+	Tag   string `json:"perstag"`
 }
 
-func (a *activeCampaign) did(s connector.Status) string {
-	return connector.Did(s, a.list(), a.settings.Tags)
+// findFields looks the mapped custom fields up. One that is not there disconnects:
+// nothing could be pushed as the settings say.
+func (a *activeCampaign) findFields(ctx context.Context) (map[string]id, error) {
+	names := a.custom()
+	out := map[string]id{}
+	if len(names) == 0 {
+		return out, nil
+	}
+	all, err := a.allFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(f field) bool {
+			return string(f.ID) == name || strings.EqualFold(f.Tag, strings.Trim(name, "%")) || strings.EqualFold(f.Title, name)
+		})
+		if i < 0 {
+			return nil, usersync.Errorf(usersync.CodeDisconnected, "ActiveCampaign has no field '%s'.", name)
+		}
+		out[name] = all[i].ID
+		a.learn("field:"+name, string(all[i].ID))
+	}
+	return out, nil
 }
 
-func (a *activeCampaign) would(s connector.Status) string {
-	return connector.Would(s, a.list(), a.settings.Tags)
-}
-
-// leftResult is that of a person who has unsubscribed: known as they are now, but
-// not subscribed again.
-func (a *activeCampaign) leftResult(contact id) connector.Result {
-	return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: string(contact),
-		Details: "User has unsubscribed from the '" + a.list() + "' list: contact updated, not subscribed again"}
+func (a *activeCampaign) allFields(ctx context.Context) ([]field, error) {
+	var all []field
+	for page := range pages {
+		var answer struct {
+			Fields []field `json:"fields"`
+		}
+		query := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(page * pageSize)}}
+		if _, err := a.call(ctx, http.MethodGet, "/fields?"+query.Encode(), nil, &answer); err != nil {
+			return nil, err
+		}
+		all = append(all, answer.Fields...)
+		if len(answer.Fields) < pageSize {
+			break
+		}
+	}
+	return all, nil
 }

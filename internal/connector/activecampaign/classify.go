@@ -79,3 +79,11 @@ func classify(r *outbound.Response) *usersync.Error {
 	}
 	return e
 }
+
+// noAccount turns the 404 of a call that names nothing into what it means.
+func noAccount(response *outbound.Response, err error) error {
+	if !connector.NotFound(response) {
+		return err
+	}
+	return usersync.Errorf(usersync.CodeDisconnected, "There is no ActiveCampaign account at this address.")
+}

@@ -10,11 +10,19 @@ import (
 	"usersync/internal/usersync"
 )
 
+var _ connector.AudienceMaker = (*brevo)(nil)
+
 // pageOfLists is the most lists that one answer holds; maxLists bounds the search.
 const (
 	pageOfLists = 50
 	maxLists    = 5000
 )
+
+// list is a list of contacts.
+type list struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+}
 
 // MakeAudience finds the list with a name or makes it. Brevo's lists have no
 // description.
@@ -33,14 +41,11 @@ func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, users
 // listNamed returns the id of a list, 0 when there is none.
 func (b *brevo) listNamed(ctx context.Context, name string) (int64, error) {
 	for offset := 0; offset < maxLists; offset += pageOfLists {
-		r, err := b.call(ctx, http.MethodGet, fmt.Sprintf("/contacts/lists?limit=%d&offset=%d&sort=desc", pageOfLists, offset), nil)
-		if err != nil {
-			return 0, err
-		}
 		var page struct {
 			Lists []list `json:"lists"`
 		}
-		if err := connector.Decode(r, &page); err != nil {
+		path := fmt.Sprintf("/contacts/lists?limit=%d&offset=%d&sort=desc", pageOfLists, offset)
+		if _, err := b.call(ctx, http.MethodGet, path, nil, &page); err != nil {
 			return 0, err
 		}
 		for _, l := range page.Lists {
@@ -60,12 +65,8 @@ func (b *brevo) makeList(ctx context.Context, name string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := b.call(ctx, http.MethodPost, "/contacts/lists", map[string]any{"name": name, "folderId": folder})
-	if err != nil {
-		return 0, err
-	}
 	var made list
-	if err := connector.Decode(r, &made); err != nil {
+	if _, err := b.call(ctx, http.MethodPost, "/contacts/lists", map[string]any{"name": name, "folderId": folder}, &made); err != nil {
 		return 0, err
 	}
 	if made.ID == 0 {
@@ -79,14 +80,10 @@ func (b *brevo) folder(ctx context.Context) (int64, error) {
 	if b.settings.Folder > 0 {
 		return int64(b.settings.Folder), nil
 	}
-	r, err := b.call(ctx, http.MethodGet, "/contacts/folders?limit=1&offset=0&sort=asc", nil)
-	if err != nil {
-		return 0, err
-	}
 	var page struct {
 		Folders []list `json:"folders"`
 	}
-	if err := connector.Decode(r, &page); err != nil {
+	if _, err := b.call(ctx, http.MethodGet, "/contacts/folders?limit=1&offset=0&sort=asc", nil, &page); err != nil {
 		return 0, err
 	}
 	if len(page.Folders) == 0 {

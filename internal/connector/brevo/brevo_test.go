@@ -15,20 +15,24 @@ import (
 	"usersync/internal/usersync"
 )
 
+var platform = connectortest.Platform{
+	Kind: brevo.Kind, New: func() fakeplatform.Platform { return fake.New() },
+}
+
 func TestConnector(t *testing.T) {
 	t.Parallel()
-	connectortest.Run(t, brevo.Kind, func() fakeplatform.Platform { return fake.New() })
+	platform.Run(t)
 }
 
 func serve(t *testing.T) (*connectortest.Account, *fake.Fake) {
 	t.Helper()
-	f := fake.New()
-	return connectortest.Serve(t, brevo.Kind, f), f
+	a := platform.Serve(t)
+	return a, a.Fake.(*fake.Fake)
 }
 
-func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	connectortest.WantMeanings(t, brevo.Kind, []connectortest.Meaning{
+	platform.WantMeanings(t, []connectortest.Meaning{
 		{Name: "invalid_parameter", Status: 400, Code: usersync.CodeRejected, Says: "Invalid email address", Body: `{"code":"invalid_parameter","message":"Invalid email address"}`},
 		{Name: "missing_parameter", Status: 400, Code: usersync.CodeRejected, Body: `{"code":"missing_parameter","message":"email is missing"}`},
 		{Name: "out_of_range", Status: 400, Code: usersync.CodeRejected, Body: `{"code":"out_of_range","message":"Limit exceeds max value"}`},
@@ -106,7 +110,7 @@ func TestAnImportTellsWhoWasLeftOut(t *testing.T) {
 	a.Refuse(some[0])
 	a.Fake.People().Put("other@example.org", func(one *fakeplatform.Person, _ bool) { one.Fields["ext_id"] = some[1].UserID })
 	results := a.Confirm(c, some, a.Push(c, some...))
-	for i, want := range []string{"Brevo says that the address is not valid.", "Another contact at Brevo has this user's id.", "User synced to the 'active-clients' list"} {
+	for i, want := range []string{"User refused: Brevo says that the address is not valid.", "User refused: Another contact at Brevo has this user's id.", "User synced to the 'active-clients' list"} {
 		if r := results[i]; r.Details != want || (r.Status == connector.Failed) != (i < 2) {
 			t.Errorf("got %+v, want %q", r, want)
 		}
@@ -162,7 +166,7 @@ func TestWhoLeftIsNotBroughtBack(t *testing.T) {
 	if r.Status != connector.Skipped || r.Reason != usersync.ReasonUnsubscribed || a.Held(ada).Fields["FIRSTNAME"] == "New" {
 		t.Errorf("got %+v, %+v", r, a.Held(ada))
 	}
-	want := "User updated; tags 'usersync-user' have been applied; not added to the 'active-clients' list, which they left"
+	want := "User has left the 'active-clients' list and was updated, but not added to it again; tags 'usersync-user' have been applied"
 	if r := a.Push(c, grace)[0]; r.Details != want || len(a.Held(grace).Lists) != 0 || a.Held(grace).Fields["FIRSTNAME"] != "New" {
 		t.Errorf("got %+v, %+v", r, a.Held(grace))
 	}

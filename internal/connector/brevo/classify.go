@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"usersync/internal/connector"
 	"usersync/internal/outbound"
@@ -40,4 +41,18 @@ func classify(r *outbound.Response) *usersync.Error {
 		e.Code = usersync.CodeDisconnected
 	}
 	return e
+}
+
+// listFault turns the refusal of a push for its list into what it means.
+func (b *brevo) listFault(r *outbound.Response, err error) error {
+	if r == nil || r.Status != http.StatusBadRequest && r.Status != http.StatusNotFound || !aboutLists(r) {
+		return err
+	}
+	return b.facts.Gone("list", b.settings.List, "Brevo has no list '"+b.facts.NameOf("list", b.settings.List)+"'.")
+}
+
+// aboutLists goes by the words: there is no code of its own for a missing list.
+func aboutLists(r *outbound.Response) bool {
+	said := strings.ToLower(read(r).Message)
+	return strings.Contains(said, "list id") || strings.Contains(said, "listid") || strings.Contains(said, "list does not exist")
 }

@@ -25,11 +25,12 @@ type Account struct {
 	client *outbound.Client
 }
 
-// Serve serves a fake until the test ends, behind what a test puts before it; the
+// Serve serves a fake until the test ends, behind what a test puts before it. The
 // last of before meets a call first.
-func Serve(t testing.TB, kind connector.Kind, fake fakeplatform.Platform, before ...func(next http.Handler) http.Handler) *Account {
+func (p Platform) Serve(t testing.TB, before ...func(next http.Handler) http.Handler) *Account {
 	t.Helper()
-	a := &Account{TB: t, Kind: kind, Fake: fake, Server: fakeplatform.New(fake), client: NewClient(t)}
+	fake := p.New()
+	a := &Account{TB: t, Kind: p.Kind, Fake: fake, Server: fakeplatform.New(fake), client: NewClient(t)}
 	var handler http.Handler = a.Server
 	for _, b := range before {
 		handler = b(handler)
@@ -42,9 +43,15 @@ func Serve(t testing.TB, kind connector.Kind, fake fakeplatform.Platform, before
 
 // ServeHandler serves answers of the test's own in the place of the fake's. The
 // handler sees the paths of the platform.
-func ServeHandler(t testing.TB, kind connector.Kind, fake fakeplatform.Platform, handler http.Handler) *Account {
+func (p Platform) ServeHandler(t testing.TB, handler http.Handler) *Account {
 	t.Helper()
-	return Serve(t, kind, fake, func(http.Handler) http.Handler { return http.StripPrefix("/"+fake.Name(), handler) })
+	return p.Serve(t, func(http.Handler) http.Handler { return http.StripPrefix("/"+p.Kind.Name, handler) })
+}
+
+// Dial opens a connection to a platform whose answers are the test's own.
+func (p Platform) Dial(t testing.TB, handler http.Handler, settings string) connector.Connector {
+	t.Helper()
+	return p.ServeHandler(t, handler).Dial(settings, connector.Facts{})
 }
 
 // Script answers calls by their method and path, as "GET /v3/lists", and all

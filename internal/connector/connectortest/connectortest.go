@@ -30,49 +30,46 @@ type Options struct {
 	JobOf int
 }
 
-// Run tries a connector against its fake; newFake makes one for each case. It is
-// called from a test of the connector's own directory, once:
+// Platform is a connector with its fake, for the tests of both.
+type Platform struct {
+	Kind connector.Kind
+	// New makes a fake, one for each test.
+	New func() fakeplatform.Platform
+	Options
+}
+
+// Run tries the connector against its fake. It is called from a test of the
+// connector's own directory, once:
 //
-//	func TestConnector(t *testing.T) {
-//		connectortest.Run(t, mailchimp.Kind, func() fakeplatform.Platform { return fake.New() })
-//	}
+//	var platform = connectortest.Platform{Kind: mailchimp.Kind, New: func() fakeplatform.Platform { return fake.New() }}
+//
+//	func TestConnector(t *testing.T) { platform.Run(t) }
 //
 // A push is made as the pipeline makes it: what is rejected is halved until the
 // guilty person stands alone, and what is pending is confirmed.
-func Run(t *testing.T, kind connector.Kind, newFake func() fakeplatform.Platform, options ...Options) {
+func (p Platform) Run(t *testing.T) {
 	t.Helper()
-	s := &suite{kind: kind, newFake: newFake}
-	if len(options) > 0 {
-		s.Options = options[0]
-	}
 	written := listen(t)
 	t.Cleanup(func() {
 		// All cases have ended by now. People of the suite have addresses at one domain.
-		for _, secret := range append(kindSecrets(kind, newFake().Config()), domain) {
+		for _, secret := range append(kindSecrets(p.Kind, p.New().Config()), domain) {
 			if strings.Contains(written.String(), secret) {
 				t.Errorf("a credential or an address was logged")
 			}
 		}
 	})
-	if s.Spec.Files != nil {
+	if p.Spec.Files != nil {
 		t.Run("requests fit the platform's description", func(t *testing.T) {
 			t.Parallel()
-			s.Spec.load(t)
+			p.Spec.load(t)
 		})
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.run(s.start(t))
+			c.run(p.start(t))
 		})
 	}
-}
-
-// suite is one run.
-type suite struct {
-	Options
-	kind    connector.Kind
-	newFake func() fakeplatform.Platform
 }
 
 // cases are what is tried, each with a fake of its own: THE LIST.

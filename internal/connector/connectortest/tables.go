@@ -25,12 +25,12 @@ type Meaning struct {
 }
 
 // WantMeanings holds what a connector makes of answers against a table.
-func WantMeanings(t *testing.T, kind connector.Kind, table []Meaning) {
+func (p Platform) WantMeanings(t *testing.T, table []Meaning) {
 	t.Helper()
 	for _, want := range table {
 		t.Run(cmp.Or(want.Name, strconv.Itoa(want.Status)), func(t *testing.T) {
 			t.Parallel()
-			got := kind.Classify(&outbound.Response{Status: want.Status, Header: want.Header, Body: []byte(want.Body)})
+			got := p.Kind.Classify(&outbound.Response{Status: want.Status, Header: want.Header, Body: []byte(want.Body)})
 			if got == nil || want.Code == "" {
 				if got != nil || want.Code != "" {
 					t.Errorf("got %v, want %q", got, want.Code)
@@ -82,5 +82,29 @@ func (a *Account) Want(r connector.Result, status connector.Status, details stri
 	a.Helper()
 	if r.Status != status || r.Details != details {
 		a.Errorf("got %s %q, %v, want %s %q", r.Status, r.Details, r.Err, status, details)
+	}
+}
+
+// WantResent fails unless the person at a place is refused with these words and all
+// others wait for a job.
+func WantResent(t testing.TB, results []connector.Result, place int, said, job string) {
+	t.Helper()
+	for i, r := range results {
+		switch {
+		case i == place && (r.Status != connector.Failed || r.Err.Message != said):
+			t.Errorf("who is to blame: %+v, want %q", r, said)
+		case i != place && (r.Status != connector.Pending || r.Job != job):
+			t.Errorf("person %d: %+v, want job %s", i, r, job)
+		}
+	}
+}
+
+// WantStatuses fails unless the results have these statuses, in their order.
+func WantStatuses(t testing.TB, results []connector.Result, want ...connector.Status) {
+	t.Helper()
+	for i, r := range results {
+		if r.Status != want[i] {
+			t.Errorf("person %d: %+v, want %s", i, r, want[i])
+		}
 	}
 }

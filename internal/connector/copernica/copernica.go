@@ -8,10 +8,8 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,26 +48,17 @@ type Settings struct {
 // defaults are mapped where the settings do not say otherwise.
 var defaults = connector.Mapping{"email": "email", "firstname": "firstName", "lastname": "lastName"}
 
-var (
-	number = regexp.MustCompile(`^[0-9]{1,18}$`)
-	// fieldName is what may stand before the operator of a condition.
-	fieldName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-)
+// fieldName is what may stand before the operator of a condition.
+var fieldName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
-	faults := s.Fields.Check("fields")
-	mapping := s.Fields.Or(defaults)
-	if !number.MatchString(s.Database) {
-		faults = append(faults, usersync.FieldError{Field: "databaseId", Message: "must be the number of a database"})
-	}
+	var faults connector.Faults = s.Fields.Check("fields")
+	faults.Add(!connector.IsNumber(s.Database), "databaseId", "must be the number of a database")
 	match := cmp.Or(s.Match, "email")
-	switch {
-	case !fieldName.MatchString(match):
-		faults = append(faults, usersync.FieldError{Field: "matchField", Message: "must be of letters, digits, hyphens and underscores"})
-	case mapping[match] == "":
-		faults = append(faults, usersync.FieldError{Field: "matchField", Message: "must be one of the mapped fields"})
-	}
+	isName := fieldName.MatchString(match)
+	faults.Add(!isName, "matchField", "must be of letters, digits, hyphens and underscores")
+	faults.Add(isName && s.Fields.Or(defaults)[match] == "", "matchField", "must be one of the mapped fields")
 	return faults
 }
 
@@ -78,14 +67,14 @@ type copernica struct {
 	token    usersync.Secret
 	settings Settings
 	mapping  connector.Mapping
-	labels   map[string]string
+	facts    connector.Facts
 }
 
 func open(credentials Credentials, settings Settings, facts connector.Facts, client *connector.Client) (connector.Connector, error) {
 	settings.Match = cmp.Or(settings.Match, "email")
 	return &copernica{
 		client: client, token: credentials.AccessToken, settings: settings,
-		mapping: settings.Fields.Or(defaults), labels: facts.Labels,
+		mapping: settings.Fields.Or(defaults), facts: facts,
 	}, nil
 }
 
@@ -121,16 +110,8 @@ func (c *copernica) callWith(ctx context.Context, token usersync.Secret, method,
 	return response, err
 }
 
-// id is a number that Copernica writes now as text, now as a number.
-type id string
-
-// UnmarshalJSON takes digits, with or without quotes; anything else is none.
-func (i *id) UnmarshalJSON(b []byte) error {
-	if text := strings.Trim(string(b), `"`); number.MatchString(text) {
-		*i = id(text)
-	}
-	return nil
-}
+// id is the number of a thing at Copernica.
+type id = connector.NumberID
 
 // named is a field or an interest of a database. Names are matched regardless of
 // case, as encoding/json does with those of members: Copernica writes ID and id.
@@ -223,7 +204,7 @@ func (c *copernica) unsubscribeLabels(ctx context.Context) (map[string]string, e
 		return labels, nil
 	}
 	for name, value := range answer.Fields {
-		labels[leftLabel+name] = text(value)
+		labels[leftLabel+name] = connector.Text(value)
 		for mapped := range c.mapping {
 			if strings.EqualFold(mapped, name) {
 				return nil, usersync.Errorf(usersync.CodeDisconnected,
@@ -232,64 +213,4 @@ func (c *copernica) unsubscribeLabels(ctx context.Context) (map[string]string, e
 		}
 	}
 	return labels, nil
-}
-
-// condition returns the query that selects the profiles of a person. The value
-// becomes part of an expression that knows no quotes, so one that could read as
-// another expression is refused.
-func (c *copernica) condition(p connector.Profile) (url.Values, error) {
-	value := text(p.Value(c.mapping[c.settings.Match]))
-	if value == "" {
-		return nil, usersync.Errorf(usersync.CodeRejected, "The user has nothing for the field '%s' that tells profiles apart.", c.settings.Match)
-	}
-	if !plain(value) {
-		return nil, usersync.Errorf(usersync.CodeRejected, "The user's '%s' holds characters that Copernica reads as a condition.", c.settings.Match)
-	}
-	return url.Values{"fields[]": {c.settings.Match + "==" + value}}, nil
-}
-
-// plain reports whether a value is free of control characters, of Copernica's
-// operators, and of a beginning that would make another one of the == before it.
-func plain(value string) bool {
-	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '<' || r == '>' }) {
-		return false
-	}
-	for _, operator := range []string{"==", "!=", "=~", "!~"} {
-		if strings.Contains(value, operator) {
-			return false
-		}
-	}
-	return value[0] != '=' && value[0] != '~'
-}
-
-// database is the name of the database, in the words of sentences.
-func (c *copernica) database() string {
-	return "the '" + cmp.Or(c.labels["database:"+c.settings.Database], c.settings.Database) + "' database"
-}
-
-// did says what a push did.
-func (c *copernica) did(done string) string { return c.sentence(done, "have been") }
-
-func (c *copernica) would(do string) string { return c.sentence("would be "+do, "would be") }
-
-func (c *copernica) sentence(done, have string) string {
-	out := "User " + done + " " + c.database()
-	if len(c.settings.Interests) == 0 {
-		return out
-	}
-	return out + "; interests '" + strings.Join(c.settings.Interests, "', '") + "' " + have + " applied"
-}
-
-func text(value any) string {
-	switch v := value.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	return ""
 }

@@ -2,6 +2,7 @@ package customerio
 
 import (
 	"encoding/json"
+	"net/http"
 	"time"
 
 	"usersync/internal/connector"
@@ -45,6 +46,55 @@ func (f failure) said() string {
 	return ""
 }
 
+type refusal struct {
+	Index   *int   `json:"batch_index"`
+	Reason  string `json:"reason"`
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// said is what an error says, with the field it is about.
+func (e refusal) said() string {
+	text := e.Message
+	if text == "" {
+		text = e.Reason
+	}
+	if text == "" {
+		text = "Customer.io refuses this person."
+	}
+	if e.Field != "" {
+		text = e.Field + ": " + text
+	}
+	return text
+}
+
+// refusals is the answer to a batch of which some items were wrong.
+type refusals struct {
+	Errors []refusal `json:"errors"`
+}
+
+// refusedOf returns why which of n items were refused.
+func refusedOf(r *outbound.Response, n int) (map[int]*usersync.Error, error) {
+	if len(r.Body) == 0 && !r.Truncated {
+		return nil, nil
+	}
+	var answer refusals
+	if err := connector.Decode(r, &answer); err != nil {
+		return nil, err
+	}
+	out := map[int]*usersync.Error{}
+	for _, e := range answer.Errors {
+		if e.Index == nil || *e.Index < 0 || *e.Index >= n {
+			return nil, usersync.Errorf(usersync.CodeUnavailable, "Customer.io's answer does not say which person it refuses.")
+		}
+		out[*e.Index] = usersync.Errorf(usersync.CodeRejected, "%s", connector.Quote(e.said()))
+	}
+	if r.Status == http.StatusMultiStatus && len(out) == 0 {
+		return nil, usersync.Errorf(usersync.CodeUnavailable, "Customer.io's answer does not say what went wrong.")
+	}
+	return out, nil
+}
+
 // untold is how long to wait after a 429: the limits are of calls a second, and
 // the answer says nothing.
 const untold = time.Second
@@ -59,4 +109,10 @@ func classify(r *outbound.Response) *usersync.Error {
 		e.RetryAfter = untold
 	}
 	return e
+}
+
+// segmentFault is the error of a push when its segment takes nobody.
+func (c *customerio) segmentFault() error {
+	return c.facts.Gone("list", c.settings.Segment,
+		"Customer.io has no manual segment '"+c.facts.NameOf("list", c.settings.Segment)+"' that people can be added to.")
 }

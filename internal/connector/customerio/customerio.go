@@ -7,8 +7,8 @@ package customerio
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,19 +78,14 @@ var (
 
 // Validate finds what the types cannot say.
 func (s Settings) Validate() []usersync.FieldError {
-	out := s.Attributes.Check("attributes")
-	fault := func(wrong bool, field, message string) {
-		if wrong {
-			out = append(out, usersync.FieldError{Field: field, Message: message})
-		}
-	}
-	fault(s.Segment != "" && !segmentID.MatchString(s.Segment), "segment", "must be the number of a segment")
-	fault(slices.Contains(s.Tags, ""), "tags", "must not be empty")
-	fault(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
+	var faults connector.Faults = s.Attributes.Check("attributes")
+	faults.Add(s.Segment != "" && !segmentID.MatchString(s.Segment), "segment", "must be the number of a segment")
+	faults.Add(slices.Contains(s.Tags, ""), "tags", "must not be empty")
+	faults.Add(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
 	for name := range s.Attributes {
-		fault(!writable(name), "attributes."+name, notWritable)
+		faults.Add(!writable(name), "attributes."+name, notWritable)
 	}
-	return out
+	return faults
 }
 
 const notWritable = "must be a name of at most 150 bytes, and none that Customer.io keeps for itself"
@@ -105,7 +100,7 @@ type customerio struct {
 	credentials Credentials
 	settings    Settings
 	attributes  connector.Mapping
-	labels      map[string]string
+	facts       connector.Facts
 	client      *connector.Client
 }
 
@@ -115,32 +110,23 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 			*setting = fallback
 		}
 	}
-	return &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), labels: facts.Labels, client: client}, nil
-}
-
-// segmentName is what the segment is called, its id where no check has told the
-// name.
-func (c *customerio) segmentName() string {
-	if name := c.labels["list:"+c.settings.Segment]; name != "" {
-		return name
-	}
-	return c.settings.Segment
+	return &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}, nil
 }
 
 // hasApp reports whether the connection may read.
 func (c *customerio) hasApp() bool { return !c.credentials.AppAPIKey.IsZero() }
 
 // track calls the Track API, which writes.
-func (c *customerio) track(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+func (c *customerio) track(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
 	pair := c.credentials.SiteID + ":" + c.credentials.APIKey.Reveal()
 	header := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(pair))}}
-	return c.client.JSON(ctx, method, c.client.URL(hosts[c.settings.Region].track, path), header, body)
+	return c.client.Call(ctx, method, c.client.URL(hosts[c.settings.Region].track, path), header, body, to)
 }
 
 // app calls the App API, which reads.
-func (c *customerio) app(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+func (c *customerio) app(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
 	header := http.Header{"Authorization": {"Bearer " + c.credentials.AppAPIKey.Reveal()}}
-	return c.client.JSON(ctx, method, c.client.URL(hosts[c.settings.Region].app, path), header, body)
+	return c.client.Call(ctx, method, c.client.URL(hosts[c.settings.Region].app, path), header, body, to)
 }
 
 // identifier is what the person is known by.
@@ -151,11 +137,48 @@ func (c *customerio) identifier(p connector.Profile) string {
 	return p.Email.Display()
 }
 
-// segment writes a value as one segment of a path, with @ and + encoded too: what
-// is encoded wrongly matches nobody, with status 200.
-func segment(value string) string {
-	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+// Check asks which workspace it is and looks for the segment. Attributes need not
+// be there.
+func (c *customerio) Check(ctx context.Context) (connector.Facts, error) {
+	facts := connector.Facts{Labels: map[string]string{}, Account: connector.Fingerprint(usersync.NewSecret(c.credentials.SiteID))}
+	var region struct {
+		DataCenter  string      `json:"data_center"`
+		Environment json.Number `json:"environment_id"`
+	}
+	if _, err := c.track(ctx, http.MethodGet, "/api/v1/accounts/region", nil, &region); err != nil {
+		return facts, err
+	}
+	if region.DataCenter != "" && region.DataCenter != c.settings.Region {
+		return facts, connector.WrongSetting("region", "The account's data is in the region '"+connector.Quote(region.DataCenter)+"'.")
+	}
+	if region.Environment != "" {
+		facts.Account = region.Environment.String()
+	}
+	return facts, c.checkSegment(ctx, facts.Labels)
 }
 
-// isMissing reports whether the platform said that there is no such thing.
-func isMissing(r *outbound.Response) bool { return r != nil && r.Status == http.StatusNotFound }
+// checkSegment tries the App API key, with the segment when there is one.
+func (c *customerio) checkSegment(ctx context.Context, labels map[string]string) error {
+	if !c.hasApp() {
+		return nil
+	}
+	if c.settings.Segment == "" {
+		_, err := c.app(ctx, http.MethodGet, "/v1/workspaces", nil, nil)
+		return err
+	}
+	var answer struct {
+		Segment segmentInfo `json:"segment"`
+	}
+	r, err := c.app(ctx, http.MethodGet, "/v1/segments/"+c.settings.Segment, nil, &answer)
+	if connector.NotFound(r) {
+		return connector.WrongSetting("segment", "Customer.io has no segment "+c.settings.Segment+".")
+	}
+	if err != nil {
+		return err
+	}
+	if !answer.Segment.manual() {
+		return connector.WrongSetting("segment", "People cannot be added to the segment '"+answer.Segment.Name+"': it fills itself.")
+	}
+	labels["list:"+c.settings.Segment] = answer.Segment.Name
+	return nil
+}

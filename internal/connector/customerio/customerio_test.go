@@ -17,19 +17,18 @@ import (
 	"usersync/internal/usersync"
 )
 
+var platform = connectortest.Platform{
+	Kind: customerio.Kind, New: func() fakeplatform.Platform { return fake.New() },
+}
+
 func TestConnector(t *testing.T) {
 	t.Parallel()
-	connectortest.Run(t, customerio.Kind, func() fakeplatform.Platform { return fake.New() })
+	platform.Run(t)
 }
 
-func serve(t *testing.T) *connectortest.Account {
-	t.Helper()
-	return connectortest.Serve(t, customerio.Kind, fake.New())
-}
-
-func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	connectortest.WantMeanings(t, customerio.Kind, []connectortest.Meaning{
+	platform.WantMeanings(t, []connectortest.Meaning{
 		{Name: "v2", Status: 400, Code: usersync.CodeRejected, Says: "identifiers: is required", Body: `{"errors":[{"reason":"required","field":"identifiers","message":"is required"}]}`},
 		{Name: "v2 without a message", Status: 400, Code: usersync.CodeRejected, Says: "batch: invalid", Body: `{"errors":[{"reason":"invalid","field":"batch"}]}`},
 		{Name: "v1", Status: 400, Code: usersync.CodeRejected, Says: "name cannot be blank", Body: `{"meta":{"error":"name cannot be blank"}}`},
@@ -52,7 +51,7 @@ func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
 
 func TestABatchIsOneCallAndOneForTheSegment(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	all := connectortest.People(t, customerio.Kind.Batch)
 	a.Push(a.Open(""), all...)
 	routes := a.Routes()
@@ -68,7 +67,7 @@ func TestABatchIsOneCallAndOneForTheSegment(t *testing.T) {
 
 func TestCallsStayBelow500KB(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open(`{"attributes":{"about":"attributes.about"}}`)
 	some := connectortest.People(t, 41)
 	for i := range some {
@@ -92,7 +91,7 @@ func TestCallsStayBelow500KB(t *testing.T) {
 
 func TestWhatArrivedBeforeAFailureCounts(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open(`{"attributes":{"about":"attributes.about"}}`)
 	some := connectortest.People(t, 20)
 	for i := range some {
@@ -116,11 +115,11 @@ func TestWhatArrivedBeforeAFailureCounts(t *testing.T) {
 
 func TestOfABatchOnlyTheWrongOneFails(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	some := connectortest.People(t, 3)
 	a.Refuse(some[1])
 	results := a.Push(a.Open(""), some...)
-	if results[1].Status != connector.Failed || results[1].Details != "email: email is not a valid address" {
+	if results[1].Status != connector.Failed || results[1].Details != "User refused: email: email is not a valid address" {
 		t.Errorf("got %+v", results[1])
 	}
 	want := "User synced to the 'active-clients' list; tags 'usersync-user' have been applied"
@@ -132,7 +131,7 @@ func TestOfABatchOnlyTheWrongOneFails(t *testing.T) {
 func TestAnAnswerThatBlamesNobodyIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{}`, `{"errors":[]}`, `{"errors":[{"message":"x"}]}`, `{"errors":[{"batch_index":5,"message":"x"}]}`, `{"errors":[{"batch_index":-1}]}`} {
-		a := serve(t)
+		a := platform.Serve(t)
 		c := a.Open("")
 		a.Break(fakeplatform.Fault{Path: "/batch", Status: http.StatusMultiStatus, Body: body})
 		if results, err := c.Push(t.Context(), connectortest.People(t, 2)); usersync.CodeOf(err) != usersync.CodeUnavailable || results[0].Status != "" {
@@ -141,10 +140,20 @@ func TestAnAnswerThatBlamesNobodyIsNoSuccess(t *testing.T) {
 	}
 }
 
+// blind opens a connection without a key to read with.
+func blind(t *testing.T) connector.Connector {
+	t.Helper()
+	c, err := customerio.Kind.Open(connector.Config{Credentials: json.RawMessage(`{"siteId":"s","apiKey":"k"}`)}, &connector.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestOnlyWithAnAppKeyAPreviewTellsNewFromKnown(t *testing.T) {
 	t.Parallel()
 	for _, identify := range []string{"email", "id"} {
-		a := serve(t)
+		a := platform.Serve(t)
 		c := a.Open(`{"identifyBy":"` + identify + `"}`)
 		ada := connectortest.Person(t, "ada+1@example.org", "Ada", "Lovelace")
 		for _, want := range []connector.Status{connector.Added, connector.Updated} {
@@ -154,11 +163,7 @@ func TestOnlyWithAnAppKeyAPreviewTellsNewFromKnown(t *testing.T) {
 			a.Push(c, ada)
 		}
 	}
-	blind, err := customerio.Kind.Open(connector.Config{Credentials: json.RawMessage(`{"siteId":"s","apiKey":"k"}`)}, &connector.Client{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := blind.Preview(t.Context(), connectortest.Ada(t))
+	r, err := blind(t).Preview(t.Context(), connectortest.Ada(t))
 	if err != nil || r.Status != connector.Synced || r.Details != "User would be synced" {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -166,7 +171,7 @@ func TestOnlyWithAnAppKeyAPreviewTellsNewFromKnown(t *testing.T) {
 
 func TestKnownByOurIDAPersonKeepsTheProfileWithANewAddress(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open(`{"identifyBy":"id","segment":"3"}`)
 	ada := connectortest.Person(t, "ada@example.org", "Ada", "Byron")
 	a.Push(c, ada)
@@ -183,7 +188,7 @@ func TestKnownByOurIDAPersonKeepsTheProfileWithANewAddress(t *testing.T) {
 func TestWhoIsSuppressedStaysAwayAndWhoIsDeletedMayReturn(t *testing.T) {
 	t.Parallel()
 	for removal, back := range map[string]int{"suppress": 0, "delete": 1} {
-		a := serve(t)
+		a := platform.Serve(t)
 		c := a.Open(`{"removal":"` + removal + `"}`)
 		ada := connectortest.Person(t, "ada+test@example.org", "Ada", "Lovelace")
 		a.Push(c, ada)
@@ -199,7 +204,7 @@ func TestWhoIsSuppressedStaysAwayAndWhoIsDeletedMayReturn(t *testing.T) {
 
 func TestASegmentThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	for _, segment := range []string{"4", "99"} {
 		for _, checked := range []bool{true, false} {
 			facts, want := connector.Facts{}, usersync.CodeRejected
@@ -215,7 +220,7 @@ func TestASegmentThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 
 func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	a.WantDisconnected(map[string]string{
 		`{"segment":"99"}`: "settings.segment",
 		`{"segment":"4"}`:  "settings.segment",
@@ -225,12 +230,13 @@ func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 	if err != nil || facts.Account != fmt.Sprint(fake.Environment) || facts.Labels["list:3"] != fake.SegmentName {
 		t.Errorf("got %+v, %v", facts, err)
 	}
-	connectortest.Serve(t, customerio.Kind, fake.NewEU()).Open("")
+	eu := connectortest.Platform{Kind: customerio.Kind, New: func() fakeplatform.Platform { return fake.NewEU() }}
+	eu.Serve(t).Open("")
 }
 
 func TestAWrongAppKeyIsFoundWithoutASegment(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open(`{}`)
 	a.Break(fakeplatform.Fault{Path: "/v1/workspaces", Status: http.StatusUnauthorized})
 	if _, err := c.Check(t.Context()); usersync.CodeOf(err) != usersync.CodeDisconnected {
@@ -240,7 +246,7 @@ func TestAWrongAppKeyIsFoundWithoutASegment(t *testing.T) {
 
 func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	a.WantRefused(map[string]string{
 		`{"region":"asia"}`:                                              "settings.region",
 		`{"identifyBy":"phone"}`:                                         "settings.identifyBy",
@@ -258,7 +264,7 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 
 func TestAnAudienceIsAManualSegment(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open("").(connector.AudienceMaker)
 	if id, patch, err := c.MakeAudience(t.Context(), fake.SegmentName, ""); err != nil || id != "3" || patch.List != "3" {
 		t.Errorf("got %q, %+v, %v", id, patch, err)
@@ -270,11 +276,7 @@ func TestAnAudienceIsAManualSegment(t *testing.T) {
 	if again, _, err := c.MakeAudience(t.Context(), "spring", ""); err != nil || again != made {
 		t.Errorf("made again: %q, %v", again, err)
 	}
-	blind, err := customerio.Kind.Open(connector.Config{Credentials: json.RawMessage(`{"siteId":"s","apiKey":"k"}`)}, &connector.Client{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := blind.(connector.AudienceMaker).MakeAudience(t.Context(), "spring", ""); usersync.CodeOf(err) != usersync.CodeInvalid {
+	if _, _, err := blind(t).(connector.AudienceMaker).MakeAudience(t.Context(), "spring", ""); usersync.CodeOf(err) != usersync.CodeInvalid {
 		t.Errorf("without a key to read with: %v", err)
 	}
 }

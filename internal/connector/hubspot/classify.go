@@ -158,3 +158,12 @@ func waitAfter429(r *outbound.Response, f failure) time.Duration {
 	}
 	return waitRolling
 }
+
+// listFault turns the refusal of a push for its list into what it means.
+func (h *hubspot) listFault(r *outbound.Response, err error) error {
+	if r == nil || r.Status != http.StatusNotFound && r.Status != http.StatusBadRequest {
+		return err
+	}
+	return h.facts.Gone("list", h.settings.List,
+		"HubSpot has no static list '"+h.facts.NameOf("list", h.settings.List)+"' that people can be added to.")
+}

@@ -3,11 +3,17 @@
 package hubspot
 
 import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -58,27 +64,22 @@ var (
 
 // Validate finds what the types cannot say.
 func (s Settings) Validate() []usersync.FieldError {
-	out := s.Properties.Check("properties")
-	fault := func(wrong bool, field, message string) {
-		if wrong {
-			out = append(out, usersync.FieldError{Field: field, Message: message})
-		}
-	}
-	fault(s.List != "" && !listID.MatchString(s.List), "list", "must be the number of a list")
-	fault(s.APIVersion != "" && !version.MatchString(s.APIVersion), "apiVersion", "must be v3 or a date such as 2026-03")
-	fault(len(s.Tags) > 0 && s.TagsProperty == "", "tagsProperty", "is required where there are tags: the property that takes them")
+	var faults connector.Faults = s.Properties.Check("properties")
+	faults.Add(s.List != "" && !listID.MatchString(s.List), "list", "must be the number of a list")
+	faults.Add(s.APIVersion != "" && !version.MatchString(s.APIVersion), "apiVersion", "must be v3 or a date such as 2026-03")
+	faults.Add(len(s.Tags) > 0 && s.TagsProperty == "", "tagsProperty", "is required where there are tags: the property that takes them")
 	for _, tag := range s.Tags {
-		fault(tag == "" || strings.Contains(tag, ";"), "tags", "must not be empty and must not contain a semicolon")
+		faults.Add(tag == "" || strings.Contains(tag, ";"), "tags", "must not be empty and must not contain a semicolon")
 	}
 	for name := range s.Properties {
-		fault(!propertyName.MatchString(name), "properties."+name, "must be the internal name of a property: lower case letters, digits and underscores")
-		fault(consent(name), "properties."+name, "says whether a person wants mail: only HubSpot and the person may change it")
+		faults.Add(!propertyName.MatchString(name), "properties."+name, "must be the internal name of a property: lower case letters, digits and underscores")
+		faults.Add(consent(name), "properties."+name, "says whether a person wants mail: only HubSpot and the person may change it")
 	}
 	for field, name := range map[string]string{"tagsProperty": s.TagsProperty, "idProperty": s.IDProperty} {
-		fault(name != "" && !propertyName.MatchString(name), field, "must be the internal name of a property")
-		fault(consent(name), field, "says whether a person wants mail: only HubSpot and the person may change it")
+		faults.Add(name != "" && !propertyName.MatchString(name), field, "must be the internal name of a property")
+		faults.Add(consent(name), field, "says whether a person wants mail: only HubSpot and the person may change it")
 	}
-	return out
+	return faults
 }
 
 // consent reports whether a property holds what a person agreed to receive.
@@ -96,7 +97,7 @@ type hubspot struct {
 	token      usersync.Secret
 	settings   Settings
 	properties connector.Mapping
-	labels     map[string]string
+	facts      connector.Facts
 	client     *connector.Client
 }
 
@@ -108,7 +109,7 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 		s.APIVersion = defaultVersion
 	}
 	return &hubspot{
-		token: c.AccessToken, settings: s, properties: s.Properties.Or(defaultProperties), labels: facts.Labels, client: client,
+		token: c.AccessToken, settings: s, properties: s.Properties.Or(defaultProperties), facts: facts, client: client,
 	}, nil
 }
 
@@ -121,10 +122,126 @@ func (h *hubspot) path(family, rest string) string {
 	return "/crm/" + family + "/" + h.settings.APIVersion + rest
 }
 
-// listName is what the list is called, its id where no check has told the name.
-func (h *hubspot) listName() string {
-	if name := h.labels["list:"+h.settings.List]; name != "" {
-		return name
+// call makes a call; body nil sends none, to nil reads none.
+func (h *hubspot) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+	header := http.Header{"Authorization": {"Bearer " + h.token.Reveal()}}
+	return h.client.Call(ctx, method, h.client.URL(baseURL, path), header, body, to)
+}
+
+// looseID is an id that may be a string or a number.
+type looseID string
+
+// UnmarshalJSON takes both; null is "".
+func (id *looseID) UnmarshalJSON(raw []byte) error {
+	if string(raw) != "null" {
+		*id = looseID(strings.Trim(string(raw), `"`))
 	}
-	return h.settings.List
+	return nil
+}
+
+// checkboxes is the field type of a property that takes several values.
+const checkboxes = "checkbox"
+
+// Check asks whose account it is and looks for every property and the list.
+func (h *hubspot) Check(ctx context.Context) (connector.Facts, error) {
+	facts := connector.Facts{Labels: map[string]string{}}
+	var account struct {
+		Portal looseID `json:"portalId"`
+	}
+	if _, err := h.call(ctx, http.MethodGet, "/account-info/v3/details", nil, &account); err != nil {
+		return facts, err
+	}
+	if facts.Account = string(account.Portal); facts.Account == "" {
+		facts.Account = connector.Fingerprint(h.token)
+	}
+	if err := h.checkProperties(ctx, facts.Labels); err != nil {
+		return facts, err
+	}
+	return facts, h.checkList(ctx, facts.Labels)
+}
+
+// property is one in HubSpot's schema of contacts.
+type property struct {
+	FieldType string `json:"fieldType"`
+	Unique    bool   `json:"hasUniqueValue"`
+	Options   []struct {
+		Value string `json:"value"`
+	} `json:"options"`
+	Modification struct {
+		ReadOnly bool `json:"readOnlyValue"`
+	} `json:"modificationMetadata"`
+}
+
+func (h *hubspot) checkProperties(ctx context.Context, labels map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(h.properties)) {
+		found, err := h.property(ctx, name, "properties."+name)
+		if err != nil {
+			return err
+		}
+		if found.Modification.ReadOnly {
+			return connector.WrongSetting("properties."+name, "HubSpot lets nobody write the property '"+name+"'.")
+		}
+	}
+	if h.settings.IDProperty != byEmail {
+		found, err := h.property(ctx, h.settings.IDProperty, "idProperty")
+		if err != nil {
+			return err
+		}
+		if !found.Unique {
+			return connector.WrongSetting("idProperty", "The property '"+h.settings.IDProperty+"' does not have unique values.")
+		}
+	}
+	return h.checkTags(ctx, labels)
+}
+
+func (h *hubspot) checkTags(ctx context.Context, labels map[string]string) error {
+	if h.settings.TagsProperty == "" {
+		return nil
+	}
+	found, err := h.property(ctx, h.settings.TagsProperty, "tagsProperty")
+	if err != nil {
+		return err
+	}
+	labels["property:"+h.settings.TagsProperty] = found.FieldType
+	if len(found.Options) == 0 {
+		return nil
+	}
+	options := map[string]bool{}
+	for _, o := range found.Options {
+		options[o.Value] = true
+	}
+	for _, tag := range h.settings.Tags {
+		if !options[tag] {
+			return connector.WrongSetting("tags", "The property '"+h.settings.TagsProperty+"' has no option '"+tag+"'.")
+		}
+	}
+	return nil
+}
+
+// property reads one definition; field is the setting that names it.
+func (h *hubspot) property(ctx context.Context, name, field string) (property, error) {
+	var found property
+	r, err := h.call(ctx, http.MethodGet, h.path("properties", "/contacts/"+url.PathEscape(name)), nil, &found)
+	if connector.NotFound(r) {
+		return found, connector.WrongSetting(field, "HubSpot has no contact property '"+name+"'.")
+	}
+	return found, err
+}
+
+func (h *hubspot) checkList(ctx context.Context, labels map[string]string) error {
+	if h.settings.List == "" {
+		return nil
+	}
+	found, err := h.list(ctx, "/"+h.settings.List)
+	if err != nil {
+		return err
+	}
+	if found.ID == "" {
+		return connector.WrongSetting("list", "HubSpot has no list "+h.settings.List+".")
+	}
+	if !found.static() {
+		return connector.WrongSetting("list", "People cannot be added to the list '"+found.Name+"': it is no static list of contacts.")
+	}
+	labels["list:"+h.settings.List] = found.Name
+	return nil
 }

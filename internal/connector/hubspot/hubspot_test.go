@@ -16,19 +16,18 @@ import (
 	"usersync/internal/usersync"
 )
 
+var platform = connectortest.Platform{
+	Kind: hubspot.Kind, New: func() fakeplatform.Platform { return fake.New() },
+}
+
 func TestConnector(t *testing.T) {
 	t.Parallel()
-	connectortest.Run(t, hubspot.Kind, func() fakeplatform.Platform { return fake.New() })
+	platform.Run(t)
 }
 
-func serve(t *testing.T) *connectortest.Account {
-	t.Helper()
-	return connectortest.Serve(t, hubspot.Kind, fake.New())
-}
-
-func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	connectortest.WantMeanings(t, hubspot.Kind, []connectortest.Meaning{
+	platform.WantMeanings(t, []connectortest.Meaning{
 		{Name: "bad address", Status: 400, Code: usersync.CodeRejected, Says: "Email address (address) is invalid",
 			Body: `{"status":"error","category":"VALIDATION_ERROR","message":"Property values were not valid: [{\"isValid\":false,\"message\":\"Email address x@y is invalid\",\"error\":\"INVALID_EMAIL\",\"name\":\"email\"}]"}`},
 		{Name: "bad number, as another call tells it", Status: 400, Code: usersync.CodeRejected, Says: "x was not a valid long.",
@@ -74,7 +73,7 @@ func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
 
 func TestTwoCallsBringAHundredPeopleToTheList(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open("")
 	people := connectortest.People(t, 250)
 	a.Costs(6, "250 people", func() {
@@ -94,7 +93,7 @@ func TestTwoCallsBringAHundredPeopleToTheList(t *testing.T) {
 
 func TestASentenceNamesListAndTags(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	ada := connectortest.Ada(t)
 	listed, tagged, bare := a.Open(`{"list":"42"}`), a.Open(`{"tags":["vip","trial"],"tagsProperty":"usersync_tags"}`), a.Open(`{}`)
 	for _, c := range []struct {
@@ -124,13 +123,13 @@ func TestASentenceNamesListAndTags(t *testing.T) {
 
 func TestOfABatchOnlyTheWrongOneFails(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	bad := connectortest.Person(t, "bad@example.org", "Bad", "Number")
 	bad.Attributes = map[string]any{"seats": "many"}
 	good := connectortest.Person(t, "good@example.org", "Good", "Number")
 	good.Attributes = map[string]any{"seats": 1234567.0}
 	results := a.Push(a.Open(`{"list":"42","properties":{"seats":"attributes.seats"}}`), bad, good)
-	if results[0].Status != connector.Failed || results[0].Details != "many was not a valid long." || results[1].Status != connector.Added {
+	if results[0].Status != connector.Failed || results[0].Details != "User refused: many was not a valid long." || results[1].Status != connector.Added {
 		t.Errorf("got %+v", results)
 	}
 	if seats := a.Held(good).Fields["seats"]; seats != "1234567" {
@@ -156,7 +155,7 @@ func TestWhoIsNotMentionedComesAgain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a := serve(t)
+			a := platform.Serve(t)
 			con := a.Open(`{}`)
 			a.Break(fakeplatform.Fault{Status: http.StatusMultiStatus, Body: c.body})
 			results, err := con.Push(t.Context(), []connector.Profile{grace, ada})
@@ -175,7 +174,7 @@ func TestWhoIsNotMentionedComesAgain(t *testing.T) {
 
 func TestAListThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	ada := connectortest.Ada(t)
 	for list, name := range map[string]string{"43": "everybody-new", "44": "companies", "99": "99"} {
 		for _, checked := range []bool{true, false} {
@@ -193,7 +192,7 @@ func TestAListThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 
 func TestAContactThatTheListDoesNotFindComesAgain(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open("")
 	for _, body := range []string{`{"recordIdsAdded":[],"recordIdsMissing":["1001"]}`, `{"recordIdsMissing":[1001]}`} {
 		a.Break(fakeplatform.Fault{Path: "/memberships/add", Body: body})
@@ -206,7 +205,7 @@ func TestAContactThatTheListDoesNotFindComesAgain(t *testing.T) {
 
 func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	a.WantDisconnected(map[string]string{
 		`{"list":"99"}`: "settings.list",
 		`{"list":"43"}`: "settings.list",
@@ -222,7 +221,7 @@ func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 
 func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	a.WantRefused(map[string]string{
 		`{"list":"active-clients"}`:                                 "settings.list",
 		`{"apiVersion":"v4"}`:                                       "settings.apiVersion",
@@ -239,7 +238,7 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 
 func TestFoundByOurIDAPersonKeepsTheContactWithANewAddress(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open(`{"list":"42","idProperty":"usersync_id"}`)
 	ada := connectortest.Person(t, "ada@example.org", "Ada", "Byron")
 	first := a.Push(c, ada)[0]
@@ -254,7 +253,7 @@ func TestFoundByOurIDAPersonKeepsTheContactWithANewAddress(t *testing.T) {
 
 func TestTagsJoinThoseThatAreThere(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	ada := connectortest.Ada(t)
 	a.Put(ada, func(one *fakeplatform.Person) { one.Tags = []string{"trial"} })
 	a.Push(a.Open(`{"tags":["vip"],"tagsProperty":"usersync_tags"}`), ada)
@@ -269,7 +268,7 @@ func TestTagsJoinThoseThatAreThere(t *testing.T) {
 
 func TestRemovalErasesOldAddressesAndBlocksNobody(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open("")
 	ada := connectortest.Ada(t)
 	if _, err := c.Remove(t.Context(), ada); err != nil {
@@ -289,7 +288,7 @@ func TestRemovalErasesOldAddressesAndBlocksNobody(t *testing.T) {
 func TestEachVersionHasItsPaths(t *testing.T) {
 	t.Parallel()
 	for version, route := range map[string]string{"v3": "POST /crm/v3/objects/contacts/batch/upsert", "2026-03": "POST /crm/objects/…/contacts/batch/upsert"} {
-		a := serve(t)
+		a := platform.Serve(t)
 		c := a.Open(`{"list":"42","apiVersion":"` + version + `"}`)
 		ada := connectortest.Ada(t)
 		a.Push(c, ada)
@@ -304,7 +303,7 @@ func TestEachVersionHasItsPaths(t *testing.T) {
 
 func TestAnAudienceIsAStaticList(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open("").(connector.AudienceMaker)
 	found, patch, err := c.MakeAudience(t.Context(), fake.ListName, "")
 	if err != nil || found != fake.ListID || patch.List != fake.ListID {

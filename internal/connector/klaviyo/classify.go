@@ -54,11 +54,30 @@ func classify(r *outbound.Response) *usersync.Error {
 	return e
 }
 
+// noList turns the refusal of a call for the list that it names into what it means.
+func (k *klaviyo) noList(response *outbound.Response, err error) error {
+	if k.settings.List == "" || !connector.NotFound(response) && !aboutList(response) {
+		return err
+	}
+	return usersync.Errorf(usersync.CodeDisconnected, "Klaviyo has no list '%s'.", k.settings.List)
+}
+
 // aboutList reports whether a job was refused for its list.
 func aboutList(r *outbound.Response) bool {
 	return slices.ContainsFunc(faultsOf(r), func(f fault) bool {
 		return strings.HasPrefix(f.Source.Pointer, "/data/relationships/lists")
 	})
+}
+
+// guilty returns which of n profiles a job was refused for, with Klaviyo's words.
+func guilty(response *outbound.Response, n int) map[int]string {
+	out := map[int]string{}
+	for _, f := range faultsOf(response) {
+		if i := position(f.Source.Pointer, n); i >= 0 {
+			out[i] = f.said()
+		}
+	}
+	return out
 }
 
 // position returns which profile of a job a pointer such as

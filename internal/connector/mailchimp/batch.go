@@ -56,7 +56,7 @@ func (c *client) batch(ctx context.Context, people []connector.Profile) ([]conne
 func (b *batch) failRest(why *usersync.Error) {
 	for i, p := range b.people {
 		if b.results[i].Status == "" {
-			b.results[i] = b.failed(p, why)
+			b.results[i] = failed(p, why)
 		}
 	}
 }
@@ -127,7 +127,7 @@ func (b *batch) add(ctx context.Context, who []int) (there []int, err error) {
 		switch {
 		case !ok:
 		case e.Code != "ERROR_CONTACT_EXISTS":
-			b.results[i] = b.failed(b.people[i], e.err())
+			b.results[i] = failed(b.people[i], e.err())
 		case b.results[i].Status == "":
 			there = append(there, i)
 		}
@@ -147,7 +147,7 @@ func (b *batch) update(ctx context.Context, who []int) (refused []int, err error
 		if !ok {
 			continue
 		}
-		b.results[i] = b.failed(b.people[i], e.err())
+		b.results[i] = failed(b.people[i], e.err())
 		if remoteOf(b.people[i].Remote).in(b.settings.ListID) && !joinedTooMany(e.Error) {
 			refused = append(refused, i)
 		}
@@ -164,14 +164,11 @@ func (b *batch) slice(ctx context.Context, who []int, status string) (sliceAnswe
 		body.Members = append(body.Members, sliceMember{Email: p.Email.Display(), Status: status, MergeFields: b.fields(p), Tags: b.settings.Tags})
 	}
 	var answer sliceAnswer
-	response, err := b.call(ctx, http.MethodPost, b.settings.ListID, "", lenient, body)
-	if isMissing(response) {
+	response, err := b.call(ctx, http.MethodPost, b.settings.ListID, "", lenient, body, &answer)
+	if connector.NotFound(response) {
 		return answer, b.listMissing()
 	}
 	if err != nil {
-		return answer, err
-	}
-	if err := connector.Decode(response, &answer); err != nil {
 		return answer, err
 	}
 	b.take(answer.New, connector.Added)
@@ -185,7 +182,7 @@ func (b *batch) take(members []member, status connector.Status) {
 		if !ok {
 			continue
 		}
-		b.results[i] = b.outcome(&m, status, did)
+		b.results[i] = b.outcome(&m, status, connector.Did)
 		b.results[i].Remote = remoteOf(b.people[i].Remote).with(b.settings.ListID, memberID(b.people[i].Email)).String()
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"usersync/internal/outbound"
 )
 
+var _ connector.Confirmer = (*client)(nil)
+
 // job is how far SendGrid has come with a push.
 type job struct {
 	// Status is pending, completed, errored (some contacts failed) or failed (all
@@ -30,19 +32,16 @@ type job struct {
 func (c *client) Confirm(ctx context.Context, id string, people []connector.Profile) ([]connector.Result, error) {
 	var j job
 	answer, err := c.call(ctx, http.MethodGet, "/v3/marketing/contacts/imports/"+url.PathEscape(id), nil, &j)
-	if isMissing(answer) {
+	if connector.NotFound(answer) {
 		return nil, connector.ErrNoJob
 	}
 	if err != nil {
 		return nil, err
 	}
-	results := make([]connector.Result, len(people))
 	if !slices.Contains([]string{"completed", "errored", "failed"}, j.Status) {
-		for i, p := range people {
-			results[i] = connector.Result{Status: connector.Pending, Job: id, Remote: p.Remote, Details: "SendGrid works on it"}
-		}
-		return results, nil
+		return connector.Everybody(people, connector.Working(platform, id, "")), nil
 	}
+	results := make([]connector.Result, len(people))
 	unsure, err := c.failures(ctx, j, people, results)
 	if err != nil {
 		return nil, err
@@ -72,7 +71,7 @@ func (c *client) succeed(j job, people []connector.Profile, results []connector.
 			if unsure {
 				status = connector.Synced
 			}
-			results[i] = connector.Result{Status: status, Details: c.sentence(status, false), Remote: pushed}
+			results[i] = connector.Result{Status: status, Details: c.sentence(connector.Did, status), Remote: pushed}
 		}
 	}
 }
@@ -87,7 +86,7 @@ func (c *client) failures(ctx context.Context, j job, people []connector.Profile
 	for i, p := range people {
 		said, known := reasons[strings.ToLower(p.Email.Display())]
 		if known || j.Status == "failed" {
-			results[i] = failed(p, rejected(said))
+			results[i] = refused(p, said)
 		}
 	}
 	if len(reasons) > 0 || j.Status == "failed" {
@@ -116,7 +115,7 @@ func (c *client) lookForFailures(ctx context.Context, j job, people []connector.
 		}
 		for _, i := range part {
 			if _, ok := there[strings.ToLower(people[i].Email.Display())]; !ok {
-				results[i] = failed(people[i], rejected(""))
+				results[i] = refused(people[i], "")
 				absent++
 			}
 		}
@@ -168,7 +167,7 @@ func readReasons(answer *outbound.Response, people []connector.Profile) map[stri
 	if err != nil || len(rows) == 0 {
 		return nil
 	}
-	reason := slices.IndexFunc(rows[0], func(head string) bool {
+	column := slices.IndexFunc(rows[0], func(head string) bool {
 		head = strings.ToLower(head)
 		return strings.Contains(head, "error") || strings.Contains(head, "reason") || strings.Contains(head, "message")
 	})
@@ -183,8 +182,8 @@ func readReasons(answer *outbound.Response, people []connector.Profile) map[stri
 			continue
 		}
 		said := row[len(row)-1]
-		if reason >= 0 && reason < len(row) {
-			said = row[reason]
+		if column >= 0 && column < len(row) {
+			said = row[column]
 		}
 		if strings.EqualFold(said, row[i]) {
 			said = ""
@@ -193,9 +192,3 @@ func readReasons(answer *outbound.Response, people []connector.Profile) map[stri
 	}
 	return out
 }
-
-// The compiler holds the connector to its optional abilities.
-var (
-	_ connector.Confirmer     = (*client)(nil)
-	_ connector.AudienceMaker = (*client)(nil)
-)

@@ -1,9 +1,12 @@
 package httpdest
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,4 +128,57 @@ func messageID(p connector.Profile, text []byte) string {
 	}
 	n, _ := strconv.Atoi(number) // none is 0
 	return content + "-" + strconv.Itoa(n+1)
+}
+
+// Content is the body of the request, so that a changed template is news.
+func (d *destination) Content(p connector.Profile) any {
+	text, err := d.body.updated(p)
+	if err != nil {
+		return p // cannot be sent either
+	}
+	return string(text)
+}
+
+// target is the host that requests go to.
+func (d *destination) target() connector.Target { return connector.Target{Place: d.url.Host} }
+
+// Push tells the receiver of each person.
+func (d *destination) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
+	return d.client.Each(ctx, people, d.push)
+}
+
+func (d *destination) push(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	text, err := d.body.updated(p)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	id := messageID(p, text)
+	if _, err := d.send(ctx, cmp.Or(d.settings.Method, http.MethodPost), id, text); err != nil {
+		return connector.Result{}, err
+	}
+	return connector.Result{Status: connector.Synced, Details: connector.Did.Sync(connector.Synced, d.target()), Remote: id}, nil
+}
+
+// Preview makes the body and sends nothing: the receiver could not tell it from a
+// push.
+func (d *destination) Preview(_ context.Context, p connector.Profile) (connector.Result, error) {
+	if _, err := d.body.updated(p); err != nil {
+		return connector.Rejected(err), nil
+	}
+	return connector.Result{Status: connector.Synced, Details: connector.Would.Sync(connector.Synced, d.target())}, nil
+}
+
+// Remove tells the receiver to erase a person.
+func (d *destination) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	text, err := d.body.removed(p)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	method := cmp.Or(d.settings.Removal, http.MethodPost)
+	response, err := d.send(ctx, method, messageID(p, text), text)
+	gone := connector.NotFound(response) && method == http.MethodDelete
+	if err != nil && !gone {
+		return connector.Result{}, err
+	}
+	return connector.RemovalRequested(d.url.Host), nil
 }

@@ -50,8 +50,8 @@ func FuzzContactsOfARefusal(f *testing.F) {
 	f.Add(`{"errors":[{"field":"contacts[0].email","message":"email '000' is not valid"}]}`)
 	f.Add(`{"errors":[{"field":"contacts[99999999999999999999].email"},null]}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		for i := range refusalOf(&outbound.Response{Body: []byte(body)}).contacts() {
-			if i < 0 {
+		for i := range refusalOf(&outbound.Response{Body: []byte(body)}).contacts(1000) {
+			if i < 0 || i >= 1000 {
 				t.Errorf("place %d", i)
 			}
 		}
