@@ -6,6 +6,7 @@ package connector
 import (
 	"context"
 
+	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -79,6 +80,9 @@ func ProfileOf(id string, in usersync.UserInput, remote string) Profile {
 		JobTitle: in.JobTitle, InviteLink: in.InviteLink, Attributes: in.Attributes, Remote: remote,
 	}
 }
+
+// Response is the answer to a call.
+type Response = outbound.Response
 
 // Status says what became of a person at a platform.
 type Status string

@@ -45,6 +45,20 @@ func (t Tense) Sync(status Status, to Target) string {
 	return "User " + t.be + string(status) + into(status, to.Place) + t.also(to)
 }
 
+// Outcome is the result of a person who is brought to a target, with the sentence
+// of Sync. remote is what the platform knows them by.
+func (t Tense) Outcome(status Status, to Target, remote string) Result {
+	return Result{Status: status, Details: t.Sync(status, to), Remote: remote}
+}
+
+// AddedOrUpdated is the status of a person whom the platform knows already, or not.
+func AddedOrUpdated(known bool) Status {
+	if known {
+		return Updated
+	}
+	return Added
+}
+
 // Tag says that people get tags and nothing else is worth telling: "Tags 'vip'
 // have been applied".
 func (t Tense) Tag(to Target) string {

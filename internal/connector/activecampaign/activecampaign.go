@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -36,12 +35,19 @@ var Kind = connector.Define(connector.Kind{
 	Classify: classify,
 }, open)
 
-// Credentials are what ActiveCampaign knows us by.
+// defaults are mapped where the settings do not say otherwise.
+var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
+
+// accountHost is the host of an account. ActiveCampaign's documentation shows names
+// that end like this.
+var accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
+
+// Credentials are what a connection signs in with.
 type Credentials struct {
 	APIToken usersync.Secret `json:"apiToken" help:"API key of a user, from Settings, Developer. The user needs the permissions to manage contacts, lists and tags."`
 }
 
-// Settings say where and what is pushed.
+// Settings say where people are put and what is sent of them.
 type Settings struct {
 	AccountURL string            `json:"accountUrl" help:"API address of the account, from Settings, Developer: https://….api-us1.com or https://….activehosted.com. For any other host set baseUrl too."`
 	List       string            `json:"listId,omitempty" role:"list" help:"Number of the list that people are subscribed to; none when left out. Who has unsubscribed from it stays off."`
@@ -49,13 +55,6 @@ type Settings struct {
 	Fields     connector.Mapping `json:"fields,omitempty" default:"firstName: firstName, lastName: lastName" help:"ActiveCampaign's field → ours: firstName, lastName, phone, or a custom field by its number, personalisation tag or title."`
 	Quiet      bool              `json:"excludeAutomations,omitempty" help:"Keep bulk imports from starting automations. Single contacts always start them."`
 }
-
-// defaults are mapped where the settings do not say otherwise.
-var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
-
-// accountHost is the host of an account. ActiveCampaign's documentation shows names
-// that end like this.
-var accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
 
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
@@ -123,7 +122,7 @@ func (a *activeCampaign) learn(name, label string) {
 type id = connector.NumberID
 
 // call makes a call; body nil sends none, to nil reads none.
-func (a *activeCampaign) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+func (a *activeCampaign) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Api-Token": {a.token.Reveal()}, "Accept": {"application/json"}}
 	address := a.client.URL("https://"+host(a.settings.AccountURL), api+path)
 	return a.client.Call(ctx, method, address, header, body, to)

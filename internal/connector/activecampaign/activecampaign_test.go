@@ -15,15 +15,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Platform{
-	Kind: activecampaign.Kind, New: func() fakeplatform.Platform { return fake.New() },
-	Options: connectortest.Options{OneCallEach: true, JobOf: 11},
-}
+var platform = connectortest.Of(activecampaign.Kind, fake.New, connectortest.Options{OneCallEach: true, JobOf: 11})
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	platform.Run(t)
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -24,7 +23,7 @@ type refusal struct {
 	Reasons []json.RawMessage `json:"failureReasons"`
 }
 
-func refusalOf(r *outbound.Response) refusal {
+func refusalOf(r *connector.Response) refusal {
 	var body refusal
 	if r == nil || json.Unmarshal(r.Body, &body) != nil {
 		return refusal{}
@@ -66,7 +65,7 @@ func (b refusal) guilty(n int) map[int]string {
 // classify says what a refusal means. A wrong key is answered by 403; 402 is an
 // account that does not pay, or whose plan does not include the call. An import
 // above its limit is said to be answered by 400.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	said := refusalOf(r).said()
 	e := connector.Classify(r, said)
 	switch {
@@ -81,7 +80,7 @@ func classify(r *outbound.Response) *usersync.Error {
 }
 
 // noAccount turns the 404 of a call that names nothing into what it means.
-func noAccount(response *outbound.Response, err error) error {
+func noAccount(response *connector.Response, err error) error {
 	if !connector.NotFound(response) {
 		return err
 	}

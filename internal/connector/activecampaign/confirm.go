@@ -38,7 +38,7 @@ func (a *activeCampaign) Confirm(ctx context.Context, job string, people []conne
 	default:
 		return nil, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign did not say how the import went.")
 	}
-	done := connector.Result{Status: connector.Synced, Details: connector.Did.Sync(connector.Synced, a.target())}
+	done := connector.Did.Outcome(connector.Synced, a.target(), "")
 	if left {
 		done = connector.Unsubscribed("", a.leftSentence(connector.Did))
 	}

@@ -125,10 +125,7 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 	if contact == "" {
 		return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign's answer named no contact.")
 	}
-	done := connector.Updated
-	if response.Status == http.StatusCreated {
-		done = connector.Added
-	}
+	done := connector.AddedOrUpdated(response.Status != http.StatusCreated)
 	left, err := a.subscribe(ctx, contact, done == connector.Added)
 	if err != nil {
 		return connector.Result{}, err
@@ -141,7 +138,7 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 	if left {
 		return connector.Unsubscribed(string(contact), a.leftSentence(connector.Did)), nil
 	}
-	return connector.Result{Status: done, Details: connector.Did.Sync(done, a.target()), Remote: string(contact)}, nil
+	return connector.Did.Outcome(done, a.target(), string(contact)), nil
 }
 
 // row is a person in an import.
@@ -305,11 +302,8 @@ func (a *activeCampaign) Preview(ctx context.Context, p connector.Profile) (conn
 	if one.left {
 		return connector.Unsubscribed(string(one.contact), a.leftSentence(connector.Would)), nil
 	}
-	status := connector.Updated
-	if one.contact == "" {
-		status = connector.Added
-	}
-	return connector.Result{Status: status, Details: connector.Would.Sync(status, a.target()), Remote: string(one.contact)}, nil
+	status := connector.AddedOrUpdated(one.contact != "")
+	return connector.Would.Outcome(status, a.target(), string(one.contact)), nil
 }
 
 // Remove deletes the contact with the address.

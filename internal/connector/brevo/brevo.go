@@ -13,16 +13,8 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
-
-// Kind is Brevo. The limit is that of /contacts for a plan without a raised one:
-// 10 calls a second, which are the 36,000 an hour.
-var Kind = connector.Define(connector.Kind{
-	Name: "brevo", Title: "Brevo", Batch: 500, Classify: classify,
-	Limits: connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
-}, open)
 
 const (
 	baseURL = "https://api.brevo.com/v3"
@@ -33,21 +25,13 @@ const (
 	maxImport = 8_000_000
 )
 
-// Credentials of a connection.
-type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
-}
-
-// Settings of a connection.
-type Settings struct {
-	List          string            `json:"list" help:"Id of the list that people are added to, such as 7." role:"list"`
-	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets." role:"tags"`
-	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the contact attribute that takes the tags, best one of type multiple-choice; its value is replaced."`
-	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of contact attributes with the field each takes its value from; beside FIRSTNAME and LASTNAME. An empty field leaves an attribute out."`
-	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
-	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, which cannot see who left the list; 501 has every person pushed alone." default:"10"`
-	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
-}
+// Kind is Brevo. The limit is that of /contacts for a plan without a raised one:
+// 10 calls a second, which are the 36,000 an hour.
+var Kind = connector.Define(connector.Kind{
+	Name: "brevo", Title: "Brevo", Batch: 500,
+	Limits:   connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
+	Classify: classify,
+}, open)
 
 // defaultAttributes are attributes that every account has, in English ones by
 // these names.
@@ -61,6 +45,22 @@ var (
 	// https://developers.brevo.com/reference/update-contact
 	keptOut = []string{"EMAIL", "OPT_IN", "DOUBLE_OPT_IN"}
 )
+
+// Credentials are what a connection signs in with.
+type Credentials struct {
+	APIKey usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
+}
+
+// Settings say where people are put and what is sent of them.
+type Settings struct {
+	List          string            `json:"list" help:"Id of the list that people are added to, such as 7." role:"list"`
+	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets." role:"tags"`
+	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the contact attribute that takes the tags, best one of type multiple-choice; its value is replaced."`
+	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of contact attributes with the field each takes its value from; beside FIRSTNAME and LASTNAME. An empty field leaves an attribute out."`
+	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
+	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, which cannot see who left the list; 501 has every person pushed alone." default:"10"`
+	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
+}
 
 // Validate finds what the types cannot say.
 func (s Settings) Validate() []usersync.FieldError {
@@ -105,7 +105,7 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 }
 
 // call makes a call; body nil sends none, to nil reads none.
-func (b *brevo) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+func (b *brevo) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Api-Key": {b.key.Reveal()}}
 	return b.client.Call(ctx, method, b.client.URL(baseURL, path), header, body, to)
 }

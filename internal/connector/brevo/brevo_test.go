@@ -15,20 +15,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Platform{
-	Kind: brevo.Kind, New: func() fakeplatform.Platform { return fake.New() },
-}
+var platform = connectortest.Of(brevo.Kind, fake.New)
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	platform.Run(t)
-}
-
-func serve(t *testing.T) (*connectortest.Account, *fake.Fake) {
-	t.Helper()
-	a := platform.Serve(t)
-	return a, a.Fake.(*fake.Fake)
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
@@ -62,6 +51,12 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 		{Name: "timeout", Status: 504, Code: usersync.CodeUnavailable},
 		{Name: "redirect", Status: 301, Code: usersync.CodeRejected},
 	})
+}
+
+func serve(t *testing.T) (*connectortest.Account, *fake.Fake) {
+	t.Helper()
+	a := platform.Serve(t)
+	return a, a.Fake.(*fake.Fake)
 }
 
 func TestTenPeopleAreOneImportAndNineAreNot(t *testing.T) {

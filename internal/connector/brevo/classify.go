@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -23,7 +22,7 @@ type failure struct {
 var ofAccount = []string{"unauthorized", "permission_denied", "account_under_validation", "not_enough_credits"}
 
 // read returns what an error says; what is no JSON says nothing.
-func read(r *outbound.Response) failure {
+func read(r *connector.Response) failure {
 	var f failure
 	_ = json.Unmarshal(r.Body, &f)
 	return f
@@ -31,7 +30,7 @@ func read(r *outbound.Response) failure {
 
 // classify goes by status, but for what concerns the whole account. A 429 says
 // in X-Sib-RateLimit-Reset how many seconds to wait.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	f := read(r)
 	e := connector.Classify(r, f.Message)
 	if e == nil || e.Code != usersync.CodeRejected {
@@ -44,7 +43,7 @@ func classify(r *outbound.Response) *usersync.Error {
 }
 
 // listFault turns the refusal of a push for its list into what it means.
-func (b *brevo) listFault(r *outbound.Response, err error) error {
+func (b *brevo) listFault(r *connector.Response, err error) error {
 	if r == nil || r.Status != http.StatusBadRequest && r.Status != http.StatusNotFound || !aboutLists(r) {
 		return err
 	}
@@ -52,7 +51,7 @@ func (b *brevo) listFault(r *outbound.Response, err error) error {
 }
 
 // aboutLists goes by the words: there is no code of its own for a missing list.
-func aboutLists(r *outbound.Response) bool {
+func aboutLists(r *connector.Response) bool {
 	said := strings.ToLower(read(r).Message)
 	return strings.Contains(said, "list id") || strings.Contains(said, "listid") || strings.Contains(said, "list does not exist")
 }

@@ -59,7 +59,7 @@ func (b *brevo) completed(ctx context.Context, p process, people []connector.Pro
 		case taken[email], taken[strings.ToLower(one.UserID)]:
 			results[i] = connector.RejectedFor("Another contact at Brevo has this user's id.")
 		default:
-			results[i] = connector.Result{Status: connector.Synced, Details: connector.Did.Sync(connector.Synced, b.target())}
+			results[i] = connector.Did.Outcome(connector.Synced, b.target(), "")
 		}
 	}
 	return results, nil

@@ -220,10 +220,7 @@ func (b *brevo) Preview(ctx context.Context, p connector.Profile) (connector.Res
 	if k.Blacklisted {
 		return unsubscribed(k, connector.Would), nil
 	}
-	status := connector.Updated
-	if k.ID == 0 {
-		status = connector.Added
-	}
+	status := connector.AddedOrUpdated(k.ID != 0)
 	return connector.Result{Status: status, Details: b.sentence(connector.Would, status, slices.Contains(k.Left, b.list)), Remote: k.remote()}, nil
 }
 

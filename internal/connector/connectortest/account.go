@@ -29,7 +29,7 @@ type Account struct {
 // last of before meets a call first.
 func (p Platform) Serve(t testing.TB, before ...func(next http.Handler) http.Handler) *Account {
 	t.Helper()
-	fake := p.New()
+	fake := p.new()
 	a := &Account{TB: t, Kind: p.Kind, Fake: fake, Server: fakeplatform.New(fake), client: NewClient(t)}
 	var handler http.Handler = a.Server
 	for _, b := range before {

@@ -32,16 +32,24 @@ type Options struct {
 
 // Platform is a connector with its fake, for the tests of both.
 type Platform struct {
-	Kind connector.Kind
-	// New makes a fake, one for each test.
-	New func() fakeplatform.Platform
 	Options
+	Kind connector.Kind
+	new  func() fakeplatform.Platform
 }
 
-// Run tries the connector against its fake. It is called from a test of the
-// connector's own directory, once:
+// Of returns a platform whose tests get a fake each. Options may follow.
+func Of[F fakeplatform.Platform](kind connector.Kind, newFake func() F, options ...Options) Platform {
+	p := Platform{Kind: kind, new: func() fakeplatform.Platform { return newFake() }}
+	if len(options) > 0 {
+		p.Options = options[0]
+	}
+	return p
+}
+
+// Run tries the connector against its fake, in parallel to other tests. It is
+// called from a test of the connector's own directory, once:
 //
-//	var platform = connectortest.Platform{Kind: mailchimp.Kind, New: func() fakeplatform.Platform { return fake.New() }}
+//	var platform = connectortest.Of(mailchimp.Kind, fake.New)
 //
 //	func TestConnector(t *testing.T) { platform.Run(t) }
 //
@@ -49,10 +57,11 @@ type Platform struct {
 // guilty person stands alone, and what is pending is confirmed.
 func (p Platform) Run(t *testing.T) {
 	t.Helper()
+	t.Parallel()
 	written := listen(t)
 	t.Cleanup(func() {
 		// All cases have ended by now. People of the suite have addresses at one domain.
-		for _, secret := range append(kindSecrets(p.Kind, p.New().Config()), domain) {
+		for _, secret := range append(kindSecrets(p.Kind, p.new().Config()), domain) {
 			if strings.Contains(written.String(), secret) {
 				t.Errorf("a credential or an address was logged")
 			}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -31,12 +30,18 @@ var Kind = connector.Define(connector.Kind{
 	Classify: classify,
 }, open)
 
-// Credentials are what Copernica knows us by.
+// defaults are mapped where the settings do not say otherwise.
+var defaults = connector.Mapping{"email": "email", "firstname": "firstName", "lastname": "lastName"}
+
+// fieldName is what may stand before the operator of a condition.
+var fieldName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// Credentials are what a connection signs in with.
 type Credentials struct {
 	AccessToken usersync.Secret `json:"accessToken" help:"API token from the Marketing Suite, API access. It is exchanged for a token of 24 hours."`
 }
 
-// Settings say where and what is pushed.
+// Settings say where people are put and what is sent of them.
 type Settings struct {
 	Database  string            `json:"databaseId" help:"Number of the database that people are kept in."`
 	Interests []string          `json:"interests,omitempty" role:"tags" help:"Interests that every profile gets, Copernica's tags. They must exist in the database."`
@@ -44,12 +49,6 @@ type Settings struct {
 	Match     string            `json:"matchField,omitempty" default:"email" help:"Field that tells profiles apart. It must be mapped. One that is the user's own, such as a field mapped to userId, also follows a changed address."`
 	Keep      bool              `json:"keepInBackend,omitempty" help:"Delete erased people the ordinary way, which leaves their profiles in Copernica's backend, marked as removed."`
 }
-
-// defaults are mapped where the settings do not say otherwise.
-var defaults = connector.Mapping{"email": "email", "firstname": "firstName", "lastname": "lastName"}
-
-// fieldName is what may stand before the operator of a condition.
-var fieldName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
@@ -80,7 +79,7 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, cli
 
 // call makes a call with a token of the day; body nil sends none, to nil reads
 // none. When a kept token is refused, the call is made once more with a new one.
-func (c *copernica) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+func (c *copernica) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	token, fresh, err := c.jwt(ctx)
 	if err != nil {
 		return nil, err
@@ -101,7 +100,7 @@ func (c *copernica) call(ctx context.Context, method, path string, body, to any)
 	return response, err
 }
 
-func (c *copernica) callWith(ctx context.Context, token usersync.Secret, method, path string, body any) (*outbound.Response, error) {
+func (c *copernica) callWith(ctx context.Context, token usersync.Secret, method, path string, body any) (*connector.Response, error) {
 	header := http.Header{"Authorization": {"Bearer " + token.Reveal()}, "Accept": {"application/json"}}
 	response, err := c.client.JSON(ctx, method, c.client.URL(base, api+path), header, body)
 	if e, ok := errors.AsType[*usersync.Error](err); ok {

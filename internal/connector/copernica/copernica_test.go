@@ -18,15 +18,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Platform{
-	Kind: copernica.Kind, New: func() fakeplatform.Platform { return fake.New() },
-	Options: connectortest.Options{OneCallEach: true},
-}
+var platform = connectortest.Of(copernica.Kind, fake.New, connectortest.Options{OneCallEach: true})
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	platform.Run(t)
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()

@@ -106,13 +106,13 @@ func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector
 	}
 	switch response.Status {
 	case http.StatusCreated:
-		result := connector.Result{Status: connector.Added, Details: connector.Did.Sync(connector.Added, c.target())}
+		result := connector.Did.Outcome(connector.Added, c.target(), "")
 		if created := response.Header.Get("X-Created"); connector.IsNumber(created) {
 			result.Remote = created
 		}
 		return result, nil
 	case http.StatusNoContent:
-		return connector.Result{Status: connector.Updated, Details: connector.Did.Sync(connector.Updated, c.target()), Remote: p.Remote}, nil
+		return connector.Did.Outcome(connector.Updated, c.target(), p.Remote), nil
 	}
 	return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "Copernica answered %d, which says nothing of the profile.", response.Status)
 }
@@ -214,9 +214,9 @@ func (c *copernica) Preview(ctx context.Context, p connector.Profile) (connector
 		return c.unsubscribed(p, connector.Would), nil
 	}
 	if len(found) == 0 {
-		return connector.Result{Status: connector.Added, Details: connector.Would.Sync(connector.Added, c.target())}, nil
+		return connector.Would.Outcome(connector.Added, c.target(), ""), nil
 	}
-	return connector.Result{Status: connector.Updated, Details: connector.Would.Sync(connector.Updated, c.target()), Remote: string(found[0].ID)}, nil
+	return connector.Would.Outcome(connector.Updated, c.target(), string(found[0].ID)), nil
 }
 
 // Remove deletes every profile of the person, and the one that was made for them

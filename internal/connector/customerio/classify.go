@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -74,7 +73,7 @@ type refusals struct {
 }
 
 // refusedOf returns why which of n items were refused.
-func refusedOf(r *outbound.Response, n int) (map[int]*usersync.Error, error) {
+func refusedOf(r *connector.Response, n int) (map[int]*usersync.Error, error) {
 	if len(r.Body) == 0 && !r.Truncated {
 		return nil, nil
 	}
@@ -101,7 +100,7 @@ const untold = time.Second
 
 // classify goes by status alone: 401 and 403 for the keys, 400 for the content,
 // 429 for the limit.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	var f failure
 	_ = json.Unmarshal(r.Body, &f) // gateways answer with HTML
 	e := connector.Classify(r, f.said())

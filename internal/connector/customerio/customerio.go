@@ -15,39 +15,13 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
-
-// Kind is Customer.io. Of the two limits that it publishes for the Track API, 100
-// and 1,000 calls a second, this is the lower one.
-var Kind = connector.Define(connector.Kind{
-	Name: "customerio", Title: "Customer.io", Batch: 500, Classify: classify,
-	Limits: connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
-}, open)
 
 // hosts are the addresses of the two APIs by region.
 var hosts = map[string]struct{ track, app string }{
 	"us": {"https://track.customer.io", "https://api.customer.io"},
 	"eu": {"https://track-eu.customer.io", "https://api-eu.customer.io"},
-}
-
-// Credentials of a connection.
-type Credentials struct {
-	SiteID    string          `json:"siteId" help:"Site ID of the workspace, from its Track API keys."`
-	APIKey    usersync.Secret `json:"apiKey" help:"API key that belongs to the Site ID."`
-	AppAPIKey usersync.Secret `json:"appApiKey,omitzero" help:"App API key of the workspace: with it a dry run tells new people from known ones, and segments are looked for and made."`
-}
-
-// Settings of a connection.
-type Settings struct {
-	Region        string            `json:"region,omitempty" help:"Where the account's data is." default:"us" options:"us|eu"`
-	IdentifyBy    string            `json:"identifyBy,omitempty" help:"What people are known by there: email, or id, which is our user id." default:"email" options:"email|id"`
-	Segment       string            `json:"segment,omitempty" help:"Id of the manual segment that people are added to, such as 3." role:"list"`
-	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets, as a list." role:"tags"`
-	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the attribute that takes the tags; its value is replaced." default:"tags"`
-	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of attributes with the field each takes its value from; beside first_name, last_name, country and job_title. An empty field leaves an attribute out."`
-	Removal       string            `json:"removal,omitempty" help:"What an erasure does: suppress deletes the person and has Customer.io ignore them from then on, delete lets them come back." default:"suppress" options:"suppress|delete"`
 }
 
 // The choices of settings, the defaults first.
@@ -60,14 +34,22 @@ const (
 
 const defaultTags = "tags"
 
+// maxName is the longest name of an attribute, in bytes.
+const maxName = 150
+
+// Kind is Customer.io. Of the two limits that it publishes for the Track API, 100
+// and 1,000 calls a second, this is the lower one.
+var Kind = connector.Define(connector.Kind{
+	Name: "customerio", Title: "Customer.io", Batch: 500,
+	Limits:   connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
+	Classify: classify,
+}, open)
+
 // defaultAttributes are what the platform's own examples call these fields.
 // Attributes need not be made before.
 var defaultAttributes = connector.Mapping{
 	"first_name": "firstName", "last_name": "lastName", "country": "country", "job_title": "jobTitle",
 }
-
-// maxName is the longest name of an attribute, in bytes.
-const maxName = 150
 
 var (
 	segmentID = regexp.MustCompile(`^[1-9][0-9]{0,9}$`)
@@ -75,6 +57,24 @@ var (
 	// person wants to receive: only they and Customer.io may change it.
 	reserved = []string{"unsubscribed", "cio_subscription_preferences", "cio_id", "_update", "id", "email"}
 )
+
+// Credentials are what a connection signs in with.
+type Credentials struct {
+	SiteID    string          `json:"siteId" help:"Site ID of the workspace, from its Track API keys."`
+	APIKey    usersync.Secret `json:"apiKey" help:"API key that belongs to the Site ID."`
+	AppAPIKey usersync.Secret `json:"appApiKey,omitzero" help:"App API key of the workspace: with it a dry run tells new people from known ones, and segments are looked for and made."`
+}
+
+// Settings say where people are put and what is sent of them.
+type Settings struct {
+	Region        string            `json:"region,omitempty" help:"Where the account's data is." default:"us" options:"us|eu"`
+	IdentifyBy    string            `json:"identifyBy,omitempty" help:"What people are known by there: email, or id, which is our user id." default:"email" options:"email|id"`
+	Segment       string            `json:"segment,omitempty" help:"Id of the manual segment that people are added to, such as 3." role:"list"`
+	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets, as a list." role:"tags"`
+	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the attribute that takes the tags; its value is replaced." default:"tags"`
+	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of attributes with the field each takes its value from; beside first_name, last_name, country and job_title. An empty field leaves an attribute out."`
+	Removal       string            `json:"removal,omitempty" help:"What an erasure does: suppress deletes the person and has Customer.io ignore them from then on, delete lets them come back." default:"suppress" options:"suppress|delete"`
+}
 
 // Validate finds what the types cannot say.
 func (s Settings) Validate() []usersync.FieldError {
@@ -117,14 +117,14 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 func (c *customerio) hasApp() bool { return !c.credentials.AppAPIKey.IsZero() }
 
 // track calls the Track API, which writes.
-func (c *customerio) track(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+func (c *customerio) track(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	pair := c.credentials.SiteID + ":" + c.credentials.APIKey.Reveal()
 	header := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(pair))}}
 	return c.client.Call(ctx, method, c.client.URL(hosts[c.settings.Region].track, path), header, body, to)
 }
 
 // app calls the App API, which reads.
-func (c *customerio) app(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+func (c *customerio) app(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Authorization": {"Bearer " + c.credentials.AppAPIKey.Reveal()}}
 	return c.client.Call(ctx, method, c.client.URL(hosts[c.settings.Region].app, path), header, body, to)
 }

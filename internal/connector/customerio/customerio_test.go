@@ -17,14 +17,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Platform{
-	Kind: customerio.Kind, New: func() fakeplatform.Platform { return fake.New() },
-}
+var platform = connectortest.Of(customerio.Kind, fake.New)
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	platform.Run(t)
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
@@ -230,8 +225,7 @@ func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 	if err != nil || facts.Account != fmt.Sprint(fake.Environment) || facts.Labels["list:3"] != fake.SegmentName {
 		t.Errorf("got %+v, %v", facts, err)
 	}
-	eu := connectortest.Platform{Kind: customerio.Kind, New: func() fakeplatform.Platform { return fake.NewEU() }}
-	eu.Serve(t).Open("")
+	connectortest.Of(customerio.Kind, fake.NewEU).Serve(t).Open("")
 }
 
 func TestAWrongAppKeyIsFoundWithoutASegment(t *testing.T) {

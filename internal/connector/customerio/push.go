@@ -112,7 +112,7 @@ func (c *customerio) push(ctx context.Context, b *batch, people []connector.Prof
 			results[place] = connector.Rejected(refused[at])
 			continue
 		}
-		results[place] = connector.Result{Status: connector.Synced, Details: connector.Did.Sync(connector.Synced, c.target())}
+		results[place] = connector.Did.Outcome(connector.Synced, c.target(), "")
 	}
 	return nil
 }
@@ -126,11 +126,9 @@ func (c *customerio) Preview(ctx context.Context, p connector.Profile) (connecto
 		if err != nil {
 			return connector.Result{}, err
 		}
-		if status = connector.Added; known {
-			status = connector.Updated
-		}
+		status = connector.AddedOrUpdated(known)
 	}
-	return connector.Result{Status: status, Details: connector.Would.Sync(status, c.target())}, nil
+	return connector.Would.Outcome(status, c.target(), ""), nil
 }
 
 func (c *customerio) known(ctx context.Context, p connector.Profile) (bool, error) {

@@ -4,13 +4,12 @@ import (
 	"net/http"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
 // classify is connector.Classify, but that a receiver which has gone (410, as for
 // webhooks) or moved (redirects are not followed) is to be mended by its owner.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	e := connector.Classify(r, "")
 	if e != nil && (r.Status == http.StatusGone || r.Status >= 300 && r.Status < 400) {
 		e.Code = usersync.CodeDisconnected

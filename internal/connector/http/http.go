@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
@@ -20,20 +19,18 @@ import (
 // Kind is the platform. Its limits are our own, for there is no platform that
 // publishes any: a receiver of modest size stands them.
 var Kind = connector.Define(connector.Kind{
-	Name:     "http",
-	Title:    "HTTP destination",
-	Batch:    10,
+	Name: "http", Title: "HTTP destination", Batch: 10,
 	Limits:   connector.Limits{Concurrent: 8, Timeout: 15 * time.Second},
 	Classify: classify,
 }, open)
 
-// Credentials are what only the two sides know.
+// Credentials are what a connection signs in with.
 type Credentials struct {
 	Secret  usersync.Secret            `json:"secret" help:"Signs every request: whsec_ and the base64 of 24 to 64 random bytes, which the receiver knows too."`
 	Headers map[string]usersync.Secret `json:"headers,omitempty" help:"Headers of every request that are secret, such as Authorization."`
 }
 
-// Settings say where requests go and what they look like.
+// Settings say where people are put and what is sent of them.
 type Settings struct {
 	URL        string            `json:"url" help:"Where requests go: an https address."`
 	Method     string            `json:"method,omitempty" help:"The method of a request." default:"POST" options:"POST|PUT|PATCH"`
@@ -110,7 +107,7 @@ func isValue(value string) bool {
 }
 
 // send makes one signed request.
-func (d *destination) send(ctx context.Context, method, id string, text []byte) (*outbound.Response, error) {
+func (d *destination) send(ctx context.Context, method, id string, text []byte) (*connector.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, d.client.URL(d.url.String(), ""), bytes.NewReader(text))
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "The destination's address is not valid.")

@@ -12,21 +12,19 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/connectortest"
-	"usersync/internal/connector/fakeplatform"
 	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/http/fake"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
 
-var platform = connectortest.Platform{
-	Kind: httpdest.Kind, New: func() fakeplatform.Platform { return fake.New() },
-	Options: connectortest.Options{OneCallEach: true, StatusOnly: true},
-}
+var platform = connectortest.Of(httpdest.Kind, fake.New, connectortest.Options{OneCallEach: true, StatusOnly: true})
 
-func TestConnector(t *testing.T) {
+func TestConnector(t *testing.T) { platform.Run(t) }
+
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	platform.Run(t)
+	platform.WantMeanings(t, statuses)
 }
 
 const secret = "whsec_dGhlLXNlY3JldC1vZi1hLXJlY2VpdmVyLTAwMDAwMDE="
@@ -197,11 +195,6 @@ var statuses = []connectortest.Meaning{
 	{Status: 422, Code: usersync.CodeRejected},
 	{Status: 429, Code: usersync.CodeRateLimited},
 	{Status: 500, Code: usersync.CodeUnavailable},
-}
-
-func TestEveryAnswerHasItsMeaning(t *testing.T) {
-	t.Parallel()
-	platform.WantMeanings(t, statuses)
 }
 
 func TestPushesAndChecksHeedTheStatus(t *testing.T) {

@@ -156,7 +156,7 @@ func (d *destination) push(ctx context.Context, p connector.Profile) (connector.
 	if _, err := d.send(ctx, cmp.Or(d.settings.Method, http.MethodPost), id, text); err != nil {
 		return connector.Result{}, err
 	}
-	return connector.Result{Status: connector.Synced, Details: connector.Did.Sync(connector.Synced, d.target()), Remote: id}, nil
+	return connector.Did.Outcome(connector.Synced, d.target(), id), nil
 }
 
 // Preview makes the body and sends nothing: the receiver could not tell it from a
@@ -165,7 +165,7 @@ func (d *destination) Preview(_ context.Context, p connector.Profile) (connector
 	if _, err := d.body.updated(p); err != nil {
 		return connector.Rejected(err), nil
 	}
-	return connector.Result{Status: connector.Synced, Details: connector.Would.Sync(connector.Synced, d.target())}, nil
+	return connector.Would.Outcome(connector.Synced, d.target(), ""), nil
 }
 
 // Remove tells the receiver to erase a person.

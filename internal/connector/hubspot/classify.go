@@ -118,7 +118,7 @@ func (f failure) namesNoProperty() bool {
 	return false
 }
 
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	var f failure
 	_ = json.Unmarshal(r.Body, &f) // gateways answer with HTML
 	e := connector.Classify(r, f.said())
@@ -143,7 +143,7 @@ func classify(r *outbound.Response) *usersync.Error {
 
 // waitAfter429 is told by the policy that was broken: HubSpot sends no
 // Retry-After.
-func waitAfter429(r *outbound.Response, f failure) time.Duration {
+func waitAfter429(r *connector.Response, f failure) time.Duration {
 	policy := strings.ToLower(f.Policy + " " + f.Message)
 	switch {
 	case strings.Contains(policy, "daily"), r.Header.Get("X-HubSpot-RateLimit-Daily-Remaining") == "0":
@@ -160,7 +160,7 @@ func waitAfter429(r *outbound.Response, f failure) time.Duration {
 }
 
 // listFault turns the refusal of a push for its list into what it means.
-func (h *hubspot) listFault(r *outbound.Response, err error) error {
+func (h *hubspot) listFault(r *connector.Response, err error) error {
 	if r == nil || r.Status != http.StatusNotFound && r.Status != http.StatusBadRequest {
 		return err
 	}

@@ -13,16 +13,8 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
-
-// Kind is HubSpot. The limits are those of a private app in a Free or Starter
-// account: 100 calls in 10 s, the burst included.
-var Kind = connector.Define(connector.Kind{
-	Name: "hubspot", Title: "HubSpot", Batch: maxBatch, Classify: classify,
-	Limits: connector.Limits{PerSecond: 9, Burst: 10, Timeout: 30 * time.Second},
-}, open)
 
 // maxBatch is how many records a batch call takes:
 // https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
@@ -38,20 +30,13 @@ const (
 	contactType = "0-1"
 )
 
-// Credentials of a connection.
-type Credentials struct {
-	AccessToken usersync.Secret `json:"accessToken" help:"Access token of a private app with the scopes crm.objects.contacts.read and .write, crm.schemas.contacts.read and, for lists, crm.lists.read and .write."`
-}
-
-// Settings of a connection.
-type Settings struct {
-	List         string            `json:"list,omitempty" help:"Id of the static list (segment) that people are added to, such as 42." role:"list"`
-	Tags         []string          `json:"tags,omitempty" help:"Values added to the property tagsProperty of everybody." role:"tags"`
-	TagsProperty string            `json:"tagsProperty,omitempty" help:"Internal name of the contact property that takes the tags, best one of multiple checkboxes."`
-	Properties   connector.Mapping `json:"properties,omitempty" help:"Internal names of contact properties with the field each takes its value from; beside firstname, lastname and jobtitle. An empty field leaves a property out."`
-	IDProperty   string            `json:"idProperty,omitempty" help:"Contact property that people are found by: email, or a property with unique values that takes our user id." default:"email"`
-	APIVersion   string            `json:"apiVersion,omitempty" help:"Version of HubSpot's API: v3, or a date such as 2026-03." default:"v3"`
-}
+// Kind is HubSpot. The limits are those of a private app in a Free or Starter
+// account: 100 calls in 10 s, the burst included.
+var Kind = connector.Define(connector.Kind{
+	Name: "hubspot", Title: "HubSpot", Batch: maxBatch,
+	Limits:   connector.Limits{PerSecond: 9, Burst: 10, Timeout: 30 * time.Second},
+	Classify: classify,
+}, open)
 
 // defaultProperties are properties that every account has.
 var defaultProperties = connector.Mapping{"firstname": "firstName", "lastname": "lastName", "jobtitle": "jobTitle"}
@@ -61,6 +46,21 @@ var (
 	propertyName = regexp.MustCompile(`^[a-z0-9_]{1,100}$`)
 	version      = regexp.MustCompile(`^(v3|[0-9]{4}-[0-9]{2}(-beta)?)$`)
 )
+
+// Credentials are what a connection signs in with.
+type Credentials struct {
+	AccessToken usersync.Secret `json:"accessToken" help:"Access token of a private app with the scopes crm.objects.contacts.read and .write, crm.schemas.contacts.read and, for lists, crm.lists.read and .write."`
+}
+
+// Settings say where people are put and what is sent of them.
+type Settings struct {
+	List         string            `json:"list,omitempty" help:"Id of the static list (segment) that people are added to, such as 42." role:"list"`
+	Tags         []string          `json:"tags,omitempty" help:"Values added to the property tagsProperty of everybody." role:"tags"`
+	TagsProperty string            `json:"tagsProperty,omitempty" help:"Internal name of the contact property that takes the tags, best one of multiple checkboxes."`
+	Properties   connector.Mapping `json:"properties,omitempty" help:"Internal names of contact properties with the field each takes its value from; beside firstname, lastname and jobtitle. An empty field leaves a property out."`
+	IDProperty   string            `json:"idProperty,omitempty" help:"Contact property that people are found by: email, or a property with unique values that takes our user id." default:"email"`
+	APIVersion   string            `json:"apiVersion,omitempty" help:"Version of HubSpot's API: v3, or a date such as 2026-03." default:"v3"`
+}
 
 // Validate finds what the types cannot say.
 func (s Settings) Validate() []usersync.FieldError {
@@ -123,7 +123,7 @@ func (h *hubspot) path(family, rest string) string {
 }
 
 // call makes a call; body nil sends none, to nil reads none.
-func (h *hubspot) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+func (h *hubspot) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Authorization": {"Bearer " + h.token.Reveal()}}
 	return h.client.Call(ctx, method, h.client.URL(baseURL, path), header, body, to)
 }

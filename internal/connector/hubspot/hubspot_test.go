@@ -16,14 +16,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Platform{
-	Kind: hubspot.Kind, New: func() fakeplatform.Platform { return fake.New() },
-}
+var platform = connectortest.Of(hubspot.Kind, fake.New)
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	platform.Run(t)
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()

@@ -138,11 +138,7 @@ func (h *hubspot) place(people []connector.Profile, trace string, properties map
 }
 
 func (h *hubspot) result(id string, isNew bool) connector.Result {
-	status := connector.Updated
-	if isNew {
-		status = connector.Added
-	}
-	return connector.Result{Status: status, Details: connector.Did.Sync(status, h.target()), Remote: id}
+	return connector.Did.Outcome(connector.AddedOrUpdated(!isNew), h.target(), id)
 }
 
 // onlyFailed keeps the results of those that HubSpot refused.
@@ -162,11 +158,7 @@ func (h *hubspot) Preview(ctx context.Context, p connector.Profile) (connector.R
 	if err != nil {
 		return connector.Result{}, err
 	}
-	status := connector.Updated
-	if id == "" {
-		status = connector.Added
-	}
-	return connector.Result{Status: status, Details: connector.Would.Sync(status, h.target()), Remote: id}, nil
+	return connector.Would.Outcome(connector.AddedOrUpdated(id != ""), h.target(), id), nil
 }
 
 // find returns the id of a contact, "" when there is none.

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -27,7 +26,7 @@ func (f fault) said() string { return cmp.Or(f.Detail, f.Title, f.Code) }
 
 // faultsOf reads the errors of an answer; there are none in one that is no
 // refusal of Klaviyo's own.
-func faultsOf(r *outbound.Response) []fault {
+func faultsOf(r *connector.Response) []fault {
 	var body struct {
 		Errors []fault `json:"errors"`
 	}
@@ -39,7 +38,7 @@ func faultsOf(r *outbound.Response) []fault {
 
 // classify says what a refusal means: the status decides, Klaviyo's first error
 // explains. 410 is the answer to a revision that has been retired.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	said := ""
 	if faults := faultsOf(r); len(faults) > 0 {
 		said = faults[0].said()
@@ -55,7 +54,7 @@ func classify(r *outbound.Response) *usersync.Error {
 }
 
 // noList turns the refusal of a call for the list that it names into what it means.
-func (k *klaviyo) noList(response *outbound.Response, err error) error {
+func (k *klaviyo) noList(response *connector.Response, err error) error {
 	if k.settings.List == "" || !connector.NotFound(response) && !aboutList(response) {
 		return err
 	}
@@ -63,14 +62,14 @@ func (k *klaviyo) noList(response *outbound.Response, err error) error {
 }
 
 // aboutList reports whether a job was refused for its list.
-func aboutList(r *outbound.Response) bool {
+func aboutList(r *connector.Response) bool {
 	return slices.ContainsFunc(faultsOf(r), func(f fault) bool {
 		return strings.HasPrefix(f.Source.Pointer, "/data/relationships/lists")
 	})
 }
 
 // guilty returns which of n profiles a job was refused for, with Klaviyo's words.
-func guilty(response *outbound.Response, n int) map[int]string {
+func guilty(response *connector.Response, n int) map[int]string {
 	out := map[int]string{}
 	for _, f := range faultsOf(response) {
 		if i := position(f.Source.Pointer, n); i >= 0 {

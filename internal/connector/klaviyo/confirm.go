@@ -41,7 +41,7 @@ func (k *klaviyo) Confirm(ctx context.Context, job string, people []connector.Pr
 	default:
 		return nil, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo did not say how the import went.")
 	}
-	done := connector.Result{Status: connector.Synced, Details: connector.Did.Sync(connector.Synced, k.target())}
+	done := connector.Did.Outcome(connector.Synced, k.target(), "")
 	if left {
 		done = connector.Unsubscribed("", k.leftSentence(connector.Did))
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -36,20 +35,6 @@ var Kind = connector.Define(connector.Kind{
 	Classify: classify,
 }, open)
 
-// Credentials are what Klaviyo knows us by.
-type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write."`
-}
-
-// Settings say what is pushed.
-type Settings struct {
-	List         string            `json:"listId,omitempty" role:"list" help:"Id of the list that people are added to; in none when left out. Being on a list is no consent: nobody is ever subscribed."`
-	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags of every person. Klaviyo has none for people: they are kept as a list in a custom property, which each push replaces."`
-	TagsProperty string            `json:"tagsProperty,omitempty" default:"tags" help:"Custom property that holds the tags."`
-	Attributes   connector.Mapping `json:"attributes,omitempty" default:"first_name: firstName, last_name: lastName, title: jobTitle, location.country: country, invite_link: inviteLink" help:"Klaviyo's attribute → ours: phone_number, external_id, first_name, last_name, organization, locale, title, image, location.city and so on; every other name is a custom property."`
-	Revision     string            `json:"revision,omitempty" default:"2026-07-15" help:"Revision of Klaviyo's API that is asked for."`
-}
-
 // defaults are mapped where the settings do not say otherwise.
 var defaults = connector.Mapping{
 	"first_name": "firstName", "last_name": "lastName", "title": "jobTitle", "location.country": "country", "invite_link": "inviteLink",
@@ -59,6 +44,20 @@ var (
 	listID       = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	revisionDate = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$`)
 )
+
+// Credentials are what a connection signs in with.
+type Credentials struct {
+	APIKey usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write."`
+}
+
+// Settings say where people are put and what is sent of them.
+type Settings struct {
+	List         string            `json:"listId,omitempty" role:"list" help:"Id of the list that people are added to; in none when left out. Being on a list is no consent: nobody is ever subscribed."`
+	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags of every person. Klaviyo has none for people: they are kept as a list in a custom property, which each push replaces."`
+	TagsProperty string            `json:"tagsProperty,omitempty" default:"tags" help:"Custom property that holds the tags."`
+	Attributes   connector.Mapping `json:"attributes,omitempty" default:"first_name: firstName, last_name: lastName, title: jobTitle, location.country: country, invite_link: inviteLink" help:"Klaviyo's attribute → ours: phone_number, external_id, first_name, last_name, organization, locale, title, image, location.city and so on; every other name is a custom property."`
+	Revision     string            `json:"revision,omitempty" default:"2026-07-15" help:"Revision of Klaviyo's API that is asked for."`
+}
 
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
@@ -88,7 +87,7 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, cli
 }
 
 // call makes a call; body nil sends none, to nil reads none.
-func (k *klaviyo) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+func (k *klaviyo) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{
 		"Authorization": {"Klaviyo-API-Key " + k.key.Reveal()},
 		"Accept":        {mediaType},

@@ -11,19 +11,12 @@ import (
 	"usersync/internal/connector/connectortest"
 	"usersync/internal/connector/klaviyo"
 	"usersync/internal/connector/klaviyo/fake"
-	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Platform{
-	Kind: klaviyo.Kind, New: func() fakeplatform.Platform { return fake.New() },
-	Options: connectortest.Options{JobOf: 6},
-}
+var platform = connectortest.Of(klaviyo.Kind, fake.New, connectortest.Options{JobOf: 6})
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	platform.Run(t)
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()

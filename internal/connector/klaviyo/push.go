@@ -135,11 +135,8 @@ func (k *klaviyo) pushOne(ctx context.Context, p connector.Profile) (connector.R
 	if answer.Data.left(k.settings.List) {
 		return connector.Unsubscribed(answer.Data.ID, k.leftSentence(connector.Did)), nil
 	}
-	status := connector.Updated
-	if response.Status == http.StatusCreated {
-		status = connector.Added
-	}
-	return connector.Result{Status: status, Details: connector.Did.Sync(status, k.target()), Remote: answer.Data.ID}, nil
+	status := connector.AddedOrUpdated(response.Status != http.StatusCreated)
+	return connector.Did.Outcome(status, k.target(), answer.Data.ID), nil
 }
 
 // addToList puts the people that were added or updated on the list, in one call.
@@ -283,11 +280,7 @@ func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.R
 	if one.left(k.settings.List) {
 		return connector.Unsubscribed(one.ID, k.leftSentence(connector.Would)), nil
 	}
-	status := connector.Added
-	if ok {
-		status = connector.Updated
-	}
-	return connector.Result{Status: status, Details: connector.Would.Sync(status, k.target()), Remote: one.ID}, nil
+	return connector.Would.Outcome(connector.AddedOrUpdated(ok), k.target(), one.ID), nil
 }
 
 // Remove asks for the deletion of all profiles with the address. Klaviyo does it

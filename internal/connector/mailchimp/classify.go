@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -32,7 +31,7 @@ type problem struct {
 }
 
 // problemOf reads the body of a refusal and reports whether there is one.
-func problemOf(r *outbound.Response) (problem, bool) {
+func problemOf(r *connector.Response) (problem, bool) {
 	var p problem
 	err := json.Unmarshal(r.Body, &p)
 	return p, err == nil
@@ -51,7 +50,7 @@ func (p problem) said() string {
 }
 
 // classify says what a refusal means.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	p, isProblem := problemOf(r)
 	if r.Status == http.StatusForbidden && !isProblem {
 		e := usersync.Errorf(usersync.CodeRateLimited, "Mailchimp turns calls of this account away for now.")
@@ -79,7 +78,7 @@ func tooManyLists(said string) *usersync.Error {
 }
 
 // exists recognizes the refusal of an address that another member has.
-func exists(answer *outbound.Response) bool {
+func exists(answer *connector.Response) bool {
 	if answer == nil || answer.Status != http.StatusBadRequest {
 		return false
 	}
@@ -89,7 +88,7 @@ func exists(answer *outbound.Response) bool {
 
 // personal returns err when it is about the person of a call, or what the call
 // asks for, not about the account.
-func personal(answer *outbound.Response, err error) *usersync.Error {
+func personal(answer *connector.Response, err error) *usersync.Error {
 	if answer == nil {
 		return nil
 	}

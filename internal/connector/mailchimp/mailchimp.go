@@ -15,7 +15,6 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -37,12 +36,20 @@ var Kind = connector.Define(connector.Kind{
 	Classify: classify,
 }, open)
 
-// Credentials are those of an account.
+var datacentre = regexp.MustCompile(`^us\d{1,3}$`)
+
+// Credentials are what a connection signs in with.
 type Credentials struct {
 	APIKey usersync.Secret `json:"apiKey" help:"An API key of the account: Account > Extras > API keys. It ends in the datacentre, as in -us21."`
 }
 
-var datacentre = regexp.MustCompile(`^us\d{1,3}$`)
+// Settings say where people are put and what is sent of them.
+type Settings struct {
+	ListID      string            `json:"listId" role:"list" help:"The audience: Audience > Settings > Audience name and defaults > Audience ID."`
+	Tags        []string          `json:"tags,omitempty" role:"tags" help:"Tags that everybody gets who is pushed. No tag is taken away."`
+	MergeFields connector.Mapping `json:"mergeFields,omitempty" default:"FNAME firstName, LNAME lastName" help:"Merge tags of the audience and what goes into them; FNAME and LNAME are filled where not named, and left alone where named with an empty source."`
+	StatusIfNew string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"What a person is who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
+}
 
 // Validate refuses a key whose end is no datacentre: a host is made of it.
 func (c Credentials) Validate() []usersync.FieldError {
@@ -55,14 +62,6 @@ func (c Credentials) Validate() []usersync.FieldError {
 func (c Credentials) datacentre() string {
 	key := c.APIKey.Reveal()
 	return key[strings.LastIndexByte(key, '-')+1:]
-}
-
-// Settings say what is written where.
-type Settings struct {
-	ListID      string            `json:"listId" role:"list" help:"The audience: Audience > Settings > Audience name and defaults > Audience ID."`
-	Tags        []string          `json:"tags,omitempty" role:"tags" help:"Tags that everybody gets who is pushed. No tag is taken away."`
-	MergeFields connector.Mapping `json:"mergeFields,omitempty" default:"FNAME firstName, LNAME lastName" help:"Merge tags of the audience and what goes into them; FNAME and LNAME are filled where not named, and left alone where named with an empty source."`
-	StatusIfNew string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"What a person is who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
 }
 
 // listID is what ids look like; maxLists of them have room in what is kept.
@@ -99,7 +98,7 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, htt
 }
 
 // call makes a call below /3.0/lists/{list}; body nil sends none, to nil reads none.
-func (c *client) call(ctx context.Context, method, list, path string, query url.Values, body, to any) (*outbound.Response, error) {
+func (c *client) call(ctx context.Context, method, list, path string, query url.Values, body, to any) (*connector.Response, error) {
 	base := "https://" + c.credentials.datacentre() + ".api.mailchimp.com"
 	address := c.http.URL(base, "/3.0/lists/"+url.PathEscape(list)+path)
 	if len(query) > 0 {
@@ -110,7 +109,7 @@ func (c *client) call(ctx context.Context, method, list, path string, query url.
 }
 
 // one makes a call about one person.
-func (c *client) one(ctx context.Context, method, list, path string, query url.Values, body, to any) (*outbound.Response, error) {
+func (c *client) one(ctx context.Context, method, list, path string, query url.Values, body, to any) (*connector.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, singleTimeout)
 	defer cancel()
 	return c.call(ctx, method, list, path, query, body, to)

@@ -20,14 +20,24 @@ import (
 
 var spec = connectortest.Spec{Files: []string{"mailchimp-marketing-subset.json"}}
 
-var platform = connectortest.Platform{
-	Kind: mailchimp.Kind, New: func() fakeplatform.Platform { return fake.New() },
-	Options: connectortest.Options{Spec: spec},
-}
+var platform = connectortest.Of(mailchimp.Kind, fake.New, connectortest.Options{Spec: spec})
 
-func TestConnector(t *testing.T) {
+func TestConnector(t *testing.T) { platform.Run(t) }
+
+// Mailchimp's 403 without a problem, and 429, hold up the account. An address that
+// has to wait holds up nobody else.
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	platform.Run(t)
+	platform.WantMeanings(t, []connectortest.Meaning{
+		{Status: 403, Body: "<html>Forbidden</html>", Code: usersync.CodeRateLimited, Wait: time.Minute},
+		{Status: 403, Code: usersync.CodeRateLimited, Wait: time.Minute},
+		{Status: 403, Body: `{"title":"User Disabled","status":403,"detail":"This account has been disabled."}`, Code: usersync.CodeDisconnected},
+		{Status: 429, Body: `{"title":"Too Many Requests","status":429}`, Code: usersync.CodeRateLimited, Wait: 5 * time.Second},
+		{Status: 400, Code: usersync.CodeRejected,
+			Body: `{"title":"Invalid Resource","status":400,"detail":"ada@example.com has signed up to a lot of lists very recently; we're not allowing more signups for now"}`},
+		{Status: 401, Body: `{"title":"API Key Invalid","status":401}`, Code: usersync.CodeDisconnected},
+		{Status: 503, Body: "<html></html>", Code: usersync.CodeUnavailable},
+	})
 }
 
 // account is a fake with a connection to it.
@@ -279,22 +289,6 @@ func TestRefusalsOfOnePersonFailThatPerson(t *testing.T) {
 			})
 		}
 	}
-}
-
-// Mailchimp's 403 without a problem, and 429, hold up the account. An address that
-// has to wait holds up nobody else.
-func TestEveryAnswerHasItsMeaning(t *testing.T) {
-	t.Parallel()
-	platform.WantMeanings(t, []connectortest.Meaning{
-		{Status: 403, Body: "<html>Forbidden</html>", Code: usersync.CodeRateLimited, Wait: time.Minute},
-		{Status: 403, Code: usersync.CodeRateLimited, Wait: time.Minute},
-		{Status: 403, Body: `{"title":"User Disabled","status":403,"detail":"This account has been disabled."}`, Code: usersync.CodeDisconnected},
-		{Status: 429, Body: `{"title":"Too Many Requests","status":429}`, Code: usersync.CodeRateLimited, Wait: 5 * time.Second},
-		{Status: 400, Code: usersync.CodeRejected,
-			Body: `{"title":"Invalid Resource","status":400,"detail":"ada@example.com has signed up to a lot of lists very recently; we're not allowing more signups for now"}`},
-		{Status: 401, Body: `{"title":"API Key Invalid","status":401}`, Code: usersync.CodeDisconnected},
-		{Status: 503, Body: "<html></html>", Code: usersync.CodeUnavailable},
-	})
 }
 
 func TestAChangedAddressMovesTheMember(t *testing.T) {

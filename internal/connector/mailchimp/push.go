@@ -119,10 +119,7 @@ const archived = "archived"
 // added is the outcome of a push to somebody who is there, or not.
 func added(there *member) connector.Status {
 	// An archived member counts as new, as Mailchimp adds them again.
-	if there == nil || there.Status == archived {
-		return connector.Added
-	}
-	return connector.Updated
+	return connector.AddedOrUpdated(there != nil && there.Status != archived)
 }
 
 // leftBy are the statuses of members who get no mail any more, and the words for it.
@@ -144,7 +141,7 @@ func (c *client) outcome(m *member, status connector.Status, tense connector.Ten
 		place := connector.Target{Place: c.target().Place + ", where they are archived"}
 		return connector.Result{Status: connector.Updated, Details: tense.Sync(connector.Updated, place)}
 	}
-	return connector.Result{Status: status, Details: tense.Sync(status, c.target())}
+	return tense.Outcome(status, c.target(), "")
 }
 
 // lenient has Mailchimp take people without what its form requires: a form's rule

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -18,14 +17,14 @@ type refusal struct {
 	} `json:"errors"`
 }
 
-func refusalOf(r *outbound.Response) refusal {
+func refusalOf(r *connector.Response) refusal {
 	var out refusal
 	_ = json.Unmarshal(r.Body, &out) // some have another body, or none
 	return out
 }
 
 // classify says what a refusal means: by its status, in its first words.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	said := ""
 	if errs := refusalOf(r).Errors; len(errs) > 0 {
 		said = quoted.ReplaceAllString(errs[0].Message, "(value)")

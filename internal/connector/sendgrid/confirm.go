@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 )
 
 var _ connector.Confirmer = (*client)(nil)
@@ -160,7 +159,7 @@ func (c *client) trusted(address string) bool {
 
 // readReasons finds people in a CSV file: any cell may be the address, and the
 // reason stands in the column that is named for it, or in the last.
-func readReasons(answer *outbound.Response, people []connector.Profile) map[string]string {
+func readReasons(answer *connector.Response, people []connector.Profile) map[string]string {
 	reader := csv.NewReader(bytes.NewReader(answer.Body))
 	reader.FieldsPerRecord, reader.LazyQuotes = -1, true
 	rows, err := reader.ReadAll()

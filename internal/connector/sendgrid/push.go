@@ -245,10 +245,7 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 		if err != nil {
 			return connector.Result{}, err
 		}
-		status = connector.Added
-		if len(there) > 0 {
-			status = connector.Updated
-		}
+		status = connector.AddedOrUpdated(len(there) > 0)
 	}
 	return connector.Result{Status: status, Details: c.sentence(connector.Would, status), Remote: p.Remote}, nil
 }

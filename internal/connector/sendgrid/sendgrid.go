@@ -12,9 +12,11 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
+
+// maxTag is the longest tag, in characters.
+const maxTag = 100
 
 // Kind is SendGrid. It counts 600 calls a minute for most routes of an account and
 // 200 for the contacts; a connection makes one push after another, each of which
@@ -25,20 +27,6 @@ var Kind = connector.Define(connector.Kind{
 	Classify: classify,
 }, open)
 
-// Credentials are those of an account.
-type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"An API key with full access to Marketing, and to Suppressions and Recipients' Data Erasure: Settings > API Keys."`
-}
-
-// Settings say what is written where.
-type Settings struct {
-	Region       string            `json:"region,omitempty" default:"global" options:"global|eu" help:"Where the account is: eu for a subuser that SendGrid keeps in the European Union."`
-	ListIDs      []string          `json:"listIds,omitempty" role:"list" help:"Ids of the lists that everybody is put on who is pushed; none keeps people as contacts only."`
-	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags that everybody gets who is pushed. SendGrid has no tags of its own: they are written to tagsField."`
-	TagsField    string            `json:"tagsField,omitempty" help:"Name of the custom text field that tags are written to, separated by commas; needed with tags."`
-	CustomFields connector.Mapping `json:"customFields,omitempty" default:"first_name firstName, last_name lastName, country country" help:"Names of custom or reserved fields and what goes into them; first_name, last_name and country are filled where not named, and left alone where named with an empty source."`
-}
-
 var (
 	listID = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 	// reserved are SendGrid's own fields that may be written, and the most
@@ -48,8 +36,19 @@ var (
 		"address_line_1": 100, "address_line_2": 100, "phone_number_id": 0, "external_id": 254, "anonymous_id": 254}
 )
 
-// maxTag is the longest tag, in characters.
-const maxTag = 100
+// Credentials are what a connection signs in with.
+type Credentials struct {
+	APIKey usersync.Secret `json:"apiKey" help:"An API key with full access to Marketing, and to Suppressions and Recipients' Data Erasure: Settings > API Keys."`
+}
+
+// Settings say where people are put and what is sent of them.
+type Settings struct {
+	Region       string            `json:"region,omitempty" default:"global" options:"global|eu" help:"Where the account is: eu for a subuser that SendGrid keeps in the European Union."`
+	ListIDs      []string          `json:"listIds,omitempty" role:"list" help:"Ids of the lists that everybody is put on who is pushed; none keeps people as contacts only."`
+	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags that everybody gets who is pushed. SendGrid has no tags of its own: they are written to tagsField."`
+	TagsField    string            `json:"tagsField,omitempty" help:"Name of the custom text field that tags are written to, separated by commas; needed with tags."`
+	CustomFields connector.Mapping `json:"customFields,omitempty" default:"first_name firstName, last_name lastName, country country" help:"Names of custom or reserved fields and what goes into them; first_name, last_name and country are filled where not named, and left alone where named with an empty source."`
+}
 
 // Validate finds faults that need no look at the platform.
 func (s Settings) Validate() []usersync.FieldError {
@@ -92,7 +91,7 @@ func (c *client) base() string {
 }
 
 // call makes a call and decodes its answer; to may be nil.
-func (c *client) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+func (c *client) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	return c.http.Call(ctx, method, c.base()+path, http.Header{"Authorization": {"Bearer " + c.key.Reveal()}}, body, to)
 }
 

@@ -24,15 +24,9 @@ var spec = connectortest.Spec{
 	Except: []string{"GET /files/{id}"},
 }
 
-var platform = connectortest.Platform{
-	Kind: sendgrid.Kind, New: func() fakeplatform.Platform { return fake.New() },
-	Options: connectortest.Options{Spec: spec},
-}
+var platform = connectortest.Of(sendgrid.Kind, fake.New, connectortest.Options{Spec: spec})
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	platform.Run(t)
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()

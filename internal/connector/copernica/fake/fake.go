@@ -65,10 +65,9 @@ func (*Fake) Name() string { return "copernica" }
 
 // Config is a connection to the database.
 func (*Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"accessToken":"` + token + `"}`),
-		Settings:    json.RawMessage(`{"databaseId":"` + Database + `","interests":["onlyautomator-user"]}`),
-	}
+	return fakeplatform.Config(
+		`{"accessToken":"`+token+`"}`,
+		`{"databaseId":"`+Database+`","interests":["onlyautomator-user"]}`)
 }
 
 // People are the profiles.
@@ -166,14 +165,11 @@ func (*Fake) Refuse(w http.ResponseWriter, status int) {
 func fail(w http.ResponseWriter, message string) { refuse(w, http.StatusBadRequest, message) }
 
 func refuse(w http.ResponseWriter, status int, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"message": message}})
+	fakeplatform.Answer(w, status, map[string]any{"error": map[string]string{"message": message}})
 }
 
 func answer(w http.ResponseWriter, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body)
+	fakeplatform.Answer(w, http.StatusOK, body)
 }
 
 func list(all []any) map[string]any {

@@ -37,10 +37,9 @@ func (*Fake) Name() string { return "http" }
 
 // Config is a connection that the receiver takes.
 func (*Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"secret":"` + secret + `"}`),
-		Settings:    json.RawMessage(`{"url":"https://receiver.example/users","attributes":["plan"]}`),
-	}
+	return fakeplatform.Config(
+		`{"secret":"`+secret+`"}`,
+		`{"url":"https://receiver.example/users","attributes":["plan"]}`)
 }
 
 // People are those the receiver was told of.

@@ -115,10 +115,9 @@ func (f *Fake) Name() string { return "hubspot" }
 
 // Config is a connection with a list and a tag.
 func (f *Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"accessToken":"` + Token + `"}`),
-		Settings:    json.RawMessage(`{"list":"` + ListID + `","tags":["usersync-user"],"tagsProperty":"` + TagsProperty + `"}`),
-	}
+	return fakeplatform.Config(
+		`{"accessToken":"`+Token+`"}`,
+		`{"list":"`+ListID+`","tags":["usersync-user"],"tagsProperty":"`+TagsProperty+`"}`)
 }
 
 // People are the contacts.
@@ -172,9 +171,7 @@ type problem struct {
 func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 	one, known := refusals[status]
 	if !known {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(status)
-		_, _ = fmt.Fprintf(w, "<html><body>error %d</body></html>", status)
+		fakeplatform.Gateway(w, status)
 		return
 	}
 	if status == http.StatusTooManyRequests {
@@ -191,8 +188,7 @@ func refuse(w http.ResponseWriter, status int, p problem) {
 
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json;charset=utf-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	fakeplatform.Answer(w, status, body)
 }
 
 func (f *Fake) account(w http.ResponseWriter, _ *http.Request) {

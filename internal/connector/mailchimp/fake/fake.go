@@ -61,8 +61,7 @@ func New() *Fake {
 	f := &Fake{people: fakeplatform.NewPeople(), status: map[string]string{}, forgotten: map[string]bool{}, busy: map[string]bool{}, names: map[string]string{},
 		fields: map[string]field{"FNAME": {kind: "text"}, "LNAME": {kind: "text"}, "COMPANY": {kind: "text"}, "JOBTITLE": {kind: "text"},
 			"COUNTRY": {kind: "text"}, "LTV": {kind: "number"}}}
-	f.mux = http.NewServeMux()
-	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request){
+	f.mux = fakeplatform.Routes{
 		"GET /3.0/lists/{list}":                                            f.list,
 		"POST /3.0/lists/{list}":                                           f.batch,
 		"GET /3.0/lists/{list}/merge-fields":                               f.mergeFields,
@@ -71,9 +70,7 @@ func New() *Fake {
 		"DELETE /3.0/lists/{list}/members/{member}":                        f.archive,
 		"POST /3.0/lists/{list}/members/{member}/tags":                     f.tag,
 		"POST /3.0/lists/{list}/members/{member}/actions/delete-permanent": f.erase,
-	} {
-		f.mux.HandleFunc(pattern, handle)
-	}
+	}.Mux(nil)
 	return f
 }
 
@@ -85,10 +82,9 @@ func (f *Fake) People() *fakeplatform.People { return f.people }
 
 // Config is a connection to List.
 func (f *Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"apiKey":"` + Key + `"}`),
-		Settings:    json.RawMessage(`{"listId":"` + List + `","mergeFields":{"COMPANY":"attributes.company"}}`),
-	}
+	return fakeplatform.Config(
+		`{"apiKey":"`+Key+`"}`,
+		`{"listId":"`+List+`","mergeFields":{"COMPANY":"attributes.company"}}`)
 }
 
 // Require makes a merge field one that the list's form requires.
