@@ -190,20 +190,8 @@ func TestValuesHaveTheTypeOfTheirAttribute(t *testing.T) {
 func TestAListThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 	t.Parallel()
 	a, _ := serve(t)
-	for _, n := range []int{1, 12} {
-		for _, checked := range []bool{true, false} {
-			facts, want := connector.Facts{}, usersync.CodeRejected
-			if checked {
-				facts.Labels, want = map[string]string{"list:99": "gone"}, usersync.CodeDisconnected
-			}
-			results, err := a.Dial(`{"list":"99"}`, facts).Push(t.Context(), connectortest.People(t, n))
-			if n == 1 && !checked && err == nil {
-				err = results[0].Err // alone, a person who is rejected is a result
-			}
-			if usersync.CodeOf(err) != want {
-				t.Errorf("%d people, checked %v: %+v, %v", n, checked, results, err)
-			}
-		}
+	for _, n := range []int{1, 12} { // by a call, and by an import
+		a.WantGone(`{"list":"99"}`, "list:99", connectortest.People(t, n)...)
 	}
 }
 
@@ -242,24 +230,17 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 func TestAnAudienceIsAList(t *testing.T) {
 	t.Parallel()
 	a, _ := serve(t)
-	c := a.Open(`{"list":"7","callsPerSecond":10000}`).(connector.AudienceMaker)
-	for i := range 60 { // more than one page
-		if _, _, err := c.MakeAudience(t.Context(), fmt.Sprintf("list %d", i), ""); err != nil {
+	c := a.Open(`{"list":"7","callsPerSecond":10000}`)
+	for i := range 59 { // more than one page
+		if _, _, err := c.(connector.AudienceMaker).MakeAudience(t.Context(), fmt.Sprintf("list %d", i), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	first, patch, err := c.MakeAudience(t.Context(), fake.ListName, "")
-	if err != nil || first != "7" || patch.List != "7" {
-		t.Errorf("got %q, %+v, %v", first, patch, err)
-	}
-	last, _, err := c.MakeAudience(t.Context(), "list 59", "")
-	if err != nil || last != "67" {
-		t.Errorf("made again: %q, %v", last, err)
-	}
+	last := a.WantAudience(c, fake.ListName, "7", "list 59")
 	ada := connectortest.Ada(t)
 	a.Push(a.Open(`{"list":"`+last+`"}`), ada)
-	if lists := a.Held(ada).Lists; !slices.Equal(lists, []string{last}) {
-		t.Errorf("is in %v", lists)
+	if lists := a.Held(ada).Lists; !slices.Equal(lists, []string{last}) || last != "67" {
+		t.Errorf("is in %v, not in %s", lists, last)
 	}
 }
 

@@ -3,6 +3,7 @@ package connectortest
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,4 +108,43 @@ func WantStatuses(t testing.TB, results []connector.Result, want ...connector.St
 			t.Errorf("person %d: %+v, want %s", i, r, want[i])
 		}
 	}
+}
+
+// WantGone pushes people to a list that the platform does not have. That disconnects
+// a connection whose check has seen the list, under its label. Otherwise only this
+// push is rejected. Nobody arrives.
+func (a *Account) WantGone(settings, label string, people ...connector.Profile) {
+	a.Helper()
+	for checked, want := range map[bool]usersync.Code{true: usersync.CodeDisconnected, false: usersync.CodeRejected} {
+		facts := connector.Facts{}
+		if checked {
+			facts.Labels = map[string]string{label: "gone"}
+		}
+		results, err := a.Dial(settings, facts).Push(a.Context(), people)
+		if err == nil && results[0].Err != nil {
+			err = results[0].Err // of a person who is pushed alone and rejected
+		}
+		if usersync.CodeOf(err) != want || checked && !strings.Contains(err.Error(), "'gone'") || slices.ContainsFunc(results, arrived) {
+			a.Errorf("%s, checked %v: %+v, %v, want %s", settings, checked, results, err, want)
+		}
+	}
+}
+
+// WantAudience has an audience found by a name that the platform has, made by one
+// that is new, and then found by it. It returns the id of the new one.
+func (a *Account) WantAudience(c connector.Connector, known, id, fresh string) string {
+	a.Helper()
+	maker := c.(connector.AudienceMaker)
+	found, patch, err := maker.MakeAudience(a.Context(), known, "")
+	if err != nil || found != id || patch.List != id {
+		a.Errorf("%s: %q, %+v, %v, want %s", known, found, patch, err, id)
+	}
+	made, patch, err := maker.MakeAudience(a.Context(), fresh, "for a test")
+	if err != nil || made == "" || patch.List != made {
+		a.Fatalf("%s: %q, %+v, %v", fresh, made, patch, err)
+	}
+	if again, _, err := maker.MakeAudience(a.Context(), fresh, ""); err != nil || again != made {
+		a.Errorf("%s, made again: %q, %v, want %s", fresh, again, err, made)
+	}
+	return made
 }

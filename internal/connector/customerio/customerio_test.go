@@ -200,16 +200,8 @@ func TestWhoIsSuppressedStaysAwayAndWhoIsDeletedMayReturn(t *testing.T) {
 func TestASegmentThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
-	for _, segment := range []string{"4", "99"} {
-		for _, checked := range []bool{true, false} {
-			facts, want := connector.Facts{}, usersync.CodeRejected
-			if checked {
-				facts.Labels, want = map[string]string{"list:" + segment: "gone"}, usersync.CodeDisconnected
-			}
-			if _, err := a.Dial(`{"segment":"`+segment+`"}`, facts).Push(t.Context(), connectortest.People(t, 1)); usersync.CodeOf(err) != want {
-				t.Errorf("segment %s, checked %v: %v", segment, checked, err)
-			}
-		}
+	for _, segment := range []string{"4", "99"} { // the first fills itself
+		a.WantGone(`{"segment":"`+segment+`"}`, "list:"+segment, connectortest.Ada(t))
 	}
 }
 
@@ -259,17 +251,7 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 func TestAnAudienceIsAManualSegment(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
-	c := a.Open("").(connector.AudienceMaker)
-	if id, patch, err := c.MakeAudience(t.Context(), fake.SegmentName, ""); err != nil || id != "3" || patch.List != "3" {
-		t.Errorf("got %q, %+v, %v", id, patch, err)
-	}
-	made, _, err := c.MakeAudience(t.Context(), "spring", "who bought in spring")
-	if err != nil || made == "" {
-		t.Fatalf("got %q, %v", made, err)
-	}
-	if again, _, err := c.MakeAudience(t.Context(), "spring", ""); err != nil || again != made {
-		t.Errorf("made again: %q, %v", again, err)
-	}
+	a.WantAudience(a.Open(""), fake.SegmentName, "3", "spring")
 	if _, _, err := blind(t).(connector.AudienceMaker).MakeAudience(t.Context(), "spring", ""); usersync.CodeOf(err) != usersync.CodeInvalid {
 		t.Errorf("without a key to read with: %v", err)
 	}

@@ -224,19 +224,8 @@ func TestAListThatIsGoneDisconnects(t *testing.T) {
 
 func TestAnAudienceIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	maker := platform.Serve(t).Open("").(connector.AudienceMaker)
-	first, patch, err := maker.MakeAudience(t.Context(), `Audience "2026"`, "for a test")
-	if err != nil || first == "" || patch.List != first {
-		t.Fatalf("got %q, %+v, %v", first, patch, err)
-	}
-	again, _, err := maker.MakeAudience(t.Context(), `Audience "2026"`, "")
-	if err != nil || again != first {
-		t.Errorf("made %s, then %s, %v", first, again, err)
-	}
-	known, _, err := maker.MakeAudience(t.Context(), "active-clients", "")
-	if err != nil || known != fake.List {
-		t.Errorf("the list with that name is %s, got %q, %v", fake.List, known, err)
-	}
+	a := platform.Serve(t)
+	a.WantAudience(a.Open(""), "active-clients", fake.List, `Audience "2026"`)
 }
 
 func TestAttributesAreSortedIntoTheirPlaces(t *testing.T) {
