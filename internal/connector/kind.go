@@ -17,18 +17,18 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Kind is one platform: what it is called, what a connection to it needs, how
-// it is opened. Make one with Define.
+// Kind is one platform. It says what the platform is called, what a connection to it
+// needs, and how a connection is opened. Define makes one.
 type Kind struct {
-	Name  string // kept in connections: never rename
+	Name  string // is stored in connections, so it must never change
 	Title string
 	// Batch is how many profiles one Push takes.
 	Batch int
 	// Limits are the platform's published ones for an account.
 	Limits Limits
-	// Classify says what an answer means that is no success; nil is
-	// outbound.CodeOfStatus with Retry-After. The error's message may quote the
-	// platform through Quote.
+	// Classify says what an answer means that is no success. A nil Classify goes by
+	// outbound.CodeOfStatus and Retry-After. The error's message may quote the platform
+	// through Quote.
 	Classify func(*outbound.Response) *usersync.Error
 
 	// Credentials and Settings describe the fields, in their order.
@@ -40,12 +40,13 @@ type Kind struct {
 
 // Limits bound the calls to one account over all workers.
 type Limits struct {
-	// Concurrent calls; 0 is no bound.
+	// Concurrent is how many calls may be under way at once; 0 is no bound.
 	Concurrent int
-	// PerSecond calls, Burst of them at once; 0 is no bound.
+	// PerSecond is how many calls may begin in a second; 0 is no bound. Burst of them
+	// may begin at once.
 	PerSecond float64
 	Burst     int
-	// Timeout of one call.
+	// Timeout bounds one call.
 	Timeout time.Duration
 }
 
@@ -77,15 +78,15 @@ type Common struct {
 
 // Define makes a Kind of typed credentials C and settings S. Their fields come
 // from the tags of C and S, so that validation, API and documentation cannot
-// disagree:
+// disagree. The tags are:
 //
 //	json     the name; with omitempty or omitzero the field is optional
 //	help     one sentence for people
-//	default  what holds when it is left out; a required field needs none
+//	default  what holds when the field is left out; a required field needs none
 //	options  the allowed values, separated by |
 //	role     list or tags: what a bulk call may override, see Patch
 //
-// A C or S with a method Validate() []usersync.FieldError is asked too.
+// If C or S has a method Validate() []usersync.FieldError, its faults count too.
 func Define[C, S any](k Kind, open func(credentials C, settings S, facts Facts, client *Client) (Connector, error)) Kind {
 	k.Credentials = fieldsOf(reflect.TypeFor[C]())
 	k.Settings = append(fieldsOf(reflect.TypeFor[S]()), fieldsOf(reflect.TypeFor[Common]())...)
@@ -291,8 +292,8 @@ func typeName(t reflect.Type) string {
 	return ""
 }
 
-// shortSecret is the shortest credential that is looked for in answers, in bytes:
-// a shorter one stands in ordinary words.
+// shortSecret is the length, in bytes, of the shortest credential that is looked for
+// in answers. A shorter one could stand in ordinary words.
 const shortSecret = 8
 
 // secrets returns the secret values of credentials.
@@ -317,7 +318,7 @@ func (k Kind) secrets(credentials json.RawMessage) []string {
 	return out
 }
 
-// Fingerprint names an account by its credential without telling it.
+// Fingerprint names an account by its credential without revealing the credential.
 func Fingerprint(credential usersync.Secret) string {
 	sum := sha256.Sum256([]byte("usersync account\x00" + credential.Reveal()))
 	return hex.EncodeToString(sum[:8])
