@@ -18,24 +18,24 @@ import (
 )
 
 const (
-	// api is where the API is below the account's address.
+	// api is the path of the API below the account's address.
 	api = "/api/3"
-	// singly is up to how many people are pushed one by one: ActiveCampaign asks
-	// not to import up to 10 in bulk.
+	// singly is the most people who are pushed one by one. ActiveCampaign asks not to
+	// import up to 10 people in bulk.
 	singly = 10
 )
 
-// Kind is ActiveCampaign. It counts 5 calls a second of an account, all keys
-// together. An import takes 250 contacts, but before it everybody has to be
-// looked up who may have left the list, which can be a call for each: 50 take ten
-// seconds at most.
+// Kind is ActiveCampaign. It counts 5 calls a second for an account, over all its
+// keys. An import takes 250 contacts. But everybody who may have left the list has to
+// be looked up first, which can take a call for each: 50 people take ten seconds at
+// most.
 var Kind = connector.Define(connector.Kind{
 	Name: "activecampaign", Title: "ActiveCampaign", Batch: 50,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)
 
-// defaults are mapped where the settings do not say otherwise.
+// defaults are mapped unless the settings say otherwise.
 var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
 
 // accountHost is the host of an account. ActiveCampaign's documentation shows names
@@ -66,9 +66,9 @@ func (s Settings) Validate() []usersync.FieldError {
 	return faults
 }
 
-// host returns the account's host, in lower case; "" for an address that is none
-// of ActiveCampaign's. A path is taken only when it is that of the API, as people
-// copy it.
+// host returns the account's host in lower case. It returns "" for an address that is
+// not one of ActiveCampaign's. It takes the path of the API, because people copy it,
+// and no other path.
 func host(raw string) string {
 	u, err := url.Parse(strings.TrimRight(raw, "/"))
 	if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" || u.RawQuery != "" || u.Fragment != "" {
@@ -87,11 +87,11 @@ type activeCampaign struct {
 	settings Settings
 	mapping  connector.Mapping
 
-	// making is held while tags are looked up and made.
+	// making is locked while tags are looked up and made.
 	making sync.Mutex
 
 	mu sync.Mutex
-	// labels are those of the last check, and what was looked up since.
+	// labels are those of the last check, and those that were looked up since.
 	labels map[string]string
 }
 
@@ -121,15 +121,15 @@ func (a *activeCampaign) learn(name, label string) {
 // id is the number of a thing at ActiveCampaign.
 type id = connector.NumberID
 
-// call makes a call; body nil sends none, to nil reads none.
+// call makes a call. A nil body sends none, and a nil to reads none.
 func (a *activeCampaign) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Api-Token": {a.token.Reveal()}, "Accept": {"application/json"}}
 	address := a.client.URL("https://"+host(a.settings.AccountURL), api+path)
 	return a.client.Call(ctx, method, address, header, body, to)
 }
 
-// Check tries the token and finds list, fields and tags. The limits count for
-// the account, which is its host.
+// Check tries the token and finds the list, the fields and the tags. The limits are
+// counted for the account, which its host names.
 func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	var me struct {
 		User struct {
@@ -169,8 +169,8 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	return facts, nil
 }
 
-// fields returns the numbers of the custom fields that are mapped, by the names
-// of the settings: those the check learnt, or looked up.
+// fields returns the numbers of the mapped custom fields, by the names in the
+// settings. It takes them from the last check, or looks them up.
 func (a *activeCampaign) fields(ctx context.Context) (map[string]id, error) {
 	known := map[string]id{}
 	complete := true
@@ -196,8 +196,8 @@ func (a *activeCampaign) custom() []string {
 	return out
 }
 
-// pageSize is how many fields or tags one read asks for, and pages how often it
-// is asked: no account has so many.
+// pageSize is how many fields or tags one read asks for. pages is the most reads; no
+// account has so many fields or tags.
 const (
 	pageSize = 100
 	pages    = 50
@@ -209,8 +209,8 @@ type field struct {
 	Tag   string `json:"perstag"`
 }
 
-// findFields looks the mapped custom fields up. One that is not there disconnects:
-// nothing could be pushed as the settings say.
+// findFields looks up the mapped custom fields. A field that does not exist
+// disconnects, because nothing could be pushed as the settings say.
 func (a *activeCampaign) findFields(ctx context.Context) (map[string]id, error) {
 	names := a.custom()
 	out := map[string]id{}

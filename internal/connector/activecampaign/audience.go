@@ -28,8 +28,8 @@ func (a *activeCampaign) listName(ctx context.Context) (string, error) {
 	return "", err
 }
 
-// The statuses of a contact on a list; 0 is unconfirmed and 3 bounced. 91 is
-// somebody who was taken off without unsubscribing.
+// These are statuses of a contact on a list. 0 is unconfirmed and 3 is bounced. 91 is
+// somebody who was taken off the list without unsubscribing.
 const (
 	subscribed   = "1"
 	unsubscribed = "2"
@@ -43,7 +43,7 @@ type contactList struct {
 	Status  status `json:"status"`
 }
 
-// status is a status, which comes as text or as a number.
+// status is a status. It comes as a text or as a number.
 type status string
 
 // UnmarshalJSON takes both.
@@ -52,16 +52,16 @@ func (s *status) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// standing is what ActiveCampaign knows of a person: the contact, and how they
-// stand to the list.
+// standing is what ActiveCampaign knows of a person: the contact, and their relation
+// to the list.
 type standing struct {
 	contact id
-	// on says that the list knows them in whatever way, left that they have
+	// on says that the list knows the person in some way. left says that they have
 	// unsubscribed from it.
 	on, left bool
 }
 
-// stands returns how a contact stands to list, by its entries on lists.
+// stands returns the relation of a contact to list, from its entries on lists.
 func stands(contact id, entries []contactList, list string) standing {
 	out := standing{contact: contact}
 	for _, e := range entries {
@@ -96,7 +96,7 @@ func (a *activeCampaign) subscribe(ctx context.Context, contact id, isNew bool) 
 	if usersync.CodeOf(err) != usersync.CodeRejected {
 		return false, err
 	}
-	// Nothing about the person can be wrong here: is it the list?
+	// Nothing about the person can be wrong here. It may be the list.
 	if _, gone := a.listName(ctx); gone != nil {
 		return false, gone
 	}
@@ -122,8 +122,8 @@ func (a *activeCampaign) tags(ctx context.Context) ([]id, error) {
 	return out, nil
 }
 
-// tag gives a contact a tag. When that is refused the tag may have been deleted
-// and perhaps made anew: it is looked up again.
+// tag gives a contact a tag. If that is refused, the tag may have been deleted and
+// made again, so it is looked up again.
 func (a *activeCampaign) tag(ctx context.Context, contact id, name string, tag id) error {
 	err := a.putTag(ctx, contact, tag)
 	if usersync.CodeOf(err) != usersync.CodeRejected {
@@ -165,8 +165,8 @@ func (a *activeCampaign) findOrMakeTag(ctx context.Context, name string) (id, er
 	return answer.Tag.ID, nil
 }
 
-// findTag returns the number of the tag with a name, "" when there is none. The
-// search finds parts of names too.
+// findTag returns the number of the tag with a name, or "" if there is none.
+// ActiveCampaign's search finds parts of names too.
 func (a *activeCampaign) findTag(ctx context.Context, name string) (id, error) {
 	for page := range pages {
 		var answer struct {

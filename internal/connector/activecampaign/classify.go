@@ -10,8 +10,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// refusal is the body of a refused call: errors of the calls about one thing,
-// failureReasons of an import, message of all others.
+// refusal is the body of a refused call. Calls about one thing have errors, an import
+// has failureReasons, and all others have a message.
 type refusal struct {
 	Errors []struct {
 		Title  string `json:"title"`
@@ -19,7 +19,7 @@ type refusal struct {
 		Code   string `json:"code"`
 	} `json:"errors"`
 	Message string `json:"message"`
-	// Reasons are texts, or objects with the place of a contact.
+	// Reasons are texts, or objects with the number of a contact.
 	Reasons []json.RawMessage `json:"failureReasons"`
 }
 
@@ -46,8 +46,8 @@ func (b refusal) said() string {
 	return b.Message
 }
 
-// guilty returns which of n contacts an import was refused for. ActiveCampaign
-// counts them from one.
+// guilty returns which of n contacts an import was refused for, and why.
+// ActiveCampaign counts contacts from one.
 func (b refusal) guilty(n int) map[int]string {
 	out := map[int]string{}
 	for _, raw := range b.Reasons {
@@ -62,9 +62,9 @@ func (b refusal) guilty(n int) map[int]string {
 	return out
 }
 
-// classify says what a refusal means. A wrong key is answered by 403; 402 is an
-// account that does not pay, or whose plan does not include the call. An import
-// above its limit is said to be answered by 400.
+// classify says what a refusal means. ActiveCampaign answers a wrong key with 403. 402
+// means that the account does not pay, or that its plan does not include the call. An
+// import above the rate limit is reported to be answered with 400.
 func classify(r *connector.Response) *usersync.Error {
 	said := refusalOf(r).said()
 	e := connector.Classify(r, said)
@@ -79,7 +79,7 @@ func classify(r *connector.Response) *usersync.Error {
 	return e
 }
 
-// noAccount turns the 404 of a call that names nothing into what it means.
+// noAccount gives the 404 of a call that names nothing its meaning.
 func noAccount(response *connector.Response, err error) error {
 	if !connector.NotFound(response) {
 		return err

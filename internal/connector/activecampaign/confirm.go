@@ -13,11 +13,11 @@ import (
 
 var _ connector.Confirmer = (*activeCampaign)(nil)
 
-// Confirm reads how an import went, and whom it failed for.
+// Confirm reads how an import went and whom it failed for.
 func (a *activeCampaign) Confirm(ctx context.Context, job string, people []connector.Profile) ([]connector.Result, error) {
 	batch, left := connector.JobOf(job)
 	var answer struct {
-		// Status is false until there is one.
+		// Status is false until the import has one.
 		Status  any               `json:"status"`
 		Failure []json.RawMessage `json:"failure"`
 	}
@@ -55,7 +55,8 @@ func (a *activeCampaign) Confirm(ctx context.Context, job string, people []conne
 	return results, nil
 }
 
-// addressOf reads an entry of the failures: an address, or an object that holds it.
+// addressOf reads an entry of the failures. The entry is an address, or an object that
+// holds it.
 func addressOf(raw json.RawMessage) string {
 	var address string
 	if json.Unmarshal(raw, &address) == nil {

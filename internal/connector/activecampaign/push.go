@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// maxImport is the most bytes of contacts in one import. ActiveCampaign takes
-	// 399,999 with the frame around them.
+	// maxImport is the most bytes of contacts in one import. ActiveCampaign takes 399,999
+	// bytes with the frame around them.
 	maxImport = 390_000
 )
 
 // platform is what sentences call ActiveCampaign.
 const platform = "ActiveCampaign"
 
-// contact is a person as ActiveCampaign takes one.
+// contact is a person in ActiveCampaign's shape.
 type contact struct {
 	Email     string       `json:"email"`
 	FirstName string       `json:"firstName,omitempty"`
@@ -38,8 +38,8 @@ type fieldValue struct {
 	Value string `json:"value"`
 }
 
-// content is what ActiveCampaign is told of a person: fields by the names of the
-// settings, which are numbers only when it is told.
+// content is what ActiveCampaign is told of a person. Fields have the names of the
+// settings; a push replaces the names by numbers.
 type content struct {
 	Email  string            `json:"email"`
 	Fields map[string]string `json:"fields"`
@@ -82,13 +82,13 @@ func (a *activeCampaign) target() connector.Target {
 	return connector.Target{Place: connector.Named("list", name), Tags: a.settings.Tags}
 }
 
-// leftSentence tells of a person who has unsubscribed: ActiveCampaign learns who
-// they are now, but they are not subscribed again.
+// leftSentence tells of a person who has unsubscribed. ActiveCampaign learns who they
+// are now, but they are not subscribed again.
 func (a *activeCampaign) leftSentence(tense connector.Tense) string {
 	return tense.UpdateOnly(a.target(), "has unsubscribed from "+a.target().Place, "subscribed again")
 }
 
-// Push sends a few people one by one, more by an import.
+// Push sends a few people one by one, and more by an import.
 func (a *activeCampaign) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if len(people) <= singly {
 		return a.pushSingly(ctx, people)
@@ -172,9 +172,9 @@ func (a *activeCampaign) row(c contact, subscribe bool) row {
 	return out
 }
 
-// pushImport imports people with the list, those who have left without it. It is
-// not known whether an import brings back who has left, so they are never named to
-// the list again.
+// pushImport imports people with the list, and people who have left without it. It is
+// not known whether an import subscribes people again who have left, so an import
+// never names them together with the list.
 func (a *activeCampaign) pushImport(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	fields, err := a.fields(ctx)
 	if err != nil {
@@ -200,7 +200,8 @@ func (a *activeCampaign) pushImport(ctx context.Context, people []connector.Prof
 	return results, connector.Jobs{Platform: platform, MaxBytes: maxImport, Make: a.makeImport}.HandIn(ctx, entries, results)
 }
 
-// makeImport makes one import. One wrong contact has all of them refused.
+// makeImport makes one import. If one contact is wrong, ActiveCampaign refuses all of
+// them.
 func (a *activeCampaign) makeImport(ctx context.Context, people []connector.Entry) (string, map[int]string, error) {
 	body := map[string]any{"contacts": connector.Bodies(people)}
 	if a.settings.Quiet {
@@ -234,7 +235,7 @@ func (a *activeCampaign) lookUp(ctx context.Context, p connector.Profile) (stand
 	return found[p.Email.Key()], err
 }
 
-// search reads contacts with the lists they are on, by their address in lower
+// search reads contacts with the lists they are on. Its result is by address in lower
 // case.
 func (a *activeCampaign) search(ctx context.Context, query url.Values) (map[string]standing, error) {
 	query.Set("include", "contactLists")
@@ -250,8 +251,8 @@ func (a *activeCampaign) search(ctx context.Context, query url.Values) (map[stri
 	return out, nil
 }
 
-// lookUpAll finds many people: those whose number was kept by one call for all,
-// the others by one call each.
+// lookUpAll finds many people. One call finds all people whose number was kept, and
+// each other person takes a call of their own.
 func (a *activeCampaign) lookUpAll(ctx context.Context, people []connector.Profile) (map[string]standing, error) {
 	var ids []string
 	for _, p := range people {

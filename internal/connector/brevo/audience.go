@@ -12,7 +12,7 @@ import (
 
 var _ connector.AudienceMaker = (*brevo)(nil)
 
-// pageOfLists is the most lists that one answer holds; maxLists bounds the search.
+// pageOfLists is the most lists that one answer holds. maxLists bounds the search.
 const (
 	pageOfLists = 50
 	maxLists    = 5000
@@ -24,7 +24,7 @@ type list struct {
 	Name string `json:"name"`
 }
 
-// MakeAudience finds the list with a name or makes it. Brevo's lists have no
+// MakeAudience finds the list with a name, or makes it. Brevo's lists have no
 // description.
 func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	id, err := b.listNamed(ctx, name)
@@ -38,7 +38,7 @@ func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, users
 	return text, usersync.PlatformSync{List: text}, nil
 }
 
-// listNamed returns the id of a list, 0 when there is none.
+// listNamed returns the id of a list, or 0 if there is none.
 func (b *brevo) listNamed(ctx context.Context, name string) (int64, error) {
 	for offset := 0; offset < maxLists; offset += pageOfLists {
 		var page struct {
@@ -75,7 +75,7 @@ func (b *brevo) makeList(ctx context.Context, name string) (int64, error) {
 	return made.ID, nil
 }
 
-// folder is where new lists go: Brevo wants one.
+// folder returns the folder that new lists are made in. Brevo requires one.
 func (b *brevo) folder(ctx context.Context) (int64, error) {
 	if b.settings.Folder > 0 {
 		return int64(b.settings.Folder), nil

@@ -1,6 +1,6 @@
-// Package brevo pushes people into Brevo as contacts of a list: a few by a call
-// each, many by an import that Brevo works on later. README.md says what a
-// connection needs and what of Brevo's behaviour is not confirmed.
+// Package brevo pushes people into Brevo as contacts of a list. A few people take a
+// call each. Many go by an import that Brevo works on later. README.md says what a
+// connection needs, and what of Brevo's behaviour is not confirmed.
 package brevo
 
 import (
@@ -18,23 +18,24 @@ import (
 
 const (
 	baseURL = "https://api.brevo.com/v3"
-	// importFrom is from how many people on one import is cheaper than a call or
-	// two for each: about two seconds of the limit.
+	// importFrom is the number of people from which one import is cheaper than a call or
+	// two for each. So many calls take about two seconds of the limit.
 	importFrom = 10
-	// maxImport is the size of an import that Brevo recommends, in bytes; it takes 10 MB.
+	// maxImport is the size of an import that Brevo recommends, in bytes. Brevo takes 10
+	// MB.
 	maxImport = 8_000_000
 )
 
-// Kind is Brevo. The limit is that of /contacts for a plan without a raised one:
-// 10 calls a second, which are the 36,000 an hour.
+// Kind is Brevo. The limit is that of /contacts in a plan without a raised limit: 10
+// calls a second, which is the same as 36,000 an hour.
 var Kind = connector.Define(connector.Kind{
 	Name: "brevo", Title: "Brevo", Batch: 500,
 	Limits:   connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)
 
-// defaultAttributes are attributes that every account has, in English ones by
-// these names.
+// defaultAttributes are attributes that every account has. Accounts in English call
+// them so.
 var defaultAttributes = connector.Mapping{"FIRSTNAME": "firstName", "LASTNAME": "lastName"}
 
 var (
@@ -104,13 +105,13 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 	return &brevo{key: c.APIKey, settings: s, list: list, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}, nil
 }
 
-// call makes a call; body nil sends none, to nil reads none.
+// call makes a call. A nil body sends none, and a nil to reads none.
 func (b *brevo) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Api-Key": {b.key.Reveal()}}
 	return b.client.Call(ctx, method, b.client.URL(baseURL, path), header, body, to)
 }
 
-// Check asks whose account it is and looks for the list and every attribute.
+// Check asks whose account it is, and looks for the list and every attribute.
 func (b *brevo) Check(ctx context.Context) (connector.Facts, error) {
 	facts := connector.Facts{Labels: map[string]string{}, Account: connector.Fingerprint(b.key)}
 	var account struct {

@@ -11,7 +11,7 @@ import (
 
 var _ connector.Confirmer = (*brevo)(nil)
 
-// process is how an import goes. Reports are addresses of files, null for none.
+// process is how an import goes. The reports are addresses of files, or null.
 type process struct {
 	Status string `json:"status"`
 	Info   struct {
@@ -65,9 +65,9 @@ func (b *brevo) completed(ctx context.Context, p process, people []connector.Pro
 	return results, nil
 }
 
-// report reads the words of a report, in lower case: which of its columns holds
-// the address is not documented. It goes without the API key, as the file may be
-// at another host.
+// report reads the words of a report in lower case, because it is not documented which
+// column holds the address. The call does not carry the API key, because the file may
+// be on another host.
 func (b *brevo) report(ctx context.Context, address string) (map[string]bool, error) {
 	if address == "" {
 		return nil, nil

@@ -16,8 +16,8 @@ import (
 // platform is what sentences call Brevo.
 const platform = "Brevo"
 
-// contact is a person as Brevo is told of them. Blocklists are never mentioned:
-// Brevo then leaves them as they are.
+// contact is a person in Brevo's shape. It never mentions blocklists, so Brevo leaves
+// them as they are.
 type contact struct {
 	Email      string         `json:"email"`
 	ExtID      string         `json:"ext_id,omitempty"`
@@ -43,8 +43,8 @@ func (b *brevo) contact(p connector.Profile) contact {
 	return out
 }
 
-// typed turns a value into the type of its attribute, as Brevo drops values of
-// another type without a word.
+// typed turns a value into the type of its attribute, because Brevo silently drops
+// values of another type.
 func typed(v any, kind string) any {
 	switch value := v.(type) {
 	case string:
@@ -89,23 +89,23 @@ func (b *brevo) sentence(tense connector.Tense, status connector.Status, left bo
 	return tense.Sync(status, b.target())
 }
 
-// contactPath is where a contact is, by its address or by Brevo's id.
+// contactPath is the path of a contact, by its address or by Brevo's id.
 func contactPath(identifier, kind string) string {
 	return "/contacts/" + connector.PathSegment(identifier) + "?identifierType=" + kind
 }
 
-// The kinds of identifiers that are used.
+// These kinds of identifiers are used.
 const (
 	byEmail = "email_id"
 	byID    = "contact_id"
 )
 
-// maxAlone is how many people one push brings one by one: at two calls each and
-// 10 calls a second that is 10 s.
+// maxAlone is how many people one push brings one by one. At two calls each and 10
+// calls a second, they take 10 s.
 const maxAlone = 50
 
-// Push adds or updates a few people one by one, many by an import. Where no
-// import is wanted, those beyond maxAlone have to come again.
+// Push adds or updates a few people one by one, and many by an import. If no import is
+// wanted, people beyond maxAlone have to come again.
 func (b *brevo) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if len(people) >= b.settings.ImportFrom {
 		return b.importAll(ctx, people)
@@ -133,7 +133,8 @@ func (k known) remote() string {
 	return strconv.FormatInt(k.ID, 10)
 }
 
-// find returns what Brevo has of a person, the zero value when it has nothing.
+// find returns what Brevo has of a person. It returns the zero value if Brevo has
+// nothing.
 func (b *brevo) find(ctx context.Context, p connector.Profile) (known, error) {
 	var k known
 	r, err := b.call(ctx, http.MethodGet, contactPath(p.Email.Display(), byEmail), nil, &k)
@@ -149,7 +150,7 @@ func (b *brevo) find(ctx context.Context, p connector.Profile) (known, error) {
 	return k, nil
 }
 
-// pushOne looks first whether the person has left: the list, or all mail.
+// pushOne first looks whether the person has left the list, or all mail.
 func (b *brevo) pushOne(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	k, err := b.find(ctx, p)
 	if err != nil {
@@ -185,7 +186,7 @@ func unsubscribed(k known, tense connector.Tense) connector.Result {
 	return connector.Unsubscribed(k.remote(), tense.LeaveAlone("has unsubscribed at "+platform))
 }
 
-// importAll hands all people over at once. Brevo says later how it went.
+// importAll hands all people over at once. Brevo tells later how the import went.
 func (b *brevo) importAll(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	contacts := make([]contact, len(people))
 	for i, p := range people {
@@ -224,8 +225,8 @@ func (b *brevo) Preview(ctx context.Context, p connector.Profile) (connector.Res
 	return connector.Result{Status: status, Details: b.sentence(connector.Would, status, slices.Contains(k.Left, b.list)), Remote: k.remote()}, nil
 }
 
-// Remove deletes the contact with the person's address, and the one that was
-// pushed to, should that be another.
+// Remove deletes the contact with the person's address. It also deletes the contact
+// that was last pushed to, if that is another one.
 func (b *brevo) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	paths := []string{contactPath(p.Email.Display(), byEmail)}
 	if p.Remote != "" {

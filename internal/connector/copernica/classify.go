@@ -11,12 +11,12 @@ import (
 	"usersync/internal/usersync"
 )
 
-// overloaded is how long to wait when the load balancer has too much to do: its
+// overloaded is how long to wait when the load balancer has too much to do. Its
 // outages were seen to last minutes.
 const overloaded = time.Minute
 
-// said returns Copernica's own words: {"error":{"message":"…"}}, or the error as
-// text.
+// said returns Copernica's own words. They are in {"error":{"message":"…"}}, or the
+// error is a text.
 func said(r *connector.Response) string {
 	var body struct {
 		Error json.RawMessage `json:"error"`
@@ -35,8 +35,8 @@ func said(r *connector.Response) string {
 	return words
 }
 
-// classify says what a refusal means. Nearly all are 400, whose words tell what
-// was wrong: the token or the database, or else what was sent. The load balancer
+// classify says what a refusal means. Nearly all refusals are 400, and their words
+// tell whether the token, the database or what was sent is wrong. The load balancer
 // answers in HTML.
 func classify(r *connector.Response) *usersync.Error {
 	words := said(r)
@@ -69,7 +69,7 @@ func isOverload(r *connector.Response) bool {
 		bytes.Contains(bytes.ToLower(r.Body), []byte("too many requests"))
 }
 
-// isAuth reports whether it was the token that was refused.
+// isAuth reports whether the token was refused.
 func isAuth(r *connector.Response) bool {
 	if r == nil {
 		return false

@@ -22,7 +22,7 @@ const (
 	api  = "/v4"
 )
 
-// Kind is Copernica. It publishes no limits: these are modest. A profile takes a
+// Kind is Copernica. It publishes no limits, so these are modest. A profile takes a
 // call or two of its own, so a batch of 20 takes some seconds.
 var Kind = connector.Define(connector.Kind{
 	Name: "copernica", Title: "Copernica", Batch: 20,
@@ -30,7 +30,7 @@ var Kind = connector.Define(connector.Kind{
 	Classify: classify,
 }, open)
 
-// defaults are mapped where the settings do not say otherwise.
+// defaults are mapped unless the settings say otherwise.
 var defaults = connector.Mapping{"email": "email", "firstname": "firstName", "lastname": "lastName"}
 
 // fieldName is what may stand before the operator of a condition.
@@ -77,8 +77,8 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, cli
 	}, nil
 }
 
-// call makes a call with a token of the day; body nil sends none, to nil reads
-// none. When a kept token is refused, the call is made once more with a new one.
+// call makes a call with a token of the day. A nil body sends none, and a nil to reads
+// none. If a kept token is refused, the call is made once more with a new one.
 func (c *copernica) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	token, fresh, err := c.jwt(ctx)
 	if err != nil {
@@ -112,8 +112,9 @@ func (c *copernica) callWith(ctx context.Context, token usersync.Secret, method,
 // id is the number of a thing at Copernica.
 type id = connector.NumberID
 
-// named is a field or an interest of a database. Names are matched regardless of
-// case, as encoding/json does with those of members: Copernica writes ID and id.
+// named is the fields or the interests of a database. Their names are compared
+// regardless of case. encoding/json does the same with the names of members, because
+// Copernica writes both ID and id.
 type named struct {
 	Data []struct {
 		Name string `json:"name"`
@@ -134,8 +135,8 @@ func (n named) missing(names []string) string {
 	return ""
 }
 
-// Check tries the token, and finds the database with its fields, its interests
-// and what it does with those who unsubscribe.
+// Check tries the token. It finds the database with its fields and interests, and what
+// it does with people who unsubscribe.
 func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 	var identity struct {
 		ID   id     `json:"id"`
@@ -176,20 +177,20 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 	return connector.Facts{Account: string(identity.ID), Labels: labels}, nil
 }
 
-// The labels that say what the database does with those who unsubscribe.
+// These labels say what the database does with people who unsubscribe.
 const (
 	behaviorLabel = "unsubscribe"
 	leftLabel     = "left:" // and the name of a field → what it then holds
 )
 
-// The behaviours that are of importance here; the third is "nothing".
+// These behaviours matter here. The third one is "nothing".
 const (
 	behaviorUpdate = "update"
 	behaviorRemove = "remove"
 )
 
-// unsubscribeLabels reads what the database does with those who unsubscribe. A
-// field that it marks them by must not be pushed to: that would bring them back.
+// unsubscribeLabels reads what the database does with people who unsubscribe. A field
+// that marks them must not be pushed to, because that would bring them back.
 func (c *copernica) unsubscribeLabels(ctx context.Context) (map[string]string, error) {
 	var answer struct {
 		Behavior string         `json:"behavior"`

@@ -11,13 +11,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-// body is a profile as Copernica takes one.
+// body is a profile in Copernica's shape.
 type body struct {
 	Fields    map[string]string `json:"fields"`
 	Interests map[string]int    `json:"interests,omitempty"`
 }
 
-// content is what Copernica is told of a person, and in which database.
+// content is what Copernica is told of a person, and the database that they are in.
 type content struct {
 	Database string `json:"database"`
 	body
@@ -51,9 +51,9 @@ func (c *copernica) unsubscribed(p connector.Profile, tense connector.Tense) con
 	return connector.Unsubscribed(p.Remote, tense.LeaveAlone("has unsubscribed in "+c.target().Place))
 }
 
-// condition returns the query that selects the profiles of a person. The value
-// becomes part of an expression that knows no quotes, so one that could read as
-// another expression is refused.
+// condition returns the query that selects the profiles of a person. The value becomes
+// part of an expression that knows no quotes, so a value that could be read as another
+// expression is refused.
 func (c *copernica) condition(p connector.Profile) (url.Values, error) {
 	value := connector.Text(p.Value(c.mapping[c.settings.Match]))
 	if value == "" {
@@ -65,8 +65,8 @@ func (c *copernica) condition(p connector.Profile) (url.Values, error) {
 	return url.Values{"fields[]": {c.settings.Match + "==" + value}}, nil
 }
 
-// plain reports whether a value is free of control characters, of Copernica's
-// operators, and of a beginning that would make another one of the == before it.
+// plain reports whether a value is free of control characters and of Copernica's
+// operators, and does not begin with a character that would change the == before it.
 func plain(value string) bool {
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '<' || r == '>' }) {
 		return false
@@ -79,9 +79,9 @@ func plain(value string) bool {
 	return value[0] != '=' && value[0] != '~'
 }
 
-// Push adds or updates people, each by a call of their own. Copernica looks a
-// profile up and makes it in two steps that others can come between, so nobody
-// else may push the same person at the same time: the pipeline sees to that for a
+// Push adds or updates people, each by a call of their own. Copernica looks a profile
+// up and makes it in two steps, and other pushes can come between them. So nobody else
+// may push the same person at the same time. The pipeline makes sure of that for a
 // connection.
 func (c *copernica) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	return c.client.Each(ctx, people, c.pushOne)
@@ -117,8 +117,8 @@ func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector
 	return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "Copernica answered %d, which says nothing of the profile.", response.Status)
 }
 
-// leftBefore reports whether a person has unsubscribed. It reads only where the
-// database does something with those who leave.
+// leftBefore reports whether a person has unsubscribed. It only reads if the database
+// does something with people who leave.
 func (c *copernica) leftBefore(ctx context.Context, p connector.Profile, query url.Values) (bool, error) {
 	behavior := c.facts.Labels[behaviorLabel]
 	if behavior != behaviorUpdate && (behavior != behaviorRemove || p.Remote == "") {
@@ -138,9 +138,9 @@ func (c *copernica) left(ctx context.Context, p connector.Profile, found []profi
 	return err == nil && (gone || slices.ContainsFunc(found, c.marked)), err
 }
 
-// removed reports whether the database, which removes those who unsubscribe, has
-// removed the profile that we made. One that only matches no more is still there
-// by its number.
+// removed reports whether the database, which removes people who unsubscribe, has
+// removed the profile that we made. A profile that only does not match any more is
+// still there under its number.
 func (c *copernica) removed(ctx context.Context, p connector.Profile, found []profile) (bool, error) {
 	if c.facts.Labels[behaviorLabel] != behaviorRemove || len(found) > 0 || !connector.IsNumber(p.Remote) {
 		return false, nil
@@ -149,8 +149,8 @@ func (c *copernica) removed(ctx context.Context, p connector.Profile, found []pr
 	return err == nil && len(byNumber) == 0, err
 }
 
-// marked reports whether a profile holds all that the database marks those with
-// who unsubscribe.
+// marked reports whether a profile holds all the marks of people who have
+// unsubscribed.
 func (c *copernica) marked(one profile) bool {
 	marks := 0
 	for label, value := range c.facts.Labels {
@@ -219,8 +219,8 @@ func (c *copernica) Preview(ctx context.Context, p connector.Profile) (connector
 	return connector.Would.Outcome(connector.Updated, c.target(), string(found[0].ID)), nil
 }
 
-// Remove deletes every profile of the person, and the one that was made for them
-// should it no longer match.
+// Remove deletes every profile of the person. It also deletes the profile that was
+// made for them, if that does not match any more.
 func (c *copernica) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	query, err := c.condition(p)
 	if err != nil && p.Remote == "" {

@@ -21,8 +21,8 @@ type segmentInfo struct {
 
 func (s segmentInfo) manual() bool { return s.Type == "" || s.Type == "manual" }
 
-// MakeAudience finds the manual segment with a name or makes it. Without an App
-// API key that is invalid.
+// MakeAudience finds the manual segment with a name, or makes it. Without an App API
+// key it returns an error of code invalid.
 func (c *customerio) MakeAudience(ctx context.Context, name, description string) (string, usersync.PlatformSync, error) {
 	if !c.hasApp() {
 		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeInvalid, "The connection needs an App API key to make segments.")
@@ -34,7 +34,7 @@ func (c *customerio) MakeAudience(ctx context.Context, name, description string)
 	return id, usersync.PlatformSync{List: id}, err
 }
 
-// segmentNamed returns the id of a manual segment, "" when there is none.
+// segmentNamed returns the id of a manual segment, or "" if there is none.
 func (c *customerio) segmentNamed(ctx context.Context, name string) (string, error) {
 	var answer struct {
 		Segments []segmentInfo `json:"segments"`
@@ -63,7 +63,7 @@ func (c *customerio) makeSegment(ctx context.Context, name, description string) 
 	return answer.Segment.ID.String(), nil
 }
 
-// join adds people to the segment; who is in it stays.
+// join adds people to the segment. People who are in it stay.
 func (c *customerio) join(ctx context.Context, ids []string) error {
 	if c.settings.Segment == "" || len(ids) == 0 {
 		return nil

@@ -9,9 +9,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-// failure is an error in the shapes that the two APIs use: a list of errors (v2),
-// meta.error or meta.errors (v1 and the App API), a list of errors that are texts
-// or have a detail.
+// failure is an error in the shapes that the two APIs use. It is a list of errors
+// (v2), meta.error or meta.errors (v1 and the App API), or a list of errors that are
+// texts or have a detail.
 type failure struct {
 	Errors json.RawMessage `json:"errors"`
 	Meta   struct {
@@ -20,7 +20,7 @@ type failure struct {
 	} `json:"meta"`
 }
 
-// said is the first thing that an error says, "" when it says nothing.
+// said returns the first thing that an error says, or "" if it says nothing.
 func (f failure) said() string {
 	if f.Meta.Error != "" {
 		return f.Meta.Error
@@ -52,7 +52,7 @@ type refusal struct {
 	Message string `json:"message"`
 }
 
-// said is what an error says, with the field it is about.
+// said returns what an error says, with the field it is about.
 func (e refusal) said() string {
 	text := e.Message
 	if text == "" {
@@ -72,7 +72,7 @@ type refusals struct {
 	Errors []refusal `json:"errors"`
 }
 
-// refusedOf returns why which of n items were refused.
+// refusedOf returns which of n items were refused, and why.
 func refusedOf(r *connector.Response, n int) (map[int]*usersync.Error, error) {
 	if len(r.Body) == 0 && !r.Truncated {
 		return nil, nil
@@ -94,12 +94,12 @@ func refusedOf(r *connector.Response, n int) (map[int]*usersync.Error, error) {
 	return out, nil
 }
 
-// untold is how long to wait after a 429: the limits are of calls a second, and
-// the answer says nothing.
+// untold is how long to wait after a 429. The limits are of calls a second, and the
+// answer says nothing.
 const untold = time.Second
 
-// classify goes by status alone: 401 and 403 for the keys, 400 for the content,
-// 429 for the limit.
+// classify goes by the status alone. 401 and 403 are about the keys, 400 about the
+// content, and 429 about the limit.
 func classify(r *connector.Response) *usersync.Error {
 	var f failure
 	_ = json.Unmarshal(r.Body, &f) // gateways answer with HTML

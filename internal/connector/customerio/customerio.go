@@ -1,7 +1,6 @@
-// Package customerio pushes people into Customer.io by its Track API; what it
-// reads there, it reads by the App API, when the connection has a key for it.
-// README.md says what a connection needs and what of Customer.io's behaviour is
-// not confirmed.
+// Package customerio pushes people into Customer.io by its Track API. It reads by the
+// App API if the connection has a key for that. README.md says what a connection
+// needs, and what of Customer.io's behaviour is not confirmed.
 package customerio
 
 import (
@@ -24,7 +23,7 @@ var hosts = map[string]struct{ track, app string }{
 	"eu": {"https://track-eu.customer.io", "https://api-eu.customer.io"},
 }
 
-// The choices of settings, the defaults first.
+// These are choices of settings. The defaults come first.
 const (
 	byEmail  = "email"
 	byID     = "id"
@@ -37,24 +36,24 @@ const defaultTags = "tags"
 // maxName is the longest name of an attribute, in bytes.
 const maxName = 150
 
-// Kind is Customer.io. Of the two limits that it publishes for the Track API, 100
-// and 1,000 calls a second, this is the lower one.
+// Kind is Customer.io. It publishes two limits for the Track API, 100 and 1,000 calls
+// a second. This is the lower one.
 var Kind = connector.Define(connector.Kind{
 	Name: "customerio", Title: "Customer.io", Batch: 500,
 	Limits:   connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)
 
-// defaultAttributes are what the platform's own examples call these fields.
-// Attributes need not be made before.
+// defaultAttributes are the names of these fields in the platform's own examples.
+// Attributes need not exist before a push.
 var defaultAttributes = connector.Mapping{
 	"first_name": "firstName", "last_name": "lastName", "country": "country", "job_title": "jobTitle",
 }
 
 var (
 	segmentID = regexp.MustCompile(`^[1-9][0-9]{0,9}$`)
-	// reserved are attributes that Customer.io acts on. The first two hold what a
-	// person wants to receive: only they and Customer.io may change it.
+	// reserved are attributes that Customer.io acts on. The first two hold what a person
+	// wants to receive. Only the person and Customer.io may change them.
 	reserved = []string{"unsubscribed", "cio_subscription_preferences", "cio_id", "_update", "id", "email"}
 )
 
@@ -137,8 +136,8 @@ func (c *customerio) identifier(p connector.Profile) string {
 	return p.Email.Display()
 }
 
-// Check asks which workspace it is and looks for the segment. Attributes need not
-// be there.
+// Check asks which workspace it is, and looks for the segment. Attributes need not
+// exist.
 func (c *customerio) Check(ctx context.Context) (connector.Facts, error) {
 	facts := connector.Facts{Labels: map[string]string{}, Account: connector.Fingerprint(usersync.NewSecret(c.credentials.SiteID))}
 	var region struct {
@@ -157,7 +156,7 @@ func (c *customerio) Check(ctx context.Context) (connector.Facts, error) {
 	return facts, c.checkSegment(ctx, facts.Labels)
 }
 
-// checkSegment tries the App API key, with the segment when there is one.
+// checkSegment tries the App API key, together with the segment if there is one.
 func (c *customerio) checkSegment(ctx context.Context, labels map[string]string) error {
 	if !c.hasApp() {
 		return nil

@@ -16,8 +16,8 @@ const (
 	maxItem  = 32_000
 )
 
-// item is one operation of a batch. A person's wishes about mail are never
-// mentioned: Customer.io then leaves them as they are.
+// item is one operation of a batch. It never mentions what a person wants to receive,
+// so Customer.io leaves that as it is.
 type item struct {
 	Type        string            `json:"type"`
 	Action      string            `json:"action"`
@@ -50,7 +50,7 @@ func (c *customerio) Content(p connector.Profile) any {
 	return map[string]any{"item": c.item(p), "segment": c.settings.Segment}
 }
 
-// Push identifies people, as many in a call as fit, and adds them to the
+// Push identifies people, as many in a call as fit into one, and adds them to the
 // segment.
 func (c *customerio) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	results := make([]connector.Result, len(people))
@@ -62,14 +62,14 @@ func (c *customerio) Push(ctx context.Context, people []connector.Profile) ([]co
 	return results, nil
 }
 
-// batch is one call: items and whose they are, by place.
+// batch is one call. It has items, and the places of the people in the push.
 type batch struct {
 	items  []json.RawMessage
 	places []int
 	size   int
 }
 
-// batches divides people among calls. Who is too big for any has failed.
+// batches divides people among calls. A person who is too big for any call has failed.
 func (c *customerio) batches(people []connector.Profile, results []connector.Result) []*batch {
 	var out []*batch
 	for i, p := range people {
@@ -87,8 +87,8 @@ func (c *customerio) batches(people []connector.Profile, results []connector.Res
 	return out
 }
 
-// push makes one call, and one for the segment. It writes results only when all
-// is done.
+// push makes one call, and one for the segment. It writes results only after both were
+// successful.
 func (c *customerio) push(ctx context.Context, b *batch, people []connector.Profile, results []connector.Result) error {
 	r, err := c.track(ctx, http.MethodPost, "/api/v2/batch", map[string]any{"batch": b.items}, nil)
 	if err != nil {
@@ -117,8 +117,7 @@ func (c *customerio) push(ctx context.Context, b *batch, people []connector.Prof
 	return nil
 }
 
-// Preview looks whether the person is there. Without a key to read with, nobody
-// knows.
+// Preview looks whether the person exists. Without a key to read with, nobody knows.
 func (c *customerio) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	status := connector.Synced
 	if c.hasApp() {
@@ -148,8 +147,8 @@ func (c *customerio) known(ctx context.Context, p connector.Profile) (bool, erro
 	return len(answer.Results) > 0, err
 }
 
-// Remove deletes the person, and unless the settings say otherwise has
-// Customer.io ignore them from then on. Both answer 200 for nobody, too.
+// Remove deletes the person. Unless the settings say otherwise, Customer.io also
+// ignores them from then on. Both calls answer 200 if nobody is there.
 func (c *customerio) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	method, path := http.MethodPost, "/api/v1/customers/"+connector.PathSegment(c.identifier(p))+"/suppress"
 	if c.settings.Removal == remove {

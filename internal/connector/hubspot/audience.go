@@ -10,7 +10,7 @@ import (
 
 var _ connector.AudienceMaker = (*hubspot)(nil)
 
-// list is a list of HubSpot, which its pages call a segment.
+// list is a list of HubSpot. HubSpot's pages call it a segment.
 type list struct {
 	ID         looseID `json:"listId"`
 	Name       string  `json:"name"`
@@ -23,7 +23,7 @@ func (l list) static() bool {
 	return l.Processing != "DYNAMIC" && (l.Type == "" || l.Type == contactType)
 }
 
-// list reads a list; its id is "" when there is none.
+// list reads a list. If there is none, its id is "".
 func (h *hubspot) list(ctx context.Context, path string) (list, error) {
 	var answer struct {
 		List list `json:"list"`
@@ -35,8 +35,8 @@ func (h *hubspot) list(ctx context.Context, path string) (list, error) {
 	return answer.List, err
 }
 
-// MakeAudience finds the static list with a name or makes it. HubSpot's lists
-// have no description.
+// MakeAudience finds the static list with a name, or makes it. HubSpot's lists have no
+// description.
 func (h *hubspot) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	found, err := h.list(ctx, "/object-type-id/"+contactType+"/name/"+connector.PathSegment(name))
 	if err != nil {
@@ -67,8 +67,8 @@ func (h *hubspot) makeList(ctx context.Context, name string) (list, error) {
 	return answer.List, nil
 }
 
-// joined is the answer to an addition to a list. Ids are strings in some versions
-// and numbers in others.
+// joined is the answer to an addition to a list. Ids are strings in some versions and
+// numbers in others.
 type joined struct {
 	Missing []looseID `json:"recordIdsMissing"`
 }

@@ -22,16 +22,16 @@ const maxBatch = 100
 
 const (
 	baseURL = "https://api.hubapi.com"
-	// byEmail is the property that contacts are found by unless a connection
-	// names another.
+	// byEmail is the property that contacts are found by, unless a connection names
+	// another.
 	byEmail        = "email"
 	defaultVersion = "v3"
 	// contactType is HubSpot's id of the object type "contact", which lists name.
 	contactType = "0-1"
 )
 
-// Kind is HubSpot. The limits are those of a private app in a Free or Starter
-// account: 100 calls in 10 s, the burst included.
+// Kind is HubSpot. The limits are those of a private app in a Free or Starter account:
+// 100 calls in 10 s, including the burst.
 var Kind = connector.Define(connector.Kind{
 	Name: "hubspot", Title: "HubSpot", Batch: maxBatch,
 	Limits:   connector.Limits{PerSecond: 9, Burst: 10, Timeout: 30 * time.Second},
@@ -114,7 +114,8 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 }
 
 // path returns the path of a family of calls, such as objects and lists, in the
-// version that is set: /crm/v3/objects/contacts, but /crm/objects/2026-03/contacts.
+// version that is set. It is /crm/v3/objects/contacts, but
+// /crm/objects/2026-03/contacts.
 func (h *hubspot) path(family, rest string) string {
 	if h.settings.APIVersion == defaultVersion {
 		return "/crm/v3/" + family + rest
@@ -122,7 +123,7 @@ func (h *hubspot) path(family, rest string) string {
 	return "/crm/" + family + "/" + h.settings.APIVersion + rest
 }
 
-// call makes a call; body nil sends none, to nil reads none.
+// call makes a call. A nil body sends none, and a nil to reads none.
 func (h *hubspot) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Authorization": {"Bearer " + h.token.Reveal()}}
 	return h.client.Call(ctx, method, h.client.URL(baseURL, path), header, body, to)
@@ -131,7 +132,7 @@ func (h *hubspot) call(ctx context.Context, method, path string, body, to any) (
 // looseID is an id that may be a string or a number.
 type looseID string
 
-// UnmarshalJSON takes both; null is "".
+// UnmarshalJSON takes both. A null is "".
 func (id *looseID) UnmarshalJSON(raw []byte) error {
 	if string(raw) != "null" {
 		*id = looseID(strings.Trim(string(raw), `"`))
@@ -142,7 +143,7 @@ func (id *looseID) UnmarshalJSON(raw []byte) error {
 // checkboxes is the field type of a property that takes several values.
 const checkboxes = "checkbox"
 
-// Check asks whose account it is and looks for every property and the list.
+// Check asks whose account it is, and looks for every property and the list.
 func (h *hubspot) Check(ctx context.Context) (connector.Facts, error) {
 	facts := connector.Facts{Labels: map[string]string{}}
 	var account struct {
@@ -218,7 +219,7 @@ func (h *hubspot) checkTags(ctx context.Context, labels map[string]string) error
 	return nil
 }
 
-// property reads one definition; field is the setting that names it.
+// property reads one definition. field is the setting that names the property.
 func (h *hubspot) property(ctx context.Context, name, field string) (property, error) {
 	var found property
 	r, err := h.call(ctx, http.MethodGet, h.path("properties", "/contacts/"+url.PathEscape(name)), nil, &found)

@@ -44,8 +44,8 @@ func (h *hubspot) values(p connector.Profile) map[string]string {
 	return out
 }
 
-// tags are the tags as the property takes them. Before the values of multiple
-// checkboxes a semicolon has them added to those that are there; a property of
+// tags returns the tags in the form that the property takes. A semicolon before the
+// values of multiple checkboxes adds them to those that are there. A property of
 // another type has its value replaced.
 func (h *hubspot) tags() string {
 	joined := strings.Join(h.settings.Tags, ";")
@@ -55,8 +55,8 @@ func (h *hubspot) tags() string {
 	return ";" + joined
 }
 
-// input is one record of an upsert. Trace comes back with the record's result or
-// error and is its place in the batch.
+// input is one record of an upsert. Trace is its place in the batch. It comes back
+// with the result or the error of the record.
 type input struct {
 	ID         string            `json:"id"`
 	IDProperty string            `json:"idProperty"`
@@ -64,8 +64,7 @@ type input struct {
 	Trace      string            `json:"objectWriteTraceId"`
 }
 
-// upserted is the answer to an upsert. It comes with status 207 when Errors has
-// some.
+// upserted is the answer to an upsert. Its status is 207 if there are Errors.
 type upserted struct {
 	Results []struct {
 		ID         looseID        `json:"id"`
@@ -76,7 +75,8 @@ type upserted struct {
 	Errors []failure `json:"errors"`
 }
 
-// Push upserts people and adds them to the list: two calls for up to 100.
+// Push upserts people and adds them to the list, which takes two calls for up to 100
+// people.
 func (h *hubspot) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	answer, err := h.upsert(ctx, people)
 	if err != nil {
@@ -99,8 +99,8 @@ func (h *hubspot) upsert(ctx context.Context, people []connector.Profile) (upser
 	return answer, err
 }
 
-// results reads an answer. People whom it does not mention, or whom HubSpot may
-// take at the next try, have no status, and the error says why.
+// results reads an answer. People whom it does not mention, or whom HubSpot may take
+// at the next try, have no status. Then the error says why.
 func (h *hubspot) results(people []connector.Profile, answer upserted) ([]connector.Result, error) {
 	results := make([]connector.Result, len(people))
 	for _, r := range answer.Results {
@@ -127,8 +127,8 @@ func (h *hubspot) results(people []connector.Profile, answer upserted) ([]connec
 	return results, err
 }
 
-// place returns the place of a result, -1 when it is nobody's. Where HubSpot
-// gives no trace back the address tells.
+// place returns the place of a result in the push, or -1 if it is nobody's. If HubSpot
+// gives no trace back, the address tells.
 func (h *hubspot) place(people []connector.Profile, trace string, properties map[string]any) int {
 	if i, err := strconv.Atoi(trace); err == nil && i >= 0 && i < len(people) {
 		return i
@@ -161,7 +161,7 @@ func (h *hubspot) Preview(ctx context.Context, p connector.Profile) (connector.R
 	return connector.Would.Outcome(connector.AddedOrUpdated(id != ""), h.target(), id), nil
 }
 
-// find returns the id of a contact, "" when there is none.
+// find returns the id of a contact, or "" if there is none.
 func (h *hubspot) find(ctx context.Context, value, property string) (string, error) {
 	path := h.path("objects", "/contacts/"+connector.PathSegment(value)) + "?idProperty=" + url.QueryEscape(property)
 	var contact struct {
@@ -174,9 +174,9 @@ func (h *hubspot) find(ctx context.Context, value, property string) (string, err
 	return string(contact.ID), err
 }
 
-// Remove erases the contact with the person's address, and the one that was
-// pushed to, should that be another. It looks for them first: an erasure of an
-// address that HubSpot does not know would only block the address.
+// Remove erases the contact with the person's address, and the contact that was last
+// pushed to, if that is another one. It looks for them first, because the erasure of
+// an address that HubSpot does not know would only block the address.
 func (h *hubspot) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	id, err := h.find(ctx, p.Email.Display(), byEmail)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 var _ connector.AudienceMaker = (*klaviyo)(nil)
 
-// MakeAudience finds the list with a name or makes it. Klaviyo's lists have no
+// MakeAudience finds the list with a name, or makes it. Klaviyo's lists have no
 // description.
 func (k *klaviyo) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	var found struct {
@@ -54,7 +54,7 @@ func (k *klaviyo) listName(ctx context.Context) (string, error) {
 	return cmp.Or(list.Data.Attributes.Name, k.settings.List), nil
 }
 
-// quoted writes a string into a filter.
+// quoted writes a text as a string of a filter.
 func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }

@@ -24,8 +24,8 @@ type fault struct {
 
 func (f fault) said() string { return cmp.Or(f.Detail, f.Title, f.Code) }
 
-// faultsOf reads the errors of an answer; there are none in one that is no
-// refusal of Klaviyo's own.
+// faultsOf reads the errors of an answer. An answer that is not a refusal of Klaviyo's
+// own has none.
 func faultsOf(r *connector.Response) []fault {
 	var body struct {
 		Errors []fault `json:"errors"`
@@ -36,7 +36,7 @@ func faultsOf(r *connector.Response) []fault {
 	return body.Errors
 }
 
-// classify says what a refusal means: the status decides, Klaviyo's first error
+// classify says what a refusal means. The status decides, and Klaviyo's first error
 // explains. 410 is the answer to a revision that has been retired.
 func classify(r *connector.Response) *usersync.Error {
 	said := ""
@@ -53,7 +53,7 @@ func classify(r *connector.Response) *usersync.Error {
 	return e
 }
 
-// noList turns the refusal of a call for the list that it names into what it means.
+// noList gives the refusal of a call for the list that it names its meaning.
 func (k *klaviyo) noList(response *connector.Response, err error) error {
 	if k.settings.List == "" || !connector.NotFound(response) && !aboutList(response) {
 		return err
@@ -79,9 +79,9 @@ func guilty(response *connector.Response, n int) map[int]string {
 	return out
 }
 
-// position returns which profile of a job a pointer such as
-// /data/attributes/profiles/data/3/attributes/email is about, -1 when it names
-// none of n.
+// position returns which profile of a job a pointer is about, such as
+// /data/attributes/profiles/data/3/attributes/email. It returns -1 if the pointer
+// names none of n profiles.
 func position(pointer string, n int) int {
 	_, rest, ok := strings.Cut(pointer, "/profiles/data/")
 	if !ok {

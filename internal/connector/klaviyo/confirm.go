@@ -13,7 +13,7 @@ import (
 
 var _ connector.Confirmer = (*klaviyo)(nil)
 
-// Confirm reads how a job went, and whom it failed for.
+// Confirm reads how a job went and whom it failed for.
 func (k *klaviyo) Confirm(ctx context.Context, job string, people []connector.Profile) ([]connector.Result, error) {
 	id, left := connector.JobOf(job)
 	var answer struct {
@@ -52,8 +52,8 @@ func (k *klaviyo) Confirm(ctx context.Context, job string, people []connector.Pr
 	return results, k.markFailed(ctx, path, people, results)
 }
 
-// markFailed reads the errors of a job and writes them into the results. An error
-// that names nobody leaves all in doubt that no other names.
+// markFailed reads the errors of a job and writes them into the results. If an error
+// names nobody, everybody whom no other error names is in doubt.
 func (k *klaviyo) markFailed(ctx context.Context, path string, people []connector.Profile, results []connector.Result) error {
 	failures, err := k.importErrors(ctx, path)
 	if err != nil {
@@ -130,7 +130,7 @@ func (k *klaviyo) importErrors(ctx context.Context, path string) ([]importError,
 		if err != nil || answer.Links.Next == "" {
 			return out, nil
 		}
-		// Only the cursor is taken: the link may lead anywhere.
+		// Only the cursor is taken, because the link may lead anywhere.
 		cursor := next.Query().Get("page[cursor]")
 		if cursor == "" {
 			return out, nil

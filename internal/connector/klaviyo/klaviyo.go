@@ -15,27 +15,28 @@ import (
 
 const (
 	base = "https://a.klaviyo.com"
-	// mediaType is that of JSON:API, which Klaviyo wants for bodies.
+	// mediaType is the media type of JSON:API, which Klaviyo wants for bodies.
 	mediaType = "application/vnd.api+json"
 	// revision is the version of the API that this package was written for.
 	revision = "2026-07-15"
-	// singly is up to how many people are pushed one by one: Klaviyo asks not to
-	// import small numbers by a job.
+	// singly is the most people who are pushed one by one. Klaviyo asks not to import
+	// small numbers by a job.
 	singly = 5
 )
 
-// Kind is Klaviyo. Klaviyo counts calls an account and endpoint in windows of a
+// Kind is Klaviyo. It counts the calls of an account to each endpoint, in windows of a
 // second and of a minute. The limits are for the strictest endpoints that a push
-// needs, 10 a second and 150 a minute for jobs and list members: 10 at once and
-// 2.3 a second after that make 148 in any minute. Batch is well below the 10,000
-// of a job, so that the reads before it and the job together take a few seconds.
+// needs, jobs and list members, which take 10 calls a second and 150 a minute. 10
+// calls at once and 2.3 a second after that make 148 in any minute. Batch is well
+// below the 10,000 profiles of a job, so that the reads before the job and the job
+// together take a few seconds.
 var Kind = connector.Define(connector.Kind{
 	Name: "klaviyo", Title: "Klaviyo", Batch: 500,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 2.3, Burst: 10, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)
 
-// defaults are mapped where the settings do not say otherwise.
+// defaults are mapped unless the settings say otherwise.
 var defaults = connector.Mapping{
 	"first_name": "firstName", "last_name": "lastName", "title": "jobTitle", "location.country": "country", "invite_link": "inviteLink",
 }
@@ -86,7 +87,7 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, cli
 	}, nil
 }
 
-// call makes a call; body nil sends none, to nil reads none.
+// call makes a call. A nil body sends none, and a nil to reads none.
 func (k *klaviyo) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{
 		"Authorization": {"Klaviyo-API-Key " + k.key.Reveal()},

@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	// maxJob and maxProfile are the most bytes of a job and of a profile in it.
-	// Klaviyo takes 5 MB and 100 KB; the rest is for the frame around them.
+	// maxJob and maxProfile are the most bytes of a job and of a profile in it. Klaviyo
+	// takes 5 MB and 100 KB. The rest is for the frame around them.
 	maxJob     = 4_900_000
 	maxProfile = 100_000
-	// page is how many profiles or errors one read asks for, Klaviyo's most.
+	// page is how many profiles or errors one read asks for. It is the most that Klaviyo
+	// gives.
 	page = 100
 )
 
@@ -35,14 +36,14 @@ type resource struct {
 	ID   string `json:"id"`
 }
 
-// profile is a person as Klaviyo takes one.
+// profile is a person in Klaviyo's shape.
 type profile struct {
 	Type       string         `json:"type"`
 	Attributes map[string]any `json:"attributes"`
 }
 
-// wellKnown are the attributes of a profile that are text; all else that is
-// mapped is a custom property, but for what is in location.
+// wellKnown are the attributes of a profile that are text. Every other mapped name is
+// a custom property, except for those in location.
 var wellKnown = []string{"phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title", "image"}
 
 // content is what Klaviyo is told of a person.
@@ -51,7 +52,7 @@ type content struct {
 	List       string         `json:"list,omitempty"`
 }
 
-// Content is what would be sent, and to which list.
+// Content is what would be sent, and the list that it would be sent to.
 func (k *klaviyo) Content(p connector.Profile) any {
 	return content{k.attributes(p), k.settings.List}
 }
@@ -91,13 +92,13 @@ func (k *klaviyo) target() connector.Target {
 	return connector.Target{Place: connector.Named("list", k.facts.NameOf("list", k.settings.List)), Tags: k.settings.Tags}
 }
 
-// leftSentence tells of a person who has unsubscribed: Klaviyo learns who they are
+// leftSentence tells of a person who has unsubscribed. Klaviyo learns who they are
 // now, but they are kept off the list.
 func (k *klaviyo) leftSentence(tense connector.Tense) string {
 	return tense.UpdateOnly(k.target(), "has unsubscribed at Klaviyo", "added to "+k.target().Place)
 }
 
-// Push sends a few people one by one, more by a job.
+// Push sends a few people one by one, and more by a job.
 func (k *klaviyo) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if len(people) <= singly {
 		return k.pushSingly(ctx, people)
@@ -139,8 +140,8 @@ func (k *klaviyo) pushOne(ctx context.Context, p connector.Profile) (connector.R
 	return connector.Did.Outcome(status, k.target(), answer.Data.ID), nil
 }
 
-// addToList puts the people that were added or updated on the list, in one call.
-// When it fails, none of them has arrived.
+// addToList puts the people who were added or updated on the list, in one call. If the
+// call fails, none of them has arrived.
 func (k *klaviyo) addToList(ctx context.Context, results []connector.Result) error {
 	var members []resource
 	for _, r := range results {
@@ -224,8 +225,8 @@ func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (map[s
 	return known, nil
 }
 
-// pushJobs hands people in with the list, those who have left without it, by as
-// few jobs as their size allows.
+// pushJobs hands people in with the list, and people who have left without it. It
+// makes as few jobs as their size allows.
 func (k *klaviyo) pushJobs(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	known := map[string]person{}
 	if k.settings.List != "" {
@@ -283,8 +284,8 @@ func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.R
 	return connector.Would.Outcome(connector.AddedOrUpdated(ok), k.target(), one.ID), nil
 }
 
-// Remove asks for the deletion of all profiles with the address. Klaviyo does it
-// later and tells no more of it.
+// Remove asks for the deletion of all profiles with the address. Klaviyo deletes them
+// later and does not tell when.
 func (k *klaviyo) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	profile := map[string]any{"type": "profile", "attributes": map[string]any{"email": p.Email.Display()}}
 	body := document{Data: map[string]any{
