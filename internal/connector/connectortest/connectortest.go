@@ -1,5 +1,5 @@
-// Package connectortest is the conformance suite of connectors: what every one
-// of them must do, tried against its fake.
+// Package connectortest is the conformance suite of connectors. It tries what every
+// connector must do against the connector's fake.
 package connectortest
 
 import (
@@ -15,18 +15,18 @@ import (
 	"usersync/internal/connector/fakeplatform"
 )
 
-// Options say what is different about a platform. The zero Options suit one with
-// a batch call whose answers are read.
+// Options say what is different about a platform. The zero Options suit a platform
+// with a batch call whose answers are read.
 type Options struct {
-	// Spec is the platform's OpenAPI description: every request of the suite is
-	// held against it.
+	// Spec is the platform's OpenAPI description. Every request of the suite is compared
+	// with it.
 	Spec Spec
 	// OneCallEach is for a platform without a batch call, see connector.Client.Each.
 	OneCallEach bool
-	// StatusOnly is for a platform that says all by the status of its answers: a
-	// body that cannot be read changes nothing.
+	// StatusOnly is for a platform that says everything by the status of its answers. A
+	// body that cannot be read changes nothing there.
 	StatusOnly bool
-	// JobOf is how many people at least make a job, where fewer are pushed at once.
+	// JobOf is how many people it takes to make a job, if fewer people are pushed at once.
 	JobOf int
 }
 
@@ -81,7 +81,7 @@ func (p Platform) Run(t *testing.T) {
 	}
 }
 
-// cases are what is tried, each with a fake of its own: THE LIST.
+// cases are what is tried. Each case has a fake of its own: THE LIST.
 var cases = []struct {
 	name string
 	run  func(*fixture)
@@ -117,7 +117,7 @@ var cases = []struct {
 	{"a job that nobody knows has no outcome", asksForAStrangeJob},
 }
 
-// listen keeps what is logged by the ways that need no logger.
+// listen keeps what is logged through the default loggers.
 func listen(t *testing.T) *buffer {
 	t.Helper()
 	b := &buffer{}

@@ -80,7 +80,7 @@ func (f *fixture) bringOne(p *connector.Profile) connector.Result {
 	return r
 }
 
-// halved pushes a batch, and when it is rejected its halves.
+// halved pushes a batch. If the batch is rejected, it pushes its halves.
 func (f *fixture) halved(people []connector.Profile) []connector.Result {
 	f.Helper()
 	results, err := f.push(people...)
@@ -240,7 +240,7 @@ func (f *fixture) wantCode(err error, codes ...usersync.Code) {
 	}
 }
 
-// isOurs fails on an error that says nothing to anybody.
+// isOurs fails on an error that tells a reader nothing.
 func (f *fixture) isOurs(err error) {
 	f.Helper()
 	if usersync.CodeOf(err) == usersync.CodeInternal && f.Context().Err() == nil {

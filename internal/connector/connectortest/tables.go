@@ -25,7 +25,7 @@ type Meaning struct {
 	Says   string // stands in the message
 }
 
-// WantMeanings holds what a connector makes of answers against a table.
+// WantMeanings compares what a connector makes of answers with a table.
 func (p Platform) WantMeanings(t *testing.T, table []Meaning) {
 	t.Helper()
 	for _, want := range table {
@@ -45,7 +45,7 @@ func (p Platform) WantMeanings(t *testing.T, table []Meaning) {
 	}
 }
 
-// WantNamed fails unless an error has a code and names one field alone.
+// WantNamed fails unless an error has a code and names only this field.
 func WantNamed(t testing.TB, what string, err error, code usersync.Code, field string) {
 	t.Helper()
 	if err == nil {
@@ -58,8 +58,8 @@ func WantNamed(t testing.TB, what string, err error, code usersync.Code, field s
 	}
 }
 
-// WantRefused opens a connection with each of the settings: the field beside them
-// is named.
+// WantRefused opens a connection with each of the settings, and fails unless the field
+// beside them is named.
 func (a *Account) WantRefused(fields map[string]string) {
 	a.Helper()
 	for settings, field := range fields {
@@ -68,8 +68,8 @@ func (a *Account) WantRefused(fields map[string]string) {
 	}
 }
 
-// WantDisconnected checks a connection with each of the settings: the field beside
-// them is named.
+// WantDisconnected checks a connection with each of the settings, and fails unless the
+// field beside them is named.
 func (a *Account) WantDisconnected(fields map[string]string) {
 	a.Helper()
 	for settings, field := range fields {
@@ -130,8 +130,8 @@ func (a *Account) WantGone(settings, label string, people ...connector.Profile) 
 	}
 }
 
-// WantAudience has an audience found by a name that the platform has, made by one
-// that is new, and then found by it. It returns the id of the new one.
+// WantAudience finds an audience by a name that the platform has, makes one with a
+// name that is new, and finds it again. It returns the id of the new one.
 func (a *Account) WantAudience(c connector.Connector, known, id, fresh string) string {
 	a.Helper()
 	maker := c.(connector.AudienceMaker)

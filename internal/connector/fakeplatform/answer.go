@@ -8,7 +8,7 @@ import (
 	"usersync/internal/connector"
 )
 
-// Answer answers with JSON. A media type that was set before stays.
+// Answer answers with JSON. If a media type was set before, it stays.
 func Answer(w http.ResponseWriter, status int, body any) {
 	if w.Header().Get("Content-Type") == "" {
 		w.Header().Set("Content-Type", "application/json")
@@ -17,17 +17,17 @@ func Answer(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// Gateway answers as the gateway before a platform does: with a page of HTML.
+// Gateway answers like the gateway in front of a platform, with a page of HTML.
 func Gateway(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "text/html")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, "<html><body>error %d</body></html>", status)
 }
 
-// Routes is what calls are answered by, "GET /lists/{id}".
+// Routes are the handlers of calls, by patterns such as "GET /lists/{id}".
 type Routes map[string]http.HandlerFunc
 
-// Mux serves the routes, and refuses all else with 404 where refuse is not nil.
+// Mux serves the routes. If refuse is not nil, it answers all other calls with 404.
 func (r Routes) Mux(refuse func(w http.ResponseWriter, status int)) *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, handler := range r {
@@ -44,8 +44,8 @@ func Config(credentials, settings string) connector.Config {
 	return connector.Config{Credentials: json.RawMessage(credentials), Settings: json.RawMessage(settings)}
 }
 
-// Work is what a platform has taken and does later: at once, unless it is held.
-// The lock of its fake guards it.
+// Work is what a platform has taken and does later. It is done at once unless it is
+// held. The lock of its fake guards it.
 type Work struct {
 	held    bool
 	waiting []func()
@@ -60,7 +60,7 @@ func (w *Work) Add(do func()) {
 	do()
 }
 
-// Hold has no work get done until it is called with false.
+// Hold keeps work from being done until it is called with false.
 func (w *Work) Hold(held bool) {
 	w.held = held
 	if held {

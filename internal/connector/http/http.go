@@ -1,5 +1,5 @@
-// Package httpdest is the generic destination: a signed HTTP request for each
-// change of a person, to any server that can check a Standard Webhooks signature.
+// Package httpdest is the generic destination. It sends a signed HTTP request for each
+// change of a person to any server that can check a Standard Webhooks signature.
 package httpdest
 
 import (
@@ -16,8 +16,8 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// Kind is the platform. Its limits are our own, for there is no platform that
-// publishes any: a receiver of modest size stands them.
+// Kind is the destination. Its limits are our own, because no platform publishes any.
+// A receiver of modest size copes with them.
 var Kind = connector.Define(connector.Kind{
 	Name: "http", Title: "HTTP destination", Batch: 10,
 	Limits:   connector.Limits{Concurrent: 8, Timeout: 15 * time.Second},
@@ -65,14 +65,15 @@ func open(c Credentials, s Settings, _ connector.Facts, client *connector.Client
 	return d, faults.Err()
 }
 
-// reserved are headers that are ours to set.
+// reserved are headers that only this service sets.
 var reserved = []string{"Connection", "Content-Length", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 // tokens are the characters of a header's name (RFC 9110, section 5.6.2) that are
 // neither letters nor digits.
 const tokens = "!#$%&'*+-.^_`|~"
 
-// headers returns those of every request and adds what is wrong with them.
+// headers returns the headers of every request, and adds what is wrong with them to
+// faults.
 func headers(c Credentials, s Settings, faults *connector.Faults) http.Header {
 	out := http.Header{"Content-Type": {"application/json"}}
 	set := func(place, name, value string) {
@@ -120,8 +121,8 @@ func (d *destination) send(ctx context.Context, method, id string, text []byte) 
 	return d.client.Do(ctx, req)
 }
 
-// Check asks with HEAD, which changes nothing: whether the receiver is there and
-// takes the signature. A receiver that knows no HEAD is there as well.
+// Check asks with HEAD, which changes nothing, whether the receiver answers and takes
+// the signature. A receiver that knows no HEAD passes too.
 func (d *destination) Check(ctx context.Context) (connector.Facts, error) {
 	facts := connector.Facts{Account: connector.Fingerprint(d.secret)}
 	response, err := d.send(ctx, http.MethodHead, "msg_check", nil)

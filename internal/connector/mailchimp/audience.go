@@ -28,9 +28,9 @@ func (c *client) list(ctx context.Context) (list, error) {
 	return l, err
 }
 
-// MakeAudience makes an audience of this service a tag: Mailchimp shows a tag as a
-// segment of the list, and bills nobody twice, as it does in a second list. A tag
-// comes into being with the first member that has it.
+// MakeAudience makes a tag. Mailchimp shows a tag as a segment of the list, and bills
+// nobody twice for it, as it would for a second list. A tag begins to exist with the
+// first member that has it.
 func (c *client) MakeAudience(_ context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	name = strings.TrimSpace(name)
 	if runes := []rune(name); len(runes) > maxTag {

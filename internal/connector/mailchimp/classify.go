@@ -10,17 +10,18 @@ import (
 	"usersync/internal/usersync"
 )
 
-// The waits after refusals: Mailchimp sends no header that tells them. Too many
-// calls at once are over in seconds; who is turned away before the API, with 403
-// and a page, has made far too many; an address that joined too many lists was
-// reported to be taken again after hours to days.
+// These are the waits after refusals, because Mailchimp sends no header that tells
+// them. Too many calls at once end within seconds. An account that is turned away
+// before the API, with 403 and a page, has made far too many calls. An address that
+// joined too many lists was reported to be accepted again after hours to days.
 const (
 	waitThrottled = 5 * time.Second
 	waitBarred    = time.Minute
 	waitAddress   = 6 * time.Hour
 )
 
-// problem is the body of a refusal. Not all have a type, though described so.
+// problem is the body of a refusal. Some have no type, although the description says
+// that all have one.
 type problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
@@ -37,7 +38,7 @@ func problemOf(r *connector.Response) (problem, bool) {
 	return p, err == nil
 }
 
-// said is what the platform said, for people.
+// said returns what the platform said, for people.
 func (p problem) said() string {
 	text := p.Detail
 	if text == "" {
@@ -65,8 +66,8 @@ func classify(r *connector.Response) *usersync.Error {
 }
 
 // joinedTooMany recognizes the refusal of an address that joined too many lists
-// of late. It passes, but it is about one person: classify must not make it a
-// wait, which would hold up the whole account.
+// lately. The refusal passes, but it is about one person. So classify must not make it
+// a wait, which would hold up the whole account.
 func joinedTooMany(text string) bool {
 	return strings.Contains(text, "signed up to a lot of lists very recently")
 }
@@ -86,8 +87,8 @@ func exists(answer *connector.Response) bool {
 	return p.Title == "Member Exists"
 }
 
-// personal returns err when it is about the person of a call, or what the call
-// asks for, not about the account.
+// personal returns err if it is about the person of a call, or about what the call
+// asks for. It returns nil if err is about the account.
 func personal(answer *connector.Response, err error) *usersync.Error {
 	if answer == nil {
 		return nil

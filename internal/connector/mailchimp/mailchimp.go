@@ -1,5 +1,5 @@
-// Package mailchimp keeps an audience ("list") of Mailchimp in step with people:
-// Marketing API 3.0. README.md says what it does and what it does not.
+// Package mailchimp keeps an audience ("list") of Mailchimp in step with people, by
+// the Marketing API 3.0. README.md says what it does and what it does not do.
 package mailchimp
 
 import (
@@ -22,14 +22,14 @@ const (
 	// slice is how many members POST /lists/{id} takes.
 	slice = 500
 	// singleTimeout bounds a call about one person. A call about a slice has
-	// Limits.Timeout; Mailchimp itself gives up after 120 s.
+	// Limits.Timeout. Mailchimp itself gives up after 120 s.
 	singleTimeout = 30 * time.Second
 	// maxTag is the longest name of a tag, in characters.
 	maxTag = 100
 )
 
-// Kind is Mailchimp. An account takes ten calls at once, over all programs that
-// use it; two are left to others. It publishes no rate.
+// Kind is Mailchimp. An account takes ten calls at once from all programs that use it.
+// Two of them are left to other programs. Mailchimp publishes no rate.
 var Kind = connector.Define(connector.Kind{
 	Name: "mailchimp", Title: "Mailchimp", Batch: 2 * slice,
 	Limits:   connector.Limits{Concurrent: 8, Timeout: 60 * time.Second},
@@ -51,7 +51,8 @@ type Settings struct {
 	StatusIfNew string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"What a person is who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
 }
 
-// Validate refuses a key whose end is no datacentre: a host is made of it.
+// Validate refuses a key that does not end in a datacentre, because the host is made
+// of it.
 func (c Credentials) Validate() []usersync.FieldError {
 	if datacentre.MatchString(c.datacentre()) {
 		return nil
@@ -64,10 +65,11 @@ func (c Credentials) datacentre() string {
 	return key[strings.LastIndexByte(key, '-')+1:]
 }
 
-// listID is what ids look like; maxLists of them have room in what is kept.
+// listID matches ids of lists. Twenty of them fit into what is kept of a person, see
+// maxLists.
 var listID = regexp.MustCompile(`^[0-9A-Za-z]{1,15}$`)
 
-// Validate finds faults that need no look at the platform.
+// Validate finds faults that can be found without asking the platform.
 func (s Settings) Validate() []usersync.FieldError {
 	var faults connector.Faults = s.MergeFields.Check("mergeFields")
 	faults.Add(!listID.MatchString(s.ListID), "listId", "must be the audience's id: letters and digits, as in a36b032126")
@@ -97,7 +99,8 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, htt
 		mapping: settings.MergeFields.Or(connector.Mapping{"FNAME": "firstName", "LNAME": "lastName"})}, nil
 }
 
-// call makes a call below /3.0/lists/{list}; body nil sends none, to nil reads none.
+// call makes a call below /3.0/lists/{list}. A nil body sends none, and a nil to reads
+// none.
 func (c *client) call(ctx context.Context, method, list, path string, query url.Values, body, to any) (*connector.Response, error) {
 	base := "https://" + c.credentials.datacentre() + ".api.mailchimp.com"
 	address := c.http.URL(base, "/3.0/lists/"+url.PathEscape(list)+path)
@@ -131,7 +134,7 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 		Labels: map[string]string{"list:" + c.settings.ListID: list.Name}}, nil
 }
 
-// account names the account: the address of a list's form carries its id.
+// account names the account. The address of a list's form carries its id.
 func (c *client) account(subscribe string) string {
 	form, err := url.Parse(subscribe)
 	if err == nil && form.Query().Get("u") != "" {
@@ -140,8 +143,8 @@ func (c *client) account(subscribe string) string {
 	return c.credentials.datacentre() + ":" + connector.Fingerprint(c.credentials.APIKey)
 }
 
-// checkFields finds merge tags that the audience does not have: Mailchimp takes
-// them in a push and drops their values without a word.
+// checkFields finds merge tags that the audience does not have. Mailchimp takes them
+// in a push and silently drops their values.
 func (c *client) checkFields(ctx context.Context) error {
 	if len(c.mapping) == 0 {
 		return nil
@@ -161,7 +164,7 @@ func (c *client) checkFields(ctx context.Context) error {
 	}
 	failure := usersync.Errorf(usersync.CodeDisconnected, "The audience does not have these merge fields.")
 	for tag := range c.mapping {
-		// The two of the default are not asked for by anybody.
+		// Nobody asks for the two default fields.
 		if _, asked := c.settings.MergeFields[tag]; asked && !known[tag] {
 			failure.Fields = append(failure.Fields, usersync.FieldError{Field: "settings.mergeFields." + tag, Message: "is no merge field of the audience"})
 		}

@@ -27,7 +27,7 @@ func (c *client) Content(p connector.Profile) any {
 	return content{List: c.settings.ListID, Email: p.Email.Display(), Fields: c.fields(p), Tags: c.settings.Tags}
 }
 
-// fields are a person's merge fields. They are text or numbers there.
+// fields returns a person's merge fields. Mailchimp takes texts and numbers.
 func (c *client) fields(p connector.Profile) map[string]any {
 	values := c.mapping.Values(p)
 	for tag, value := range values {
@@ -46,26 +46,26 @@ func (c *client) target() connector.Target {
 	return connector.Target{Place: connector.Named("list", c.facts.NameOf("list", c.settings.ListID)), Tags: c.settings.Tags}
 }
 
-// memberID names a member of a list: the MD5 of the address in lower case.
+// memberID names a member of a list. It is the MD5 of the address in lower case.
 func memberID(email usersync.Email) string {
 	sum := md5.Sum([]byte(strings.ToLower(email.Display())))
 	return hex.EncodeToString(sum[:])
 }
 
-// maxLists is how many lists are kept of a person: their ids fit into the 500
-// bytes of Result.Remote.
+// maxLists is how many lists are kept of a person. Their ids fit into the 500 bytes of
+// Result.Remote.
 const maxLists = 20
 
 // remote is what is kept of a person between pushes.
 type remote struct {
-	// Member is the person's id, the same in all lists.
+	// Member is the person's id. It is the same in all lists.
 	Member string `json:"member"`
-	// Lists are those the person was pushed to, the latest last: a bulk call may
-	// name another than the connection does, and an erasure has to find them all.
+	// Lists are the lists that the person was pushed to, the latest last. A bulk call may
+	// name another list than the connection does, and an erasure has to find them all.
 	Lists []string `json:"lists"`
 }
 
-// remoteOf reads what was kept; what cannot be read is nothing.
+// remoteOf reads what was kept. What cannot be read counts as nothing.
 func remoteOf(text string) remote {
 	var r remote
 	_ = json.Unmarshal([]byte(text), &r)
@@ -82,7 +82,7 @@ func (r remote) with(list, member string) remote {
 	return remote{Member: member, Lists: lists}
 }
 
-// String is the text to keep. Ids are letters and digits: it cannot fail.
+// String returns the text to keep. It cannot fail, because ids are letters and digits.
 func (r remote) String() string {
 	text, _ := json.Marshal(r)
 	return string(text)
@@ -101,8 +101,8 @@ type member struct {
 	} `json:"tags"`
 }
 
-// missing returns those of tags that the member does not have. Mailchimp does
-// not tell upper from lower case in them.
+// missing returns the tags that the member does not have. Mailchimp does not tell
+// upper from lower case in them.
 func (m *member) missing(tags []string) []string {
 	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool {
 		return slices.ContainsFunc(m.Tags, func(have struct {
@@ -116,20 +116,20 @@ func (m *member) missing(tags []string) []string {
 // archived is the status of a member whom the owner of the list took out.
 const archived = "archived"
 
-// added is the outcome of a push to somebody who is there, or not.
+// added returns the status of a push to a member who is there, or nil for nobody.
 func added(there *member) connector.Status {
-	// An archived member counts as new, as Mailchimp adds them again.
+	// An archived member counts as new, because Mailchimp adds them again.
 	return connector.AddedOrUpdated(there != nil && there.Status != archived)
 }
 
-// leftBy are the statuses of members who get no mail any more, and the words for it.
+// leftBy are the statuses of members who get no mail any more, with words for each.
 var leftBy = map[string]string{
 	"unsubscribed": "has unsubscribed from",
 	"cleaned":      "was removed by Mailchimp, as mail to them came back, from",
 }
 
-// outcome is the result of a push that was taken: m is the member it made or
-// found, nil when there is none yet.
+// outcome returns the result of a push that was taken. m is the member that the push
+// made or found, or nil if there is none yet.
 func (c *client) outcome(m *member, status connector.Status, tense connector.Tense) connector.Result {
 	if m != nil {
 		if why, left := leftBy[m.Status]; left {
@@ -137,18 +137,18 @@ func (c *client) outcome(m *member, status connector.Status, tense connector.Ten
 		}
 	}
 	if m != nil && m.Status == archived && tense == connector.Did {
-		// Only a status would bring them back, and none is sent to who is there.
+		// Only a status would bring them back, and members who are there are sent none.
 		place := connector.Target{Place: c.target().Place + ", where they are archived"}
 		return connector.Result{Status: connector.Updated, Details: tense.Sync(connector.Updated, place)}
 	}
 	return tense.Outcome(status, c.target(), "")
 }
 
-// lenient has Mailchimp take people without what its form requires: a form's rule
+// lenient makes Mailchimp take people without what its form requires. A form's rule
 // for visitors is no reason to lose somebody.
 var lenient = url.Values{"skip_merge_validation": {"true"}}
 
-// Push writes one person by themselves and several in slices.
+// Push writes one person by a call of their own, and several people in slices.
 func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if len(people) == 1 {
 		result, err := c.single(ctx, people[0])
@@ -160,8 +160,8 @@ func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connec
 	return c.batch(ctx, people)
 }
 
-// single writes one person: one call for whom we wrote before, one more at the
-// first time, to tell added from updated, and one more when tags are missing.
+// single writes one person. It makes one call for a person whom we wrote before. The
+// first push makes one more, to tell added from updated. Missing tags take one more.
 func (c *client) single(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	kept := remoteOf(p.Remote)
 	status, id := connector.Updated, kept.Member
@@ -190,7 +190,7 @@ func (c *client) single(ctx context.Context, p connector.Profile) (connector.Res
 	return result, nil
 }
 
-// look reads a member, nil when there is none.
+// look reads a member. It returns nil if there is none.
 func (c *client) look(ctx context.Context, id string) (*member, error) {
 	m := &member{}
 	answer, err := c.one(ctx, http.MethodGet, c.settings.ListID, "/members/"+id, url.Values{"fields": {"id,email_address,status,tags"}}, nil, m)
@@ -243,9 +243,9 @@ func (c *client) tag(ctx context.Context, id string, names []string) error {
 	return err
 }
 
-// Preview reads the member and says what a push would do. An audience that no
-// check has seen, as a bulk call may name, is read too: of one that is not there
-// nobody is a member.
+// Preview reads the member and says what a push would do. It also reads an audience
+// that no check has seen, such as one that a bulk call names, because in an audience
+// that does not exist nobody is a member.
 func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	var err error
 	var there *member
@@ -266,8 +266,8 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 	return result, nil
 }
 
-// Remove erases a person from every list they were pushed to. Mailchimp takes
-// them into that list no more but by their own hand.
+// Remove erases a person from every list they were pushed to. After that Mailchimp
+// takes them into that list only if they sign up themselves.
 func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	kept := remoteOf(p.Remote)
 	lists := kept.with(c.settings.ListID, "").Lists

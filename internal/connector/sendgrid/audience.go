@@ -12,8 +12,8 @@ import (
 
 var _ connector.AudienceMaker = (*client)(nil)
 
-// maxName is the longest name of a list, in characters; maxPages bounds how far
-// one is looked for.
+// maxName is the longest name of a list, in characters. maxPages bounds the search for
+// a list.
 const (
 	maxName  = 100
 	maxPages = 10
@@ -65,8 +65,8 @@ func (c *client) findList(ctx context.Context, name string) (id string, err erro
 	return "", nil
 }
 
-// findLists adds the names of the lists that have no label yet, and returns those
-// that the account does not have.
+// findLists adds the names of the lists that have no label yet. It returns the faults
+// of lists that the account does not have.
 func (c *client) findLists(ctx context.Context, labels map[string]string) ([]usersync.FieldError, error) {
 	if labels == nil {
 		labels = map[string]string{}

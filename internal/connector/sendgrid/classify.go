@@ -23,7 +23,8 @@ func refusalOf(r *connector.Response) refusal {
 	return out
 }
 
-// classify says what a refusal means: by its status, in its first words.
+// classify says what a refusal means. It goes by the status and quotes the first
+// error.
 func classify(r *connector.Response) *usersync.Error {
 	said := ""
 	if errs := refusalOf(r).Errors; len(errs) > 0 {
@@ -34,7 +35,7 @@ func classify(r *connector.Response) *usersync.Error {
 
 var contactField = regexp.MustCompile(`^contacts\[(\d+)\](\.|$)`)
 
-// contacts returns what a refusal says of single ones of n contacts, by their place.
+// contacts returns what a refusal says of single contacts, by their place among n.
 func (r refusal) contacts(n int) map[int]string {
 	out := map[int]string{}
 	for _, e := range r.Errors {
@@ -49,11 +50,11 @@ func (r refusal) contacts(n int) map[int]string {
 	return out
 }
 
-// quoted is a text in single quotes, which SendGrid puts around what it refuses.
-// It may be an address that is none, which Quote would not know.
+// quoted is a text in single quotes, which SendGrid puts around what it refuses. The
+// text may be an invalid address, which Quote would not recognize.
 var quoted = regexp.MustCompile(`'[^']*'`)
 
-// reason is why SendGrid refuses one contact.
+// reason returns why SendGrid refuses one contact.
 func reason(said string) string {
 	if said = connector.Quote(quoted.ReplaceAllString(said, "(value)")); said != "" {
 		return said
@@ -73,7 +74,7 @@ func failed(p connector.Profile, why error) connector.Result {
 	return out
 }
 
-// noList is the refusal of a push that names lists which are not there.
+// noList is the refusal of a push that names lists which do not exist.
 func noList(faults []usersync.FieldError) *usersync.Error {
 	return &usersync.Error{Code: usersync.CodeRejected, Message: "SendGrid knows no such list in the account of the key.", Fields: faults}
 }

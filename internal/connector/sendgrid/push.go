@@ -31,8 +31,8 @@ func (c *client) Content(p connector.Profile) any {
 	return content{Lists: c.settings.ListIDs, Email: p.Email.Display(), Fields: c.mapping.Values(p), Tags: c.settings.Tags}
 }
 
-// contact is a person as SendGrid takes them: its fields by name, custom ones by
-// id.
+// contact is a person in SendGrid's shape. It has SendGrid's own fields by name and
+// custom fields by id.
 func (c *client) contact(p connector.Profile) map[string]any {
 	out, custom := map[string]any{"email": p.Email.Display()}, map[string]any{}
 	for name, value := range c.mapping.Values(p) {
@@ -50,8 +50,8 @@ func (c *client) contact(p connector.Profile) map[string]any {
 	return out
 }
 
-// cut shortens a text to most characters: of a longer one SendGrid would refuse
-// the whole contact.
+// cut shortens a text to most characters, because SendGrid would refuse the whole
+// contact for a longer one.
 func cut(text string, most int) string {
 	if runes := []rune(text); most > 0 && len(runes) > most {
 		return string(runes[:most])
@@ -59,8 +59,8 @@ func cut(text string, most int) string {
 	return text
 }
 
-// typed is a value as a custom field takes it: the end of its id tells numbers
-// (_N) from texts (_T) and dates (_D).
+// typed returns a value in the type of a custom field. The end of the field's id tells
+// numbers (_N) from texts (_T) and dates (_D).
 func typed(id string, value any) any {
 	text, isText := value.(string)
 	if strings.HasSuffix(id, "_N") {
@@ -81,8 +81,8 @@ func unsubscribed(p connector.Profile, tense connector.Tense) connector.Result {
 	return connector.Unsubscribed(p.Remote, tense.LeaveAlone("has unsubscribed from all mail of the account at SendGrid"))
 }
 
-// sentence says what was done, or what would be. SendGrid's tags are a field of a
-// contact: without a list they are all that is worth telling.
+// sentence says what was done, or what would be done. SendGrid's tags are a field of a
+// contact. Without a list they are all that is worth telling.
 func (c *client) sentence(tense connector.Tense, status connector.Status) string {
 	to := connector.Target{Place: c.place(), Tags: c.settings.Tags}
 	if len(c.settings.ListIDs) == 0 && len(to.Tags) > 0 {
@@ -106,12 +106,14 @@ func (c *client) place() string {
 	return connector.Named("lists", strings.Join(names, "', '"))
 }
 
-// Push hands people over; SendGrid works on them later. Somebody pushed alone is
-// asked for first, as people look at the answer: who has unsubscribed from all
-// mail is not made a contact, which costs. In a batch nobody is asked for; it
-// changes nothing for them, as SendGrid mails nobody on its global list. A list
-// that no check has seen, as a bulk call may name, is looked up too: that it is not
-// there is the fault of that call and not of the connection.
+// Push hands people over, and SendGrid works on them later. A person who is pushed
+// alone is looked up first, because somebody waits for the answer: a person who has
+// unsubscribed from all mail is not made a contact, as contacts cost money. In a batch
+// nobody is looked up. That changes nothing for them, because SendGrid mails nobody on
+// its global list.
+//
+// A list that no check has seen, such as one that a bulk call names, is looked up too.
+// If it does not exist, that is the fault of the call and not of the connection.
 func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if faults := c.missing(c.facts.Labels); len(faults) > 0 {
 		return nil, absent(faults)
@@ -173,9 +175,8 @@ func (c *client) makeJob(ctx context.Context, people []connector.Entry) (string,
 	return "", refusalOf(answer).contacts(len(people)), err
 }
 
-// suppressed reports whether somebody has unsubscribed from all mail of the
-// account. Lists and fields do not change that: a key that may not ask does no
-// harm.
+// suppressed reports whether somebody has unsubscribed from all mail of the account.
+// Lists and fields do not change that, so a key that may not ask does no harm.
 func (c *client) suppressed(ctx context.Context, p connector.Profile) (bool, error) {
 	var found struct {
 		Email string `json:"recipient_email"`
@@ -195,8 +196,8 @@ type found struct {
 	ID string `json:"id"`
 }
 
-// search looks contacts up, up to 100, and returns those there are by address in
-// lower case.
+// search looks up to 100 contacts up. It returns those that exist, by address in lower
+// case.
 func (c *client) search(ctx context.Context, addresses []string) (map[string]found, error) {
 	var result struct {
 		Result map[string]struct {
@@ -216,8 +217,8 @@ func (c *client) search(ctx context.Context, addresses []string) (map[string]fou
 	return out, err
 }
 
-// Preview looks the contact up and says what a push would do. Lists that no check
-// has seen, as a bulk call may name, are looked up too.
+// Preview looks the contact up and says what a push would do. It also looks up lists
+// that no check has seen, such as one that a bulk call names.
 func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	if faults := c.missing(c.facts.Labels); len(faults) > 0 {
 		return connector.Result{}, absent(faults)
@@ -250,8 +251,8 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 	return connector.Result{Status: status, Details: c.sentence(connector.Would, status), Remote: p.Remote}, nil
 }
 
-// Remove erases all that SendGrid knows of a person. Accounts whose key may not
-// do that, as that of an account from before July 2023, have the contact deleted.
+// Remove erases everything that SendGrid knows of a person. If the key may not do
+// that, as in accounts from before July 2023, the contact is deleted.
 func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	done := connector.RemovedFrom(platform)
 	address := []string{p.Email.Display()}

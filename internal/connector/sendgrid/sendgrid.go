@@ -1,5 +1,5 @@
-// Package sendgrid keeps the marketing contacts of a Twilio SendGrid account in
-// step with people: API v3. README.md says what it does and what it does not.
+// Package sendgrid keeps the marketing contacts of a Twilio SendGrid account in step
+// with people, by API v3. README.md says what it does and what it does not do.
 package sendgrid
 
 import (
@@ -18,9 +18,9 @@ import (
 // maxTag is the longest tag, in characters.
 const maxTag = 100
 
-// Kind is SendGrid. It counts 600 calls a minute for most routes of an account and
-// 200 for the contacts; a connection makes one push after another, each of which
-// takes some 0.4 s there, and so stays below the second by itself.
+// Kind is SendGrid. It counts 600 calls a minute for most routes of an account, and
+// 200 for the contacts. A connection makes one push after another. Each takes some 0.4
+// s at SendGrid, so a connection stays below the second limit by itself.
 var Kind = connector.Define(connector.Kind{
 	Name: "sendgrid", Title: "Twilio SendGrid", Batch: 1000,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 10, Burst: 10, Timeout: 30 * time.Second},
@@ -29,9 +29,8 @@ var Kind = connector.Define(connector.Kind{
 
 var (
 	listID = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-	// reserved are SendGrid's own fields that may be written, and the most
-	// characters they take; 0 is no bound that is published. The last three are
-	// identifiers.
+	// reserved are SendGrid's own fields that may be written, and the most characters they
+	// take. 0 means that no bound is published. The last three are identifiers.
 	reserved = map[string]int{"first_name": 50, "last_name": 50, "country": 50, "state_province_region": 50, "city": 60, "postal_code": 0,
 		"address_line_1": 100, "address_line_2": 100, "phone_number_id": 0, "external_id": 254, "anonymous_id": 254}
 )
@@ -50,7 +49,7 @@ type Settings struct {
 	CustomFields connector.Mapping `json:"customFields,omitempty" default:"first_name firstName, last_name lastName, country country" help:"Names of custom or reserved fields and what goes into them; first_name, last_name and country are filled where not named, and left alone where named with an empty source."`
 }
 
-// Validate finds faults that need no look at the platform.
+// Validate finds faults that can be found without asking the platform.
 func (s Settings) Validate() []usersync.FieldError {
 	var faults connector.Faults = s.CustomFields.Check("customFields")
 	faults.Add(slices.ContainsFunc(s.ListIDs, func(id string) bool { return !listID.MatchString(id) }),
@@ -90,14 +89,14 @@ func (c *client) base() string {
 	return c.http.URL("https://api.sendgrid.com", "")
 }
 
-// call makes a call and decodes its answer; to may be nil.
+// call makes a call. A nil body sends none, and a nil to reads none.
 func (c *client) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	return c.http.Call(ctx, method, c.base()+path, http.Header{"Authorization": {"Bearer " + c.key.Reveal()}}, body, to)
 }
 
 // Check reads the fields and the lists.
 func (c *client) Check(ctx context.Context) (connector.Facts, error) {
-	// No answer to a key that may only do what is needed names the account.
+	// No answer names the account to a key that may only do what is needed.
 	facts := connector.Facts{Account: connector.Fingerprint(c.key), Labels: map[string]string{}}
 	var definitions struct {
 		Custom []struct{ ID, Name string } `json:"custom_fields"`

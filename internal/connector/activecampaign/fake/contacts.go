@@ -119,7 +119,8 @@ func (f *Fake) remove(w http.ResponseWriter, r *http.Request) {
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{})
 }
 
-// subscribe sets how a contact stands to a list; 1 brings back who has left.
+// subscribe sets how a contact stands to a list. Status 1 subscribes a contact again
+// who has left.
 func (f *Fake) subscribe(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Entry struct {
@@ -166,7 +167,7 @@ func (f *Fake) tag(w http.ResponseWriter, r *http.Request) {
 	fakeplatform.Answer(w, http.StatusCreated, map[string]any{"contactTag": body.Entry})
 }
 
-// What an import takes at most.
+// An import takes no more than this.
 const (
 	maxContacts = 250
 	maxBytes    = 399_999

@@ -1,7 +1,7 @@
-// Package fake behaves like ActiveCampaign's API as it is documented: its
-// statuses, bodies and headers, its limits and its checks of what it is sent.
-// What is not documented it does in the way that harms most: an import brings
-// back who has unsubscribed.
+// Package fake behaves like ActiveCampaign's API as it is documented, with its
+// statuses, bodies and headers, its limits, and its checks of what it is sent. Where
+// nothing is documented, it does what harms most: an import subscribes people again
+// who have unsubscribed.
 package fake
 
 import (
@@ -32,7 +32,7 @@ type Fake struct {
 	mu   sync.Mutex
 	work fakeplatform.Work
 	jobs []*job
-	// tags are names, whose number is their place and one.
+	// tags are names. The number of a tag is its place plus one.
 	tags []string
 }
 
@@ -60,7 +60,7 @@ func New() *Fake {
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (*Fake) Name() string { return "activecampaign" }
 
 // Config is a connection to the list.
@@ -115,7 +115,7 @@ func invalid(w http.ResponseWriter, title, code, pointer string) {
 	}}})
 }
 
-// page cuts a list as limit and offset say; 20 are shown where they say nothing.
+// page cuts a list as limit and offset say. It shows 20 entries if they say nothing.
 func page[T any](r *http.Request, all []T) []T {
 	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
 	if err != nil || limit < 1 || limit > pageSize {
@@ -178,8 +178,8 @@ func (f *Fake) makeTag(w http.ResponseWriter, r *http.Request) {
 	fakeplatform.Answer(w, http.StatusCreated, map[string]any{"tag": tagOf(f.tagNumber(body.Tag.Name), body.Tag.Name)})
 }
 
-// tagNumber returns a tag's number, made when there is none. The caller holds the
-// lock.
+// tagNumber returns a tag's number. It makes the tag if there is none. The caller
+// holds the lock.
 func (f *Fake) tagNumber(name string) int {
 	for i, one := range f.tags {
 		if strings.EqualFold(one, name) {
@@ -190,7 +190,7 @@ func (f *Fake) tagNumber(name string) int {
 	return len(f.tags)
 }
 
-// address is what ActiveCampaign takes for one: ASCII, as far as is known.
+// address is what ActiveCampaign accepts as one. As far as is known, it is ASCII.
 var address = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 
 // takes reports whether a contact may have this address.

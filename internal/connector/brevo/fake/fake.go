@@ -20,7 +20,7 @@ import (
 // APIKey is the key that the fake takes.
 const APIKey = "xkeysib-fake-0123456789" //nolint:gosec // of a fake
 
-// Organization, and the list and the attribute of Config.
+// These are the organization, and the list and the attribute of Config.
 const (
 	Organization  = "org-5f2a"
 	ListID        = 7
@@ -90,7 +90,7 @@ func New() *Fake {
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "brevo" }
 
 // Config is a connection with a list and a tag. Two people are an import.
@@ -103,21 +103,22 @@ func (f *Fake) Config() connector.Config {
 // People are the contacts.
 func (f *Fake) People() *fakeplatform.People { return f.people }
 
-// Hold has no import get done until it is called with false.
+// Hold keeps imports from being done until it is called with false.
 func (f *Fake) Hold(held bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.held = held
 }
 
-// End has imports end like this, failed or cancelled, without being worked on.
+// End makes imports end with this status, failed or cancelled, without being worked
+// on.
 func (f *Fake) End(status string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.outcome = status
 }
 
-// Leave has somebody leave a list, but not all mail.
+// Leave makes somebody leave a list, but not all mail.
 func (f *Fake) Leave(email string, from int64) {
 	f.people.Put(email, func(one *fakeplatform.Person, _ bool) {
 		one.Lists = slices.DeleteFunc(one.Lists, func(l string) bool { return l == strconv.FormatInt(from, 10) })
@@ -161,7 +162,7 @@ var refusals = map[int]problem{
 	http.StatusTooManyRequests:  {Code: "too_many_requests", Message: "You have reached the limit of calls."},
 }
 
-// Refuse answers as Brevo does; its gateway answers with HTML.
+// Refuse answers as Brevo does. Its gateway answers with HTML.
 func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 	p, known := refusals[status]
 	if !known {
@@ -351,8 +352,8 @@ func (f *Fake) taken(in contact) bool {
 	return false
 }
 
-// put writes a contact. Attributes that are not there, and values of another
-// type, are ignored. A list that somebody left takes them again.
+// put writes a contact. It ignores attributes that do not exist, and values of another
+// type. A list that somebody left takes them again.
 func (f *Fake) put(in contact, lists []int64) (out fakeplatform.Person) {
 	f.people.Put(in.Email, func(one *fakeplatform.Person, _ bool) {
 		for name, v := range in.Attributes {
@@ -449,8 +450,8 @@ func (f *Fake) work(id string) *work {
 	return nil
 }
 
-// process says how an import goes, which is done by the time somebody asks,
-// unless it is held.
+// process says how an import goes. It is done by the time somebody asks, unless it is
+// held.
 func (f *Fake) process(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -477,7 +478,7 @@ func (f *Fake) process(w http.ResponseWriter, r *http.Request) {
 	fakeplatform.Answer(w, http.StatusOK, status)
 }
 
-// reportURL is where a report is, nil when it would be empty.
+// reportURL returns the address of a report, or nil if the report would be empty.
 func reportURL(r *http.Request, what string, lines []string) any {
 	if len(lines) == 0 {
 		return nil

@@ -16,21 +16,21 @@ import (
 	"usersync/internal/connector/fakeplatform"
 )
 
-// The keys that the fake takes.
+// The fake takes these keys.
 const (
 	SiteID    = "5f0a6c1b2d3e4f506172"
 	APIKey    = "a1b2c3d4e5f60718293a" //nolint:gosec // of a fake
 	AppAPIKey = "9f8e7d6c5b4a39281706" //nolint:gosec // of a fake
 )
 
-// The workspace and the segment of Config.
+// These are the workspace and the segment of Config.
 const (
 	Environment = 135711
 	SegmentID   = 3
 	SegmentName = "active-clients"
 )
 
-// What a call takes.
+// A call takes no more than this.
 const (
 	maxBody       = 500_000
 	maxItem       = 32_000
@@ -80,7 +80,7 @@ func NewEU() *Fake {
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "customerio" }
 
 // Config is a connection with both keys, a segment and a tag.
@@ -144,8 +144,7 @@ type problem struct {
 	Message string `json:"message"`
 }
 
-// batch takes operations; those that are wrong are told with status 207 and the
-// others are done.
+// batch takes operations. It answers 207 for the wrong ones, and does the others.
 func (f *Fake) batch(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Batch []json.RawMessage `json:"batch"`
@@ -212,7 +211,7 @@ func (f *Fake) emailOf(in item) string {
 	return email
 }
 
-// put writes a person, but nobody who is suppressed: that is no error.
+// put writes a person. It ignores people who are suppressed, which is no error.
 func (f *Fake) put(in item, email string) {
 	id := in.Identifiers["id"]
 	if f.suppressed[strings.ToLower(email)] || f.suppressed[id] {
@@ -269,8 +268,8 @@ func (f *Fake) find(identifier string) (fakeplatform.Person, bool) {
 	return f.withID(identifier)
 }
 
-// join adds people to a manual segment. Who is not there, or is named by another
-// identifier than the call says, is ignored.
+// join adds people to a manual segment. It ignores people who do not exist, or who are
+// named by another identifier than the call says.
 func (f *Fake) join(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		IDs []string `json:"ids"`

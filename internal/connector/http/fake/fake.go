@@ -1,5 +1,5 @@
-// Package fake is a receiver for the HTTP destination: it checks signatures,
-// takes each message once, and keeps the people it was told of.
+// Package fake is a receiver for the HTTP destination. It checks signatures, takes
+// each message once, and keeps the people it was told of.
 package fake
 
 import (
@@ -32,7 +32,7 @@ type Fake struct {
 // New returns a receiver that knows nobody.
 func New() *Fake { return &Fake{people: fakeplatform.NewPeople(), seen: map[string]bool{}} }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (*Fake) Name() string { return "http" }
 
 // Config is a connection that the receiver takes.

@@ -20,7 +20,7 @@ import (
 // Token is the access token that the fake takes.
 const Token = "pat-na1-fake" //nolint:gosec // of a fake
 
-// The portal, the list of Config and the property that takes tags.
+// These are the portal, the list of Config and the property that takes tags.
 const (
 	Portal       = 1234567
 	ListID       = "42"
@@ -110,7 +110,7 @@ func properties() map[string]property {
 	return out
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "hubspot" }
 
 // Config is a connection with a list and a tag.
@@ -166,8 +166,8 @@ type problem struct {
 	Context     map[string][]string `json:"context,omitempty"`
 }
 
-// Refuse answers as HubSpot's gateway does: errors of the servers behind it come
-// as HTML. With a 429 only the daily headers are sent.
+// Refuse answers as HubSpot's gateway does. Errors of the servers behind it come as
+// HTML. With a 429 only the daily headers are sent.
 func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 	one, known := refusals[status]
 	if !known {
@@ -220,8 +220,8 @@ type record struct {
 	Trace      string         `json:"objectWriteTraceId,omitempty"`
 }
 
-// upsert takes a batch. One wrong record refuses all of it, unless every record
-// has a trace: then it is 207 with an error for each.
+// upsert takes a batch. One wrong record makes it refuse the whole batch, unless every
+// record has a trace. Then it answers 207 with an error for each wrong record.
 func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 	var batch struct {
 		Inputs []input `json:"inputs"`
@@ -260,7 +260,7 @@ func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 
 var number = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
 
-// check returns what is wrong with a record, "" when nothing is.
+// check returns what is wrong with a record, or "" if nothing is.
 func (f *Fake) check(in input) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

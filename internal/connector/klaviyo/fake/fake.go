@@ -55,7 +55,7 @@ func New() *Fake {
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (*Fake) Name() string { return "klaviyo" }
 
 // Config is a connection to the list.

@@ -74,7 +74,7 @@ func New() *Fake {
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "mailchimp" }
 
 // People are the members of both lists. One who is in no list of theirs is in both.
@@ -94,14 +94,14 @@ func (f *Fake) Require(tag string) {
 	f.fields[tag] = field{kind: f.fields[tag].kind, required: true}
 }
 
-// Clean has mail to a member bounce for good.
+// Clean makes mail to a member bounce for good.
 func (f *Fake) Clean(email string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status[strings.ToLower(email)] = "cleaned"
 }
 
-// Busy has an address refused as one that joined too many lists of late.
+// Busy makes the fake refuse an address as one that joined too many lists lately.
 func (f *Fake) Busy(email string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -58,7 +58,7 @@ func New() *Fake {
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "sendgrid" }
 
 // People are the contacts. Whoever is Unsubscribed is on the global list of
@@ -72,14 +72,14 @@ func (f *Fake) Config() connector.Config {
 		`{"listIds":["`+List+`"],"customFields":{"company":"attributes.company"}}`)
 }
 
-// Hold has no job get done until it is called with false.
+// Hold keeps jobs from being done until it is called with false.
 func (f *Fake) Hold(held bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.work.Hold(held)
 }
 
-// LoseFiles has jobs name no file of their errors.
+// LoseFiles makes jobs name no file of their errors.
 func (f *Fake) LoseFiles() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
