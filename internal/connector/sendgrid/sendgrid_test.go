@@ -32,8 +32,6 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
 	const said = `{"errors":[{"field":"contacts[0].email","message":"email 'ada at home' is not valid"}]}`
 	platform.WantMeanings(t, []connectortest.Meaning{
-		{Status: 200, Code: ""},
-		{Status: 202, Code: ""},
 		{Name: "of a contact", Status: 400, Body: said, Code: usersync.CodeRejected, Says: "email (value) is not valid"},
 		{Name: "without a body", Status: 400, Code: usersync.CodeRejected, Says: "400"},
 		{Name: "of another shape", Status: 400, Body: `{"errors":[null]}`, Code: usersync.CodeRejected},
@@ -43,8 +41,6 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 		{Status: 413, Code: usersync.CodeRejected},
 		{Name: "reset in seconds", Status: 429, Header: http.Header{"X-Ratelimit-Reset": {"41"}}, Code: usersync.CodeRateLimited, Wait: 41 * time.Second},
 		{Name: "told how long", Status: 429, Header: http.Header{"Retry-After": {"7"}}, Code: usersync.CodeRateLimited, Wait: 7 * time.Second},
-		{Status: 500, Body: "<html>", Code: usersync.CodeUnavailable},
-		{Status: 503, Code: usersync.CodeUnavailable},
 	})
 }
 

@@ -100,21 +100,16 @@ func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	fakeplatform.Answer(w, http.StatusOK, body)
 }
 
-func (f *Fake) listsOf(w http.ResponseWriter, r *http.Request) {
-	one, ok := f.people.ByID(r.PathValue("id"))
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+// byID finds the person whom a path names.
+func (f *Fake) byID(r *http.Request) (fakeplatform.Person, bool) {
+	return f.people.ByID(r.PathValue("id"))
+}
+
+func (f *Fake) listsOf(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{"contactLists": entries(one)})
 }
 
-func (f *Fake) remove(w http.ResponseWriter, r *http.Request) {
-	one, ok := f.people.ByID(r.PathValue("id"))
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) remove(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
 	f.people.Delete(one.Email)
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{})
 }

@@ -42,6 +42,9 @@ var fields = map[string]struct{ title, tag string }{"1": {"Company", "COMPANY"},
 // New returns an ActiveCampaign with one list, two custom fields and nobody.
 func New() *Fake {
 	f := &Fake{people: fakeplatform.NewPeople(), tags: []string{"customer"}}
+	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
+		return fakeplatform.About(f.byID, f.Refuse, do)
+	}
 	f.mux = fakeplatform.Routes{
 		"GET /api/3/users/me":                   f.me,
 		"GET /api/3/lists/{id}":                 f.list,
@@ -50,8 +53,8 @@ func New() *Fake {
 		"POST /api/3/tags":                      f.makeTag,
 		"POST /api/3/contact/sync":              f.sync,
 		"GET /api/3/contacts":                   f.find,
-		"GET /api/3/contacts/{id}/contactLists": f.listsOf,
-		"DELETE /api/3/contacts/{id}":           f.remove,
+		"GET /api/3/contacts/{id}/contactLists": about(f.listsOf),
+		"DELETE /api/3/contacts/{id}":           about(f.remove),
 		"POST /api/3/contactLists":              f.subscribe,
 		"POST /api/3/contactTags":               f.tag,
 		"POST /api/3/import/bulk_import":        f.bulk,

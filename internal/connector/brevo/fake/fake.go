@@ -81,10 +81,13 @@ func New() *Fake {
 			TagsAttribute: "multiple-choice", "LABELS": "text",
 		},
 	}
+	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
+		return fakeplatform.About(f.find, f.Refuse, do)
+	}
 	f.mux = fakeplatform.Routes{
 		"GET /account": f.account, "GET /contacts/attributes": f.attributes, "GET /contacts/lists": f.allLists,
 		"POST /contacts/lists": f.makeList, "GET /contacts/lists/{id}": f.oneList, "GET /contacts/folders": f.allFolders,
-		"POST /contacts": f.upsert, "GET /contacts/{id}": f.contact, "DELETE /contacts/{id}": f.remove,
+		"POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "DELETE /contacts/{id}": about(f.remove),
 		"POST /contacts/import": f.importAll, "GET /processes/{id}": f.process, "GET /reports/{id}/{what}": f.report,
 	}.Mux(f.Refuse)
 	return f
@@ -262,12 +265,7 @@ func (f *Fake) find(r *http.Request) (fakeplatform.Person, bool) {
 	return f.people.Get(r.PathValue("id"))
 }
 
-func (f *Fake) contact(w http.ResponseWriter, r *http.Request) {
-	one, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) contact(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
 	f.mu.Lock()
 	left := f.left[strings.ToLower(one.Email)]
 	f.mu.Unlock()
@@ -287,12 +285,7 @@ func numbers(texts []string) []int64 {
 	return out
 }
 
-func (f *Fake) remove(w http.ResponseWriter, r *http.Request) {
-	one, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) remove(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
 	f.people.Delete(one.Email)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -48,8 +48,8 @@ func New() *Fake {
 		"POST /api/profile-import":                             f.importOne,
 		"GET /api/profiles":                                    f.find,
 		"POST /api/profile-bulk-import-jobs":                   f.makeJob,
-		"GET /api/profile-bulk-import-jobs/{id}":               f.job,
-		"GET /api/profile-bulk-import-jobs/{id}/import-errors": f.jobErrors,
+		"GET /api/profile-bulk-import-jobs/{id}":               f.ofJob(f.job),
+		"GET /api/profile-bulk-import-jobs/{id}/import-errors": f.ofJob(f.jobErrors),
 		"POST /api/data-privacy-deletion-jobs":                 f.erase,
 	}.Mux(nil)
 	return f

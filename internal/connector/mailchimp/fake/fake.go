@@ -61,15 +61,18 @@ func New() *Fake {
 	f := &Fake{people: fakeplatform.NewPeople(), status: map[string]string{}, forgotten: map[string]bool{}, busy: map[string]bool{}, names: map[string]string{},
 		fields: map[string]field{"FNAME": {kind: "text"}, "LNAME": {kind: "text"}, "COMPANY": {kind: "text"}, "JOBTITLE": {kind: "text"},
 			"COUNTRY": {kind: "text"}, "LTV": {kind: "number"}}}
+	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
+		return fakeplatform.About(f.find, f.Refuse, do)
+	}
 	f.mux = fakeplatform.Routes{
 		"GET /3.0/lists/{list}":                                            f.list,
 		"POST /3.0/lists/{list}":                                           f.batch,
 		"GET /3.0/lists/{list}/merge-fields":                               f.mergeFields,
-		"GET /3.0/lists/{list}/members/{member}":                           f.get,
+		"GET /3.0/lists/{list}/members/{member}":                           about(f.get),
 		"PUT /3.0/lists/{list}/members/{member}":                           f.put,
-		"DELETE /3.0/lists/{list}/members/{member}":                        f.archive,
-		"POST /3.0/lists/{list}/members/{member}/tags":                     f.tag,
-		"POST /3.0/lists/{list}/members/{member}/actions/delete-permanent": f.erase,
+		"DELETE /3.0/lists/{list}/members/{member}":                        about(f.archive),
+		"POST /3.0/lists/{list}/members/{member}/tags":                     about(f.tag),
+		"POST /3.0/lists/{list}/members/{member}/actions/delete-permanent": about(f.erase),
 	}.Mux(nil)
 	return f
 }
@@ -282,12 +285,7 @@ func (f *Fake) statusOf(p fakeplatform.Person) string {
 	return "subscribed"
 }
 
-func (f *Fake) get(w http.ResponseWriter, r *http.Request) {
-	p, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) get(w http.ResponseWriter, r *http.Request, p fakeplatform.Person) {
 	answer(w, chosen(r, f.member(p, r.PathValue("list"))))
 }
 
@@ -329,12 +327,7 @@ func links(list, id string) []map[string]string {
 	return out
 }
 
-func (f *Fake) archive(w http.ResponseWriter, r *http.Request) {
-	p, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) archive(w http.ResponseWriter, _ *http.Request, p fakeplatform.Person) {
 	if s := f.statusOf(p); s == "archived" || s == "pending" || s == "cleaned" {
 		f.refuse(w, problem{Type: problemType, Title: "Method Not Allowed", Status: http.StatusMethodNotAllowed,
 			Detail: "This list member cannot be removed. Can not archive a contact that is bounced, pending or archived"})
@@ -344,12 +337,7 @@ func (f *Fake) archive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (f *Fake) erase(w http.ResponseWriter, r *http.Request) {
-	p, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) erase(w http.ResponseWriter, _ *http.Request, p fakeplatform.Person) {
 	f.people.Delete(p.Email)
 	delete(f.names, memberID(p.Email))
 	delete(f.status, strings.ToLower(p.Email))
@@ -357,12 +345,7 @@ func (f *Fake) erase(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (f *Fake) tag(w http.ResponseWriter, r *http.Request) {
-	p, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) tag(w http.ResponseWriter, r *http.Request, p fakeplatform.Person) {
 	var body struct {
 		Tags []struct{ Name, Status string } `json:"tags"`
 	}
