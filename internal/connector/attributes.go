@@ -1,9 +1,11 @@
 package connector
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -11,16 +13,16 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Mapping says which of a person's fields goes into which field of a platform:
-// the platform's name → ours, such as "FNAME": "firstName" or "COMPANY":
-// "attributes.company".
+// Mapping says which of a person's fields goes into which field of a platform. Its
+// keys are the platform's names and its values are ours, such as "FNAME":
+// "firstName" or "COMPANY": "attributes.company".
 type Mapping map[string]string
 
 // Sources are the names that a Mapping may take values from, beside
 // "attributes." and the name of an attribute.
 var Sources = []string{"userId", "email", "firstName", "lastName", "name", "country", "jobTitle", "inviteLink"}
 
-// Value returns what a source holds, nil when it says nothing.
+// Value returns what a source holds. It returns nil for a source without a value.
 func (p Profile) Value(source string) any {
 	text := ""
 	switch source {
@@ -50,7 +52,19 @@ func (p Profile) Value(source string) any {
 	return text
 }
 
-// Values returns the platform's fields with their values; what says nothing is
+// Text returns a value for a platform that knows texts only. A number is written
+// without an exponent, and nil is the empty text.
+func Text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return fmt.Sprint(value)
+}
+
+// Values returns the platform's fields with their values. A field without a value is
 // left out.
 func (m Mapping) Values(p Profile) map[string]any {
 	out := map[string]any{}
@@ -94,8 +108,8 @@ const quoted = 300
 
 var address = regexp.MustCompile(`[^\s"'<>()\[\]{},;:=]+@[^\s"'<>()\[\]{},;:=]+`)
 
-// Quote makes what a platform said fit to be shown and logged: one line, not
-// long, without addresses, which may be anybody's.
+// Quote makes what a platform said fit to be shown and logged. The result is one
+// short line without addresses, which may be anybody's.
 func Quote(text string) string {
 	text = address.ReplaceAllString(strings.ToValidUTF8(text, ""), "(address)")
 	text = strings.Map(printable, strings.Join(strings.Fields(text), " "))
@@ -105,7 +119,7 @@ func Quote(text string) string {
 	return text
 }
 
-// printable drops control characters, which no column and no page takes.
+// printable drops control characters, because no column and no page takes them.
 func printable(r rune) rune {
 	if unicode.IsControl(r) {
 		return -1

@@ -12,15 +12,16 @@ import (
 	"usersync/internal/usersync"
 )
 
-// When a breaker opens and for how long; then one call tries whether it may close.
+// These bounds say when a breaker opens and for how long. After that one call tries
+// whether it may close.
 const (
 	opensAfter = 5 // failures in a row
 	opensFor   = 30 * time.Second
-	// trialWait is when to ask again while that one call is under way.
+	// trialWait is how long other calls wait while that one call is under way.
 	trialWait = 5 * time.Second
 )
 
-// breaker keeps a connection whose platform is away from making call after call.
+// breaker stops a connection from making call after call while its platform is away.
 // A nil breaker never opens.
 type breaker struct {
 	circuit *gobreaker.CircuitBreaker[*outbound.Response]

@@ -17,19 +17,20 @@ import (
 	"usersync/internal/usersync"
 )
 
-// MaxResponse is how many bytes of an answer the HTTP of a Client has to keep:
-// Mailchimp answers a batch of 500 members with all of each, some 2 MB.
+// MaxResponse is how many bytes of an answer the HTTP of a Client has to keep.
+// Mailchimp answers a batch of 500 members with everything about each of them, which
+// is some 2 MB.
 const MaxResponse = 8 << 20
 
-// Client makes the calls of one connection: within the limits of its account
-// and through its breaker. A connector gets it when it is opened and makes no
-// call past it. Hub.Client makes one; a Client that was made without a Hub has
-// neither breaker nor limits over processes.
+// Client makes the calls of one connection, within the limits of its account and
+// through its breaker. A connector gets one when it is opened, and makes all its
+// calls through it. Hub.Client makes one. A Client that was made without a Hub has
+// neither a breaker nor limits that processes share.
 type Client struct {
 	// HTTP makes the exchange. Its guard checks the common setting baseUrl, and its
 	// MaxResponse is the one above.
 	HTTP *outbound.Client
-	// Connection names the connection: for the breaker.
+	// Connection names the connection, for the breaker.
 	Connection string
 
 	hub     *Hub
@@ -83,11 +84,11 @@ func (c *Client) URL(base, path string) string {
 // Do makes one call. For an answer that is no success it returns the answer and
 // what Kind.Classify makes of it.
 //
-// It waits a short while for the limits of the account; beyond that, and while
-// the account is paused, it makes no call and the error has code rate_limited and
-// RetryAfter. While the breaker is open it makes no call and the error has code
-// unavailable and RetryAfter. An answer that says how long to wait, or that no
-// call is left, pauses the account for all its connections in all processes.
+// Do waits a short while for the limits of the account. After that, and while the
+// account is paused, it makes no call and returns an error of code rate_limited
+// with RetryAfter. While the breaker is open it makes no call and returns an error
+// of code unavailable with RetryAfter. An answer that says how long to wait, or that
+// no call is left, pauses the account for all its connections in all processes.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response, error) {
 	if err := c.breaker.refusal(); err != nil {
 		c.hub.observe(c.kind.Name, "open", 0)
@@ -125,7 +126,7 @@ func (c *Client) call(ctx context.Context, req *http.Request) (*outbound.Respons
 // timeout bounds one call.
 func (c *Client) timeout() time.Duration { return cmp.Or(c.limits.Timeout, defaultTimeout) }
 
-// defaultTimeout is for a kind that says nothing.
+// defaultTimeout applies to a kind that sets no timeout.
 const defaultTimeout = 15 * time.Second
 
 // restOf returns for how long an answer asks for rest.
@@ -152,10 +153,10 @@ func outcome(err error) string {
 const (
 	// slotWithin is how long a call waits for the limits of its account.
 	slotWithin = 2 * time.Second
-	// slotWait is the shortest wait that is told when it was in vain.
+	// slotWait is the shortest RetryAfter of a call that got no slot.
 	slotWait = time.Second
-	// leaseBeyond is how long a slot outlives the longest call: no process that
-	// lives loses one.
+	// leaseBeyond is how long a slot outlives the longest call, so that no living
+	// process loses its slot.
 	leaseBeyond = 10 * time.Second
 )
 
@@ -192,8 +193,8 @@ func ended(ctx context.Context) error {
 	return usersync.Errorf(usersync.CodeUnavailable, "No complete answer in time.").Because(ctx.Err())
 }
 
-// JSON makes a call with a JSON body; nil sends none. Header's values are set as
-// they are.
+// JSON makes a call with a JSON body. A nil body sends none. The values of header
+// are set as they are.
 func (c *Client) JSON(ctx context.Context, method, address string, header http.Header, body any) (*outbound.Response, error) {
 	var text []byte
 	if body != nil {
@@ -213,6 +214,26 @@ func (c *Client) JSON(ctx context.Context, method, address string, header http.H
 		req.Header[name] = values
 	}
 	return c.Do(ctx, req)
+}
+
+// Call makes a call as JSON does, and reads the answer of a success into to. A nil
+// to reads nothing.
+func (c *Client) Call(ctx context.Context, method, address string, header http.Header, body, to any) (*outbound.Response, error) {
+	response, err := c.JSON(ctx, method, address, header, body)
+	if err == nil && to != nil {
+		err = Decode(response, to)
+	}
+	return response, err
+}
+
+// NotFound reports whether a platform answered that there is no such thing. The
+// answer may be nil, as that of a call that got none.
+func NotFound(r *outbound.Response) bool { return r != nil && r.Status == http.StatusNotFound }
+
+// PathSegment writes a value as one segment of a path, with @ and + encoded too.
+// Some platforms mistake an address that is not encoded for another one.
+func PathSegment(value string) string {
+	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 }
 
 func (c *Client) classify(r *outbound.Response) *usersync.Error {
@@ -235,8 +256,8 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	return e
 }
 
-// throttledFor is how long to wait after a 429 that does not say: as long as the
-// longest of the platforms' windows that are counted in seconds, HubSpot's.
+// throttledFor is how long to wait after a 429 that does not say. It is HubSpot's
+// window, the longest of those that platforms count in seconds.
 const throttledFor = 10 * time.Second
 
 func (c *Client) meaning(r *outbound.Response) *usersync.Error {
@@ -263,8 +284,8 @@ func Classify(r *outbound.Response, said string) *usersync.Error {
 	return e
 }
 
-// Decode reads a JSON answer. What cannot be read, or was cut short, is
-// unavailable: nobody knows what the platform did.
+// Decode reads a JSON answer. An answer that cannot be read, or was cut short, is an
+// error of code unavailable, because nobody knows what the platform did.
 func Decode(r *outbound.Response, to any) error {
 	if r.Truncated {
 		return usersync.Errorf(usersync.CodeUnavailable, "The platform's answer was too long or broke off.")

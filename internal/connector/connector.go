@@ -1,61 +1,63 @@
-// Package connector says what a platform is: how the code that speaks to one
-// looks, what it is told and what it answers. The pipeline decides when to push;
-// a connector knows how.
+// Package connector defines what a platform is to this service: the interface of the
+// code that speaks to one, what that code is told, and what it answers. The pipeline
+// decides when to push. A connector knows how.
 package connector
 
 import (
 	"context"
 
+	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
 // Connector speaks to one account at one platform. Everything it does goes
 // through its Client. It is safe for concurrent use.
 //
-// Errors are *usersync.Error: disconnected when the platform refuses the
-// credentials or the settings name what is not there; rate_limited with
-// RetryAfter; unavailable when nobody knows how the call ended or the platform
-// is down; rejected when the platform refuses the content of the call and will
-// again. Their messages quote no secret and no address, see Quote.
+// Errors are *usersync.Error of one of four codes. An error is disconnected when the
+// platform refuses the credentials, or the settings name something that it does not
+// have. It is rate_limited, with RetryAfter, when there were too many calls. It is
+// unavailable when the platform is down or nobody knows how the call ended. It is
+// rejected when the platform refuses the content of the call and will refuse it
+// again. Messages quote no secret and no address, see Quote.
 type Connector interface {
 	// Check tries credentials and settings without changing anything.
 	Check(ctx context.Context) (Facts, error)
-	// Content is what the platform would be told of a person, as plain data: two
+	// Content is what the platform would be told of a person, as plain data. Two
 	// profiles of equal content need only one push.
 	Content(p Profile) any
-	// Push brings people in: added or updated, never subscribed again when they
-	// left. It takes up to Kind.Batch profiles of different people and returns one
-	// result for each, in their order. An error means that none is known to have
-	// arrived: rejected has the batch halved until the guilty one stands alone.
-	// Results may come beside an error; then only those with a Status count.
+	// Push adds or updates people. It never subscribes people again who left. It takes
+	// up to Kind.Batch profiles of different people and returns one result for each, in
+	// their order. An error means that nobody is known to have arrived. After the error
+	// rejected, the caller halves the batch until the guilty person is alone. If results
+	// come beside an error, only those with a Status count.
 	Push(ctx context.Context, people []Profile) ([]Result, error)
-	// Preview says what Push would do. It changes nothing; it may read.
+	// Preview says what Push would do. It may read, but it changes nothing.
 	Preview(ctx context.Context, p Profile) (Result, error)
-	// Remove erases a person there. That nobody is there is a success too.
+	// Remove erases a person at the platform. If nobody is there, that is a success too.
 	Remove(ctx context.Context, p Profile) (Result, error)
 }
 
-// Confirmer is a connector whose platform takes a push and works on it later:
-// its results are Pending with a Job.
+// Confirmer is a connector whose platform takes a push and works on it later. The
+// results of such a push are Pending and have a Job.
 type Confirmer interface {
-	// Confirm asks how a job went that was made of these people, in the order of
-	// the answer. While it is not known, all are Pending. ErrNoJob says that the
-	// platform does not know the job: not yet, or no more.
+	// Confirm asks how a job of these people went. It returns their results in their
+	// order. All are Pending while the outcome is not known. ErrNoJob means that the
+	// platform does not know the job yet, or has forgotten it.
 	Confirm(ctx context.Context, job string, people []Profile) ([]Result, error)
 }
 
-// ErrNoJob is the answer to a question for a job that the platform does not know.
+// ErrNoJob is the error of Confirm for a job that the platform does not know.
 var ErrNoJob = usersync.Errorf(usersync.CodeUnavailable, "The platform does not know what became of the push.")
 
-// AudienceMaker is a connector that can make a list, or what the platform has in
-// its place.
+// AudienceMaker is a connector that can make a list, or whatever the platform has
+// instead of lists.
 type AudienceMaker interface {
-	// MakeAudience makes it, or finds the one with that name, and returns what to
-	// push to: its id and how a push names it.
+	// MakeAudience finds the audience with a name, or makes it. It returns the id, and
+	// the patch that makes a push name the audience.
 	MakeAudience(ctx context.Context, name, description string) (id string, patch usersync.PlatformSync, err error)
 }
 
-// Profile is a person as a platform is to know them.
+// Profile is what a platform may be told of a person.
 type Profile struct {
 	UserID    string
 	Email     usersync.Email
@@ -64,11 +66,11 @@ type Profile struct {
 	Name      string // the full name
 	Country   string // ISO 3166-1 alpha-2
 	JobTitle  string
-	// InviteLink is the person's own.
+	// InviteLink is the link by which this person invites others.
 	InviteLink string
 	// Attributes are strings, numbers (float64) and booleans.
 	Attributes map[string]any
-	// Remote is what the last Result about this person gave to keep.
+	// Remote is the Remote of the last Result about this person.
 	Remote string
 }
 
@@ -80,6 +82,9 @@ func ProfileOf(id string, in usersync.UserInput, remote string) Profile {
 	}
 }
 
+// Response is the answer to a call.
+type Response = outbound.Response
+
 // Status says what became of a person at a platform.
 type Status string
 
@@ -87,7 +92,7 @@ type Status string
 const (
 	Added   Status = "added"
 	Updated Status = "updated"
-	// Synced is Added or Updated where the platform does not tell which.
+	// Synced means Added or Updated, on platforms that do not tell which.
 	Synced  Status = "synced"
 	Pending Status = "pending" // the platform works on Job
 	Skipped Status = "skipped" // for Reason, such as usersync.ReasonUnsubscribed
@@ -95,28 +100,29 @@ const (
 	Removed Status = "removed"
 )
 
-// Result is what became of one person. After a preview it is what would become.
+// Result is what became of one person. The Result of a preview is what would become
+// of them.
 type Result struct {
 	Status Status
-	// Details is one sentence about the person as "User", for people to read:
-	// "User added to the 'active-clients' list", "User would be added to …". It
-	// names the list and the tags and quotes no address.
+	// Details is one sentence for people to read: "User added to the 'active-clients'
+	// list", "User would be added to …". It names the list and the tags, and quotes no
+	// address. The file sentence.go words it.
 	Details string
 	Reason  string          // of Skipped
 	Err     *usersync.Error // of Failed
 	Job     string          // of Pending
-	// Remote is to be kept, up to 500 bytes, and comes back in the next Profile of
-	// this person: the platform's id, say.
+	// Remote is stored, and comes back in the next Profile of this person. It is the
+	// platform's id, for example, and has up to 500 bytes.
 	Remote string
 }
 
 // Facts are what a check learns of an account.
 type Facts struct {
 	// Account names the account that the platform counts calls for, so that two
-	// connections to one account share its limits. It is no secret; where the
-	// platform tells none, Fingerprint of the credential.
+	// connections to one account share its limits. It is no secret. If the platform
+	// names no account, it is the Fingerprint of the credential.
 	Account string `json:"account"`
-	// Labels are names by id that sentences use or pushes need: "list:8d…" →
-	// "active-clients", "field:company" → "w12".
+	// Labels are what sentences and pushes need to know of the account, by kind and id:
+	// "list:8d…" → "active-clients", "field:company" → "w12".
 	Labels map[string]string `json:"labels,omitempty"`
 }

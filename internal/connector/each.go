@@ -11,10 +11,10 @@ import (
 // no bound.
 const eachAtOnce = 8
 
-// Each pushes every person by a call of their own, as many at once as the account
-// allows: for platforms that have no batch call. A person who is rejected is a
-// failed result. Any other error ends it: no further call is begun, and the
-// results so far come beside the error.
+// Each pushes every person by a call of their own, for platforms that have no batch
+// call. It makes as many calls at once as the account allows. A person who is
+// rejected gets a failed result. After any other error Each begins no further call,
+// and returns the results so far beside the error.
 func (c *Client) Each(ctx context.Context, people []Profile, push func(context.Context, Profile) (Result, error)) ([]Result, error) {
 	results := make([]Result, len(people))
 	gate := make(chan struct{}, c.atOnce())
@@ -47,12 +47,6 @@ func (c *Client) atOnce() int {
 		return c.limits.Concurrent
 	}
 	return eachAtOnce
-}
-
-// Rejected is the result of a person whom the platform refuses.
-func Rejected(err error) Result {
-	e := usersync.AsError(err)
-	return Result{Status: Failed, Details: e.Message, Err: e}
 }
 
 // firstError keeps the first of several errors.

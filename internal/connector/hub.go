@@ -11,17 +11,16 @@ import (
 	"usersync/internal/telemetry"
 )
 
-// Hub is what all connections of a process share. Its fields must not change once
-// it is in use; it is then safe for concurrent use.
+// Hub is what all connections of a process share. It is safe for concurrent use, if
+// its fields do not change once it is in use.
 type Hub struct {
-	// HTTP makes the exchanges. Its Timeout is a bound beside Limits.Timeout: it
+	// HTTP makes the exchanges. Its Timeout is a second bound beside Limits.Timeout, and
 	// should be no lower than the longest of those.
 	HTTP *outbound.Client
-	// Limiter keeps the limits of accounts over all processes; nil keeps none.
-	// While its Redis is away calls are made without it: a check must work then,
-	// and what workers have begun ends within the turn of one connection, which
-	// makes no more calls at once than Limits.Concurrent. The platform's 429 is
-	// heeded all the same.
+	// Limiter keeps the limits of accounts over all processes. A nil Limiter keeps none.
+	// While its Redis is away, calls are made without it, because a check must work
+	// then. What workers have begun ends within the turn of one connection, which makes
+	// no more calls at once than Limits.Concurrent. The platform's own 429 still counts.
 	Limiter *queue.Limiter
 	// Metrics may be nil.
 	Metrics *telemetry.Metrics
@@ -31,8 +30,8 @@ type Hub struct {
 	away     atomic.Int64 // until when the limiter is not asked, in Unix nanoseconds
 }
 
-// Client returns the client of a connection. One that is not saved yet has no id
-// and no breaker.
+// Client returns the client of a connection. A connection that is not saved yet has
+// no id and no breaker.
 func (h *Hub) Client(connectionID string) *Client {
 	c := &Client{HTTP: h.HTTP, Connection: connectionID, hub: h}
 	if connectionID == "" {
@@ -60,11 +59,11 @@ func (h *Hub) Forget(connectionID string) {
 const (
 	// limiterWithin bounds one question to the limiter.
 	limiterWithin = time.Second
-	// limiterAway is for how long it is not asked after one that went wrong.
+	// limiterAway is how long the limiter is not asked after a question that failed.
 	limiterAway = 5 * time.Second
 )
 
-// limiter returns nil when there is none, or it is away.
+// limiter returns nil if there is no limiter, or it is away.
 func (h *Hub) limiter() *queue.Limiter {
 	if h == nil || time.Now().UnixNano() < h.away.Load() {
 		return nil
@@ -93,7 +92,7 @@ func (h *Hub) acquire(ctx context.Context, account string, limit queue.Limit, tt
 	return func() {}, 0
 }
 
-// pause has nobody call an account for d, in any process.
+// pause stops all processes from calling an account for d.
 func (h *Hub) pause(ctx context.Context, account string, d time.Duration) {
 	l := h.limiter()
 	if l == nil || d <= 0 {

@@ -17,18 +17,18 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Kind is one platform: what it is called, what a connection to it needs, how
-// it is opened. Make one with Define.
+// Kind is one platform. It says what the platform is called, what a connection to it
+// needs, and how a connection is opened. Define makes one.
 type Kind struct {
-	Name  string // kept in connections: never rename
+	Name  string // is stored in connections, so it must never change
 	Title string
 	// Batch is how many profiles one Push takes.
 	Batch int
 	// Limits are the platform's published ones for an account.
 	Limits Limits
-	// Classify says what an answer means that is no success; nil is
-	// outbound.CodeOfStatus with Retry-After. The error's message may quote the
-	// platform through Quote.
+	// Classify says what an answer means that is no success. A nil Classify goes by
+	// outbound.CodeOfStatus and Retry-After. The error's message may quote the platform
+	// through Quote.
 	Classify func(*outbound.Response) *usersync.Error
 
 	// Credentials and Settings describe the fields, in their order.
@@ -40,12 +40,13 @@ type Kind struct {
 
 // Limits bound the calls to one account over all workers.
 type Limits struct {
-	// Concurrent calls; 0 is no bound.
+	// Concurrent is how many calls may be under way at once; 0 is no bound.
 	Concurrent int
-	// PerSecond calls, Burst of them at once; 0 is no bound.
+	// PerSecond is how many calls may begin in a second; 0 is no bound. Burst of them
+	// may begin at once.
 	PerSecond float64
 	Burst     int
-	// Timeout of one call.
+	// Timeout bounds one call.
 	Timeout time.Duration
 }
 
@@ -77,15 +78,15 @@ type Common struct {
 
 // Define makes a Kind of typed credentials C and settings S. Their fields come
 // from the tags of C and S, so that validation, API and documentation cannot
-// disagree:
+// disagree. The tags are:
 //
 //	json     the name; with omitempty or omitzero the field is optional
 //	help     one sentence for people
-//	default  what holds when it is left out; a required field needs none
+//	default  what holds when the field is left out; a required field needs none
 //	options  the allowed values, separated by |
 //	role     list or tags: what a bulk call may override, see Patch
 //
-// A C or S with a method Validate() []usersync.FieldError is asked too.
+// If C or S has a method Validate() []usersync.FieldError, its faults count too.
 func Define[C, S any](k Kind, open func(credentials C, settings S, facts Facts, client *Client) (Connector, error)) Kind {
 	k.Credentials = fieldsOf(reflect.TypeFor[C]())
 	k.Settings = append(fieldsOf(reflect.TypeFor[S]()), fieldsOf(reflect.TypeFor[Common]())...)
@@ -96,11 +97,11 @@ func Define[C, S any](k Kind, open func(credentials C, settings S, facts Facts, 
 		if err != nil {
 			return nil, err
 		}
-		fields := slices.Concat(
+		faults := slices.Concat(
 			read("credentials", k.Credentials, cfg.Credentials, &credentials),
 			read("settings", fieldsOf(reflect.TypeFor[S]()), own, &settings), common.check(client))
-		if len(fields) > 0 {
-			return nil, &usersync.Error{Code: usersync.CodeInvalid, Message: "The connection is not complete.", Fields: fields}
+		if err := faults.Err(); err != nil {
+			return nil, err
 		}
 		return open(credentials, settings, cfg.Facts, client.with(k, common, cfg))
 	}
@@ -170,20 +171,15 @@ func (k Kind) typeOf(setting string) string {
 }
 
 // check finds faults of the common settings.
-func (c Common) check(client *Client) []usersync.FieldError {
-	var out []usersync.FieldError
-	if c.MaxConcurrent < 0 {
-		out = append(out, usersync.FieldError{Field: "settings.maxConcurrent", Message: "must not be negative"})
-	}
-	if c.CallsPerSecond < 0 {
-		out = append(out, usersync.FieldError{Field: "settings.callsPerSecond", Message: "must not be negative"})
-	}
+func (c Common) check(client *Client) Faults {
+	var faults Faults
+	faults.Add(c.MaxConcurrent < 0, "settings.maxConcurrent", "must not be negative")
+	faults.Add(c.CallsPerSecond < 0, "settings.callsPerSecond", "must not be negative")
 	if c.BaseURL != "" {
-		if _, err := client.guard().CheckURL(c.BaseURL); err != nil {
-			out = append(out, usersync.FieldError{Field: "settings.baseUrl", Message: usersync.AsError(err).Message})
-		}
+		_, err := client.CheckURL(c.BaseURL)
+		faults.AddError("settings.baseUrl", err)
 	}
-	return out
+	return faults
 }
 
 // split takes the common settings out of the connector's own.
@@ -211,7 +207,7 @@ func split(settings json.RawMessage) (own json.RawMessage, common Common, err er
 }
 
 // read decodes one object and returns what is wrong with it.
-func read[T any](place string, fields []Field, raw json.RawMessage, to *T) []usersync.FieldError {
+func read[T any](place string, fields []Field, raw json.RawMessage, to *T) Faults {
 	if len(raw) == 0 {
 		raw = json.RawMessage("{}")
 	}
@@ -222,23 +218,20 @@ func read[T any](place string, fields []Field, raw json.RawMessage, to *T) []use
 	}
 	given := map[string]json.RawMessage{}
 	_ = json.Unmarshal(raw, &given) // it has just been decoded
-	var out []usersync.FieldError
+	var faults Faults
 	for _, f := range fields {
 		value, ok := given[f.Name]
 		empty := !ok || slices.Contains([]string{`""`, `null`, `[]`, `{}`}, string(value))
-		switch {
-		case f.Required && empty:
-			out = append(out, usersync.FieldError{Field: place + "." + f.Name, Message: "is required: " + f.Help})
-		case len(f.Options) > 0 && !empty && !slices.Contains(f.Options, strings.Trim(string(value), `"`)):
-			out = append(out, usersync.FieldError{Field: place + "." + f.Name, Message: "must be one of " + strings.Join(f.Options, ", ")})
-		}
+		allowed := len(f.Options) == 0 || empty || slices.Contains(f.Options, strings.Trim(string(value), `"`))
+		faults.Add(f.Required && empty, place+"."+f.Name, "is required: "+f.Help)
+		faults.Add(!allowed, place+"."+f.Name, "must be one of "+strings.Join(f.Options, ", "))
 	}
-	if v, ok := any(to).(interface{ Validate() []usersync.FieldError }); ok && len(out) == 0 {
+	if v, ok := any(to).(interface{ Validate() []usersync.FieldError }); ok && len(faults) == 0 {
 		for _, fault := range v.Validate() {
-			out = append(out, usersync.FieldError{Field: place + "." + fault.Field, Message: fault.Message})
+			faults.Add(true, place+"."+fault.Field, fault.Message)
 		}
 	}
-	return out
+	return faults
 }
 
 var unknownField = regexp.MustCompile(`unknown field "([^"]*)"`)
@@ -252,8 +245,7 @@ func wrongType(place string, err error) *usersync.Error {
 	} else if m := unknownField.FindStringSubmatch(err.Error()); m != nil {
 		field, message = place+"."+m[1], "is not known"
 	}
-	return &usersync.Error{Code: usersync.CodeInvalid, Message: "The connection is not complete.",
-		Fields: []usersync.FieldError{{Field: field, Message: message}}}
+	return usersync.AsError(Faults{{Field: field, Message: message}}.Err())
 }
 
 // secretTypes are the types of fields that are never shown.
@@ -300,8 +292,8 @@ func typeName(t reflect.Type) string {
 	return ""
 }
 
-// shortSecret is the shortest credential that is looked for in answers, in bytes:
-// a shorter one stands in ordinary words.
+// shortSecret is the length, in bytes, of the shortest credential that is looked for
+// in answers. A shorter one could stand in ordinary words.
 const shortSecret = 8
 
 // secrets returns the secret values of credentials.
@@ -326,7 +318,7 @@ func (k Kind) secrets(credentials json.RawMessage) []string {
 	return out
 }
 
-// Fingerprint names an account by its credential without telling it.
+// Fingerprint names an account by its credential without revealing the credential.
 func Fingerprint(credential usersync.Secret) string {
 	sum := sha256.Sum256([]byte("usersync account\x00" + credential.Reveal()))
 	return hex.EncodeToString(sum[:8])

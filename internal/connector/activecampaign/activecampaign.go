@@ -3,44 +3,51 @@
 package activecampaign
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
 const (
-	// api is where the API is below the account's address.
+	// api is the path of the API below the account's address.
 	api = "/api/3"
-	// singly is up to how many people are pushed one by one: ActiveCampaign asks
-	// not to import up to 10 in bulk.
+	// singly is the most people who are pushed one by one. ActiveCampaign asks not to
+	// import up to 10 people in bulk.
 	singly = 10
 )
 
-// Kind is ActiveCampaign. It counts 5 calls a second of an account, all keys
-// together. An import takes 250 contacts, but before it everybody has to be
-// looked up who may have left the list, which can be a call for each: 50 take ten
-// seconds at most.
+// Kind is ActiveCampaign. It counts 5 calls a second for an account, over all its
+// keys. An import takes 250 contacts. But everybody who may have left the list has to
+// be looked up first, which can take a call for each: 50 people take ten seconds at
+// most.
 var Kind = connector.Define(connector.Kind{
 	Name: "activecampaign", Title: "ActiveCampaign", Batch: 50,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)
 
-// Credentials are what ActiveCampaign knows us by.
+// defaults are mapped unless the settings say otherwise.
+var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
+
+// accountHost is the host of an account. ActiveCampaign's documentation shows names
+// that end like this.
+var accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
+
+// Credentials are what a connection signs in with.
 type Credentials struct {
 	APIToken usersync.Secret `json:"apiToken" help:"API key of a user, from Settings, Developer. The user needs the permissions to manage contacts, lists and tags."`
 }
 
-// Settings say where and what is pushed.
+// Settings say where people are put and what is sent of them.
 type Settings struct {
 	AccountURL string            `json:"accountUrl" help:"API address of the account, from Settings, Developer: https://….api-us1.com or https://….activehosted.com. For any other host set baseUrl too."`
 	List       string            `json:"listId,omitempty" role:"list" help:"Number of the list that people are subscribed to; none when left out. Who has unsubscribed from it stays off."`
@@ -49,36 +56,19 @@ type Settings struct {
 	Quiet      bool              `json:"excludeAutomations,omitempty" help:"Keep bulk imports from starting automations. Single contacts always start them."`
 }
 
-// defaults are mapped where the settings do not say otherwise.
-var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
-
-var (
-	// accountHost is the host of an account: the ends of such names that
-	// ActiveCampaign's documentation shows.
-	accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
-
-	number = regexp.MustCompile(`^[0-9]{1,18}$`)
-)
-
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
-	faults := s.Fields.Check("fields")
-	if _, ok := s.Fields["email"]; ok {
-		faults = append(faults, usersync.FieldError{Field: "fields.email", Message: "is always the user's address"})
-	}
-	if s.List != "" && !number.MatchString(s.List) {
-		faults = append(faults, usersync.FieldError{Field: "listId", Message: "must be the number of a list"})
-	}
-	if host(s.AccountURL) == "" {
-		faults = append(faults, usersync.FieldError{Field: "accountUrl",
-			Message: "must be like https://example.api-us1.com or https://example.activehosted.com"})
-	}
+	var faults connector.Faults = s.Fields.Check("fields")
+	_, email := s.Fields["email"]
+	faults.Add(email, "fields.email", "is always the user's address")
+	faults.Add(s.List != "" && !connector.IsNumber(s.List), "listId", "must be the number of a list")
+	faults.Add(host(s.AccountURL) == "", "accountUrl", "must be like https://example.api-us1.com or https://example.activehosted.com")
 	return faults
 }
 
-// host returns the account's host, in lower case; "" for an address that is none
-// of ActiveCampaign's. A path is taken only when it is that of the API, as people
-// copy it.
+// host returns the account's host in lower case. It returns "" for an address that is
+// not one of ActiveCampaign's. It takes the path of the API, because people copy it,
+// and no other path.
 func host(raw string) string {
 	u, err := url.Parse(strings.TrimRight(raw, "/"))
 	if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" || u.RawQuery != "" || u.Fragment != "" {
@@ -97,11 +87,11 @@ type activeCampaign struct {
 	settings Settings
 	mapping  connector.Mapping
 
-	// making is held while tags are looked up and made.
+	// making is locked while tags are looked up and made.
 	making sync.Mutex
 
 	mu sync.Mutex
-	// labels are those of the last check, and what was looked up since.
+	// labels are those of the last check, and those that were looked up since.
 	labels map[string]string
 }
 
@@ -128,22 +118,18 @@ func (a *activeCampaign) learn(name, label string) {
 	a.labels[name] = label
 }
 
-// call makes a call; body nil sends none, to nil reads none.
-func (a *activeCampaign) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+// id is the number of a thing at ActiveCampaign.
+type id = connector.NumberID
+
+// call makes a call. A nil body sends none, and a nil to reads none.
+func (a *activeCampaign) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Api-Token": {a.token.Reveal()}, "Accept": {"application/json"}}
 	address := a.client.URL("https://"+host(a.settings.AccountURL), api+path)
-	response, err := a.client.JSON(ctx, method, address, header, body)
-	if err != nil {
-		return response, err
-	}
-	if to != nil {
-		err = connector.Decode(response, to)
-	}
-	return response, err
+	return a.client.Call(ctx, method, address, header, body, to)
 }
 
-// Check tries the token and finds list, fields and tags. The limits count for
-// the account, which is its host.
+// Check tries the token and finds the list, the fields and the tags. The limits are
+// counted for the account, which its host names.
 func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	var me struct {
 		User struct {
@@ -183,77 +169,85 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	return facts, nil
 }
 
-// noAccount turns the 404 of a call that names nothing into what it means.
-func noAccount(response *outbound.Response, err error) error {
-	if response == nil || response.Status != http.StatusNotFound {
-		return err
+// fields returns the numbers of the mapped custom fields, by the names in the
+// settings. It takes them from the last check, or looks them up.
+func (a *activeCampaign) fields(ctx context.Context) (map[string]id, error) {
+	known := map[string]id{}
+	complete := true
+	for _, name := range a.custom() {
+		known[name] = id(a.label("field:" + name))
+		complete = complete && known[name] != ""
 	}
-	return usersync.Errorf(usersync.CodeDisconnected, "There is no ActiveCampaign account at this address.")
+	if complete {
+		return known, nil
+	}
+	return a.findFields(ctx)
 }
 
-func (a *activeCampaign) listName(ctx context.Context) (string, error) {
-	var answer struct {
-		List struct {
-			Name string `json:"name"`
-		} `json:"list"`
-	}
-	response, err := a.call(ctx, http.MethodGet, "/lists/"+a.settings.List, nil, &answer)
-	if err == nil {
-		return cmp.Or(answer.List.Name, a.settings.List), nil
-	}
-	if response != nil && response.Status == http.StatusNotFound {
-		return "", usersync.Errorf(usersync.CodeDisconnected, "ActiveCampaign has no list %s.", a.settings.List)
-	}
-	return "", err
-}
-
-// Preview looks the person up.
-func (a *activeCampaign) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	one, err := a.lookUp(ctx, p)
-	if err != nil {
-		return connector.Result{}, err
-	}
-	switch {
-	case one.contact == "":
-		return connector.Result{Status: connector.Added, Details: a.would(connector.Added)}, nil
-	case one.left:
-		return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: string(one.contact),
-			Details: "User has unsubscribed from the '" + a.list() + "' list: the contact would be updated, but not be subscribed again"}, nil
-	}
-	return connector.Result{Status: connector.Updated, Remote: string(one.contact), Details: a.would(connector.Updated)}, nil
-}
-
-// Remove deletes the contact with the address.
-func (a *activeCampaign) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	one, err := a.lookUp(ctx, p)
-	if err != nil {
-		return connector.Result{}, err
-	}
-	if one.contact != "" {
-		response, err := a.call(ctx, http.MethodDelete, "/contacts/"+string(one.contact), nil, nil)
-		if err != nil && (response == nil || response.Status != http.StatusNotFound) {
-			return connector.Result{}, err
+// custom are the names of the custom fields that are mapped.
+func (a *activeCampaign) custom() []string {
+	var out []string
+	for name := range a.mapping {
+		if !slices.Contains(standard, name) {
+			out = append(out, name)
 		}
 	}
-	return connector.Result{Status: connector.Removed, Details: "User deleted from ActiveCampaign"}, nil
+	slices.Sort(out)
+	return out
 }
 
-// list is the name of the list people are put on, "" for none.
-func (a *activeCampaign) list() string {
-	return cmp.Or(a.label("list:"+a.settings.List), a.settings.List)
+// pageSize is how many fields or tags one read asks for. pages is the most reads; no
+// account has so many fields or tags.
+const (
+	pageSize = 100
+	pages    = 50
+)
+
+type field struct {
+	ID    id     `json:"id"`
+	Title string `json:"title"`
+	Tag   string `json:"perstag"`
 }
 
-func (a *activeCampaign) did(s connector.Status) string {
-	return connector.Did(s, a.list(), a.settings.Tags)
+// findFields looks up the mapped custom fields. A field that does not exist
+// disconnects, because nothing could be pushed as the settings say.
+func (a *activeCampaign) findFields(ctx context.Context) (map[string]id, error) {
+	names := a.custom()
+	out := map[string]id{}
+	if len(names) == 0 {
+		return out, nil
+	}
+	all, err := a.allFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(f field) bool {
+			return string(f.ID) == name || strings.EqualFold(f.Tag, strings.Trim(name, "%")) || strings.EqualFold(f.Title, name)
+		})
+		if i < 0 {
+			return nil, usersync.Errorf(usersync.CodeDisconnected, "ActiveCampaign has no field '%s'.", name)
+		}
+		out[name] = all[i].ID
+		a.learn("field:"+name, string(all[i].ID))
+	}
+	return out, nil
 }
 
-func (a *activeCampaign) would(s connector.Status) string {
-	return connector.Would(s, a.list(), a.settings.Tags)
-}
-
-// leftResult is that of a person who has unsubscribed: known as they are now, but
-// not subscribed again.
-func (a *activeCampaign) leftResult(contact id) connector.Result {
-	return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: string(contact),
-		Details: "User has unsubscribed from the '" + a.list() + "' list: contact updated, not subscribed again"}
+func (a *activeCampaign) allFields(ctx context.Context) ([]field, error) {
+	var all []field
+	for page := range pages {
+		var answer struct {
+			Fields []field `json:"fields"`
+		}
+		query := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(page * pageSize)}}
+		if _, err := a.call(ctx, http.MethodGet, "/fields?"+query.Encode(), nil, &answer); err != nil {
+			return nil, err
+		}
+		all = append(all, answer.Fields...)
+		if len(answer.Fields) < pageSize {
+			break
+		}
+	}
+	return all, nil
 }

@@ -7,12 +7,11 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
-// refusal is the body of a refused call: errors of the calls about one thing,
-// failureReasons of an import, message of all others.
+// refusal is the body of a refused call. Calls about one thing have errors, an import
+// has failureReasons, and all others have a message.
 type refusal struct {
 	Errors []struct {
 		Title  string `json:"title"`
@@ -20,11 +19,11 @@ type refusal struct {
 		Code   string `json:"code"`
 	} `json:"errors"`
 	Message string `json:"message"`
-	// Reasons are texts, or objects with the place of a contact.
+	// Reasons are texts, or objects with the number of a contact.
 	Reasons []json.RawMessage `json:"failureReasons"`
 }
 
-func refusalOf(r *outbound.Response) refusal {
+func refusalOf(r *connector.Response) refusal {
 	var body refusal
 	if r == nil || json.Unmarshal(r.Body, &body) != nil {
 		return refusal{}
@@ -47,8 +46,8 @@ func (b refusal) said() string {
 	return b.Message
 }
 
-// guilty returns which of n contacts an import was refused for. ActiveCampaign
-// counts them from one.
+// guilty returns which of n contacts an import was refused for, and why.
+// ActiveCampaign counts contacts from one.
 func (b refusal) guilty(n int) map[int]string {
 	out := map[int]string{}
 	for _, raw := range b.Reasons {
@@ -63,10 +62,10 @@ func (b refusal) guilty(n int) map[int]string {
 	return out
 }
 
-// classify says what a refusal means. A wrong key is answered by 403; 402 is an
-// account that does not pay, or whose plan does not include the call. An import
-// above its limit is said to be answered by 400.
-func classify(r *outbound.Response) *usersync.Error {
+// classify says what a refusal means. ActiveCampaign answers a wrong key with 403. 402
+// means that the account does not pay, or that its plan does not include the call. An
+// import above the rate limit is reported to be answered with 400.
+func classify(r *connector.Response) *usersync.Error {
 	said := refusalOf(r).said()
 	e := connector.Classify(r, said)
 	switch {
@@ -78,4 +77,12 @@ func classify(r *outbound.Response) *usersync.Error {
 		e.Code = usersync.CodeRateLimited
 	}
 	return e
+}
+
+// noAccount gives the 404 of a call that names nothing its meaning.
+func noAccount(response *connector.Response, err error) error {
+	if !connector.NotFound(response) {
+		return err
+	}
+	return usersync.Errorf(usersync.CodeDisconnected, "There is no ActiveCampaign account at this address.")
 }

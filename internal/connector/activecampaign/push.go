@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"usersync/internal/connector"
@@ -13,19 +15,80 @@ import (
 )
 
 const (
-	// maxImport is the most bytes of contacts in one import. ActiveCampaign takes
-	// 399,999 with the frame around them.
+	// maxImport is the most bytes of contacts in one import. ActiveCampaign takes 399,999
+	// bytes with the frame around them.
 	maxImport = 390_000
-	// leftJob stands before the id of an import of people who have unsubscribed.
-	leftJob = "left:"
-	// retries bounds how often an import is sent again without those it was
-	// refused for.
-	retries = 3
-	// pending is the sentence of those whose import is not done.
-	pending = "User handed to ActiveCampaign's import"
 )
 
-// Push sends a few people one by one, more by an import.
+// platform is what sentences call ActiveCampaign.
+const platform = "ActiveCampaign"
+
+// contact is a person in ActiveCampaign's shape.
+type contact struct {
+	Email     string       `json:"email"`
+	FirstName string       `json:"firstName,omitempty"`
+	LastName  string       `json:"lastName,omitempty"`
+	Phone     string       `json:"phone,omitempty"`
+	Fields    []fieldValue `json:"fieldValues,omitempty"`
+}
+
+// fieldValue is what a custom field holds.
+type fieldValue struct {
+	Field id     `json:"field"`
+	Value string `json:"value"`
+}
+
+// content is what ActiveCampaign is told of a person. Fields have the names of the
+// settings; a push replaces the names by numbers.
+type content struct {
+	Email  string            `json:"email"`
+	Fields map[string]string `json:"fields"`
+	List   string            `json:"list,omitempty"`
+	Tags   []string          `json:"tags,omitempty"`
+}
+
+// Content is what would be sent.
+func (a *activeCampaign) Content(p connector.Profile) any {
+	return content{p.Email.Display(), a.values(p), a.settings.List, a.settings.Tags}
+}
+
+func (a *activeCampaign) values(p connector.Profile) map[string]string {
+	out := map[string]string{}
+	for name, value := range a.mapping.Values(p) {
+		out[name] = connector.Text(value)
+	}
+	return out
+}
+
+// standard are the fields that every account has.
+var standard = []string{"firstName", "lastName", "phone"}
+
+// contact makes the body of a person, with the numbers of their custom fields.
+func (a *activeCampaign) contact(p connector.Profile, fields map[string]id) contact {
+	values := a.values(p)
+	out := contact{Email: p.Email.Display(), FirstName: values["firstName"], LastName: values["lastName"], Phone: values["phone"]}
+	for name, value := range values {
+		if field, ok := fields[name]; ok {
+			out.Fields = append(out.Fields, fieldValue{field, value})
+		}
+	}
+	slices.SortFunc(out.Fields, func(x, y fieldValue) int { return strings.Compare(string(x.Field), string(y.Field)) })
+	return out
+}
+
+// target is where people are put, and the tags they get.
+func (a *activeCampaign) target() connector.Target {
+	name := cmp.Or(a.label("list:"+a.settings.List), a.settings.List)
+	return connector.Target{Place: connector.Named("list", name), Tags: a.settings.Tags}
+}
+
+// leftSentence tells of a person who has unsubscribed. ActiveCampaign learns who they
+// are now, but they are not subscribed again.
+func (a *activeCampaign) leftSentence(tense connector.Tense) string {
+	return tense.UpdateOnly(a.target(), "has unsubscribed from "+a.target().Place, "subscribed again")
+}
+
+// Push sends a few people one by one, and more by an import.
 func (a *activeCampaign) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if len(people) <= singly {
 		return a.pushSingly(ctx, people)
@@ -62,10 +125,7 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 	if contact == "" {
 		return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign's answer named no contact.")
 	}
-	done := connector.Updated
-	if response.Status == http.StatusCreated {
-		done = connector.Added
-	}
+	done := connector.AddedOrUpdated(response.Status != http.StatusCreated)
 	left, err := a.subscribe(ctx, contact, done == connector.Added)
 	if err != nil {
 		return connector.Result{}, err
@@ -76,61 +136,9 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 		}
 	}
 	if left {
-		return a.leftResult(contact), nil
+		return connector.Unsubscribed(string(contact), a.leftSentence(connector.Did)), nil
 	}
-	return connector.Result{Status: done, Details: a.did(done), Remote: string(contact)}, nil
-}
-
-// tag gives a contact a tag. When that is refused the tag may have been deleted
-// and perhaps made anew: it is looked up again.
-func (a *activeCampaign) tag(ctx context.Context, contact id, name string, tag id) error {
-	err := a.putTag(ctx, contact, tag)
-	if usersync.CodeOf(err) != usersync.CodeRejected {
-		return err
-	}
-	a.making.Lock()
-	defer a.making.Unlock()
-	fresh, failed := a.findOrMakeTag(ctx, name)
-	if failed != nil || fresh == tag {
-		return cmp.Or(failed, err)
-	}
-	a.learn("tag:"+name, string(fresh))
-	return a.putTag(ctx, contact, fresh)
-}
-
-func (a *activeCampaign) putTag(ctx context.Context, contact, tag id) error {
-	body := map[string]any{"contactTag": map[string]id{"contact": contact, "tag": tag}}
-	_, err := a.call(ctx, http.MethodPost, "/contactTags", body, nil)
-	return err
-}
-
-// subscribe puts a contact on the list unless the list knows it in some way
-// already. It reports whether the person has left.
-func (a *activeCampaign) subscribe(ctx context.Context, contact id, isNew bool) (left bool, err error) {
-	if a.settings.List == "" {
-		return false, nil
-	}
-	if !isNew {
-		var answer struct {
-			Lists []contactList `json:"contactLists"`
-		}
-		if _, err := a.call(ctx, http.MethodGet, "/contacts/"+string(contact)+"/contactLists", nil, &answer); err != nil {
-			return false, err
-		}
-		if s := stands(contact, answer.Lists, a.settings.List); s.on {
-			return s.left, nil
-		}
-	}
-	body := map[string]any{"contactList": contactList{id(a.settings.List), contact, subscribed}}
-	_, err = a.call(ctx, http.MethodPost, "/contactLists", body, nil)
-	if usersync.CodeOf(err) != usersync.CodeRejected {
-		return false, err
-	}
-	// Nothing about the person can be wrong here: is it the list?
-	if _, gone := a.listName(ctx); gone != nil {
-		return false, gone
-	}
-	return false, err
+	return connector.Did.Outcome(done, a.target(), string(contact)), nil
 }
 
 // row is a person in an import.
@@ -164,17 +172,9 @@ func (a *activeCampaign) row(c contact, subscribe bool) row {
 	return out
 }
 
-// entry is one person of an import: their place in the push, their number if it
-// is known, and their row.
-type entry struct {
-	at   int
-	id   id
-	text json.RawMessage
-}
-
-// pushImport sorts those out who have left and imports the others with the list.
-// It is not known whether an import brings back who has left, so they are never
-// named to the list again.
+// pushImport imports people with the list, and people who have left without it. It is
+// not known whether an import subscribes people again who have left, so an import
+// never names them together with the list.
 func (a *activeCampaign) pushImport(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	fields, err := a.fields(ctx)
 	if err != nil {
@@ -187,151 +187,137 @@ func (a *activeCampaign) pushImport(ctx context.Context, people []connector.Prof
 		}
 	}
 	results := make([]connector.Result, len(people))
-	var staying, left []entry
+	var entries []connector.Entry
 	for i, p := range people {
 		one := known[p.Email.Key()]
-		subscribe := a.settings.List != "" && !one.on
-		text, err := json.Marshal(a.row(a.contact(p, fields), subscribe))
-		switch {
-		case err != nil || len(text) > maxImport:
-			results[i] = connector.Rejected(usersync.Errorf(usersync.CodeRejected, "The contact is longer than the 400 KB that ActiveCampaign takes."))
-		case one.left:
-			left = append(left, entry{i, one.contact, text})
-		default:
-			staying = append(staying, entry{i, one.contact, text})
+		text, err := json.Marshal(a.row(a.contact(p, fields), a.settings.List != "" && !one.on))
+		if err != nil || len(text) > maxImport {
+			results[i] = connector.RejectedFor("The contact is longer than the 400 KB that ActiveCampaign takes.")
+			continue
 		}
+		entries = append(entries, connector.Entry{Place: i, Remote: string(one.contact), Left: one.left, Body: text})
 	}
-	if err := a.handIn(ctx, staying, "", results); err != nil {
-		return results, err
-	}
-	return results, a.handIn(ctx, left, leftJob, results)
+	return results, connector.Jobs{Platform: platform, MaxBytes: maxImport, Make: a.makeImport}.HandIn(ctx, entries, results)
 }
 
-// handIn makes imports of people, as few as their size allows, and writes their
-// results.
-func (a *activeCampaign) handIn(ctx context.Context, people []entry, prefix string, results []connector.Result) error {
-	for len(people) > 0 {
-		size, n := 0, 0
-		for n < len(people) && size+len(people[n].text) <= maxImport {
-			size += len(people[n].text) + 1
-			n++
-		}
-		if err := a.job(ctx, people[:n], prefix, results); err != nil {
-			return err
-		}
-		people = people[n:]
+// makeImport makes one import. If one contact is wrong, ActiveCampaign refuses all of
+// them.
+func (a *activeCampaign) makeImport(ctx context.Context, people []connector.Entry) (string, map[int]string, error) {
+	body := map[string]any{"contacts": connector.Bodies(people)}
+	if a.settings.Quiet {
+		body["exclude_automations"] = true
 	}
-	return nil
-}
-
-// job makes one import. One wrong contact has all refused: it is sent again
-// without those it was refused for.
-func (a *activeCampaign) job(ctx context.Context, people []entry, prefix string, results []connector.Result) error {
-	for try := 0; len(people) > 0; try++ {
-		rows := make([]json.RawMessage, len(people))
-		for i, e := range people {
-			rows[i] = e.text
-		}
-		body := map[string]any{"contacts": rows}
-		if a.settings.Quiet {
-			body["exclude_automations"] = true
-		}
-		var answer struct {
-			Job string `json:"batchId"`
-		}
-		response, err := a.call(ctx, http.MethodPost, "/import/bulk_import", body, &answer)
-		if err == nil && answer.Job == "" {
-			return usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign's answer named no import.")
-		}
-		if err == nil {
-			for _, e := range people {
-				results[e.at] = connector.Result{Status: connector.Pending, Job: prefix + answer.Job, Remote: string(e.id), Details: pending}
-			}
-			return nil
-		}
-		guilty := refusalOf(response).guilty(len(people))
-		if usersync.CodeOf(err) != usersync.CodeRejected || len(guilty) == 0 || try == retries {
-			return err
-		}
-		var rest []entry
-		for i, e := range people {
-			if said, ok := guilty[i]; ok {
-				results[e.at] = refused(said)
-				continue
-			}
-			rest = append(rest, e)
-		}
-		people = rest
-	}
-	return nil
-}
-
-func refused(said string) connector.Result {
-	return connector.Rejected(usersync.Errorf(usersync.CodeRejected, "%s", connector.Quote(said)))
-}
-
-// Confirm reads how an import went, and whom it failed for.
-func (a *activeCampaign) Confirm(ctx context.Context, job string, people []connector.Profile) ([]connector.Result, error) {
-	batch, hadLeft := strings.CutPrefix(job, leftJob)
 	var answer struct {
-		// Status is false until there is one.
-		Status  any               `json:"status"`
-		Failure []json.RawMessage `json:"failure"`
+		Job string `json:"batchId"`
 	}
-	query := url.Values{"batchId": {batch}}
-	_, err := a.call(ctx, http.MethodGet, "/import/info?"+query.Encode(), nil, &answer)
-	if usersync.CodeOf(err) == usersync.CodeRejected { // how it refuses an id that it does not know is not documented
-		return nil, connector.ErrNoJob
+	response, err := a.call(ctx, http.MethodPost, "/import/bulk_import", body, &answer)
+	if err == nil && answer.Job == "" {
+		err = usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign's answer named no import.")
 	}
 	if err != nil {
+		return "", refusalOf(response).guilty(len(people)), err
+	}
+	return answer.Job, nil, nil
+}
+
+// contacts is an answer with contacts and the lists they are on.
+type contacts struct {
+	Contacts []struct {
+		ID    id     `json:"id"`
+		Email string `json:"email"`
+	} `json:"contacts"`
+	Lists []contactList `json:"contactLists"`
+}
+
+// lookUp finds one person by their address.
+func (a *activeCampaign) lookUp(ctx context.Context, p connector.Profile) (standing, error) {
+	found, err := a.search(ctx, url.Values{"email": {p.Email.Display()}})
+	return found[p.Email.Key()], err
+}
+
+// search reads contacts with the lists they are on. Its result is by address in lower
+// case.
+func (a *activeCampaign) search(ctx context.Context, query url.Values) (map[string]standing, error) {
+	query.Set("include", "contactLists")
+	query.Set("limit", strconv.Itoa(pageSize))
+	var answer contacts
+	if _, err := a.call(ctx, http.MethodGet, "/contacts?"+query.Encode(), nil, &answer); err != nil {
 		return nil, err
 	}
-	switch answer.Status {
-	case false, "waiting", "claimed", "active":
-		return all(people, connector.Result{Status: connector.Pending, Job: job, Details: pending}), nil
-	case "failed", "interrupted":
-		return all(people, refused("ActiveCampaign could not finish the import.")), nil
-	case "completed":
-	default:
-		return nil, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign did not say how the import went.")
+	out := map[string]standing{}
+	for _, c := range answer.Contacts {
+		out[strings.ToLower(c.Email)] = stands(c.ID, answer.Lists, a.settings.List)
 	}
-	done := connector.Result{Status: connector.Synced, Details: a.did(connector.Synced)}
-	if hadLeft {
-		done = a.leftResult("")
-	}
-	results := all(people, done)
-	failed := map[string]bool{}
-	for _, raw := range answer.Failure {
-		failed[addressOf(raw)] = true
-	}
-	for i, p := range people {
-		if failed[p.Email.Key()] {
-			results[i] = refused("ActiveCampaign did not import the contact: the address may be invalid, bounced or excluded.")
-		}
-	}
-	return results, nil
+	return out, nil
 }
 
-// addressOf reads an entry of the failures: an address, or an object that holds it.
-func addressOf(raw json.RawMessage) string {
-	var address string
-	if json.Unmarshal(raw, &address) == nil {
-		return strings.ToLower(address)
-	}
-	var object struct {
-		Email string `json:"email"`
-	}
-	_ = json.Unmarshal(raw, &object) // what is neither names nobody
-	return strings.ToLower(object.Email)
-}
-
-func all(people []connector.Profile, r connector.Result) []connector.Result {
-	results := make([]connector.Result, len(people))
-	for i, p := range people {
-		results[i] = r
-		if results[i].Remote == "" {
-			results[i].Remote = p.Remote
+// lookUpAll finds many people. One call finds all people whose number was kept, and
+// each other person takes a call of their own.
+func (a *activeCampaign) lookUpAll(ctx context.Context, people []connector.Profile) (map[string]standing, error) {
+	var ids []string
+	for _, p := range people {
+		if connector.IsNumber(p.Remote) {
+			ids = append(ids, p.Remote)
 		}
 	}
-	return results
+	out := map[string]standing{}
+	for some := range slices.Chunk(ids, pageSize) {
+		found, err := a.search(ctx, url.Values{"ids[]": some})
+		if err != nil {
+			return nil, err
+		}
+		for address, one := range found {
+			out[address] = one
+		}
+	}
+	var rest []connector.Profile
+	for _, p := range people {
+		if _, ok := out[p.Email.Key()]; !ok {
+			rest = append(rest, p)
+		}
+	}
+	found := make(chan map[string]standing, len(rest))
+	_, err := a.client.Each(ctx, rest, func(ctx context.Context, p connector.Profile) (connector.Result, error) {
+		one, err := a.search(ctx, url.Values{"email": {p.Email.Display()}})
+		if usersync.CodeOf(err) != usersync.CodeRejected { // an address that is refused is on no list
+			found <- one
+			return connector.Result{}, err
+		}
+		return connector.Result{}, nil
+	})
+	close(found)
+	for one := range found {
+		for address, s := range one {
+			out[address] = s
+		}
+	}
+	return out, err
+}
+
+// Preview looks the person up.
+func (a *activeCampaign) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	one, err := a.lookUp(ctx, p)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	if one.left {
+		return connector.Unsubscribed(string(one.contact), a.leftSentence(connector.Would)), nil
+	}
+	status := connector.AddedOrUpdated(one.contact != "")
+	return connector.Would.Outcome(status, a.target(), string(one.contact)), nil
+}
+
+// Remove deletes the contact with the address.
+func (a *activeCampaign) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	one, err := a.lookUp(ctx, p)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	if one.contact != "" {
+		response, err := a.call(ctx, http.MethodDelete, "/contacts/"+string(one.contact), nil, nil)
+		if err != nil && !connector.NotFound(response) {
+			return connector.Result{}, err
+		}
+	}
+	return connector.RemovedFrom("ActiveCampaign"), nil
 }

@@ -10,13 +10,21 @@ import (
 	"usersync/internal/usersync"
 )
 
-// pageOfLists is the most lists that one answer holds; maxLists bounds the search.
+var _ connector.AudienceMaker = (*brevo)(nil)
+
+// pageOfLists is the most lists that one answer holds. maxLists bounds the search.
 const (
 	pageOfLists = 50
 	maxLists    = 5000
 )
 
-// MakeAudience finds the list with a name or makes it. Brevo's lists have no
+// list is a list of contacts.
+type list struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+}
+
+// MakeAudience finds the list with a name, or makes it. Brevo's lists have no
 // description.
 func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	id, err := b.listNamed(ctx, name)
@@ -30,17 +38,14 @@ func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, users
 	return text, usersync.PlatformSync{List: text}, nil
 }
 
-// listNamed returns the id of a list, 0 when there is none.
+// listNamed returns the id of a list, or 0 if there is none.
 func (b *brevo) listNamed(ctx context.Context, name string) (int64, error) {
 	for offset := 0; offset < maxLists; offset += pageOfLists {
-		r, err := b.call(ctx, http.MethodGet, fmt.Sprintf("/contacts/lists?limit=%d&offset=%d&sort=desc", pageOfLists, offset), nil)
-		if err != nil {
-			return 0, err
-		}
 		var page struct {
 			Lists []list `json:"lists"`
 		}
-		if err := connector.Decode(r, &page); err != nil {
+		path := fmt.Sprintf("/contacts/lists?limit=%d&offset=%d&sort=desc", pageOfLists, offset)
+		if _, err := b.call(ctx, http.MethodGet, path, nil, &page); err != nil {
 			return 0, err
 		}
 		for _, l := range page.Lists {
@@ -60,12 +65,8 @@ func (b *brevo) makeList(ctx context.Context, name string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := b.call(ctx, http.MethodPost, "/contacts/lists", map[string]any{"name": name, "folderId": folder})
-	if err != nil {
-		return 0, err
-	}
 	var made list
-	if err := connector.Decode(r, &made); err != nil {
+	if _, err := b.call(ctx, http.MethodPost, "/contacts/lists", map[string]any{"name": name, "folderId": folder}, &made); err != nil {
 		return 0, err
 	}
 	if made.ID == 0 {
@@ -74,19 +75,15 @@ func (b *brevo) makeList(ctx context.Context, name string) (int64, error) {
 	return made.ID, nil
 }
 
-// folder is where new lists go: Brevo wants one.
+// folder returns the folder that new lists are made in. Brevo requires one.
 func (b *brevo) folder(ctx context.Context) (int64, error) {
 	if b.settings.Folder > 0 {
 		return int64(b.settings.Folder), nil
 	}
-	r, err := b.call(ctx, http.MethodGet, "/contacts/folders?limit=1&offset=0&sort=asc", nil)
-	if err != nil {
-		return 0, err
-	}
 	var page struct {
 		Folders []list `json:"folders"`
 	}
-	if err := connector.Decode(r, &page); err != nil {
+	if _, err := b.call(ctx, http.MethodGet, "/contacts/folders?limit=1&offset=0&sort=asc", nil, &page); err != nil {
 		return 0, err
 	}
 	if len(page.Folders) == 0 {

@@ -1,57 +1,41 @@
-// Package brevo pushes people into Brevo as contacts of a list: a few by a call
-// each, many by an import that Brevo works on later. README.md says what a
-// connection needs and what of Brevo's behaviour is not confirmed.
+// Package brevo pushes people into Brevo as contacts of a list. A few people take a
+// call each. Many go by an import that Brevo works on later. README.md says what a
+// connection needs, and what of Brevo's behaviour is not confirmed.
 package brevo
 
 import (
 	"context"
+	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
-// Kind is Brevo. The limit is that of /contacts for a plan without a raised one:
-// 10 calls a second, which are the 36,000 an hour.
-var Kind = connector.Define(connector.Kind{
-	Name: "brevo", Title: "Brevo", Batch: 500, Classify: classify,
-	Limits: connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
-}, open)
-
 const (
 	baseURL = "https://api.brevo.com/v3"
-	// importFrom is from how many people on one import is cheaper than a call or
-	// two for each: about two seconds of the limit.
+	// importFrom is the number of people from which one import is cheaper than a call or
+	// two for each. So many calls take about two seconds of the limit.
 	importFrom = 10
-	// maxImport is the size of an import that Brevo recommends, in bytes; it takes 10 MB.
+	// maxImport is the size of an import that Brevo recommends, in bytes. Brevo takes 10
+	// MB.
 	maxImport = 8_000_000
 )
 
-// Credentials of a connection.
-type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
-}
+// Kind is Brevo. The limit is that of /contacts in a plan without a raised limit: 10
+// calls a second, which is the same as 36,000 an hour.
+var Kind = connector.Define(connector.Kind{
+	Name: "brevo", Title: "Brevo", Batch: 500,
+	Limits:   connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
+	Classify: classify,
+}, open)
 
-// Settings of a connection.
-type Settings struct {
-	List          string            `json:"list" help:"Id of the list that people are added to, such as 7." role:"list"`
-	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets." role:"tags"`
-	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the contact attribute that takes the tags, best one of type multiple-choice; its value is replaced."`
-	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of contact attributes with the field each takes its value from; beside FIRSTNAME and LASTNAME. An empty field leaves an attribute out."`
-	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
-	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, which cannot see who left the list; 501 has every person pushed alone." default:"10"`
-	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
-}
-
-// defaultAttributes are attributes that every account has, in English ones by
-// these names.
+// defaultAttributes are attributes that every account has. Accounts in English call
+// them so.
 var defaultAttributes = connector.Mapping{"FIRSTNAME": "firstName", "LASTNAME": "lastName"}
 
 var (
@@ -63,24 +47,35 @@ var (
 	keptOut = []string{"EMAIL", "OPT_IN", "DOUBLE_OPT_IN"}
 )
 
+// Credentials are what a connection signs in with.
+type Credentials struct {
+	APIKey usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
+}
+
+// Settings say where people are put and what is sent of them.
+type Settings struct {
+	List          string            `json:"list" help:"Id of the list that people are added to, such as 7." role:"list"`
+	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets." role:"tags"`
+	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the contact attribute that takes the tags, best one of type multiple-choice; its value is replaced."`
+	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of contact attributes with the field each takes its value from; beside FIRSTNAME and LASTNAME. An empty field leaves an attribute out."`
+	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
+	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, which cannot see who left the list; 501 has every person pushed alone." default:"10"`
+	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
+}
+
 // Validate finds what the types cannot say.
 func (s Settings) Validate() []usersync.FieldError {
-	out := s.Attributes.Check("attributes")
-	fault := func(wrong bool, field, message string) {
-		if wrong {
-			out = append(out, usersync.FieldError{Field: field, Message: message})
-		}
-	}
-	fault(!listID.MatchString(s.List), "list", "must be the number of a list")
-	fault(s.ImportFrom < 0, "importFrom", "must not be negative")
-	fault(s.Folder < 0, "folder", "must not be negative")
-	fault(len(s.Tags) > 0 && s.TagsAttribute == "", "tagsAttribute", "is required where there are tags: the attribute that takes them")
-	fault(slices.Contains(s.Tags, ""), "tags", "must not be empty")
-	fault(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
+	var faults connector.Faults = s.Attributes.Check("attributes")
+	faults.Add(!listID.MatchString(s.List), "list", "must be the number of a list")
+	faults.Add(s.ImportFrom < 0, "importFrom", "must not be negative")
+	faults.Add(s.Folder < 0, "folder", "must not be negative")
+	faults.Add(len(s.Tags) > 0 && s.TagsAttribute == "", "tagsAttribute", "is required where there are tags: the attribute that takes them")
+	faults.Add(slices.Contains(s.Tags, ""), "tags", "must not be empty")
+	faults.Add(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
 	for name := range s.Attributes {
-		fault(!writable(name), "attributes."+name, notWritable)
+		faults.Add(!writable(name), "attributes."+name, notWritable)
 	}
-	return out
+	return faults
 }
 
 const notWritable = "must be the name of an attribute, in capital letters, digits and underscores, and not one of address or consent"
@@ -95,7 +90,7 @@ type brevo struct {
 	settings   Settings
 	list       int64
 	attributes connector.Mapping
-	labels     map[string]string
+	facts      connector.Facts
 	client     *connector.Client
 }
 
@@ -107,32 +102,74 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "The list must be the number of a list.")
 	}
-	return &brevo{key: c.APIKey, settings: s, list: list, attributes: s.Attributes.Or(defaultAttributes), labels: facts.Labels, client: client}, nil
+	return &brevo{key: c.APIKey, settings: s, list: list, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}, nil
 }
 
-// listName is what the list is called, its id where no check has told the name.
-func (b *brevo) listName() string {
-	if name := b.labels["list:"+b.settings.List]; name != "" {
-		return name
-	}
-	return b.settings.List
-}
-
-func (b *brevo) call(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+// call makes a call. A nil body sends none, and a nil to reads none.
+func (b *brevo) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Api-Key": {b.key.Reveal()}}
-	return b.client.JSON(ctx, method, b.client.URL(baseURL, path), header, body)
+	return b.client.Call(ctx, method, b.client.URL(baseURL, path), header, body, to)
 }
 
-// contactPath is where a contact is, by its address or by Brevo's id.
-func contactPath(identifier, kind string) string {
-	return "/contacts/" + strings.ReplaceAll(url.QueryEscape(identifier), "+", "%20") + "?identifierType=" + kind
+// Check asks whose account it is, and looks for the list and every attribute.
+func (b *brevo) Check(ctx context.Context) (connector.Facts, error) {
+	facts := connector.Facts{Labels: map[string]string{}, Account: connector.Fingerprint(b.key)}
+	var account struct {
+		Organization string `json:"organization_id"`
+	}
+	if _, err := b.call(ctx, http.MethodGet, "/account", nil, &account); err != nil {
+		return facts, err
+	}
+	if account.Organization != "" {
+		facts.Account = account.Organization
+	}
+	if err := b.checkList(ctx, facts.Labels); err != nil {
+		return facts, err
+	}
+	return facts, b.checkAttributes(ctx, facts.Labels)
 }
 
-// The kinds of identifiers that are used.
-const (
-	byEmail = "email_id"
-	byID    = "contact_id"
-)
+func (b *brevo) checkList(ctx context.Context, labels map[string]string) error {
+	var found list
+	r, err := b.call(ctx, http.MethodGet, "/contacts/lists/"+b.settings.List, nil, &found)
+	if connector.NotFound(r) {
+		return connector.WrongSetting("list", "Brevo has no list "+b.settings.List+".")
+	}
+	labels["list:"+b.settings.List] = found.Name
+	return err
+}
 
-// isMissing reports whether Brevo said that there is no such thing.
-func isMissing(r *outbound.Response) bool { return r != nil && r.Status == http.StatusNotFound }
+func (b *brevo) checkAttributes(ctx context.Context, labels map[string]string) error {
+	var answer struct {
+		Attributes []struct {
+			Name     string `json:"name"`
+			Category string `json:"category"`
+			Type     string `json:"type"`
+		} `json:"attributes"`
+	}
+	if _, err := b.call(ctx, http.MethodGet, "/contacts/attributes", nil, &answer); err != nil {
+		return err
+	}
+	types := map[string]string{}
+	for _, a := range answer.Attributes {
+		if a.Category == "calculated" || a.Category == "global" {
+			continue // Brevo computes them
+		}
+		types[a.Name] = a.Type
+	}
+	fields := map[string]string{}
+	for name := range b.attributes {
+		fields[name] = "attributes." + name
+	}
+	if b.settings.TagsAttribute != "" {
+		fields[b.settings.TagsAttribute] = "tagsAttribute"
+	}
+	for name, field := range fields {
+		kind, ok := types[name]
+		if !ok {
+			return connector.WrongSetting(field, fmt.Sprintf("Brevo has no contact attribute '%s' that can be written.", name))
+		}
+		labels["attribute:"+name] = kind
+	}
+	return nil
+}

@@ -15,20 +15,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	connectortest.Run(t, brevo.Kind, func() fakeplatform.Platform { return fake.New() })
-}
+var platform = connectortest.Of(brevo.Kind, fake.New)
 
-func serve(t *testing.T) (*connectortest.Account, *fake.Fake) {
-	t.Helper()
-	f := fake.New()
-	return connectortest.Serve(t, brevo.Kind, f), f
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
-func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	connectortest.WantMeanings(t, brevo.Kind, []connectortest.Meaning{
+	platform.WantMeanings(t, []connectortest.Meaning{
 		{Name: "invalid_parameter", Status: 400, Code: usersync.CodeRejected, Says: "Invalid email address", Body: `{"code":"invalid_parameter","message":"Invalid email address"}`},
 		{Name: "missing_parameter", Status: 400, Code: usersync.CodeRejected, Body: `{"code":"missing_parameter","message":"email is missing"}`},
 		{Name: "out_of_range", Status: 400, Code: usersync.CodeRejected, Body: `{"code":"out_of_range","message":"Limit exceeds max value"}`},
@@ -52,12 +45,14 @@ func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
 		{Name: "too early", Status: 425, Code: usersync.CodeUnavailable},
 		{Name: "too many calls", Status: 429, Code: usersync.CodeRateLimited, Wait: 42 * time.Second, Header: http.Header{"X-Sib-Ratelimit-Reset": {"42"}}, Body: `{"message":"slow down"}`},
 		{Name: "too many calls, told twice", Status: 429, Code: usersync.CodeRateLimited, Wait: 7 * time.Second, Header: http.Header{"X-Sib-Ratelimit-Reset": {"42"}, "Retry-After": {"7"}}},
-		{Name: "internal error", Status: 500, Code: usersync.CodeUnavailable},
-		{Name: "bad gateway", Status: 502, Code: usersync.CodeUnavailable, Body: "<html>"},
-		{Name: "unavailable", Status: 503, Code: usersync.CodeUnavailable},
-		{Name: "timeout", Status: 504, Code: usersync.CodeUnavailable},
 		{Name: "redirect", Status: 301, Code: usersync.CodeRejected},
 	})
+}
+
+func serve(t *testing.T) (*connectortest.Account, *fake.Fake) {
+	t.Helper()
+	a := platform.Serve(t)
+	return a, a.Fake.(*fake.Fake)
 }
 
 func TestTenPeopleAreOneImportAndNineAreNot(t *testing.T) {
@@ -106,7 +101,7 @@ func TestAnImportTellsWhoWasLeftOut(t *testing.T) {
 	a.Refuse(some[0])
 	a.Fake.People().Put("other@example.org", func(one *fakeplatform.Person, _ bool) { one.Fields["ext_id"] = some[1].UserID })
 	results := a.Confirm(c, some, a.Push(c, some...))
-	for i, want := range []string{"Brevo says that the address is not valid.", "Another contact at Brevo has this user's id.", "User synced to the 'active-clients' list"} {
+	for i, want := range []string{"User refused: Brevo says that the address is not valid.", "User refused: Another contact at Brevo has this user's id.", "User synced to the 'active-clients' list"} {
 		if r := results[i]; r.Details != want || (r.Status == connector.Failed) != (i < 2) {
 			t.Errorf("got %+v, want %q", r, want)
 		}
@@ -162,7 +157,7 @@ func TestWhoLeftIsNotBroughtBack(t *testing.T) {
 	if r.Status != connector.Skipped || r.Reason != usersync.ReasonUnsubscribed || a.Held(ada).Fields["FIRSTNAME"] == "New" {
 		t.Errorf("got %+v, %+v", r, a.Held(ada))
 	}
-	want := "User updated; tags 'usersync-user' have been applied; not added to the 'active-clients' list, which they left"
+	want := "User has left the 'active-clients' list and was updated, but not added to it again; tags 'usersync-user' have been applied"
 	if r := a.Push(c, grace)[0]; r.Details != want || len(a.Held(grace).Lists) != 0 || a.Held(grace).Fields["FIRSTNAME"] != "New" {
 		t.Errorf("got %+v, %+v", r, a.Held(grace))
 	}
@@ -191,20 +186,8 @@ func TestValuesHaveTheTypeOfTheirAttribute(t *testing.T) {
 func TestAListThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 	t.Parallel()
 	a, _ := serve(t)
-	for _, n := range []int{1, 12} {
-		for _, checked := range []bool{true, false} {
-			facts, want := connector.Facts{}, usersync.CodeRejected
-			if checked {
-				facts.Labels, want = map[string]string{"list:99": "gone"}, usersync.CodeDisconnected
-			}
-			results, err := a.Dial(`{"list":"99"}`, facts).Push(t.Context(), connectortest.People(t, n))
-			if n == 1 && !checked && err == nil {
-				err = results[0].Err // alone, a person who is rejected is a result
-			}
-			if usersync.CodeOf(err) != want {
-				t.Errorf("%d people, checked %v: %+v, %v", n, checked, results, err)
-			}
-		}
+	for _, n := range []int{1, 12} { // by a call, and by an import
+		a.WantGone(`{"list":"99"}`, "list:99", connectortest.People(t, n)...)
 	}
 }
 
@@ -243,24 +226,17 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 func TestAnAudienceIsAList(t *testing.T) {
 	t.Parallel()
 	a, _ := serve(t)
-	c := a.Open(`{"list":"7","callsPerSecond":10000}`).(connector.AudienceMaker)
-	for i := range 60 { // more than one page
-		if _, _, err := c.MakeAudience(t.Context(), fmt.Sprintf("list %d", i), ""); err != nil {
+	c := a.Open(`{"list":"7","callsPerSecond":10000}`)
+	for i := range 59 { // more than one page
+		if _, _, err := c.(connector.AudienceMaker).MakeAudience(t.Context(), fmt.Sprintf("list %d", i), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	first, patch, err := c.MakeAudience(t.Context(), fake.ListName, "")
-	if err != nil || first != "7" || patch.List != "7" {
-		t.Errorf("got %q, %+v, %v", first, patch, err)
-	}
-	last, _, err := c.MakeAudience(t.Context(), "list 59", "")
-	if err != nil || last != "67" {
-		t.Errorf("made again: %q, %v", last, err)
-	}
+	last := a.WantAudience(c, fake.ListName, "7", "list 59")
 	ada := connectortest.Ada(t)
 	a.Push(a.Open(`{"list":"`+last+`"}`), ada)
-	if lists := a.Held(ada).Lists; !slices.Equal(lists, []string{last}) {
-		t.Errorf("is in %v", lists)
+	if lists := a.Held(ada).Lists; !slices.Equal(lists, []string{last}) || last != "67" {
+		t.Errorf("is in %v, not in %s", lists, last)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Account is a fake that is served: what the suite and a connector's own tests
-// open their connections to.
+// Account is a fake that is served. The suite and a connector's own tests open their
+// connections to it.
 type Account struct {
 	testing.TB
 	Kind   connector.Kind
@@ -25,11 +25,12 @@ type Account struct {
 	client *outbound.Client
 }
 
-// Serve serves a fake until the test ends, behind what a test puts before it; the
+// Serve serves a fake until the test ends, behind what a test puts before it. The
 // last of before meets a call first.
-func Serve(t testing.TB, kind connector.Kind, fake fakeplatform.Platform, before ...func(next http.Handler) http.Handler) *Account {
+func (p Platform) Serve(t testing.TB, before ...func(next http.Handler) http.Handler) *Account {
 	t.Helper()
-	a := &Account{TB: t, Kind: kind, Fake: fake, Server: fakeplatform.New(fake), client: NewClient(t)}
+	fake := p.new()
+	a := &Account{TB: t, Kind: p.Kind, Fake: fake, Server: fakeplatform.New(fake), client: NewClient(t)}
 	var handler http.Handler = a.Server
 	for _, b := range before {
 		handler = b(handler)
@@ -40,15 +41,21 @@ func Serve(t testing.TB, kind connector.Kind, fake fakeplatform.Platform, before
 	return a
 }
 
-// ServeHandler serves answers of the test's own in the place of the fake's. The
-// handler sees the paths of the platform.
-func ServeHandler(t testing.TB, kind connector.Kind, fake fakeplatform.Platform, handler http.Handler) *Account {
+// ServeHandler serves answers of the test's own in place of the fake's. The handler
+// sees the paths of the platform.
+func (p Platform) ServeHandler(t testing.TB, handler http.Handler) *Account {
 	t.Helper()
-	return Serve(t, kind, fake, func(http.Handler) http.Handler { return http.StripPrefix("/"+fake.Name(), handler) })
+	return p.Serve(t, func(http.Handler) http.Handler { return http.StripPrefix("/"+p.Kind.Name, handler) })
 }
 
-// Script answers calls by their method and path, as "GET /v3/lists", and all
-// others with 404.
+// Dial opens a connection to a platform whose answers are the test's own.
+func (p Platform) Dial(t testing.TB, handler http.Handler, settings string) connector.Connector {
+	t.Helper()
+	return p.ServeHandler(t, handler).Dial(settings, connector.Facts{})
+}
+
+// Script answers calls by their method and path, such as "GET /v3/lists". It answers
+// all others with 404.
 type Script map[string]http.HandlerFunc
 
 // ServeHTTP answers one call.
@@ -61,7 +68,7 @@ func (s Script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-// Says answers every call alike.
+// Says answers every call in the same way.
 func Says(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -79,8 +86,8 @@ func NewClient(t testing.TB) *outbound.Client {
 	return c
 }
 
-// Config is the configuration of a connection with these settings, or the fake's
-// own when there are none.
+// Config is the configuration of a connection with these settings, or with the fake's
+// own settings if there are none.
 func (a *Account) Config(settings string) connector.Config {
 	a.Helper()
 	cfg := a.Fake.Config()
@@ -113,13 +120,13 @@ func (a *Account) Dial(settings string, facts connector.Facts) connector.Connect
 	return a.open(cfg, a.client)
 }
 
-// Open opens a connection, has it checked and opens it with what the check told.
+// Open opens a connection, checks it, and opens it again with what the check told.
 func (a *Account) Open(settings string) connector.Connector {
 	a.Helper()
 	return a.Dial(settings, a.Check(settings))
 }
 
-// Check has a connection with these settings checked.
+// Check checks a connection with these settings.
 func (a *Account) Check(settings string) connector.Facts {
 	a.Helper()
 	facts, err := a.Dial(settings, connector.Facts{}).Check(a.Context())
@@ -139,8 +146,8 @@ func (a *Account) Push(c connector.Connector, people ...connector.Profile) []con
 	return results
 }
 
-// Confirm asks once for each job among the results of a push, and puts what it
-// hears in their places.
+// Confirm asks once for each job among the results of a push, and puts the answers in
+// the places of those results.
 func (a *Account) Confirm(c connector.Connector, people []connector.Profile, results []connector.Result) []connector.Result {
 	a.Helper()
 	for job, places := range pendingJobs(results) {
@@ -174,8 +181,8 @@ func at(people []connector.Profile, places []int) []connector.Profile {
 	return out
 }
 
-// Bring pushes people and asks for their jobs. They keep what they are given to
-// keep.
+// Bring pushes people and asks for their jobs. The people keep the Remote of their
+// results.
 func (a *Account) Bring(c connector.Connector, people ...*connector.Profile) []connector.Result {
 	a.Helper()
 	list := Values(people)
@@ -201,7 +208,7 @@ func (a *Account) Costs(want int, what string, do func()) {
 	}
 }
 
-// Break has the fake misbehave in the calls to come.
+// Break makes the fake misbehave in the calls to come.
 func (a *Account) Break(faults ...fakeplatform.Fault) { a.Server.Break(a.Fake.Name(), faults...) }
 
 // Held returns the person whom the fake holds.
@@ -219,12 +226,12 @@ func (a *Account) Put(p connector.Profile, change func(one *fakeplatform.Person)
 	a.Fake.People().Put(p.Email.Display(), func(one *fakeplatform.Person, _ bool) { change(one) })
 }
 
-// Refuse has the platform refuse a person.
+// Refuse makes the platform refuse a person.
 func (a *Account) Refuse(p connector.Profile) {
 	a.Put(p, func(one *fakeplatform.Person) { one.Refused = true })
 }
 
-// Unsubscribe has a person leave, as the platform sees it.
+// Unsubscribe makes a person leave, from the platform's point of view.
 func (a *Account) Unsubscribe(p connector.Profile) {
 	a.Put(p, func(one *fakeplatform.Person) { one.Unsubscribed = true })
 }

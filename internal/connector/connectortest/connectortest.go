@@ -1,5 +1,5 @@
-// Package connectortest is the conformance suite of connectors: what every one
-// of them must do, tried against its fake.
+// Package connectortest is the conformance suite of connectors. It tries what every
+// connector must do against the connector's fake.
 package connectortest
 
 import (
@@ -15,67 +15,73 @@ import (
 	"usersync/internal/connector/fakeplatform"
 )
 
-// Options say what is different about a platform. The zero Options suit one with
-// a batch call whose answers are read.
+// Options say what is different about a platform. The zero Options suit a platform
+// with a batch call whose answers are read.
 type Options struct {
-	// Spec is the platform's OpenAPI description: every request of the suite is
-	// held against it.
+	// Spec is the platform's OpenAPI description. Every request of the suite is compared
+	// with it.
 	Spec Spec
 	// OneCallEach is for a platform without a batch call, see connector.Client.Each.
 	OneCallEach bool
-	// StatusOnly is for a platform that says all by the status of its answers: a
-	// body that cannot be read changes nothing.
+	// StatusOnly is for a platform that says everything by the status of its answers. A
+	// body that cannot be read changes nothing there.
 	StatusOnly bool
-	// JobOf is how many people at least make a job, where fewer are pushed at once.
+	// JobOf is how many people it takes to make a job, if fewer people are pushed at once.
 	JobOf int
 }
 
-// Run tries a connector against its fake; newFake makes one for each case. It is
+// Platform is a connector with its fake, for the tests of both.
+type Platform struct {
+	Options
+	Kind connector.Kind
+	new  func() fakeplatform.Platform
+}
+
+// Of returns a platform whose tests get a fake each. Options may follow.
+func Of[F fakeplatform.Platform](kind connector.Kind, newFake func() F, options ...Options) Platform {
+	p := Platform{Kind: kind, new: func() fakeplatform.Platform { return newFake() }}
+	if len(options) > 0 {
+		p.Options = options[0]
+	}
+	return p
+}
+
+// Run tries the connector against its fake, in parallel to other tests. It is
 // called from a test of the connector's own directory, once:
 //
-//	func TestConnector(t *testing.T) {
-//		connectortest.Run(t, mailchimp.Kind, func() fakeplatform.Platform { return fake.New() })
-//	}
+//	var platform = connectortest.Of(mailchimp.Kind, fake.New)
+//
+//	func TestConnector(t *testing.T) { platform.Run(t) }
 //
 // A push is made as the pipeline makes it: what is rejected is halved until the
 // guilty person stands alone, and what is pending is confirmed.
-func Run(t *testing.T, kind connector.Kind, newFake func() fakeplatform.Platform, options ...Options) {
+func (p Platform) Run(t *testing.T) {
 	t.Helper()
-	s := &suite{kind: kind, newFake: newFake}
-	if len(options) > 0 {
-		s.Options = options[0]
-	}
+	t.Parallel()
 	written := listen(t)
 	t.Cleanup(func() {
 		// All cases have ended by now. People of the suite have addresses at one domain.
-		for _, secret := range append(kindSecrets(kind, newFake().Config()), domain) {
+		for _, secret := range append(kindSecrets(p.Kind, p.new().Config()), domain) {
 			if strings.Contains(written.String(), secret) {
 				t.Errorf("a credential or an address was logged")
 			}
 		}
 	})
-	if s.Spec.Files != nil {
+	if p.Spec.Files != nil {
 		t.Run("requests fit the platform's description", func(t *testing.T) {
 			t.Parallel()
-			s.Spec.load(t)
+			p.Spec.load(t)
 		})
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.run(s.start(t))
+			c.run(p.start(t))
 		})
 	}
 }
 
-// suite is one run.
-type suite struct {
-	Options
-	kind    connector.Kind
-	newFake func() fakeplatform.Platform
-}
-
-// cases are what is tried, each with a fake of its own: THE LIST.
+// cases are what is tried. Each case has a fake of its own: THE LIST.
 var cases = []struct {
 	name string
 	run  func(*fixture)
@@ -111,7 +117,7 @@ var cases = []struct {
 	{"a job that nobody knows has no outcome", asksForAStrangeJob},
 }
 
-// listen keeps what is logged by the ways that need no logger.
+// listen keeps what is logged through the default loggers.
 func listen(t *testing.T) *buffer {
 	t.Helper()
 	b := &buffer{}

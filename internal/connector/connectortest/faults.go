@@ -148,7 +148,7 @@ func cancels(f *fixture) {
 	}
 }
 
-// keepsSecrets has the platform repeat what it was sent, in the shapes of all
+// keepsSecrets makes the platform repeat what it was sent, in the shapes of all
 // platforms at once.
 func keepsSecrets(f *fixture) {
 	said := "no such thing: ada@" + domain + " with " + strings.Join(kindSecrets(f.Kind, f.config), " ")

@@ -23,7 +23,7 @@ const within = 10 * time.Second
 // fixture is what one case works with.
 type fixture struct {
 	*Account
-	suite  *suite
+	suite  Platform
 	sent   *buffer // what the platform was sent: request lines and bodies
 	config connector.Config
 	// connector is opened with the facts of a check.
@@ -31,11 +31,10 @@ type fixture struct {
 }
 
 // start makes a fake, serves it and opens a connection to it.
-func (s *suite) start(t testing.TB) *fixture {
+func (p Platform) start(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{suite: s, sent: &buffer{}}
-	fake := s.newFake()
-	f.Account = Serve(t, s.kind, fake, s.Spec.Validate(t, fake.Name()), f.record)
+	f := &fixture{suite: p, sent: &buffer{}}
+	f.Account = p.Serve(t, p.Spec.Validate(t, p.Kind.Name), f.record)
 	f.config = f.Config("")
 	f.connector = f.open(f.config, f.client)
 	facts, err := f.connector.Check(t.Context())
@@ -81,7 +80,7 @@ func (f *fixture) bringOne(p *connector.Profile) connector.Result {
 	return r
 }
 
-// halved pushes a batch, and when it is rejected its halves.
+// halved pushes a batch. If the batch is rejected, it pushes its halves.
 func (f *fixture) halved(people []connector.Profile) []connector.Result {
 	f.Helper()
 	results, err := f.push(people...)
@@ -241,7 +240,7 @@ func (f *fixture) wantCode(err error, codes ...usersync.Code) {
 	}
 }
 
-// isOurs fails on an error that says nothing to anybody.
+// isOurs fails on an error that tells a reader nothing.
 func (f *fixture) isOurs(err error) {
 	f.Helper()
 	if usersync.CodeOf(err) == usersync.CodeInternal && f.Context().Err() == nil {

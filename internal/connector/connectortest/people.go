@@ -10,8 +10,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// domain is where the suite's people have their addresses. It is none of
-// example.com and its like: some platforms refuse those.
+// domain is the domain of the suite's addresses. It is not example.com or the like,
+// because some platforms refuse those.
 const domain = "analytical-engine.example"
 
 // Person returns a profile with an address.
@@ -33,7 +33,7 @@ func Ada(t testing.TB) connector.Profile {
 	return Person(t, "ada@"+domain, "Ada", "Lovelace")
 }
 
-// Grace is another.
+// Grace is another person.
 func Grace(t testing.TB) connector.Profile {
 	t.Helper()
 	return Person(t, "grace@"+domain, "Grace", "Hopper")
@@ -67,7 +67,7 @@ func Pointers(people []connector.Profile) []*connector.Profile {
 	return out
 }
 
-// JSON returns what a value is as JSON.
+// JSON returns a value as JSON.
 func JSON(t testing.TB, value any) string {
 	t.Helper()
 	text, err := json.Marshal(value)

@@ -10,16 +10,16 @@ import (
 	"usersync/internal/outbound"
 )
 
-// Exchange is one call that was recorded of a platform's live traffic, with its
-// answer.
+// Exchange is one call, with its answer, that was recorded of a platform's live
+// traffic.
 type Exchange struct {
 	Method string
 	Path   string
 	Answer outbound.Response
 }
 
-// Recorded returns the exchanges in a file below recorded, beside the
-// descriptions of Spec. It skips the test when the file is not at hand.
+// Recorded returns the exchanges in a file below recorded, which stands beside the
+// descriptions of Spec. It skips the test if the file is missing.
 func Recorded(t testing.TB, file string) []Exchange {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(specDir(), "recorded", file))

@@ -21,27 +21,27 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// Spec names a platform's own description of its API: OpenAPI 3 or Swagger 2, as
-// JSON. It judges what we send; what platforms answer breaks their descriptions
-// here and there.
+// Spec names a platform's own description of its API, in OpenAPI 3 or Swagger 2 as
+// JSON. It judges what we send, and not what platforms answer, because their answers
+// break their descriptions here and there.
 //
-// The files are read from SPECS_DIR or, where that is not set, from shared/specs
-// beside the repository. They are the platforms' and no part of it: without them
-// nothing is validated, and a test says so.
+// The files are read from SPECS_DIR. If that is not set, they are read from
+// shared/specs beside the repository. They belong to the platforms and are not part of
+// the repository. Without them nothing is validated, and a test says so.
 type Spec struct {
 	// Files that together describe the API.
 	Files []string
-	// Prefix stands before a call's path in the description, such as /v3, when the
-	// address of the API holds it.
+	// Prefix is what a call's path begins with in the description, such as /v3, if the
+	// address of the API includes it.
 	Prefix string
-	// Except are the routes that a connector uses and the files do not describe, as
+	// Except are the routes that a connector uses and the files do not describe, such as
 	// "GET /3.0/ping".
 	Except []string
 }
 
-// Validate holds every call below /name against a description, before next
-// answers it. It fails the test and has next answer all the same. Without the
-// files it judges nothing: Run says so.
+// Validate compares every call below /name with a description before next answers it.
+// If the call does not fit, it fails the test, and next answers all the same. Without
+// the files it judges nothing, and Run says so.
 func (s Spec) Validate(t testing.TB, name string) func(next http.Handler) http.Handler {
 	t.Helper()
 	if !s.available() {
@@ -90,8 +90,8 @@ func (s Spec) available() bool {
 	return len(s.Files) > 0
 }
 
-// load reads the files, each once for all tests. It skips the test when they are
-// not at hand.
+// load reads the files, each once for all tests. It skips the test if they are
+// missing.
 func (s Spec) load(t testing.TB) []*openapi3.T {
 	t.Helper()
 	if !s.available() {
@@ -121,8 +121,8 @@ func read(path string) (*openapi3.T, error) {
 	return once.(func() (*openapi3.T, error))()
 }
 
-// parse takes descriptions as they are: that of Mailchimp is not quite valid,
-// and one default of the wrong type spoils no request.
+// parse takes descriptions as they are. Mailchimp's is not quite valid, but one
+// default of the wrong type spoils no request.
 func parse(text []byte) (*openapi3.T, error) {
 	var version struct {
 		Swagger string `json:"swagger"`
@@ -140,7 +140,7 @@ func parse(text []byte) (*openapi3.T, error) {
 	return openapi2conv.ToV3(&old)
 }
 
-// check holds one call against the descriptions.
+// check compares one call with the descriptions.
 func (s Spec) check(docs []*openapi3.T, r *http.Request, path string, body []byte) error {
 	if slices.ContainsFunc(s.Except, func(route string) bool { return fits(route, r.Method+" "+path) }) {
 		return nil
@@ -152,8 +152,8 @@ func (s Spec) check(docs []*openapi3.T, r *http.Request, path string, body []byt
 	return validate(route, r, path, body)
 }
 
-// find returns the operation that a call is meant for, nil for none. Of two that
-// fit, it is the one with fewer parameters.
+// find returns the operation that a call is meant for, or nil for none. If two
+// operations fit, it is the one with fewer parameters.
 func find(docs []*openapi3.T, method, path string) (best *routers.Route) {
 	for _, doc := range docs {
 		for template, item := range doc.Paths.Map() {

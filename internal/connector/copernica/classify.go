@@ -8,17 +8,16 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
-// overloaded is how long to wait when the load balancer has too much to do: its
+// overloaded is how long to wait when the load balancer has too much to do. Its
 // outages were seen to last minutes.
 const overloaded = time.Minute
 
-// said returns Copernica's own words: {"error":{"message":"…"}}, or the error as
-// text.
-func said(r *outbound.Response) string {
+// said returns Copernica's own words. They are in {"error":{"message":"…"}}, or the
+// error is a text.
+func said(r *connector.Response) string {
 	var body struct {
 		Error json.RawMessage `json:"error"`
 	}
@@ -36,10 +35,10 @@ func said(r *outbound.Response) string {
 	return words
 }
 
-// classify says what a refusal means. Nearly all are 400, whose words tell what
-// was wrong: the token or the database, or else what was sent. The load balancer
+// classify says what a refusal means. Nearly all refusals are 400, and their words
+// tell whether the token, the database or what was sent is wrong. The load balancer
 // answers in HTML.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	words := said(r)
 	e := connector.Classify(r, words)
 	if e == nil {
@@ -65,13 +64,13 @@ func isAccount(words string) bool {
 }
 
 // isOverload recognises the page of the load balancer.
-func isOverload(r *outbound.Response) bool {
+func isOverload(r *connector.Response) bool {
 	return (r.Status == http.StatusServiceUnavailable || r.Status == http.StatusGatewayTimeout) &&
 		bytes.Contains(bytes.ToLower(r.Body), []byte("too many requests"))
 }
 
-// isAuth reports whether it was the token that was refused.
-func isAuth(r *outbound.Response) bool {
+// isAuth reports whether the token was refused.
+func isAuth(r *connector.Response) bool {
 	if r == nil {
 		return false
 	}
@@ -80,7 +79,7 @@ func isAuth(r *outbound.Response) bool {
 }
 
 // isGone reports whether a profile was not there.
-func isGone(r *outbound.Response) bool {
+func isGone(r *connector.Response) bool {
 	return r != nil && (r.Status == http.StatusNotFound ||
 		r.Status == http.StatusBadRequest && strings.Contains(strings.ToLower(said(r)), "no entity with"))
 }

@@ -8,15 +8,12 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -25,7 +22,7 @@ const (
 	api  = "/v4"
 )
 
-// Kind is Copernica. It publishes no limits: these are modest. A profile takes a
+// Kind is Copernica. It publishes no limits, so these are modest. A profile takes a
 // call or two of its own, so a batch of 20 takes some seconds.
 var Kind = connector.Define(connector.Kind{
 	Name: "copernica", Title: "Copernica", Batch: 20,
@@ -33,12 +30,18 @@ var Kind = connector.Define(connector.Kind{
 	Classify: classify,
 }, open)
 
-// Credentials are what Copernica knows us by.
+// defaults are mapped unless the settings say otherwise.
+var defaults = connector.Mapping{"email": "email", "firstname": "firstName", "lastname": "lastName"}
+
+// fieldName is what may stand before the operator of a condition.
+var fieldName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// Credentials are what a connection signs in with.
 type Credentials struct {
 	AccessToken usersync.Secret `json:"accessToken" help:"API token from the Marketing Suite, API access. It is exchanged for a token of 24 hours."`
 }
 
-// Settings say where and what is pushed.
+// Settings say where people are put and what is sent of them.
 type Settings struct {
 	Database  string            `json:"databaseId" help:"Number of the database that people are kept in."`
 	Interests []string          `json:"interests,omitempty" role:"tags" help:"Interests that every profile gets, Copernica's tags. They must exist in the database."`
@@ -47,29 +50,14 @@ type Settings struct {
 	Keep      bool              `json:"keepInBackend,omitempty" help:"Delete erased people the ordinary way, which leaves their profiles in Copernica's backend, marked as removed."`
 }
 
-// defaults are mapped where the settings do not say otherwise.
-var defaults = connector.Mapping{"email": "email", "firstname": "firstName", "lastname": "lastName"}
-
-var (
-	number = regexp.MustCompile(`^[0-9]{1,18}$`)
-	// fieldName is what may stand before the operator of a condition.
-	fieldName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-)
-
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
-	faults := s.Fields.Check("fields")
-	mapping := s.Fields.Or(defaults)
-	if !number.MatchString(s.Database) {
-		faults = append(faults, usersync.FieldError{Field: "databaseId", Message: "must be the number of a database"})
-	}
+	var faults connector.Faults = s.Fields.Check("fields")
+	faults.Add(!connector.IsNumber(s.Database), "databaseId", "must be the number of a database")
 	match := cmp.Or(s.Match, "email")
-	switch {
-	case !fieldName.MatchString(match):
-		faults = append(faults, usersync.FieldError{Field: "matchField", Message: "must be of letters, digits, hyphens and underscores"})
-	case mapping[match] == "":
-		faults = append(faults, usersync.FieldError{Field: "matchField", Message: "must be one of the mapped fields"})
-	}
+	isName := fieldName.MatchString(match)
+	faults.Add(!isName, "matchField", "must be of letters, digits, hyphens and underscores")
+	faults.Add(isName && s.Fields.Or(defaults)[match] == "", "matchField", "must be one of the mapped fields")
 	return faults
 }
 
@@ -78,20 +66,20 @@ type copernica struct {
 	token    usersync.Secret
 	settings Settings
 	mapping  connector.Mapping
-	labels   map[string]string
+	facts    connector.Facts
 }
 
 func open(credentials Credentials, settings Settings, facts connector.Facts, client *connector.Client) (connector.Connector, error) {
 	settings.Match = cmp.Or(settings.Match, "email")
 	return &copernica{
 		client: client, token: credentials.AccessToken, settings: settings,
-		mapping: settings.Fields.Or(defaults), labels: facts.Labels,
+		mapping: settings.Fields.Or(defaults), facts: facts,
 	}, nil
 }
 
-// call makes a call with a token of the day; body nil sends none, to nil reads
-// none. When a kept token is refused, the call is made once more with a new one.
-func (c *copernica) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+// call makes a call with a token of the day. A nil body sends none, and a nil to reads
+// none. If a kept token is refused, the call is made once more with a new one.
+func (c *copernica) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	token, fresh, err := c.jwt(ctx)
 	if err != nil {
 		return nil, err
@@ -112,7 +100,7 @@ func (c *copernica) call(ctx context.Context, method, path string, body, to any)
 	return response, err
 }
 
-func (c *copernica) callWith(ctx context.Context, token usersync.Secret, method, path string, body any) (*outbound.Response, error) {
+func (c *copernica) callWith(ctx context.Context, token usersync.Secret, method, path string, body any) (*connector.Response, error) {
 	header := http.Header{"Authorization": {"Bearer " + token.Reveal()}, "Accept": {"application/json"}}
 	response, err := c.client.JSON(ctx, method, c.client.URL(base, api+path), header, body)
 	if e, ok := errors.AsType[*usersync.Error](err); ok {
@@ -121,19 +109,12 @@ func (c *copernica) callWith(ctx context.Context, token usersync.Secret, method,
 	return response, err
 }
 
-// id is a number that Copernica writes now as text, now as a number.
-type id string
+// id is the number of a thing at Copernica.
+type id = connector.NumberID
 
-// UnmarshalJSON takes digits, with or without quotes; anything else is none.
-func (i *id) UnmarshalJSON(b []byte) error {
-	if text := strings.Trim(string(b), `"`); number.MatchString(text) {
-		*i = id(text)
-	}
-	return nil
-}
-
-// named is a field or an interest of a database. Names are matched regardless of
-// case, as encoding/json does with those of members: Copernica writes ID and id.
+// named is the fields or the interests of a database. Their names are compared
+// regardless of case. encoding/json does the same with the names of members, because
+// Copernica writes both ID and id.
 type named struct {
 	Data []struct {
 		Name string `json:"name"`
@@ -154,8 +135,8 @@ func (n named) missing(names []string) string {
 	return ""
 }
 
-// Check tries the token, and finds the database with its fields, its interests
-// and what it does with those who unsubscribe.
+// Check tries the token. It finds the database with its fields and interests, and what
+// it does with people who unsubscribe.
 func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 	var identity struct {
 		ID   id     `json:"id"`
@@ -196,20 +177,20 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 	return connector.Facts{Account: string(identity.ID), Labels: labels}, nil
 }
 
-// The labels that say what the database does with those who unsubscribe.
+// These labels say what the database does with people who unsubscribe.
 const (
 	behaviorLabel = "unsubscribe"
 	leftLabel     = "left:" // and the name of a field → what it then holds
 )
 
-// The behaviours that are of importance here; the third is "nothing".
+// These behaviours matter here. The third one is "nothing".
 const (
 	behaviorUpdate = "update"
 	behaviorRemove = "remove"
 )
 
-// unsubscribeLabels reads what the database does with those who unsubscribe. A
-// field that it marks them by must not be pushed to: that would bring them back.
+// unsubscribeLabels reads what the database does with people who unsubscribe. A field
+// that marks them must not be pushed to, because that would bring them back.
 func (c *copernica) unsubscribeLabels(ctx context.Context) (map[string]string, error) {
 	var answer struct {
 		Behavior string         `json:"behavior"`
@@ -223,7 +204,7 @@ func (c *copernica) unsubscribeLabels(ctx context.Context) (map[string]string, e
 		return labels, nil
 	}
 	for name, value := range answer.Fields {
-		labels[leftLabel+name] = text(value)
+		labels[leftLabel+name] = connector.Text(value)
 		for mapped := range c.mapping {
 			if strings.EqualFold(mapped, name) {
 				return nil, usersync.Errorf(usersync.CodeDisconnected,
@@ -232,64 +213,4 @@ func (c *copernica) unsubscribeLabels(ctx context.Context) (map[string]string, e
 		}
 	}
 	return labels, nil
-}
-
-// condition returns the query that selects the profiles of a person. The value
-// becomes part of an expression that knows no quotes, so one that could read as
-// another expression is refused.
-func (c *copernica) condition(p connector.Profile) (url.Values, error) {
-	value := text(p.Value(c.mapping[c.settings.Match]))
-	if value == "" {
-		return nil, usersync.Errorf(usersync.CodeRejected, "The user has nothing for the field '%s' that tells profiles apart.", c.settings.Match)
-	}
-	if !plain(value) {
-		return nil, usersync.Errorf(usersync.CodeRejected, "The user's '%s' holds characters that Copernica reads as a condition.", c.settings.Match)
-	}
-	return url.Values{"fields[]": {c.settings.Match + "==" + value}}, nil
-}
-
-// plain reports whether a value is free of control characters, of Copernica's
-// operators, and of a beginning that would make another one of the == before it.
-func plain(value string) bool {
-	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '<' || r == '>' }) {
-		return false
-	}
-	for _, operator := range []string{"==", "!=", "=~", "!~"} {
-		if strings.Contains(value, operator) {
-			return false
-		}
-	}
-	return value[0] != '=' && value[0] != '~'
-}
-
-// database is the name of the database, in the words of sentences.
-func (c *copernica) database() string {
-	return "the '" + cmp.Or(c.labels["database:"+c.settings.Database], c.settings.Database) + "' database"
-}
-
-// did says what a push did.
-func (c *copernica) did(done string) string { return c.sentence(done, "have been") }
-
-func (c *copernica) would(do string) string { return c.sentence("would be "+do, "would be") }
-
-func (c *copernica) sentence(done, have string) string {
-	out := "User " + done + " " + c.database()
-	if len(c.settings.Interests) == 0 {
-		return out
-	}
-	return out + "; interests '" + strings.Join(c.settings.Interests, "', '") + "' " + have + " applied"
-}
-
-func text(value any) string {
-	switch v := value.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	return ""
 }

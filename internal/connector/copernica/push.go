@@ -11,13 +11,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-// body is a profile as Copernica takes one.
+// body is a profile in Copernica's shape.
 type body struct {
 	Fields    map[string]string `json:"fields"`
 	Interests map[string]int    `json:"interests,omitempty"`
 }
 
-// content is what Copernica is told of a person, and in which database.
+// content is what Copernica is told of a person, and the database that they are in.
 type content struct {
 	Database string `json:"database"`
 	body
@@ -29,7 +29,7 @@ func (c *copernica) Content(p connector.Profile) any { return content{c.settings
 func (c *copernica) body(p connector.Profile) body {
 	out := body{Fields: map[string]string{}}
 	for name, value := range c.mapping.Values(p) {
-		out.Fields[name] = text(value)
+		out.Fields[name] = connector.Text(value)
 	}
 	for _, name := range c.settings.Interests {
 		if out.Interests == nil {
@@ -40,9 +40,48 @@ func (c *copernica) body(p connector.Profile) body {
 	return out
 }
 
-// Push adds or updates people, each by a call of their own. Copernica looks a
-// profile up and makes it in two steps that others can come between, so nobody
-// else may push the same person at the same time: the pipeline sees to that for a
+// target is where people are put, and the interests they get.
+func (c *copernica) target() connector.Target {
+	return connector.Target{Place: connector.Named("database", c.facts.NameOf("database", c.settings.Database)),
+		Tags: c.settings.Interests, Noun: "interests"}
+}
+
+// unsubscribed is the result of a person who has left.
+func (c *copernica) unsubscribed(p connector.Profile, tense connector.Tense) connector.Result {
+	return connector.Unsubscribed(p.Remote, tense.LeaveAlone("has unsubscribed in "+c.target().Place))
+}
+
+// condition returns the query that selects the profiles of a person. The value becomes
+// part of an expression that knows no quotes, so a value that could be read as another
+// expression is refused.
+func (c *copernica) condition(p connector.Profile) (url.Values, error) {
+	value := connector.Text(p.Value(c.mapping[c.settings.Match]))
+	if value == "" {
+		return nil, usersync.Errorf(usersync.CodeRejected, "The user has nothing for the field '%s' that tells profiles apart.", c.settings.Match)
+	}
+	if !plain(value) {
+		return nil, usersync.Errorf(usersync.CodeRejected, "The user's '%s' holds characters that Copernica reads as a condition.", c.settings.Match)
+	}
+	return url.Values{"fields[]": {c.settings.Match + "==" + value}}, nil
+}
+
+// plain reports whether a value is free of control characters and of Copernica's
+// operators, and does not begin with a character that would change the == before it.
+func plain(value string) bool {
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '<' || r == '>' }) {
+		return false
+	}
+	for _, operator := range []string{"==", "!=", "=~", "!~"} {
+		if strings.Contains(value, operator) {
+			return false
+		}
+	}
+	return value[0] != '=' && value[0] != '~'
+}
+
+// Push adds or updates people, each by a call of their own. Copernica looks a profile
+// up and makes it in two steps, and other pushes can come between them. So nobody else
+// may push the same person at the same time. The pipeline makes sure of that for a
 // connection.
 func (c *copernica) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	return c.client.Each(ctx, people, c.pushOne)
@@ -53,8 +92,12 @@ func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector
 	if err != nil {
 		return connector.Result{}, err
 	}
-	if skipped, err := c.leftBefore(ctx, p, query); err != nil || skipped != nil {
-		return deref(skipped), err
+	left, err := c.leftBefore(ctx, p, query)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	if left {
+		return c.unsubscribed(p, connector.Did), nil
 	}
 	query.Set("create", "1")
 	response, err := c.call(ctx, http.MethodPut, "/database/"+c.settings.Database+"/profiles?"+query.Encode(), c.body(p), nil)
@@ -63,68 +106,54 @@ func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector
 	}
 	switch response.Status {
 	case http.StatusCreated:
-		result := connector.Result{Status: connector.Added, Details: c.did("added to")}
-		if created := response.Header.Get("X-Created"); number.MatchString(created) {
+		result := connector.Did.Outcome(connector.Added, c.target(), "")
+		if created := response.Header.Get("X-Created"); connector.IsNumber(created) {
 			result.Remote = created
 		}
 		return result, nil
 	case http.StatusNoContent:
-		return connector.Result{Status: connector.Updated, Details: c.did("updated in"), Remote: p.Remote}, nil
+		return connector.Did.Outcome(connector.Updated, c.target(), p.Remote), nil
 	}
 	return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "Copernica answered %d, which says nothing of the profile.", response.Status)
 }
 
-func deref(r *connector.Result) connector.Result {
-	if r == nil {
-		return connector.Result{}
-	}
-	return *r
-}
-
-// leftBefore returns the result of a person who has unsubscribed, nil for all
-// others. It reads only where the database does something with those who leave.
-func (c *copernica) leftBefore(ctx context.Context, p connector.Profile, query url.Values) (*connector.Result, error) {
-	behavior := c.labels[behaviorLabel]
+// leftBefore reports whether a person has unsubscribed. It only reads if the database
+// does something with people who leave.
+func (c *copernica) leftBefore(ctx context.Context, p connector.Profile, query url.Values) (bool, error) {
+	behavior := c.facts.Labels[behaviorLabel]
 	if behavior != behaviorUpdate && (behavior != behaviorRemove || p.Remote == "") {
-		return nil, nil
+		return false, nil
 	}
 	found, err := c.find(ctx, query)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	return c.left(ctx, p, found)
 }
 
-// left looks at the profiles of a person: one that is marked has unsubscribed, and
+// left looks at the profiles of a person. One that is marked has unsubscribed, and
 // so has one that we made and that the database has removed.
-func (c *copernica) left(ctx context.Context, p connector.Profile, found []profile) (*connector.Result, error) {
+func (c *copernica) left(ctx context.Context, p connector.Profile, found []profile) (bool, error) {
 	gone, err := c.removed(ctx, p, found)
-	if err != nil {
-		return nil, err
-	}
-	if !gone && !slices.ContainsFunc(found, c.marked) {
-		return nil, nil
-	}
-	return &connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: p.Remote,
-		Details: "User has unsubscribed in " + c.database() + ": nothing is sent"}, nil
+	return err == nil && (gone || slices.ContainsFunc(found, c.marked)), err
 }
 
-// removed reports whether the database, which removes those who unsubscribe, has
-// removed the profile that we made. One that only matches no more is still there
-// by its number.
+// removed reports whether the database, which removes people who unsubscribe, has
+// removed the profile that we made. A profile that only does not match any more is
+// still there under its number.
 func (c *copernica) removed(ctx context.Context, p connector.Profile, found []profile) (bool, error) {
-	if c.labels[behaviorLabel] != behaviorRemove || len(found) > 0 || !number.MatchString(p.Remote) {
+	if c.facts.Labels[behaviorLabel] != behaviorRemove || len(found) > 0 || !connector.IsNumber(p.Remote) {
 		return false, nil
 	}
 	byNumber, err := c.find(ctx, url.Values{"fields[]": {"id==" + p.Remote}})
 	return err == nil && len(byNumber) == 0, err
 }
 
-// marked reports whether a profile holds all that the database marks those with
-// who unsubscribe.
+// marked reports whether a profile holds all the marks of people who have
+// unsubscribed.
 func (c *copernica) marked(one profile) bool {
 	marks := 0
-	for label, value := range c.labels {
+	for label, value := range c.facts.Labels {
 		name, ok := strings.CutPrefix(label, leftLabel)
 		if !ok {
 			continue
@@ -145,7 +174,7 @@ type profile struct {
 
 func (p profile) holds(name, value string) bool {
 	for field, v := range p.Fields {
-		if strings.EqualFold(field, name) && text(v) == value {
+		if strings.EqualFold(field, name) && connector.Text(v) == value {
 			return true
 		}
 	}
@@ -177,17 +206,21 @@ func (c *copernica) Preview(ctx context.Context, p connector.Profile) (connector
 	if err != nil {
 		return connector.Result{}, err
 	}
-	if skipped, err := c.left(ctx, p, found); err != nil || skipped != nil {
-		return deref(skipped), err
+	left, err := c.left(ctx, p, found)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	if left {
+		return c.unsubscribed(p, connector.Would), nil
 	}
 	if len(found) == 0 {
-		return connector.Result{Status: connector.Added, Details: c.would("added to")}, nil
+		return connector.Would.Outcome(connector.Added, c.target(), ""), nil
 	}
-	return connector.Result{Status: connector.Updated, Details: c.would("updated in"), Remote: string(found[0].ID)}, nil
+	return connector.Would.Outcome(connector.Updated, c.target(), string(found[0].ID)), nil
 }
 
-// Remove deletes every profile of the person, and the one that was made for them
-// should it no longer match.
+// Remove deletes every profile of the person. It also deletes the profile that was
+// made for them, if that does not match any more.
 func (c *copernica) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	query, err := c.condition(p)
 	if err != nil && p.Remote == "" {
@@ -203,7 +236,7 @@ func (c *copernica) Remove(ctx context.Context, p connector.Profile) (connector.
 			ids = append(ids, string(one.ID))
 		}
 	}
-	if number.MatchString(p.Remote) && !slices.Contains(ids, p.Remote) {
+	if connector.IsNumber(p.Remote) && !slices.Contains(ids, p.Remote) {
 		ids = append(ids, p.Remote)
 	}
 	for _, profile := range ids {
@@ -211,11 +244,11 @@ func (c *copernica) Remove(ctx context.Context, p connector.Profile) (connector.
 			return connector.Result{}, err
 		}
 	}
-	return connector.Result{Status: connector.Removed, Details: "User removed from " + c.database()}, nil
+	return connector.RemovedFrom(c.target().Place), nil
 }
 
 func (c *copernica) remove(ctx context.Context, profile string) error {
-	if !number.MatchString(profile) {
+	if !connector.IsNumber(profile) {
 		return usersync.Errorf(usersync.CodeUnavailable, "Copernica named a profile without a number.")
 	}
 	var asked any

@@ -15,32 +15,32 @@ import (
 )
 
 const (
-	// authBase is the authentication service. With the setting baseUrl it is at
-	// the root of that address.
+	// authBase is the authentication service. If baseUrl is set, the service is at the
+	// root of that address.
 	authBase = "https://authenticate.copernica.com"
 	// margin is how long before its end a token is exchanged for a new one.
 	margin = 10 * time.Minute
-	// validFor is how long a token is believed to be good that does not say.
+	// validFor is how long a token counts as good if it does not say.
 	validFor = 23 * time.Hour
 )
 
-// tokens are the JSON Web Tokens of all connections of this process. A token is
-// good for 24 hours, and connections are opened far more often than that. There
-// are as many as there are API tokens.
+// tokens are the JSON Web Tokens of all connections of this process. A token is good
+// for 24 hours, and connections are opened far more often than that. There is one for
+// each API token.
 var tokens = struct {
 	sync.Mutex
 	byKey map[string]*held
 }{byKey: map[string]*held{}}
 
 // held is the token of one API token at one address. Its lock is held while a new
-// one is asked for, so that all who need it wait for one call.
+// token is asked for, so that everybody who needs the token waits for one call.
 type held struct {
 	gate  chan struct{} // holds one while it is free
 	token usersync.Secret
 	until time.Time
 }
 
-// slot returns where the token of this connection is held.
+// slot returns the place where the token of this connection is held.
 func (c *copernica) slot() *held {
 	key := c.client.URL(authBase, "/") + " " + connector.Fingerprint(c.token)
 	tokens.Lock()
@@ -107,7 +107,7 @@ func (c *copernica) exchange(ctx context.Context) (usersync.Secret, time.Time, e
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := c.client.Do(ctx, req)
 	if usersync.CodeOf(err) == usersync.CodeRejected {
-		// All that this call says is the token.
+		// This call says nothing but the token.
 		e := usersync.AsError(err)
 		return usersync.Secret{}, time.Time{}, usersync.Errorf(usersync.CodeDisconnected, "%s", e.Message)
 	}
@@ -121,8 +121,8 @@ func (c *copernica) exchange(ctx context.Context) (usersync.Secret, time.Time, e
 	return usersync.NewSecret(token), time.Now().Add(lifetime(token, time.Now()) - margin), nil
 }
 
-// lifetime returns how long a token is good for, by the exp that it carries. It is
-// not verified: it is not for us to.
+// lifetime returns how long a token is good for, by the exp that it carries. The token
+// is not verified, because only Copernica relies on it.
 func lifetime(token string, now time.Time) time.Duration {
 	var claims struct {
 		Exp int64 `json:"exp"`

@@ -1,30 +1,21 @@
-// Package customerio pushes people into Customer.io by its Track API; what it
-// reads there, it reads by the App API, when the connection has a key for it.
-// README.md says what a connection needs and what of Customer.io's behaviour is
-// not confirmed.
+// Package customerio pushes people into Customer.io by its Track API. It reads by the
+// App API if the connection has a key for that. README.md says what a connection
+// needs, and what of Customer.io's behaviour is not confirmed.
 package customerio
 
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
-
-// Kind is Customer.io. Of the two limits that it publishes for the Track API, 100
-// and 1,000 calls a second, this is the lower one.
-var Kind = connector.Define(connector.Kind{
-	Name: "customerio", Title: "Customer.io", Batch: 500, Classify: classify,
-	Limits: connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
-}, open)
 
 // hosts are the addresses of the two APIs by region.
 var hosts = map[string]struct{ track, app string }{
@@ -32,14 +23,48 @@ var hosts = map[string]struct{ track, app string }{
 	"eu": {"https://track-eu.customer.io", "https://api-eu.customer.io"},
 }
 
-// Credentials of a connection.
+// These are choices of settings. The defaults come first.
+const (
+	byEmail  = "email"
+	byID     = "id"
+	suppress = "suppress"
+	remove   = "delete"
+)
+
+const defaultTags = "tags"
+
+// maxName is the longest name of an attribute, in bytes.
+const maxName = 150
+
+// Kind is Customer.io. It publishes two limits for the Track API, 100 and 1,000 calls
+// a second. This is the lower one.
+var Kind = connector.Define(connector.Kind{
+	Name: "customerio", Title: "Customer.io", Batch: 500,
+	Limits:   connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
+	Classify: classify,
+}, open)
+
+// defaultAttributes are the names of these fields in the platform's own examples.
+// Attributes need not exist before a push.
+var defaultAttributes = connector.Mapping{
+	"first_name": "firstName", "last_name": "lastName", "country": "country", "job_title": "jobTitle",
+}
+
+var (
+	segmentID = regexp.MustCompile(`^[1-9][0-9]{0,9}$`)
+	// reserved are attributes that Customer.io acts on. The first two hold what a person
+	// wants to receive. Only the person and Customer.io may change them.
+	reserved = []string{"unsubscribed", "cio_subscription_preferences", "cio_id", "_update", "id", "email"}
+)
+
+// Credentials are what a connection signs in with.
 type Credentials struct {
 	SiteID    string          `json:"siteId" help:"Site ID of the workspace, from its Track API keys."`
 	APIKey    usersync.Secret `json:"apiKey" help:"API key that belongs to the Site ID."`
 	AppAPIKey usersync.Secret `json:"appApiKey,omitzero" help:"App API key of the workspace: with it a dry run tells new people from known ones, and segments are looked for and made."`
 }
 
-// Settings of a connection.
+// Settings say where people are put and what is sent of them.
 type Settings struct {
 	Region        string            `json:"region,omitempty" help:"Where the account's data is." default:"us" options:"us|eu"`
 	IdentifyBy    string            `json:"identifyBy,omitempty" help:"What people are known by there: email, or id, which is our user id." default:"email" options:"email|id"`
@@ -50,47 +75,16 @@ type Settings struct {
 	Removal       string            `json:"removal,omitempty" help:"What an erasure does: suppress deletes the person and has Customer.io ignore them from then on, delete lets them come back." default:"suppress" options:"suppress|delete"`
 }
 
-// The choices of settings, the defaults first.
-const (
-	byEmail  = "email"
-	byID     = "id"
-	suppress = "suppress"
-	remove   = "delete"
-)
-
-const defaultTags = "tags"
-
-// defaultAttributes are what the platform's own examples call these fields.
-// Attributes need not be made before.
-var defaultAttributes = connector.Mapping{
-	"first_name": "firstName", "last_name": "lastName", "country": "country", "job_title": "jobTitle",
-}
-
-// maxName is the longest name of an attribute, in bytes.
-const maxName = 150
-
-var (
-	segmentID = regexp.MustCompile(`^[1-9][0-9]{0,9}$`)
-	// reserved are attributes that Customer.io acts on. The first two hold what a
-	// person wants to receive: only they and Customer.io may change it.
-	reserved = []string{"unsubscribed", "cio_subscription_preferences", "cio_id", "_update", "id", "email"}
-)
-
 // Validate finds what the types cannot say.
 func (s Settings) Validate() []usersync.FieldError {
-	out := s.Attributes.Check("attributes")
-	fault := func(wrong bool, field, message string) {
-		if wrong {
-			out = append(out, usersync.FieldError{Field: field, Message: message})
-		}
-	}
-	fault(s.Segment != "" && !segmentID.MatchString(s.Segment), "segment", "must be the number of a segment")
-	fault(slices.Contains(s.Tags, ""), "tags", "must not be empty")
-	fault(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
+	var faults connector.Faults = s.Attributes.Check("attributes")
+	faults.Add(s.Segment != "" && !segmentID.MatchString(s.Segment), "segment", "must be the number of a segment")
+	faults.Add(slices.Contains(s.Tags, ""), "tags", "must not be empty")
+	faults.Add(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
 	for name := range s.Attributes {
-		fault(!writable(name), "attributes."+name, notWritable)
+		faults.Add(!writable(name), "attributes."+name, notWritable)
 	}
-	return out
+	return faults
 }
 
 const notWritable = "must be a name of at most 150 bytes, and none that Customer.io keeps for itself"
@@ -105,7 +99,7 @@ type customerio struct {
 	credentials Credentials
 	settings    Settings
 	attributes  connector.Mapping
-	labels      map[string]string
+	facts       connector.Facts
 	client      *connector.Client
 }
 
@@ -115,32 +109,23 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 			*setting = fallback
 		}
 	}
-	return &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), labels: facts.Labels, client: client}, nil
-}
-
-// segmentName is what the segment is called, its id where no check has told the
-// name.
-func (c *customerio) segmentName() string {
-	if name := c.labels["list:"+c.settings.Segment]; name != "" {
-		return name
-	}
-	return c.settings.Segment
+	return &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}, nil
 }
 
 // hasApp reports whether the connection may read.
 func (c *customerio) hasApp() bool { return !c.credentials.AppAPIKey.IsZero() }
 
 // track calls the Track API, which writes.
-func (c *customerio) track(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+func (c *customerio) track(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	pair := c.credentials.SiteID + ":" + c.credentials.APIKey.Reveal()
 	header := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(pair))}}
-	return c.client.JSON(ctx, method, c.client.URL(hosts[c.settings.Region].track, path), header, body)
+	return c.client.Call(ctx, method, c.client.URL(hosts[c.settings.Region].track, path), header, body, to)
 }
 
 // app calls the App API, which reads.
-func (c *customerio) app(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
+func (c *customerio) app(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{"Authorization": {"Bearer " + c.credentials.AppAPIKey.Reveal()}}
-	return c.client.JSON(ctx, method, c.client.URL(hosts[c.settings.Region].app, path), header, body)
+	return c.client.Call(ctx, method, c.client.URL(hosts[c.settings.Region].app, path), header, body, to)
 }
 
 // identifier is what the person is known by.
@@ -151,11 +136,48 @@ func (c *customerio) identifier(p connector.Profile) string {
 	return p.Email.Display()
 }
 
-// segment writes a value as one segment of a path, with @ and + encoded too: what
-// is encoded wrongly matches nobody, with status 200.
-func segment(value string) string {
-	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+// Check asks which workspace it is, and looks for the segment. Attributes need not
+// exist.
+func (c *customerio) Check(ctx context.Context) (connector.Facts, error) {
+	facts := connector.Facts{Labels: map[string]string{}, Account: connector.Fingerprint(usersync.NewSecret(c.credentials.SiteID))}
+	var region struct {
+		DataCenter  string      `json:"data_center"`
+		Environment json.Number `json:"environment_id"`
+	}
+	if _, err := c.track(ctx, http.MethodGet, "/api/v1/accounts/region", nil, &region); err != nil {
+		return facts, err
+	}
+	if region.DataCenter != "" && region.DataCenter != c.settings.Region {
+		return facts, connector.WrongSetting("region", "The account's data is in the region '"+connector.Quote(region.DataCenter)+"'.")
+	}
+	if region.Environment != "" {
+		facts.Account = region.Environment.String()
+	}
+	return facts, c.checkSegment(ctx, facts.Labels)
 }
 
-// isMissing reports whether the platform said that there is no such thing.
-func isMissing(r *outbound.Response) bool { return r != nil && r.Status == http.StatusNotFound }
+// checkSegment tries the App API key, together with the segment if there is one.
+func (c *customerio) checkSegment(ctx context.Context, labels map[string]string) error {
+	if !c.hasApp() {
+		return nil
+	}
+	if c.settings.Segment == "" {
+		_, err := c.app(ctx, http.MethodGet, "/v1/workspaces", nil, nil)
+		return err
+	}
+	var answer struct {
+		Segment segmentInfo `json:"segment"`
+	}
+	r, err := c.app(ctx, http.MethodGet, "/v1/segments/"+c.settings.Segment, nil, &answer)
+	if connector.NotFound(r) {
+		return connector.WrongSetting("segment", "Customer.io has no segment "+c.settings.Segment+".")
+	}
+	if err != nil {
+		return err
+	}
+	if !answer.Segment.manual() {
+		return connector.WrongSetting("segment", "People cannot be added to the segment '"+answer.Segment.Name+"': it fills itself.")
+	}
+	labels["list:"+c.settings.Segment] = answer.Segment.Name
+	return nil
+}

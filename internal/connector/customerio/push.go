@@ -7,8 +7,6 @@ import (
 	"net/url"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
-	"usersync/internal/usersync"
 )
 
 // What a call takes, in bytes, with room for what stands around the people:
@@ -18,8 +16,8 @@ const (
 	maxItem  = 32_000
 )
 
-// item is one operation of a batch. A person's wishes about mail are never
-// mentioned: Customer.io then leaves them as they are.
+// item is one operation of a batch. It never mentions what a person wants to receive,
+// so Customer.io leaves that as it is.
 type item struct {
 	Type        string            `json:"type"`
 	Action      string            `json:"action"`
@@ -41,12 +39,18 @@ func (c *customerio) item(p connector.Profile) item {
 	}
 }
 
+// target is where people are put, and the tags they get. Sentences call a segment
+// a list, as they do on every platform.
+func (c *customerio) target() connector.Target {
+	return connector.Target{Place: connector.Named("list", c.facts.NameOf("list", c.settings.Segment)), Tags: c.settings.Tags}
+}
+
 // Content is the operation and the segment.
 func (c *customerio) Content(p connector.Profile) any {
 	return map[string]any{"item": c.item(p), "segment": c.settings.Segment}
 }
 
-// Push identifies people, as many in a call as fit, and adds them to the
+// Push identifies people, as many in a call as fit into one, and adds them to the
 // segment.
 func (c *customerio) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	results := make([]connector.Result, len(people))
@@ -58,20 +62,20 @@ func (c *customerio) Push(ctx context.Context, people []connector.Profile) ([]co
 	return results, nil
 }
 
-// batch is one call: items and whose they are, by place.
+// batch is one call. It has items, and the places of the people in the push.
 type batch struct {
 	items  []json.RawMessage
 	places []int
 	size   int
 }
 
-// batches divides people among calls. Who is too big for any has failed.
+// batches divides people among calls. A person who is too big for any call has failed.
 func (c *customerio) batches(people []connector.Profile, results []connector.Result) []*batch {
 	var out []*batch
 	for i, p := range people {
 		text, err := json.Marshal(c.item(p))
 		if err != nil || len(text) > maxItem {
-			results[i] = connector.Rejected(usersync.Errorf(usersync.CodeRejected, "The attributes are more than the 32 kB that Customer.io takes.").Because(err))
+			results[i] = connector.RejectedFor("The attributes are more than the 32 kB that Customer.io takes.")
 			continue
 		}
 		if len(out) == 0 || out[len(out)-1].size+len(text)+1 > maxBatch {
@@ -83,22 +87,10 @@ func (c *customerio) batches(people []connector.Profile, results []connector.Res
 	return out
 }
 
-// refusals is the answer to a batch of which some items were wrong.
-type refusals struct {
-	Errors []refusal `json:"errors"`
-}
-
-type refusal struct {
-	Index   *int   `json:"batch_index"`
-	Reason  string `json:"reason"`
-	Field   string `json:"field"`
-	Message string `json:"message"`
-}
-
-// push makes one call, and one for the segment. It writes results only when all
-// is done.
+// push makes one call, and one for the segment. It writes results only after both were
+// successful.
 func (c *customerio) push(ctx context.Context, b *batch, people []connector.Profile, results []connector.Result) error {
-	r, err := c.track(ctx, http.MethodPost, "/api/v2/batch", map[string]any{"batch": b.items})
+	r, err := c.track(ctx, http.MethodPost, "/api/v2/batch", map[string]any{"batch": b.items}, nil)
 	if err != nil {
 		return err
 	}
@@ -120,74 +112,12 @@ func (c *customerio) push(ctx context.Context, b *batch, people []connector.Prof
 			results[place] = connector.Rejected(refused[at])
 			continue
 		}
-		results[place] = connector.Result{Status: connector.Synced, Details: connector.Did(connector.Synced, c.segmentName(), c.settings.Tags)}
+		results[place] = connector.Did.Outcome(connector.Synced, c.target(), "")
 	}
 	return nil
 }
 
-// refusedOf returns why which of n items were refused.
-func refusedOf(r *outbound.Response, n int) (map[int]*usersync.Error, error) {
-	if len(r.Body) == 0 && !r.Truncated {
-		return nil, nil
-	}
-	var answer refusals
-	if err := connector.Decode(r, &answer); err != nil {
-		return nil, err
-	}
-	out := map[int]*usersync.Error{}
-	for _, e := range answer.Errors {
-		if e.Index == nil || *e.Index < 0 || *e.Index >= n {
-			return nil, usersync.Errorf(usersync.CodeUnavailable, "Customer.io's answer does not say which person it refuses.")
-		}
-		out[*e.Index] = usersync.Errorf(usersync.CodeRejected, "%s", connector.Quote(e.said()))
-	}
-	if r.Status == http.StatusMultiStatus && len(out) == 0 {
-		return nil, usersync.Errorf(usersync.CodeUnavailable, "Customer.io's answer does not say what went wrong.")
-	}
-	return out, nil
-}
-
-// said is what an error says, with the field it is about.
-func (e refusal) said() string {
-	text := e.Message
-	if text == "" {
-		text = e.Reason
-	}
-	if text == "" {
-		text = "Customer.io refuses this person."
-	}
-	if e.Field != "" {
-		text = e.Field + ": " + text
-	}
-	return text
-}
-
-// join adds people to the segment; who is in it stays.
-func (c *customerio) join(ctx context.Context, ids []string) error {
-	if c.settings.Segment == "" || len(ids) == 0 {
-		return nil
-	}
-	path := "/api/v1/segments/" + c.settings.Segment + "/add_customers?id_type=" + c.settings.IdentifyBy
-	r, err := c.track(ctx, http.MethodPost, path, map[string]any{"ids": ids})
-	if r != nil && (r.Status == http.StatusNotFound || r.Status == http.StatusBadRequest) {
-		return c.segmentFault()
-	}
-	return err
-}
-
-// segmentFault says whose fault it is when a segment takes nobody: the
-// connection's, when a check has seen its segment, else that of the one push that
-// named another.
-func (c *customerio) segmentFault() error {
-	code := usersync.CodeRejected
-	if _, checked := c.labels["list:"+c.settings.Segment]; checked {
-		code = usersync.CodeDisconnected
-	}
-	return usersync.Errorf(code, "Customer.io has no manual segment '%s' that people can be added to.", c.segmentName())
-}
-
-// Preview looks whether the person is there. Without a key to read with, nobody
-// knows.
+// Preview looks whether the person exists. Without a key to read with, nobody knows.
 func (c *customerio) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	status := connector.Synced
 	if c.hasApp() {
@@ -195,43 +125,37 @@ func (c *customerio) Preview(ctx context.Context, p connector.Profile) (connecto
 		if err != nil {
 			return connector.Result{}, err
 		}
-		if status = connector.Added; known {
-			status = connector.Updated
-		}
+		status = connector.AddedOrUpdated(known)
 	}
-	return connector.Result{Status: status, Details: connector.Would(status, c.segmentName(), c.settings.Tags)}, nil
+	return connector.Would.Outcome(status, c.target(), ""), nil
 }
 
 func (c *customerio) known(ctx context.Context, p connector.Profile) (bool, error) {
 	if c.settings.IdentifyBy == byID {
-		r, err := c.app(ctx, http.MethodGet, "/v1/customers/"+segment(p.UserID)+"/attributes?id_type=id", nil)
-		if isMissing(r) {
+		r, err := c.app(ctx, http.MethodGet, "/v1/customers/"+connector.PathSegment(p.UserID)+"/attributes?id_type=id", nil, nil)
+		if connector.NotFound(r) {
 			return false, nil
 		}
 		return err == nil, err
-	}
-	r, err := c.app(ctx, http.MethodGet, "/v1/customers?email="+url.QueryEscape(p.Email.Display()), nil)
-	if err != nil {
-		return false, err
 	}
 	var answer struct {
 		Results []struct {
 			ID string `json:"cio_id"`
 		} `json:"results"`
 	}
-	err = connector.Decode(r, &answer)
+	_, err := c.app(ctx, http.MethodGet, "/v1/customers?email="+url.QueryEscape(p.Email.Display()), nil, &answer)
 	return len(answer.Results) > 0, err
 }
 
-// Remove deletes the person, and unless the settings say otherwise has
-// Customer.io ignore them from then on. Both answer 200 for nobody, too.
+// Remove deletes the person. Unless the settings say otherwise, Customer.io also
+// ignores them from then on. Both calls answer 200 if nobody is there.
 func (c *customerio) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	method, path := http.MethodPost, "/api/v1/customers/"+segment(c.identifier(p))+"/suppress"
+	method, path := http.MethodPost, "/api/v1/customers/"+connector.PathSegment(c.identifier(p))+"/suppress"
 	if c.settings.Removal == remove {
-		method, path = http.MethodDelete, "/api/v1/customers/"+segment(c.identifier(p))
+		method, path = http.MethodDelete, "/api/v1/customers/"+connector.PathSegment(c.identifier(p))
 	}
-	if r, err := c.track(ctx, method, path, nil); err != nil && !isMissing(r) {
+	if r, err := c.track(ctx, method, path, nil, nil); err != nil && !connector.NotFound(r) {
 		return connector.Result{}, err
 	}
-	return connector.Result{Status: connector.Removed, Details: "User erased"}, nil
+	return connector.RemovedFrom("Customer.io"), nil
 }

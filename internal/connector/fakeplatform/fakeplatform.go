@@ -1,7 +1,7 @@
-// Package fakeplatform is what the fakes of all platforms have in common: the
-// people they hold, and a server with faults that can be injected through a
-// control port. Each fake behaves as its platform was recorded to; it lives
-// beside its connector.
+// Package fakeplatform is what the fakes of all platforms have in common: the people
+// they hold, and a server with faults that can be injected through a control port.
+// Each fake behaves as its platform was recorded to behave, and stands beside its
+// connector.
 package fakeplatform
 
 import (
@@ -18,23 +18,23 @@ import (
 
 // Platform is the fake of one platform.
 type Platform interface {
-	// Name is the connector's.
+	// Name returns the connector's name.
 	Name() string
-	// Config is a connection that the fake takes, but for the setting baseUrl.
+	// Config is a connection that the fake takes, except for the setting baseUrl.
 	Config() connector.Config
 	// ServeHTTP answers like the platform, below the fake's base URL.
 	ServeHTTP(w http.ResponseWriter, r *http.Request)
-	// Refuse answers as the platform does when it refuses a call with this
-	// status: with its body and its headers, but for Retry-After.
+	// Refuse answers as the platform does when it refuses a call with this status. It
+	// sends the platform's body and headers, except for Retry-After.
 	Refuse(w http.ResponseWriter, status int)
 	// People are those it holds.
 	People() *People
 }
 
-// Holder is a fake of a platform that takes a push and works on it later. Jobs
-// are done at once, that is before they are asked for, unless they are held.
+// Holder is a fake of a platform that takes a push and works on it later. Its jobs are
+// done before anybody asks for them, unless they are held.
 type Holder interface {
-	// Hold has no job get done until it is called with false.
+	// Hold keeps jobs from being done until it is called with false.
 	Hold(held bool)
 }
 
@@ -44,7 +44,7 @@ type Server struct {
 	fakes map[string]*fake
 }
 
-// fake is one platform with what is done to it.
+// fake is one platform, with its faults and what it has counted.
 type fake struct {
 	Platform
 	faults []Fault
@@ -62,22 +62,23 @@ type State struct {
 	People    int           `json:"people"`
 }
 
-// Fault is one way to misbehave, for the next Times calls whose path contains
-// Path; 0 is until it is taken away. PUT /_control/name takes a list of them.
+// Fault is one way to misbehave, for the next Times calls whose path contains Path. If
+// Times is 0, it lasts until it is taken away. PUT /_control/name takes a list of
+// faults.
 type Fault struct {
 	Path  string `json:"path,omitempty"`
 	Times int    `json:"times,omitempty"`
-	// Skip lets that many such calls pass first.
+	// Skip is how many such calls pass first.
 	Skip int `json:"skip,omitempty"`
 	// Status refuses the call, in the platform's own shape.
 	Status     int    `json:"status,omitempty"`
 	RetryAfter string `json:"retryAfter,omitempty"` // header of that refusal
-	// Body stands in the place of the platform's answer, with Status, or 200.
+	// Body replaces the platform's answer. Its status is Status, or 200.
 	Body string `json:"body,omitempty"`
 	// Huge answers with that many bytes of JSON.
 	Huge int `json:"huge,omitempty"`
-	// HangMS lets the call wait before it is answered; Drop cuts the connection
-	// after the work was done, so that the caller does not know.
+	// HangMS is how long the call waits before it is answered. Drop cuts the connection
+	// after the work was done, so that the caller does not know that it was done.
 	HangMS int  `json:"hangMs,omitempty"`
 	Drop   bool `json:"drop,omitempty"`
 }
@@ -91,14 +92,14 @@ func New(platforms ...Platform) *Server {
 	return s
 }
 
-// Break injects faults into a fake, in the place of those it has.
+// Break injects faults into a fake and replaces those it has.
 func (s *Server) Break(name string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fakes[name].faults = faults
 }
 
-// Slow has every call to a fake take at least d.
+// Slow makes every call to a fake take at least d.
 func (s *Server) Slow(name string, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,7 +243,7 @@ func (s *Server) end(f *fake) {
 	f.state.AtOnce--
 }
 
-// route is a path with what looks like an id cut out.
+// route returns a path with an ellipsis in place of everything that looks like an id.
 func route(path string) string {
 	parts := strings.Split(path, "/")
 	for i, p := range parts {

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Person is somebody a fake holds.
+// Person is somebody whom a fake holds.
 type Person struct {
 	ID    string
 	Email string
@@ -16,15 +16,15 @@ type Person struct {
 	Fields map[string]any
 	Lists  []string
 	Tags   []string
-	// Unsubscribed people left by themselves; Refused ones the platform takes no
-	// more, for compliance or because they were erased.
+	// Unsubscribed people left by themselves. The platform does not take Refused people
+	// any more, for compliance or because they were erased.
 	Unsubscribed bool
 	Refused      bool
 	// Writes counts how often the person was written.
 	Writes int
 }
 
-// People are those a fake holds, by address in lower case.
+// People are those whom a fake holds, by address in lower case.
 type People struct {
 	mu     sync.Mutex
 	byMail map[string]*Person
@@ -52,8 +52,8 @@ func (p *People) Get(email string) (Person, bool) {
 	return one.clone(), true
 }
 
-// Put changes a person under the lock, made when there is none; change sees
-// whether they are new.
+// Put changes a person under the lock. It makes one if there is none, and tells change
+// whether the person is new.
 func (p *People) Put(email string, change func(one *Person, isNew bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,7 +102,7 @@ func (p *Person) clone() Person {
 	return out
 }
 
-// With returns list with s in it, once.
+// With returns list with s in it once.
 func With(list []string, s string) []string {
 	if slices.Contains(list, s) {
 		return list

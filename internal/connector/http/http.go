@@ -1,38 +1,36 @@
-// Package httpdest is the generic destination: a signed HTTP request for each
-// change of a person, to any server that can check a Standard Webhooks signature.
+// Package httpdest is the generic destination. It sends a signed HTTP request for each
+// change of a person to any server that can check a Standard Webhooks signature.
 package httpdest
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
 
-// Kind is the platform. Its limits are our own, for there is no platform that
-// publishes any: a receiver of modest size stands them.
+// Kind is the destination. Its limits are our own, because no platform publishes any.
+// A receiver of modest size copes with them.
 var Kind = connector.Define(connector.Kind{
-	Name:     "http",
-	Title:    "HTTP destination",
-	Batch:    10,
+	Name: "http", Title: "HTTP destination", Batch: 10,
 	Limits:   connector.Limits{Concurrent: 8, Timeout: 15 * time.Second},
 	Classify: classify,
 }, open)
 
-// Credentials are what only the two sides know.
+// Credentials are what a connection signs in with.
 type Credentials struct {
 	Secret  usersync.Secret            `json:"secret" help:"Signs every request: whsec_ and the base64 of 24 to 64 random bytes, which the receiver knows too."`
 	Headers map[string]usersync.Secret `json:"headers,omitempty" help:"Headers of every request that are secret, such as Authorization."`
 }
 
-// Settings say where requests go and what they look like.
+// Settings say where people are put and what is sent of them.
 type Settings struct {
 	URL        string            `json:"url" help:"Where requests go: an https address."`
 	Method     string            `json:"method,omitempty" help:"The method of a request." default:"POST" options:"POST|PUT|PATCH"`
@@ -55,81 +53,62 @@ type destination struct {
 
 func open(c Credentials, s Settings, _ connector.Facts, client *connector.Client) (connector.Connector, error) {
 	d := &destination{client: client, settings: s, secret: c.Secret}
-	var faults faults
+	var faults connector.Faults
 	var err error
 	d.signer, err = webhooksig.NewSigner(c.Secret)
-	faults.add("credentials.secret", err)
+	faults.AddError("credentials.secret", err)
 	d.url, err = client.CheckURL(s.URL)
-	faults.add("settings.url", err)
+	faults.AddError("settings.url", err)
 	d.body, err = newBody(s)
-	faults.add("settings.body", err)
+	faults.AddError("settings.body", err)
 	d.headers = headers(c, s, &faults)
-	return d, faults.err()
+	return d, faults.Err()
 }
 
-// Check asks with HEAD, which changes nothing: whether the receiver is there and
-// takes the signature. A receiver that knows no HEAD is there as well.
-func (d *destination) Check(ctx context.Context) (connector.Facts, error) {
-	facts := connector.Facts{Account: connector.Fingerprint(d.secret)}
-	response, err := d.send(ctx, http.MethodHead, "msg_check", nil)
-	if response != nil && (response.Status == http.StatusNotFound || response.Status == http.StatusMethodNotAllowed) {
-		return facts, nil
+// reserved are headers that only this service sets.
+var reserved = []string{"Connection", "Content-Length", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// tokens are the characters of a header's name (RFC 9110, section 5.6.2) that are
+// neither letters nor digits.
+const tokens = "!#$%&'*+-.^_`|~"
+
+// headers returns the headers of every request, and adds what is wrong with them to
+// faults.
+func headers(c Credentials, s Settings, faults *connector.Faults) http.Header {
+	out := http.Header{"Content-Type": {"application/json"}}
+	set := func(place, name, value string) {
+		key := http.CanonicalHeaderKey(name)
+		switch {
+		case !isToken(name) || slices.Contains(reserved, key) || strings.HasPrefix(key, "Webhook-"):
+			faults.Add(true, place+"."+name, "is no header that can be set")
+		case !isValue(value):
+			faults.Add(true, place+"."+name, "must be one line")
+		default:
+			out[key] = []string{value}
+		}
 	}
-	return facts, err
+	for name, value := range s.Headers {
+		set("settings.headers", name, value)
+	}
+	for name, value := range c.Headers {
+		set("credentials.headers", name, value.Reveal())
+	}
+	return out
 }
 
-// Content is the body of the request, so that a changed template is news.
-func (d *destination) Content(p connector.Profile) any {
-	text, err := d.body.updated(p)
-	if err != nil {
-		return p // cannot be sent either
-	}
-	return string(text)
+func isToken(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune(tokens, r)
+	})
 }
 
-// Push tells the receiver of each person.
-func (d *destination) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
-	return d.client.Each(ctx, people, d.push)
-}
-
-func (d *destination) push(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	text, err := d.body.updated(p)
-	if err != nil {
-		return connector.Result{}, err
-	}
-	id := messageID(p, text)
-	if _, err := d.send(ctx, cmp.Or(d.settings.Method, http.MethodPost), id, text); err != nil {
-		return connector.Result{}, err
-	}
-	return connector.Result{Status: connector.Synced, Details: "User sent to " + d.url.Host, Remote: id}, nil
-}
-
-// Preview makes the body and sends nothing: the receiver could not tell it from a
-// push.
-func (d *destination) Preview(_ context.Context, p connector.Profile) (connector.Result, error) {
-	if _, err := d.body.updated(p); err != nil {
-		return connector.Rejected(err), nil
-	}
-	return connector.Result{Status: connector.Synced, Details: "User would be sent to " + d.url.Host}, nil
-}
-
-// Remove tells the receiver to erase a person.
-func (d *destination) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	text, err := d.body.removed(p)
-	if err != nil {
-		return connector.Result{}, err
-	}
-	method := cmp.Or(d.settings.Removal, http.MethodPost)
-	response, err := d.send(ctx, method, messageID(p, text), text)
-	gone := response != nil && response.Status == http.StatusNotFound && method == http.MethodDelete
-	if err != nil && !gone {
-		return connector.Result{}, err
-	}
-	return connector.Result{Status: connector.Removed, Details: "User's removal sent to " + d.url.Host}, nil
+func isValue(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 // send makes one signed request.
-func (d *destination) send(ctx context.Context, method, id string, text []byte) (*outbound.Response, error) {
+func (d *destination) send(ctx context.Context, method, id string, text []byte) (*connector.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, d.client.URL(d.url.String(), ""), bytes.NewReader(text))
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "The destination's address is not valid.")
@@ -142,12 +121,13 @@ func (d *destination) send(ctx context.Context, method, id string, text []byte) 
 	return d.client.Do(ctx, req)
 }
 
-// classify is connector.Classify, but that a receiver which has gone (410, as for
-// webhooks) or moved (redirects are not followed) is to be mended by its owner.
-func classify(r *outbound.Response) *usersync.Error {
-	e := connector.Classify(r, "")
-	if e != nil && (r.Status == http.StatusGone || r.Status >= 300 && r.Status < 400) {
-		e.Code = usersync.CodeDisconnected
+// Check asks with HEAD, which changes nothing, whether the receiver answers and takes
+// the signature. A receiver that knows no HEAD passes too.
+func (d *destination) Check(ctx context.Context) (connector.Facts, error) {
+	facts := connector.Facts{Account: connector.Fingerprint(d.secret)}
+	response, err := d.send(ctx, http.MethodHead, "msg_check", nil)
+	if connector.NotFound(response) || response != nil && response.Status == http.StatusMethodNotAllowed {
+		return facts, nil
 	}
-	return e
+	return facts, err
 }

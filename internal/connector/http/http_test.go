@@ -12,17 +12,19 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/connectortest"
-	"usersync/internal/connector/fakeplatform"
 	httpdest "usersync/internal/connector/http"
 	"usersync/internal/connector/http/fake"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
 
-func TestConnector(t *testing.T) {
+var platform = connectortest.Of(httpdest.Kind, fake.New, connectortest.Options{OneCallEach: true, StatusOnly: true})
+
+func TestConnector(t *testing.T) { platform.Run(t) }
+
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	connectortest.Run(t, httpdest.Kind, func() fakeplatform.Platform { return fake.New() },
-		connectortest.Options{OneCallEach: true, StatusOnly: true})
+	platform.WantMeanings(t, statuses)
 }
 
 const secret = "whsec_dGhlLXNlY3JldC1vZi1hLXJlY2VpdmVyLTAwMDAwMDE="
@@ -109,7 +111,7 @@ func TestMessagesAreSignedAndAsDocumented(t *testing.T) {
 		t.Errorf("sent %s %v", r.method, r.header)
 	}
 	verify(t, r)
-	if host := strings.Split(r.url, "/")[2]; result.Details != "User sent to "+host || result.Status != connector.Synced {
+	if host := strings.Split(r.url, "/")[2]; result.Details != "User synced to "+host || result.Status != connector.Synced {
 		t.Errorf("got %+v", result)
 	}
 	if _, err := c.Remove(t.Context(), ada(t)); err != nil {
@@ -179,23 +181,35 @@ func TestAMessageHasOneIDUntilItsContentChanges(t *testing.T) {
 	}
 }
 
-func TestStatusesMeanWhatIsDocumented(t *testing.T) {
+// statuses are what answers mean.
+var statuses = []connectortest.Meaning{
+	{Status: 200, Code: ""},
+	{Status: 204, Code: ""},
+	{Status: 302, Code: usersync.CodeDisconnected},
+	{Status: 400, Code: usersync.CodeRejected},
+	{Status: 401, Code: usersync.CodeDisconnected},
+	{Status: 403, Code: usersync.CodeDisconnected},
+	{Status: 404, Code: usersync.CodeRejected},
+	{Status: 408, Code: usersync.CodeUnavailable},
+	{Status: 410, Code: usersync.CodeDisconnected},
+	{Status: 422, Code: usersync.CodeRejected},
+	{Status: 429, Code: usersync.CodeRateLimited},
+	{Status: 500, Code: usersync.CodeUnavailable},
+}
+
+func TestPushesAndChecksHeedTheStatus(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
 	c := mustOpen(t, r.url, "", "")
-	for status, want := range map[int]usersync.Code{
-		200: "", 204: "", 302: usersync.CodeDisconnected, 400: usersync.CodeRejected, 401: usersync.CodeDisconnected, 403: usersync.CodeDisconnected,
-		404: usersync.CodeRejected, 408: usersync.CodeUnavailable, 410: usersync.CodeDisconnected, 422: usersync.CodeRejected,
-		429: usersync.CodeRateLimited, 500: usersync.CodeUnavailable,
-	} {
-		r.status = status
+	for _, want := range statuses {
+		r.status = want.Status
 		results, err := c.Push(t.Context(), []connector.Profile{ada(t)})
 		got := usersync.CodeOf(err)
 		if err == nil && results[0].Err != nil {
 			got = results[0].Err.Code
 		}
-		if got != want {
-			t.Errorf("%d means %q, want %q", status, got, want)
+		if got != want.Code {
+			t.Errorf("%d means %q, want %q", want.Status, got, want.Code)
 		}
 	}
 	for status, want := range map[int]usersync.Code{200: "", 404: "", 405: "", 401: usersync.CodeDisconnected, 410: usersync.CodeDisconnected, 503: usersync.CodeUnavailable} {

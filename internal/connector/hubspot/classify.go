@@ -19,9 +19,8 @@ const (
 	statusMigrating = 477 // the account moves to another region, up to 24 h
 )
 
-// How long to wait where HubSpot does not say: its rolling window is 10 s; the
-// daily quota begins anew at midnight in the account's time zone, which no answer
-// tells.
+// These are the waits where HubSpot says none. Its rolling window is 10 s. The daily
+// quota begins again at midnight in the account's time zone, which no answer tells.
 const (
 	waitLocked    = 2 * time.Second
 	waitSecondly  = time.Second
@@ -30,14 +29,14 @@ const (
 	waitMigrating = time.Hour
 )
 
-// failure is HubSpot's error, of a call or of one record. All of its fields may
-// be missing.
+// failure is HubSpot's error, of a call or of one record. All of its fields may be
+// missing.
 type failure struct {
 	Category string         `json:"category"`
 	Message  string         `json:"message"`
 	Policy   string         `json:"policyName"`
 	Context  map[string]any `json:"context"`
-	// Validation is sent by some calls; others put the same into Message.
+	// Validation is what some calls send. Other calls put the same into Message.
 	Validation []validation `json:"validationResults"`
 }
 
@@ -47,7 +46,7 @@ type validation struct {
 	Message string `json:"message"`
 }
 
-// traces are those of the records an error is about.
+// traces returns the traces of the records that an error is about.
 func (f failure) traces() []string {
 	var out []string
 	switch trace := f.Context["objectWriteTraceId"].(type) {
@@ -63,7 +62,7 @@ func (f failure) traces() []string {
 	return out
 }
 
-// validations are what is wrong with which property.
+// validations returns which properties are wrong, and why.
 func (f failure) validations() []validation {
 	if len(f.Validation) > 0 {
 		return f.Validation
@@ -71,13 +70,13 @@ func (f failure) validations() []validation {
 	_, list, found := strings.Cut(f.Message, "[")
 	var out []validation
 	if found {
-		// Message is for people: what cannot be read is quoted as it is.
+		// Message is for people. What cannot be read is quoted as it is.
 		_ = json.NewDecoder(strings.NewReader("[" + list)).Decode(&out)
 	}
 	return out
 }
 
-// said is HubSpot's sentence.
+// said returns HubSpot's sentence.
 func (f failure) said() string {
 	if all := f.validations(); len(all) > 0 && all[0].Message != "" {
 		return all[0].Message
@@ -104,8 +103,8 @@ func (f failure) classify() *usersync.Error {
 	return usersync.Errorf(code, "%s", message)
 }
 
-// namesNoProperty reports whether a property is not there, or not to be written:
-// then the settings are wrong, not the person.
+// namesNoProperty reports whether a property does not exist, or must not be written.
+// Then the settings are wrong, not the person.
 func (f failure) namesNoProperty() bool {
 	if f.Category == "PROPERTY_DOESNT_EXIST" {
 		return true
@@ -118,7 +117,7 @@ func (f failure) namesNoProperty() bool {
 	return false
 }
 
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	var f failure
 	_ = json.Unmarshal(r.Body, &f) // gateways answer with HTML
 	e := connector.Classify(r, f.said())
@@ -141,9 +140,9 @@ func classify(r *outbound.Response) *usersync.Error {
 	return e
 }
 
-// waitAfter429 is told by the policy that was broken: HubSpot sends no
-// Retry-After.
-func waitAfter429(r *outbound.Response, f failure) time.Duration {
+// waitAfter429 returns the wait for the policy that was broken, because HubSpot sends
+// no Retry-After.
+func waitAfter429(r *connector.Response, f failure) time.Duration {
 	policy := strings.ToLower(f.Policy + " " + f.Message)
 	switch {
 	case strings.Contains(policy, "daily"), r.Header.Get("X-HubSpot-RateLimit-Daily-Remaining") == "0":
@@ -157,4 +156,13 @@ func waitAfter429(r *outbound.Response, f failure) time.Duration {
 		return min(max(time.Duration(ms)*time.Millisecond, waitSecondly), waitRolling)
 	}
 	return waitRolling
+}
+
+// listFault gives the refusal of a push for its list its meaning.
+func (h *hubspot) listFault(r *connector.Response, err error) error {
+	if r == nil || r.Status != http.StatusNotFound && r.Status != http.StatusBadRequest {
+		return err
+	}
+	return h.facts.Gone("list", h.settings.List,
+		"HubSpot has no static list '"+h.facts.NameOf("list", h.settings.List)+"' that people can be added to.")
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,19 +15,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-func TestConnector(t *testing.T) {
-	t.Parallel()
-	connectortest.Run(t, hubspot.Kind, func() fakeplatform.Platform { return fake.New() })
-}
+var platform = connectortest.Of(hubspot.Kind, fake.New)
 
-func serve(t *testing.T) *connectortest.Account {
-	t.Helper()
-	return connectortest.Serve(t, hubspot.Kind, fake.New())
-}
+func TestConnector(t *testing.T) { platform.Run(t) }
 
-func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	connectortest.WantMeanings(t, hubspot.Kind, []connectortest.Meaning{
+	platform.WantMeanings(t, []connectortest.Meaning{
 		{Name: "bad address", Status: 400, Code: usersync.CodeRejected, Says: "Email address (address) is invalid",
 			Body: `{"status":"error","category":"VALIDATION_ERROR","message":"Property values were not valid: [{\"isValid\":false,\"message\":\"Email address x@y is invalid\",\"error\":\"INVALID_EMAIL\",\"name\":\"email\"}]"}`},
 		{Name: "bad number, as another call tells it", Status: 400, Code: usersync.CodeRejected, Says: "x was not a valid long.",
@@ -60,10 +53,6 @@ func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
 		{Name: "limit with a longer wait", Status: 429, Code: usersync.CodeRateLimited, Wait: time.Minute, Header: http.Header{"Retry-After": {"60"}}, Body: `{"policyName":"SECONDLY"}`},
 		{Name: "account on the move", Status: 477, Code: usersync.CodeRateLimited, Wait: time.Hour},
 		{Name: "account on the move, told how long", Status: 477, Code: usersync.CodeRateLimited, Wait: 2 * time.Hour, Header: http.Header{"Retry-After": {"7200"}}},
-		{Name: "internal error", Status: 500, Code: usersync.CodeUnavailable},
-		{Name: "bad gateway", Status: 502, Code: usersync.CodeUnavailable, Body: "<html>"},
-		{Name: "unavailable", Status: 503, Code: usersync.CodeUnavailable},
-		{Name: "timeout", Status: 504, Code: usersync.CodeUnavailable},
 		{Name: "server down", Status: 521, Code: usersync.CodeUnavailable},
 		{Name: "connection timed out", Status: 522, Code: usersync.CodeUnavailable},
 		{Name: "unreachable", Status: 523, Code: usersync.CodeUnavailable},
@@ -74,7 +63,7 @@ func TestEveryDocumentedErrorHasItsMeaning(t *testing.T) {
 
 func TestTwoCallsBringAHundredPeopleToTheList(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open("")
 	people := connectortest.People(t, 250)
 	a.Costs(6, "250 people", func() {
@@ -94,7 +83,7 @@ func TestTwoCallsBringAHundredPeopleToTheList(t *testing.T) {
 
 func TestASentenceNamesListAndTags(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	ada := connectortest.Ada(t)
 	listed, tagged, bare := a.Open(`{"list":"42"}`), a.Open(`{"tags":["vip","trial"],"tagsProperty":"usersync_tags"}`), a.Open(`{}`)
 	for _, c := range []struct {
@@ -124,13 +113,13 @@ func TestASentenceNamesListAndTags(t *testing.T) {
 
 func TestOfABatchOnlyTheWrongOneFails(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	bad := connectortest.Person(t, "bad@example.org", "Bad", "Number")
 	bad.Attributes = map[string]any{"seats": "many"}
 	good := connectortest.Person(t, "good@example.org", "Good", "Number")
 	good.Attributes = map[string]any{"seats": 1234567.0}
 	results := a.Push(a.Open(`{"list":"42","properties":{"seats":"attributes.seats"}}`), bad, good)
-	if results[0].Status != connector.Failed || results[0].Details != "many was not a valid long." || results[1].Status != connector.Added {
+	if results[0].Status != connector.Failed || results[0].Details != "User refused: many was not a valid long." || results[1].Status != connector.Added {
 		t.Errorf("got %+v", results)
 	}
 	if seats := a.Held(good).Fields["seats"]; seats != "1234567" {
@@ -156,7 +145,7 @@ func TestWhoIsNotMentionedComesAgain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a := serve(t)
+			a := platform.Serve(t)
 			con := a.Open(`{}`)
 			a.Break(fakeplatform.Fault{Status: http.StatusMultiStatus, Body: c.body})
 			results, err := con.Push(t.Context(), []connector.Profile{grace, ada})
@@ -175,25 +164,15 @@ func TestWhoIsNotMentionedComesAgain(t *testing.T) {
 
 func TestAListThatHasGoneDisconnectsOnlyItsConnection(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
-	ada := connectortest.Ada(t)
-	for list, name := range map[string]string{"43": "everybody-new", "44": "companies", "99": "99"} {
-		for _, checked := range []bool{true, false} {
-			facts, want := connector.Facts{}, usersync.CodeRejected
-			if checked {
-				facts.Labels, want = map[string]string{"list:" + list: name}, usersync.CodeDisconnected
-			}
-			results, err := a.Dial(`{"list":"`+list+`"}`, facts).Push(t.Context(), []connector.Profile{ada})
-			if usersync.CodeOf(err) != want || !strings.Contains(err.Error(), "'"+name+"'") && checked || results[0].Status != "" {
-				t.Errorf("list %s, checked %v: %v, %v", list, checked, results, err)
-			}
-		}
+	a := platform.Serve(t)
+	for _, list := range []string{"43", "44", "99"} { // the first fills itself, the second is of companies
+		a.WantGone(`{"list":"`+list+`"}`, "list:"+list, connectortest.Ada(t))
 	}
 }
 
 func TestAContactThatTheListDoesNotFindComesAgain(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open("")
 	for _, body := range []string{`{"recordIdsAdded":[],"recordIdsMissing":["1001"]}`, `{"recordIdsMissing":[1001]}`} {
 		a.Break(fakeplatform.Fault{Path: "/memberships/add", Body: body})
@@ -206,7 +185,7 @@ func TestAContactThatTheListDoesNotFindComesAgain(t *testing.T) {
 
 func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	a.WantDisconnected(map[string]string{
 		`{"list":"99"}`: "settings.list",
 		`{"list":"43"}`: "settings.list",
@@ -222,7 +201,7 @@ func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 
 func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	a.WantRefused(map[string]string{
 		`{"list":"active-clients"}`:                                 "settings.list",
 		`{"apiVersion":"v4"}`:                                       "settings.apiVersion",
@@ -239,7 +218,7 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 
 func TestFoundByOurIDAPersonKeepsTheContactWithANewAddress(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open(`{"list":"42","idProperty":"usersync_id"}`)
 	ada := connectortest.Person(t, "ada@example.org", "Ada", "Byron")
 	first := a.Push(c, ada)[0]
@@ -254,7 +233,7 @@ func TestFoundByOurIDAPersonKeepsTheContactWithANewAddress(t *testing.T) {
 
 func TestTagsJoinThoseThatAreThere(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	ada := connectortest.Ada(t)
 	a.Put(ada, func(one *fakeplatform.Person) { one.Tags = []string{"trial"} })
 	a.Push(a.Open(`{"tags":["vip"],"tagsProperty":"usersync_tags"}`), ada)
@@ -269,7 +248,7 @@ func TestTagsJoinThoseThatAreThere(t *testing.T) {
 
 func TestRemovalErasesOldAddressesAndBlocksNobody(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
+	a := platform.Serve(t)
 	c := a.Open("")
 	ada := connectortest.Ada(t)
 	if _, err := c.Remove(t.Context(), ada); err != nil {
@@ -289,7 +268,7 @@ func TestRemovalErasesOldAddressesAndBlocksNobody(t *testing.T) {
 func TestEachVersionHasItsPaths(t *testing.T) {
 	t.Parallel()
 	for version, route := range map[string]string{"v3": "POST /crm/v3/objects/contacts/batch/upsert", "2026-03": "POST /crm/objects/…/contacts/batch/upsert"} {
-		a := serve(t)
+		a := platform.Serve(t)
 		c := a.Open(`{"list":"42","apiVersion":"` + version + `"}`)
 		ada := connectortest.Ada(t)
 		a.Push(c, ada)
@@ -304,20 +283,10 @@ func TestEachVersionHasItsPaths(t *testing.T) {
 
 func TestAnAudienceIsAStaticList(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
-	c := a.Open("").(connector.AudienceMaker)
-	found, patch, err := c.MakeAudience(t.Context(), fake.ListName, "")
-	if err != nil || found != fake.ListID || patch.List != fake.ListID {
-		t.Errorf("got %q, %+v, %v", found, patch, err)
-	}
-	made, patch, err := c.MakeAudience(t.Context(), "Spring & Söhne", "who bought in spring")
-	if err != nil || made == "" || patch.List != made {
-		t.Fatalf("got %q, %+v, %v", made, patch, err)
-	}
-	if again, _, err := c.MakeAudience(t.Context(), "Spring & Söhne", ""); err != nil || again != made {
-		t.Errorf("made again: %q, %v", again, err)
-	}
-	if _, _, err := c.MakeAudience(t.Context(), "everybody-new", ""); usersync.CodeOf(err) != usersync.CodeRejected {
+	a := platform.Serve(t)
+	c := a.Open("")
+	made := a.WantAudience(c, fake.ListName, fake.ListID, "Spring & Söhne")
+	if _, _, err := c.(connector.AudienceMaker).MakeAudience(t.Context(), "everybody-new", ""); usersync.CodeOf(err) != usersync.CodeRejected {
 		t.Errorf("a list that fills itself: %v", err)
 	}
 	ada := connectortest.Ada(t)

@@ -2,7 +2,6 @@ package hubspot
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,9 +9,13 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
+
+// target is where people are put, and the tags they get.
+func (h *hubspot) target() connector.Target {
+	return connector.Target{Place: connector.Named("list", h.facts.NameOf("list", h.settings.List)), Tags: h.settings.Tags}
+}
 
 // Content is the input of an upsert, without its place in a batch.
 func (h *hubspot) Content(p connector.Profile) any {
@@ -30,7 +33,7 @@ func (h *hubspot) id(p connector.Profile) string {
 func (h *hubspot) values(p connector.Profile) map[string]string {
 	out := map[string]string{}
 	for name, v := range h.properties.Values(p) {
-		out[name] = text(v)
+		out[name] = connector.Text(v)
 	}
 	if h.settings.IDProperty != byEmail {
 		out[byEmail] = p.Email.Display()
@@ -41,26 +44,19 @@ func (h *hubspot) values(p connector.Profile) map[string]string {
 	return out
 }
 
-// tags are the tags as the property takes them. Before the values of multiple
-// checkboxes a semicolon has them added to those that are there; a property of
+// tags returns the tags in the form that the property takes. A semicolon before the
+// values of multiple checkboxes adds them to those that are there. A property of
 // another type has its value replaced.
 func (h *hubspot) tags() string {
 	joined := strings.Join(h.settings.Tags, ";")
-	if kind := h.labels["property:"+h.settings.TagsProperty]; kind != "" && kind != checkboxes {
+	if kind := h.facts.Labels["property:"+h.settings.TagsProperty]; kind != "" && kind != checkboxes {
 		return joined
 	}
 	return ";" + joined
 }
 
-func text(v any) string {
-	if number, ok := v.(float64); ok {
-		return strconv.FormatFloat(number, 'f', -1, 64)
-	}
-	return fmt.Sprint(v)
-}
-
-// input is one record of an upsert. Trace comes back with the record's result or
-// error and is its place in the batch.
+// input is one record of an upsert. Trace is its place in the batch. It comes back
+// with the result or the error of the record.
 type input struct {
 	ID         string            `json:"id"`
 	IDProperty string            `json:"idProperty"`
@@ -68,8 +64,7 @@ type input struct {
 	Trace      string            `json:"objectWriteTraceId"`
 }
 
-// upserted is the answer to an upsert. It comes with status 207 when Errors has
-// some.
+// upserted is the answer to an upsert. Its status is 207 if there are Errors.
 type upserted struct {
 	Results []struct {
 		ID         looseID        `json:"id"`
@@ -80,7 +75,8 @@ type upserted struct {
 	Errors []failure `json:"errors"`
 }
 
-// Push upserts people and adds them to the list: two calls for up to 100.
+// Push upserts people and adds them to the list, which takes two calls for up to 100
+// people.
 func (h *hubspot) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	answer, err := h.upsert(ctx, people)
 	if err != nil {
@@ -99,15 +95,12 @@ func (h *hubspot) upsert(ctx context.Context, people []connector.Profile) (upser
 		inputs[i] = input{ID: h.id(p), IDProperty: h.settings.IDProperty, Properties: h.values(p), Trace: strconv.Itoa(i)}
 	}
 	var answer upserted
-	r, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/batch/upsert"), map[string]any{"inputs": inputs})
-	if err != nil {
-		return answer, err
-	}
-	return answer, connector.Decode(r, &answer)
+	_, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/batch/upsert"), map[string]any{"inputs": inputs}, &answer)
+	return answer, err
 }
 
-// results reads an answer. People whom it does not mention, or whom HubSpot may
-// take at the next try, have no status, and the error says why.
+// results reads an answer. People whom it does not mention, or whom HubSpot may take
+// at the next try, have no status. Then the error says why.
 func (h *hubspot) results(people []connector.Profile, answer upserted) ([]connector.Result, error) {
 	results := make([]connector.Result, len(people))
 	for _, r := range answer.Results {
@@ -134,8 +127,8 @@ func (h *hubspot) results(people []connector.Profile, answer upserted) ([]connec
 	return results, err
 }
 
-// place returns the place of a result, -1 when it is nobody's. Where HubSpot
-// gives no trace back the address tells.
+// place returns the place of a result in the push, or -1 if it is nobody's. If HubSpot
+// gives no trace back, the address tells.
 func (h *hubspot) place(people []connector.Profile, trace string, properties map[string]any) int {
 	if i, err := strconv.Atoi(trace); err == nil && i >= 0 && i < len(people) {
 		return i
@@ -145,55 +138,7 @@ func (h *hubspot) place(people []connector.Profile, trace string, properties map
 }
 
 func (h *hubspot) result(id string, isNew bool) connector.Result {
-	status := connector.Updated
-	if isNew {
-		status = connector.Added
-	}
-	return connector.Result{Status: status, Details: connector.Did(status, h.listName(), h.settings.Tags), Remote: id}
-}
-
-// joined is the answer to an addition to a list. Ids are strings in some versions
-// and numbers in others.
-type joined struct {
-	Missing []looseID `json:"recordIdsMissing"`
-}
-
-// join adds everybody who was upserted to the list. Members stay members.
-func (h *hubspot) join(ctx context.Context, results []connector.Result) error {
-	ids := []string{}
-	for _, r := range results {
-		if r.Remote != "" {
-			ids = append(ids, r.Remote)
-		}
-	}
-	if h.settings.List == "" || len(ids) == 0 {
-		return nil
-	}
-	r, err := h.call(ctx, http.MethodPut, h.path("lists", "/"+h.settings.List+"/memberships/add"), ids)
-	if err != nil {
-		return h.listFault(r, err)
-	}
-	var answer joined
-	if err := connector.Decode(r, &answer); err != nil {
-		return err
-	}
-	if len(answer.Missing) > 0 {
-		return usersync.Errorf(usersync.CodeUnavailable, "HubSpot does not find %d contacts it has just taken.", len(answer.Missing))
-	}
-	return nil
-}
-
-// listFault says whose fault it is when a list takes nobody: the connection's,
-// when a check has seen its list, else that of the one push that named another.
-func (h *hubspot) listFault(r *outbound.Response, err error) error {
-	if r == nil || r.Status != http.StatusNotFound && r.Status != http.StatusBadRequest {
-		return err
-	}
-	code := usersync.CodeRejected
-	if _, checked := h.labels["list:"+h.settings.List]; checked {
-		code = usersync.CodeDisconnected
-	}
-	return usersync.Errorf(code, "HubSpot has no static list '%s' that people can be added to.", h.listName())
+	return connector.Did.Outcome(connector.AddedOrUpdated(!isNew), h.target(), id)
 }
 
 // onlyFailed keeps the results of those that HubSpot refused.
@@ -213,33 +158,25 @@ func (h *hubspot) Preview(ctx context.Context, p connector.Profile) (connector.R
 	if err != nil {
 		return connector.Result{}, err
 	}
-	status := connector.Updated
-	if id == "" {
-		status = connector.Added
-	}
-	return connector.Result{Status: status, Details: connector.Would(status, h.listName(), h.settings.Tags), Remote: id}, nil
+	return connector.Would.Outcome(connector.AddedOrUpdated(id != ""), h.target(), id), nil
 }
 
-// find returns the id of a contact, "" when there is none.
+// find returns the id of a contact, or "" if there is none.
 func (h *hubspot) find(ctx context.Context, value, property string) (string, error) {
-	path := h.path("objects", "/contacts/"+segment(value)) + "?idProperty=" + url.QueryEscape(property)
-	r, err := h.call(ctx, http.MethodGet, path, nil)
-	if r != nil && r.Status == http.StatusNotFound {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
+	path := h.path("objects", "/contacts/"+connector.PathSegment(value)) + "?idProperty=" + url.QueryEscape(property)
 	var contact struct {
 		ID looseID `json:"id"`
 	}
-	err = connector.Decode(r, &contact)
+	r, err := h.call(ctx, http.MethodGet, path, nil, &contact)
+	if connector.NotFound(r) {
+		return "", nil
+	}
 	return string(contact.ID), err
 }
 
-// Remove erases the contact with the person's address, and the one that was
-// pushed to, should that be another. It looks for them first: an erasure of an
-// address that HubSpot does not know would only block the address.
+// Remove erases the contact with the person's address, and the contact that was last
+// pushed to, if that is another one. It looks for them first, because the erasure of
+// an address that HubSpot does not know would only block the address.
 func (h *hubspot) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	id, err := h.find(ctx, p.Email.Display(), byEmail)
 	if err != nil {
@@ -253,34 +190,13 @@ func (h *hubspot) Remove(ctx context.Context, p connector.Profile) (connector.Re
 			return connector.Result{}, err
 		}
 	}
-	return connector.Result{Status: connector.Removed, Details: "User erased"}, nil
+	return connector.RemovedFrom("HubSpot"), nil
 }
 
 func (h *hubspot) erase(ctx context.Context, id string) error {
-	r, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/gdpr-delete"), map[string]string{"objectId": id})
-	if r != nil && r.Status == http.StatusNotFound {
+	r, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/gdpr-delete"), map[string]string{"objectId": id}, nil)
+	if connector.NotFound(r) {
 		return nil
 	}
 	return err
-}
-
-func (h *hubspot) call(ctx context.Context, method, path string, body any) (*outbound.Response, error) {
-	header := http.Header{"Authorization": {"Bearer " + h.token.Reveal()}}
-	return h.client.JSON(ctx, method, h.client.URL(baseURL, path), header, body)
-}
-
-// segment writes a value as one segment of a path, with @ and + encoded too.
-func segment(value string) string {
-	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
-}
-
-// looseID is an id that may be a string or a number.
-type looseID string
-
-// UnmarshalJSON takes both; null is "".
-func (id *looseID) UnmarshalJSON(raw []byte) error {
-	if string(raw) != "null" {
-		*id = looseID(strings.Trim(string(raw), `"`))
-	}
-	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -25,9 +24,9 @@ type fault struct {
 
 func (f fault) said() string { return cmp.Or(f.Detail, f.Title, f.Code) }
 
-// faultsOf reads the errors of an answer; there are none in one that is no
-// refusal of Klaviyo's own.
-func faultsOf(r *outbound.Response) []fault {
+// faultsOf reads the errors of an answer. An answer that is not a refusal of Klaviyo's
+// own has none.
+func faultsOf(r *connector.Response) []fault {
 	var body struct {
 		Errors []fault `json:"errors"`
 	}
@@ -37,9 +36,9 @@ func faultsOf(r *outbound.Response) []fault {
 	return body.Errors
 }
 
-// classify says what a refusal means: the status decides, Klaviyo's first error
+// classify says what a refusal means. The status decides, and Klaviyo's first error
 // explains. 410 is the answer to a revision that has been retired.
-func classify(r *outbound.Response) *usersync.Error {
+func classify(r *connector.Response) *usersync.Error {
 	said := ""
 	if faults := faultsOf(r); len(faults) > 0 {
 		said = faults[0].said()
@@ -54,16 +53,35 @@ func classify(r *outbound.Response) *usersync.Error {
 	return e
 }
 
+// noList gives the refusal of a call for the list that it names its meaning.
+func (k *klaviyo) noList(response *connector.Response, err error) error {
+	if k.settings.List == "" || !connector.NotFound(response) && !aboutList(response) {
+		return err
+	}
+	return usersync.Errorf(usersync.CodeDisconnected, "Klaviyo has no list '%s'.", k.settings.List)
+}
+
 // aboutList reports whether a job was refused for its list.
-func aboutList(r *outbound.Response) bool {
+func aboutList(r *connector.Response) bool {
 	return slices.ContainsFunc(faultsOf(r), func(f fault) bool {
 		return strings.HasPrefix(f.Source.Pointer, "/data/relationships/lists")
 	})
 }
 
-// position returns which profile of a job a pointer such as
-// /data/attributes/profiles/data/3/attributes/email is about, -1 when it names
-// none of n.
+// guilty returns which of n profiles a job was refused for, with Klaviyo's words.
+func guilty(response *connector.Response, n int) map[int]string {
+	out := map[int]string{}
+	for _, f := range faultsOf(response) {
+		if i := position(f.Source.Pointer, n); i >= 0 {
+			out[i] = f.said()
+		}
+	}
+	return out
+}
+
+// position returns which profile of a job a pointer is about, such as
+// /data/attributes/profiles/data/3/attributes/email. It returns -1 if the pointer
+// names none of n profiles.
 func position(pointer string, n int) int {
 	_, rest, ok := strings.Cut(pointer, "/profiles/data/")
 	if !ok {

@@ -6,53 +6,37 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"net/url"
 	"regexp"
-	"strings"
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
 const (
 	base = "https://a.klaviyo.com"
-	// mediaType is that of JSON:API, which Klaviyo wants for bodies.
+	// mediaType is the media type of JSON:API, which Klaviyo wants for bodies.
 	mediaType = "application/vnd.api+json"
 	// revision is the version of the API that this package was written for.
 	revision = "2026-07-15"
-	// singly is up to how many people are pushed one by one: Klaviyo asks not to
-	// import small numbers by a job.
+	// singly is the most people who are pushed one by one. Klaviyo asks not to import
+	// small numbers by a job.
 	singly = 5
 )
 
-// Kind is Klaviyo. Klaviyo counts calls an account and endpoint in windows of a
+// Kind is Klaviyo. It counts the calls of an account to each endpoint, in windows of a
 // second and of a minute. The limits are for the strictest endpoints that a push
-// needs, 10 a second and 150 a minute for jobs and list members: 10 at once and
-// 2.3 a second after that make 148 in any minute. Batch is well below the 10,000
-// of a job, so that the reads before it and the job together take a few seconds.
+// needs, jobs and list members, which take 10 calls a second and 150 a minute. 10
+// calls at once and 2.3 a second after that make 148 in any minute. Batch is well
+// below the 10,000 profiles of a job, so that the reads before the job and the job
+// together take a few seconds.
 var Kind = connector.Define(connector.Kind{
 	Name: "klaviyo", Title: "Klaviyo", Batch: 500,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 2.3, Burst: 10, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)
 
-// Credentials are what Klaviyo knows us by.
-type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write."`
-}
-
-// Settings say what is pushed.
-type Settings struct {
-	List         string            `json:"listId,omitempty" role:"list" help:"Id of the list that people are added to; in none when left out. Being on a list is no consent: nobody is ever subscribed."`
-	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags of every person. Klaviyo has none for people: they are kept as a list in a custom property, which each push replaces."`
-	TagsProperty string            `json:"tagsProperty,omitempty" default:"tags" help:"Custom property that holds the tags."`
-	Attributes   connector.Mapping `json:"attributes,omitempty" default:"first_name: firstName, last_name: lastName, title: jobTitle, location.country: country, invite_link: inviteLink" help:"Klaviyo's attribute → ours: phone_number, external_id, first_name, last_name, organization, locale, title, image, location.city and so on; every other name is a custom property."`
-	Revision     string            `json:"revision,omitempty" default:"2026-07-15" help:"Revision of Klaviyo's API that is asked for."`
-}
-
-// defaults are mapped where the settings do not say otherwise.
+// defaults are mapped unless the settings say otherwise.
 var defaults = connector.Mapping{
 	"first_name": "firstName", "last_name": "lastName", "title": "jobTitle", "location.country": "country", "invite_link": "inviteLink",
 }
@@ -62,18 +46,27 @@ var (
 	revisionDate = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$`)
 )
 
+// Credentials are what a connection signs in with.
+type Credentials struct {
+	APIKey usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write."`
+}
+
+// Settings say where people are put and what is sent of them.
+type Settings struct {
+	List         string            `json:"listId,omitempty" role:"list" help:"Id of the list that people are added to; in none when left out. Being on a list is no consent: nobody is ever subscribed."`
+	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags of every person. Klaviyo has none for people: they are kept as a list in a custom property, which each push replaces."`
+	TagsProperty string            `json:"tagsProperty,omitempty" default:"tags" help:"Custom property that holds the tags."`
+	Attributes   connector.Mapping `json:"attributes,omitempty" default:"first_name: firstName, last_name: lastName, title: jobTitle, location.country: country, invite_link: inviteLink" help:"Klaviyo's attribute → ours: phone_number, external_id, first_name, last_name, organization, locale, title, image, location.city and so on; every other name is a custom property."`
+	Revision     string            `json:"revision,omitempty" default:"2026-07-15" help:"Revision of Klaviyo's API that is asked for."`
+}
+
 // Validate returns what is wrong with the settings.
 func (s Settings) Validate() []usersync.FieldError {
-	faults := s.Attributes.Check("attributes")
-	if _, ok := s.Attributes["email"]; ok {
-		faults = append(faults, usersync.FieldError{Field: "attributes.email", Message: "is always the user's address"})
-	}
-	if s.List != "" && !listID.MatchString(s.List) {
-		faults = append(faults, usersync.FieldError{Field: "listId", Message: "must be the id of a list, such as Y6nRLr"})
-	}
-	if s.Revision != "" && !revisionDate.MatchString(s.Revision) {
-		faults = append(faults, usersync.FieldError{Field: "revision", Message: "must be a date such as " + revision})
-	}
+	var faults connector.Faults = s.Attributes.Check("attributes")
+	_, email := s.Attributes["email"]
+	faults.Add(email, "attributes.email", "is always the user's address")
+	faults.Add(s.List != "" && !listID.MatchString(s.List), "listId", "must be the id of a list, such as Y6nRLr")
+	faults.Add(s.Revision != "" && !revisionDate.MatchString(s.Revision), "revision", "must be a date such as "+revision)
 	return faults
 }
 
@@ -82,7 +75,7 @@ type klaviyo struct {
 	key      usersync.Secret
 	settings Settings
 	mapping  connector.Mapping
-	labels   map[string]string
+	facts    connector.Facts
 }
 
 func open(credentials Credentials, settings Settings, facts connector.Facts, client *connector.Client) (connector.Connector, error) {
@@ -90,12 +83,12 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, cli
 	settings.Revision = cmp.Or(settings.Revision, revision)
 	return &klaviyo{
 		client: client, key: credentials.APIKey, settings: settings,
-		mapping: settings.Attributes.Or(defaults), labels: facts.Labels,
+		mapping: settings.Attributes.Or(defaults), facts: facts,
 	}, nil
 }
 
-// call makes a call; body nil sends none, to nil reads none.
-func (k *klaviyo) call(ctx context.Context, method, path string, body, to any) (*outbound.Response, error) {
+// call makes a call. A nil body sends none, and a nil to reads none.
+func (k *klaviyo) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	header := http.Header{
 		"Authorization": {"Klaviyo-API-Key " + k.key.Reveal()},
 		"Accept":        {mediaType},
@@ -104,14 +97,7 @@ func (k *klaviyo) call(ctx context.Context, method, path string, body, to any) (
 	if body != nil {
 		header.Set("Content-Type", mediaType)
 	}
-	response, err := k.client.JSON(ctx, method, k.client.URL(base, path), header, body)
-	if err != nil {
-		return response, err
-	}
-	if to != nil {
-		err = connector.Decode(response, to)
-	}
-	return response, err
+	return k.client.Call(ctx, method, k.client.URL(base, path), header, body, to)
 }
 
 // Check reads the account and the list.
@@ -145,109 +131,4 @@ func (k *klaviyo) Check(ctx context.Context) (connector.Facts, error) {
 	}
 	facts.Labels["list:"+k.settings.List] = name
 	return facts, nil
-}
-
-func (k *klaviyo) listName(ctx context.Context) (string, error) {
-	var list struct {
-		Data struct {
-			Attributes struct {
-				Name string `json:"name"`
-			} `json:"attributes"`
-		} `json:"data"`
-	}
-	response, err := k.call(ctx, http.MethodGet, "/api/lists/"+url.PathEscape(k.settings.List), nil, &list)
-	if err != nil {
-		return "", k.noList(response, err)
-	}
-	return cmp.Or(list.Data.Attributes.Name, k.settings.List), nil
-}
-
-// noList turns the refusal of a call for the list that it names into what it means.
-func (k *klaviyo) noList(response *outbound.Response, err error) error {
-	if response == nil || k.settings.List == "" || response.Status != http.StatusNotFound && !aboutList(response) {
-		return err
-	}
-	return usersync.Errorf(usersync.CodeDisconnected, "Klaviyo has no list '%s'.", k.settings.List)
-}
-
-// MakeAudience finds the list with a name or makes it. Klaviyo's lists have no
-// description.
-func (k *klaviyo) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
-	var found struct {
-		Data []resource `json:"data"`
-	}
-	query := url.Values{"filter": {"equals(name," + quoted(name) + ")"}}
-	if _, err := k.call(ctx, http.MethodGet, "/api/lists?"+query.Encode(), nil, &found); err != nil {
-		return "", usersync.PlatformSync{}, err
-	}
-	if len(found.Data) > 0 {
-		return found.Data[0].ID, usersync.PlatformSync{List: found.Data[0].ID}, nil
-	}
-	var made struct {
-		Data resource `json:"data"`
-	}
-	body := document{Data: map[string]any{"type": "list", "attributes": map[string]any{"name": name}}}
-	if _, err := k.call(ctx, http.MethodPost, "/api/lists", body, &made); err != nil {
-		return "", usersync.PlatformSync{}, err
-	}
-	if made.Data.ID == "" {
-		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo did not name the list it made.")
-	}
-	return made.Data.ID, usersync.PlatformSync{List: made.Data.ID}, nil
-}
-
-// Preview looks the person up.
-func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	known, err := k.lookUp(ctx, []connector.Profile{p})
-	if err != nil {
-		return connector.Result{}, err
-	}
-	one, ok := known[p.Email.Key()]
-	switch {
-	case ok && one.left(k.settings.List):
-		return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: one.ID,
-			Details: "User has unsubscribed at Klaviyo: the profile would be updated, but not be added to the '" + k.list() + "' list"}, nil
-	case ok:
-		return connector.Result{Status: connector.Updated, Remote: one.ID, Details: k.would(connector.Updated)}, nil
-	}
-	return connector.Result{Status: connector.Added, Details: k.would(connector.Added)}, nil
-}
-
-// Remove asks for the deletion of all profiles with the address. Klaviyo does it
-// later and tells no more of it.
-func (k *klaviyo) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	profile := map[string]any{"type": "profile", "attributes": map[string]any{"email": p.Email.Display()}}
-	body := document{Data: map[string]any{
-		"type": "data-privacy-deletion-job", "attributes": map[string]any{"profile": document{Data: profile}},
-	}}
-	response, err := k.call(ctx, http.MethodPost, "/api/data-privacy-deletion-jobs", body, nil)
-	if err != nil && (response == nil || response.Status != http.StatusNotFound) {
-		return connector.Result{}, err
-	}
-	return connector.Result{Status: connector.Removed, Details: "User's deletion requested, Klaviyo does it later"}, nil
-}
-
-// list is the name of the list people are put on, "" for none.
-func (k *klaviyo) list() string {
-	return cmp.Or(k.labels["list:"+k.settings.List], k.settings.List)
-}
-
-func (k *klaviyo) did(s connector.Status) string {
-	return connector.Did(s, k.list(), k.settings.Tags)
-}
-
-func (k *klaviyo) would(s connector.Status) string {
-	return connector.Would(s, k.list(), k.settings.Tags)
-}
-
-// leftResult is that of a person who has unsubscribed: known to Klaviyo as they
-// are now, but kept off the list.
-func (k *klaviyo) leftResult(id string) connector.Result {
-	return connector.Result{Status: connector.Skipped, Reason: usersync.ReasonUnsubscribed, Remote: id,
-		Details: "User has unsubscribed at Klaviyo: profile updated, not added to the '" + k.list() + "' list"}
-}
-
-// quoted writes a string into a filter.
-func quoted(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }

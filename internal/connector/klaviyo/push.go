@@ -3,33 +3,102 @@ package klaviyo
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
 const (
-	// maxJob and maxProfile are the most bytes of a job and of a profile in it.
-	// Klaviyo takes 5 MB and 100 KB; the rest is for the frame around them.
+	// maxJob and maxProfile are the most bytes of a job and of a profile in it. Klaviyo
+	// takes 5 MB and 100 KB. The rest is for the frame around them.
 	maxJob     = 4_900_000
 	maxProfile = 100_000
-	// page is how many profiles or errors one read asks for, Klaviyo's most.
+	// page is how many profiles or errors one read asks for. It is the most that Klaviyo
+	// gives.
 	page = 100
-	// leftJob stands before the id of a job of people who have unsubscribed.
-	leftJob = "left:"
-	// retries bounds how often a job is sent again without those it was refused for.
-	retries = 3
-	// pending is the sentence of those whose job is not done.
-	pending = "User handed to Klaviyo's import"
 )
 
-// Push sends a few people one by one, more by a job.
+// platform is what sentences call Klaviyo.
+const platform = "Klaviyo"
+
+// document is the frame of every JSON:API body.
+type document struct {
+	Data any `json:"data"`
+}
+
+// resource names one thing.
+type resource struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
+// profile is a person in Klaviyo's shape.
+type profile struct {
+	Type       string         `json:"type"`
+	Attributes map[string]any `json:"attributes"`
+}
+
+// wellKnown are the attributes of a profile that are text. Every other mapped name is
+// a custom property, except for those in location.
+var wellKnown = []string{"phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title", "image"}
+
+// content is what Klaviyo is told of a person.
+type content struct {
+	Attributes map[string]any `json:"attributes"`
+	List       string         `json:"list,omitempty"`
+}
+
+// Content is what would be sent, and the list that it would be sent to.
+func (k *klaviyo) Content(p connector.Profile) any {
+	return content{k.attributes(p), k.settings.List}
+}
+
+func (k *klaviyo) profile(p connector.Profile) profile { return profile{"profile", k.attributes(p)} }
+
+// attributes sorts what is mapped into attributes, location and properties.
+func (k *klaviyo) attributes(p connector.Profile) map[string]any {
+	attributes := map[string]any{}
+	location, properties := map[string]any{}, map[string]any{}
+	for name, value := range k.mapping.Values(p) {
+		part, isLocation := strings.CutPrefix(name, "location.")
+		switch {
+		case isLocation:
+			location[part] = value
+		case slices.Contains(wellKnown, name):
+			attributes[name] = connector.Text(value)
+		default:
+			properties[strings.TrimPrefix(name, "properties.")] = value
+		}
+	}
+	if len(k.settings.Tags) > 0 {
+		properties[k.settings.TagsProperty] = k.settings.Tags
+	}
+	attributes["email"] = p.Email.Display()
+	if len(location) > 0 {
+		attributes["location"] = location
+	}
+	if len(properties) > 0 {
+		attributes["properties"] = properties
+	}
+	return attributes
+}
+
+// target is where people are put, and the tags they get.
+func (k *klaviyo) target() connector.Target {
+	return connector.Target{Place: connector.Named("list", k.facts.NameOf("list", k.settings.List)), Tags: k.settings.Tags}
+}
+
+// leftSentence tells of a person who has unsubscribed. Klaviyo learns who they are
+// now, but they are kept off the list.
+func (k *klaviyo) leftSentence(tense connector.Tense) string {
+	return tense.UpdateOnly(k.target(), "has unsubscribed at Klaviyo", "added to "+k.target().Place)
+}
+
+// Push sends a few people one by one, and more by a job.
 func (k *klaviyo) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if len(people) <= singly {
 		return k.pushSingly(ctx, people)
@@ -65,17 +134,14 @@ func (k *klaviyo) pushOne(ctx context.Context, p connector.Profile) (connector.R
 		return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo's answer named no profile.")
 	}
 	if answer.Data.left(k.settings.List) {
-		return k.leftResult(answer.Data.ID), nil
+		return connector.Unsubscribed(answer.Data.ID, k.leftSentence(connector.Did)), nil
 	}
-	status := connector.Updated
-	if response.Status == http.StatusCreated {
-		status = connector.Added
-	}
-	return connector.Result{Status: status, Details: k.did(status), Remote: answer.Data.ID}, nil
+	status := connector.AddedOrUpdated(response.Status != http.StatusCreated)
+	return connector.Did.Outcome(status, k.target(), answer.Data.ID), nil
 }
 
-// addToList puts the people that were added or updated on the list, in one call.
-// When it fails, none of them has arrived.
+// addToList puts the people who were added or updated on the list, in one call. If the
+// call fails, none of them has arrived.
 func (k *klaviyo) addToList(ctx context.Context, results []connector.Result) error {
 	var members []resource
 	for _, r := range results {
@@ -97,6 +163,39 @@ func (k *klaviyo) addToList(ctx context.Context, results []connector.Result) err
 		}
 	}
 	return k.noList(response, err)
+}
+
+// person is what Klaviyo says of somebody.
+type person struct {
+	ID         string `json:"id"`
+	Attributes struct {
+		Email         string `json:"email"`
+		Subscriptions struct {
+			Email struct {
+				Marketing struct {
+					Consent          string `json:"consent"`
+					ListSuppressions []struct {
+						List string `json:"list_id"`
+					} `json:"list_suppressions"`
+				} `json:"marketing"`
+			} `json:"email"`
+		} `json:"subscriptions"`
+	} `json:"attributes"`
+}
+
+// left reports whether the person has unsubscribed from everything or from list.
+// Without a list nobody is put anywhere, so nobody can be brought back.
+func (p person) left(list string) bool {
+	if list == "" {
+		return false
+	}
+	marketing := p.Attributes.Subscriptions.Email.Marketing
+	for _, s := range marketing.ListSuppressions {
+		if s.List == list {
+			return true
+		}
+	}
+	return marketing.Consent == "UNSUBSCRIBED"
 }
 
 // lookUp reads whom Klaviyo knows of these people, by their key.
@@ -126,8 +225,8 @@ func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (map[s
 	return known, nil
 }
 
-// pushJobs sorts those out who have left and hands the rest in with the list, by
-// as few jobs as their size allows.
+// pushJobs hands people in with the list, and people who have left without it. It
+// makes as few jobs as their size allows.
 func (k *klaviyo) pushJobs(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	known := map[string]person{}
 	if k.settings.List != "" {
@@ -137,88 +236,27 @@ func (k *klaviyo) pushJobs(ctx context.Context, people []connector.Profile) ([]c
 		}
 	}
 	results := make([]connector.Result, len(people))
-	var staying, left []entry
+	var entries []connector.Entry
 	for i, p := range people {
 		one := known[p.Email.Key()]
 		text, err := json.Marshal(k.profile(p))
-		switch {
-		case err != nil || len(text) > maxProfile:
-			results[i] = connector.Rejected(usersync.Errorf(usersync.CodeRejected, "The profile is longer than the 100 KB that Klaviyo takes."))
-		case one.left(k.settings.List):
-			left = append(left, entry{i, one.ID, text})
-		default:
-			staying = append(staying, entry{i, one.ID, text})
+		if err != nil || len(text) > maxProfile {
+			results[i] = connector.RejectedFor("The profile is longer than the 100 KB that Klaviyo takes.")
+			continue
 		}
+		entries = append(entries, connector.Entry{Place: i, Remote: one.ID, Left: one.left(k.settings.List), Body: text})
 	}
-	if err := k.handIn(ctx, staying, k.settings.List, "", results); err != nil {
-		return results, err
-	}
-	return results, k.handIn(ctx, left, "", leftJob, results)
+	return results, connector.Jobs{Platform: platform, MaxBytes: maxJob, Make: k.makeJob}.HandIn(ctx, entries, results)
 }
 
-// entry is one person of a job: their place in the push, their id if it is known,
-// and their profile.
-type entry struct {
-	at   int
-	id   string
-	text json.RawMessage
-}
-
-// handIn makes jobs of people and writes their results.
-func (k *klaviyo) handIn(ctx context.Context, people []entry, list, prefix string, results []connector.Result) error {
-	for len(people) > 0 {
-		size, n := 0, 0
-		for n < len(people) && size+len(people[n].text) <= maxJob {
-			size += len(people[n].text) + 1
-			n++
-		}
-		if err := k.job(ctx, people[:n], list, prefix, results); err != nil {
-			return err
-		}
-		people = people[n:]
-	}
-	return nil
-}
-
-// job makes one job. When it is refused for some of its people it is sent again
-// without them.
-func (k *klaviyo) job(ctx context.Context, people []entry, list, prefix string, results []connector.Result) error {
-	for try := 0; len(people) > 0; try++ {
-		id, response, err := k.makeJob(ctx, people, list)
-		if err == nil {
-			for _, e := range people {
-				results[e.at] = connector.Result{Status: connector.Pending, Job: prefix + id, Remote: e.id, Details: pending}
-			}
-			return nil
-		}
-		guilty := guilty(response, len(people))
-		if usersync.CodeOf(err) != usersync.CodeRejected || len(guilty) == 0 || try == retries {
-			return k.noList(response, err)
-		}
-		var rest []entry
-		for i, e := range people {
-			if said, ok := guilty[i]; ok {
-				results[e.at] = refused(said)
-				continue
-			}
-			rest = append(rest, e)
-		}
-		people = rest
-	}
-	return nil
-}
-
-func (k *klaviyo) makeJob(ctx context.Context, people []entry, list string) (string, *outbound.Response, error) {
-	profiles := make([]json.RawMessage, len(people))
-	for i, e := range people {
-		profiles[i] = e.text
-	}
+// makeJob makes one job. People who have left are not put on the list.
+func (k *klaviyo) makeJob(ctx context.Context, people []connector.Entry) (string, map[int]string, error) {
 	job := map[string]any{
 		"type":       "profile-bulk-import-job",
-		"attributes": map[string]any{"profiles": document{Data: profiles}},
+		"attributes": map[string]any{"profiles": document{Data: connector.Bodies(people)}},
 	}
-	if list != "" {
-		job["relationships"] = map[string]any{"lists": document{Data: []resource{{"list", list}}}}
+	if k.settings.List != "" && !people[0].Left {
+		job["relationships"] = map[string]any{"lists": document{Data: []resource{{"list", k.settings.List}}}}
 	}
 	var answer struct {
 		Data resource `json:"data"`
@@ -227,159 +265,35 @@ func (k *klaviyo) makeJob(ctx context.Context, people []entry, list string) (str
 	if err == nil && answer.Data.ID == "" {
 		err = usersync.Errorf(usersync.CodeUnavailable, "Klaviyo's answer named no job.")
 	}
-	return answer.Data.ID, response, err
-}
-
-// guilty returns which of n profiles a job was refused for, with Klaviyo's words.
-func guilty(response *outbound.Response, n int) map[int]string {
-	out := map[int]string{}
-	for _, f := range faultsOf(response) {
-		if i := position(f.Source.Pointer, n); i >= 0 {
-			out[i] = f.said()
-		}
-	}
-	return out
-}
-
-func refused(said string) connector.Result {
-	return connector.Rejected(usersync.Errorf(usersync.CodeRejected, "%s", connector.Quote(said)))
-}
-
-// Confirm reads how a job went, and whom it failed for.
-func (k *klaviyo) Confirm(ctx context.Context, job string, people []connector.Profile) ([]connector.Result, error) {
-	id, hadLeft := strings.CutPrefix(job, leftJob)
-	var answer struct {
-		Data struct {
-			Attributes struct {
-				Status string `json:"status"`
-				Failed int    `json:"failed_count"`
-			} `json:"attributes"`
-		} `json:"data"`
-	}
-	path := "/api/profile-bulk-import-jobs/" + url.PathEscape(id)
-	response, err := k.call(ctx, http.MethodGet, path, nil, &answer)
-	if response != nil && response.Status == http.StatusNotFound {
-		return nil, connector.ErrNoJob
-	}
 	if err != nil {
-		return nil, err
+		return "", guilty(response, len(people)), k.noList(response, err)
 	}
-	switch answer.Data.Attributes.Status {
-	case "queued", "processing":
-		return all(people, connector.Result{Status: connector.Pending, Job: job, Details: pending}), nil
-	case "cancelled":
-		return all(people, refused("Klaviyo cancelled the import.")), nil
-	case "complete":
-	default:
-		return nil, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo did not say how the import went.")
-	}
-	done := connector.Result{Status: connector.Synced, Details: k.did(connector.Synced)}
-	if hadLeft {
-		done = k.leftResult("")
-	}
-	results := all(people, done)
-	if answer.Data.Attributes.Failed == 0 {
-		return results, nil
-	}
-	return results, k.markFailed(ctx, path, people, results)
+	return answer.Data.ID, nil, nil
 }
 
-func all(people []connector.Profile, r connector.Result) []connector.Result {
-	results := make([]connector.Result, len(people))
-	for i, p := range people {
-		results[i] = r
-		if results[i].Remote == "" {
-			results[i].Remote = p.Remote
-		}
-	}
-	return results
-}
-
-// markFailed reads the errors of a job and writes them into the results. An error
-// that names nobody leaves all in doubt that no other names.
-func (k *klaviyo) markFailed(ctx context.Context, path string, people []connector.Profile, results []connector.Result) error {
-	failures, err := k.importErrors(ctx, path)
+// Preview looks the person up.
+func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	known, err := k.lookUp(ctx, []connector.Profile{p})
 	if err != nil {
-		clear(results)
-		return err
+		return connector.Result{}, err
 	}
-	byAddress := map[string]int{}
-	for i, p := range people {
-		byAddress[p.Email.Key()] = i
+	one, ok := known[p.Email.Key()]
+	if one.left(k.settings.List) {
+		return connector.Unsubscribed(one.ID, k.leftSentence(connector.Would)), nil
 	}
-	named := map[int]bool{}
-	doubt := len(failures) == 0
-	for _, f := range failures {
-		i, ok := byAddress[strings.ToLower(f.Attributes.Payload.address())]
-		if !ok {
-			i = position(f.Attributes.Source.Pointer, len(people))
-		}
-		if i < 0 {
-			doubt = true
-			continue
-		}
-		results[i], named[i] = refused(f.Attributes.said()), true
-	}
-	if !doubt {
-		return nil
-	}
-	for i := range results {
-		if !named[i] {
-			results[i] = connector.Result{}
-		}
-	}
-	return usersync.Errorf(usersync.CodeUnavailable, "Klaviyo's import failed for people it does not name.")
+	return connector.Would.Outcome(connector.AddedOrUpdated(ok), k.target(), one.ID), nil
 }
 
-// importError is one person that a job failed for.
-type importError struct {
-	Attributes struct {
-		fault
-		Payload payload `json:"original_payload"`
-	} `json:"attributes"`
-}
-
-// payload is what was sent of the person, which Klaviyo shows in one of two ways.
-type payload struct {
-	Email      string `json:"email"`
-	Attributes struct {
-		Email string `json:"email"`
-	} `json:"attributes"`
-}
-
-func (p payload) address() string {
-	if p.Email != "" {
-		return p.Email
+// Remove asks for the deletion of all profiles with the address. Klaviyo deletes them
+// later and does not tell when.
+func (k *klaviyo) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	profile := map[string]any{"type": "profile", "attributes": map[string]any{"email": p.Email.Display()}}
+	body := document{Data: map[string]any{
+		"type": "data-privacy-deletion-job", "attributes": map[string]any{"profile": document{Data: profile}},
+	}}
+	response, err := k.call(ctx, http.MethodPost, "/api/data-privacy-deletion-jobs", body, nil)
+	if err != nil && !connector.NotFound(response) {
+		return connector.Result{}, err
 	}
-	return p.Attributes.Email
-}
-
-// importErrors reads all pages of a job's errors.
-func (k *klaviyo) importErrors(ctx context.Context, path string) ([]importError, error) {
-	var out []importError
-	query := url.Values{"page[size]": {"100"}}
-	for range 10_000 / page { // as many as a job can have
-		var answer struct {
-			Data  []importError `json:"data"`
-			Links struct {
-				Next string `json:"next"`
-			} `json:"links"`
-		}
-		if _, err := k.call(ctx, http.MethodGet, path+"/import-errors?"+query.Encode(), nil, &answer); err != nil {
-			return nil, err
-		}
-		out = append(out, answer.Data...)
-		next, err := url.Parse(answer.Links.Next)
-		if err != nil || answer.Links.Next == "" {
-			return out, nil
-		}
-		// Only the cursor is taken: the link may lead anywhere.
-		cursor := next.Query().Get("page[cursor]")
-		if cursor == "" {
-			return out, nil
-		}
-		query = maps.Clone(query)
-		query.Set("page[cursor]", cursor)
-	}
-	return out, nil
+	return connector.RemovalRequested(platform), nil
 }

@@ -12,11 +12,12 @@ import (
 
 // batch is one push of several people.
 //
-// Whom we do not know is sent first with a status and with update_existing=false,
-// which changes nobody who is there. Those who turn out to be there, and those we
-// know, are then sent with update_existing=true and without a status, which
-// leaves theirs as it is: nobody who left is subscribed again. Slices are filled
-// over both, so that 1,000 people who are all new, or all known, are 2 calls.
+// People whom we do not know are sent first, with a status and with
+// update_existing=false, which changes nobody who is in the list. People who turn out
+// to be in the list, and people whom we know, are then sent with update_existing=true
+// and without a status. That leaves their status as it is, so nobody who left is
+// subscribed again. Slices are filled across both groups, so that 1,000 people who are
+// all new, or all known, take 2 calls.
 type batch struct {
 	*client
 	people  []connector.Profile
@@ -51,12 +52,12 @@ func (c *client) batch(ctx context.Context, people []connector.Profile) ([]conne
 	return b.results, err
 }
 
-// failRest fails everybody of whom nothing is known yet: halving the batch would
-// find nobody to blame.
+// failRest fails everybody of whom nothing is known yet, because halving the batch
+// would find nobody to blame.
 func (b *batch) failRest(why *usersync.Error) {
 	for i, p := range b.people {
 		if b.results[i].Status == "" {
-			b.results[i] = b.failed(p, why)
+			b.results[i] = failed(p, why)
 		}
 	}
 }
@@ -70,13 +71,14 @@ func (b *batch) run(ctx context.Context, unknown, known []int) error {
 	if err != nil {
 		return err
 	}
-	// Whom we knew may have been taken out at Mailchimp. Who is there still, and
-	// was refused for another reason, keeps that one: add changes only who is not.
+	// The owner may have taken people out at Mailchimp whom we knew. People who are still
+	// there, and were refused for another reason, keep that reason, because add changes
+	// only people who are not there.
 	_, err = b.send(ctx, refused, b.add)
 	return err
 }
 
-// send sends people in slices and returns who is to be sent in another way.
+// send sends people in slices, and returns those who are to be sent in another way.
 func (b *batch) send(ctx context.Context, who []int, call func(context.Context, []int) ([]int, error)) ([]int, error) {
 	var again []int
 	for part := range slices.Chunk(who, slice) {
@@ -116,7 +118,7 @@ type sliceError struct {
 	FieldMessage string `json:"field_message"`
 }
 
-// add brings in people who are not in the list and returns those who are.
+// add adds people who are not in the list, and returns those who are.
 func (b *batch) add(ctx context.Context, who []int) (there []int, err error) {
 	answer, err := b.slice(ctx, who, b.settings.StatusIfNew)
 	if err != nil {
@@ -127,7 +129,7 @@ func (b *batch) add(ctx context.Context, who []int) (there []int, err error) {
 		switch {
 		case !ok:
 		case e.Code != "ERROR_CONTACT_EXISTS":
-			b.results[i] = b.failed(b.people[i], e.err())
+			b.results[i] = failed(b.people[i], e.err())
 		case b.results[i].Status == "":
 			there = append(there, i)
 		}
@@ -135,8 +137,8 @@ func (b *batch) add(ctx context.Context, who []int) (there []int, err error) {
 	return there, b.complete(who, there)
 }
 
-// update writes people who are in the list and returns those we knew of earlier
-// and who were refused: perhaps they are there no more.
+// update writes people who are in the list. It returns those whom we knew before and
+// who were refused, because they may have left the list.
 func (b *batch) update(ctx context.Context, who []int) (refused []int, err error) {
 	answer, err := b.slice(ctx, who, "")
 	if err != nil {
@@ -147,7 +149,7 @@ func (b *batch) update(ctx context.Context, who []int) (refused []int, err error
 		if !ok {
 			continue
 		}
-		b.results[i] = b.failed(b.people[i], e.err())
+		b.results[i] = failed(b.people[i], e.err())
 		if remoteOf(b.people[i].Remote).in(b.settings.ListID) && !joinedTooMany(e.Error) {
 			refused = append(refused, i)
 		}
@@ -155,8 +157,8 @@ func (b *batch) update(ctx context.Context, who []int) (refused []int, err error
 	return refused, b.complete(who, nil)
 }
 
-// slice makes one call and takes over who was written; status is left out for
-// those who are there.
+// slice makes one call and writes the results of those who were written. An empty
+// status is for people who are in the list.
 func (b *batch) slice(ctx context.Context, who []int, status string) (sliceAnswer, error) {
 	body := sliceBody{UpdateExisting: status == ""}
 	for _, i := range who {
@@ -164,14 +166,11 @@ func (b *batch) slice(ctx context.Context, who []int, status string) (sliceAnswe
 		body.Members = append(body.Members, sliceMember{Email: p.Email.Display(), Status: status, MergeFields: b.fields(p), Tags: b.settings.Tags})
 	}
 	var answer sliceAnswer
-	response, err := b.call(ctx, http.MethodPost, b.settings.ListID, "", lenient, body)
-	if isMissing(response) {
+	response, err := b.call(ctx, http.MethodPost, b.settings.ListID, "", lenient, body, &answer)
+	if connector.NotFound(response) {
 		return answer, b.listMissing()
 	}
 	if err != nil {
-		return answer, err
-	}
-	if err := connector.Decode(response, &answer); err != nil {
 		return answer, err
 	}
 	b.take(answer.New, connector.Added)
@@ -185,7 +184,7 @@ func (b *batch) take(members []member, status connector.Status) {
 		if !ok {
 			continue
 		}
-		b.results[i] = b.outcome(&m, status, did)
+		b.results[i] = b.outcome(&m, status, connector.Did)
 		b.results[i].Remote = remoteOf(b.people[i].Remote).with(b.settings.ListID, memberID(b.people[i].Email)).String()
 	}
 }
@@ -195,8 +194,8 @@ func (b *batch) index(email string) (int, bool) {
 	return i, ok
 }
 
-// complete finds people that an answer says nothing of; later have their turn
-// still to come.
+// complete returns an error if an answer says nothing of somebody. The people in later
+// still have their turn.
 func (b *batch) complete(who, later []int) error {
 	for _, i := range who {
 		if b.results[i].Status == "" && !slices.Contains(later, i) {

@@ -20,9 +20,24 @@ import (
 
 var spec = connectortest.Spec{Files: []string{"mailchimp-marketing-subset.json"}}
 
-func TestConnector(t *testing.T) {
+var platform = connectortest.Of(mailchimp.Kind, fake.New, connectortest.Options{Spec: spec})
+
+func TestConnector(t *testing.T) { platform.Run(t) }
+
+// Mailchimp's 403 without a problem, and 429, hold up the account. An address that
+// has to wait holds up nobody else.
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	connectortest.Run(t, mailchimp.Kind, func() fakeplatform.Platform { return fake.New() }, connectortest.Options{Spec: spec})
+	platform.WantMeanings(t, []connectortest.Meaning{
+		{Status: 403, Body: "<html>Forbidden</html>", Code: usersync.CodeRateLimited, Wait: time.Minute},
+		{Status: 403, Code: usersync.CodeRateLimited, Wait: time.Minute},
+		{Status: 403, Body: `{"title":"User Disabled","status":403,"detail":"This account has been disabled."}`, Code: usersync.CodeDisconnected},
+		{Status: 429, Body: `{"title":"Too Many Requests","status":429}`, Code: usersync.CodeRateLimited, Wait: 5 * time.Second},
+		{Status: 400, Code: usersync.CodeRejected,
+			Body: `{"title":"Invalid Resource","status":400,"detail":"ada@example.com has signed up to a lot of lists very recently; we're not allowing more signups for now"}`},
+		{Status: 401, Body: `{"title":"API Key Invalid","status":401}`, Code: usersync.CodeDisconnected},
+		{Status: 503, Body: "<html></html>", Code: usersync.CodeUnavailable},
+	})
 }
 
 // account is a fake with a connection to it.
@@ -47,8 +62,8 @@ func newLargeAccount(t *testing.T) *account {
 
 func serve(t *testing.T, before ...func(http.Handler) http.Handler) *account {
 	t.Helper()
-	a := &account{Fake: fake.New(), settings: map[string]any{"listId": fake.List}}
-	a.Account = connectortest.Serve(t, mailchimp.Kind, a.Fake, before...)
+	a := &account{Account: platform.Serve(t, before...), settings: map[string]any{"listId": fake.List}}
+	a.Fake = a.Account.Fake.(*fake.Fake)
 	a.facts = a.Check(connectortest.JSON(t, a.settings))
 	return a
 }
@@ -83,8 +98,8 @@ func TestSentencesNameListAndTags(t *testing.T) {
 	}{
 		{nil, "User would be added to the 'active-clients' list", "User added to the 'active-clients' list", connector.Added},
 		{nil, "User would be updated in the 'active-clients' list", "User updated in the 'active-clients' list", connector.Updated},
-		{[]string{"y", "x"}, "User would be updated in the 'active-clients' list, tags 'x', 'y' applied",
-			"User updated in the 'active-clients' list, tags 'x', 'y' applied", connector.Updated},
+		{[]string{"y", "x"}, "User would be updated in the 'active-clients' list; tags 'x', 'y' would be applied",
+			"User updated in the 'active-clients' list; tags 'x', 'y' have been applied", connector.Updated},
 	} {
 		a.settings["tags"] = c.tags
 		preview, err := a.open().Preview(t.Context(), ada)
@@ -127,7 +142,7 @@ func TestAThousandPeopleAreTwoToFourCalls(t *testing.T) {
 	}
 	a.Costs(4, "all there, but not by us", func() {
 		for _, r := range a.push(people...) {
-			a.Want(r, connector.Updated, "User updated in the 'active-clients' list, tags 'x' applied")
+			a.Want(r, connector.Updated, "User updated in the 'active-clients' list; tags 'x' have been applied")
 		}
 	})
 	for _, p := range people {
@@ -149,9 +164,9 @@ func TestNobodyWhoLeftIsSubscribedAgain(t *testing.T) {
 					a := newAccount(t)
 					ada, grace := connectortest.Ada(t), connectortest.Grace(t)
 					a.push(&ada, &grace)
-					words := "User has unsubscribed from the 'active-clients' list and was not subscribed again"
+					words := "User has unsubscribed from the 'active-clients' list and was updated, but not subscribed again"
 					if how == "cleaned" {
-						words = "User was removed by Mailchimp, as mail to them came back, from the 'active-clients' list and was not subscribed again"
+						words = "User was removed by Mailchimp, as mail to them came back, from the 'active-clients' list and was updated, but not subscribed again"
 						a.Clean("ada@analytical-engine.example")
 					} else {
 						a.Unsubscribe(ada)
@@ -174,7 +189,7 @@ func TestNobodyWhoLeftIsSubscribedAgain(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					a.Want(preview, connector.Skipped, strings.Replace(words, "was not", "would not be", 1))
+					a.Want(preview, connector.Skipped, strings.Replace(words, "was updated", "would be updated", 1))
 				})
 			}
 		}
@@ -206,7 +221,7 @@ func TestWhoWasTakenOutAtMailchimpComesBackAsNew(t *testing.T) {
 func TestAMemberWhoStaysArchivedIsNotCalledAdded(t *testing.T) {
 	t.Parallel()
 	answer := connectortest.Says(http.StatusOK, `{"email_address":"ada@analytical-engine.example","status":"archived","tags":[]}`)
-	a := connectortest.ServeHandler(t, mailchimp.Kind, fake.New(), answer)
+	a := platform.ServeHandler(t, answer)
 	r := a.Push(a.Dial(settings, connector.Facts{}), connectortest.Ada(t))[0]
 	a.Want(r, connector.Updated, "User updated in the 'a36b032126' list, where they are archived")
 }
@@ -276,22 +291,6 @@ func TestRefusalsOfOnePersonFailThatPerson(t *testing.T) {
 	}
 }
 
-// Mailchimp's 403 without a problem, and 429, hold up the account; an address that
-// has to wait holds up nobody else.
-func TestWhatHoldsUpTheAccount(t *testing.T) {
-	t.Parallel()
-	connectortest.WantMeanings(t, mailchimp.Kind, []connectortest.Meaning{
-		{Status: 403, Body: "<html>Forbidden</html>", Code: usersync.CodeRateLimited, Wait: time.Minute},
-		{Status: 403, Code: usersync.CodeRateLimited, Wait: time.Minute},
-		{Status: 403, Body: `{"title":"User Disabled","status":403,"detail":"This account has been disabled."}`, Code: usersync.CodeDisconnected},
-		{Status: 429, Body: `{"title":"Too Many Requests","status":429}`, Code: usersync.CodeRateLimited, Wait: 5 * time.Second},
-		{Status: 400, Code: usersync.CodeRejected,
-			Body: `{"title":"Invalid Resource","status":400,"detail":"ada@example.com has signed up to a lot of lists very recently; we're not allowing more signups for now"}`},
-		{Status: 401, Body: `{"title":"API Key Invalid","status":401}`, Code: usersync.CodeDisconnected},
-		{Status: 503, Body: "<html></html>", Code: usersync.CodeUnavailable},
-	})
-}
-
 func TestAChangedAddressMovesTheMember(t *testing.T) {
 	t.Parallel()
 	for _, batch := range []bool{true, false} {
@@ -326,7 +325,7 @@ func TestErasureFindsEveryListOfThePerson(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Want(r, connector.Removed, "User erased from the 'active-clients' list")
+		a.Want(r, connector.Removed, "User removed from the 'active-clients' list")
 	})
 }
 
@@ -513,7 +512,7 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 func TestRecordedMembersAreRead(t *testing.T) {
 	t.Parallel()
 	var e connectortest.Exchange
-	a := connectortest.ServeHandler(t, mailchimp.Kind, fake.New(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Replay(w, r) }))
+	a := platform.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Replay(w, r) }))
 	seen := map[string]int{}
 	for _, e = range connectortest.Recorded(t, "mailchimp.json") {
 		parts := strings.Split(e.Path, "/")

@@ -11,13 +11,14 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 )
+
+var _ connector.Confirmer = (*client)(nil)
 
 // job is how far SendGrid has come with a push.
 type job struct {
-	// Status is pending, completed, errored (some contacts failed) or failed (all
-	// did). The counts leave out contacts that were as they are already.
+	// Status is pending, completed, errored (some contacts failed) or failed (all contacts
+	// failed). The counts leave out contacts that did not change.
 	Status  string `json:"status"`
 	Results struct {
 		Created   int    `json:"created_count"`
@@ -30,19 +31,16 @@ type job struct {
 func (c *client) Confirm(ctx context.Context, id string, people []connector.Profile) ([]connector.Result, error) {
 	var j job
 	answer, err := c.call(ctx, http.MethodGet, "/v3/marketing/contacts/imports/"+url.PathEscape(id), nil, &j)
-	if isMissing(answer) {
+	if connector.NotFound(answer) {
 		return nil, connector.ErrNoJob
 	}
 	if err != nil {
 		return nil, err
 	}
-	results := make([]connector.Result, len(people))
 	if !slices.Contains([]string{"completed", "errored", "failed"}, j.Status) {
-		for i, p := range people {
-			results[i] = connector.Result{Status: connector.Pending, Job: id, Remote: p.Remote, Details: "SendGrid works on it"}
-		}
-		return results, nil
+		return connector.Everybody(people, connector.Working(platform, id, "")), nil
 	}
+	results := make([]connector.Result, len(people))
 	unsure, err := c.failures(ctx, j, people, results)
 	if err != nil {
 		return nil, err
@@ -54,9 +52,9 @@ func (c *client) Confirm(ctx context.Context, id string, people []connector.Prof
 // pushed is what is kept of somebody whom SendGrid took.
 const pushed = "pushed"
 
-// succeed fills in who did not fail. SendGrid tells how many contacts were
-// created but not which: those who were never pushed before come first. unsure
-// says that some of them failed and nobody knows who.
+// succeed fills in the results of people who did not fail. SendGrid tells how many
+// contacts were created but not which, so people who were never pushed before come
+// first. unsure says that some of the people failed and nobody knows who.
 func (c *client) succeed(j job, people []connector.Profile, results []connector.Result, unsure bool) {
 	created := j.Results.Created
 	for _, before := range []bool{false, true} {
@@ -72,13 +70,13 @@ func (c *client) succeed(j job, people []connector.Profile, results []connector.
 			if unsure {
 				status = connector.Synced
 			}
-			results[i] = connector.Result{Status: status, Details: c.sentence(status, false), Remote: pushed}
+			results[i] = connector.Result{Status: status, Details: c.sentence(connector.Did, status), Remote: pushed}
 		}
 	}
 }
 
-// failures fills in who failed. unsure says that there are more of whom nothing
-// is known.
+// failures fills in the results of people who failed. unsure says that more people
+// failed of whom nothing is known.
 func (c *client) failures(ctx context.Context, j job, people []connector.Profile, results []connector.Result) (unsure bool, err error) {
 	if j.Results.Errored == 0 && j.Status != "failed" {
 		return false, nil
@@ -87,7 +85,7 @@ func (c *client) failures(ctx context.Context, j job, people []connector.Profile
 	for i, p := range people {
 		said, known := reasons[strings.ToLower(p.Email.Display())]
 		if known || j.Status == "failed" {
-			results[i] = failed(p, rejected(said))
+			results[i] = refused(p, said)
 		}
 	}
 	if len(reasons) > 0 || j.Status == "failed" {
@@ -96,7 +94,7 @@ func (c *client) failures(ctx context.Context, j job, people []connector.Profile
 	return c.lookForFailures(ctx, j, people, results)
 }
 
-// lookForFailures takes for failed who is no contact after all.
+// lookForFailures counts people as failed who are not contacts after the job.
 func (c *client) lookForFailures(ctx context.Context, j job, people []connector.Profile, results []connector.Result) (unsure bool, err error) {
 	var places []int
 	for i, p := range people {
@@ -116,7 +114,7 @@ func (c *client) lookForFailures(ctx context.Context, j job, people []connector.
 		}
 		for _, i := range part {
 			if _, ok := there[strings.ToLower(people[i].Email.Display())]; !ok {
-				results[i] = failed(people[i], rejected(""))
+				results[i] = refused(people[i], "")
 				absent++
 			}
 		}
@@ -124,8 +122,8 @@ func (c *client) lookForFailures(ctx context.Context, j job, people []connector.
 	return absent < j.Results.Errored, nil
 }
 
-// reasons reads the file of a job's errors: why contacts failed, by address in
-// lower case. It returns nothing when there is no file, or none that can be read.
+// reasons reads the file of a job's errors. It returns why contacts failed, by address
+// in lower case. It returns nothing if there is no file, or the file cannot be read.
 func (c *client) reasons(ctx context.Context, address string, people []connector.Profile) map[string]string {
 	if !c.trusted(address) {
 		return nil
@@ -134,7 +132,7 @@ func (c *client) reasons(ctx context.Context, address string, people []connector
 	if err != nil {
 		return nil
 	}
-	// The address carries its own right to be read: our key is not sent there.
+	// The address carries its own right to be read, so our key is not sent there.
 	answer, err := c.http.Do(ctx, req)
 	if err != nil || answer.Truncated {
 		return nil
@@ -142,8 +140,8 @@ func (c *client) reasons(ctx context.Context, address string, people []connector
 	return readReasons(answer, people)
 }
 
-// fileHosts are those whose files are fetched: SendGrid's own and the store that
-// it keeps its imports in.
+// fileHosts are the hosts whose files are fetched. They are SendGrid's own and the
+// store that it keeps its imports in.
 var fileHosts = []string{".sendgrid.com", ".sendgrid.net", ".amazonaws.com"}
 
 // trusted reports whether a file may be fetched from an address that an answer
@@ -159,16 +157,16 @@ func (c *client) trusted(address string) bool {
 	return file.Scheme == "https" && slices.ContainsFunc(fileHosts, func(end string) bool { return strings.HasSuffix(file.Hostname(), end) })
 }
 
-// readReasons finds people in a CSV file: any cell may be the address, and the
-// reason stands in the column that is named for it, or in the last.
-func readReasons(answer *outbound.Response, people []connector.Profile) map[string]string {
+// readReasons finds people in a CSV file. Any cell may be the address. The reason is
+// in the column that is named for it, or in the last one.
+func readReasons(answer *connector.Response, people []connector.Profile) map[string]string {
 	reader := csv.NewReader(bytes.NewReader(answer.Body))
 	reader.FieldsPerRecord, reader.LazyQuotes = -1, true
 	rows, err := reader.ReadAll()
 	if err != nil || len(rows) == 0 {
 		return nil
 	}
-	reason := slices.IndexFunc(rows[0], func(head string) bool {
+	column := slices.IndexFunc(rows[0], func(head string) bool {
 		head = strings.ToLower(head)
 		return strings.Contains(head, "error") || strings.Contains(head, "reason") || strings.Contains(head, "message")
 	})
@@ -183,8 +181,8 @@ func readReasons(answer *outbound.Response, people []connector.Profile) map[stri
 			continue
 		}
 		said := row[len(row)-1]
-		if reason >= 0 && reason < len(row) {
-			said = row[reason]
+		if column >= 0 && column < len(row) {
+			said = row[column]
 		}
 		if strings.EqualFold(said, row[i]) {
 			said = ""
@@ -193,9 +191,3 @@ func readReasons(answer *outbound.Response, people []connector.Profile) map[stri
 	}
 	return out
 }
-
-// The compiler holds the connector to its optional abilities.
-var (
-	_ connector.Confirmer     = (*client)(nil)
-	_ connector.AudienceMaker = (*client)(nil)
-)

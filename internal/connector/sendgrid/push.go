@@ -2,24 +2,118 @@ package sendgrid
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
-	"slices"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"usersync/internal/connector"
 	"usersync/internal/usersync"
 )
 
-// maxResends is how often a push is made again without contacts that it was
-// refused for.
-const maxResends = 3
+// platform is what sentences call SendGrid.
+const platform = "SendGrid"
 
-// Push hands people over; SendGrid works on them later. Somebody pushed alone is
-// asked for first, as people look at the answer: who has unsubscribed from all
-// mail is not made a contact, which costs. In a batch nobody is asked for; it
-// changes nothing for them, as SendGrid mails nobody on its global list. A list
-// that no check has seen, as a bulk call may name, is looked up too: that it is not
-// there is the fault of that call and not of the connection.
+// content is what SendGrid is told of a person.
+type content struct {
+	Lists  []string       `json:"lists"`
+	Email  string         `json:"email"`
+	Fields map[string]any `json:"fields"` // by name
+	Tags   []string       `json:"tags,omitempty"`
+}
+
+// Content is the person's address, fields, lists and tags.
+func (c *client) Content(p connector.Profile) any {
+	return content{Lists: c.settings.ListIDs, Email: p.Email.Display(), Fields: c.mapping.Values(p), Tags: c.settings.Tags}
+}
+
+// contact is a person in SendGrid's shape. It has SendGrid's own fields by name and
+// custom fields by id.
+func (c *client) contact(p connector.Profile) map[string]any {
+	out, custom := map[string]any{"email": p.Email.Display()}, map[string]any{}
+	for name, value := range c.mapping.Values(p) {
+		if most, ok := reserved[name]; ok {
+			out[name] = cut(fmt.Sprint(value), most)
+			continue
+		}
+		id := c.facts.Labels["field:"+name]
+		custom[id] = typed(id, value)
+	}
+	if len(c.settings.Tags) > 0 {
+		custom[c.facts.Labels["field:"+c.settings.TagsField]] = strings.Join(c.settings.Tags, ", ")
+	}
+	out["custom_fields"] = custom
+	return out
+}
+
+// cut shortens a text to most characters, because SendGrid would refuse the whole
+// contact for a longer one.
+func cut(text string, most int) string {
+	if runes := []rune(text); most > 0 && len(runes) > most {
+		return string(runes[:most])
+	}
+	return text
+}
+
+// typed returns a value in the type of a custom field. The end of the field's id tells
+// numbers (_N) from texts (_T) and dates (_D).
+func typed(id string, value any) any {
+	text, isText := value.(string)
+	if strings.HasSuffix(id, "_N") {
+		if number, err := strconv.ParseFloat(text, 64); err == nil {
+			return number
+		}
+		return value
+	}
+	if isText {
+		return text
+	}
+	other, _ := json.Marshal(value) // a number or a boolean
+	return string(other)
+}
+
+// unsubscribed is the result of a person who has left.
+func unsubscribed(p connector.Profile, tense connector.Tense) connector.Result {
+	return connector.Unsubscribed(p.Remote, tense.LeaveAlone("has unsubscribed from all mail of the account at SendGrid"))
+}
+
+// sentence says what was done, or what would be done. SendGrid's tags are a field of a
+// contact. Without a list they are all that is worth telling.
+func (c *client) sentence(tense connector.Tense, status connector.Status) string {
+	to := connector.Target{Place: c.place(), Tags: c.settings.Tags}
+	if len(c.settings.ListIDs) == 0 && len(to.Tags) > 0 {
+		return tense.Tag(to)
+	}
+	return tense.Sync(status, to)
+}
+
+// place names the lists.
+func (c *client) place() string {
+	var names []string
+	for _, id := range c.settings.ListIDs {
+		names = append(names, c.facts.NameOf("list", id))
+	}
+	switch len(names) {
+	case 0:
+		return "the contacts"
+	case 1:
+		return connector.Named("list", names[0])
+	}
+	return connector.Named("lists", strings.Join(names, "', '"))
+}
+
+// Push hands people over, and SendGrid works on them later. A person who is pushed
+// alone is looked up first, because somebody waits for the answer: a person who has
+// unsubscribed from all mail is not made a contact, as contacts cost money. In a batch
+// nobody is looked up. That changes nothing for them, because SendGrid mails nobody on
+// its global list.
+//
+// A list that no check has seen, such as one that a bulk call names, is looked up too.
+// If it does not exist, that is the fault of the call and not of the connection.
 func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if faults := c.missing(c.facts.Labels); len(faults) > 0 {
 		return nil, absent(faults)
@@ -29,7 +123,7 @@ func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connec
 		return nil, err
 	}
 	if len(faults) > 0 {
-		return everyone(people, noList(faults)), nil
+		return connector.Everybody(people, connector.Rejected(noList(faults))), nil
 	}
 	if len(people) == 1 {
 		gone, err := c.suppressed(ctx, people[0])
@@ -37,63 +131,32 @@ func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connec
 			return nil, err
 		}
 		if gone {
-			return []connector.Result{skipped(people[0], "was not added")}, nil
+			return []connector.Result{unsubscribed(people[0], connector.Did)}, nil
 		}
 	}
 	return c.put(ctx, people)
 }
 
-// everyone fails all people: halving the push would find nobody to blame.
-func everyone(people []connector.Profile, why *usersync.Error) []connector.Result {
-	results := make([]connector.Result, len(people))
-	for i, p := range people {
-		results[i] = failed(p, why)
-	}
-	return results
-}
-
-// put sends people, and again without those it was refused for.
+// put hands people over in one job.
 func (c *client) put(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	results := make([]connector.Result, len(people))
-	left := make([]int, len(people))
-	for i := range left {
-		left[i] = i
+	entries := make([]connector.Entry, len(people))
+	for i, p := range people {
+		text, err := json.Marshal(c.contact(p))
+		if err != nil {
+			return nil, usersync.Errorf(usersync.CodeInternal, "The contact cannot be written.").Because(err)
+		}
+		entries[i] = connector.Entry{Place: i, Remote: p.Remote, Body: text}
 	}
-	var err error
-	for range maxResends {
-		var job string
-		var refused map[int]string
-		job, refused, err = c.send(ctx, people, left)
-		if err == nil {
-			for _, i := range left {
-				results[i] = connector.Result{Status: connector.Pending, Job: job, Remote: people[i].Remote, Details: "SendGrid works on it"}
-			}
-			return results, nil
-		}
-		if len(refused) == 0 {
-			break
-		}
-		for i, said := range refused {
-			results[i] = failed(people[i], rejected(said))
-		}
-		left = slices.DeleteFunc(left, func(i int) bool { return results[i].Status != "" })
-		if len(left) == 0 {
-			return results, nil
-		}
-	}
-	return results, err
+	return results, connector.Jobs{Platform: platform, Make: c.makeJob}.HandIn(ctx, entries, results)
 }
 
-// send makes one call about those of people who are left. refused tells who of
-// people is to blame for an error.
-func (c *client) send(ctx context.Context, people []connector.Profile, left []int) (job string, refused map[int]string, err error) {
+// makeJob makes one job.
+func (c *client) makeJob(ctx context.Context, people []connector.Entry) (string, map[int]string, error) {
 	body := struct {
-		Lists    []string         `json:"list_ids"`
-		Contacts []map[string]any `json:"contacts"`
-	}{Lists: append([]string{}, c.settings.ListIDs...)}
-	for _, i := range left {
-		body.Contacts = append(body.Contacts, c.contact(people[i]))
-	}
+		Lists    []string          `json:"list_ids"`
+		Contacts []json.RawMessage `json:"contacts"`
+	}{append([]string{}, c.settings.ListIDs...), connector.Bodies(people)}
 	var taken struct {
 		Job string `json:"job_id"`
 	}
@@ -103,17 +166,114 @@ func (c *client) send(ctx context.Context, people []connector.Profile, left []in
 		return "", nil, usersync.Errorf(usersync.CodeUnavailable, "SendGrid's answer names no job.")
 	case err == nil:
 		return taken.Job, nil, nil
-	case isMissing(answer):
+	case connector.NotFound(answer):
 		return "", nil, &usersync.Error{Code: usersync.CodeDisconnected, Message: "SendGrid does not know a list of the settings.",
 			Fields: []usersync.FieldError{{Field: "settings.listIds", Message: "name a list that the account does not have"}}}
 	case answer == nil || answer.Status != http.StatusBadRequest:
 		return "", nil, err
 	}
-	refused = map[int]string{}
-	for k, said := range refusalOf(answer).contacts() {
-		if k < len(left) {
-			refused[left[k]] = said
+	return "", refusalOf(answer).contacts(len(people)), err
+}
+
+// suppressed reports whether somebody has unsubscribed from all mail of the account.
+// Lists and fields do not change that, so a key that may not ask does no harm.
+func (c *client) suppressed(ctx context.Context, p connector.Profile) (bool, error) {
+	var found struct {
+		Email string `json:"recipient_email"`
+	}
+	answer, err := c.call(ctx, http.MethodGet, "/v3/asm/suppressions/global/"+url.PathEscape(p.Email.Display()), nil, &found)
+	if connector.NotFound(answer) || answer != nil && answer.Status == http.StatusForbidden {
+		return false, nil
+	}
+	return found.Email != "", err
+}
+
+// maxSearched is the longest address that can be looked for, in characters.
+const maxSearched = 100
+
+// found is a contact.
+type found struct {
+	ID string `json:"id"`
+}
+
+// search looks up to 100 contacts up. It returns those that exist, by address in lower
+// case.
+func (c *client) search(ctx context.Context, addresses []string) (map[string]found, error) {
+	var result struct {
+		Result map[string]struct {
+			Contact *found `json:"contact"`
+		} `json:"result"`
+	}
+	answer, err := c.call(ctx, http.MethodPost, "/v3/marketing/contacts/search/emails", map[string]any{"emails": addresses}, &result)
+	if connector.NotFound(answer) {
+		return nil, nil
+	}
+	out := map[string]found{}
+	for address, one := range result.Result {
+		if one.Contact != nil {
+			out[strings.ToLower(address)] = *one.Contact
 		}
 	}
-	return "", refused, err
+	return out, err
+}
+
+// Preview looks the contact up and says what a push would do. It also looks up lists
+// that no check has seen, such as one that a bulk call names.
+func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	if faults := c.missing(c.facts.Labels); len(faults) > 0 {
+		return connector.Result{}, absent(faults)
+	}
+	faults, err := c.findLists(ctx, maps.Clone(c.facts.Labels))
+	if err != nil {
+		return connector.Result{}, err
+	}
+	if len(faults) > 0 {
+		return failed(p, noList(faults)), nil
+	}
+	gone, err := c.suppressed(ctx, p)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	if gone {
+		return unsubscribed(p, connector.Would), nil
+	}
+	status := connector.Synced
+	if address := p.Email.Display(); utf8.RuneCountInString(address) <= maxSearched {
+		there, err := c.search(ctx, []string{address})
+		if usersync.CodeOf(err) == usersync.CodeRejected {
+			return failed(p, err), nil // an address that SendGrid takes for none
+		}
+		if err != nil {
+			return connector.Result{}, err
+		}
+		status = connector.AddedOrUpdated(len(there) > 0)
+	}
+	return connector.Result{Status: status, Details: c.sentence(connector.Would, status), Remote: p.Remote}, nil
+}
+
+// Remove erases everything that SendGrid knows of a person. If the key may not do
+// that, as in accounts from before July 2023, the contact is deleted.
+func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	done := connector.RemovedFrom(platform)
+	address := []string{p.Email.Display()}
+	answer, err := c.call(ctx, http.MethodPost, "/v3/recipients/erasejob", map[string]any{"email_addresses": address}, nil)
+	if err == nil || answer == nil || answer.Status != http.StatusForbidden {
+		return resultOf(done, err)
+	}
+	if utf8.RuneCountInString(address[0]) > maxSearched {
+		return connector.Result{}, err
+	}
+	there, err := c.search(ctx, address)
+	done = connector.RemovedFrom("the contacts of SendGrid; the key has no right to erase mail data")
+	for _, one := range there {
+		_, err = c.call(ctx, http.MethodDelete, "/v3/marketing/contacts?"+url.Values{"ids": {one.ID}}.Encode(), nil, nil)
+	}
+	return resultOf(done, err)
+}
+
+func resultOf(r connector.Result, err error) (connector.Result, error) {
+	if err != nil {
+		return connector.Result{}, err
+	}
+	return r, nil
 }

@@ -24,9 +24,24 @@ var spec = connectortest.Spec{
 	Except: []string{"GET /files/{id}"},
 }
 
-func TestConnector(t *testing.T) {
+var platform = connectortest.Of(sendgrid.Kind, fake.New, connectortest.Options{Spec: spec})
+
+func TestConnector(t *testing.T) { platform.Run(t) }
+
+func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
-	connectortest.Run(t, sendgrid.Kind, func() fakeplatform.Platform { return fake.New() }, connectortest.Options{Spec: spec})
+	const said = `{"errors":[{"field":"contacts[0].email","message":"email 'ada at home' is not valid"}]}`
+	platform.WantMeanings(t, []connectortest.Meaning{
+		{Name: "of a contact", Status: 400, Body: said, Code: usersync.CodeRejected, Says: "email (value) is not valid"},
+		{Name: "without a body", Status: 400, Code: usersync.CodeRejected, Says: "400"},
+		{Name: "of another shape", Status: 400, Body: `{"errors":[null]}`, Code: usersync.CodeRejected},
+		{Status: 401, Body: `{"errors":[{"field":null,"message":"authorization required"}]}`, Code: usersync.CodeDisconnected, Says: "authorization required"},
+		{Status: 403, Body: `{"errors":[{"field":null,"message":"access forbidden"}]}`, Code: usersync.CodeDisconnected},
+		{Status: 404, Code: usersync.CodeRejected},
+		{Status: 413, Code: usersync.CodeRejected},
+		{Name: "reset in seconds", Status: 429, Header: http.Header{"X-Ratelimit-Reset": {"41"}}, Code: usersync.CodeRateLimited, Wait: 41 * time.Second},
+		{Name: "told how long", Status: 429, Header: http.Header{"Retry-After": {"7"}}, Code: usersync.CodeRateLimited, Wait: 7 * time.Second},
+	})
 }
 
 // account is a fake, every request to which is held against SendGrid's
@@ -38,8 +53,8 @@ type account struct {
 
 func newAccount(t *testing.T) *account {
 	t.Helper()
-	f := fake.New()
-	return &account{connectortest.Serve(t, sendgrid.Kind, f, spec.Validate(t, "sendgrid")), f}
+	a := platform.Serve(t, spec.Validate(t, "sendgrid"))
+	return &account{a, a.Fake.(*fake.Fake)}
 }
 
 // settings of a connection to the list alone.
@@ -65,8 +80,8 @@ func TestSentencesNameListsAndTags(t *testing.T) {
 			"Tags 'onlyautomator-user' would be applied", "Tags 'onlyautomator-user' have been applied",
 			"Tags 'onlyautomator-user' would be applied", "Tags 'onlyautomator-user' have been applied"},
 		{`{"listIds":["` + fake.List + `","` + fake.OtherList + `"],"tags":["y","x"],"tagsField":"tags"}`, "x, y",
-			"User would be added to the 'active-clients', 'newsletter' lists, tags 'x', 'y' applied", "User added to the 'active-clients', 'newsletter' lists, tags 'x', 'y' applied",
-			"User would be updated in the 'active-clients', 'newsletter' lists, tags 'x', 'y' applied", "User updated in the 'active-clients', 'newsletter' lists, tags 'x', 'y' applied"},
+			"User would be added to the 'active-clients', 'newsletter' lists; tags 'x', 'y' would be applied", "User added to the 'active-clients', 'newsletter' lists; tags 'x', 'y' have been applied",
+			"User would be updated in the 'active-clients', 'newsletter' lists; tags 'x', 'y' would be applied", "User updated in the 'active-clients', 'newsletter' lists; tags 'x', 'y' have been applied"},
 		{`{}`, nil, "User would be added to the contacts", "User added to the contacts",
 			"User would be updated in the contacts", "User updated in the contacts"},
 	} {
@@ -198,7 +213,7 @@ func TestFailuresThatCannotBeFoundAreNotGuessed(t *testing.T) {
 	a.LoseFiles()
 	people[0].Attributes = map[string]any{"score": "a lot"}
 	for _, r := range a.Bring(conn, people...) {
-		a.Want(r, connector.Synced, "User written to the 'active-clients' list")
+		a.Want(r, connector.Synced, "User synced to the 'active-clients' list")
 	}
 }
 
@@ -221,7 +236,7 @@ func TestFilesAreFetchedFromKnownHostsAndWithoutTheKey(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Host + r.URL.Path }))
 	t.Cleanup(other.Close)
 	for _, address := range []string{other.URL + "/a.csv", "http://files.sendgrid.com/a.csv", "https://sendgrid.com.evil.example/a.csv", "file:///etc/passwd", "//", "x"} {
-		a := connectortest.ServeHandler(t, sendgrid.Kind, fake.New(), connectortest.Script{
+		a := platform.ServeHandler(t, connectortest.Script{
 			"GET /v3/marketing/contacts/imports/job": connectortest.Says(http.StatusOK,
 				fmt.Sprintf(`{"status":"errored","results":{"errored_count":1,"errors_url":%q}}`, address)),
 		})
@@ -241,12 +256,12 @@ func TestWhoUnsubscribedFromAllMailIsNoContact(t *testing.T) {
 	conn, ada := a.Open(settings), connectortest.Ada(t)
 	a.Unsubscribe(ada)
 	r := a.Bring(conn, &ada)[0]
-	a.Want(r, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and was not added")
+	a.Want(r, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and was left as they are")
 	preview, err := conn.Preview(t.Context(), ada)
 	if err != nil || r.Reason != usersync.ReasonUnsubscribed {
 		t.Errorf("reason %q, %v", r.Reason, err)
 	}
-	a.Want(preview, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and would not be added")
+	a.Want(preview, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and would be left as they are")
 	// In a batch nobody is asked for, and their suppression stays.
 	grace := connectortest.Grace(t)
 	a.Bring(conn, &ada, &grace)
@@ -334,14 +349,11 @@ func TestLongNamesAreCutRatherThanRefused(t *testing.T) {
 func TestAudiencesAreLists(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	maker := a.Open(settings).(connector.AudienceMaker)
-	id, patch, err := maker.MakeAudience(t.Context(), " Spring ", "for the campaign")
-	if err != nil || patch.List != id || id == "" {
-		t.Fatalf("got %q %+v %v", id, patch, err)
-	}
-	again, _, err := maker.MakeAudience(t.Context(), "Spring", "")
+	c := a.Open(settings)
+	id := a.WantAudience(c, "active-clients", fake.List, " Spring ")
+	again, patch, err := c.(connector.AudienceMaker).MakeAudience(t.Context(), "Spring", "")
 	if err != nil || again != id {
-		t.Errorf("again: %q, %v", again, err)
+		t.Errorf("without spaces: %q, %v", again, err)
 	}
 	patched, err := sendgrid.Kind.Patch(json.RawMessage(`{"listIds":["`+fake.List+`"]}`), patch)
 	if err != nil || string(patched) != `{"listIds":["`+id+`"]}` {
@@ -360,7 +372,7 @@ func TestErasureWithoutTheRightDeletesTheContact(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Want(r, connector.Removed, "User deleted from the contacts of SendGrid; the key has no right to erase mail data")
+		a.Want(r, connector.Removed, "User removed from the contacts of SendGrid; the key has no right to erase mail data")
 		if a.People().Len() != 0 {
 			t.Error("is still there")
 		}
@@ -436,7 +448,7 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 func TestRecordedAnswersAreRead(t *testing.T) {
 	t.Parallel()
 	var e connectortest.Exchange
-	a := connectortest.ServeHandler(t, sendgrid.Kind, fake.New(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Replay(w, r) }))
+	a := platform.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Replay(w, r) }))
 	seen := map[string]int{}
 	for _, e = range connectortest.Recorded(t, "sendgrid.json") {
 		c := a.Dial(`{}`, connector.Facts{})

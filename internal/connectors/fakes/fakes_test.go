@@ -2,6 +2,7 @@ package fakes_test
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -32,6 +33,17 @@ func TestEveryPlatformIsInBothLists(t *testing.T) {
 	for _, e := range entries {
 		if e.IsDir() && !slices.Contains(notPlatforms, e.Name()) && !slices.Contains(kinds, e.Name()) {
 			t.Errorf("internal/connector/%s is not in connectors.Kinds", e.Name())
+		}
+	}
+}
+
+func TestEveryConnectorHasTheSameFiles(t *testing.T) {
+	t.Parallel()
+	for _, k := range connectors.Kinds {
+		for _, file := range []string{"README.md", k.Name + ".go", "classify.go", "push.go", k.Name + "_test.go", "fake/fake.go"} {
+			if _, err := os.Stat(filepath.Join("../../connector", k.Name, file)); err != nil {
+				t.Errorf("%s has no %s: %v", k.Name, file, err)
+			}
 		}
 	}
 }

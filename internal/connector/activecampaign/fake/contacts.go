@@ -26,7 +26,7 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 		} `json:"contact"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Contact == nil {
-		answer(w, http.StatusBadRequest, map[string]any{"message": "The contact was not provided."})
+		fakeplatform.Answer(w, http.StatusBadRequest, map[string]any{"message": "The contact was not provided."})
 		return
 	}
 	c := body.Contact
@@ -55,7 +55,7 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	one, _ := f.people.Get(c.Email)
-	answer(w, status, map[string]any{"fieldValues": []any{}, "contact": shown(one)})
+	fakeplatform.Answer(w, status, map[string]any{"fieldValues": []any{}, "contact": shown(one)})
 }
 
 func shown(one fakeplatform.Person) map[string]any {
@@ -97,29 +97,25 @@ func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(query.Get("include"), "contactLists") {
 		body["contactLists"] = lists
 	}
-	answer(w, http.StatusOK, body)
+	fakeplatform.Answer(w, http.StatusOK, body)
 }
 
-func (f *Fake) listsOf(w http.ResponseWriter, r *http.Request) {
-	one, ok := f.people.ByID(r.PathValue("id"))
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"contactLists": entries(one)})
+// byID finds the person whom a path names.
+func (f *Fake) byID(r *http.Request) (fakeplatform.Person, bool) {
+	return f.people.ByID(r.PathValue("id"))
 }
 
-func (f *Fake) remove(w http.ResponseWriter, r *http.Request) {
-	one, ok := f.people.ByID(r.PathValue("id"))
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) listsOf(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"contactLists": entries(one)})
+}
+
+func (f *Fake) remove(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
 	f.people.Delete(one.Email)
-	answer(w, http.StatusOK, map[string]any{})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{})
 }
 
-// subscribe sets how a contact stands to a list; 1 brings back who has left.
+// subscribe sets how a contact stands to a list. Status 1 subscribes a contact again
+// who has left.
 func (f *Fake) subscribe(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Entry struct {
@@ -138,7 +134,7 @@ func (f *Fake) subscribe(w http.ResponseWriter, r *http.Request) {
 		held.Lists = fakeplatform.With(held.Lists, List)
 		held.Unsubscribed = body.Entry.Status == "2"
 	})
-	answer(w, http.StatusCreated, map[string]any{"contacts": []any{shown(one)}, "contactList": body.Entry})
+	fakeplatform.Answer(w, http.StatusCreated, map[string]any{"contacts": []any{shown(one)}, "contactList": body.Entry})
 }
 
 func (f *Fake) tag(w http.ResponseWriter, r *http.Request) {
@@ -163,10 +159,10 @@ func (f *Fake) tag(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.people.Put(one.Email, func(held *fakeplatform.Person, _ bool) { held.Tags = fakeplatform.With(held.Tags, name) })
-	answer(w, http.StatusCreated, map[string]any{"contactTag": body.Entry})
+	fakeplatform.Answer(w, http.StatusCreated, map[string]any{"contactTag": body.Entry})
 }
 
-// What an import takes at most.
+// An import takes no more than this.
 const (
 	maxContacts = 250
 	maxBytes    = 399_999
@@ -196,7 +192,7 @@ type job struct {
 }
 
 func notQueued(w http.ResponseWriter, reasons ...any) {
-	answer(w, http.StatusBadRequest, map[string]any{
+	fakeplatform.Answer(w, http.StatusBadRequest, map[string]any{
 		"success":        0,
 		"message":        "JSON payload did not pass validation. Please fix failureReasons and retry. The import was not queued for processing.",
 		"failureReasons": reasons,
@@ -230,19 +226,14 @@ func (f *Fake) bulk(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	j := &job{rows: body.Contacts}
 	f.jobs = append(f.jobs, j)
-	if !f.held {
-		f.do(j)
-	}
-	answer(w, http.StatusOK, map[string]any{
+	f.work.Add(func() { f.do(j) })
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{
 		"success": 1, "queued_contacts": len(j.rows), "batchId": fmt.Sprintf("batch-%d", len(f.jobs)), "message": "Contact import queued",
 	})
 }
 
 // do works an import off. The caller holds the lock.
 func (f *Fake) do(j *job) {
-	if j.done {
-		return
-	}
 	j.done = true
 	for _, c := range j.rows {
 		if !f.takes(c.Email) {
@@ -282,13 +273,13 @@ func (f *Fake) info(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil || number < 1 || number > len(f.jobs) {
-		answer(w, http.StatusBadRequest, map[string]any{"success": 0, "message": "'batchId' is a required field."})
+		fakeplatform.Answer(w, http.StatusBadRequest, map[string]any{"success": 0, "message": "'batchId' is a required field."})
 		return
 	}
 	j := f.jobs[number-1]
 	if !j.done {
-		answer(w, http.StatusOK, map[string]any{"status": false, "success": []string{}, "failure": []string{}})
+		fakeplatform.Answer(w, http.StatusOK, map[string]any{"status": false, "success": []string{}, "failure": []string{}})
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"status": "completed", "success": j.success, "failure": j.failure})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"status": "completed", "success": j.success, "failure": j.failure})
 }

@@ -1,7 +1,7 @@
-// Package fake behaves like ActiveCampaign's API as it is documented: its
-// statuses, bodies and headers, its limits and its checks of what it is sent.
-// What is not documented it does in the way that harms most: an import brings
-// back who has unsubscribed.
+// Package fake behaves like ActiveCampaign's API as it is documented, with its
+// statuses, bodies and headers, its limits, and its checks of what it is sent. Where
+// nothing is documented, it does what harms most: an import subscribes people again
+// who have unsubscribed.
 package fake
 
 import (
@@ -30,9 +30,9 @@ type Fake struct {
 	mux    *http.ServeMux
 
 	mu   sync.Mutex
-	held bool
+	work fakeplatform.Work
 	jobs []*job
-	// tags are names, whose number is their place and one.
+	// tags are names. The number of a tag is its place plus one.
 	tags []string
 }
 
@@ -41,34 +41,37 @@ var fields = map[string]struct{ title, tag string }{"1": {"Company", "COMPANY"},
 
 // New returns an ActiveCampaign with one list, two custom fields and nobody.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), mux: http.NewServeMux(), tags: []string{"customer"}}
-	f.mux.HandleFunc("GET /api/3/users/me", f.me)
-	f.mux.HandleFunc("GET /api/3/lists/{id}", f.list)
-	f.mux.HandleFunc("GET /api/3/fields", f.listFields)
-	f.mux.HandleFunc("GET /api/3/tags", f.findTags)
-	f.mux.HandleFunc("POST /api/3/tags", f.makeTag)
-	f.mux.HandleFunc("POST /api/3/contact/sync", f.sync)
-	f.mux.HandleFunc("GET /api/3/contacts", f.find)
-	f.mux.HandleFunc("GET /api/3/contacts/{id}/contactLists", f.listsOf)
-	f.mux.HandleFunc("DELETE /api/3/contacts/{id}", f.remove)
-	f.mux.HandleFunc("POST /api/3/contactLists", f.subscribe)
-	f.mux.HandleFunc("POST /api/3/contactTags", f.tag)
-	f.mux.HandleFunc("POST /api/3/import/bulk_import", f.bulk)
-	f.mux.HandleFunc("GET /api/3/import/info", f.info)
-	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { f.Refuse(w, http.StatusNotFound) })
+	f := &Fake{people: fakeplatform.NewPeople(), tags: []string{"customer"}}
+	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
+		return fakeplatform.About(f.byID, f.Refuse, do)
+	}
+	f.mux = fakeplatform.Routes{
+		"GET /api/3/users/me":                   f.me,
+		"GET /api/3/lists/{id}":                 f.list,
+		"GET /api/3/fields":                     f.listFields,
+		"GET /api/3/tags":                       f.findTags,
+		"POST /api/3/tags":                      f.makeTag,
+		"POST /api/3/contact/sync":              f.sync,
+		"GET /api/3/contacts":                   f.find,
+		"GET /api/3/contacts/{id}/contactLists": about(f.listsOf),
+		"DELETE /api/3/contacts/{id}":           about(f.remove),
+		"POST /api/3/contactLists":              f.subscribe,
+		"POST /api/3/contactTags":               f.tag,
+		"POST /api/3/import/bulk_import":        f.bulk,
+		"GET /api/3/import/info":                f.info,
+	}.Mux(f.Refuse)
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (*Fake) Name() string { return "activecampaign" }
 
 // Config is a connection to the list.
 func (*Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"apiToken":"` + token + `"}`),
-		Settings: json.RawMessage(`{"accountUrl":"https://example.api-us1.com","listId":"` + List + `","tags":["onlyautomator-user"],` +
-			`"fields":{"INVITE_LINK":"inviteLink"}}`),
-	}
+	return fakeplatform.Config(
+		`{"apiToken":"`+token+`"}`,
+		`{"accountUrl":"https://example.api-us1.com","listId":"`+List+`","tags":["onlyautomator-user"],`+
+			`"fields":{"INVITE_LINK":"inviteLink"}}`)
 }
 
 // People are the contacts.
@@ -78,13 +81,7 @@ func (f *Fake) People() *fakeplatform.People { return f.people }
 func (f *Fake) Hold(held bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.held = held
-	if held {
-		return
-	}
-	for _, j := range f.jobs {
-		f.do(j)
-	}
+	f.work.Hold(held)
 }
 
 // ServeHTTP answers a call.
@@ -102,32 +99,26 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (*Fake) Refuse(w http.ResponseWriter, status int) {
 	switch status {
 	case http.StatusForbidden:
-		answer(w, status, map[string]any{"message": "You do not have permission to perform this action"})
+		fakeplatform.Answer(w, status, map[string]any{"message": "You do not have permission to perform this action"})
 	case http.StatusNotFound:
-		answer(w, status, map[string]any{"message": "No Result found"})
+		fakeplatform.Answer(w, status, map[string]any{"message": "No Result found"})
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
 		invalid(w, "The field is invalid.", "field_invalid", "/data/attributes")
 	case http.StatusTooManyRequests:
-		answer(w, status, map[string]any{"message": "You've exceeded your API rate limit."})
+		fakeplatform.Answer(w, status, map[string]any{"message": "You've exceeded your API rate limit."})
 	default:
-		answer(w, status, map[string]any{"message": http.StatusText(status)})
+		fakeplatform.Answer(w, status, map[string]any{"message": http.StatusText(status)})
 	}
 }
 
 // invalid refuses what was sent.
 func invalid(w http.ResponseWriter, title, code, pointer string) {
-	answer(w, http.StatusUnprocessableEntity, map[string]any{"errors": []any{map[string]any{
+	fakeplatform.Answer(w, http.StatusUnprocessableEntity, map[string]any{"errors": []any{map[string]any{
 		"title": title, "detail": "", "code": code, "source": map[string]any{"pointer": pointer},
 	}}})
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
-}
-
-// page cuts a list as limit and offset say; 20 are shown where they say nothing.
+// page cuts a list as limit and offset say. It shows 20 entries if they say nothing.
 func page[T any](r *http.Request, all []T) []T {
 	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
 	if err != nil || limit < 1 || limit > pageSize {
@@ -139,7 +130,7 @@ func page[T any](r *http.Request, all []T) []T {
 }
 
 func (*Fake) me(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"user": map[string]any{"id": "1", "username": "admin", "firstName": "Example"}})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"user": map[string]any{"id": "1", "username": "admin", "firstName": "Example"}})
 }
 
 func (f *Fake) list(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +138,7 @@ func (f *Fake) list(w http.ResponseWriter, r *http.Request) {
 		f.Refuse(w, http.StatusNotFound)
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"list": map[string]any{"id": List, "name": listName, "stringid": listName}})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"list": map[string]any{"id": List, "name": listName, "stringid": listName}})
 }
 
 func (*Fake) listFields(w http.ResponseWriter, r *http.Request) {
@@ -155,7 +146,7 @@ func (*Fake) listFields(w http.ResponseWriter, r *http.Request) {
 	for id, one := range fields {
 		all = append(all, map[string]any{"id": id, "title": one.title, "perstag": one.tag, "type": "text"})
 	}
-	answer(w, http.StatusOK, map[string]any{"fields": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(fields))}})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"fields": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(fields))}})
 }
 
 func (f *Fake) findTags(w http.ResponseWriter, r *http.Request) {
@@ -167,7 +158,7 @@ func (f *Fake) findTags(w http.ResponseWriter, r *http.Request) {
 			all = append(all, tagOf(i+1, name))
 		}
 	}
-	answer(w, http.StatusOK, map[string]any{"tags": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(all))}})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"tags": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(all))}})
 }
 
 func tagOf(id int, name string) map[string]any {
@@ -187,11 +178,11 @@ func (f *Fake) makeTag(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	answer(w, http.StatusCreated, map[string]any{"tag": tagOf(f.tagNumber(body.Tag.Name), body.Tag.Name)})
+	fakeplatform.Answer(w, http.StatusCreated, map[string]any{"tag": tagOf(f.tagNumber(body.Tag.Name), body.Tag.Name)})
 }
 
-// tagNumber returns a tag's number, made when there is none. The caller holds the
-// lock.
+// tagNumber returns a tag's number. It makes the tag if there is none. The caller
+// holds the lock.
 func (f *Fake) tagNumber(name string) int {
 	for i, one := range f.tags {
 		if strings.EqualFold(one, name) {
@@ -202,7 +193,7 @@ func (f *Fake) tagNumber(name string) int {
 	return len(f.tags)
 }
 
-// address is what ActiveCampaign takes for one: ASCII, as far as is known.
+// address is what ActiveCampaign accepts as one. As far as is known, it is ASCII.
 var address = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 
 // takes reports whether a contact may have this address.

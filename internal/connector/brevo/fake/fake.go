@@ -20,7 +20,7 @@ import (
 // APIKey is the key that the fake takes.
 const APIKey = "xkeysib-fake-0123456789" //nolint:gosec // of a fake
 
-// Organization, and the list and the attribute of Config.
+// These are the organization, and the list and the attribute of Config.
 const (
 	Organization  = "org-5f2a"
 	ListID        = 7
@@ -81,48 +81,47 @@ func New() *Fake {
 			TagsAttribute: "multiple-choice", "LABELS": "text",
 		},
 	}
-	f.mux = http.NewServeMux()
-	for pattern, handler := range map[string]http.HandlerFunc{
+	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
+		return fakeplatform.About(f.find, f.Refuse, do)
+	}
+	f.mux = fakeplatform.Routes{
 		"GET /account": f.account, "GET /contacts/attributes": f.attributes, "GET /contacts/lists": f.allLists,
 		"POST /contacts/lists": f.makeList, "GET /contacts/lists/{id}": f.oneList, "GET /contacts/folders": f.allFolders,
-		"POST /contacts": f.upsert, "GET /contacts/{id}": f.contact, "DELETE /contacts/{id}": f.remove,
+		"POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "DELETE /contacts/{id}": about(f.remove),
 		"POST /contacts/import": f.importAll, "GET /processes/{id}": f.process, "GET /reports/{id}/{what}": f.report,
-	} {
-		f.mux.HandleFunc(pattern, handler)
-	}
-	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { f.Refuse(w, http.StatusNotFound) })
+	}.Mux(f.Refuse)
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "brevo" }
 
 // Config is a connection with a list and a tag. Two people are an import.
 func (f *Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"apiKey":"` + APIKey + `"}`),
-		Settings:    json.RawMessage(fmt.Sprintf(`{"list":"%d","tags":["usersync-user"],"tagsAttribute":%q,"importFrom":2}`, ListID, TagsAttribute)),
-	}
+	return fakeplatform.Config(
+		`{"apiKey":"`+APIKey+`"}`,
+		fmt.Sprintf(`{"list":"%d","tags":["usersync-user"],"tagsAttribute":%q,"importFrom":2}`, ListID, TagsAttribute))
 }
 
 // People are the contacts.
 func (f *Fake) People() *fakeplatform.People { return f.people }
 
-// Hold has no import get done until it is called with false.
+// Hold keeps imports from being done until it is called with false.
 func (f *Fake) Hold(held bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.held = held
 }
 
-// End has imports end like this, failed or cancelled, without being worked on.
+// End makes imports end with this status, failed or cancelled, without being worked
+// on.
 func (f *Fake) End(status string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.outcome = status
 }
 
-// Leave has somebody leave a list, but not all mail.
+// Leave makes somebody leave a list, but not all mail.
 func (f *Fake) Leave(email string, from int64) {
 	f.people.Put(email, func(one *fakeplatform.Person, _ bool) {
 		one.Lists = slices.DeleteFunc(one.Lists, func(l string) bool { return l == strconv.FormatInt(from, 10) })
@@ -166,13 +165,11 @@ var refusals = map[int]problem{
 	http.StatusTooManyRequests:  {Code: "too_many_requests", Message: "You have reached the limit of calls."},
 }
 
-// Refuse answers as Brevo does; its gateway answers with HTML.
+// Refuse answers as Brevo does. Its gateway answers with HTML.
 func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 	p, known := refusals[status]
 	if !known {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(status)
-		_, _ = fmt.Fprintf(w, "<html><body>error %d</body></html>", status)
+		fakeplatform.Gateway(w, status)
 		return
 	}
 	if status == http.StatusTooManyRequests {
@@ -180,21 +177,15 @@ func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 		w.Header().Set("X-Sib-Ratelimit-Remaining", "0")
 		w.Header().Set("X-Sib-Ratelimit-Reset", "1")
 	}
-	answer(w, status, p)
+	fakeplatform.Answer(w, status, p)
 }
 
 func invalid(w http.ResponseWriter, message string) {
-	answer(w, http.StatusBadRequest, problem{Code: "invalid_parameter", Message: message})
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	fakeplatform.Answer(w, http.StatusBadRequest, problem{Code: "invalid_parameter", Message: message})
 }
 
 func (f *Fake) account(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"organization_id": Organization, "companyName": "Example Ltd", "email": "owner@example.com"})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"organization_id": Organization, "companyName": "Example Ltd", "email": "owner@example.com"})
 }
 
 func (f *Fake) attributes(w http.ResponseWriter, _ *http.Request) {
@@ -204,7 +195,7 @@ func (f *Fake) attributes(w http.ResponseWriter, _ *http.Request) {
 	for _, name := range slices.Sorted(maps.Keys(f.attribute)) {
 		all = append(all, map[string]string{"name": name, "category": "normal", "type": f.attribute[name]})
 	}
-	answer(w, http.StatusOK, map[string]any{"attributes": all})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"attributes": all})
 }
 
 func page(r *http.Request, all []list) []list {
@@ -218,14 +209,14 @@ func (f *Fake) allLists(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if limit, _ := strconv.Atoi(r.URL.Query().Get("limit")); limit > 50 {
-		answer(w, http.StatusBadRequest, problem{Code: "out_of_range", Message: "Limit exceeds max value"})
+		fakeplatform.Answer(w, http.StatusBadRequest, problem{Code: "out_of_range", Message: "Limit exceeds max value"})
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"count": len(f.lists), "lists": page(r, f.lists)})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"count": len(f.lists), "lists": page(r, f.lists)})
 }
 
 func (f *Fake) allFolders(w http.ResponseWriter, r *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"count": len(f.folders), "folders": page(r, f.folders)})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"count": len(f.folders), "folders": page(r, f.folders)})
 }
 
 func (f *Fake) makeList(w http.ResponseWriter, r *http.Request) {
@@ -242,7 +233,7 @@ func (f *Fake) makeList(w http.ResponseWriter, r *http.Request) {
 	}
 	in.ID = f.lists[len(f.lists)-1].ID + 1
 	f.lists = append(f.lists, in)
-	answer(w, http.StatusCreated, map[string]any{"id": in.ID})
+	fakeplatform.Answer(w, http.StatusCreated, map[string]any{"id": in.ID})
 }
 
 func (f *Fake) oneList(w http.ResponseWriter, r *http.Request) {
@@ -250,11 +241,11 @@ func (f *Fake) oneList(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	for _, l := range f.lists {
 		if strconv.FormatInt(l.ID, 10) == r.PathValue("id") {
-			answer(w, http.StatusOK, l)
+			fakeplatform.Answer(w, http.StatusOK, l)
 			return
 		}
 	}
-	answer(w, http.StatusNotFound, problem{Code: "document_not_found", Message: "List ID does not exist"})
+	fakeplatform.Answer(w, http.StatusNotFound, problem{Code: "document_not_found", Message: "List ID does not exist"})
 }
 
 func (f *Fake) haveLists(ids []int64) bool {
@@ -274,17 +265,12 @@ func (f *Fake) find(r *http.Request) (fakeplatform.Person, bool) {
 	return f.people.Get(r.PathValue("id"))
 }
 
-func (f *Fake) contact(w http.ResponseWriter, r *http.Request) {
-	one, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) contact(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
 	f.mu.Lock()
 	left := f.left[strings.ToLower(one.Email)]
 	f.mu.Unlock()
 	id, _ := strconv.ParseInt(one.ID, 10, 64)
-	answer(w, http.StatusOK, map[string]any{
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{
 		"id": id, "email": one.Email, "emailBlacklisted": one.Unsubscribed, "smsBlacklisted": false,
 		"listIds": numbers(one.Lists), "listUnsubscribed": left, "attributes": one.Fields,
 	})
@@ -299,12 +285,7 @@ func numbers(texts []string) []int64 {
 	return out
 }
 
-func (f *Fake) remove(w http.ResponseWriter, r *http.Request) {
-	one, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) remove(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
 	f.people.Delete(one.Email)
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -320,7 +301,7 @@ func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 	one, known := f.people.Get(in.Email)
 	switch {
 	case in.Email == "":
-		answer(w, http.StatusBadRequest, problem{Code: "missing_parameter", Message: "email is missing"})
+		fakeplatform.Answer(w, http.StatusBadRequest, problem{Code: "missing_parameter", Message: "email is missing"})
 	case !f.valid(in.Email):
 		invalid(w, "Invalid email address")
 	case !f.haveLists(in.ListIDs):
@@ -336,12 +317,12 @@ func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		id, _ := strconv.ParseInt(one.ID, 10, 64)
-		answer(w, http.StatusCreated, map[string]any{"id": id})
+		fakeplatform.Answer(w, http.StatusCreated, map[string]any{"id": id})
 	}
 }
 
 func duplicate(w http.ResponseWriter, what string) {
-	answer(w, http.StatusBadRequest, problem{Code: "duplicate_parameter", Metadata: map[string]any{"duplicate_identifiers": []string{what}},
+	fakeplatform.Answer(w, http.StatusBadRequest, problem{Code: "duplicate_parameter", Metadata: map[string]any{"duplicate_identifiers": []string{what}},
 		Message: "Unable to create contact, " + what + " is already associated with another Contact"})
 }
 
@@ -364,8 +345,8 @@ func (f *Fake) taken(in contact) bool {
 	return false
 }
 
-// put writes a contact. Attributes that are not there, and values of another
-// type, are ignored. A list that somebody left takes them again.
+// put writes a contact. It ignores attributes that do not exist, and values of another
+// type. A list that somebody left takes them again.
 func (f *Fake) put(in contact, lists []int64) (out fakeplatform.Person) {
 	f.people.Put(in.Email, func(one *fakeplatform.Person, _ bool) {
 		for name, v := range in.Attributes {
@@ -426,15 +407,15 @@ func (f *Fake) importAll(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	switch {
 	case len(in.JSON) == 0:
-		answer(w, http.StatusBadRequest, problem{Code: "missing_parameter", Message: "Either fileBody, fileUrl or jsonBody is required"})
+		fakeplatform.Answer(w, http.StatusBadRequest, problem{Code: "missing_parameter", Message: "Either fileBody, fileUrl or jsonBody is required"})
 	case len(in.ListIDs) == 0 && in.NewList == nil:
-		answer(w, http.StatusBadRequest, problem{Code: "missing_parameter", Message: "Either listIds or newList is required"})
+		fakeplatform.Answer(w, http.StatusBadRequest, problem{Code: "missing_parameter", Message: "Either listIds or newList is required"})
 	case !f.haveLists(in.ListIDs):
 		invalid(w, "List ID does not exist")
 	default:
 		one := &work{id: int64(70 + len(f.imports)), contacts: in.JSON, lists: in.ListIDs}
 		f.imports = append(f.imports, one)
-		answer(w, http.StatusAccepted, map[string]any{"processId": one.id})
+		fakeplatform.Answer(w, http.StatusAccepted, map[string]any{"processId": one.id})
 	}
 }
 
@@ -462,14 +443,14 @@ func (f *Fake) work(id string) *work {
 	return nil
 }
 
-// process says how an import goes, which is done by the time somebody asks,
-// unless it is held.
+// process says how an import goes. It is done by the time somebody asks, unless it is
+// held.
 func (f *Fake) process(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	one := f.work(r.PathValue("id"))
 	if one == nil {
-		answer(w, http.StatusNotFound, problem{Code: "document_not_found", Message: "Process ID does not exist"})
+		fakeplatform.Answer(w, http.StatusNotFound, problem{Code: "document_not_found", Message: "Process ID does not exist"})
 		return
 	}
 	status := map[string]any{"id": one.id, "name": "IMPORTUSER", "status": "in_process"}
@@ -487,10 +468,10 @@ func (f *Fake) process(w http.ResponseWriter, r *http.Request) {
 			"duplicate_email_id": nil, "duplicate_contact_id": nil, "duplicate_phone_id": nil,
 		}}
 	}
-	answer(w, http.StatusOK, status)
+	fakeplatform.Answer(w, http.StatusOK, status)
 }
 
-// reportURL is where a report is, nil when it would be empty.
+// reportURL returns the address of a report, or nil if the report would be empty.
 func reportURL(r *http.Request, what string, lines []string) any {
 	if len(lines) == 0 {
 		return nil

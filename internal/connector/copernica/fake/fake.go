@@ -1,6 +1,6 @@
-// Package fake behaves like Copernica's API as it is documented, and as far as
-// others have seen it to: its statuses, bodies and headers, and its checks of what
-// it is sent. The authentication service is at its root.
+// Package fake behaves like Copernica's API as it is documented and as others have
+// seen it, with its statuses, bodies and headers, and its checks of what it is sent.
+// The authentication service is at its root.
 package fake
 
 import (
@@ -24,7 +24,7 @@ const (
 	// Database is the one that people are in, with this name.
 	Database     = "7616"
 	databaseName = "active-clients"
-	// newsletter is the field that marks who has unsubscribed, by "no".
+	// newsletter is the field that marks people who have unsubscribed, by "no".
 	newsletter = "newsletter"
 )
 
@@ -39,15 +39,15 @@ type Fake struct {
 	mux    *http.ServeMux
 
 	mu sync.Mutex
-	// exchanges counts the tokens that were given; those before revoked are good
-	// no more.
+	// exchanges counts the tokens that were given. Tokens before revoked are not good any
+	// more.
 	exchanges, revoked int
 	behavior           string
 	lifetime           time.Duration
 }
 
-// New returns a Copernica with one database and nobody in it, which marks those
-// who unsubscribe.
+// New returns a Copernica with one database and nobody in it. The database marks
+// people who unsubscribe.
 func New() *Fake {
 	f := &Fake{people: fakeplatform.NewPeople(), mux: http.NewServeMux(), behavior: "update", lifetime: 24 * time.Hour}
 	f.mux.HandleFunc("GET /v4/identity", f.identity)
@@ -60,15 +60,14 @@ func New() *Fake {
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (*Fake) Name() string { return "copernica" }
 
 // Config is a connection to the database.
 func (*Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"accessToken":"` + token + `"}`),
-		Settings:    json.RawMessage(`{"databaseId":"` + Database + `","interests":["onlyautomator-user"]}`),
-	}
+	return fakeplatform.Config(
+		`{"accessToken":"`+token+`"}`,
+		`{"databaseId":"`+Database+`","interests":["onlyautomator-user"]}`)
 }
 
 // People are the profiles.
@@ -81,21 +80,21 @@ func (f *Fake) Exchanges() int {
 	return f.exchanges
 }
 
-// Revoke has all tokens that were given be refused from now on.
+// Revoke makes the fake refuse all tokens that were given so far.
 func (f *Fake) Revoke() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.revoked = f.exchanges
 }
 
-// Issue has tokens be good for another time than 24 hours.
+// Issue makes tokens good for another time than 24 hours.
 func (f *Fake) Issue(lifetime time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lifetime = lifetime
 }
 
-// Behave sets what is done with those who unsubscribe: nothing, remove or update.
+// Behave sets what is done with people who unsubscribe: nothing, remove or update.
 func (f *Fake) Behave(behavior string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -151,7 +150,8 @@ func (f *Fake) admits(authorization string) bool {
 	return claims.ID > f.revoked && claims.ID <= f.exchanges && time.Now().Unix() < claims.Exp
 }
 
-// Refuse answers with a status: the load balancer's are HTML, all others JSON.
+// Refuse answers with a status. The load balancer's answers are HTML, and all others
+// are JSON.
 func (*Fake) Refuse(w http.ResponseWriter, status int) {
 	if status >= http.StatusBadGateway {
 		w.Header().Set("Content-Type", "text/html")
@@ -162,18 +162,15 @@ func (*Fake) Refuse(w http.ResponseWriter, status int) {
 	refuse(w, status, http.StatusText(status))
 }
 
-// fail is how nearly all refusals look.
+// fail answers in the way of nearly all refusals.
 func fail(w http.ResponseWriter, message string) { refuse(w, http.StatusBadRequest, message) }
 
 func refuse(w http.ResponseWriter, status int, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"message": message}})
+	fakeplatform.Answer(w, status, map[string]any{"error": map[string]string{"message": message}})
 }
 
 func answer(w http.ResponseWriter, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body)
+	fakeplatform.Answer(w, http.StatusOK, body)
 }
 
 func list(all []any) map[string]any {
@@ -227,8 +224,8 @@ var address = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9-]+
 // expression is a condition; other operators than == are not needed here.
 var expression = regexp.MustCompile(`^([A-Za-z0-9_-]+)(==|!=|<>|<=|>=|<|>|=~|!~)(.*)$`)
 
-// selected returns the people that all conditions select; ok is false when one of
-// them makes no sense.
+// selected returns the people that all conditions select. ok is false if one of the
+// conditions makes no sense.
 func (f *Fake) selected(conditions []string) (out []fakeplatform.Person, ok bool) {
 	emails := f.people.Emails()
 	for _, c := range conditions {
@@ -297,7 +294,7 @@ type profile struct {
 	Interests map[string]int    `json:"interests"`
 }
 
-// fault returns what is wrong with a profile, "" when nothing is.
+// fault returns what is wrong with a profile, or "" if nothing is.
 func (f *Fake) fault(p profile) string {
 	for name := range p.Fields {
 		if !slices.Contains(fields, name) {

@@ -16,21 +16,21 @@ import (
 	"usersync/internal/connector/fakeplatform"
 )
 
-// The keys that the fake takes.
+// The fake takes these keys.
 const (
 	SiteID    = "5f0a6c1b2d3e4f506172"
 	APIKey    = "a1b2c3d4e5f60718293a" //nolint:gosec // of a fake
 	AppAPIKey = "9f8e7d6c5b4a39281706" //nolint:gosec // of a fake
 )
 
-// The workspace and the segment of Config.
+// These are the workspace and the segment of Config.
 const (
 	Environment = 135711
 	SegmentID   = 3
 	SegmentName = "active-clients"
 )
 
-// What a call takes.
+// A call takes no more than this.
 const (
 	maxBody       = 500_000
 	maxItem       = 32_000
@@ -63,17 +63,13 @@ func New() *Fake {
 		people: fakeplatform.NewPeople(), region: "us", suppressed: map[string]bool{},
 		segments: []segment{{ID: SegmentID, Name: SegmentName, Type: "manual"}, {ID: 4, Name: "everybody", Type: "dynamic"}},
 	}
-	f.mux = http.NewServeMux()
-	for pattern, handler := range map[string]http.HandlerFunc{
+	f.mux = fakeplatform.Routes{
 		"GET /api/v1/accounts/region": f.accountRegion, "POST /api/v2/batch": f.batch,
 		"POST /api/v1/segments/{id}/add_customers": f.join,
 		"POST /api/v1/customers/{id}/suppress":     f.suppress, "DELETE /api/v1/customers/{id}": f.remove,
 		"GET /v1/customers": f.byEmail, "GET /v1/customers/{id}/attributes": f.attributes, "GET /v1/workspaces": f.workspaces,
 		"GET /v1/segments": f.allSegments, "POST /v1/segments": f.makeSegment, "GET /v1/segments/{id}": f.oneSegment,
-	} {
-		f.mux.HandleFunc(pattern, handler)
-	}
-	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { f.Refuse(w, http.StatusNotFound) })
+	}.Mux(f.Refuse)
 	return f
 }
 
@@ -84,15 +80,14 @@ func NewEU() *Fake {
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "customerio" }
 
 // Config is a connection with both keys, a segment and a tag.
 func (f *Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"siteId":"` + SiteID + `","apiKey":"` + APIKey + `","appApiKey":"` + AppAPIKey + `"}`),
-		Settings:    json.RawMessage(fmt.Sprintf(`{"region":%q,"segment":"%d","tags":["usersync-user"]}`, f.region, SegmentID)),
-	}
+	return fakeplatform.Config(
+		`{"siteId":"`+SiteID+`","apiKey":"`+APIKey+`","appApiKey":"`+AppAPIKey+`"}`,
+		fmt.Sprintf(`{"region":%q,"segment":"%d","tags":["usersync-user"]}`, f.region, SegmentID))
 }
 
 // People are the people of the workspace.
@@ -122,25 +117,17 @@ var refusals = map[int]string{
 func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 	message, known := refusals[status]
 	if !known {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(status)
-		_, _ = fmt.Fprintf(w, "<html><body>error %d</body></html>", status)
+		fakeplatform.Gateway(w, status)
 		return
 	}
-	answer(w, status, map[string]any{"meta": map[string]any{"error": message}})
+	fakeplatform.Answer(w, status, map[string]any{"meta": map[string]any{"error": message}})
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
-}
-
-func done(w http.ResponseWriter) { answer(w, http.StatusOK, struct{}{}) }
+func done(w http.ResponseWriter) { fakeplatform.Answer(w, http.StatusOK, struct{}{}) }
 
 func (f *Fake) accountRegion(w http.ResponseWriter, _ *http.Request) {
 	url := map[string]string{"us": "track.customer.io", "eu": "track-eu.customer.io"}[f.region]
-	answer(w, http.StatusOK, map[string]any{"url": url, "data_center": f.region, "environment_id": Environment})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"url": url, "data_center": f.region, "environment_id": Environment})
 }
 
 type item struct {
@@ -157,18 +144,17 @@ type problem struct {
 	Message string `json:"message"`
 }
 
-// batch takes operations; those that are wrong are told with status 207 and the
-// others are done.
+// batch takes operations. It answers 207 for the wrong ones, and does the others.
 func (f *Fake) batch(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Batch []json.RawMessage `json:"batch"`
 	}
 	if r.ContentLength > maxBody {
-		answer(w, http.StatusBadRequest, map[string]any{"errors": []problem{{Reason: "invalid", Field: "batch", Message: "request is larger than 500kb"}}})
+		fakeplatform.Answer(w, http.StatusBadRequest, map[string]any{"errors": []problem{{Reason: "invalid", Field: "batch", Message: "request is larger than 500kb"}}})
 		return
 	}
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Batch) == 0 {
-		answer(w, http.StatusBadRequest, map[string]any{"errors": []problem{{Reason: "required", Field: "batch", Message: "batch must not be empty"}}})
+		fakeplatform.Answer(w, http.StatusBadRequest, map[string]any{"errors": []problem{{Reason: "required", Field: "batch", Message: "batch must not be empty"}}})
 		return
 	}
 	f.mu.Lock()
@@ -180,7 +166,7 @@ func (f *Fake) batch(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(problems) > 0 {
-		answer(w, http.StatusMultiStatus, map[string]any{"errors": problems})
+		fakeplatform.Answer(w, http.StatusMultiStatus, map[string]any{"errors": problems})
 		return
 	}
 	done(w)
@@ -225,7 +211,7 @@ func (f *Fake) emailOf(in item) string {
 	return email
 }
 
-// put writes a person, but nobody who is suppressed: that is no error.
+// put writes a person. It ignores people who are suppressed, which is no error.
 func (f *Fake) put(in item, email string) {
 	id := in.Identifiers["id"]
 	if f.suppressed[strings.ToLower(email)] || f.suppressed[id] {
@@ -282,15 +268,15 @@ func (f *Fake) find(identifier string) (fakeplatform.Person, bool) {
 	return f.withID(identifier)
 }
 
-// join adds people to a manual segment. Who is not there, or is named by another
-// identifier than the call says, is ignored.
+// join adds people to a manual segment. It ignores people who do not exist, or who are
+// named by another identifier than the call says.
 func (f *Fake) join(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		IDs []string `json:"ids"`
 	}
 	s, ok := f.segment(r.PathValue("id"))
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.IDs) == 0 || len(in.IDs) > maxIDs || !ok || s.Type != "manual" {
-		answer(w, http.StatusBadRequest, map[string]any{"meta": map[string]any{"errors": []string{"ids or segment are not valid"}}})
+		fakeplatform.Answer(w, http.StatusBadRequest, map[string]any{"meta": map[string]any{"errors": []string{"ids or segment are not valid"}}})
 		return
 	}
 	find := f.withID
@@ -329,22 +315,22 @@ func (f *Fake) byEmail(w http.ResponseWriter, r *http.Request) {
 	if one, ok := f.people.Get(r.URL.Query().Get("email")); ok {
 		results = append(results, map[string]any{"email": one.Email, "id": one.Fields["id"], "cio_id": "a3000001" + one.ID})
 	}
-	answer(w, http.StatusOK, map[string]any{"results": results})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"results": results})
 }
 
 func (f *Fake) attributes(w http.ResponseWriter, r *http.Request) {
 	one, ok := f.withID(r.PathValue("id"))
 	if !ok {
-		answer(w, http.StatusNotFound, map[string]any{"errors": []map[string]string{{"detail": "not found", "status": "404"}}})
+		fakeplatform.Answer(w, http.StatusNotFound, map[string]any{"errors": []map[string]string{{"detail": "not found", "status": "404"}}})
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"customer": map[string]any{
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"customer": map[string]any{
 		"id": one.Fields["id"], "attributes": one.Fields, "unsubscribed": one.Unsubscribed,
 	}})
 }
 
 func (f *Fake) workspaces(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"workspaces": []map[string]any{{"id": Environment, "name": "Example"}}})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"workspaces": []map[string]any{{"id": Environment, "name": "Example"}}})
 }
 
 func (f *Fake) segment(id string) (segment, bool) {
@@ -360,7 +346,7 @@ func (f *Fake) segment(id string) (segment, bool) {
 func (f *Fake) allSegments(w http.ResponseWriter, _ *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	answer(w, http.StatusOK, map[string]any{"segments": f.segments})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"segments": f.segments})
 }
 
 func (f *Fake) oneSegment(w http.ResponseWriter, r *http.Request) {
@@ -369,7 +355,7 @@ func (f *Fake) oneSegment(w http.ResponseWriter, r *http.Request) {
 		f.Refuse(w, http.StatusNotFound)
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"segment": s})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"segment": s})
 }
 
 func (f *Fake) makeSegment(w http.ResponseWriter, r *http.Request) {
@@ -384,5 +370,5 @@ func (f *Fake) makeSegment(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	in.Segment.ID, in.Segment.Type = f.segments[len(f.segments)-1].ID+1, "manual"
 	f.segments = append(f.segments, in.Segment)
-	answer(w, http.StatusOK, map[string]any{"segment": in.Segment})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"segment": in.Segment})
 }

@@ -1,5 +1,5 @@
-// Package fake is a receiver for the HTTP destination: it checks signatures,
-// takes each message once, and keeps the people it was told of.
+// Package fake is a receiver for the HTTP destination. It checks signatures, takes
+// each message once, and keeps the people it was told of.
 package fake
 
 import (
@@ -32,15 +32,14 @@ type Fake struct {
 // New returns a receiver that knows nobody.
 func New() *Fake { return &Fake{people: fakeplatform.NewPeople(), seen: map[string]bool{}} }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (*Fake) Name() string { return "http" }
 
 // Config is a connection that the receiver takes.
 func (*Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"secret":"` + secret + `"}`),
-		Settings:    json.RawMessage(`{"url":"https://receiver.example/users","attributes":["plan"]}`),
-	}
+	return fakeplatform.Config(
+		`{"secret":"`+secret+`"}`,
+		`{"url":"https://receiver.example/users","attributes":["plan"]}`)
 }
 
 // People are those the receiver was told of.

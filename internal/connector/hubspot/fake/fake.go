@@ -20,7 +20,7 @@ import (
 // Token is the access token that the fake takes.
 const Token = "pat-na1-fake" //nolint:gosec // of a fake
 
-// The portal, the list of Config and the property that takes tags.
+// These are the portal, the list of Config and the property that takes tags.
 const (
 	Portal       = 1234567
 	ListID       = "42"
@@ -110,15 +110,14 @@ func properties() map[string]property {
 	return out
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "hubspot" }
 
 // Config is a connection with a list and a tag.
 func (f *Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"accessToken":"` + Token + `"}`),
-		Settings:    json.RawMessage(`{"list":"` + ListID + `","tags":["usersync-user"],"tagsProperty":"` + TagsProperty + `"}`),
-	}
+	return fakeplatform.Config(
+		`{"accessToken":"`+Token+`"}`,
+		`{"list":"`+ListID+`","tags":["usersync-user"],"tagsProperty":"`+TagsProperty+`"}`)
 }
 
 // People are the contacts.
@@ -167,14 +166,12 @@ type problem struct {
 	Context     map[string][]string `json:"context,omitempty"`
 }
 
-// Refuse answers as HubSpot's gateway does: errors of the servers behind it come
-// as HTML. With a 429 only the daily headers are sent.
+// Refuse answers as HubSpot's gateway does. Errors of the servers behind it come as
+// HTML. With a 429 only the daily headers are sent.
 func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 	one, known := refusals[status]
 	if !known {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(status)
-		_, _ = fmt.Fprintf(w, "<html><body>error %d</body></html>", status)
+		fakeplatform.Gateway(w, status)
 		return
 	}
 	if status == http.StatusTooManyRequests {
@@ -191,8 +188,7 @@ func refuse(w http.ResponseWriter, status int, p problem) {
 
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json;charset=utf-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	fakeplatform.Answer(w, status, body)
 }
 
 func (f *Fake) account(w http.ResponseWriter, _ *http.Request) {
@@ -224,8 +220,8 @@ type record struct {
 	Trace      string         `json:"objectWriteTraceId,omitempty"`
 }
 
-// upsert takes a batch. One wrong record refuses all of it, unless every record
-// has a trace: then it is 207 with an error for each.
+// upsert takes a batch. One wrong record makes it refuse the whole batch, unless every
+// record has a trace. Then it answers 207 with an error for each wrong record.
 func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 	var batch struct {
 		Inputs []input `json:"inputs"`
@@ -264,7 +260,7 @@ func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 
 var number = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
 
-// check returns what is wrong with a record, "" when nothing is.
+// check returns what is wrong with a record, or "" if nothing is.
 func (f *Fake) check(in input) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -27,7 +27,7 @@ type Fake struct {
 	mux    *http.ServeMux
 
 	mu   sync.Mutex
-	held bool
+	work fakeplatform.Work
 	jobs map[string]*job
 	// lists are names by id.
 	lists map[string]string
@@ -36,32 +36,33 @@ type Fake struct {
 // New returns a Klaviyo with one list and nobody.
 func New() *Fake {
 	f := &Fake{
-		people: fakeplatform.NewPeople(), mux: http.NewServeMux(),
-		jobs: map[string]*job{}, lists: map[string]string{List: listName},
+		people: fakeplatform.NewPeople(),
+		jobs:   map[string]*job{}, lists: map[string]string{List: listName},
 	}
-	f.mux.HandleFunc("GET /api/accounts", f.accounts)
-	f.mux.HandleFunc("GET /api/lists", f.findList)
-	f.mux.HandleFunc("POST /api/lists", f.makeList)
-	f.mux.HandleFunc("GET /api/lists/{id}", f.list)
-	f.mux.HandleFunc("POST /api/lists/{id}/relationships/profiles", f.addToList)
-	f.mux.HandleFunc("POST /api/profile-import", f.importOne)
-	f.mux.HandleFunc("GET /api/profiles", f.find)
-	f.mux.HandleFunc("POST /api/profile-bulk-import-jobs", f.makeJob)
-	f.mux.HandleFunc("GET /api/profile-bulk-import-jobs/{id}", f.job)
-	f.mux.HandleFunc("GET /api/profile-bulk-import-jobs/{id}/import-errors", f.jobErrors)
-	f.mux.HandleFunc("POST /api/data-privacy-deletion-jobs", f.erase)
+	f.mux = fakeplatform.Routes{
+		"GET /api/accounts":                                    f.accounts,
+		"GET /api/lists":                                       f.findList,
+		"POST /api/lists":                                      f.makeList,
+		"GET /api/lists/{id}":                                  f.list,
+		"POST /api/lists/{id}/relationships/profiles":          f.addToList,
+		"POST /api/profile-import":                             f.importOne,
+		"GET /api/profiles":                                    f.find,
+		"POST /api/profile-bulk-import-jobs":                   f.makeJob,
+		"GET /api/profile-bulk-import-jobs/{id}":               f.ofJob(f.job),
+		"GET /api/profile-bulk-import-jobs/{id}/import-errors": f.ofJob(f.jobErrors),
+		"POST /api/data-privacy-deletion-jobs":                 f.erase,
+	}.Mux(nil)
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (*Fake) Name() string { return "klaviyo" }
 
 // Config is a connection to the list.
 func (*Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"apiKey":"` + key + `"}`),
-		Settings:    json.RawMessage(`{"listId":"` + List + `","tags":["onlyautomator-user"]}`),
-	}
+	return fakeplatform.Config(
+		`{"apiKey":"`+key+`"}`,
+		`{"listId":"`+List+`","tags":["onlyautomator-user"]}`)
 }
 
 // People are the profiles.
@@ -71,13 +72,7 @@ func (f *Fake) People() *fakeplatform.People { return f.people }
 func (f *Fake) Hold(held bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.held = held
-	if held {
-		return
-	}
-	for _, j := range f.jobs {
-		f.do(j)
-	}
+	f.work.Hold(held)
 }
 
 // ServeHTTP answers a call.
@@ -139,8 +134,7 @@ func refuse(w http.ResponseWriter, status int, problems ...problem) {
 
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", mediaType)
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	fakeplatform.Answer(w, status, body)
 }
 
 func data(body any) map[string]any { return map[string]any{"data": body} }

@@ -240,9 +240,7 @@ func (f *Fake) makeJob(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	j.id = "am9i" + strconv.Itoa(len(f.jobs)+1)
 	f.jobs[j.id] = j
-	if !f.held {
-		f.do(j)
-	}
+	f.work.Add(func() { f.do(j) })
 	answer(w, http.StatusAccepted, data(j.shown("queued")))
 }
 
@@ -260,9 +258,6 @@ func malformed(profiles []profile) []problem {
 
 // do works a job off. The caller holds the lock.
 func (f *Fake) do(j *job) {
-	if j.done {
-		return
-	}
 	j.done = true
 	for i, p := range j.profiles {
 		wrong, bad := f.fault(p)
@@ -284,14 +279,22 @@ func (j *job) shown(status string) map[string]any {
 	}}
 }
 
-func (f *Fake) job(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	j, ok := f.jobs[r.PathValue("id")]
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
+// ofJob answers calls about a job, under the lock. There are none about a job that is
+// not there.
+func (f *Fake) ofJob(do func(w http.ResponseWriter, r *http.Request, j *job)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		j, ok := f.jobs[r.PathValue("id")]
+		if !ok {
+			f.Refuse(w, http.StatusNotFound)
+			return
+		}
+		do(w, r, j)
 	}
+}
+
+func (*Fake) job(w http.ResponseWriter, _ *http.Request, j *job) {
 	status := "processing"
 	if j.done {
 		status = "complete"
@@ -300,14 +303,7 @@ func (f *Fake) job(w http.ResponseWriter, r *http.Request) {
 }
 
 // jobErrors shows a page of errors; the cursor is where the page begins.
-func (f *Fake) jobErrors(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	j, ok := f.jobs[r.PathValue("id")]
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (*Fake) jobErrors(w http.ResponseWriter, r *http.Request, j *job) {
 	size, err := strconv.Atoi(r.URL.Query().Get("page[size]"))
 	if err != nil || size < 1 || size > maxPage {
 		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "Page size must be an integer between 1 and 100.", ""})

@@ -61,23 +61,23 @@ func New() *Fake {
 	f := &Fake{people: fakeplatform.NewPeople(), status: map[string]string{}, forgotten: map[string]bool{}, busy: map[string]bool{}, names: map[string]string{},
 		fields: map[string]field{"FNAME": {kind: "text"}, "LNAME": {kind: "text"}, "COMPANY": {kind: "text"}, "JOBTITLE": {kind: "text"},
 			"COUNTRY": {kind: "text"}, "LTV": {kind: "number"}}}
-	f.mux = http.NewServeMux()
-	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request){
+	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
+		return fakeplatform.About(f.find, f.Refuse, do)
+	}
+	f.mux = fakeplatform.Routes{
 		"GET /3.0/lists/{list}":                                            f.list,
 		"POST /3.0/lists/{list}":                                           f.batch,
 		"GET /3.0/lists/{list}/merge-fields":                               f.mergeFields,
-		"GET /3.0/lists/{list}/members/{member}":                           f.get,
+		"GET /3.0/lists/{list}/members/{member}":                           about(f.get),
 		"PUT /3.0/lists/{list}/members/{member}":                           f.put,
-		"DELETE /3.0/lists/{list}/members/{member}":                        f.archive,
-		"POST /3.0/lists/{list}/members/{member}/tags":                     f.tag,
-		"POST /3.0/lists/{list}/members/{member}/actions/delete-permanent": f.erase,
-	} {
-		f.mux.HandleFunc(pattern, handle)
-	}
+		"DELETE /3.0/lists/{list}/members/{member}":                        about(f.archive),
+		"POST /3.0/lists/{list}/members/{member}/tags":                     about(f.tag),
+		"POST /3.0/lists/{list}/members/{member}/actions/delete-permanent": about(f.erase),
+	}.Mux(nil)
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "mailchimp" }
 
 // People are the members of both lists. One who is in no list of theirs is in both.
@@ -85,10 +85,9 @@ func (f *Fake) People() *fakeplatform.People { return f.people }
 
 // Config is a connection to List.
 func (f *Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"apiKey":"` + Key + `"}`),
-		Settings:    json.RawMessage(`{"listId":"` + List + `","mergeFields":{"COMPANY":"attributes.company"}}`),
-	}
+	return fakeplatform.Config(
+		`{"apiKey":"`+Key+`"}`,
+		`{"listId":"`+List+`","mergeFields":{"COMPANY":"attributes.company"}}`)
 }
 
 // Require makes a merge field one that the list's form requires.
@@ -98,14 +97,14 @@ func (f *Fake) Require(tag string) {
 	f.fields[tag] = field{kind: f.fields[tag].kind, required: true}
 }
 
-// Clean has mail to a member bounce for good.
+// Clean makes mail to a member bounce for good.
 func (f *Fake) Clean(email string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status[strings.ToLower(email)] = "cleaned"
 }
 
-// Busy has an address refused as one that joined too many lists of late.
+// Busy makes the fake refuse an address as one that joined too many lists lately.
 func (f *Fake) Busy(email string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -286,12 +285,7 @@ func (f *Fake) statusOf(p fakeplatform.Person) string {
 	return "subscribed"
 }
 
-func (f *Fake) get(w http.ResponseWriter, r *http.Request) {
-	p, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) get(w http.ResponseWriter, r *http.Request, p fakeplatform.Person) {
 	answer(w, chosen(r, f.member(p, r.PathValue("list"))))
 }
 
@@ -333,12 +327,7 @@ func links(list, id string) []map[string]string {
 	return out
 }
 
-func (f *Fake) archive(w http.ResponseWriter, r *http.Request) {
-	p, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) archive(w http.ResponseWriter, _ *http.Request, p fakeplatform.Person) {
 	if s := f.statusOf(p); s == "archived" || s == "pending" || s == "cleaned" {
 		f.refuse(w, problem{Type: problemType, Title: "Method Not Allowed", Status: http.StatusMethodNotAllowed,
 			Detail: "This list member cannot be removed. Can not archive a contact that is bounced, pending or archived"})
@@ -348,12 +337,7 @@ func (f *Fake) archive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (f *Fake) erase(w http.ResponseWriter, r *http.Request) {
-	p, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) erase(w http.ResponseWriter, _ *http.Request, p fakeplatform.Person) {
 	f.people.Delete(p.Email)
 	delete(f.names, memberID(p.Email))
 	delete(f.status, strings.ToLower(p.Email))
@@ -361,12 +345,7 @@ func (f *Fake) erase(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (f *Fake) tag(w http.ResponseWriter, r *http.Request) {
-	p, ok := f.find(r)
-	if !ok {
-		f.Refuse(w, http.StatusNotFound)
-		return
-	}
+func (f *Fake) tag(w http.ResponseWriter, r *http.Request, p fakeplatform.Person) {
 	var body struct {
 		Tags []struct{ Name, Status string } `json:"tags"`
 	}

@@ -65,11 +65,7 @@ func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 	}
 	j := &job{id: f.id(), base: base(r), lists: body.Lists, contacts: body.Contacts, status: "pending"}
 	f.jobs[j.id] = j
-	if f.held {
-		f.waiting = append(f.waiting, j)
-	} else {
-		f.work(j)
-	}
+	f.work.Add(func() { f.do(j) })
 	write(w, http.StatusAccepted, map[string]any{"job_id": j.id})
 }
 
@@ -95,8 +91,8 @@ func addressFaults(contacts []map[string]any) []fault {
 	return out
 }
 
-// work does a job.
-func (f *Fake) work(j *job) {
+// do does a job.
+func (f *Fake) do(j *job) {
 	for _, c := range j.contacts {
 		email, _ := c["email"].(string)
 		email = strings.ToLower(email)

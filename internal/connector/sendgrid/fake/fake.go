@@ -34,8 +34,7 @@ type Fake struct {
 	calls   int
 	lists   map[string]string // names by id
 	jobs    map[string]*job
-	waiting []*job
-	held    bool
+	work    fakeplatform.Work
 	noFile  bool
 	noErase bool
 }
@@ -43,8 +42,7 @@ type Fake struct {
 // New returns an empty account.
 func New() *Fake {
 	f := &Fake{people: fakeplatform.NewPeople(), jobs: map[string]*job{}, lists: map[string]string{List: "active-clients", OtherList: "newsletter"}}
-	f.mux = http.NewServeMux()
-	for pattern, handle := range map[string]http.HandlerFunc{
+	f.mux = fakeplatform.Routes{
 		"GET /v3/marketing/field_definitions":       f.fieldDefinitions,
 		"GET /v3/marketing/lists":                   f.allLists,
 		"POST /v3/marketing/lists":                  f.makeList,
@@ -56,13 +54,11 @@ func New() *Fake {
 		"GET /v3/asm/suppressions/global/{email}":   f.suppression,
 		"POST /v3/recipients/erasejob":              f.erase,
 		"GET /files/{id}":                           f.file,
-	} {
-		f.mux.HandleFunc(pattern, handle)
-	}
+	}.Mux(nil)
 	return f
 }
 
-// Name is the connector's.
+// Name returns the connector's name.
 func (f *Fake) Name() string { return "sendgrid" }
 
 // People are the contacts. Whoever is Unsubscribed is on the global list of
@@ -71,27 +67,19 @@ func (f *Fake) People() *fakeplatform.People { return f.people }
 
 // Config is a connection that puts people on List.
 func (f *Fake) Config() connector.Config {
-	return connector.Config{
-		Credentials: json.RawMessage(`{"apiKey":"` + Key + `"}`),
-		Settings:    json.RawMessage(`{"listIds":["` + List + `"],"customFields":{"company":"attributes.company"}}`),
-	}
+	return fakeplatform.Config(
+		`{"apiKey":"`+Key+`"}`,
+		`{"listIds":["`+List+`"],"customFields":{"company":"attributes.company"}}`)
 }
 
-// Hold has no job get done until it is called with false.
+// Hold keeps jobs from being done until it is called with false.
 func (f *Fake) Hold(held bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.held = held
-	if held {
-		return
-	}
-	for _, j := range f.waiting {
-		f.work(j)
-	}
-	f.waiting = nil
+	f.work.Hold(held)
 }
 
-// LoseFiles has jobs name no file of their errors.
+// LoseFiles makes jobs name no file of their errors.
 func (f *Fake) LoseFiles() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

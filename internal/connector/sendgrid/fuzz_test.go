@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"usersync/internal/connector"
-	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -27,7 +26,7 @@ func TestReasonsAreFoundInAnyColumns(t *testing.T) {
 		"<html></html>":                           "",
 		"":                                        "",
 	} {
-		reasons := readReasons(&outbound.Response{Body: []byte(file)}, people)
+		reasons := readReasons(&connector.Response{Body: []byte(file)}, people)
 		if got := reasons["ada@engine.example"]; got != want || reasons["grace@engine.example"] != "" {
 			t.Errorf("%q: %q, want %q", file, got, want)
 		}
@@ -38,7 +37,7 @@ func FuzzReasons(f *testing.F) {
 	f.Add("email,error\nada@engine.example,too long\n")
 	f.Add("\"a\nb\",\"\"\"\"\n,,,\n")
 	f.Fuzz(func(t *testing.T, file string) {
-		for address := range readReasons(&outbound.Response{Body: []byte(file)}, people) {
+		for address := range readReasons(&connector.Response{Body: []byte(file)}, people) {
 			if !strings.Contains(strings.ToLower(file), address) {
 				t.Errorf("%q is not in the file", address)
 			}
@@ -50,8 +49,8 @@ func FuzzContactsOfARefusal(f *testing.F) {
 	f.Add(`{"errors":[{"field":"contacts[0].email","message":"email '000' is not valid"}]}`)
 	f.Add(`{"errors":[{"field":"contacts[99999999999999999999].email"},null]}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		for i := range refusalOf(&outbound.Response{Body: []byte(body)}).contacts() {
-			if i < 0 {
+		for i := range refusalOf(&connector.Response{Body: []byte(body)}).contacts(1000) {
+			if i < 0 || i >= 1000 {
 				t.Errorf("place %d", i)
 			}
 		}

@@ -1,9 +1,12 @@
 package httpdest
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,13 +16,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-// The types of messages.
+// These are the types of messages.
 const (
 	typeUpdated = "user.updated"
 	typeRemoved = "user.removed"
 )
 
-// message is what a receiver is sent where there is no template.
+// message is what a receiver is sent if there is no template.
 type message struct {
 	Type string `json:"type"`
 	Data data   `json:"data"`
@@ -43,8 +46,8 @@ type body struct {
 	attributes []string
 }
 
-// newBody checks a template by having it write of somebody who has nothing but
-// the attributes that are named.
+// newBody checks a template by executing it for a person who has nothing but the
+// attributes that are named.
 func newBody(s Settings) (*body, error) {
 	b := &body{attributes: s.Attributes}
 	if s.Body == "" {
@@ -58,8 +61,8 @@ func newBody(s Settings) (*body, error) {
 	return b, err
 }
 
-// updated returns what tells of a person as they are. A person of whom the
-// template cannot write is rejected.
+// updated returns the body that tells of a person as they are. A person is rejected if
+// the template cannot write about them.
 func (b *body) updated(p connector.Profile) ([]byte, error) {
 	if b.template == nil {
 		return json.Marshal(message{typeUpdated, data{
@@ -74,8 +77,8 @@ func (b *body) updated(p connector.Profile) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// removed returns what tells that a person is to be erased. No template has a
-// say: a removal must not look like an update.
+// removed returns the body that tells that a person is to be erased. It uses no
+// template, because a removal must not look like an update.
 func (b *body) removed(p connector.Profile) ([]byte, error) {
 	return json.Marshal(message{typeRemoved, data{UserID: p.UserID, Email: p.Email}})
 }
@@ -91,8 +94,8 @@ func (b *body) chosen(attributes map[string]any) map[string]any {
 	return out
 }
 
-// fields are what a template may use: the sources of mappings, type, and under
-// attributes those that are named, "" where a person has none.
+// fields returns what a template may use. These are the sources of mappings, type, and
+// under attributes the ones that are named. A value that a person does not have is "".
 func (b *body) fields(p connector.Profile) map[string]any {
 	attributes := map[string]any{}
 	for _, name := range b.attributes {
@@ -112,10 +115,10 @@ func orEmpty(value any) any {
 	return value
 }
 
-// messageID names a message: a request that is made again has the same id, so
-// that the receiver can tell. It ends in a number, which goes up when the content
-// changes: who becomes what they were before is news. The last id is the
-// profile's Remote.
+// messageID names a message. A request that is made again has the same id, so that the
+// receiver can recognize it. The id ends in a number, which goes up when the content
+// changes, because it is news when a person becomes again what they were before. The
+// last id is the profile's Remote.
 func messageID(p connector.Profile, text []byte) string {
 	sum := sha256.Sum256(append([]byte(p.UserID+"\x00"), text...))
 	content := "msg_" + hex.EncodeToString(sum[:12])
@@ -125,4 +128,57 @@ func messageID(p connector.Profile, text []byte) string {
 	}
 	n, _ := strconv.Atoi(number) // none is 0
 	return content + "-" + strconv.Itoa(n+1)
+}
+
+// Content is the body of the request, so that a changed template is news.
+func (d *destination) Content(p connector.Profile) any {
+	text, err := d.body.updated(p)
+	if err != nil {
+		return p // cannot be sent either
+	}
+	return string(text)
+}
+
+// target is the host that requests go to.
+func (d *destination) target() connector.Target { return connector.Target{Place: d.url.Host} }
+
+// Push tells the receiver of each person.
+func (d *destination) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
+	return d.client.Each(ctx, people, d.push)
+}
+
+func (d *destination) push(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	text, err := d.body.updated(p)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	id := messageID(p, text)
+	if _, err := d.send(ctx, cmp.Or(d.settings.Method, http.MethodPost), id, text); err != nil {
+		return connector.Result{}, err
+	}
+	return connector.Did.Outcome(connector.Synced, d.target(), id), nil
+}
+
+// Preview makes the body and sends nothing, because the receiver could not tell a
+// preview from a push.
+func (d *destination) Preview(_ context.Context, p connector.Profile) (connector.Result, error) {
+	if _, err := d.body.updated(p); err != nil {
+		return connector.Rejected(err), nil
+	}
+	return connector.Would.Outcome(connector.Synced, d.target(), ""), nil
+}
+
+// Remove tells the receiver to erase a person.
+func (d *destination) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	text, err := d.body.removed(p)
+	if err != nil {
+		return connector.Result{}, err
+	}
+	method := cmp.Or(d.settings.Removal, http.MethodPost)
+	response, err := d.send(ctx, method, messageID(p, text), text)
+	gone := connector.NotFound(response) && method == http.MethodDelete
+	if err != nil && !gone {
+		return connector.Result{}, err
+	}
+	return connector.RemovalRequested(d.url.Host), nil
 }

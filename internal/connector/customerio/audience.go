@@ -1,0 +1,77 @@
+package customerio
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"usersync/internal/connector"
+	"usersync/internal/usersync"
+)
+
+var _ connector.AudienceMaker = (*customerio)(nil)
+
+// segmentInfo is a segment.
+type segmentInfo struct {
+	ID   json.Number `json:"id"`
+	Name string      `json:"name"`
+	Type string      `json:"type"`
+}
+
+func (s segmentInfo) manual() bool { return s.Type == "" || s.Type == "manual" }
+
+// MakeAudience finds the manual segment with a name, or makes it. Without an App API
+// key it returns an error of code invalid.
+func (c *customerio) MakeAudience(ctx context.Context, name, description string) (string, usersync.PlatformSync, error) {
+	if !c.hasApp() {
+		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeInvalid, "The connection needs an App API key to make segments.")
+	}
+	id, err := c.segmentNamed(ctx, name)
+	if err == nil && id == "" {
+		id, err = c.makeSegment(ctx, name, description)
+	}
+	return id, usersync.PlatformSync{List: id}, err
+}
+
+// segmentNamed returns the id of a manual segment, or "" if there is none.
+func (c *customerio) segmentNamed(ctx context.Context, name string) (string, error) {
+	var answer struct {
+		Segments []segmentInfo `json:"segments"`
+	}
+	if _, err := c.app(ctx, http.MethodGet, "/v1/segments", nil, &answer); err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(answer.Segments, func(s segmentInfo) bool { return s.Name == name && s.manual() })
+	if i < 0 {
+		return "", nil
+	}
+	return answer.Segments[i].ID.String(), nil
+}
+
+func (c *customerio) makeSegment(ctx context.Context, name, description string) (string, error) {
+	var answer struct {
+		Segment segmentInfo `json:"segment"`
+	}
+	body := map[string]any{"segment": map[string]string{"name": name, "description": description}}
+	if _, err := c.app(ctx, http.MethodPost, "/v1/segments", body, &answer); err != nil {
+		return "", err
+	}
+	if answer.Segment.ID == "" {
+		return "", usersync.Errorf(usersync.CodeUnavailable, "Customer.io's answer names no segment.")
+	}
+	return answer.Segment.ID.String(), nil
+}
+
+// join adds people to the segment. People who are in it stay.
+func (c *customerio) join(ctx context.Context, ids []string) error {
+	if c.settings.Segment == "" || len(ids) == 0 {
+		return nil
+	}
+	path := "/api/v1/segments/" + c.settings.Segment + "/add_customers?id_type=" + c.settings.IdentifyBy
+	r, err := c.track(ctx, http.MethodPost, path, map[string]any{"ids": ids}, nil)
+	if r != nil && (r.Status == http.StatusNotFound || r.Status == http.StatusBadRequest) {
+		return c.segmentFault()
+	}
+	return err
+}

@@ -1,0 +1,88 @@
+package fakeplatform
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"usersync/internal/connector"
+)
+
+// Answer answers with JSON. If a media type was set before, it stays.
+func Answer(w http.ResponseWriter, status int, body any) {
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// Gateway answers like the gateway in front of a platform, with a page of HTML.
+func Gateway(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, "<html><body>error %d</body></html>", status)
+}
+
+// Routes are the handlers of calls, by patterns such as "GET /lists/{id}".
+type Routes map[string]http.HandlerFunc
+
+// Mux serves the routes. If refuse is not nil, it answers all other calls with 404.
+func (r Routes) Mux(refuse func(w http.ResponseWriter, status int)) *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, handler := range r {
+		mux.HandleFunc(pattern, handler)
+	}
+	if refuse != nil {
+		mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound) })
+	}
+	return mux
+}
+
+// About is a handler of calls about one person, whom find finds by the call. Calls
+// about nobody are refused with 404.
+func About(find func(*http.Request) (Person, bool), refuse func(w http.ResponseWriter, status int),
+	do func(w http.ResponseWriter, r *http.Request, one Person),
+) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		one, ok := find(r)
+		if !ok {
+			refuse(w, http.StatusNotFound)
+			return
+		}
+		do(w, r, one)
+	}
+}
+
+// Config is a connection with these credentials and settings, both JSON.
+func Config(credentials, settings string) connector.Config {
+	return connector.Config{Credentials: json.RawMessage(credentials), Settings: json.RawMessage(settings)}
+}
+
+// Work is what a platform has taken and does later. It is done at once unless it is
+// held. The lock of its fake guards it.
+type Work struct {
+	held    bool
+	waiting []func()
+}
+
+// Add takes work.
+func (w *Work) Add(do func()) {
+	if w.held {
+		w.waiting = append(w.waiting, do)
+		return
+	}
+	do()
+}
+
+// Hold keeps work from being done until it is called with false.
+func (w *Work) Hold(held bool) {
+	w.held = held
+	if held {
+		return
+	}
+	for _, do := range w.waiting {
+		do()
+	}
+	w.waiting = nil
+}
