@@ -245,6 +245,23 @@ func TestReaderRefusesWhatIsNoJSON(t *testing.T) {
 		"{\n\"é\":\n\"äö\x00\"}":       "line 3, column 4: a control character in a string",
 		"\ufeff{}":                     "line 1, column 1: a value was expected",
 		``:                             "line 1, column 1: the text ends too early",
+		`{"a"`:                         "line 1, column 5: a colon was expected",
+		`{"a"::1}`:                     "line 1, column 6: a value was expected",
+		`{"a":1,,"b":2}`:               "line 1, column 8: a name in quotes was expected",
+		`{]`:                           "line 1, column 2: a name in quotes was expected",
+		`[1`:                           "line 1, column 3: a comma or ] was expected",
+		`[1}`:                          "line 1, column 3: a comma or ] was expected",
+		`[,1]`:                         "line 1, column 2: a value was expected",
+		`[1:2]`:                        "line 1, column 3: a comma or ] was expected",
+		`,{}`:                          "line 1, column 1: a value was expected",
+		`1,2`:                          "line 1, column 2: text behind the end",
+		`-`:                            "line 1, column 2: a digit was expected",
+		`1.`:                           "line 1, column 3: a digit was expected",
+		`"\ud83d\u0041"`:               "line 1, column 2: a wrong escape in a string",
+		`{"\u0000":1}`:                 "line 1, column 3: a wrong escape in a string",
+		`"\\\u0000"`:                   "line 1, column 4: a wrong escape in a string",
+		"{\"a\":[\"é\xff\"]}":          "line 1, column 9: not UTF-8",
+		"{\"\xff\":1}":                 "line 1, column 3: not UTF-8",
 		strings.Repeat("[", 100):       "line 1, column 65: values nest too deep",
 		strings.Repeat(`{"a":`, 1<<16): "line 1, column 321: values nest too deep",
 	} {
@@ -253,6 +270,32 @@ func TestReaderRefusesWhatIsNoJSON(t *testing.T) {
 		err := r.End()
 		if got := usersync.AsError(err); err == nil || got.Message != "Malformed JSON at "+want {
 			t.Errorf("%.40q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestReaderTakesTheLastOfEqualNames(t *testing.T) {
+	t.Parallel()
+	r, got := NewReader([]byte(`{"a":"first","\u0061":"last"}`)), ""
+	for name := range r.Object() {
+		if string(name) == "a" {
+			got = r.Text()
+		}
+	}
+	if err := r.End(); err != nil || got != "last" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestReaderTakesWhatIsJustWithinItsRules(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth), `"\\u0000"`, `"\uD83D\uDE00\/"`, " [ -0.0e+00 ,\n{ \"\" : null }\t]\r\n",
+	} {
+		r := NewReader([]byte(text))
+		r.Skip()
+		if err := r.End(); err != nil {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
