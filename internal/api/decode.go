@@ -85,7 +85,7 @@ func (r *Reader) check(t reflect.Type) {
 func (r *Reader) checkStruct(t reflect.Type) {
 	fields := fieldsOf(t)
 	for name := range r.Object() {
-		field, ok := fields[string(name)]
+		field, ok := fields[name]
 		if !ok {
 			r.Wrong("is not a known field")
 			continue
@@ -107,10 +107,6 @@ func (r *Reader) checkWhole(t reflect.Type) {
 
 // checkOwn takes a value that its type reads by itself.
 func (r *Reader) checkOwn(t reflect.Type) {
-	if r.Kind() == KindNone {
-		r.unexpected()
-		return
-	}
 	text := r.Raw()
 	if r.syntax != nil || json.Unmarshal(text, reflect.New(t).Interface()) == nil {
 		return
