@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
 
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
@@ -88,94 +90,64 @@ const (
 	maxCallers = 10_000
 )
 
-// callers remembers who keys belong to; many calls at once with one key ask
-// the database once.
+// callers remembers who keys belong to, and which keys nobody has. Many calls at
+// once with one key ask the database once.
 type callers struct {
-	load func(ctx context.Context, hash string) (store.Caller, bool, error)
-
-	mu   sync.Mutex
-	seen map[string]*lookup
+	load   func(ctx context.Context, hash string) (store.Caller, bool, error)
+	asking singleflight.Group
+	known  *lru.Cache[string, answer]
 }
 
-// lookup is one answer of the database, or the wait for it.
-type lookup struct {
-	done   chan struct{}
-	until  time.Time // zero while it runs; guarded by callers.mu
+// answer is what the database said of a key.
+type answer struct {
 	caller store.Caller
 	ok     bool
-	err    error
+	until  time.Time
 }
 
 func newCallers(load func(context.Context, string) (store.Caller, bool, error)) *callers {
-	return &callers{load: load, seen: map[string]*lookup{}}
+	known, _ := lru.New[string, answer](maxCallers) // It fails for a bound below 1 only.
+	return &callers{load: load, known: known}
 }
 
 func (k *callers) find(ctx context.Context, hash string) (store.Caller, bool, error) {
-	l, mine := k.join(hash)
-	if mine {
-		k.run(ctx, hash, l)
+	if a, ok := k.recall(hash); ok {
+		return a.caller, a.ok, nil
 	}
+	asked := k.asking.DoChan(hash, func() (any, error) { return k.ask(ctx, hash) })
 	select {
-	case <-l.done:
-		return l.caller, l.ok, l.err
+	case r := <-asked:
+		a, _ := r.Val.(answer)
+		return a.caller, a.ok, r.Err
 	case <-ctx.Done():
 		return store.Caller{}, false, ctx.Err()
 	}
 }
 
-// join returns the lookup to wait for; mine says that the caller must run it.
-func (k *callers) join(hash string) (l *lookup, mine bool) {
-	now := time.Now()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if l = k.seen[hash]; l != nil && (l.until.IsZero() || now.Before(l.until)) {
-		return l, false
-	}
-	if len(k.seen) >= maxCallers {
-		k.shrink(now)
-	}
-	l = &lookup{done: make(chan struct{})}
-	k.seen[hash] = l
-	return l, true
+func (k *callers) recall(hash string) (answer, bool) {
+	a, ok := k.known.Get(hash)
+	return a, ok && time.Now().Before(a.until)
 }
 
-// run asks the database. Its context outlives the call that asks, since others
-// wait for the answer too. An error is not remembered, and a panic leaves nobody
-// waiting.
-func (k *callers) run(ctx context.Context, hash string, l *lookup) {
+// ask asks the database. Its context outlives the call that asks, since others
+// wait for the answer too. An error is not remembered. A panic becomes an error:
+// this runs in a goroutine of its own, where a panic would end the process.
+func (k *callers) ask(ctx context.Context, hash string) (a answer, err error) {
+	if a, ok := k.recall(hash); ok {
+		return a, nil // Another lookup has ended since find looked.
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callerLookup)
 	defer cancel()
-	l.err = errLookup
-	defer k.finish(hash, l)
-	l.caller, l.ok, l.err = k.load(ctx, hash)
-}
-
-// errLookup stands while a lookup runs: what others get when it panics.
-var errLookup = errors.New("api: the lookup of a key did not end")
-
-func (k *callers) finish(hash string, l *lookup) {
-	k.mu.Lock()
-	l.until = time.Now().Add(callerFresh)
-	if l.err != nil && k.seen[hash] == l {
-		delete(k.seen, hash)
-	}
-	k.mu.Unlock()
-	close(l.done)
-}
-
-// shrink drops what is stale and, when that is not enough, a tenth at random.
-func (k *callers) shrink(now time.Time) {
-	for hash, l := range k.seen {
-		if !l.until.IsZero() && !now.Before(l.until) {
-			delete(k.seen, hash)
+	defer func() {
+		if r := recover(); r != nil {
+			a, err = answer{}, fmt.Errorf("look up a key: %w", panicError(r))
 		}
+	}()
+	a.caller, a.ok, err = k.load(ctx, hash)
+	if err != nil {
+		return answer{}, err
 	}
-	spare := len(k.seen) - maxCallers*9/10
-	for hash := range k.seen {
-		if spare <= 0 {
-			return
-		}
-		delete(k.seen, hash)
-		spare--
-	}
+	a.until = time.Now().Add(callerFresh)
+	k.known.Add(hash, a)
+	return a, nil
 }

@@ -186,13 +186,18 @@ func (c *Call) panicked(r any) (abort bool) {
 		return true
 	}
 	abort = c.Response().Committed
-	// What a panic says may hold a caller's data, unless the runtime says it.
+	c.fail(panicError(r))
+	return abort
+}
+
+// panicError describes a panic with its stack. What the panic says may hold a
+// caller's data and is left out, unless the runtime says it.
+func panicError(r any) error {
 	text := fmt.Sprintf("panic: %T", r)
 	if e, ok := r.(runtime.Error); ok {
 		text = "panic: " + e.Error()
 	}
-	c.fail(fmt.Errorf("%s\n%s", text, debug.Stack()))
-	return abort
+	return fmt.Errorf("%s\n%s", text, debug.Stack())
 }
 
 // serve is the way of a call that matched a route.

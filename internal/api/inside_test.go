@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -95,7 +96,7 @@ func TestCallersAskOnceForManyAndNotAgainForASecond(t *testing.T) {
 	}
 }
 
-func TestCallersForgetErrorsAndOldAnswers(t *testing.T) {
+func TestCallersForgetErrors(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	k := newCallers(func(context.Context, string) (store.Caller, bool, error) {
@@ -114,11 +115,64 @@ func TestCallersForgetErrorsAndOldAnswers(t *testing.T) {
 			t.Errorf("%v, %v", ok, err)
 		}
 	}
-	k.seen["h"].until = time.Now()
-	_, _, _ = k.find(ctx, "h")
-	if asked != 3 {
-		t.Errorf("asked %d times, want 3", asked)
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
 	}
+}
+
+func TestARevokedKeyIsBelievedForASecondAtMost(t *testing.T) {
+	t.Parallel()
+	for _, known := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			now := known
+			k := newCallers(func(context.Context, string) (store.Caller, bool, error) { return store.Caller{}, now, nil })
+			find := func() bool {
+				_, ok, err := k.find(t.Context(), "h")
+				if err != nil {
+					t.Error(err)
+				}
+				return ok
+			}
+			find()
+			now = !known
+			time.Sleep(time.Second - 1) // of the bubble's clock
+			if find() != known {
+				t.Errorf("known %v: asked again within a second", known)
+			}
+			time.Sleep(1)
+			if find() == known {
+				t.Errorf("known %v: believed for longer than a second", known)
+			}
+		})
+	}
+}
+
+func TestALookupThatPanicsIsAnErrorForAllWhoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		goOn, asked := make(chan struct{}), 0
+		k := newCallers(func(context.Context, string) (store.Caller, bool, error) {
+			if asked++; asked > 1 {
+				return store.Caller{}, true, nil
+			}
+			<-goOn
+			panic("secret@example.com")
+		})
+		var running sync.WaitGroup
+		for range 3 {
+			running.Go(func() {
+				if _, ok, err := k.find(t.Context(), "h"); ok || err == nil || strings.Contains(err.Error(), "secret") {
+					t.Errorf("%v, %v", ok, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(goOn)
+		running.Wait()
+		if _, ok, err := k.find(t.Context(), "h"); !ok || err != nil || asked != 2 {
+			t.Errorf("%v, %v after %d lookups", ok, err, asked)
+		}
+	})
 }
 
 func TestCallersAreBounded(t *testing.T) {
@@ -127,8 +181,8 @@ func TestCallersAreBounded(t *testing.T) {
 	for i := range maxCallers + 100 {
 		_, _, _ = k.find(context.Background(), fmt.Sprint(i))
 	}
-	if len(k.seen) > maxCallers {
-		t.Errorf("%d callers remembered, want at most %d", len(k.seen), maxCallers)
+	if n := k.known.Len(); n > maxCallers {
+		t.Errorf("%d callers remembered, want at most %d", n, maxCallers)
 	}
 }
 
