@@ -73,6 +73,9 @@ var owners = []owner{
 	{"github.com/go-json-experiment/json", []string{"internal/api"}},
 	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api"}},
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
+	{"golang.org/x/sync/errgroup", []string{
+		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
+	}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}},
 	{"github.com/caarlos0/env/v11", []string{"internal/config"}},
