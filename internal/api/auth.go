@@ -16,7 +16,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// The refusals of a key, in the words of the native contract.
+// These are the refusals of a key, in the words of the native contract.
 var (
 	ErrNoKey    = usersync.Errorf(usersync.CodeUnauthorized, "API Key is required")
 	ErrUnlinked = usersync.Errorf(usersync.CodeInvalid, "API Key is not linked to a valid organization.")
@@ -25,7 +25,8 @@ var (
 // KeyAuth takes the API key from X-API-Key, or from Authorization: Bearer.
 func KeyAuth(c *Call) error { return c.Authenticate(HeaderKey(c.Request().Header)) }
 
-// HeaderKey returns the API key that a header carries, zero for none.
+// HeaderKey returns the API key that a header carries, the zero Secret when it
+// carries none.
 func HeaderKey(h http.Header) usersync.Secret {
 	key := strings.TrimSpace(h.Get("X-Api-Key"))
 	if key == "" {
@@ -34,8 +35,8 @@ func HeaderKey(h http.Header) usersync.Secret {
 	return usersync.NewSecret(key)
 }
 
-// BearerToken returns the token of Authorization: Bearer, "" for none. The
-// scheme's case does not matter (RFC 9110 §11.1).
+// BearerToken returns the token of Authorization: Bearer, "" when there is none.
+// The case of the scheme does not matter (RFC 9110 §11.1).
 func BearerToken(h http.Header) string {
 	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -44,7 +45,7 @@ func BearerToken(h http.Header) string {
 	return strings.TrimSpace(token)
 }
 
-// maxKey is above the length in bytes of any key we made.
+// maxKey bounds a key in bytes. No key that we made is as long.
 const maxKey = 256
 
 // Authenticate finds the caller that the key belongs to, and refuses in this
@@ -106,7 +107,7 @@ type answer struct {
 }
 
 func newCallers(load func(context.Context, string) (store.Caller, bool, error)) *callers {
-	known, _ := lru.New[string, answer](maxCallers) // It fails for a bound below 1 only.
+	known, _ := lru.New[string, answer](maxCallers) // New fails only for a bound below 1.
 	return &callers{load: load, known: known}
 }
 

@@ -16,7 +16,7 @@ import (
 // of the wrong type is noted with its path and skipped, so that all of them
 // can be reported at once. null stands for an absent value.
 type Reader struct {
-	text   string // What is read without escapes is a piece of it: one copy serves all.
+	text   string // Names and values without escapes are pieces of text.
 	tokens *decoder
 	at     int // at is where the next token begins.
 	path   []step
@@ -66,14 +66,14 @@ func (r *Reader) End() error {
 	return &usersync.Error{Code: usersync.CodeInvalid, Message: first.Field + " " + first.Message, Fields: r.wrong}
 }
 
-// Wrong notes a fault of the value being read: "must be a string".
+// Wrong notes a fault of the value being read, like "must be a string".
 func (r *Reader) Wrong(message string) {
 	if r.syntax == nil && len(r.wrong) < maxWrong {
 		r.wrong = append(r.wrong, usersync.FieldError{Field: r.where(), Message: message})
 	}
 }
 
-// TakeWrong returns the faults noted so far and forgets them: for lists whose
+// TakeWrong returns the faults noted so far and forgets them. It is for lists whose
 // elements are refused one by one.
 func (r *Reader) TakeWrong() []usersync.FieldError {
 	taken := r.wrong
@@ -81,8 +81,8 @@ func (r *Reader) TakeWrong() []usersync.FieldError {
 	return taken
 }
 
-// where renders the path of the value being read: user.attributes.size,
-// users[3].email; "The body" at the top.
+// where renders the path of the value being read, like user.attributes.size or
+// users[3].email. At the top it is "The body".
 func (r *Reader) where() string {
 	if len(r.path) == 0 {
 		return "The body"
@@ -175,7 +175,8 @@ func (r *Reader) Object() iter.Seq[string] {
 	}
 }
 
-// Array yields the index of each element of an array, on the same terms.
+// Array yields the index of each element of an array. The loop treats elements as
+// that of Object treats members.
 func (r *Reader) Array() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		if !r.want(KindArray, "must be an array") || !r.enter() {
@@ -256,7 +257,7 @@ func (r *Reader) Raw() []byte {
 	return []byte(r.text[from:max(from, r.offset())])
 }
 
-// Text reads a string; "" for null.
+// Text reads a string. It returns "" for null.
 func (r *Reader) Text() string {
 	if !r.want(KindString, "must be a string") {
 		return ""
@@ -274,7 +275,7 @@ func (r *Reader) ShortText(limit int) string {
 	return s
 }
 
-// Bool reads true or false; false for null.
+// Bool reads true or false. It returns false for null.
 func (r *Reader) Bool() bool {
 	if !r.want(KindBool, "must be true or false") {
 		return false
@@ -282,7 +283,7 @@ func (r *Reader) Bool() bool {
 	return len(r.token()) == len("true")
 }
 
-// Number reads a number; 0 for null.
+// Number reads a number. It returns 0 for null.
 func (r *Reader) Number() float64 {
 	if !r.want(KindNumber, "must be a number") {
 		return 0
