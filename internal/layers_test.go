@@ -75,6 +75,7 @@ var owners = []owner{
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
+		"cmd/usersync",
 	}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}},
