@@ -139,7 +139,7 @@ func TestARevokedKeyIsBelievedForASecondAtMost(t *testing.T) {
 			if find() != known {
 				t.Errorf("known %v: asked again within a second", known)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if find() == known {
 				t.Errorf("known %v: believed for longer than a second", known)
 			}
@@ -335,7 +335,7 @@ func TestReaderTakesTheLastOfEqualNames(t *testing.T) {
 	t.Parallel()
 	r, got := NewReader([]byte(`{"a":"first","\u0061":"last"}`)), ""
 	for name := range r.Object() {
-		if string(name) == "a" {
+		if name == "a" {
 			got = r.Text()
 		}
 	}
