@@ -72,6 +72,13 @@ var owners = []owner{
 	{"github.com/sony/gobreaker/v2", []string{"internal/connector"}},
 	{"github.com/alicebob/miniredis/v2", []string{"internal/queue/embedded"}},
 	{"github.com/labstack/echo/v4", []string{"internal/api", "internal/api/*", "test/load"}},
+	{"github.com/go-json-experiment/json", []string{"internal/api"}},
+	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api"}},
+	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
+	{"golang.org/x/sync/errgroup", []string{
+		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
+		"cmd/usersync",
+	}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}},
 	{"github.com/caarlos0/env/v11", []string{"internal/config"}},

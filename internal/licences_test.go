@@ -110,10 +110,14 @@ var phrases = []struct{ phrase, licence string }{
 	{"redistribution and use in source and binary forms", "BSD-2-Clause"},
 }
 
+// mozilla finds the title of the Mozilla licence at the beginning of a text, at most
+// one line on copyright before it.
+var mozilla = regexp.MustCompile(`(?i)^\s*(copyright \(c\)[^\n]*\s+)?mozilla\s+public\s+license`)
+
 func classify(text string) string {
 	words := strings.ReplaceAll(strings.Join(strings.Fields(strings.ToLower(text)), " "), "apache license, version", "apache license version")
 	// The Mozilla licence names the GNU licences that it goes together with.
-	if strings.HasPrefix(words, "mozilla public license") {
+	if mozilla.MatchString(text) {
 		return "MPL-2.0"
 	}
 	for _, p := range phrases {
@@ -176,14 +180,16 @@ func lineOf(page, module string) string {
 func TestClassifyTellsLicencesApart(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"The MIT License\n\nPermission is hereby granted,\nfree of charge, to any person obtaining a copy": "MIT",
-		"Apache License\n  Version 2.0, January 2004":                                                      "Apache-2.0",
-		"Redistribution and use in source and binary forms, with or without":                               "BSD-2-Clause",
-		"Redistribution and use in source and binary forms … Neither the name of":                          "BSD-3-Clause",
-		"Mozilla Public License Version 2.0 … the GNU General Public License":                              "MPL-2.0",
-		"GNU GENERAL PUBLIC LICENSE\nVersion 3":                                                            "GPL",
-		"GNU Lesser General Public License":                                                                "LGPL",
-		"All rights reserved.":                                                                             "unknown",
+		"The MIT License\n\nPermission is hereby granted,\nfree of charge, to any person obtaining a copy":                "MIT",
+		"Apache License\n  Version 2.0, January 2004":                                                                     "Apache-2.0",
+		"Redistribution and use in source and binary forms, with or without":                                              "BSD-2-Clause",
+		"Redistribution and use in source and binary forms … Neither the name of":                                         "BSD-3-Clause",
+		"Mozilla Public License Version 2.0 … the GNU General Public License":                                             "MPL-2.0",
+		"Copyright (c) 2014 Example, Inc.\n\nMozilla Public License, version 2.0 … the GNU Affero General Public License": "MPL-2.0",
+		"Copyright (c) 2014 Example, Inc.\n\nGNU Affero General Public License … the Mozilla Public License":              "AGPL",
+		"GNU GENERAL PUBLIC LICENSE\nVersion 3":                                                                           "GPL",
+		"GNU Lesser General Public License":                                                                               "LGPL",
+		"All rights reserved.":                                                                                            "unknown",
 	} {
 		if got := classify(text); got != want {
 			t.Errorf("%.40q is %s, want %s", text, got, want)

@@ -14,7 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/rowfile"
 )
@@ -92,41 +93,41 @@ type sending struct {
 
 // run reads the file and sends what an earlier run has not.
 func (s *sending) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	s.job.progress.begin("sent", s.lines)
-	batches, results := make(chan batch), make(chan journalEntry)
-	var working sync.WaitGroup
-	working.Go(func() {
+	defer s.job.progress.end()
+	batches := make(chan batch)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
 		defer close(batches)
-		if err := s.read(ctx, batches); err != nil {
-			cancel(err)
-		}
+		return s.read(ctx, batches)
 	})
 	for range max(s.job.concurrency, 1) {
-		working.Go(func() {
+		group.Go(func() error {
 			for b := range batches {
-				entry, err := s.job.client.sendBatch(ctx, s.hash, b)
-				if err != nil {
-					cancel(err)
-					continue
+				if err := s.send(ctx, b); err != nil {
+					return err
 				}
-				results <- entry
 			}
+			return nil
 		})
 	}
-	go func() {
-		working.Wait()
-		close(results)
-	}()
-	for entry := range results {
-		if err := s.journal.add(entry); err != nil {
-			cancel(err)
-		}
-		s.job.progress.add(entry.users())
+	if group.Wait() != nil {
+		return context.Cause(ctx) // When the user stops the run, the errors of its calls say less.
 	}
-	s.job.progress.end()
-	return context.Cause(ctx)
+	return nil
+}
+
+// send sends one batch and notes in the journal what the service said.
+func (s *sending) send(ctx context.Context, b batch) error {
+	entry, err := s.job.client.sendBatch(ctx, s.hash, b)
+	if err != nil {
+		return err
+	}
+	if err := s.journal.add(entry); err != nil {
+		return err
+	}
+	s.job.progress.add(entry.users())
+	return nil
 }
 
 // read cuts the file into batches and hands out those that are not done.

@@ -19,9 +19,9 @@ import (
 // maxIdempotencyKey is the longest Idempotency-Key in bytes.
 const maxIdempotencyKey = 255
 
-// Idempotency returns what the header Idempotency-Key says of this call, nil
+// Idempotency returns what the header Idempotency-Key says of this call, and nil
 // when it is not sent. The key may be quoted, as the draft of the header has
-// it, or bare; it is 1 to 255 visible ASCII characters.
+// it, or bare. It has 1 to 255 visible ASCII characters.
 func (c *Call) Idempotency() (*store.Idempotency, error) {
 	sent := c.Request().Header.Values("Idempotency-Key")
 	if len(sent) == 0 {
@@ -85,7 +85,7 @@ func (c *Call) bodyHash() (string, error) {
 }
 
 // Acceptance returns a request of kind for a user of the caller, to hand to
-// Submit. id is the request's own; a single one has the call's.
+// Submit. id is the request's own id; a single request has the call's id.
 func (c *Call) Acceptance(kind usersync.RequestKind, id string, in usersync.UserInput) *store.Acceptance {
 	return &store.Acceptance{
 		RequestID: id, Kind: kind, Salt: c.Caller.Organization.Salt, Traceparent: c.Traceparent(),
@@ -132,8 +132,8 @@ func (c *Call) Submit(items []*store.Acceptance, refused map[int]string) (*store
 	return sub, nil
 }
 
-// Wake has the relay look for tasks at once: for work that was stored past the
-// door.
+// Wake has the relay look for tasks at once. Handlers call it for work that was
+// stored past the door.
 func (c *Call) Wake() { c.edge.door.Wake() }
 
 // MaxWait is the longest wait that Prefer may ask for.
@@ -208,7 +208,8 @@ func prefersAsync(headers []string) bool {
 // reportWithin returns a request when it is finished or the wait is over; waits
 // is false when too many calls wait already.
 func (c *Call) reportWithin(id string, wait time.Duration) (report *usersync.Report, waits bool, err error) {
-	// Registered first, or the news may slip through after the look.
+	// The wait is registered before the request is read: otherwise the request could
+	// finish between the two, and nobody would tell.
 	finished, forget, waits := c.edge.waiters.Register(store.RequestRef{Organization: c.Caller.Org.ID(), ID: id})
 	defer forget()
 	report, err = c.Caller.Org.Report(c.ctx, id)

@@ -2,19 +2,21 @@ package api
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
 
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
 )
 
-// The refusals of a key, in the words of the native contract.
+// These are the refusals of a key, in the words of the native contract.
 var (
 	ErrNoKey    = usersync.Errorf(usersync.CodeUnauthorized, "API Key is required")
 	ErrUnlinked = usersync.Errorf(usersync.CodeInvalid, "API Key is not linked to a valid organization.")
@@ -23,7 +25,8 @@ var (
 // KeyAuth takes the API key from X-API-Key, or from Authorization: Bearer.
 func KeyAuth(c *Call) error { return c.Authenticate(HeaderKey(c.Request().Header)) }
 
-// HeaderKey returns the API key that a header carries, zero for none.
+// HeaderKey returns the API key that a header carries, the zero Secret when it
+// carries none.
 func HeaderKey(h http.Header) usersync.Secret {
 	key := strings.TrimSpace(h.Get("X-Api-Key"))
 	if key == "" {
@@ -32,8 +35,8 @@ func HeaderKey(h http.Header) usersync.Secret {
 	return usersync.NewSecret(key)
 }
 
-// BearerToken returns the token of Authorization: Bearer, "" for none. The
-// scheme's case does not matter (RFC 9110 §11.1).
+// BearerToken returns the token of Authorization: Bearer, "" when there is none.
+// The case of the scheme does not matter (RFC 9110 §11.1).
 func BearerToken(h http.Header) string {
 	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -42,7 +45,7 @@ func BearerToken(h http.Header) string {
 	return strings.TrimSpace(token)
 }
 
-// maxKey is above the length in bytes of any key we made.
+// maxKey bounds a key in bytes. No key that we made is as long.
 const maxKey = 256
 
 // Authenticate finds the caller that the key belongs to, and refuses in this
@@ -88,94 +91,64 @@ const (
 	maxCallers = 10_000
 )
 
-// callers remembers who keys belong to; many calls at once with one key ask
-// the database once.
+// callers remembers who keys belong to, and which keys nobody has. Many calls at
+// once with one key ask the database once.
 type callers struct {
-	load func(ctx context.Context, hash string) (store.Caller, bool, error)
-
-	mu   sync.Mutex
-	seen map[string]*lookup
+	load   func(ctx context.Context, hash string) (store.Caller, bool, error)
+	asking singleflight.Group
+	known  *lru.Cache[string, answer]
 }
 
-// lookup is one answer of the database, or the wait for it.
-type lookup struct {
-	done   chan struct{}
-	until  time.Time // zero while it runs; guarded by callers.mu
+// answer is what the database said of a key.
+type answer struct {
 	caller store.Caller
 	ok     bool
-	err    error
+	until  time.Time
 }
 
 func newCallers(load func(context.Context, string) (store.Caller, bool, error)) *callers {
-	return &callers{load: load, seen: map[string]*lookup{}}
+	known, _ := lru.New[string, answer](maxCallers) // New fails only for a bound below 1.
+	return &callers{load: load, known: known}
 }
 
 func (k *callers) find(ctx context.Context, hash string) (store.Caller, bool, error) {
-	l, mine := k.join(hash)
-	if mine {
-		k.run(ctx, hash, l)
+	if a, ok := k.recall(hash); ok {
+		return a.caller, a.ok, nil
 	}
+	asked := k.asking.DoChan(hash, func() (any, error) { return k.ask(ctx, hash) })
 	select {
-	case <-l.done:
-		return l.caller, l.ok, l.err
+	case r := <-asked:
+		a, _ := r.Val.(answer)
+		return a.caller, a.ok, r.Err
 	case <-ctx.Done():
 		return store.Caller{}, false, ctx.Err()
 	}
 }
 
-// join returns the lookup to wait for; mine says that the caller must run it.
-func (k *callers) join(hash string) (l *lookup, mine bool) {
-	now := time.Now()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if l = k.seen[hash]; l != nil && (l.until.IsZero() || now.Before(l.until)) {
-		return l, false
-	}
-	if len(k.seen) >= maxCallers {
-		k.shrink(now)
-	}
-	l = &lookup{done: make(chan struct{})}
-	k.seen[hash] = l
-	return l, true
+func (k *callers) recall(hash string) (answer, bool) {
+	a, ok := k.known.Get(hash)
+	return a, ok && time.Now().Before(a.until)
 }
 
-// run asks the database. Its context outlives the call that asks, since others
-// wait for the answer too. An error is not remembered, and a panic leaves nobody
-// waiting.
-func (k *callers) run(ctx context.Context, hash string, l *lookup) {
+// ask asks the database. Its context outlives the call that asks, since others
+// wait for the answer too. An error is not remembered. A panic becomes an error:
+// this runs in a goroutine of its own, where a panic would end the process.
+func (k *callers) ask(ctx context.Context, hash string) (a answer, err error) {
+	if a, ok := k.recall(hash); ok {
+		return a, nil // Another lookup has ended since find looked.
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callerLookup)
 	defer cancel()
-	l.err = errLookup
-	defer k.finish(hash, l)
-	l.caller, l.ok, l.err = k.load(ctx, hash)
-}
-
-// errLookup stands while a lookup runs: what others get when it panics.
-var errLookup = errors.New("api: the lookup of a key did not end")
-
-func (k *callers) finish(hash string, l *lookup) {
-	k.mu.Lock()
-	l.until = time.Now().Add(callerFresh)
-	if l.err != nil && k.seen[hash] == l {
-		delete(k.seen, hash)
-	}
-	k.mu.Unlock()
-	close(l.done)
-}
-
-// shrink drops what is stale and, when that is not enough, a tenth at random.
-func (k *callers) shrink(now time.Time) {
-	for hash, l := range k.seen {
-		if !l.until.IsZero() && !now.Before(l.until) {
-			delete(k.seen, hash)
+	defer func() {
+		if r := recover(); r != nil {
+			a, err = answer{}, fmt.Errorf("look up a key: %w", panicError(r))
 		}
+	}()
+	a.caller, a.ok, err = k.load(ctx, hash)
+	if err != nil {
+		return answer{}, err
 	}
-	spare := len(k.seen) - maxCallers*9/10
-	for hash := range k.seen {
-		if spare <= 0 {
-			return
-		}
-		delete(k.seen, hash)
-		spare--
-	}
+	a.until = time.Now().Add(callerFresh)
+	k.known.Add(hash, a)
+	return a, nil
 }

@@ -47,7 +47,7 @@ func (c *Call) Body() ([]byte, error) {
 	c.body = buffer
 	limit := c.bodyLimit()
 	if r.ContentLength > 0 {
-		// Announcing much must not cost memory before it is sent.
+		// A large announcement must not cost memory before the bytes arrive.
 		buffer.Grow(int(min(r.ContentLength, keptBody)) + bytes.MinRead)
 	}
 	if _, err := buffer.ReadFrom(io.LimitReader(r.Body, limit+1)); err != nil {
@@ -59,12 +59,12 @@ func (c *Call) Body() ([]byte, error) {
 	return buffer.Bytes(), nil
 }
 
-// streamWithin is how long a body may take that is read piece by piece.
+// streamWithin bounds the time that a body may take when it is read piece by piece.
 const streamWithin = 15 * time.Minute
 
 // BodyStream returns the body of a route that reads it piece by piece, which
-// may take 15 min. The errors of its Read are of code invalid: beyond the limit
-// of status 413.
+// may take 15 min. The errors of its Read have the code invalid, and beyond the
+// limit the status 413.
 func (c *Call) BodyStream() (io.Reader, error) {
 	if err := c.checkBody(); err != nil {
 		return nil, err
@@ -75,7 +75,8 @@ func (c *Call) BodyStream() (io.Reader, error) {
 	return &limited{call: c, left: c.bodyLimit()}, nil
 }
 
-// limited is io.LimitReader with errors of ours, which stay.
+// limited is io.LimitReader with our own errors; every further Read returns the
+// same one.
 type limited struct {
 	call *Call
 	left int64
@@ -130,8 +131,8 @@ func (c *Call) bodyLimit() int64 {
 	return c.route.BodyLimit
 }
 
-// brokenBody says why a body could not be read: the caller went, was too slow,
-// or sent less than announced.
+// brokenBody says why a body could not be read: the caller went away, was too
+// slow, or sent less than was announced.
 func (c *Call) brokenBody(err error) error {
 	if c.ctx.Err() != nil {
 		return context.Canceled

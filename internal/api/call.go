@@ -28,7 +28,7 @@ type Call struct {
 	// ID names the call (req_…): X-Request-Id, the log line, and the request
 	// that a single acceptance makes.
 	ID string
-	// Caller is whose key it is; set by Authenticate.
+	// Caller is who the key belongs to. Authenticate sets it.
 	Caller store.Caller
 	// Actor is who changes things, for the audit log: the key's id, or what
 	// another Auth puts here.
@@ -42,7 +42,7 @@ type Call struct {
 	dialect *Dialect
 	route   *Route
 	failure *Failure
-	unsent  error // why the answer could not be written
+	unsent  error // unsent says why the answer could not be written.
 	body    *bytes.Buffer
 	query   url.Values
 }
@@ -66,7 +66,8 @@ func (c *Call) rename(id string) {
 	c.Header().Set(headerRequestID, id)
 }
 
-// JSON answers with v as JSON: no newline at the end, no HTML escapes.
+// JSON answers with v as JSON, without a newline at the end and without HTML
+// escapes.
 func (c *Call) JSON(status int, v any) error { return c.write(status, "application/json", v) }
 
 func (c *Call) write(status int, mediaType string, v any) error {
@@ -101,7 +102,7 @@ func (c *Call) Query() (url.Values, error) {
 	return values, nil
 }
 
-// isText reports whether s is UTF-8 without NUL: what the database can hold.
+// isText reports whether the database can hold s: UTF-8 without NUL.
 func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 func (c *Call) speaker() *Dialect {

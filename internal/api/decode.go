@@ -11,9 +11,10 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Decode fills v, a pointer to a struct, from the call's JSON body, for calls
-// that are not many: names must be spelt exactly, unknown ones are refused,
-// and all wrong fields are told at once. An empty body leaves v as it is.
+// Decode fills v, a pointer to a struct, from the call's JSON body. It is for
+// calls that are few, since it reads the body twice. Names must be spelt exactly,
+// unknown ones are refused, and all wrong fields are reported at once. An empty
+// body leaves v as it is.
 func (c *Call) Decode(v any) error {
 	body, err := c.Body()
 	if err != nil || len(body) == 0 {
@@ -85,7 +86,7 @@ func (r *Reader) check(t reflect.Type) {
 func (r *Reader) checkStruct(t reflect.Type) {
 	fields := fieldsOf(t)
 	for name := range r.Object() {
-		field, ok := fields[string(name)]
+		field, ok := fields[name]
 		if !ok {
 			r.Wrong("is not a known field")
 			continue
@@ -94,7 +95,7 @@ func (r *Reader) checkStruct(t reflect.Type) {
 	}
 }
 
-// checkWhole takes a number that fits the integer type t.
+// checkWhole reads a number and notes whether it fits the integer type t.
 func (r *Reader) checkWhole(t reflect.Type) {
 	if !r.want(KindNumber, "must be a whole number") {
 		return
@@ -105,12 +106,8 @@ func (r *Reader) checkWhole(t reflect.Type) {
 	}
 }
 
-// checkOwn takes a value that its type reads by itself.
+// checkOwn reads a value whose type has a decoder of its own.
 func (r *Reader) checkOwn(t reflect.Type) {
-	if r.Kind() == KindNone {
-		r.unexpected()
-		return
-	}
 	text := r.Raw()
 	if r.syntax != nil || json.Unmarshal(text, reflect.New(t).Interface()) == nil {
 		return

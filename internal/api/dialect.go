@@ -15,12 +15,12 @@ type Dialect struct {
 	// Prefixes are the beginnings of paths whose errors this dialect renders
 	// even when no route matched. The longest prefix of all dialects wins.
 	Prefixes []string
-	// Auth finds out who calls; nil lets everybody in.
+	// Auth finds out who calls. When it is nil, everybody is let in.
 	Auth   Auth
 	Routes []Route
-	// Render writes an error in the dialect's shape; Problem when nil.
+	// Render writes an error in the dialect's shape. When it is nil, Problem does.
 	Render func(c *Call, f Failure) error
-	// Level is that of the log line of an answer below 500; the zero is Info.
+	// Level is the level of the log line for an answer below 500. Its zero is Info.
 	Level slog.Level
 }
 
@@ -29,22 +29,23 @@ type Auth func(c *Call) error
 
 // Route is one endpoint.
 type Route struct {
-	// Method is GET, POST, …; GET answers HEAD too.
+	// Method is GET, POST, and so on. A route of GET answers HEAD too.
 	Method string
-	// Path is the template: /v1/requests/:id.
+	// Path is the template of the path, like /v1/requests/:id.
 	Path string
-	// Scope is what the caller's key must allow; "" for nothing.
+	// Scope is what the caller's key must allow; "" means nothing.
 	Scope usersync.Scope
-	// Summary says in one line what it does, for /docs.
+	// Summary says in one line what the route does; /docs shows it.
 	Summary string
-	// MediaTypes are those a body may have; empty means application/json.
+	// MediaTypes are the media types a body may have; empty means application/json.
 	MediaTypes []string
 	// BodyLimit bounds a body in bytes; 0 means DefaultBodyLimit.
 	BodyLimit int64
 	Handler   func(c *Call) error
 }
 
-// speaker returns the dialect with the longest prefix of path; nil for none.
+// speaker returns the dialect with the longest prefix of path, nil when none has
+// one.
 func speaker(dialects []*Dialect, path string) *Dialect {
 	var best *Dialect
 	length := 0

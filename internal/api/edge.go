@@ -32,7 +32,7 @@ type Options struct {
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
 	// Exchange tells the other API processes what this one took from the rate
-	// limits, and returns what they took; nil where there is one process.
+	// limits, and returns what they took. It is nil where there is one process.
 	Exchange Exchange
 }
 
@@ -76,8 +76,8 @@ func (e *Edge) Mount(dialects ...Dialect) {
 	}
 }
 
-// Handle serves everything at or below a path with a plain handler: pages that
-// are no dialect's. Name is its label in metrics and log lines.
+// Handle serves everything at or below a path with a plain handler, for pages
+// that belong to no dialect. Name is its label in metrics and log lines.
 func (e *Edge) Handle(name, path string, h http.Handler) {
 	d := &Dialect{Name: name, Prefixes: []string{path}}
 	r := &Route{Path: path}
@@ -98,7 +98,7 @@ func (e *Edge) Run(ctx context.Context) { e.limits.run(ctx, e.log) }
 // ServeHTTP serves one call.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.echo.ServeHTTP(w, r) }
 
-// enter goes around every call, also those that match no route.
+// enter runs around every call, also around those that match no route.
 func (e *Edge) enter(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(under echo.Context) error {
 		c := e.begin(under)
@@ -147,8 +147,8 @@ func (e *Edge) end(c *Call) {
 	}
 }
 
-// emit writes the one log line. It says nothing that the caller sent: no path,
-// no query, no message about their input.
+// emit writes the one log line. It repeats nothing that the caller sent: neither
+// path nor query, nor a message about their input.
 func (e *Edge) emit(c *Call, dialect, route string, status int) {
 	telemetry.Add(c.ctx,
 		slog.String("request_id", c.ID), slog.String("dialect", dialect), slog.String("method", methodName(c.Request().Method)),
@@ -179,23 +179,28 @@ func methodName(method string) string {
 	return "other"
 }
 
-// panicked answers for a handler that panicked; abort says that the answer had
-// begun and the connection must be cut, or the caller takes half of it for all.
+// panicked answers for a handler that panicked. abort says that the answer had
+// begun: the connection must be cut then, or the caller takes half of it for all.
 func (c *Call) panicked(r any) (abort bool) {
 	if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return true
 	}
 	abort = c.Response().Committed
-	// What a panic says may hold a caller's data, unless the runtime says it.
+	c.fail(panicError(r))
+	return abort
+}
+
+// panicError describes a panic with its stack. What the panic says may hold a
+// caller's data and is left out, unless the runtime says it.
+func panicError(r any) error {
 	text := fmt.Sprintf("panic: %T", r)
 	if e, ok := r.(runtime.Error); ok {
 		text = "panic: " + e.Error()
 	}
-	c.fail(fmt.Errorf("%s\n%s", text, debug.Stack()))
-	return abort
+	return fmt.Errorf("%s\n%s", text, debug.Stack())
 }
 
-// serve is the way of a call that matched a route.
+// serve handles a call that matched a route.
 func serve(d *Dialect, r *Route) echo.HandlerFunc {
 	return func(under echo.Context) error {
 		c := under.(*Call)

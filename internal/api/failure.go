@@ -12,7 +12,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Failure is an error on its way out: what may be said, and the HTTP status.
+// Failure is an error as the caller is told it, with its HTTP status.
 type Failure struct {
 	*usersync.Error
 	Status int
@@ -44,7 +44,7 @@ func refuse(status int, message string) *usersync.Error {
 	return &usersync.Error{Code: usersync.CodeInvalid, Message: message, Err: httpStatus(status)}
 }
 
-// Invalid returns the refusal of one field: "limit must be …".
+// Invalid returns the refusal of one field. Its message reads "limit must be …".
 func Invalid(field, message string) *usersync.Error {
 	return &usersync.Error{Code: usersync.CodeInvalid, Message: field + " " + message,
 		Fields: []usersync.FieldError{{Field: field, Message: message}}}
@@ -79,8 +79,8 @@ func ofEcho(h *echo.HTTPError) Failure {
 	return failureOf(usersync.AsError(h.Unwrap()))
 }
 
-// statusGone is logged when the caller went before the answer was made. It is
-// no registered status; proxies use it for the same.
+// statusGone is logged when the caller went away before the answer was made. It is
+// not a registered status; proxies use it for the same.
 const statusGone = 499
 
 // fail answers with err in the dialect's shape.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -95,7 +96,7 @@ func TestCallersAskOnceForManyAndNotAgainForASecond(t *testing.T) {
 	}
 }
 
-func TestCallersForgetErrorsAndOldAnswers(t *testing.T) {
+func TestCallersForgetErrors(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	k := newCallers(func(context.Context, string) (store.Caller, bool, error) {
@@ -114,11 +115,64 @@ func TestCallersForgetErrorsAndOldAnswers(t *testing.T) {
 			t.Errorf("%v, %v", ok, err)
 		}
 	}
-	k.seen["h"].until = time.Now()
-	_, _, _ = k.find(ctx, "h")
-	if asked != 3 {
-		t.Errorf("asked %d times, want 3", asked)
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
 	}
+}
+
+func TestARevokedKeyIsBelievedForASecondAtMost(t *testing.T) {
+	t.Parallel()
+	for _, known := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			now := known
+			k := newCallers(func(context.Context, string) (store.Caller, bool, error) { return store.Caller{}, now, nil })
+			find := func() bool {
+				_, ok, err := k.find(t.Context(), "h")
+				if err != nil {
+					t.Error(err)
+				}
+				return ok
+			}
+			find()
+			now = !known
+			time.Sleep(time.Second - 1) // of the bubble's clock
+			if find() != known {
+				t.Errorf("known %v: asked again within a second", known)
+			}
+			time.Sleep(time.Nanosecond)
+			if find() == known {
+				t.Errorf("known %v: believed for longer than a second", known)
+			}
+		})
+	}
+}
+
+func TestALookupThatPanicsIsAnErrorForAllWhoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		goOn, asked := make(chan struct{}), 0
+		k := newCallers(func(context.Context, string) (store.Caller, bool, error) {
+			if asked++; asked > 1 {
+				return store.Caller{}, true, nil
+			}
+			<-goOn
+			panic("secret@example.com")
+		})
+		var running sync.WaitGroup
+		for range 3 {
+			running.Go(func() {
+				if _, ok, err := k.find(t.Context(), "h"); ok || err == nil || strings.Contains(err.Error(), "secret") {
+					t.Errorf("%v, %v", ok, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(goOn)
+		running.Wait()
+		if _, ok, err := k.find(t.Context(), "h"); !ok || err != nil || asked != 2 {
+			t.Errorf("%v, %v after %d lookups", ok, err, asked)
+		}
+	})
 }
 
 func TestCallersAreBounded(t *testing.T) {
@@ -127,8 +181,8 @@ func TestCallersAreBounded(t *testing.T) {
 	for i := range maxCallers + 100 {
 		_, _, _ = k.find(context.Background(), fmt.Sprint(i))
 	}
-	if len(k.seen) > maxCallers {
-		t.Errorf("%d callers remembered, want at most %d", len(k.seen), maxCallers)
+	if n := k.known.Len(); n > maxCallers {
+		t.Errorf("%d callers remembered, want at most %d", n, maxCallers)
 	}
 }
 
@@ -245,6 +299,26 @@ func TestReaderRefusesWhatIsNoJSON(t *testing.T) {
 		"{\n\"é\":\n\"äö\x00\"}":       "line 3, column 4: a control character in a string",
 		"\ufeff{}":                     "line 1, column 1: a value was expected",
 		``:                             "line 1, column 1: the text ends too early",
+		`{"a"`:                         "line 1, column 5: a colon was expected",
+		`{"a"::1}`:                     "line 1, column 6: a value was expected",
+		`{"a":1,,"b":2}`:               "line 1, column 8: a name in quotes was expected",
+		`{]`:                           "line 1, column 2: a name in quotes was expected",
+		`[1`:                           "line 1, column 3: a comma or ] was expected",
+		`[1}`:                          "line 1, column 3: a comma or ] was expected",
+		`[,1]`:                         "line 1, column 2: a value was expected",
+		`[1:2]`:                        "line 1, column 3: a comma or ] was expected",
+		`,{}`:                          "line 1, column 1: a value was expected",
+		`1,2`:                          "line 1, column 2: text behind the end",
+		`-`:                            "line 1, column 2: a digit was expected",
+		`1.`:                           "line 1, column 3: a digit was expected",
+		`"\ud83d\u0041"`:               "line 1, column 2: a wrong escape in a string",
+		`{"\u0000":1}`:                 "line 1, column 3: a wrong escape in a string",
+		`"\\\u0000"`:                   "line 1, column 4: a wrong escape in a string",
+		"{\"a\":[\"é\xff\"]}":          "line 1, column 9: not UTF-8",
+		`"\u12`:                        "line 1, column 1: a string is not closed",
+		"\"\\u0000\x01\"":              "line 1, column 8: a control character in a string",
+		"[\xff]":                       "line 1, column 2: a value was expected",
+		"{\"\xff\":1}":                 "line 1, column 3: not UTF-8",
 		strings.Repeat("[", 100):       "line 1, column 65: values nest too deep",
 		strings.Repeat(`{"a":`, 1<<16): "line 1, column 321: values nest too deep",
 	} {
@@ -253,6 +327,32 @@ func TestReaderRefusesWhatIsNoJSON(t *testing.T) {
 		err := r.End()
 		if got := usersync.AsError(err); err == nil || got.Message != "Malformed JSON at "+want {
 			t.Errorf("%.40q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestReaderTakesTheLastOfEqualNames(t *testing.T) {
+	t.Parallel()
+	r, got := NewReader([]byte(`{"a":"first","\u0061":"last"}`)), ""
+	for name := range r.Object() {
+		if name == "a" {
+			got = r.Text()
+		}
+	}
+	if err := r.End(); err != nil || got != "last" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestReaderTakesWhatIsJustWithinItsRules(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth), `"\\u0000"`, `"\uD83D\uDE00\/"`, " [ -0.0e+00 ,\n{ \"\" : null }\t]\r\n",
+	} {
+		r := NewReader([]byte(text))
+		r.Skip()
+		if err := r.End(); err != nil {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

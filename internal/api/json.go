@@ -1,12 +1,10 @@
 package api
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"usersync/internal/usersync"
@@ -14,28 +12,30 @@ import (
 
 // Reader reads one JSON text (RFC 8259) without building a tree. Names are
 // taken exactly as they are written; the last of several equal ones counts.
-// A text that is no JSON ends the reading with the place of the fault. A value
+// A text that is not JSON ends the reading with the place of the fault. A value
 // of the wrong type is noted with its path and skipped, so that all of them
-// can be told at once. null stands for an absent value.
+// can be reported at once. null stands for an absent value.
 type Reader struct {
-	text   []byte
-	at     int
+	text   string // Names and values without escapes are pieces of text.
+	tokens *decoder
+	at     int // at is where the next token begins.
 	path   []step
-	room   [8]step // path's first backing: few texts are deeper
 	syntax *usersync.Error
 	wrong  []usersync.FieldError
 }
 
-// step is one level of a path: a name, or an index where name is nil.
+// step is one level of a path: the name of a member, or the index of an element
+// of an array.
 type step struct {
-	name  []byte
-	index int
+	name    string
+	index   int
+	inArray bool
 }
 
 const (
 	// maxDepth bounds how deep values nest.
 	maxDepth = 64
-	// maxWrong bounds the faults told at once.
+	// maxWrong bounds the faults that are reported at once.
 	maxWrong = 20
 	// maxShownName bounds a caller's own name in a message, in bytes.
 	maxShownName = 64
@@ -43,31 +43,18 @@ const (
 
 // NewReader returns a reader of text, which must not change while it is read.
 func NewReader(text []byte) *Reader {
-	r := &Reader{text: text}
-	r.path = r.room[:0]
-	if !utf8.Valid(text) {
-		r.fail(invalidUTF8(text), "not UTF-8")
-	}
+	tokens := newDecoder(text)
+	r := &Reader{text: string(text), tokens: tokens, path: tokens.path[:0]}
+	r.at = r.start(0)
 	return r
 }
 
-func invalidUTF8(text []byte) int {
-	at := 0
-	for at < len(text) {
-		c, size := utf8.DecodeRune(text[at:])
-		if c == utf8.RuneError && size == 1 {
-			break
-		}
-		at += size
-	}
-	return at
-}
-
 // End checks that nothing follows the value and returns what was wrong: first
-// the syntax, then the fields.
+// the syntax, then the fields. It is the last call to a reader.
 func (r *Reader) End() error {
-	if r.syntax == nil && r.space() < len(r.text) {
-		r.fail(r.at, "text behind the end")
+	defer r.release()
+	if at := r.skipSpace(r.offset()); r.syntax == nil && at < len(r.text) {
+		r.fail(at, "text behind the end")
 	}
 	if r.syntax != nil {
 		return r.syntax
@@ -79,14 +66,14 @@ func (r *Reader) End() error {
 	return &usersync.Error{Code: usersync.CodeInvalid, Message: first.Field + " " + first.Message, Fields: r.wrong}
 }
 
-// Wrong notes a fault of the value being read: "must be a string".
+// Wrong notes a fault of the value being read, like "must be a string".
 func (r *Reader) Wrong(message string) {
 	if r.syntax == nil && len(r.wrong) < maxWrong {
 		r.wrong = append(r.wrong, usersync.FieldError{Field: r.where(), Message: message})
 	}
 }
 
-// TakeWrong returns the faults noted so far and forgets them: for lists whose
+// TakeWrong returns the faults noted so far and forgets them. It is for lists whose
 // elements are refused one by one.
 func (r *Reader) TakeWrong() []usersync.FieldError {
 	taken := r.wrong
@@ -94,8 +81,8 @@ func (r *Reader) TakeWrong() []usersync.FieldError {
 	return taken
 }
 
-// where renders the path of the value being read: user.attributes.size,
-// users[3].email; "The body" at the top.
+// where renders the path of the value being read, like user.attributes.size or
+// users[3].email. At the top it is "The body".
 func (r *Reader) where() string {
 	if len(r.path) == 0 {
 		return "The body"
@@ -103,60 +90,28 @@ func (r *Reader) where() string {
 	var out strings.Builder
 	for i, s := range r.path {
 		switch {
-		case s.name == nil:
+		case s.inArray:
 			fmt.Fprintf(&out, "[%d]", s.index)
 			continue
 		case i > 0:
 			out.WriteByte('.')
 		}
-		out.Write(shown(s.name))
+		out.WriteString(shown(s.name))
 	}
 	return out.String()
 }
 
-func shown(name []byte) []byte {
+func shown(name string) string {
 	if len(name) <= maxShownName {
 		return name
 	}
-	return append(bytes.ToValidUTF8(name[:maxShownName:maxShownName], nil), "…"...)
-}
-
-// fail notes the first fault of the syntax: nothing is read after it.
-func (r *Reader) fail(at int, what string) {
-	if r.syntax != nil {
-		return
-	}
-	before := r.text[:min(at, len(r.text))]
-	line := 1 + bytes.Count(before, []byte("\n"))
-	column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
-	r.syntax = usersync.Errorf(usersync.CodeInvalid, "Malformed JSON at line %d, column %d: %s", line, column, what)
-}
-
-// space skips white space and returns the place after it.
-func (r *Reader) space() int {
-	for r.at < len(r.text) {
-		switch r.text[r.at] {
-		case ' ', '\t', '\n', '\r':
-			r.at++
-		default:
-			return r.at
-		}
-	}
-	return r.at
-}
-
-// peek returns the first byte of what comes next, 0 at the end.
-func (r *Reader) peek() byte {
-	if r.syntax != nil || r.space() >= len(r.text) {
-		return 0
-	}
-	return r.text[r.at]
+	return strings.ToValidUTF8(name[:maxShownName], "") + "…"
 }
 
 // Kind is the type of a JSON value.
 type Kind byte
 
-// The kinds of values. None stands for the end and for what is no value.
+// The kinds of values. None stands for the end and for what is not a value.
 const (
 	KindNone Kind = iota
 	KindNull
@@ -169,23 +124,17 @@ const (
 
 // Kind returns the type of the next value without reading it.
 func (r *Reader) Kind() Kind {
-	switch b := r.peek(); b {
-	case '"':
-		return KindString
-	case '{':
-		return KindObject
-	case '[':
-		return KindArray
-	case 'n':
-		return KindNull
-	case 't', 'f':
-		return KindBool
-	default:
-		if b == '-' || '0' <= b && b <= '9' {
-			return KindNumber
-		}
+	if r.syntax != nil {
 		return KindNone
 	}
+	return kinds[r.byteAt(r.at)]
+}
+
+// kinds tells the kind of a value by its first byte.
+var kinds = [256]Kind{
+	'n': KindNull, 't': KindBool, 'f': KindBool, '"': KindString, '[': KindArray, '{': KindObject, '-': KindNumber,
+	'0': KindNumber, '1': KindNumber, '2': KindNumber, '3': KindNumber, '4': KindNumber,
+	'5': KindNumber, '6': KindNumber, '7': KindNumber, '8': KindNumber, '9': KindNumber,
 }
 
 // want reports whether the next value is of kind k. null is read and counts
@@ -195,9 +144,9 @@ func (r *Reader) want(k Kind, message string) bool {
 	case k:
 		return true
 	case KindNull:
-		r.literal("null")
+		r.token()
 	case KindNone:
-		r.unexpected()
+		r.malformed(nil)
 	default:
 		r.Wrong(message)
 		r.Skip()
@@ -205,35 +154,20 @@ func (r *Reader) want(k Kind, message string) bool {
 	return false
 }
 
-func (r *Reader) unexpected() {
-	if r.at >= len(r.text) {
-		r.fail(r.at, "the text ends too early")
-		return
-	}
-	r.fail(r.at, "a value was expected")
-}
-
 // Object yields the name of each member of an object. The loop reads the
-// member's value or leaves it to be skipped; it must not break. The name is
-// valid until the next one.
-func (r *Reader) Object() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
+// member's value or leaves it to be skipped; it must not break.
+func (r *Reader) Object() iter.Seq[string] {
+	return func(yield func(string) bool) {
 		if !r.want(KindObject, "must be an object") || !r.enter() {
 			return
 		}
-		for more := r.first('}'); more; more = r.next('}') {
-			if r.peek() != '"' {
-				r.fail(r.at, "a name in quotes was expected")
-				return
-			}
+		for r.more('}') {
 			name := r.quoted()
-			if r.peek() != ':' {
-				r.fail(r.at, "a colon was expected")
+			if r.syntax != nil {
 				return
 			}
-			r.at++
 			r.path[len(r.path)-1] = step{name: name}
-			if from := r.space(); !yield(name) || !r.passed(from) {
+			if from := r.at; !yield(name) || !r.passed(from) {
 				return
 			}
 		}
@@ -241,19 +175,18 @@ func (r *Reader) Object() iter.Seq[[]byte] {
 	}
 }
 
-// Array yields the index of each element of an array, on the same terms.
+// Array yields the index of each element of an array. The loop treats elements as
+// that of Object treats members.
 func (r *Reader) Array() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		if !r.want(KindArray, "must be an array") || !r.enter() {
 			return
 		}
-		i := 0
-		for more := r.first(']'); more; more = r.next(']') {
-			r.path[len(r.path)-1] = step{index: i}
-			if from := r.space(); !yield(i) || !r.passed(from) {
+		for i := 0; r.more(']'); i++ {
+			r.path[len(r.path)-1] = step{index: i, inArray: true}
+			if from := r.at; !yield(i) || !r.passed(from) {
 				return
 			}
-			i++
 		}
 		r.leave()
 	}
@@ -265,7 +198,7 @@ func (r *Reader) enter() bool {
 		r.fail(r.at, "values nest too deep")
 		return false
 	}
-	r.at++
+	r.token()
 	r.path = append(r.path, step{})
 	return true
 }
@@ -276,31 +209,20 @@ func (r *Reader) leave() {
 	}
 }
 
-// first reports whether there is a first member; it reads the closing bracket
-// when there is none.
-func (r *Reader) first(closing byte) bool {
-	if r.peek() == closing {
-		r.at++
+// more reports whether another member follows. It reads the closing bracket
+// when none does.
+func (r *Reader) more(closing byte) bool {
+	if r.syntax != nil {
 		return false
 	}
-	return r.syntax == nil
-}
-
-// next reads the comma before the next member, or the closing bracket.
-func (r *Reader) next(closing byte) bool {
-	switch r.peek() {
-	case ',':
-		r.at++
-		return true
-	case closing:
-		r.at++
-	default:
-		r.fail(r.at, "a comma or "+string(closing)+" was expected")
+	if r.byteAt(r.at) == closing {
+		r.token()
+		return false
 	}
-	return false
+	return true
 }
 
-// passed skips the value that begins at from, when nobody has read it.
+// passed skips the value that follows the place from, when nobody has read it.
 func (r *Reader) passed(from int) bool {
 	if r.at == from {
 		r.Skip()
@@ -321,30 +243,26 @@ func (r *Reader) Skip() {
 		}
 	case KindString:
 		r.quoted()
-	case KindNumber:
-		r.digits()
-	case KindBool:
-		r.Bool()
-	case KindNull:
-		r.literal("null")
+	case KindNumber, KindBool, KindNull:
+		r.token()
 	default:
-		r.unexpected()
+		r.malformed(nil)
 	}
 }
 
 // Raw returns the text of the next value.
 func (r *Reader) Raw() []byte {
-	from := r.space()
+	from := r.at
 	r.Skip()
-	return r.text[from:r.at]
+	return []byte(r.text[from:max(from, r.offset())])
 }
 
-// Text reads a string; "" for null.
+// Text reads a string. It returns "" for null.
 func (r *Reader) Text() string {
 	if !r.want(KindString, "must be a string") {
 		return ""
 	}
-	return string(r.quoted())
+	return r.quoted()
 }
 
 // ShortText reads a string of at most limit characters.
@@ -357,172 +275,23 @@ func (r *Reader) ShortText(limit int) string {
 	return s
 }
 
-// Bool reads true or false; false for null.
+// Bool reads true or false. It returns false for null.
 func (r *Reader) Bool() bool {
 	if !r.want(KindBool, "must be true or false") {
 		return false
 	}
-	if r.text[r.at] == 't' {
-		r.literal("true")
-		return true
-	}
-	r.literal("false")
-	return false
+	return len(r.token()) == len("true")
 }
 
-// Number reads a number; 0 for null.
+// Number reads a number. It returns 0 for null.
 func (r *Reader) Number() float64 {
 	if !r.want(KindNumber, "must be a number") {
 		return 0
 	}
-	n, err := strconv.ParseFloat(string(r.digits()), 64)
+	n, err := strconv.ParseFloat(r.token(), 64)
 	if err != nil && r.syntax == nil {
 		r.Wrong("is out of range")
 		return 0
 	}
 	return n
-}
-
-func (r *Reader) literal(word string) {
-	if !bytes.HasPrefix(r.text[r.at:], []byte(word)) {
-		r.fail(r.at, "a value was expected")
-		return
-	}
-	r.at += len(word)
-}
-
-// digits reads a number (RFC 8259 §6) and returns its text.
-func (r *Reader) digits() []byte {
-	from := r.at
-	if r.text[r.at] == '-' {
-		r.at++
-	}
-	switch {
-	case r.byte() == '0':
-		r.at++
-	default:
-		r.row()
-	}
-	if r.byte() == '.' {
-		r.at++
-		r.row()
-	}
-	if b := r.byte(); b == 'e' || b == 'E' {
-		r.at++
-		if b := r.byte(); b == '+' || b == '-' {
-			r.at++
-		}
-		r.row()
-	}
-	return r.text[from:r.at]
-}
-
-// row reads one digit or more.
-func (r *Reader) row() {
-	from := r.at
-	for b := r.byte(); '0' <= b && b <= '9'; b = r.byte() {
-		r.at++
-	}
-	if r.at == from {
-		r.fail(r.at, "a digit was expected")
-	}
-}
-
-func (r *Reader) byte() byte {
-	if r.at >= len(r.text) {
-		return 0
-	}
-	return r.text[r.at]
-}
-
-// quoted reads a string and returns its value: a piece of the text when it
-// holds no escape.
-func (r *Reader) quoted() []byte {
-	from := r.at + 1
-	for i := from; i < len(r.text); i++ {
-		switch b := r.text[i]; {
-		case b == '"':
-			r.at = i + 1
-			return r.text[from:i]
-		case b == '\\':
-			return r.escaped(from, i)
-		case b < ' ':
-			r.fail(i, "a control character in a string")
-			return nil
-		}
-	}
-	r.fail(r.at, "a string is not closed")
-	return nil
-}
-
-// escaped goes on with a string from its first escape.
-func (r *Reader) escaped(from, i int) []byte {
-	value := append([]byte{}, r.text[from:i]...)
-	for i < len(r.text) {
-		switch b := r.text[i]; {
-		case b == '"':
-			r.at = i + 1
-			return value
-		case b < ' ':
-			r.fail(i, "a control character in a string")
-			return nil
-		case b == '\\':
-			c, size := unescape(r.text[i:])
-			if size == 0 {
-				r.fail(i, "a wrong escape in a string")
-				return nil
-			}
-			value = utf8.AppendRune(value, c)
-			i += size
-		default:
-			value = append(value, b)
-			i++
-		}
-	}
-	r.fail(r.at, "a string is not closed")
-	return nil
-}
-
-// unescape returns the character of the escape that text begins with, and the
-// escape's length: 0 for none, for NUL, and for half a surrogate pair.
-func unescape(text []byte) (c rune, size int) {
-	if len(text) < 2 {
-		return 0, 0
-	}
-	if text[1] == 'u' {
-		return unescapeHex(text)
-	}
-	i := strings.IndexByte(`"\/bfnrt`, text[1])
-	if i < 0 {
-		return 0, 0
-	}
-	return rune("\"\\/\b\f\n\r\t"[i]), 2
-}
-
-func unescapeHex(text []byte) (c rune, size int) {
-	c = hexRune(text)
-	if c <= 0 {
-		return 0, 0
-	}
-	if !utf16.IsSurrogate(c) {
-		return c, 6
-	}
-	c = utf16.DecodeRune(c, hexRune(text[6:]))
-	if c == utf8.RuneError {
-		return 0, 0
-	}
-	return c, 12
-}
-
-// hexRune returns what \uXXXX at the beginning of text stands for, -1 when it
-// is not there.
-func hexRune(text []byte) rune {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
-		return -1
-	}
-	n, err := strconv.ParseUint(string(text[2:6]), 16, 16)
-	if err != nil {
-		return -1
-	}
-	return rune(n)
 }

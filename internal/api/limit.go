@@ -24,15 +24,15 @@ const (
 	// exchangeEvery is how far the limit of one process may lag behind what
 	// the others took.
 	exchangeEvery = 250 * time.Millisecond
-	// exchangeWithin bounds one exchange; without it the limits stay local.
+	// exchangeWithin bounds one exchange. When one fails, the limits stay local.
 	exchangeWithin = time.Second
-	// sweepEvery is how often full buckets are dropped: they are as good as new.
+	// sweepEvery is how often full buckets are dropped. A full one is as good as new.
 	sweepEvery = 10 * time.Second
-	// maxBuckets bounds the buckets; only keys that exist get one.
+	// maxBuckets bounds the buckets. Only keys that exist get one.
 	maxBuckets = 100_000
 )
 
-// The two buckets of a key: polling does not eat what accepting needs.
+// A key has two buckets, so that polling does not use up what accepting needs.
 const (
 	bucketRead  = "read"
 	bucketWrite = "write"
@@ -49,7 +49,7 @@ type limits struct {
 type bucket struct {
 	limiter *rate.Limiter
 	limit   usersync.RateLimit
-	took    int64 // since the last exchange
+	took    int64 // took counts the tokens taken since the last exchange.
 }
 
 func newLimits(exchange Exchange) *limits {
@@ -73,8 +73,9 @@ func (c *Call) limit() error {
 		Message: fmt.Sprintf("Too many requests with this API Key. Try again in %d s.", seconds(wait))}
 }
 
-// setLimitHeaders describes the bucket after draft-ietf-httpapi-ratelimit-headers:
-// its quota and the seconds that fill it; what is left and when there is more.
+// setLimitHeaders describes the bucket as draft-ietf-httpapi-ratelimit-headers
+// has it: the quota and the seconds that fill it, what is left, and when there is
+// more.
 func setLimitHeaders(h http.Header, name string, limit usersync.RateLimit, wait time.Duration) {
 	window := seconds(time.Duration(float64(limit.Burst) / limit.Rate * float64(time.Second)))
 	h.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, name, limit.Burst, window))
@@ -82,10 +83,10 @@ func setLimitHeaders(h http.Header, name string, limit usersync.RateLimit, wait 
 	h.Set("Retry-After", strconv.Itoa(seconds(wait)))
 }
 
-// seconds returns d in whole seconds, rounded up, at least 1.
+// seconds returns d in whole seconds, rounded up, and at least 1.
 func seconds(d time.Duration) int { return max(int(math.Ceil(d.Seconds())), 1) }
 
-// take takes a token; tokens is what is left, when there is none.
+// take takes a token. When there is none, ok is false and tokens says what is left.
 func (l *limits) take(id string, limit usersync.RateLimit, now time.Time) (tokens float64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,8 +140,8 @@ func (l *limits) run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// exchangeOnce makes one exchange, when anything was taken. What a failed one
-// would have told is dropped: by the next it is history.
+// exchangeOnce makes one exchange, when anything was taken. What a failed exchange
+// would have told is dropped, since it is out of date by the next one.
 func (l *limits) exchangeOnce(ctx context.Context) error {
 	if l.exchange == nil {
 		return nil

@@ -15,7 +15,7 @@ import (
 // kept, sealed, for a day and given again to every further call with the key and
 // the same body. A call that comes while the first is under way waits for it.
 //
-// Accepting calls do not need it, they keep their key in the accepting
+// Accepting calls do not need it: they keep their key in the accepting
 // transaction. Here the key is kept beside it: a process that dies after the
 // change and before the answer was kept leaves a key that runs again.
 func Once(handler func(*Call) error) func(*Call) error {
@@ -34,7 +34,7 @@ func Once(handler func(*Call) error) func(*Call) error {
 const (
 	// onceWait is how long a call waits for the first one with its key.
 	onceWait = 10 * time.Second
-	// oncePoll is how often it looks.
+	// oncePoll is how often a waiting call looks for the answer.
 	oncePoll = 50 * time.Millisecond
 )
 
@@ -77,7 +77,7 @@ func (c *Call) once(key store.Idempotency, handler func(*Call) error) error {
 // goes out after it was kept, so that nobody who has seen it can get another.
 func (c *Call) first(organization string, key store.Idempotency, handler func(*Call) error) error {
 	recorded, err := c.record(handler)
-	// What comes now must be done even when the caller has gone.
+	// What follows must be done even when the caller has gone away.
 	ctx := context.WithoutCancel(c.ctx)
 	if err != nil || recorded.status < 200 || recorded.status > 299 {
 		return firstOf(err, c.edge.store.DropKey(ctx, organization, key), func() error { return recorded.send(c) })

@@ -10,8 +10,9 @@ import (
 	"log/slog"
 )
 
-// Operations are what an operator's machinery asks of a process: does it live,
-// is it ready, how is it doing. They need no key: OPS_ADDR binds them apart.
+// Operations answer what an operator's machinery asks of a process: whether it
+// lives, whether it is ready, and how it is doing. They need no key, since OPS_ADDR
+// binds them apart.
 type Operations struct {
 	// Checks are what /readyz looks at.
 	Checks []Check
@@ -27,7 +28,7 @@ type Check struct {
 	Name string
 	// Check returns nil when it is in order.
 	Check func(ctx context.Context) error
-	// Optional things degrade the process without making it unready.
+	// Optional says that a failure degrades the process but leaves it ready.
 	Optional bool
 }
 
@@ -49,7 +50,7 @@ func (o Operations) Dialect() Dialect {
 func health(c *Call) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) }
 
 // ready answers 200 when every check that is not optional passes, else 503.
-// What failed is named; why is for the log.
+// The answer names what failed; the log says why.
 func (o Operations) ready(c *Call) error {
 	ctx, cancel := context.WithTimeout(c.ctx, checkWithin)
 	defer cancel()

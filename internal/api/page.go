@@ -7,18 +7,18 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Bounds of the pages of lists.
+// These are the bounds of the pages of lists.
 const (
 	defaultPage = 50
 	maxPage     = 500
 )
 
-// Page is which part of a list is asked for.
+// Page says which part of a list is asked for.
 type Page struct {
-	// Before is the id that only older ones follow, or where a list goes up, that
-	// only higher ones follow; "" for the first page.
+	// Before is the id that only older ones follow or, in a list that goes up, that
+	// only higher ones follow. It is "" for the first page.
 	Before string
-	// Limit is how many are shown; load one more to know whether there are.
+	// Limit is how many items are shown. Load one more to know whether more follow.
 	Limit int
 }
 
@@ -55,7 +55,7 @@ func (c *Call) PageOf(valid func(string) bool) (p Page, err error) {
 // List is one page of a list, newest first.
 type List[T any] struct {
 	Items []T `json:"items"`
-	// NextCursor asks for the next page; "" on the last.
+	// NextCursor asks for the next page. It is "" on the last page.
 	NextCursor string `json:"nextCursor"`
 }
 

@@ -18,7 +18,7 @@ type problem struct {
 }
 
 // Problem renders an error as application/problem+json. It speaks for the
-// management routes and for every path that is no dialect's.
+// management routes and for every path that belongs to no dialect.
 func Problem(c *Call, f Failure) error {
 	p := problem{Type: "about:blank", Title: http.StatusText(f.Status), Status: f.Status, Detail: f.Message,
 		Code: f.Code, Errors: f.Fields, RequestID: c.ID}

@@ -10,8 +10,9 @@ import (
 // it is still answered as one.
 const streamBuffer = 32 << 10
 
-// WriteStream answers 200 with a body that write makes bit by bit. An error behind
-// the first bytes cuts the connection: half of an answer must not look whole.
+// WriteStream answers 200 with a body that write makes piece by piece. An error
+// after the first bytes cuts the connection, since half of an answer must not look
+// whole.
 func (c *Call) WriteStream(mediaType string, write func(io.Writer) error) error {
 	c.Header().Set("Content-Type", mediaType)
 	out := bufio.NewWriterSize(c.Response(), streamBuffer)

@@ -2,8 +2,9 @@ package colleague
 
 import (
 	"context"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/person"
 	"usersync/internal/store"
@@ -81,17 +82,19 @@ type answered struct {
 
 // ask asks the sources that are on, all at once.
 func (s *Search) ask(ctx context.Context, org *store.Org, settings usersync.Settings, queries []store.CandidateQuery) ([]answered, error) {
-	var asked sync.WaitGroup
+	var asked errgroup.Group
 	all := make([]answered, 0, len(s.Own)+len(s.Services))
-	errs := make([]error, cap(all))
 	begin := func(source Source, isService bool, find func(context.Context, Source, Ask) ([]Answer, error)) {
 		on, ok := settings.Source(source.Name())
 		if !ok {
 			return
 		}
 		all = append(all, answered{source: source.Name(), isService: isService})
-		answer, err := &all[len(all)-1], &errs[len(all)-1]
-		asked.Go(func() { answer.answers, *err = find(ctx, source, Ask{org, on, queries}) })
+		answer := &all[len(all)-1]
+		asked.Go(func() (err error) {
+			answer.answers, err = find(ctx, source, Ask{org, on, queries})
+			return err
+		})
 	}
 	for _, source := range s.Own {
 		begin(source, false, askOwn)
@@ -99,11 +102,8 @@ func (s *Search) ask(ctx context.Context, org *store.Org, settings usersync.Sett
 	for _, service := range s.Services {
 		begin(service, true, askService)
 	}
-	asked.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, usersync.AsError(err)
-		}
+	if err := asked.Wait(); err != nil {
+		return nil, usersync.AsError(err)
 	}
 	return all, nil
 }

@@ -2,7 +2,8 @@ package connector
 
 import (
 	"context"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/usersync"
 )
@@ -17,29 +18,26 @@ const eachAtOnce = 8
 // and returns the results so far beside the error.
 func (c *Client) Each(ctx context.Context, people []Profile, push func(context.Context, Profile) (Result, error)) ([]Result, error) {
 	results := make([]Result, len(people))
-	gate := make(chan struct{}, c.atOnce())
-	var wg sync.WaitGroup
-	var first firstError
+	group, failed := errgroup.WithContext(ctx)
+	group.SetLimit(c.atOnce())
 	for i, p := range people {
-		gate <- struct{}{}
-		if first.get() != nil {
-			break
-		}
-		wg.Go(func() {
-			defer func() { <-gate }()
+		group.Go(func() error {
+			if failed.Err() != nil && ctx.Err() == nil {
+				return nil // Another call has failed.
+			}
+			// The call gets ctx: a failure of another does not break it off.
 			result, err := push(ctx, p)
 			if usersync.CodeOf(err) == usersync.CodeRejected {
 				result, err = Rejected(err), nil
 			}
 			if err != nil {
-				first.set(err)
-				return
+				return err
 			}
 			results[i] = result
+			return nil
 		})
 	}
-	wg.Wait()
-	return results, first.get()
+	return results, group.Wait()
 }
 
 func (c *Client) atOnce() int {
@@ -47,24 +45,4 @@ func (c *Client) atOnce() int {
 		return c.limits.Concurrent
 	}
 	return eachAtOnce
-}
-
-// firstError keeps the first of several errors.
-type firstError struct {
-	sync.Mutex
-	err error
-}
-
-func (f *firstError) set(err error) {
-	f.Lock()
-	defer f.Unlock()
-	if f.err == nil {
-		f.err = err
-	}
-}
-
-func (f *firstError) get() error {
-	f.Lock()
-	defer f.Unlock()
-	return f.err
 }

@@ -10,9 +10,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"sync"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/outbound"
 	"usersync/internal/queue"
@@ -119,25 +120,22 @@ type result struct {
 // within a turn.
 func (s *Service) attempt(ctx context.Context, endpoint usersync.Endpoint, signer *webhooksig.Signer, open []store.OpenDelivery) ([]result, error) {
 	results := make([]result, len(open))
-	gate := make(chan struct{}, atOnce)
-	var wg sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(atOnce)
 	now := time.Now()
 	for i, d := range open {
 		results[i].Delivery = d.Delivery
 		if d.NextAttemptAt.After(now) {
 			continue
 		}
-		gate <- struct{}{}
-		if time.Since(now) > turn {
-			<-gate
-			continue
-		}
-		wg.Go(func() {
-			defer func() { <-gate }()
-			results[i] = s.try(ctx, endpoint, signer, d)
+		group.Go(func() error {
+			if time.Since(now) <= turn {
+				results[i] = s.try(ctx, endpoint, signer, d)
+			}
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // A failed attempt is a result.
 	// Cut short by a shutdown: no attempt is burnt, the task is handed back.
 	// What was delivered is delivered again under the same id.
 	return results, ctx.Err()

@@ -3,7 +3,8 @@ package pipeline
 import (
 	"context"
 	"slices"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/connector"
 	"usersync/internal/store"
@@ -131,23 +132,22 @@ func (p *pump) makeOnce(ctx context.Context, c connector.Connector, g *group) er
 }
 
 func (p *pump) preview(ctx context.Context, c connector.Connector, g *group) error {
-	gate := make(chan struct{}, previewsAtOnce)
-	var wg sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(previewsAtOnce)
 	plain := encodePatch(g.patch) == encodePatch(usersync.PlatformSync{}) && !g.patch.Force
 	for _, it := range g.items {
 		if plain && it.push.PushedHash != "" && p.hash(c, it.profile) == it.push.PushedHash {
 			it.result = connector.Result{Status: unchanged, Details: unchangedSentence}
 			continue
 		}
-		gate <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-gate }()
+		group.Go(func() error {
 			result, err := guarded(p, func() (connector.Result, error) { return c.Preview(ctx, it.profile) })
 			if it.result, it.err = result, usersync.AsError(err); it.err != nil && it.err.Code == usersync.CodeRejected {
 				it.result, it.err = connector.Result{Status: connector.Failed, Err: it.err}, nil
 			}
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // Each call's error is with its item.
 	return ctx.Err()
 }

@@ -11,8 +11,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/connector"
 	"usersync/internal/store"
@@ -283,21 +284,20 @@ func (p *pump) remove(ctx context.Context, c connector.Connector, due []store.Pu
 		return nil
 	}
 	errs := make([]*usersync.Error, len(due))
-	var wg sync.WaitGroup
-	gate := make(chan struct{}, removeAtOnce)
+	var group errgroup.Group
+	group.SetLimit(removeAtOnce)
 	for i, d := range due {
-		gate <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-gate }()
+		group.Go(func() error {
 			result, err := guarded(p, func() (connector.Result, error) {
 				return c.Remove(ctx, connector.Profile{UserID: d.UserID, Email: d.Removal, Remote: d.Remote})
 			})
 			if errs[i] = usersync.AsError(err); errs[i] == nil {
 				errs[i] = result.Err
 			}
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // Each call's error is in errs.
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/usersync"
 )
@@ -135,16 +136,15 @@ const senders = 8
 // there; a message that is there already counts as sent.
 func (c *Client) Send(ctx context.Context, messages []Message) (unsent []int, err error) {
 	errs := make([]error, len(messages))
-	var wg sync.WaitGroup
-	gate := make(chan struct{}, senders)
+	var group errgroup.Group
+	group.SetLimit(senders)
 	for i, m := range messages { //lint:loop Asynq takes one task at a time, and eight are under way at once
-		gate <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-gate }()
+		group.Go(func() error {
 			errs[i] = c.send(ctx, m)
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // Each message's error is in errs.
 	for i, e := range errs {
 		if e != nil && !errors.Is(e, asynq.ErrTaskIDConflict) {
 			unsent, err = append(unsent, i), e

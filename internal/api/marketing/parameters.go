@@ -65,7 +65,7 @@ func (t *taken) readBody(body []byte, parameters []parameter) error {
 	r := api.NewReader(body)
 	for name := range r.Object() {
 		for _, p := range parameters {
-			if p.name != string(name) {
+			if p.name != name {
 				continue
 			}
 			t.given[p.name] = r.Kind() != api.KindNull

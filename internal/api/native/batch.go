@@ -75,7 +75,7 @@ func readBatch(c *api.Call, body []byte) (*batch, error) {
 	}
 	r := api.NewReader(body)
 	for name := range r.Object() {
-		if string(name) == "users" {
+		if name == "users" {
 			b = &batch{refused: map[int]string{}}
 			b.read(c, r)
 		}

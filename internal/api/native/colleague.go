@@ -44,7 +44,7 @@ func readColleague(body []byte) (in admin.ColleagueInput, err error) {
 	}
 	r := api.NewReader(body)
 	for name := range r.Object() {
-		switch string(name) {
+		switch name {
 		case "name":
 			in.Name = r.ShortText(maxField)
 		case "email":
@@ -103,7 +103,7 @@ func readChange(body []byte) (in admin.ColleagueChange, err error) {
 	}
 	r := api.NewReader(body)
 	for name := range r.Object() {
-		switch string(name) {
+		switch name {
 		case "id":
 			in.ID = r.Text()
 		case "status":
@@ -160,7 +160,7 @@ func readColleagueID(body []byte) (id string, err error) {
 	}
 	r := api.NewReader(body)
 	for name := range r.Object() {
-		if string(name) == "colleagueId" {
+		if name == "colleagueId" {
 			id = r.Text()
 		}
 	}

@@ -3,6 +3,7 @@ package native
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"usersync/internal/api"
 	"usersync/internal/person"
@@ -41,7 +42,7 @@ func readBody(body []byte) (sentUser, error) {
 	}
 	r := api.NewReader(body)
 	for name := range r.Object() {
-		if string(name) == "user" {
+		if name == "user" {
 			u = readUser(r)
 		}
 	}
@@ -50,7 +51,7 @@ func readBody(body []byte) (sentUser, error) {
 
 func readUser(r *api.Reader) (u sentUser) {
 	for name := range r.Object() {
-		switch string(name) {
+		switch name {
 		case "email":
 			u.email = r.Text()
 		case "country":
@@ -75,11 +76,11 @@ func readUser(r *api.Reader) (u sentUser) {
 func readAttributes(r *api.Reader) map[string]any {
 	attributes := map[string]any{}
 	for name := range r.Object() {
-		if len(name) == 0 || len([]rune(string(name))) > maxName {
+		if len(name) == 0 || utf8.RuneCountInString(name) > maxName {
 			r.Wrong("must have a name of 1 to " + strconv.Itoa(maxName) + " characters")
 			continue
 		}
-		attributes[string(name)] = readAttribute(r)
+		attributes[name] = readAttribute(r)
 	}
 	if len(attributes) > maxAttributes {
 		r.Wrong("must have at most " + strconv.Itoa(maxAttributes) + " members")

@@ -10,8 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/colleague"
 	"usersync/internal/outbound"
@@ -79,25 +80,24 @@ func companiesOf(queries []store.CandidateQuery) []string {
 
 // lookUp answers from what is kept, and asks Hunter for the rest.
 func (s *Source) lookUp(ctx context.Context, ask colleague.Ask, companies []string, kept map[string]string) map[string]colleague.Answer {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	gate := make(chan struct{}, atOnce)
-	found := make(map[string]colleague.Answer, len(companies))
-	for _, company := range companies { //lint:loop each answer is kept as soon as Hunter has given it
+	answers := make([]colleague.Answer, len(companies))
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for i, company := range companies { //lint:loop each answer is kept as soon as Hunter has given it
 		if text, ok := kept[company]; ok {
-			found[company] = people(text)
+			answers[i] = people(text)
 			continue
 		}
-		wg.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			answer := s.askFor(ctx, ask, company)
-			mu.Lock()
-			defer mu.Unlock()
-			found[company] = answer
+		group.Go(func() error {
+			answers[i] = s.askFor(ctx, ask, company)
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // What fails for a company is in its answer.
+	found := make(map[string]colleague.Answer, len(companies))
+	for i, company := range companies {
+		found[company] = answers[i]
+	}
 	return found
 }
 

@@ -1,6 +1,7 @@
 package hunter_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -81,6 +82,33 @@ func TestFindAsksOnceForACompany(t *testing.T) {
 		}
 		if s.Asked("acme.example.com") != 1 || s.Asked("nobody.example.com") != 1 {
 			t.Errorf("asked %d and %d times", s.Asked("acme.example.com"), s.Asked("nobody.example.com"))
+		}
+	})
+}
+
+func TestKeptAndAskedAnswersGoTogether(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s site) {
+		var every, second []string
+		for i := range 40 {
+			company := fmt.Sprintf("c%d.example.com", i)
+			s.Add(company, fmt.Sprintf("ann@c%d.example.com", i), "Ann", "Example", "Engineer", "")
+			every = append(every, company)
+			if i%2 == 1 {
+				second = append(second, company)
+			}
+		}
+		if _, err := s.find(t, second...); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.find(t, every...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range got {
+			if a.Err != nil || len(a.People) != 1 || a.People[0].Website != "https://"+every[i] || s.Asked(every[i]) != 1 {
+				t.Errorf("%s: %+v, asked %d times", every[i], a, s.Asked(every[i]))
+			}
 		}
 	})
 }
