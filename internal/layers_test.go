@@ -28,7 +28,7 @@ var layers = [][]string{
 		"internal/store/migration", "internal/api/openapi", "internal/queue/embedded", "test/services",
 	},
 	{"internal/store", "internal/queue", "internal/outbound"},
-	{"internal/store/storetest", "internal/mail"},
+	{"internal/store/storetest", "internal/mail", "internal/doctest"},
 	{"internal/mail/mailtest"},
 	{"internal/connector"},
 	{"internal/connector/fakeplatform"},
@@ -37,13 +37,22 @@ var layers = [][]string{
 	{"internal/connector/..."},    // and its fake
 	{"internal/connectors"},       // THE LIST
 	{"internal/connectors/fakes"}, // and that of their fakes
-	{"internal/colleague"},
+	// Packages that own tables: the SQL and the rules of one noun each.
+	{"internal/audit", "internal/event", "internal/idempotency"},
+	{"internal/outbox", "internal/tenant", "internal/user"},
+	{"internal/credit", "internal/colleague"},
 	{"internal/colleague/hunter"},
 	{"internal/colleague/hunter/huntertest"},
 	{"internal/delivery"},
-	{"internal/pipeline", "internal/erasure", "internal/relay", "internal/worker"},
+	{"internal/request"},
+	{"internal/bulk", "internal/retention"},
+	{"internal/platform"},
+	{"internal/erasure", "internal/rewrap"},
+	{"internal/export"},
+	{"internal/pipeline", "internal/worker"},
 	{"internal/intake", "internal/directory"},
-	{"internal/admin"},
+	{"internal/roomtest"},
+	{"internal/admin", "internal/relay"},
 	{"internal/api"},
 	{"internal/api/apitest"},
 	{"internal/api/native", "internal/api/marketing", "internal/api/manage", "internal/demo"},
@@ -64,7 +73,7 @@ type owner struct {
 var owners = []owner{
 	{"gorm.io", []string{"internal/store"}},
 	{"modernc.org/sqlite", []string{"internal/store"}},
-	{"github.com/jackc/pgx/v5", []string{"internal/store", "internal/store/migration", "internal/store/storetest"}},
+	{"github.com/jackc/pgx/v5", []string{"internal/store", "internal/store/migration", "internal/store/storetest", "internal/roomtest"}},
 	{"github.com/pressly/goose/v3", []string{"internal/store", "internal/store/migration"}},
 	{"github.com/hibiken/asynq", []string{"internal/queue", "test/load"}},
 	{"github.com/redis/go-redis/v9", []string{"internal/queue", "test/load"}},
@@ -111,6 +120,8 @@ type source struct {
 	file    string // from the root of the module
 	imports []string
 	text    string
+	// external says that it is of a test package beside the one that it tests.
+	external bool
 }
 
 func (s source) pkg() string  { return path.Dir(s.file) }
@@ -183,9 +194,13 @@ func direction(s source, below string) string {
 	return fmt.Sprintf("%s imports %s, which is not below it", s.file, below)
 }
 
-// directionOfTest lets a test, besides, import its own package and the test
-// helpers beneath it.
+// directionOfTest lets a test, besides, import its own package, the test helpers
+// beneath it and, where it stands outside of the package, roomtest with what that needs.
 func directionOfTest(s source, below string) string {
+	// What a package that owns tables does shows on requests that were accepted.
+	if s.external && layerOf(below) >= 0 && layerOf(below) <= layerOf("internal/roomtest") {
+		return ""
+	}
 	if below == s.pkg() || strings.HasPrefix(below, s.pkg()+"/") {
 		return ""
 	}
@@ -278,10 +293,7 @@ type size struct{ lines, exported int }
 var largest = size{lines: 3000, exported: 120}
 
 // oversized are the packages that are larger, with the size that they may not exceed.
-var oversized = map[string]size{
-	"internal/store":    {lines: 9500, exported: 360},
-	"internal/usersync": {lines: largest.lines, exported: 279},
-}
+var oversized = map[string]size{}
 
 func TestNoPackageIsTooLargeToRead(t *testing.T) {
 	t.Parallel()
@@ -402,7 +414,7 @@ func parse(root fs.FS, file string) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	s := source{file: file, text: string(text)}
+	s := source{file: file, text: string(text), external: strings.HasSuffix(parsed.Name.Name, "_test")}
 	for _, spec := range parsed.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 
 	"usersync/internal/admin"
 	"usersync/internal/app"
+	"usersync/internal/credit"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -51,7 +53,7 @@ func organizations() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the organizations, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) { return a.Store.Organizations(c.Context(), "", 500) })
+			return withAdmin(c, func(a *admin.Service) (any, error) { return tenant.List(c.Context(), a.Store, "", 500) })
 		},
 	}
 	disable := &cobra.Command{
@@ -65,14 +67,14 @@ func organizations() *cobra.Command {
 
 // madeKey is a new key with the key itself, which is shown once.
 type madeKey struct {
-	ID             string           `json:"id"`
-	OrganizationID string           `json:"organizationId"`
-	Name           string           `json:"name"`
-	Key            string           `json:"key"`
-	Scopes         []usersync.Scope `json:"scopes"`
+	ID             string         `json:"id"`
+	OrganizationID string         `json:"organizationId"`
+	Name           string         `json:"name"`
+	Key            string         `json:"key"`
+	Scopes         []tenant.Scope `json:"scopes"`
 }
 
-func shown(k usersync.Key, secret usersync.Secret) madeKey {
+func shown(k tenant.Key, secret usersync.Secret) madeKey {
 	return madeKey{k.ID, k.Organization, k.Name, secret.Reveal(), k.Scopes}
 }
 
@@ -84,7 +86,7 @@ func keys() *cobra.Command {
 		Use: "create ORGANIZATION", Short: "Make an API key; it is shown once", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			for _, s := range scopes {
-				in.Scopes = append(in.Scopes, usersync.Scope(s))
+				in.Scopes = append(in.Scopes, tenant.Scope(s))
 			}
 			if expires > 0 {
 				in.ExpiresAt = time.Now().Add(expires)
@@ -101,7 +103,9 @@ func keys() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list ORGANIZATION", Short: "List an organization's keys, newest first", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) { return a.Store.Org(args[0]).Keys(c.Context(), "", 500) })
+			return withAdmin(c, func(a *admin.Service) (any, error) {
+				return tenant.ListKeys(c.Context(), a.Store.Org(args[0]), "", 500)
+			})
 		},
 	}
 	revoke := &cobra.Command{
@@ -142,14 +146,14 @@ func credits() *cobra.Command {
 	ledger := &cobra.Command{
 		Use: "ledger ORGANIZATION", Short: "List the ledger, newest first", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) { return a.Store.Org(args[0]).Ledger(c.Context(), "", 500) })
+			return withAdmin(c, func(a *admin.Service) (any, error) { return credit.Ledger(c.Context(), a.Store.Org(args[0]), "", 500) })
 		},
 	}
 	verify := &cobra.Command{
 		Use: "verify ORGANIZATION", Short: "Prove that the balance is the sum of the ledger", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withAdmin(c, func(a *admin.Service) (any, error) {
-				v, err := a.Store.Org(args[0]).Verify(c.Context())
+				v, err := credit.Verify(c.Context(), a.Store.Org(args[0]))
 				if err == nil && !v.OK {
 					err = fmt.Errorf("balance %d, sum of entries %d, requests charged twice %d", v.Balance, v.Sum, v.Overcharged)
 				}

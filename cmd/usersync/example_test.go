@@ -12,7 +12,8 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/config"
-	"usersync/internal/usersync"
+	"usersync/internal/credit"
+	"usersync/internal/tenant"
 )
 
 // A client's first call: a user goes in, and with Prefer: wait the answer comes when
@@ -78,16 +79,16 @@ func exampleService() (url, key string, stop func(), err error) {
 		<-done
 		_ = os.RemoveAll(dir)
 	}
-	organization, err := service.Store.CreateOrganization(ctx, "example", usersync.Organization{Name: "Acme"})
+	organization, err := tenant.Create(ctx, service.Store, "example", tenant.Organization{Name: "Acme"})
 	if err != nil {
 		stop()
 		return "", "", nil, err
 	}
-	if _, err := service.Store.TopUp(ctx, "example", organization.ID, 10, ""); err != nil {
+	if _, err := credit.TopUp(ctx, service.Store, "example", organization.ID, 10, ""); err != nil {
 		stop()
 		return "", "", nil, err
 	}
-	_, secret, err := service.Store.CreateKey(ctx, "example", organization.ID, usersync.Key{Name: "first"})
+	_, secret, err := tenant.CreateKey(ctx, service.Store, "example", organization.ID, tenant.Key{Name: "first"})
 	if err != nil {
 		stop()
 		return "", "", nil, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
@@ -136,7 +137,7 @@ type refusal struct {
 type summary struct {
 	accepted   int
 	refused    []refusal
-	outcomes   map[usersync.RequestStatus]int
+	outcomes   map[request.Status]int
 	unknown    int // accepted and not to be found
 	colleagues int
 	charged    int64
@@ -153,10 +154,10 @@ func (s summary) print(w io.Writer, errorsFile string) {
 		name string
 		n    int
 	}{
-		{"succeeded", s.outcomes[usersync.RequestSucceeded]},
-		{"partially succeeded", s.outcomes[usersync.RequestPartiallySucceeded]},
-		{"failed", s.outcomes[usersync.RequestFailed]},
-		{"awaiting credits", s.outcomes[usersync.RequestAwaitingCredits]},
+		{"succeeded", s.outcomes[request.Succeeded]},
+		{"partially succeeded", s.outcomes[request.PartiallySucceeded]},
+		{"failed", s.outcomes[request.Failed]},
+		{"awaiting credits", s.outcomes[request.AwaitingCredits]},
 		{"not found any more", s.unknown},
 	} {
 		if o.n > 0 {
@@ -173,7 +174,7 @@ func (s summary) print(w io.Writer, errorsFile string) {
 
 // verdict is nil when nothing failed and nobody was refused.
 func (s summary) verdict() error {
-	if len(s.refused)+s.outcomes[usersync.RequestFailed]+s.outcomes[usersync.RequestPartiallySucceeded] > 0 {
+	if len(s.refused)+s.outcomes[request.Failed]+s.outcomes[request.PartiallySucceeded] > 0 {
 		return errUnwell
 	}
 	return nil

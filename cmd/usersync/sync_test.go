@@ -19,28 +19,30 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/credit"
 	"usersync/internal/person"
+	"usersync/internal/request"
 	"usersync/internal/rowfile"
-	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
 // service is a running App with an organization.
 type service struct {
 	*apptest.Running
-	org usersync.Organization
+	org tenant.Organization
 	key usersync.Secret
 }
 
-func startService(t *testing.T, e *apptest.Environment, credits int64, scopes ...usersync.Scope) service {
+func startService(t *testing.T, e *apptest.Environment, credits int64, scopes ...tenant.Scope) service {
 	t.Helper()
 	s := service{Running: e.Start(t, app.All)}
 	var err error
-	if s.org, err = s.Store.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"}); err != nil {
+	if s.org, err = tenant.Create(t.Context(), s.Store, "test", tenant.Organization{Name: "Acme"}); err != nil {
 		t.Fatal(err)
 	}
 	s.topUp(t, credits)
-	if _, s.key, err = s.Store.CreateKey(t.Context(), "test", s.org.ID, usersync.Key{Name: "k", Scopes: scopes}); err != nil {
+	if _, s.key, err = tenant.CreateKey(t.Context(), s.Store, "test", s.org.ID, tenant.Key{Name: "k", Scopes: scopes}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -51,7 +53,7 @@ func (s service) topUp(t *testing.T, credits int64) {
 	if credits == 0 {
 		return
 	}
-	if _, err := s.Store.TopUp(t.Context(), "test", s.org.ID, credits, ""); err != nil {
+	if _, err := credit.TopUp(t.Context(), s.Store, "test", s.org.ID, credits, ""); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -59,7 +61,7 @@ func (s service) topUp(t *testing.T, credits int64) {
 // requests counts what the organization has.
 func (s service) requests(t *testing.T) int {
 	t.Helper()
-	ids, err := s.Store.Org(s.org.ID).RequestIDs(t.Context(), store.RequestFilter{Limit: 100_000})
+	ids, err := request.ListIDs(t.Context(), s.Store.Org(s.org.ID), request.Filter{Limit: 100_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +272,7 @@ func TestSyncCountsWhatAwaitsCreditsAsSettled(t *testing.T) {
 
 func TestSyncSaysWhatItMayNotSee(t *testing.T) {
 	t.Parallel()
-	s := startService(t, apptest.New(t, "embedded"), 10, usersync.ScopeSync)
+	s := startService(t, apptest.New(t, "embedded"), 10, tenant.ScopeSync)
 	j, out := job(t, s.Addr(), s.key, "users.csv", usersFile(2))
 	if err := j.run(t.Context()); err != nil || !strings.Contains(out.String(), "is not known: API Key lacks the scope read.") {
 		t.Errorf("%v\n%s", err, out)

@@ -8,13 +8,13 @@ import (
 	"net/url"
 	"time"
 
-	"usersync/internal/usersync"
+	"usersync/internal/request"
 )
 
 // listed is a request as the service lists it, as far as it matters here.
 type listed struct {
-	RequestID  string                 `json:"requestId"`
-	Status     usersync.RequestStatus `json:"status"`
+	RequestID  string         `json:"requestId"`
+	Status     request.Status `json:"status"`
 	Colleagues struct {
 		Found int `json:"found"`
 	} `json:"colleagues"`
@@ -26,7 +26,7 @@ type listed struct {
 // settled reports whether there is nothing to wait for: what awaits credits may
 // do so for a month.
 func (l listed) settled() bool {
-	return l.Status.Final() || l.Status == usersync.RequestAwaitingCredits
+	return l.Status.Final() || l.Status == request.AwaitingCredits
 }
 
 // Between two walks over the list.
@@ -43,7 +43,7 @@ func (j *syncJob) watch(ctx context.Context, log *journal, s *summary) error {
 	for _, id := range log.requests() {
 		left[id] = true
 	}
-	s.outcomes = map[usersync.RequestStatus]int{}
+	s.outcomes = map[request.Status]int{}
 	j.progress.begin("done", len(left))
 	defer j.progress.end()
 	for pause := walkPause; len(left) > 0; pause = min(pause*3/2, walkMost) {
@@ -80,7 +80,7 @@ const replayed = 25 * time.Hour
 // walk takes the settled requests out of left and returns how many it met that
 // are not.
 func (j *syncJob) walk(ctx context.Context, since time.Time, left map[string]bool, s *summary) (open int, err error) {
-	query := url.Values{"limit": {"500"}, "kind": {string(usersync.KindUserSync)}, "since": {since.UTC().Format(time.RFC3339)}}
+	query := url.Values{"limit": {"500"}, "kind": {string(request.KindUserSync)}, "since": {since.UTC().Format(time.RFC3339)}}
 	for {
 		a, err := j.client.call(ctx, http.MethodGet, "/v1/requests?"+query.Encode(), "", nil)
 		if err != nil {

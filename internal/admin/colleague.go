@@ -4,11 +4,12 @@ import (
 	"context"
 	"strings"
 
+	"usersync/internal/colleague"
 	"usersync/internal/mail"
 	"usersync/internal/person"
-	"usersync/internal/pipeline"
-	"usersync/internal/store"
 	"usersync/internal/template"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -43,7 +44,7 @@ func (in ColleagueInput) missing() []string {
 }
 
 // ListColleagues returns the colleagues of the user with this address.
-func (s *Service) ListColleagues(ctx context.Context, caller store.Caller, address string) ([]usersync.Colleague, error) {
+func (s *Service) ListColleagues(ctx context.Context, caller tenant.Caller, address string) ([]colleague.Colleague, error) {
 	if err := colleaguesOf(caller); err != nil {
 		return nil, err
 	}
@@ -54,10 +55,10 @@ func (s *Service) ListColleagues(ctx context.Context, caller store.Caller, addre
 	if err != nil {
 		return nil, ErrEmailFormat
 	}
-	return caller.Org.Colleagues(ctx, email)
+	return colleague.List(ctx, caller.Org, email)
 }
 
-func colleaguesOf(caller store.Caller) error {
+func colleaguesOf(caller tenant.Caller) error {
 	if !caller.Organization.Settings.Colleagues() {
 		return ErrColleaguesDisabled
 	}
@@ -65,20 +66,20 @@ func colleaguesOf(caller store.Caller) error {
 }
 
 // CreateColleague makes a colleague by hand.
-func (s *Service) CreateColleague(ctx context.Context, actor string, caller store.Caller, in ColleagueInput) (usersync.Colleague, error) {
+func (s *Service) CreateColleague(ctx context.Context, actor string, caller tenant.Caller, in ColleagueInput) (colleague.Colleague, error) {
 	if err := colleaguesOf(caller); err != nil {
-		return usersync.Colleague{}, err
+		return colleague.Colleague{}, err
 	}
 	if missing := in.missing(); len(missing) > 0 {
-		return usersync.Colleague{}, usersync.Errorf(usersync.CodeInvalid, "Missing required fields: %s", strings.Join(missing, ", "))
+		return colleague.Colleague{}, usersync.Errorf(usersync.CodeInvalid, "Missing required fields: %s", strings.Join(missing, ", "))
 	}
 	email, err := person.ParseEmail(in.Email)
 	if err != nil {
-		return usersync.Colleague{}, ErrEmailFormat
+		return colleague.Colleague{}, ErrEmailFormat
 	}
 	inviter, err := person.ParseEmail(in.Inviter)
 	if err != nil {
-		return usersync.Colleague{}, errInviterFormat
+		return colleague.Colleague{}, errInviterFormat
 	}
 	o := caller.Organization
 	if in.InviteLink == "" {
@@ -87,48 +88,48 @@ func (s *Service) CreateColleague(ctx context.Context, actor string, caller stor
 	if in.RedirectionLink == "" {
 		in.RedirectionLink = o.DefaultRedirectionLink
 	}
-	return caller.Org.CreateColleague(ctx, actor, o.Salt, store.NewColleague{
-		Colleague: usersync.Colleague{Name: in.Name, JobTitle: in.JobTitle, CompanyName: in.CompanyName, Website: in.Website,
+	return colleague.Create(ctx, caller.Org, actor, o.Salt, colleague.NewColleague{
+		Colleague: colleague.Colleague{Name: in.Name, JobTitle: in.JobTitle, CompanyName: in.CompanyName, Website: in.Website,
 			InviteLink: in.InviteLink, RedirectionLink: in.RedirectionLink, Team: in.Team},
 		Email: email, Inviter: inviter,
-		Person: pipeline.PersonOf(usersync.UserInput{Email: email, JobTitle: in.JobTitle}),
+		Identity: user.IdentityOf(usersync.UserInput{Email: email, JobTitle: in.JobTitle}),
 	})
 }
 
 // ColleagueChange is what a caller changes of a colleague.
 type ColleagueChange struct {
 	ID     string
-	Status usersync.ColleagueStatus // "" leaves it
-	Email  string                   // "" leaves it
+	Status colleague.Status // "" leaves it
+	Email  string           // "" leaves it
 }
 
 // UpdateColleague changes a colleague's status or address.
-func (s *Service) UpdateColleague(ctx context.Context, actor string, caller store.Caller, in ColleagueChange) (usersync.Colleague, error) {
+func (s *Service) UpdateColleague(ctx context.Context, actor string, caller tenant.Caller, in ColleagueChange) (colleague.Colleague, error) {
 	if err := colleaguesOf(caller); err != nil {
-		return usersync.Colleague{}, err
+		return colleague.Colleague{}, err
 	}
 	switch {
 	case in.ID == "":
-		return usersync.Colleague{}, errNoColleagueID
+		return colleague.Colleague{}, errNoColleagueID
 	case in.Status == "" && in.Email == "":
-		return usersync.Colleague{}, errNothing
+		return colleague.Colleague{}, errNothing
 	case in.Status != "" && !in.Status.Valid():
-		return usersync.Colleague{}, errStatus
+		return colleague.Colleague{}, errStatus
 	}
-	update := store.ColleagueUpdate{Status: in.Status}
+	update := colleague.Change{Status: in.Status}
 	if in.Email != "" {
 		email, err := person.ParseEmail(in.Email)
 		if err != nil {
-			return usersync.Colleague{}, ErrEmailFormat
+			return colleague.Colleague{}, ErrEmailFormat
 		}
-		update.Email, update.Company = email, pipeline.PersonOf(usersync.UserInput{Email: email}).Company
+		update.Email, update.Company = email, user.IdentityOf(usersync.UserInput{Email: email}).Company
 	}
-	return caller.Org.UpdateColleague(ctx, actor, in.ID, update)
+	return colleague.Update(ctx, caller.Org, actor, in.ID, update)
 }
 
 // Invitation is what became of an invitation.
 type Invitation struct {
-	Colleague usersync.Colleague
+	Colleague colleague.Colleague
 	// MessageID is that of the e-mail; "" when none went out, and then Err says
 	// why in words for the organization.
 	MessageID string
@@ -140,14 +141,14 @@ var errNoSMTP = usersync.Errorf(usersync.CodeInvalid, "The organization has no S
 
 // Invite marks a colleague as invited and sends them the organization's
 // invitation. An e-mail that cannot be sent is no error: the invitation says so.
-func (s *Service) Invite(ctx context.Context, actor string, caller store.Caller, id string) (Invitation, error) {
+func (s *Service) Invite(ctx context.Context, actor string, caller tenant.Caller, id string) (Invitation, error) {
 	if err := colleaguesOf(caller); err != nil {
 		return Invitation{}, err
 	}
 	if id == "" {
 		return Invitation{}, errNoColleagueID
 	}
-	c, err := caller.Org.Invite(ctx, actor, id)
+	c, err := colleague.MarkInvited(ctx, caller.Org, actor, id)
 	if err != nil {
 		return Invitation{}, err
 	}
@@ -155,7 +156,7 @@ func (s *Service) Invite(ctx context.Context, actor string, caller store.Caller,
 	return Invitation{Colleague: c, MessageID: messageID, Err: usersync.AsError(err)}, nil
 }
 
-func (s *Service) sendInvitation(ctx context.Context, caller store.Caller, c usersync.Colleague) (string, error) {
+func (s *Service) sendInvitation(ctx context.Context, caller tenant.Caller, c colleague.Colleague) (string, error) {
 	settings := caller.Organization.Settings
 	if settings.SMTP == nil {
 		return "", errNoSMTP
@@ -164,7 +165,7 @@ func (s *Service) sendInvitation(ctx context.Context, caller store.Caller, c use
 	if err != nil {
 		return "", ErrEmailFormat
 	}
-	inviter, err := caller.Org.UserName(ctx, c.Inviter)
+	inviter, err := user.Name(ctx, caller.Org, c.Inviter)
 	if err != nil {
 		return "", err
 	}
@@ -181,7 +182,7 @@ func (s *Service) sendInvitation(ctx context.Context, caller store.Caller, c use
 }
 
 // The invitation of an organization that has no template of its own.
-var defaultInvitation = usersync.InvitationTemplate{
+var defaultInvitation = tenant.InvitationTemplate{
 	Subject: `{{.inviterName | default "A colleague"}} invites you to {{.organization}}`,
 	Text: `Hello{{if .name}} {{.name}}{{end}},
 
@@ -201,7 +202,7 @@ var invitationFields = map[string]string{
 
 // renderInvitation fills in a template; parts that are not set are the defaults,
 // but who sets a text and no HTML gets no HTML.
-func renderInvitation(t usersync.InvitationTemplate, data map[string]string) (letter mail.Letter, err error) {
+func renderInvitation(t tenant.InvitationTemplate, data map[string]string) (letter mail.Letter, err error) {
 	if t.Subject == "" {
 		t.Subject = defaultInvitation.Subject
 	}

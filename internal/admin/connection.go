@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -51,7 +52,7 @@ func (s *Service) kind(platform string) (connector.Kind, bool) {
 }
 
 // kindOf returns the platform of a stored connection.
-func (s *Service) kindOf(c usersync.Connection) (connector.Kind, error) {
+func (s *Service) kindOf(c platform.Connection) (connector.Kind, error) {
 	k, ok := s.kind(c.Platform)
 	if !ok {
 		return k, usersync.Errorf(usersync.CodeConflict, "This service no longer knows the platform %s; delete the connection.", c.Platform)
@@ -60,12 +61,12 @@ func (s *Service) kindOf(c usersync.Connection) (connector.Kind, error) {
 }
 
 // CreateConnection makes a connection.
-func (s *Service) CreateConnection(ctx context.Context, actor string, org *store.Org, in ConnectionInput, proof Proof) (usersync.Connection, error) {
+func (s *Service) CreateConnection(ctx context.Context, actor string, org *store.Org, in ConnectionInput, proof Proof) (platform.Connection, error) {
 	kind, v := s.validateNew(in)
 	if err := v.err(); err != nil {
-		return usersync.Connection{}, err
+		return platform.Connection{}, err
 	}
-	c := usersync.Connection{Platform: kind.Name, Name: kind.Title}
+	c := platform.Connection{Platform: kind.Name, Name: kind.Title}
 	in.applyName(&c)
 	if _, err := in.applyAccess(kind, &c); err != nil {
 		return c, err
@@ -73,7 +74,7 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	if err := s.prove(ctx, kind, &c, proof); err != nil {
 		return c, err
 	}
-	return org.CreateConnection(ctx, actor, c)
+	return platform.CreateConnection(ctx, org, actor, c)
 }
 
 func (s *Service) validateNew(in ConnectionInput) (kind connector.Kind, v invalid) {
@@ -106,8 +107,8 @@ func (in ConnectionInput) validate() (v invalid) {
 
 // UpdateConnection changes what in says. A connection that was disconnected goes on
 // with credentials that were proved at the platform.
-func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store.Org, id string, in ConnectionInput, proof Proof) (usersync.Connection, error) {
-	before, err := org.Connection(ctx, id)
+func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store.Org, id string, in ConnectionInput, proof Proof) (platform.Connection, error) {
+	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
 		return before, err
 	}
@@ -123,7 +124,7 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 	if err != nil {
 		return before, err
 	}
-	return org.UpdateConnection(ctx, actor, id, func(c *usersync.Connection) ([]string, error) {
+	return platform.UpdateConnection(ctx, org, actor, id, func(c *platform.Connection) ([]string, error) {
 		changed := in.applyName(c)
 		if len(fields) == 0 {
 			return changed, nil
@@ -138,7 +139,7 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 
 // changeAccess applies the credentials and settings of in to c and proves them
 // when they are others. It returns the names of those that are.
-func (s *Service) changeAccess(ctx context.Context, in ConnectionInput, c *usersync.Connection, proof Proof) ([]string, error) {
+func (s *Service) changeAccess(ctx context.Context, in ConnectionInput, c *platform.Connection, proof Proof) ([]string, error) {
 	if in.Credentials == nil && in.Settings == nil {
 		return nil, nil
 	}
@@ -159,21 +160,21 @@ var errChangedMeanwhile = usersync.Errorf(usersync.CodeConflict, "The connection
 
 // sameAccess reports whether two states of a connection reach the platform in
 // the same way.
-func sameAccess(a, b usersync.Connection) bool {
+func sameAccess(a, b platform.Connection) bool {
 	return a.Credentials.Reveal() == b.Credentials.Reveal() && bytes.Equal(a.Settings, b.Settings)
 }
 
 // reconnect has a connection go on that the platform had refused, when it was
 // checked since.
-func reconnect(c *usersync.Connection, before usersync.Connection) []string {
-	if c.Status != usersync.ConnectionDisconnected || !c.CheckedAt.After(before.CheckedAt.Time) {
+func reconnect(c *platform.Connection, before platform.Connection) []string {
+	if c.Status != platform.ConnectionDisconnected || !c.CheckedAt.After(before.CheckedAt.Time) {
 		return nil
 	}
-	c.Status, c.Reason = usersync.ConnectionActive, ""
+	c.Status, c.Reason = platform.ConnectionActive, ""
 	return []string{"status"}
 }
 
-func (in ConnectionInput) applyName(c *usersync.Connection) []string {
+func (in ConnectionInput) applyName(c *platform.Connection) []string {
 	if in.Name == nil || *in.Name == c.Name {
 		return nil
 	}
@@ -183,7 +184,7 @@ func (in ConnectionInput) applyName(c *usersync.Connection) []string {
 
 // applyAccess writes the credentials and settings of in to c and returns the
 // names of those it changed.
-func (in ConnectionInput) applyAccess(kind connector.Kind, c *usersync.Connection) ([]string, error) {
+func (in ConnectionInput) applyAccess(kind connector.Kind, c *platform.Connection) ([]string, error) {
 	var v invalid
 	v.checkNames("credentials", kind.Credentials, in.Credentials)
 	v.checkNames("settings", kind.Settings, in.Settings)
@@ -226,7 +227,7 @@ func (in ConnectionInput) movesTo(settings map[string]json.RawMessage) string {
 // prove looks whether a connection can be opened and, at the platform, whether it
 // takes it. What earlier checks learnt is of other credentials or
 // settings and is forgotten.
-func (s *Service) prove(ctx context.Context, kind connector.Kind, c *usersync.Connection, proof Proof) error {
+func (s *Service) prove(ctx context.Context, kind connector.Kind, c *platform.Connection, proof Proof) error {
 	c.Facts, c.CheckedAt = nil, usersync.Time{}
 	opened, err := s.open(kind, *c)
 	if err != nil || proof == ByForm {
@@ -238,7 +239,7 @@ func (s *Service) prove(ctx context.Context, kind connector.Kind, c *usersync.Co
 	return nil
 }
 
-func (s *Service) open(kind connector.Kind, c usersync.Connection) (connector.Connector, error) {
+func (s *Service) open(kind connector.Kind, c platform.Connection) (connector.Connector, error) {
 	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: c.Settings}
 	if len(c.Facts) > 0 {
 		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
@@ -253,7 +254,7 @@ func (s *Service) open(kind connector.Kind, c usersync.Connection) (connector.Co
 }
 
 // learn checks a connection and keeps what the platform told.
-func learn(ctx context.Context, opened connector.Connector, c *usersync.Connection) error {
+func learn(ctx context.Context, opened connector.Connector, c *platform.Connection) error {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	facts, err := opened.Check(ctx)
@@ -301,14 +302,14 @@ type Checked struct {
 	Code    usersync.Code `json:"code,omitempty"`
 	Message string        `json:"message,omitempty"`
 	// Connection is as it is now.
-	Connection usersync.Connection `json:"-"`
+	Connection platform.Connection `json:"-"`
 }
 
 // CheckConnection asks the platform whether it takes a connection. A failed
 // check changes nothing; one that succeeds renews what is known of the account,
 // and a disconnected connection goes on.
 func (s *Service) CheckConnection(ctx context.Context, actor string, org *store.Org, id string) (Checked, error) {
-	before, err := org.Connection(ctx, id)
+	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
 		return Checked{}, err
 	}
@@ -321,13 +322,13 @@ func (s *Service) CheckConnection(ctx context.Context, actor string, org *store.
 		return failed(err, before)
 	}
 	out := Checked{OK: true}
-	out.Connection, err = org.CheckedConnection(ctx, actor, id, takeIn(before, after))
+	out.Connection, err = platform.CheckedConnection(ctx, org, actor, id, takeIn(before, after))
 	return out, err
 }
 
 // failed says how a check went that found something wrong. Errors of ours are
 // no finding.
-func failed(err error, c usersync.Connection) (Checked, error) {
+func failed(err error, c platform.Connection) (Checked, error) {
 	e := usersync.AsError(err)
 	if e.Code == usersync.CodeInternal {
 		return Checked{}, err
@@ -336,7 +337,7 @@ func failed(err error, c usersync.Connection) (Checked, error) {
 }
 
 // try opens and checks a stored connection.
-func (s *Service) try(ctx context.Context, kind connector.Kind, c *usersync.Connection) error {
+func (s *Service) try(ctx context.Context, kind connector.Kind, c *platform.Connection) error {
 	opened, err := s.open(kind, *c)
 	if err != nil {
 		return err
@@ -346,8 +347,8 @@ func (s *Service) try(ctx context.Context, kind connector.Kind, c *usersync.Conn
 
 // takeIn is a change that keeps what a check learnt, unless the connection is
 // another by now.
-func takeIn(before, after usersync.Connection) func(*usersync.Connection) ([]string, error) {
-	return func(c *usersync.Connection) ([]string, error) {
+func takeIn(before, after platform.Connection) func(*platform.Connection) ([]string, error) {
+	return func(c *platform.Connection) ([]string, error) {
 		if !sameAccess(*c, before) {
 			return nil, errChangedMeanwhile
 		}
@@ -357,19 +358,19 @@ func takeIn(before, after usersync.Connection) func(*usersync.Connection) ([]str
 }
 
 // PauseConnection has nothing more pushed to a connection.
-func (s *Service) PauseConnection(ctx context.Context, actor string, org *store.Org, id string) (usersync.Connection, error) {
-	return org.PauseConnection(ctx, actor, id)
+func (s *Service) PauseConnection(ctx context.Context, actor string, org *store.Org, id string) (platform.Connection, error) {
+	return platform.PauseConnection(ctx, org, actor, id)
 }
 
 // ResumeConnection has a connection pushed to again. The platform is asked
 // first when it had refused it.
-func (s *Service) ResumeConnection(ctx context.Context, actor string, org *store.Org, id string) (usersync.Connection, error) {
-	before, err := org.Connection(ctx, id)
+func (s *Service) ResumeConnection(ctx context.Context, actor string, org *store.Org, id string) (platform.Connection, error) {
+	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
 		return before, err
 	}
-	if before.Status != usersync.ConnectionDisconnected {
-		return org.ResumeConnection(ctx, actor, id)
+	if before.Status != platform.ConnectionDisconnected {
+		return platform.ResumeConnection(ctx, org, actor, id)
 	}
 	checked, err := s.CheckConnection(ctx, actor, org, id)
 	if err != nil {
@@ -392,5 +393,5 @@ func stillRefused(c Checked) error {
 
 // DeleteConnection removes a connection. What waits for it is skipped.
 func (s *Service) DeleteConnection(ctx context.Context, actor string, org *store.Org, id string) error {
-	return org.DeleteConnection(ctx, actor, id)
+	return platform.DeleteConnection(ctx, org, actor, id)
 }

@@ -10,8 +10,10 @@ import (
 	"usersync/internal/admin"
 	"usersync/internal/connector"
 	"usersync/internal/connectors"
+	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -64,7 +66,7 @@ func fields(pairs ...string) map[string]json.RawMessage {
 func connect(t *testing.T) connected {
 	t.Helper()
 	s := storetest.Open(t, storetest.Options(t, "sqlite"))
-	o, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+	o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Acme"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,9 +85,9 @@ func connect(t *testing.T) connected {
 	return c
 }
 
-func (c connected) read(t *testing.T) usersync.Connection {
+func (c connected) read(t *testing.T) platform.Connection {
 	t.Helper()
-	got, err := c.org.Connection(t.Context(), c.id)
+	got, err := platform.GetConnection(t.Context(), c.org, c.id)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@ package admin
 import (
 	"context"
 
-	"usersync/internal/usersync"
+	"usersync/internal/credit"
 )
 
 // TopUpInput is what an operator says of a top-up.
@@ -13,7 +13,7 @@ type TopUpInput struct {
 }
 
 // TopUp adds credits to an organization.
-func (s *Service) TopUp(ctx context.Context, actor, organization string, in TopUpInput) (usersync.Entry, error) {
+func (s *Service) TopUp(ctx context.Context, actor, organization string, in TopUpInput) (credit.Entry, error) {
 	var v invalid
 	if in.Amount <= 0 || in.Amount > maxAmount {
 		v.add("amount", "must be a whole number from 1 to %d", maxAmount)
@@ -22,7 +22,7 @@ func (s *Service) TopUp(ctx context.Context, actor, organization string, in TopU
 		v.add("reference", "must have at most %d characters", maxText)
 	}
 	if err := v.err(); err != nil {
-		return usersync.Entry{}, err
+		return credit.Entry{}, err
 	}
-	return s.Store.TopUp(ctx, actor, organization, in.Amount, in.Reference)
+	return credit.TopUp(ctx, s.Store, actor, organization, in.Amount, in.Reference)
 }

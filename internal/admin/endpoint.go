@@ -44,8 +44,8 @@ func validateTypes(v *invalid, types []string) {
 		v.add("eventTypes", `must name at least one type, or "*"`)
 	}
 	for i, t := range types {
-		if t != usersync.EveryMessage && !slices.Contains(usersync.MessageTypes, usersync.MessageType(t)) {
-			v.add(fmt.Sprintf("eventTypes[%d]", i), "must be * or one of %v", usersync.MessageTypes)
+		if t != delivery.EveryMessage && !slices.Contains(delivery.MessageTypes, delivery.MessageType(t)) {
+			v.add(fmt.Sprintf("eventTypes[%d]", i), "must be * or one of %v", delivery.MessageTypes)
 			return
 		}
 		if slices.Contains(types[:i], t) {
@@ -55,7 +55,7 @@ func validateTypes(v *invalid, types []string) {
 	}
 }
 
-func (in EndpointInput) apply(e *usersync.Endpoint) []string {
+func (in EndpointInput) apply(e *delivery.Endpoint) []string {
 	var fields []string
 	if in.URL != nil && *in.URL != e.URL {
 		e.URL, fields = *in.URL, append(fields, "url")
@@ -71,34 +71,34 @@ func (in EndpointInput) apply(e *usersync.Endpoint) []string {
 
 // CreateEndpoint makes a webhook endpoint. Its secret is returned here and
 // never again.
-func (s *Service) CreateEndpoint(ctx context.Context, actor string, org *store.Org, in EndpointInput) (usersync.Endpoint, usersync.Secret, error) {
+func (s *Service) CreateEndpoint(ctx context.Context, actor string, org *store.Org, in EndpointInput) (delivery.Endpoint, usersync.Secret, error) {
 	if in.URL == nil {
 		empty := ""
 		in.URL = &empty
 	}
 	if in.EventTypes == nil {
-		in.EventTypes = &[]string{usersync.EveryMessage}
+		in.EventTypes = &[]string{delivery.EveryMessage}
 	}
 	v := s.validateEndpoint(in)
-	e := usersync.Endpoint{Signing: usersync.SigningSymmetric}
+	e := delivery.Endpoint{Signing: delivery.SigningSymmetric}
 	if in.Signing != nil {
 		e.Signing = *in.Signing
 	}
-	if !slices.Contains(usersync.Signings, e.Signing) {
-		v.add("signing", "must be one of %v", usersync.Signings)
+	if !slices.Contains(delivery.Signings, e.Signing) {
+		v.add("signing", "must be one of %v", delivery.Signings)
 	}
 	if err := v.err(); err != nil {
-		return usersync.Endpoint{}, usersync.Secret{}, err
+		return delivery.Endpoint{}, usersync.Secret{}, err
 	}
 	in.apply(&e)
 	secret := newSecret(e.Signing)
-	e, err := org.CreateEndpoint(ctx, actor, e, secret)
+	e, err := delivery.CreateEndpoint(ctx, org, actor, e, secret)
 	return e, secret, err
 }
 
 // newSecret returns what signs: a shared secret, or a private key.
 func newSecret(signing string) usersync.Secret {
-	if signing == usersync.SigningAsymmetric {
+	if signing == delivery.SigningAsymmetric {
 		private, _ := webhooksig.NewKeyPair()
 		return private
 	}
@@ -106,26 +106,26 @@ func newSecret(signing string) usersync.Secret {
 }
 
 // UpdateEndpoint changes what in says.
-func (s *Service) UpdateEndpoint(ctx context.Context, actor string, org *store.Org, id string, in EndpointInput) (usersync.Endpoint, error) {
+func (s *Service) UpdateEndpoint(ctx context.Context, actor string, org *store.Org, id string, in EndpointInput) (delivery.Endpoint, error) {
 	v := s.validateEndpoint(in)
 	if in.Signing != nil {
 		v.add("signing", "cannot be changed; make another endpoint")
 	}
 	if err := v.err(); err != nil {
-		return usersync.Endpoint{}, err
+		return delivery.Endpoint{}, err
 	}
-	return org.UpdateEndpoint(ctx, actor, id, func(e *usersync.Endpoint) ([]string, error) { return in.apply(e), nil })
+	return delivery.UpdateEndpoint(ctx, org, actor, id, func(e *delivery.Endpoint) ([]string, error) { return in.apply(e), nil })
 }
 
 // RotateSecret gives an endpoint a new secret. The one before signs beside it
 // for usersync.SecretOverlap.
-func (s *Service) RotateSecret(ctx context.Context, actor string, org *store.Org, id string) (usersync.Endpoint, error) {
-	return org.RotateSecret(ctx, actor, id, newSecret)
+func (s *Service) RotateSecret(ctx context.Context, actor string, org *store.Org, id string) (delivery.Endpoint, error) {
+	return delivery.RotateSecret(ctx, org, actor, id, newSecret)
 }
 
 // DeleteEndpoint removes an endpoint. Deliveries that wait for it fail.
 func (s *Service) DeleteEndpoint(ctx context.Context, actor string, org *store.Org, id string) error {
-	return org.DeleteEndpoint(ctx, actor, id, delivery.AbandonTask(org.ID(), id))
+	return delivery.DeleteEndpoint(ctx, org, actor, id, delivery.AbandonTask(org.ID(), id))
 }
 
 // RecoverInput names the window in which messages were made.
@@ -134,9 +134,9 @@ type RecoverInput struct {
 	Until time.Time `json:"until"` // zero: now
 }
 
-func (in RecoverInput) window(now time.Time) (store.Window, error) {
+func (in RecoverInput) window(now time.Time) (delivery.Window, error) {
 	var v invalid
-	w := store.Window{Since: in.Since, Until: now}
+	w := delivery.Window{Since: in.Since, Until: now}
 	if !in.Until.IsZero() && in.Until.Before(now) {
 		w.Until = in.Until
 	}

@@ -7,7 +7,12 @@ import (
 	"io"
 	"time"
 
+	"usersync/internal/erasure"
+	"usersync/internal/event"
+	"usersync/internal/export"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -18,13 +23,13 @@ const exportPage = 50
 // Export writes everything held about a user as one JSON object, page by page:
 // a user with very many requests takes no more memory than one with few. It
 // returns store.ErrNoUser before anything is written.
-func (s *Service) Export(ctx context.Context, o usersync.Organization, id string, to io.Writer) error {
+func (s *Service) Export(ctx context.Context, o tenant.Organization, id string, to io.Writer) error {
 	org := s.Store.Org(o.ID)
-	u, err := org.User(ctx, id)
+	u, err := user.Get(ctx, org, id)
 	if err != nil {
 		return err
 	}
-	e := &export{ctx: ctx, org: org, user: u, to: to}
+	e := &exporter{ctx: ctx, org: org, user: u, to: to}
 	if err := e.records(o); err != nil {
 		return err
 	}
@@ -34,23 +39,23 @@ func (s *Service) Export(ctx context.Context, o usersync.Organization, id string
 	return e.text("}")
 }
 
-// export is one export on its way.
-type export struct {
+// exporter is one export on its way.
+type exporter struct {
 	ctx       context.Context
 	org       *store.Org
-	user      store.StoredUser
-	colleague *store.HeldColleague
+	user      user.Stored
+	colleague *export.Colleague
 	to        io.Writer
 	begun     bool
 }
 
-func (e *export) text(s string) error {
+func (e *exporter) text(s string) error {
 	_, err := io.WriteString(e.to, s)
 	return err
 }
 
 // name begins a member of the object.
-func (e *export) name(name string) error {
+func (e *exporter) name(name string) error {
 	before := ","
 	if !e.begun {
 		before, e.begun = "{", true
@@ -59,7 +64,7 @@ func (e *export) name(name string) error {
 }
 
 // value writes v as the other answers do: no newline, no HTML escapes.
-func (e *export) value(v any) error {
+func (e *exporter) value(v any) error {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
@@ -70,7 +75,7 @@ func (e *export) value(v any) error {
 	return err
 }
 
-func (e *export) member(name string, v any) error {
+func (e *exporter) member(name string, v any) error {
 	if err := e.name(name); err != nil {
 		return err
 	}
@@ -79,21 +84,21 @@ func (e *export) member(name string, v any) error {
 
 // exportedUser is the user with the order in which the fields were set.
 type exportedUser struct {
-	store.StoredUser
+	user.Stored
 	Sequences map[usersync.Field]int64 `json:"sequences"`
 }
 
 // records writes what there is at most one of. Everything is read before the
 // first byte goes out.
-func (e *export) records(o usersync.Organization) error {
-	person, err := e.org.HeldPerson(e.ctx, e.user.Email)
+func (e *exporter) records(o tenant.Organization) error {
+	person, err := export.FindPerson(e.ctx, e.org, e.user.Email)
 	if err != nil {
 		return err
 	}
-	if e.colleague, err = e.org.HeldColleague(e.ctx, e.user.Email); err != nil {
+	if e.colleague, err = export.FindColleague(e.ctx, e.org, e.user.Email); err != nil {
 		return err
 	}
-	erased, err := e.org.ErasedAt(e.ctx, o.Salt, e.user.Email)
+	erased, err := export.ErasedAt(e.ctx, e.org, o.Salt, e.user.Email)
 	if err != nil {
 		return err
 	}
@@ -117,40 +122,40 @@ func (e *export) records(o usersync.Organization) error {
 	return e.member("erasedBefore", erased)
 }
 
-func (e *export) lists() error {
-	if err := list(e, "colleaguesFound", func(after string) ([]store.HeldLink, error) {
-		return e.org.HeldFound(e.ctx, e.user.ID, after, exportPage)
-	}, func(l store.HeldLink) string { return l.ColleagueID }); err != nil {
+func (e *exporter) lists() error {
+	if err := list(e, "colleaguesFound", func(after string) ([]export.Link, error) {
+		return export.Found(e.ctx, e.org, e.user.ID, after, exportPage)
+	}, func(l export.Link) string { return l.ColleagueID }); err != nil {
 		return err
 	}
-	if err := list(e, "foundFor", func(after string) ([]store.HeldLink, error) {
+	if err := list(e, "foundFor", func(after string) ([]export.Link, error) {
 		if e.colleague == nil {
 			return nil, nil
 		}
-		return e.org.HeldFoundFor(e.ctx, e.colleague.ID, after, exportPage)
-	}, func(l store.HeldLink) string { return l.UserID }); err != nil {
+		return export.FoundFor(e.ctx, e.org, e.colleague.ID, after, exportPage)
+	}, func(l export.Link) string { return l.UserID }); err != nil {
 		return err
 	}
-	if err := list(e, "colleaguesInvited", func(after string) ([]store.HeldColleague, error) {
-		return e.org.HeldInvited(e.ctx, e.user.Email, after, exportPage)
-	}, func(c store.HeldColleague) string { return c.ID }); err != nil {
+	if err := list(e, "colleaguesInvited", func(after string) ([]export.Colleague, error) {
+		return export.Invited(e.ctx, e.org, e.user.Email, after, exportPage)
+	}, func(c export.Colleague) string { return c.ID }); err != nil {
 		return err
 	}
-	if err := list(e, "requests", func(after string) ([]store.HeldRequest, error) {
-		return e.org.HeldRequests(e.ctx, e.user.ID, after, exportPage)
-	}, func(r store.HeldRequest) string { return r.RequestID }); err != nil {
+	if err := list(e, "requests", func(after string) ([]export.Request, error) {
+		return export.Requests(e.ctx, e.org, e.user.ID, after, exportPage)
+	}, func(r export.Request) string { return r.RequestID }); err != nil {
 		return err
 	}
 	if err := e.mentions(); err != nil {
 		return err
 	}
-	return list(e, "events", func(before string) ([]usersync.Event, error) {
-		return e.org.Events(e.ctx, store.EventFilter{UserID: e.user.ID, Before: before, Limit: exportPage})
-	}, func(v usersync.Event) string { return v.ID })
+	return list(e, "events", func(before string) ([]event.Event, error) {
+		return event.List(e.ctx, e.org, event.Filter{UserID: e.user.ID, Before: before, Limit: exportPage})
+	}, func(v event.Event) string { return v.ID })
 }
 
 // list writes a list page by page; key returns where the next page begins.
-func list[T any](e *export, name string, load func(from string) ([]T, error), key func(T) string) error {
+func list[T any](e *exporter, name string, load func(from string) ([]T, error), key func(T) string) error {
 	a, err := e.array(name)
 	if err != nil {
 		return err
@@ -175,15 +180,15 @@ func list[T any](e *export, name string, load func(from string) ([]T, error), ke
 
 // array is a list on its way.
 type array struct {
-	*export
+	*exporter
 	filled bool
 }
 
-func (e *export) array(name string) (*array, error) {
+func (e *exporter) array(name string) (*array, error) {
 	if err := e.name(name); err != nil {
 		return nil, err
 	}
-	return &array{export: e}, e.text("[")
+	return &array{exporter: e}, e.text("[")
 }
 
 func (a *array) add(v any) error {
@@ -200,12 +205,12 @@ func (a *array) end() error { return a.text("]") }
 
 // mention is a message that told others of the person.
 type mention struct {
-	store.HeldMessage
+	export.Message
 	// About is what it says of the person; the rest is about others.
 	About json.RawMessage `json:"about,omitempty"`
 }
 
-func (e *export) mentions() error {
+func (e *exporter) mentions() error {
 	a, err := e.array("mentions")
 	if err != nil {
 		return err
@@ -213,9 +218,9 @@ func (e *export) mentions() error {
 	if e.colleague == nil {
 		return a.end()
 	}
-	var from store.Cursor
+	var from erasure.Cursor
 	for { //lint:loop follows a cursor, page by page
-		page, next, more, err := e.org.HeldMentions(e.ctx, e.colleague.ID, from, exportPage)
+		page, next, more, err := export.Mentions(e.ctx, e.org, e.colleague.ID, from, exportPage)
 		if err != nil {
 			return err
 		}

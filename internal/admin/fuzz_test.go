@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/outbound"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -36,7 +37,7 @@ func FuzzOrganizationInput(f *testing.F) {
 			}
 			return
 		}
-		var o usersync.Organization
+		var o tenant.Organization
 		in.apply(&o)
 		if tooLong(o.Name) || len(o.DefaultInviteLink) > maxLink {
 			t.Fatalf("%q is taken as %+v", body, o)
@@ -48,7 +49,7 @@ func FuzzOrganizationInput(f *testing.F) {
 	})
 }
 
-func checkSettings(t *testing.T, guard *outbound.Guard, s usersync.Settings) {
+func checkSettings(t *testing.T, guard *outbound.Guard, s tenant.Settings) {
 	t.Helper()
 	if r := s.RateLimit; r.Rate < 0 || r.Rate > maxRate || r.Burst < 0 || r.Burst > maxRate {
 		t.Fatalf("the rate %+v is taken", r)
@@ -64,7 +65,7 @@ func checkSettings(t *testing.T, guard *outbound.Guard, s usersync.Settings) {
 	if m := s.SMTP; m != nil && (m.Port < 1 || m.Port > 65535 || strings.ContainsAny(m.Host+m.From, "\r\n")) {
 		t.Fatalf("the mail server %+v is taken", m)
 	}
-	if s.InvitationTemplate == (usersync.InvitationTemplate{}) {
+	if s.InvitationTemplate == (tenant.InvitationTemplate{}) {
 		return
 	}
 	letter, err := renderInvitation(s.InvitationTemplate, invitationFields)

@@ -6,14 +6,15 @@ import (
 	"slices"
 	"time"
 
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
 // KeyInput is what an operator says of a new API key.
 type KeyInput struct {
-	Name      string           `json:"name"`
-	Scopes    []usersync.Scope `json:"scopes"`    // nil: all
-	ExpiresAt time.Time        `json:"expiresAt"` // zero: never
+	Name      string         `json:"name"`
+	Scopes    []tenant.Scope `json:"scopes"`    // nil: all
+	ExpiresAt time.Time      `json:"expiresAt"` // zero: never
 }
 
 func (in KeyInput) validate(now time.Time) error {
@@ -25,7 +26,7 @@ func (in KeyInput) validate(now time.Time) error {
 		v.add("scopes", "must name at least one scope, or be left out for all")
 	}
 	if i := slices.IndexFunc(in.Scopes, unknownScope); i >= 0 {
-		v.add(fmt.Sprintf("scopes[%d]", i), "must be one of %v", usersync.Scopes)
+		v.add(fmt.Sprintf("scopes[%d]", i), "must be one of %v", tenant.Scopes)
 	}
 	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(now) {
 		v.add("expiresAt", "must be in the future")
@@ -33,23 +34,23 @@ func (in KeyInput) validate(now time.Time) error {
 	return v.err()
 }
 
-func unknownScope(s usersync.Scope) bool { return !slices.Contains(usersync.Scopes, s) }
+func unknownScope(s tenant.Scope) bool { return !slices.Contains(tenant.Scopes, s) }
 
 // CreateKey makes an API key of an organization. The key itself is returned
 // here and never again.
-func (s *Service) CreateKey(ctx context.Context, actor, organization string, in KeyInput) (usersync.Key, usersync.Secret, error) {
+func (s *Service) CreateKey(ctx context.Context, actor, organization string, in KeyInput) (tenant.Key, usersync.Secret, error) {
 	if err := in.validate(time.Now()); err != nil {
-		return usersync.Key{}, usersync.Secret{}, err
+		return tenant.Key{}, usersync.Secret{}, err
 	}
-	if _, err := s.Store.Organization(ctx, organization); err != nil {
-		return usersync.Key{}, usersync.Secret{}, err
+	if _, err := tenant.Get(ctx, s.Store, organization); err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
 	}
-	return s.Store.CreateKey(ctx, actor, organization, usersync.Key{Name: in.Name, Scopes: in.Scopes, ExpiresAt: usersync.Time{Time: in.ExpiresAt}})
+	return tenant.CreateKey(ctx, s.Store, actor, organization, tenant.Key{Name: in.Name, Scopes: in.Scopes, ExpiresAt: usersync.Time{Time: in.ExpiresAt}})
 }
 
 // RevokeKey ends a key now.
-func (s *Service) RevokeKey(ctx context.Context, actor, organization, id string) (usersync.Key, error) {
-	return s.Store.Org(organization).RevokeKey(ctx, actor, id, time.Now())
+func (s *Service) RevokeKey(ctx context.Context, actor, organization, id string) (tenant.Key, error) {
+	return tenant.RevokeKey(ctx, s.Store.Org(organization), actor, id, time.Now())
 }
 
 // Bounds of how long a rotated key still works beside its successor.
@@ -64,30 +65,30 @@ var errEnded = usersync.Errorf(usersync.CodeConflict, "The API key is revoked or
 // RotateKey makes a key with the name, the scopes and the length of life of
 // the given one, which ends after overlap. It makes the new one first: whatever
 // breaks in between, the organization has a key that works.
-func (s *Service) RotateKey(ctx context.Context, actor, organization, id string, overlap time.Duration) (usersync.Key, usersync.Secret, error) {
+func (s *Service) RotateKey(ctx context.Context, actor, organization, id string, overlap time.Duration) (tenant.Key, usersync.Secret, error) {
 	if overlap < 0 || overlap > maxOverlap {
 		var v invalid
 		v.add("overlap", "must be 0 to %d hours, written like 24h or 90m", int(maxOverlap.Hours()))
-		return usersync.Key{}, usersync.Secret{}, v.err()
+		return tenant.Key{}, usersync.Secret{}, v.err()
 	}
 	org, now := s.Store.Org(organization), time.Now()
-	old, err := org.Key(ctx, id)
+	old, err := tenant.GetKey(ctx, org, id)
 	if err != nil {
-		return usersync.Key{}, usersync.Secret{}, err
+		return tenant.Key{}, usersync.Secret{}, err
 	}
 	if !old.ValidAt(now) {
-		return usersync.Key{}, usersync.Secret{}, errEnded
+		return tenant.Key{}, usersync.Secret{}, errEnded
 	}
-	next := usersync.Key{Name: old.Name, Scopes: old.Scopes}
+	next := tenant.Key{Name: old.Name, Scopes: old.Scopes}
 	if !old.ExpiresAt.IsZero() {
 		next.ExpiresAt.Time = now.Add(old.ExpiresAt.Sub(old.CreatedAt.Time))
 	}
-	next, secret, err := s.Store.CreateKey(ctx, actor, organization, next)
+	next, secret, err := tenant.CreateKey(ctx, s.Store, actor, organization, next)
 	if err != nil {
-		return usersync.Key{}, usersync.Secret{}, err
+		return tenant.Key{}, usersync.Secret{}, err
 	}
-	if _, err := org.RevokeKey(ctx, actor, id, now.Add(overlap)); err != nil {
-		return usersync.Key{}, usersync.Secret{}, err
+	if _, err := tenant.RevokeKey(ctx, org, actor, id, now.Add(overlap)); err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
 	}
 	return next, secret, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
+	"usersync/internal/platform"
 	"usersync/internal/usersync"
 )
 
@@ -68,7 +69,7 @@ func readable(f connector.Field) bool {
 
 // Shown returns the credentials of a connection as they may be read: secrets as
 // their masks. Of a platform that is not known all are secrets.
-func (s *Service) Shown(c usersync.Connection) (json.RawMessage, error) {
+func (s *Service) Shown(c platform.Connection) (json.RawMessage, error) {
 	kind, _ := s.kind(c.Platform)
 	fields, err := object([]byte(c.Credentials.Reveal()))
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"usersync/internal/outbound"
 	"usersync/internal/store"
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 )
 
 // OrganizationInput is what an operator says of an organization; nil leaves a
@@ -86,7 +86,7 @@ func isLink(s string) bool {
 }
 
 // apply writes what in says to o and returns the names of the fields it set.
-func (in OrganizationInput) apply(o *usersync.Organization) []string {
+func (in OrganizationInput) apply(o *tenant.Organization) []string {
 	var fields []string
 	set := func(field string, to *string, value *string) {
 		if value != nil && *to != *value {
@@ -109,50 +109,50 @@ func (in OrganizationInput) apply(o *usersync.Organization) []string {
 }
 
 // CreateOrganization makes an organization; it needs only a name.
-func (s *Service) CreateOrganization(ctx context.Context, actor string, in OrganizationInput) (usersync.Organization, error) {
+func (s *Service) CreateOrganization(ctx context.Context, actor string, in OrganizationInput) (tenant.Organization, error) {
 	if in.Name == nil {
 		empty := ""
 		in.Name = &empty
 	}
 	if err := in.validate(s.Guard); err != nil {
-		return usersync.Organization{}, err
+		return tenant.Organization{}, err
 	}
-	var o usersync.Organization
+	var o tenant.Organization
 	in.apply(&o)
 	if err := checkWhole(o.Settings); err != nil {
-		return usersync.Organization{}, err
+		return tenant.Organization{}, err
 	}
-	return s.Store.CreateOrganization(ctx, actor, o)
+	return tenant.Create(ctx, s.Store, actor, o)
 }
 
 // Organization returns the organization that org is the view of.
-func (s *Service) Organization(ctx context.Context, org *store.Org) (usersync.Organization, error) {
-	return s.Store.Organization(ctx, org.ID())
+func (s *Service) Organization(ctx context.Context, org *store.Org) (tenant.Organization, error) {
+	return tenant.Get(ctx, s.Store, org.ID())
 }
 
 // UpdateOrganization changes what in says.
-func (s *Service) UpdateOrganization(ctx context.Context, actor, id string, in OrganizationInput) (usersync.Organization, error) {
+func (s *Service) UpdateOrganization(ctx context.Context, actor, id string, in OrganizationInput) (tenant.Organization, error) {
 	if err := in.validate(s.Guard); err != nil {
-		return usersync.Organization{}, err
+		return tenant.Organization{}, err
 	}
-	return s.Store.UpdateOrganization(ctx, actor, id, func(o *usersync.Organization) ([]string, error) {
+	return tenant.Update(ctx, s.Store, actor, id, func(o *tenant.Organization) ([]string, error) {
 		fields := in.apply(o)
 		return fields, checkWhole(o.Settings)
 	})
 }
 
 // UpdateOwnOrganization is UpdateOrganization for a tenant.
-func (s *Service) UpdateOwnOrganization(ctx context.Context, actor string, org *store.Org, in OwnOrganizationInput) (usersync.Organization, error) {
+func (s *Service) UpdateOwnOrganization(ctx context.Context, actor string, org *store.Org, in OwnOrganizationInput) (tenant.Organization, error) {
 	return s.UpdateOrganization(ctx, actor, org.ID(), in.input())
 }
 
 // DisableOrganization refuses the organization's calls from now on.
-func (s *Service) DisableOrganization(ctx context.Context, actor, id string) (usersync.Organization, error) {
-	return s.Store.UpdateOrganization(ctx, actor, id, func(o *usersync.Organization) ([]string, error) {
-		if o.Status == usersync.OrganizationDisabled {
+func (s *Service) DisableOrganization(ctx context.Context, actor, id string) (tenant.Organization, error) {
+	return tenant.Update(ctx, s.Store, actor, id, func(o *tenant.Organization) ([]string, error) {
+		if o.Status == tenant.Disabled {
 			return nil, nil
 		}
-		o.Status = usersync.OrganizationDisabled
+		o.Status = tenant.Disabled
 		return []string{"status"}, nil
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"usersync/internal/outbound"
 	"usersync/internal/person"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -118,15 +119,15 @@ func validateSources(v *invalid, sources []SourceInput, guard *outbound.Guard) {
 		at := fmt.Sprintf("settings.colleagueSources[%d].", i)
 		same := func(other SourceInput) bool { return other.Name == s.Name }
 		switch {
-		case !slices.Contains(usersync.Sources, s.Name):
-			v.add(at+"name", "must be one of %v", usersync.Sources)
+		case !slices.Contains(tenant.Sources, s.Name):
+			v.add(at+"name", "must be one of %v", tenant.Sources)
 		case slices.ContainsFunc(sources[:i], same):
 			v.add(at+"name", "must not be there twice")
-		case s.Name != usersync.SourceHunter && !s.APIKey.IsZero():
+		case s.Name != tenant.SourceHunter && !s.APIKey.IsZero():
 			v.add(at+"apiKey", "belongs to directory services only")
-		case s.Name != usersync.SourceHunter && s.URL != "":
+		case s.Name != tenant.SourceHunter && s.URL != "":
 			v.add(at+"url", "belongs to directory services only")
-		case s.Name == usersync.SourceHunter && s.APIKey.IsZero():
+		case s.Name == tenant.SourceHunter && s.APIKey.IsZero():
 			v.add(at+"apiKey", "is required")
 		default:
 			if !validSourceURL(v, at, s.URL, guard) {
@@ -186,15 +187,15 @@ func (in SMTPInput) validateHost(v *invalid, guard *outbound.Guard) {
 
 // validate tries the parts out on example values.
 func (in TemplateInput) validate(v *invalid) {
-	var t usersync.InvitationTemplate
+	var t tenant.InvitationTemplate
 	in.apply(&t)
 	for _, one := range []struct {
 		field string
-		alone usersync.InvitationTemplate
+		alone tenant.InvitationTemplate
 	}{
-		{"subject", usersync.InvitationTemplate{Subject: t.Subject}},
-		{"text", usersync.InvitationTemplate{Text: t.Text}},
-		{"html", usersync.InvitationTemplate{HTML: t.HTML}},
+		{"subject", tenant.InvitationTemplate{Subject: t.Subject}},
+		{"text", tenant.InvitationTemplate{Text: t.Text}},
+		{"html", tenant.InvitationTemplate{HTML: t.HTML}},
 	} {
 		if _, err := renderInvitation(one.alone, invitationFields); err != nil {
 			place := "settings.invitationTemplate." + one.field
@@ -251,7 +252,7 @@ func set[T any](c *changes, field string, to *T, value *T) {
 }
 
 // apply writes what in says to s and returns the names of the settings it set.
-func (in SettingsInput) apply(s *usersync.Settings) []string {
+func (in SettingsInput) apply(s *tenant.Settings) []string {
 	c := changes(in.OwnSettingsInput.apply(s))
 	if in.RateLimit != nil {
 		set(&c, "settings.rateLimit.rate", &s.RateLimit.Rate, in.RateLimit.Rate)
@@ -260,7 +261,7 @@ func (in SettingsInput) apply(s *usersync.Settings) []string {
 	return c
 }
 
-func (in OwnSettingsInput) apply(s *usersync.Settings) []string {
+func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
 	var c changes
 	if in.ColleaguesEnabled != nil {
 		set(&c, "settings.colleaguesEnabled", &s.ColleaguesEnabled, &in.ColleaguesEnabled)
@@ -288,10 +289,10 @@ func (in OwnSettingsInput) apply(s *usersync.Settings) []string {
 }
 
 // applySources keeps the keys of which only the mask came back.
-func applySources(stored usersync.Settings, sources []SourceInput) []usersync.ColleagueSource {
-	out := make([]usersync.ColleagueSource, len(sources))
+func applySources(stored tenant.Settings, sources []SourceInput) []tenant.ColleagueSource {
+	out := make([]tenant.ColleagueSource, len(sources))
 	for i, in := range sources {
-		out[i] = usersync.ColleagueSource{Name: in.Name, URL: in.URL, APIKey: usersync.MaskedSecret{Secret: in.APIKey}}
+		out[i] = tenant.ColleagueSource{Name: in.Name, URL: in.URL, APIKey: usersync.MaskedSecret{Secret: in.APIKey}}
 		if old, _ := stored.Source(in.Name); old.APIKey.Masked() == in.APIKey.Reveal() {
 			out[i].APIKey = old.APIKey
 		}
@@ -299,7 +300,7 @@ func applySources(stored usersync.Settings, sources []SourceInput) []usersync.Co
 	return out
 }
 
-func (in SMTPInput) apply(s *usersync.Settings) []string {
+func (in SMTPInput) apply(s *tenant.Settings) []string {
 	smtp := usersync.SMTP{Port: smtpPort}
 	if s.SMTP != nil {
 		smtp = *s.SMTP
@@ -319,7 +320,7 @@ func (in SMTPInput) apply(s *usersync.Settings) []string {
 	return c
 }
 
-func (in TemplateInput) apply(t *usersync.InvitationTemplate) []string {
+func (in TemplateInput) apply(t *tenant.InvitationTemplate) []string {
 	var c changes
 	set(&c, "settings.invitationTemplate.subject", &t.Subject, in.Subject)
 	set(&c, "settings.invitationTemplate.text", &t.Text, in.Text)
@@ -328,7 +329,7 @@ func (in TemplateInput) apply(t *usersync.InvitationTemplate) []string {
 }
 
 // checkWhole refuses settings whose parts do not make a whole.
-func checkWhole(s usersync.Settings) error {
+func checkWhole(s tenant.Settings) error {
 	var v invalid
 	if s.SMTP != nil && s.SMTP.From == "" {
 		v.add("settings.smtp.from", "is required with a host")

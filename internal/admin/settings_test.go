@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -26,13 +27,13 @@ func names(t reflect.Type) []string {
 func TestEverySettingCanBeSetAndNoOther(t *testing.T) {
 	t.Parallel()
 	for stored, input := range map[reflect.Type]reflect.Type{
-		reflect.TypeFor[usersync.Settings]():           reflect.TypeFor[SettingsInput](),
-		reflect.TypeFor[usersync.RateLimit]():          reflect.TypeFor[RateLimitInput](),
-		reflect.TypeFor[usersync.SMTP]():               reflect.TypeFor[SMTPInput](),
-		reflect.TypeFor[usersync.InvitationTemplate](): reflect.TypeFor[TemplateInput](),
-		reflect.TypeFor[usersync.RetentionDays]():      reflect.TypeFor[RetentionInput](),
-		reflect.TypeFor[usersync.ColleagueSource]():    reflect.TypeFor[SourceInput](),
-		reflect.TypeFor[usersync.Tenant]():             reflect.TypeFor[TenantInput](),
+		reflect.TypeFor[tenant.Settings]():           reflect.TypeFor[SettingsInput](),
+		reflect.TypeFor[tenant.RateLimit]():          reflect.TypeFor[RateLimitInput](),
+		reflect.TypeFor[usersync.SMTP]():             reflect.TypeFor[SMTPInput](),
+		reflect.TypeFor[tenant.InvitationTemplate](): reflect.TypeFor[TemplateInput](),
+		reflect.TypeFor[tenant.RetentionDays]():      reflect.TypeFor[RetentionInput](),
+		reflect.TypeFor[tenant.ColleagueSource]():    reflect.TypeFor[SourceInput](),
+		reflect.TypeFor[tenant.Codes]():              reflect.TypeFor[TenantInput](),
 	} {
 		if got, want := names(input), names(stored); !slices.Equal(got, want) {
 			t.Errorf("%v takes %v, want %v", input, got, want)

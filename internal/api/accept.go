@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"usersync/internal/pipeline"
-	"usersync/internal/store"
+	"usersync/internal/idempotency"
+	"usersync/internal/intake"
+	"usersync/internal/request"
 	"usersync/internal/telemetry"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -22,7 +24,7 @@ const maxIdempotencyKey = 255
 // Idempotency returns what the header Idempotency-Key says of this call, and nil
 // when it is not sent. The key may be quoted, as the draft of the header has
 // it, or bare. It has 1 to 255 visible ASCII characters.
-func (c *Call) Idempotency() (*store.Idempotency, error) {
+func (c *Call) Idempotency() (*idempotency.Key, error) {
 	sent := c.Request().Header.Values("Idempotency-Key")
 	if len(sent) == 0 {
 		return nil, nil
@@ -35,7 +37,7 @@ func (c *Call) Idempotency() (*store.Idempotency, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store.Idempotency{Scope: c.Request().Method + " " + c.Request().URL.Path, Key: key, BodyHash: hash}, nil
+	return &idempotency.Key{Scope: c.Request().Method + " " + c.Request().URL.Path, Key: key, BodyHash: hash}, nil
 }
 
 func parseIdempotencyKey(sent []string) (key string, ok bool) {
@@ -86,23 +88,23 @@ func (c *Call) bodyHash() (string, error) {
 
 // Acceptance returns a request of kind for a user of the caller, to hand to
 // Submit. id is the request's own id; a single request has the call's id.
-func (c *Call) Acceptance(kind usersync.RequestKind, id string, in usersync.UserInput) *store.Acceptance {
-	return &store.Acceptance{
+func (c *Call) Acceptance(kind request.Kind, id string, in usersync.UserInput) *intake.Acceptance {
+	return &intake.Acceptance{
 		RequestID: id, Kind: kind, Salt: c.Caller.Organization.Salt, Traceparent: c.Traceparent(),
-		User: store.NewUser{UserInput: in, Person: pipeline.PersonOf(in)},
+		User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)},
 	}
 }
 
 // Asking returns the call's own request of a kind that asks for in, about a
 // known user or, with "", about nobody in particular.
-func (c *Call) Asking(kind usersync.RequestKind, userID string, email usersync.Email, in any) (*store.Acceptance, error) {
+func (c *Call) Asking(kind request.Kind, userID string, email usersync.Email, in any) (*intake.Acceptance, error) {
 	input, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
 	}
-	return &store.Acceptance{
+	return &intake.Acceptance{
 		RequestID: c.ID, Kind: kind, Traceparent: c.Traceparent(), Input: input,
-		UserID: userID, User: store.NewUser{UserInput: usersync.UserInput{Email: email}},
+		UserID: userID, User: intake.NewUser{UserInput: usersync.UserInput{Email: email}},
 	}, nil
 }
 
@@ -110,7 +112,7 @@ func (c *Call) Asking(kind usersync.RequestKind, userID string, email usersync.E
 // holds, by position, what the call says of those it does not hand in. The
 // submission's Accepted has what was accepted, by this call or by the earlier
 // one that it replays; the answer's headers say which.
-func (c *Call) Submit(items []*store.Acceptance, refused map[int]string) (*store.Submission, error) {
+func (c *Call) Submit(items []*intake.Acceptance, refused map[int]string) (*intake.Submission, error) {
 	idempotency, err := c.Idempotency()
 	if err != nil {
 		return nil, err
@@ -118,7 +120,7 @@ func (c *Call) Submit(items []*store.Acceptance, refused map[int]string) (*store
 	if idempotency != nil {
 		idempotency.Refused = refused
 	}
-	sub := &store.Submission{Organization: c.Caller.Key.Organization, KeyID: c.Caller.Key.ID, Idempotency: idempotency, Items: items}
+	sub := &intake.Submission{Organization: c.Caller.Key.Organization, KeyID: c.Caller.Key.ID, Idempotency: idempotency, Items: items}
 	if err := c.edge.door.Submit(c.ctx, sub); err != nil {
 		return nil, err
 	}
@@ -167,10 +169,10 @@ func parsePrefer(headers []string) (wait time.Duration, ok bool) {
 
 // Report returns a request of the caller's organization as it is when it is
 // finished, or when the wait that the caller prefers is over.
-func (c *Call) Report(id string) (*usersync.Report, error) {
+func (c *Call) Report(id string) (*request.View, error) {
 	wait, ok := c.Wait()
 	if !ok {
-		return c.Caller.Org.Report(c.ctx, id)
+		return request.Get(c.ctx, c.Caller.Org, id)
 	}
 	report, waits, err := c.reportWithin(id, wait)
 	if waits && err == nil {
@@ -181,13 +183,13 @@ func (c *Call) Report(id string) (*usersync.Report, error) {
 
 // Await is Report for a route whose calls wait unless they prefer otherwise:
 // Prefer: respond-async (RFC 7240 §4.1) alone is answered at once.
-func (c *Call) Await(id string, unasked time.Duration) (*usersync.Report, error) {
+func (c *Call) Await(id string, unasked time.Duration) (*request.View, error) {
 	if _, ok := c.Wait(); ok {
 		return c.Report(id)
 	}
 	if prefersAsync(c.Request().Header.Values("Prefer")) {
 		c.Header().Set("Preference-Applied", "respond-async")
-		return c.Caller.Org.Report(c.ctx, id)
+		return request.Get(c.ctx, c.Caller.Org, id)
 	}
 	report, _, err := c.reportWithin(id, unasked)
 	return report, err
@@ -207,16 +209,16 @@ func prefersAsync(headers []string) bool {
 
 // reportWithin returns a request when it is finished or the wait is over; waits
 // is false when too many calls wait already.
-func (c *Call) reportWithin(id string, wait time.Duration) (report *usersync.Report, waits bool, err error) {
+func (c *Call) reportWithin(id string, wait time.Duration) (report *request.View, waits bool, err error) {
 	// The wait is registered before the request is read: otherwise the request could
 	// finish between the two, and nobody would tell.
-	finished, forget, waits := c.edge.waiters.Register(store.RequestRef{Organization: c.Caller.Org.ID(), ID: id})
+	finished, forget, waits := c.edge.waiters.Register(request.Ref{Organization: c.Caller.Org.ID(), ID: id})
 	defer forget()
-	report, err = c.Caller.Org.Report(c.ctx, id)
+	report, err = request.Get(c.ctx, c.Caller.Org, id)
 	if err != nil || !waits || report.Status.Final() || wait == 0 {
 		return report, waits, err
 	}
 	c.edge.waiters.Wait(c.ctx, finished, wait)
-	report, err = c.Caller.Org.Report(c.ctx, id)
+	report, err = request.Get(c.ctx, c.Caller.Org, id)
 	return report, waits, err
 }

@@ -11,8 +11,9 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
-	"usersync/internal/store"
+	"usersync/internal/intake"
 	"usersync/internal/telemetry"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -55,22 +56,22 @@ func (c *Call) Authenticate(key usersync.Secret) error {
 		return ErrNoKey
 	}
 	if len(key.Reveal()) > maxKey {
-		return store.ErrInvalidKey
+		return intake.ErrInvalidKey
 	}
-	caller, ok, err := c.edge.callers.find(c.ctx, store.HashKey(key))
+	caller, ok, err := c.edge.callers.find(c.ctx, tenant.HashKey(key))
 	if err != nil {
 		return err
 	}
 	if !ok || !caller.Key.ValidAt(c.start) {
-		return store.ErrInvalidKey
+		return intake.ErrInvalidKey
 	}
 	c.Caller, c.Actor = caller, caller.Key.ID
 	telemetry.Add(c.ctx, slog.String("organization", caller.Key.Organization), slog.String("key", caller.Key.ID))
 	switch {
 	case caller.Key.Organization == "":
 		return ErrUnlinked
-	case caller.Organization.Status != usersync.OrganizationActive:
-		return store.ErrInvalidOrganization
+	case caller.Organization.Status != tenant.Active:
+		return intake.ErrInvalidOrganization
 	}
 	if err := c.limit(); err != nil {
 		return err
@@ -94,24 +95,24 @@ const (
 // callers remembers who keys belong to, and which keys nobody has. Many calls at
 // once with one key ask the database once.
 type callers struct {
-	load   func(ctx context.Context, hash string) (store.Caller, bool, error)
+	load   func(ctx context.Context, hash string) (tenant.Caller, bool, error)
 	asking singleflight.Group
 	known  *lru.Cache[string, answer]
 }
 
 // answer is what the database said of a key.
 type answer struct {
-	caller store.Caller
+	caller tenant.Caller
 	ok     bool
 	until  time.Time
 }
 
-func newCallers(load func(context.Context, string) (store.Caller, bool, error)) *callers {
+func newCallers(load func(context.Context, string) (tenant.Caller, bool, error)) *callers {
 	known, _ := lru.New[string, answer](maxCallers) // New fails only for a bound below 1.
 	return &callers{load: load, known: known}
 }
 
-func (k *callers) find(ctx context.Context, hash string) (store.Caller, bool, error) {
+func (k *callers) find(ctx context.Context, hash string) (tenant.Caller, bool, error) {
 	if a, ok := k.recall(hash); ok {
 		return a.caller, a.ok, nil
 	}
@@ -121,7 +122,7 @@ func (k *callers) find(ctx context.Context, hash string) (store.Caller, bool, er
 		a, _ := r.Val.(answer)
 		return a.caller, a.ok, r.Err
 	case <-ctx.Done():
-		return store.Caller{}, false, ctx.Err()
+		return tenant.Caller{}, false, ctx.Err()
 	}
 }
 

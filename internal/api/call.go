@@ -12,8 +12,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"usersync/internal/store"
 	"usersync/internal/telemetry"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -29,7 +29,7 @@ type Call struct {
 	// that a single acceptance makes.
 	ID string
 	// Caller is who the key belongs to. Authenticate sets it.
-	Caller store.Caller
+	Caller tenant.Caller
 	// Actor is who changes things, for the audit log: the key's id, or what
 	// another Auth puts here.
 	Actor string

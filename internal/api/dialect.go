@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 )
 
 // Dialect is one public way of speaking to us: where it lives, who may call,
@@ -34,7 +34,7 @@ type Route struct {
 	// Path is the template of the path, like /v1/requests/:id.
 	Path string
 	// Scope is what the caller's key must allow; "" means nothing.
-	Scope usersync.Scope
+	Scope tenant.Scope
 	// Summary says in one line what the route does; /docs shows it.
 	Summary string
 	// MediaTypes are the media types a body may have; empty means application/json.

@@ -17,6 +17,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -57,7 +58,9 @@ func New(o Options) *Edge {
 		limits: newLimits(o.Exchange), echo: echo.New(),
 	}
 	if o.Store != nil {
-		e.callers = newCallers(func(ctx context.Context, hash string) (store.Caller, bool, error) { return o.Store.Caller(ctx, hash) })
+		e.callers = newCallers(func(ctx context.Context, hash string) (tenant.Caller, bool, error) {
+			return tenant.FindCaller(ctx, o.Store, hash)
+		})
 	}
 	e.echo.Use(e.enter)
 	return e

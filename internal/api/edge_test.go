@@ -15,6 +15,7 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/api/apitest"
 	"usersync/internal/telemetry"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -24,7 +25,7 @@ func plain() api.Dialect {
 		Name: "plain", Prefixes: []string{"/plain"}, Auth: api.KeyAuth,
 		Render: func(c *api.Call, f api.Failure) error { return c.String(f.Status, "plain: "+f.Message) },
 		Routes: []api.Route{
-			{Method: http.MethodGet, Path: "/plain/things/:id", Scope: usersync.ScopeRead, Summary: "Shows a thing.", Handler: func(c *api.Call) error {
+			{Method: http.MethodGet, Path: "/plain/things/:id", Scope: tenant.ScopeRead, Summary: "Shows a thing.", Handler: func(c *api.Call) error {
 				return c.JSON(http.StatusOK, map[string]string{"id": c.Param("id"), "html": "<&>", "trace": c.Traceparent()})
 			}},
 			{Method: http.MethodPost, Path: "/plain/panics", Handler: func(*api.Call) error { panic("secret@example.com") }},
@@ -266,7 +267,7 @@ func TestRateLimitHoldsPerKeyAndBucket(t *testing.T) {
 	t.Parallel()
 	s := apitest.Start(t, plain(), strict())
 	// A rate this low adds no token while the test runs.
-	_, limited, _ := s.NewOrganization(t, usersync.Settings{RateLimit: usersync.RateLimit{Rate: 0.001, Burst: 3}}, 1)
+	_, limited, _ := s.NewOrganization(t, tenant.Settings{RateLimit: tenant.RateLimit{Rate: 0.001, Burst: 3}}, 1)
 	key := "X-API-Key: " + limited.Reveal()
 	for i := range 5 {
 		a := s.Do(t, http.MethodGet, "/plain/things/1", "", key)

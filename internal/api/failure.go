@@ -8,7 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"usersync/internal/store"
+	"usersync/internal/idempotency"
 	"usersync/internal/usersync"
 )
 
@@ -59,7 +59,7 @@ func failureOf(err error) Failure {
 	if own, ok := errors.AsType[httpStatus](err); ok {
 		f.Status = int(own)
 	}
-	if errors.Is(err, store.ErrKeyReused) {
+	if errors.Is(err, idempotency.ErrReused) {
 		f.Status = http.StatusUnprocessableEntity
 	}
 	if f.Status == 0 {

@@ -13,7 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -65,11 +65,11 @@ func TestCallersAskOnceForManyAndNotAgainForASecond(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
 	begun, goOn := make(chan struct{}), make(chan struct{})
-	k := newCallers(func(ctx context.Context, _ string) (store.Caller, bool, error) {
+	k := newCallers(func(ctx context.Context, _ string) (tenant.Caller, bool, error) {
 		asked.Add(1)
 		close(begun)
 		<-goOn
-		return store.Caller{}, true, ctx.Err()
+		return tenant.Caller{}, true, ctx.Err()
 	})
 	// The one who asks goes away; those who wait must still be answered.
 	gone, leave := context.WithCancel(context.Background())
@@ -99,12 +99,12 @@ func TestCallersAskOnceForManyAndNotAgainForASecond(t *testing.T) {
 func TestCallersForgetErrors(t *testing.T) {
 	t.Parallel()
 	asked := 0
-	k := newCallers(func(context.Context, string) (store.Caller, bool, error) {
+	k := newCallers(func(context.Context, string) (tenant.Caller, bool, error) {
 		asked++
 		if asked == 1 {
-			return store.Caller{}, false, errors.New("away")
+			return tenant.Caller{}, false, errors.New("away")
 		}
-		return store.Caller{}, true, nil
+		return tenant.Caller{}, true, nil
 	})
 	ctx := context.Background()
 	if _, _, err := k.find(ctx, "h"); err == nil {
@@ -125,7 +125,7 @@ func TestARevokedKeyIsBelievedForASecondAtMost(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			now := known
-			k := newCallers(func(context.Context, string) (store.Caller, bool, error) { return store.Caller{}, now, nil })
+			k := newCallers(func(context.Context, string) (tenant.Caller, bool, error) { return tenant.Caller{}, now, nil })
 			find := func() bool {
 				_, ok, err := k.find(t.Context(), "h")
 				if err != nil {
@@ -151,9 +151,9 @@ func TestALookupThatPanicsIsAnErrorForAllWhoWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		goOn, asked := make(chan struct{}), 0
-		k := newCallers(func(context.Context, string) (store.Caller, bool, error) {
+		k := newCallers(func(context.Context, string) (tenant.Caller, bool, error) {
 			if asked++; asked > 1 {
-				return store.Caller{}, true, nil
+				return tenant.Caller{}, true, nil
 			}
 			<-goOn
 			panic("secret@example.com")
@@ -177,7 +177,7 @@ func TestALookupThatPanicsIsAnErrorForAllWhoWait(t *testing.T) {
 
 func TestCallersAreBounded(t *testing.T) {
 	t.Parallel()
-	k := newCallers(func(context.Context, string) (store.Caller, bool, error) { return store.Caller{}, false, nil })
+	k := newCallers(func(context.Context, string) (tenant.Caller, bool, error) { return tenant.Caller{}, false, nil })
 	for i := range maxCallers + 100 {
 		_, _, _ = k.find(context.Background(), fmt.Sprint(i))
 	}
@@ -188,7 +188,7 @@ func TestCallersAreBounded(t *testing.T) {
 
 func TestProcessesHoldOneLimitTogether(t *testing.T) {
 	t.Parallel()
-	limit, now := usersync.RateLimit{Rate: 0.001, Burst: 100}, time.Now()
+	limit, now := tenant.RateLimit{Rate: 0.001, Burst: 100}, time.Now()
 	shared := map[string]int64{} // what both took
 	var seen [2]map[string]int64
 	processes := make([]*limits, 2)
@@ -226,7 +226,7 @@ func TestProcessesHoldOneLimitTogether(t *testing.T) {
 
 func TestDebtOfABucketIsBounded(t *testing.T) {
 	t.Parallel()
-	limit, now := usersync.RateLimit{Rate: 10, Burst: 100}, time.Now()
+	limit, now := tenant.RateLimit{Rate: 10, Burst: 100}, time.Now()
 	l := newLimits(func(context.Context, map[string]int64) (map[string]int64, error) {
 		return map[string]int64{"k": 1_000_000, "unknown": 5}, nil
 	})
@@ -244,7 +244,7 @@ func TestDebtOfABucketIsBounded(t *testing.T) {
 
 func TestFullBucketsAreDropped(t *testing.T) {
 	t.Parallel()
-	limit, now := usersync.RateLimit{Rate: 10, Burst: 10}, time.Now()
+	limit, now := tenant.RateLimit{Rate: 10, Burst: 10}, time.Now()
 	l := newLimits(nil)
 	l.take("a", limit, now)
 	l.sweep(now)
@@ -262,11 +262,11 @@ func TestFullBucketsAreDropped(t *testing.T) {
 func TestBucketFollowsAChangedLimit(t *testing.T) {
 	t.Parallel()
 	l, now := newLimits(nil), time.Now()
-	l.take("a", usersync.RateLimit{Rate: 0.001, Burst: 1}, now)
-	if _, ok := l.take("a", usersync.RateLimit{Rate: 0.001, Burst: 1}, now); ok {
+	l.take("a", tenant.RateLimit{Rate: 0.001, Burst: 1}, now)
+	if _, ok := l.take("a", tenant.RateLimit{Rate: 0.001, Burst: 1}, now); ok {
 		t.Fatal("the limit does not hold")
 	}
-	raised := usersync.RateLimit{Rate: 1000, Burst: 10}
+	raised := tenant.RateLimit{Rate: 1000, Burst: 10}
 	l.take("a", raised, now)
 	if _, ok := l.take("a", raised, now.Add(time.Second)); !ok {
 		t.Error("the raised limit does not hold")

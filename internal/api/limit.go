@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -48,7 +49,7 @@ type limits struct {
 
 type bucket struct {
 	limiter *rate.Limiter
-	limit   usersync.RateLimit
+	limit   tenant.RateLimit
 	took    int64 // took counts the tokens taken since the last exchange.
 }
 
@@ -76,7 +77,7 @@ func (c *Call) limit() error {
 // setLimitHeaders describes the bucket as draft-ietf-httpapi-ratelimit-headers
 // has it: the quota and the seconds that fill it, what is left, and when there is
 // more.
-func setLimitHeaders(h http.Header, name string, limit usersync.RateLimit, wait time.Duration) {
+func setLimitHeaders(h http.Header, name string, limit tenant.RateLimit, wait time.Duration) {
 	window := seconds(time.Duration(float64(limit.Burst) / limit.Rate * float64(time.Second)))
 	h.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, name, limit.Burst, window))
 	h.Set("RateLimit", fmt.Sprintf(`"%s";r=0;t=%d`, name, seconds(wait)))
@@ -87,7 +88,7 @@ func setLimitHeaders(h http.Header, name string, limit usersync.RateLimit, wait 
 func seconds(d time.Duration) int { return max(int(math.Ceil(d.Seconds())), 1) }
 
 // take takes a token. When there is none, ok is false and tokens says what is left.
-func (l *limits) take(id string, limit usersync.RateLimit, now time.Time) (tokens float64, ok bool) {
+func (l *limits) take(id string, limit tenant.RateLimit, now time.Time) (tokens float64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.buckets[id]

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"usersync/internal/store"
+	"usersync/internal/idempotency"
 	"usersync/internal/usersync"
 )
 
@@ -51,12 +51,12 @@ type keptAnswer struct {
 // keptHeaders are the headers that belong to an answer's content.
 var keptHeaders = []string{"Content-Type", "Location", headerRequestID}
 
-func (c *Call) once(key store.Idempotency, handler func(*Call) error) error {
+func (c *Call) once(key idempotency.Key, handler func(*Call) error) error {
 	organization := c.Caller.Key.Organization
 	ctx, cancel := context.WithTimeout(c.ctx, onceWait)
 	defer cancel()
 	for { //lint:loop waits for another call with the same key
-		kept, mine, err := c.edge.store.TakeKey(c.ctx, organization, key)
+		kept, mine, err := idempotency.Take(c.ctx, c.edge.store, organization, key)
 		switch {
 		case err != nil:
 			return err
@@ -75,18 +75,18 @@ func (c *Call) once(key store.Idempotency, handler func(*Call) error) error {
 
 // first runs the handler and keeps its answer when it is a good one. The answer
 // goes out after it was kept, so that nobody who has seen it can get another.
-func (c *Call) first(organization string, key store.Idempotency, handler func(*Call) error) error {
+func (c *Call) first(organization string, key idempotency.Key, handler func(*Call) error) error {
 	recorded, err := c.record(handler)
 	// What follows must be done even when the caller has gone away.
 	ctx := context.WithoutCancel(c.ctx)
 	if err != nil || recorded.status < 200 || recorded.status > 299 {
-		return firstOf(err, c.edge.store.DropKey(ctx, organization, key), func() error { return recorded.send(c) })
+		return firstOf(err, idempotency.Drop(ctx, c.edge.store, organization, key), func() error { return recorded.send(c) })
 	}
 	encoded, err := json.Marshal(recorded.kept())
 	if err != nil {
 		return err
 	}
-	if err := c.edge.store.KeepAnswer(ctx, organization, key, encoded); err != nil {
+	if err := idempotency.Keep(ctx, c.edge.store, organization, key, encoded); err != nil {
 		return err
 	}
 	return recorded.send(c)

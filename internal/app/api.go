@@ -15,7 +15,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/mail"
 	"usersync/internal/outbound"
-	"usersync/internal/pipeline"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
 )
 
@@ -50,7 +50,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 		native.Options{Admin: operations}.Dialect(),
 		marketing.Options{
 			Kinds: connectors.Kinds, Wake: func() { a.Relay.Wake(queue.Bulk) },
-			Open: (&pipeline.Pusher{Store: a.Store, Kind: connectors.Find, Hub: a.hub}).Open,
+			Open: (&platform.Pusher{Store: a.Store, Kind: connectors.Find, Hub: a.hub}).Open,
 		}.Dialect(),
 	}, manage.Dialects(management)...)
 }

@@ -8,7 +8,9 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
-	"usersync/internal/usersync"
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/request"
 	"usersync/internal/webhooksig"
 )
 
@@ -21,7 +23,7 @@ func TestThousandRequestsOnThreeCreditsChargeExactlyThree(t *testing.T) {
 		n := newTenant(t, door, 3)
 		n.people(t, "ann@acme.example.com", "bob@acme.example.com")
 		owner := apptest.NewReceiver(t)
-		n.subscribe(t, owner, usersync.MessageCreditsExhausted)
+		n.subscribe(t, owner, delivery.MessageCreditsExhausted)
 		ids := n.submitAtOnce(t, 1000)
 		door.Stop(t)
 
@@ -30,15 +32,15 @@ func TestThousandRequestsOnThreeCreditsChargeExactlyThree(t *testing.T) {
 			e.Start(t, app.Worker)
 			e.Start(t, app.Worker)
 		}
-		n.eventually(t, ids, map[usersync.RequestStatus]int{usersync.RequestSucceeded: 3, usersync.RequestAwaitingCredits: 997})
+		n.eventually(t, ids, map[request.Status]int{request.Succeeded: 3, request.AwaitingCredits: 997})
 		n.topUp(t, 2, "second")
-		n.eventually(t, ids, map[usersync.RequestStatus]int{usersync.RequestSucceeded: 5, usersync.RequestAwaitingCredits: 995})
+		n.eventually(t, ids, map[request.Status]int{request.Succeeded: 5, request.AwaitingCredits: 995})
 		apptest.Eventually(t, "the owner is told of both run-outs", func() bool { return len(owner.Got()) == 2 })
 		n.verify(t, 0)
 
 		n.topUp(t, 20, "third")
 		n.topUp(t, 20, "third")
-		n.eventually(t, ids, map[usersync.RequestStatus]int{usersync.RequestSucceeded: 25, usersync.RequestAwaitingCredits: 975})
+		n.eventually(t, ids, map[request.Status]int{request.Succeeded: 25, request.AwaitingCredits: 975})
 		n.verify(t, 0)
 		apptest.Eventually(t, "the owner is told of the third run-out, and no more", func() bool { return len(owner.Got()) >= 3 })
 		if got := len(owner.Got()); got != 3 {
@@ -48,7 +50,7 @@ func TestThousandRequestsOnThreeCreditsChargeExactlyThree(t *testing.T) {
 }
 
 // submitAtOnce hands in n users, each by a call of its own.
-func (n tenant) submitAtOnce(t *testing.T, count int) []string {
+func (n customer) submitAtOnce(t *testing.T, count int) []string {
 	t.Helper()
 	var wg sync.WaitGroup
 	ids := make([]string, count)
@@ -64,32 +66,32 @@ func (n tenant) submitAtOnce(t *testing.T, count int) []string {
 	return ids
 }
 
-func (n tenant) subscribe(t *testing.T, r *apptest.Receiver, types ...usersync.MessageType) {
+func (n customer) subscribe(t *testing.T, r *apptest.Receiver, types ...delivery.MessageType) {
 	t.Helper()
 	names := make([]string, len(types))
 	for i, m := range types {
 		names[i] = string(m)
 	}
-	_, err := n.app.Store.Org(n.org.ID).CreateEndpoint(t.Context(), "test", usersync.Endpoint{URL: r.URL, EventTypes: names}, webhooksig.NewSecret())
+	_, err := delivery.CreateEndpoint(t.Context(), n.app.Store.Org(n.org.ID), "test", delivery.Endpoint{URL: r.URL, EventTypes: names}, webhooksig.NewSecret())
 	must(t, err)
 }
 
-func (n tenant) topUp(t *testing.T, amount int64, reference string) {
+func (n customer) topUp(t *testing.T, amount int64, reference string) {
 	t.Helper()
-	_, err := n.app.Store.TopUp(t.Context(), "test", n.org.ID, amount, reference)
+	_, err := credit.TopUp(t.Context(), n.app.Store, "test", n.org.ID, amount, reference)
 	must(t, err)
 	n.app.Relay.Wake()
 }
 
-func (n tenant) eventually(t *testing.T, ids []string, want map[usersync.RequestStatus]int) {
+func (n customer) eventually(t *testing.T, ids []string, want map[request.Status]int) {
 	t.Helper()
 	apptest.Eventually(t, fmt.Sprint(want), func() bool { return fmt.Sprint(n.statuses(t, ids)) == fmt.Sprint(want) })
 }
 
 // verify proves the ledger and compares the balance.
-func (n tenant) verify(t *testing.T, balance int64) {
+func (n customer) verify(t *testing.T, balance int64) {
 	t.Helper()
-	v, err := n.app.Store.Org(n.org.ID).Verify(t.Context())
+	v, err := credit.Verify(t.Context(), n.app.Store.Org(n.org.ID))
 	if err != nil || !v.OK || v.Balance != balance {
 		t.Errorf("%+v %v, want a balance of %d", v, err, balance)
 	}

@@ -8,6 +8,11 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/colleague"
+	"usersync/internal/delivery"
+	"usersync/internal/directory"
+	"usersync/internal/platform"
+	"usersync/internal/request"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -58,28 +63,28 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 		codes = append(codes, c.Code)
 	}
 	sameWords(t, d, "ErrorCode", codes)
-	sameWords(t, d, "RequestKind", []usersync.RequestKind{usersync.KindUserSync, usersync.KindPlatformSync, usersync.KindPlatformBulk})
-	sameWords(t, d, "RequestStatus", usersync.RequestStatuses)
-	sameWords(t, d, "StepName", []usersync.StepName{usersync.StepColleagues, usersync.StepPlatform, usersync.StepFollowUps})
-	sameWords(t, d, "StepStatus", []usersync.StepStatus{
-		usersync.StepPending, usersync.StepRetrying, usersync.StepAwaitingCredits, usersync.StepSucceeded,
-		usersync.StepWouldSync, usersync.StepSynced, usersync.StepUnchanged, usersync.StepSkipped, usersync.StepFailed,
+	sameWords(t, d, "RequestKind", []request.Kind{request.KindUserSync, request.KindPlatformSync, request.KindPlatformBulk})
+	sameWords(t, d, "RequestStatus", request.Statuses)
+	sameWords(t, d, "StepName", []request.StepName{request.StepColleagues, request.StepPlatform, request.StepFollowUps})
+	sameWords(t, d, "StepStatus", []request.StepStatus{
+		request.StepPending, request.StepRetrying, request.StepAwaitingCredits, request.StepSucceeded,
+		request.StepWouldSync, request.StepSynced, request.StepUnchanged, request.StepSkipped, request.StepFailed,
 	})
 	sameWords(t, d, "SkipReason", []string{
-		usersync.ReasonPersonalEmail, usersync.ReasonDisposableEmail, usersync.ReasonRoleAddress, usersync.ReasonNoCompany, usersync.ReasonColleaguesDisabled,
-		usersync.ReasonConnectionPaused, usersync.ReasonConnectionDisconnected, usersync.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, usersync.ReasonErased,
+		colleague.ReasonPersonalEmail, colleague.ReasonDisposableEmail, colleague.ReasonRoleAddress, colleague.ReasonNoCompany, colleague.ReasonColleaguesDisabled,
+		platform.ReasonConnectionPaused, platform.ReasonConnectionDisconnected, platform.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, platform.ReasonErased,
 	})
 	sameWords(t, d, "MatchReason", []string{
 		colleague.ReasonSameCompany, colleague.ReasonSameCountry, colleague.ReasonSameDepartment,
 		colleague.ReasonNearSeniority, colleague.ReasonKnownUser, colleague.ReasonSeveralRecords, colleague.ReasonKnownProfile,
 	})
-	sameWords(t, d, "MessageType", usersync.MessageTypes)
-	sameWords(t, d, "DeliveryStatus", []usersync.DeliveryStatus{
-		usersync.DeliveryPending, usersync.DeliveryRetrying, usersync.DeliveryDelivered, usersync.DeliveryFailed,
+	sameWords(t, d, "MessageType", delivery.MessageTypes)
+	sameWords(t, d, "DeliveryStatus", []delivery.Status{
+		delivery.Pending, delivery.Retrying, delivery.Delivered, delivery.Failed,
 	})
-	sameWords(t, d, "ConnectionStatus", []string{usersync.ConnectionActive, usersync.ConnectionPaused, usersync.ConnectionDisconnected})
-	sameWords(t, d, "ImportStatus", usersync.ImportStatuses)
-	sameWords(t, d, "Scope", usersync.Scopes)
+	sameWords(t, d, "ConnectionStatus", []string{platform.ConnectionActive, platform.ConnectionPaused, platform.ConnectionDisconnected})
+	sameWords(t, d, "ImportStatus", directory.ImportStatuses)
+	sameWords(t, d, "Scope", tenant.Scopes)
 	sameWords(t, d, "ErrorOwner", []usersync.Owner{usersync.OwnerYou, usersync.OwnerPlatform, usersync.OwnerUs})
 }
 

@@ -15,12 +15,18 @@ import (
 	operations "usersync/internal/admin"
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/erasure"
+	"usersync/internal/outbox"
+	"usersync/internal/platform"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
 // erase erases whoever has an address.
-func (n tenant) erase(t *testing.T, address string) usersync.Erasure {
+func (n customer) erase(t *testing.T, address string) erasure.Erasure {
 	t.Helper()
 	service := &operations.Service{Store: n.app.Store}
 	e, err := service.EraseEmail(t.Context(), "test", n.org, address)
@@ -29,30 +35,30 @@ func (n tenant) erase(t *testing.T, address string) usersync.Erasure {
 	return e
 }
 
-func (n tenant) erased(t *testing.T, e usersync.Erasure) usersync.Erasure {
+func (n customer) erased(t *testing.T, e erasure.Erasure) erasure.Erasure {
 	t.Helper()
 	apptest.Eventually(t, "the erasure is done", func() bool {
 		var err error
-		e, err = n.app.Store.Org(n.org.ID).Erasure(t.Context(), e.ID)
+		e, err = erasure.Get(t.Context(), n.app.Store.Org(n.org.ID), e.ID)
 		must(t, err)
-		return e.Status == usersync.ErasureSucceeded
+		return e.Status == platform.ErasureSucceeded
 	})
 	return e
 }
 
 // quiet waits until no task is left.
-func (n tenant) quiet(t *testing.T) {
+func (n customer) quiet(t *testing.T) {
 	t.Helper()
 	apptest.Eventually(t, "no task is left", func() bool {
-		s, err := n.app.Store.OutboxState(t.Context())
+		s, err := outbox.Count(t.Context(), n.app.Store)
 		return err == nil && s.Ready+s.Sent+s.Scheduled+s.Parked == 0
 	})
 }
 
-func (n tenant) wantErased(t *testing.T, id string) {
+func (n customer) wantErased(t *testing.T, id string) {
 	t.Helper()
 	r := n.report(t, id)
-	if r.Status != usersync.RequestFailed || r.Email != "" || r.FinishedAt.IsZero() || r.Credits.Charged != 0 ||
+	if r.Status != request.Failed || r.Email != "" || r.FinishedAt.IsZero() || r.Credits.Charged != 0 ||
 		len(r.Steps) != 1 || r.Steps[0].Error == nil || r.Steps[0].Error.Message != "The user was erased." {
 		t.Errorf("the request of an erased user is %+v", r)
 	}
@@ -60,7 +66,7 @@ func (n tenant) wantErased(t *testing.T, id string) {
 
 // workers starts what works the tasks: beside an API where there is room for
 // two processes, in its place where there is not.
-func (n *tenant) workers(t *testing.T, e *apptest.Environment) {
+func (n *customer) workers(t *testing.T, e *apptest.Environment) {
 	t.Helper()
 	if e.Engine == "embedded" {
 		n.app.Stop(t)
@@ -83,7 +89,7 @@ func TestWaitingRequestFailsWithItsUsersErasure(t *testing.T) {
 		n.erased(t, erasure)
 		n.quiet(t)
 		n.wantErased(t, id)
-		if b, err := n.app.Store.Org(n.org.ID).Balance(t.Context()); err != nil || b != 10 {
+		if b, err := credit.Balance(t.Context(), n.app.Store.Org(n.org.ID)); err != nil || b != 10 {
 			t.Errorf("balance %d, %v", b, err)
 		}
 	})
@@ -99,8 +105,8 @@ func TestRequestAcceptedWhileItsUserIsErasedFails(t *testing.T) {
 		admin(t, e, `DELETE FROM users WHERE id = '`+n.report(t, ids[0]).UserID+`'`)
 		// A worker that had loaded it before must not settle it either.
 		c := usersync.Claim{TaskID: usersync.DeriveID(usersync.PrefixTask, ids[0]), Organization: n.org.ID}
-		outcome := store.Outcome{RequestID: ids[0], Status: usersync.RequestSucceeded, FinishedAt: time.Now()}
-		err := n.app.Store.Tx(t.Context(), func(tx *store.Tx) error { return tx.SaveOutcomes(t.Context(), c, []store.Outcome{outcome}) })
+		outcome := request.Outcome{RequestID: ids[0], Status: request.Succeeded, FinishedAt: time.Now()}
+		err := n.app.Store.Tx(t.Context(), func(tx *store.Tx) error { return request.SaveOutcomes(t.Context(), tx, c, []request.Outcome{outcome}) })
 		if !errors.Is(err, store.ErrStale) {
 			t.Errorf("the outcome of an erased user's request is taken: %v", err)
 		}
@@ -126,19 +132,19 @@ func TestRequestThatWaitsForCreditsEndsWithItsUsersErasure(t *testing.T) {
 		n.workers(t, e)
 		apptest.Eventually(t, "one is paid, one waits", func() bool {
 			by := n.statuses(t, ids)
-			return by[usersync.RequestSucceeded] == 1 && by[usersync.RequestAwaitingCredits] == 1
+			return by[request.Succeeded] == 1 && by[request.AwaitingCredits] == 1
 		})
-		if n.report(t, ids[0]).Status == usersync.RequestAwaitingCredits {
+		if n.report(t, ids[0]).Status == request.AwaitingCredits {
 			ids[0], ids[1] = ids[1], ids[0]
 		}
 		erasure := n.erase(t, users[ids[1]])
 		n.wantErased(t, ids[1])
 		n.erased(t, erasure)
 		n.quiet(t) // nothing waits for credits any more
-		_, err := n.app.Store.TopUp(t.Context(), "test", n.org.ID, 5, "second")
+		_, err := credit.TopUp(t.Context(), n.app.Store, "test", n.org.ID, 5, "second")
 		must(t, err)
 		n.wantErased(t, ids[1])
-		if v, err := n.app.Store.Org(n.org.ID).Verify(t.Context()); err != nil || !v.OK || v.Balance != 5 {
+		if v, err := credit.Verify(t.Context(), n.app.Store.Org(n.org.ID)); err != nil || !v.OK || v.Balance != 5 {
 			t.Errorf("%+v %v", v, err)
 		}
 	})
@@ -194,7 +200,7 @@ func TestDeliveryUnderWayIsNotRepeatedAfterTheErasure(t *testing.T) {
 		}
 		release()
 		n.quiet(t)
-		if w := n.report(t, id).Webhooks; len(w) != 1 || w[0].Status != usersync.DeliveryFailed {
+		if w := n.report(t, id).Webhooks; len(w) != 1 || w[0].Status != delivery.Failed {
 			t.Errorf("webhooks %+v", w)
 		}
 		if len(r.Got()) != 1 {
@@ -244,7 +250,7 @@ func TestErasureLeavesNothing(t *testing.T) {
 				t.Errorf("request %s is %s", id, r.Status)
 			}
 		}
-		if v, err := a.Store.Org(n.org.ID).Verify(t.Context()); err != nil || !v.OK {
+		if v, err := credit.Verify(t.Context(), a.Store.Org(n.org.ID)); err != nil || !v.OK {
 			t.Errorf("%+v %v", v, err)
 		}
 		wantNothingOf(t, e, "needle")

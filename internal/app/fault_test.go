@@ -18,11 +18,14 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/delivery"
+	"usersync/internal/outbox"
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
 // send hands in n users of one company each and returns their request ids.
-func (n tenant) send(t *testing.T, count int) []string {
+func (n customer) send(t *testing.T, count int) []string {
 	t.Helper()
 	ids := make([]string, count)
 	for i := range ids {
@@ -35,23 +38,23 @@ func (n tenant) send(t *testing.T, count int) []string {
 	return ids
 }
 
-func (n tenant) statuses(t *testing.T, ids []string) map[usersync.RequestStatus]int {
+func (n customer) statuses(t *testing.T, ids []string) map[request.Status]int {
 	t.Helper()
-	reports, err := n.app.Store.Org(n.org.ID).Reports(t.Context(), ids)
+	reports, err := request.List(t.Context(), n.app.Store.Org(n.org.ID), ids)
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := map[usersync.RequestStatus]int{}
+	by := map[request.Status]int{}
 	for _, r := range reports {
 		by[r.Status]++
 	}
 	return by
 }
 
-func (n tenant) succeed(t *testing.T, ids []string) {
+func (n customer) succeed(t *testing.T, ids []string) {
 	t.Helper()
 	apptest.Eventually(t, fmt.Sprintf("%d requests succeeded", len(ids)), func() bool {
-		return n.statuses(t, ids)[usersync.RequestSucceeded] == len(ids)
+		return n.statuses(t, ids)[request.Succeeded] == len(ids)
 	})
 }
 
@@ -83,7 +86,7 @@ func TestWipedRedisLosesNothing(t *testing.T) {
 	n := newTenant(t, a, 100)
 	ids := n.send(t, 30)
 	apptest.Eventually(t, "tasks are on the queue", func() bool {
-		state, err := a.Store.OutboxState(t.Context())
+		state, err := outbox.Count(t.Context(), a.Store)
 		return err == nil && state.Sent > 0
 	})
 	wipe(t, e)
@@ -196,7 +199,7 @@ func TestFailedDeliveryIsTriedAgainWithTheSameIDAndBytes(t *testing.T) {
 		id := n.send(t, 1)[0]
 		apptest.Eventually(t, "delivered at the second attempt", func() bool {
 			w := n.report(t, id).Webhooks
-			return len(w) == 1 && w[0].Status == usersync.DeliveryDelivered && w[0].Attempts == 2
+			return len(w) == 1 && w[0].Status == delivery.Delivered && w[0].Attempts == 2
 		})
 		got := r.Got()
 		if len(got) != 2 || got[0].ID != got[1].ID || string(got[0].Body) != string(got[1].Body) {
@@ -215,8 +218,8 @@ func TestGoneEndpointIsDisabled(t *testing.T) {
 		n.endpoint(t, r)
 		n.send(t, 1)
 		apptest.Eventually(t, "disabled", func() bool {
-			list, err := a.Store.Org(n.org.ID).Endpoints(t.Context(), "", 10)
-			return err == nil && list[0].Status == usersync.EndpointDisabled
+			list, err := delivery.ListEndpoints(t.Context(), a.Store.Org(n.org.ID), "", 10)
+			return err == nil && list[0].Status == delivery.EndpointDisabled
 		})
 	})
 }
@@ -260,7 +263,7 @@ func TestShutdownBurnsNoAttempt(t *testing.T) {
 		n.app = e.Start(t, app.All)
 		apptest.Eventually(t, "delivered", func() bool {
 			w := n.report(t, id).Webhooks
-			return len(w) == 1 && w[0].Status == usersync.DeliveryDelivered
+			return len(w) == 1 && w[0].Status == delivery.Delivered
 		})
 		if got := n.report(t, id).Webhooks[0].Attempts; got != 1 {
 			t.Errorf("%d attempts counted, want 1: the one that the shutdown cut short is none", got)
@@ -279,7 +282,7 @@ func TestDeliveryToRefusedAddressNeverLeaves(t *testing.T) {
 		id := n.send(t, 1)[0]
 		apptest.Eventually(t, "refused", func() bool {
 			w := n.report(t, id).Webhooks
-			return len(w) == 1 && w[0].Attempts == 1 && w[0].Status != usersync.DeliveryDelivered
+			return len(w) == 1 && w[0].Attempts == 1 && w[0].Status != delivery.Delivered
 		})
 		if len(r.Got()) != 0 || strings.Contains(fmt.Sprint(n.report(t, id)), "127.0.0.1") {
 			t.Error("the call went out, or the address is shown")

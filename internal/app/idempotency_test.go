@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"usersync/internal/app/apptest"
-	"usersync/internal/store"
+	"usersync/internal/idempotency"
 )
 
 // walkKeys calls every described management write with an Idempotency-Key that
@@ -27,7 +27,7 @@ func (s *stage) walkKeys(t *testing.T) (parts int) {
 			var calls sync.WaitGroup
 			defer calls.Wait()
 			for _, op := range s.client.Writes() {
-				key := store.Idempotency{Scope: op.Method + " " + op.Path, Key: "taken-" + strconv.Itoa(want), BodyHash: hash}
+				key := idempotency.Key{Scope: op.Method + " " + op.Path, Key: "taken-" + strconv.Itoa(want), BodyHash: hash}
 				p.take(t, op, key)
 				calls.Go(func() { p.repeat(t, op, key.Key, want) })
 			}
@@ -43,13 +43,13 @@ var emptyObject = func() string {
 }()
 
 // take has a key look as if an earlier call had come with it.
-func (p *play) take(t *testing.T, op apptest.Write, key store.Idempotency) {
+func (p *play) take(t *testing.T, op apptest.Write, key idempotency.Key) {
 	t.Helper()
 	organization := p.org.ID
 	if op.Operator {
 		organization = ""
 	}
-	_, mine, err := p.app.Store.TakeKey(t.Context(), organization, key)
+	_, mine, err := idempotency.Take(t.Context(), p.app.Store, organization, key)
 	must(t, err)
 	if !mine {
 		t.Fatal("a new key is taken")

@@ -13,7 +13,7 @@ import (
 	"usersync/internal/app/apptest"
 	"usersync/internal/directory"
 	"usersync/internal/rowfile"
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 )
 
 // ask runs a query for one number beside the program.
@@ -34,7 +34,7 @@ func ask(t *testing.T, e *apptest.Environment, query string) (n int) {
 	return n
 }
 
-func (n tenant) upload(t *testing.T, file string) string {
+func (n customer) upload(t *testing.T, file string) string {
 	t.Helper()
 	d := &directory.Service{Store: n.app.Store}
 	made, err := d.Receive(t.Context(), n.app.Store.Org(n.org.ID), directory.Upload{Body: strings.NewReader(file), Format: rowfile.CSV, Actor: "test"})
@@ -45,9 +45,9 @@ func (n tenant) upload(t *testing.T, file string) string {
 	return made.ID
 }
 
-func (n tenant) imported(t *testing.T, id string) usersync.Import {
+func (n customer) imported(t *testing.T, id string) directory.Import {
 	t.Helper()
-	i, err := n.app.Store.Org(n.org.ID).Import(t.Context(), id)
+	i, err := directory.GetImport(t.Context(), n.app.Store.Org(n.org.ID), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestAnImportGoesOnAfterARestart(t *testing.T) {
 		n.app = e.Start(t, app.All)
 		apptest.Eventually(t, "imported", func() bool { return n.imported(t, id).Status.Final() })
 		i := n.imported(t, id)
-		if i.Status != usersync.ImportSucceeded || i.Lines != lines || i.Done != lines || i.Saved != lines*9/10 || i.Refused != lines/10 {
+		if i.Status != directory.ImportSucceeded || i.Lines != lines || i.Done != lines || i.Saved != lines*9/10 || i.Refused != lines/10 {
 			t.Errorf("%+v", i)
 		}
 		if people := ask(t, e, `SELECT count(*) FROM people`); people != lines*9/10 {
@@ -98,7 +98,7 @@ func TestTwoImportsOfOneOrganizationDoNotDisturbEachOther(t *testing.T) {
 		other := newTenant(t, n.app, 1)
 		first, second, third := n.upload(t, addresses(600)), n.upload(t, addresses(600)), other.upload(t, addresses(300))
 		for _, of := range []struct {
-			tenant
+			customer
 			id    string
 			saved int64
 		}{{n, first, 540}, {n, second, 540}, {other, third, 270}} {
@@ -120,7 +120,7 @@ func TestAnUploadCountsOnlyAsAWhole(t *testing.T) {
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		a := e.Start(t, app.API)
 		n := newTenant(t, a, 1)
-		_, key, err := a.Store.CreateKey(t.Context(), "test", n.org.ID, usersync.Key{Name: "k"})
+		_, key, err := tenant.CreateKey(t.Context(), a.Store, "test", n.org.ID, tenant.Key{Name: "k"})
 		must(t, err)
 		body := &halting{text: addresses(1500), halt: make(chan struct{})}
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.Addr()+"/v1/directory/imports", body)

@@ -9,7 +9,7 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/mail/mailtest"
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 )
 
 func TestInvitationGoesOutAsTheOrganizationWroteIt(t *testing.T) {
@@ -19,9 +19,9 @@ func TestInvitationGoesOutAsTheOrganizationWroteIt(t *testing.T) {
 		e.MailRoots = server.Roots
 		a := e.Start(t, app.All)
 		client := a.Client(t)
-		o, err := a.Store.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme", DefaultInviteLink: "https://app.example.com/join?a=1&b=2"})
+		o, err := tenant.Create(t.Context(), a.Store, "test", tenant.Organization{Name: "Acme", DefaultInviteLink: "https://app.example.com/join?a=1&b=2"})
 		must(t, err)
-		_, key, err := a.Store.CreateKey(t.Context(), "test", o.ID, usersync.Key{Name: "k"})
+		_, key, err := tenant.CreateKey(t.Context(), a.Store, "test", o.ID, tenant.Key{Name: "k"})
 		must(t, err)
 		call := func(method, path, body string) apptest.Answer {
 			return client.Do(t, apptest.Call{Method: method, Path: path, Body: []byte(body),

@@ -9,76 +9,81 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/directory"
+	"usersync/internal/intake"
 	"usersync/internal/person"
-	"usersync/internal/pipeline"
-	"usersync/internal/store"
+	"usersync/internal/request"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
 
-// tenant is an organization that sends users.
-type tenant struct {
+// customer is an organization that sends users.
+type customer struct {
 	app *apptest.Running
-	org usersync.Organization
-	key usersync.Key
+	org tenant.Organization
+	key tenant.Key
 }
 
-func newTenant(t *testing.T, a *apptest.Running, credits int64) tenant {
+func newTenant(t *testing.T, a *apptest.Running, credits int64) customer {
 	t.Helper()
-	o, err := a.Store.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+	o, err := tenant.Create(t.Context(), a.Store, "test", tenant.Organization{Name: "Acme"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Store.TopUp(t.Context(), "test", o.ID, credits, "first"); err != nil {
+	if _, err := credit.TopUp(t.Context(), a.Store, "test", o.ID, credits, "first"); err != nil {
 		t.Fatal(err)
 	}
-	k, _, err := a.Store.CreateKey(t.Context(), "test", o.ID, usersync.Key{Name: "k"})
+	k, _, err := tenant.CreateKey(t.Context(), a.Store, "test", o.ID, tenant.Key{Name: "k"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tenant{a, o, k}
+	return customer{a, o, k}
 }
 
-func (n tenant) endpoint(t *testing.T, r *apptest.Receiver) usersync.Secret {
+func (n customer) endpoint(t *testing.T, r *apptest.Receiver) usersync.Secret {
 	t.Helper()
 	secret := webhooksig.NewSecret()
-	_, err := n.app.Store.Org(n.org.ID).CreateEndpoint(t.Context(), "test", usersync.Endpoint{URL: r.URL, EventTypes: []string{"user_sync.completed"}}, secret)
+	_, err := delivery.CreateEndpoint(t.Context(), n.app.Store.Org(n.org.ID), "test", delivery.Endpoint{URL: r.URL, EventTypes: []string{"user_sync.completed"}}, secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return secret
 }
 
-func (n tenant) people(t *testing.T, addresses ...string) {
+func (n customer) people(t *testing.T, addresses ...string) {
 	t.Helper()
-	var list []store.NewPerson
+	var list []directory.Person
 	for i, a := range addresses {
 		email, err := person.ParseEmail(a)
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, store.NewPerson{Email: email, Name: fmt.Sprintf("Given%d Family%d", i, i), Person: pipeline.PersonOf(usersync.UserInput{Email: email})})
+		list = append(list, directory.Person{Email: email, Name: fmt.Sprintf("Given%d Family%d", i, i), Identity: user.IdentityOf(usersync.UserInput{Email: email})})
 	}
-	if err := n.app.Store.Org(n.org.ID).SavePeople(t.Context(), n.org.Salt, list); err != nil {
+	if err := directory.SavePeople(t.Context(), n.app.Store.Org(n.org.ID), n.org.Salt, list); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (n tenant) submit(ctx context.Context, address string) (string, error) {
+func (n customer) submit(ctx context.Context, address string) (string, error) {
 	email, err := person.ParseEmail(address)
 	if err != nil {
 		return "", err
 	}
 	in := usersync.UserInput{Email: email, Country: "US"}
-	a := &store.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: usersync.KindUserSync, Salt: n.org.Salt,
-		User: store.NewUser{UserInput: in, Person: pipeline.PersonOf(in)}}
-	err = n.app.Door.Submit(ctx, &store.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*store.Acceptance{a}})
+	a := &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync, Salt: n.org.Salt,
+		User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)}}
+	err = n.app.Door.Submit(ctx, &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*intake.Acceptance{a}})
 	return a.RequestID, err
 }
 
-func (n tenant) report(t *testing.T, id string) *usersync.Report {
+func (n customer) report(t *testing.T, id string) *request.View {
 	t.Helper()
-	r, err := n.app.Store.Org(n.org.ID).Report(t.Context(), id)
+	r, err := request.Get(t.Context(), n.app.Store.Org(n.org.ID), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,10 +104,10 @@ func TestRequestIsWorkedBilledAndDelivered(t *testing.T) {
 		}
 		apptest.Eventually(t, "delivered", func() bool {
 			report := n.report(t, id)
-			return len(report.Webhooks) == 1 && report.Webhooks[0].Status == usersync.DeliveryDelivered
+			return len(report.Webhooks) == 1 && report.Webhooks[0].Status == delivery.Delivered
 		})
 		report := n.report(t, id)
-		if report.Status != usersync.RequestSucceeded || report.Credits.Charged != 1 || *report.Credits.Balance != 9 || report.Colleagues.Found != 2 {
+		if report.Status != request.Succeeded || report.Credits.Charged != 1 || *report.Credits.Balance != 9 || report.Colleagues.Found != 2 {
 			t.Errorf("report %+v %+v", report, report.Colleagues)
 		}
 		got := r.Got()

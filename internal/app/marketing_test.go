@@ -10,21 +10,25 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/bulk"
 	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/platform"
+	"usersync/internal/request"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
 // marketer calls the marketing routes as their clients do, with the key in the
 // query. Every answer is held against the description.
 type marketer struct {
-	*platform
+	*shownPlatform
 	client *apptest.Client
 	secret string
 }
 
-func newMarketer(t *testing.T, p *platform) *marketer {
+func newMarketer(t *testing.T, p *shownPlatform) *marketer {
 	t.Helper()
-	_, secret, err := p.app.Store.CreateKey(t.Context(), "test", p.org.ID, usersync.Key{Name: "marketing", Scopes: []usersync.Scope{usersync.ScopeMarketing, usersync.ScopeRead, usersync.ScopeSync}})
+	_, secret, err := tenant.CreateKey(t.Context(), p.app.Store, "test", p.org.ID, tenant.Key{Name: "marketing", Scopes: []tenant.Scope{tenant.ScopeMarketing, tenant.ScopeRead, tenant.ScopeSync}})
 	must(t, err)
 	return &marketer{p, p.app.Client(t), secret.Reveal()}
 }
@@ -70,7 +74,7 @@ func TestMarketingPushesOneUserNow(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		n := newTenant(t, e.Start(t, app.All), 10)
-		n.until(t, n.sync(t, usersync.UserInput{FirstName: "Ada"}, "ada@acme.example.com"), usersync.RequestSucceeded)
+		n.until(t, n.sync(t, usersync.UserInput{FirstName: "Ada"}, "ada@acme.example.com"), request.Succeeded)
 		m := newMarketer(t, n.connect(t, "http"))
 		const path, ada = "/api/marketing/sync-user", `{"email":"ada@acme.example.com"}`
 		for _, c := range []struct {
@@ -102,7 +106,7 @@ func TestMarketingTellsOfAPlatformThatRefusesAndOfOneThatIsAway(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		n := newTenant(t, e.Start(t, app.All), 10)
-		n.until(t, n.sync(t, usersync.UserInput{}, "ada@acme.example.com"), usersync.RequestSucceeded)
+		n.until(t, n.sync(t, usersync.UserInput{}, "ada@acme.example.com"), request.Succeeded)
 		m := newMarketer(t, n.connect(t, "http"))
 		const path, ada = "/api/marketing/sync-user", `{"email":"ada@acme.example.com"}`
 		m.server.Break("http", fakeplatform.Fault{Status: 422})
@@ -111,13 +115,13 @@ func TestMarketingTellsOfAPlatformThatRefusesAndOfOneThatIsAway(t *testing.T) {
 		if a.Status != http.StatusOK || got.Success || got.status() != "failed" || !strings.Contains(got.Platforms[0].Details, "the platform's doing") {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
-		request := a.Header.Get("X-Request-Id")
+		req := a.Header.Get("X-Request-Id")
 		m.server.Break("http")
-		again := m.client.Do(t, apptest.Call{Method: http.MethodPost, Path: "/v1/requests/" + request + "/retry", Header: http.Header{"X-Api-Key": {m.secret}}})
+		again := m.client.Do(t, apptest.Call{Method: http.MethodPost, Path: "/v1/requests/" + req + "/retry", Header: http.Header{"X-Api-Key": {m.secret}}})
 		if again.Status != http.StatusAccepted {
 			t.Errorf("%d %s", again.Status, again.Body)
 		}
-		n.until(t, request, usersync.RequestSucceeded)
+		n.until(t, req, request.Succeeded)
 		m.server.Break("http", fakeplatform.Fault{Status: 503})
 		const jane = `{"email":"ada@acme.example.com","first_name":"Jane"}`
 		a = m.call(t, path, jane, "wait=5", &got)
@@ -126,7 +130,7 @@ func TestMarketingTellsOfAPlatformThatRefusesAndOfOneThatIsAway(t *testing.T) {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 		m.server.Break("http")
-		n.until(t, got.RequestID, usersync.RequestSucceeded)
+		n.until(t, got.RequestID, request.Succeeded)
 		if a = m.call(t, path, jane, "respond-async", &got); a.Status != http.StatusAccepted || a.Header.Get("Preference-Applied") != "respond-async" {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
@@ -138,7 +142,7 @@ type listSynced struct {
 	SyncID   string `json:"sync_id"`
 	Stats    struct{ Total, Added, Updated, Removed, Errors int64 }
 	DryRun   bool
-	Progress *usersync.Progress
+	Progress *request.Progress
 }
 
 func TestMarketingSyncsManyUsersAndListsThoseThatFail(t *testing.T) {
@@ -147,7 +151,7 @@ func TestMarketingSyncsManyUsersAndListsThoseThatFail(t *testing.T) {
 		n := newTenant(t, e.Start(t, app.All), 10)
 		var ids []string
 		for i := range 3 {
-			r := n.until(t, n.sync(t, usersync.UserInput{}, fmt.Sprintf("user%d@acme.example.com", i)), usersync.RequestSucceeded)
+			r := n.until(t, n.sync(t, usersync.UserInput{}, fmt.Sprintf("user%d@acme.example.com", i)), request.Succeeded)
 			ids = append(ids, r.UserID)
 		}
 		m := newMarketer(t, n.connect(t, "http"))
@@ -163,20 +167,20 @@ func TestMarketingSyncsManyUsersAndListsThoseThatFail(t *testing.T) {
 		if a.Status != http.StatusOK || !got.Success || got.Stats.Total != 4 || got.Stats.Errors != 2 || got.Stats.Added+got.Stats.Updated != 2 {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
-		request := a.Header.Get("X-Request-Id")
-		if got.SyncID != usersync.SyncID(request) {
-			t.Errorf("%s is not the sync of %s", got.SyncID, request)
+		req := a.Header.Get("X-Request-Id")
+		if got.SyncID != bulk.SyncID(req) {
+			t.Errorf("%s is not the sync of %s", got.SyncID, req)
 		}
-		m.errors(t, request)
+		m.errors(t, req)
 		again := m.client.Do(t, apptest.Call{Method: http.MethodPost, Path: "/v1/requests/" + got.SyncID + "/retry", Header: http.Header{"X-Api-Key": {m.secret}}})
 		if again.Status != http.StatusAccepted {
 			t.Fatalf("%d %s", again.Status, again.Body)
 		}
-		r := n.until(t, request, usersync.RequestPartiallySucceeded)
+		r := n.until(t, req, request.PartiallySucceeded)
 		if p := r.Progress; p.Total != 4 || p.Done != 4 || p.Errors != 1 || m.fake.People().Len() != 3 {
 			t.Errorf("after the retry %+v, %d people", p, m.fake.People().Len())
 		}
-		_, err := n.app.Store.Org(n.org.ID).PauseConnection(t.Context(), "test", m.connection.ID)
+		_, err := platform.PauseConnection(t.Context(), n.app.Store.Org(n.org.ID), "test", m.connection.ID)
 		must(t, err)
 		if a = m.call(t, path, `{"platform":"http","sync_type":"all"}`, "", nil); a.Status != http.StatusConflict {
 			t.Errorf("%d %s", a.Status, a.Body)
@@ -188,7 +192,7 @@ func TestMarketingSyncsManyUsersAndListsThoseThatFail(t *testing.T) {
 func (m *marketer) errors(t *testing.T, request string) {
 	t.Helper()
 	var page struct {
-		Items      []usersync.BulkError
+		Items      []bulk.Error
 		NextCursor string
 	}
 	seen := 0

@@ -13,6 +13,9 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
@@ -117,15 +120,15 @@ func (j *job) run(t *testing.T, n int) (broke bool) {
 	t.Logf("call %d, after %s: %s", n, time.Since(began).Round(time.Millisecond), firstWords(what))
 
 	r := tenant.report(t, id)
-	if r.Status != usersync.RequestSucceeded || r.Credits.Charged != 1 || *r.Credits.Balance != 9 {
+	if r.Status != request.Succeeded || r.Credits.Charged != 1 || *r.Credits.Balance != 9 {
 		t.Errorf("call %d (%s): the request is %s, charged %d, balance %d", n, firstWords(what), r.Status, r.Credits.Charged, *r.Credits.Balance)
 	}
-	proof, err := j.app.Store.Org(tenant.org.ID).Verify(t.Context())
+	proof, err := credit.Verify(t.Context(), j.app.Store.Org(tenant.org.ID))
 	if err != nil || !proof.OK || proof.Entries != 2 {
 		t.Errorf("call %d (%s): the ledger is %+v, %v; want a top-up and a charge", n, firstWords(what), proof, err)
 	}
 	for _, s := range r.Steps {
-		if s.ConnectionID == connection && s.Status != usersync.StepSynced && s.Status != usersync.StepUnchanged {
+		if s.ConnectionID == connection && s.Status != request.StepSynced && s.Status != request.StepUnchanged {
 			t.Errorf("call %d (%s): the step of the platform is %+v", n, firstWords(what), s)
 		}
 	}
@@ -156,12 +159,12 @@ func (j *job) timePasses(t *testing.T, organization string) {
 }
 
 // await waits until the request has ended and its webhook was delivered.
-func (j *job) await(t *testing.T, n tenant, id string, call int) (what string) {
+func (j *job) await(t *testing.T, n customer, id string, call int) (what string) {
 	t.Helper()
 	began, waited := time.Now(), time.Now()
 	for {
-		r, err := j.beside.Org(n.org.ID).Report(t.Context(), id)
-		if err == nil && r.Status.Final() && len(r.Webhooks) == 1 && r.Webhooks[0].Status == usersync.DeliveryDelivered {
+		r, err := request.Get(t.Context(), j.beside.Org(n.org.ID), id)
+		if err == nil && r.Status.Final() && len(r.Webhooks) == 1 && r.Webhooks[0].Status == delivery.Delivered {
 			return j.e.Breaker.Disarm()
 		}
 		if j.e.Breaker.Broke() && time.Since(waited) > 300*time.Millisecond {

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"time"
+
+	"usersync/internal/outbox"
 )
 
 // observe has the gauges read when somebody asks for the metrics.
@@ -12,7 +14,7 @@ func (a *App) observe() {
 }
 
 func (a *App) observeOutbox(ctx context.Context) error {
-	state, err := a.Store.OutboxState(ctx)
+	state, err := outbox.Count(ctx, a.Store)
 	if err != nil {
 		return err
 	}

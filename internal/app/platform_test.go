@@ -15,26 +15,30 @@ import (
 	"usersync/internal/app/apptest"
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connectors/fakes"
+	"usersync/internal/delivery"
+	"usersync/internal/intake"
 	"usersync/internal/person"
 	"usersync/internal/pipeline"
-	"usersync/internal/store"
+	"usersync/internal/platform"
+	"usersync/internal/request"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
-// platform is a fake of a platform that an organization is connected to.
-type platform struct {
-	tenant
+// shownPlatform is a fake of a platform that an organization is connected to.
+type shownPlatform struct {
+	customer
 	name       string
 	server     *fakeplatform.Server
 	fake       fakeplatform.Platform
-	connection usersync.Connection
+	connection platform.Connection
 }
 
 // serve serves a fake of a platform and says what connects to it.
-func (n tenant) serve(t *testing.T, name string) *platform {
+func (n customer) serve(t *testing.T, name string) *shownPlatform {
 	t.Helper()
 	fake := fakeOf(t, name)
-	p := &platform{tenant: n, name: name, fake: fake, server: fakeplatform.New(fake)}
+	p := &shownPlatform{customer: n, name: name, fake: fake, server: fakeplatform.New(fake)}
 	listener := httptest.NewServer(p.server)
 	t.Cleanup(func() {
 		listener.CloseClientConnections() // what hangs goes on hanging otherwise
@@ -45,7 +49,7 @@ func (n tenant) serve(t *testing.T, name string) *platform {
 }
 
 // connect connects the organization to a fake of its own.
-func (n tenant) connect(t *testing.T, name string) *platform {
+func (n customer) connect(t *testing.T, name string) *shownPlatform {
 	t.Helper()
 	p := n.serve(t, name)
 	p.connection.Credentials = ownCredentials(t, p.fake)
@@ -65,7 +69,7 @@ func fakeOf(t *testing.T, name string) fakeplatform.Platform {
 }
 
 // connectionTo is a connection to a fake that is served below url.
-func connectionTo(t *testing.T, fake fakeplatform.Platform, url string) usersync.Connection {
+func connectionTo(t *testing.T, fake fakeplatform.Platform, url string) platform.Connection {
 	t.Helper()
 	cfg := fake.Config()
 	settings := map[string]any{}
@@ -73,12 +77,12 @@ func connectionTo(t *testing.T, fake fakeplatform.Platform, url string) usersync
 	settings["baseUrl"] = url + "/" + fake.Name()
 	text, err := json.Marshal(settings)
 	must(t, err)
-	return usersync.Connection{Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials))}
+	return platform.Connection{Platform: fake.Name(), Name: fake.Name(), Settings: text, Credentials: usersync.NewSecret(string(cfg.Credentials))}
 }
 
-func (n tenant) create(t *testing.T, c usersync.Connection) usersync.Connection {
+func (n customer) create(t *testing.T, c platform.Connection) platform.Connection {
 	t.Helper()
-	c, err := n.app.Store.Org(n.org.ID).CreateConnection(t.Context(), "test", c)
+	c, err := platform.CreateConnection(t.Context(), n.app.Store.Org(n.org.ID), "test", c)
 	must(t, err)
 	return c
 }
@@ -100,7 +104,7 @@ func ownCredentials(t *testing.T, fake fakeplatform.Platform) usersync.Secret {
 }
 
 // sync has one user synced and returns the request.
-func (n tenant) sync(t *testing.T, in usersync.UserInput, address string) string {
+func (n customer) sync(t *testing.T, in usersync.UserInput, address string) string {
 	t.Helper()
 	var err error
 	in.Email, err = person.ParseEmail(address)
@@ -108,18 +112,18 @@ func (n tenant) sync(t *testing.T, in usersync.UserInput, address string) string
 	if in.Country == "" {
 		in.Country = "US"
 	}
-	a := &store.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: usersync.KindUserSync, Salt: n.org.Salt,
-		User: store.NewUser{UserInput: in, Person: pipeline.PersonOf(in)}}
-	must(t, n.app.Door.Submit(t.Context(), &store.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*store.Acceptance{a}}))
+	a := &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync, Salt: n.org.Salt,
+		User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)}}
+	must(t, n.app.Door.Submit(t.Context(), &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*intake.Acceptance{a}}))
 	return a.RequestID
 }
 
 // step waits until a platform step has a status and returns it.
-func (p *platform) step(t *testing.T, request string, want usersync.StepStatus) usersync.ReportStep {
+func (p *shownPlatform) step(t *testing.T, req string, want request.StepStatus) request.StepView {
 	t.Helper()
-	var got usersync.ReportStep
+	var got request.StepView
 	apptest.Eventually(t, "the step is "+string(want), func() bool {
-		for _, s := range p.report(t, request).Steps {
+		for _, s := range p.report(t, req).Steps {
 			if s.ConnectionID == p.connection.ID {
 				got = s
 			}
@@ -129,11 +133,11 @@ func (p *platform) step(t *testing.T, request string, want usersync.StepStatus) 
 	return got
 }
 
-func (n tenant) until(t *testing.T, request string, want usersync.RequestStatus) *usersync.Report {
+func (n customer) until(t *testing.T, req string, want request.Status) *request.View {
 	t.Helper()
-	var r *usersync.Report
+	var r *request.View
 	apptest.Eventually(t, "the request is "+string(want), func() bool {
-		r = n.report(t, request)
+		r = n.report(t, req)
 		return r.Status == want
 	})
 	return r
@@ -147,11 +151,11 @@ func TestUserIsPushedToThePlatformAndTheWebhookTellsOfIt(t *testing.T) {
 		receiver := apptest.NewReceiver(t)
 		n.endpoint(t, receiver)
 		id := n.sync(t, usersync.UserInput{FirstName: "Ada"}, "ada@acme.example.com")
-		s := p.step(t, id, usersync.StepSynced)
+		s := p.step(t, id, request.StepSynced)
 		if s.Attempts != 1 || s.Platform != "http" || !strings.HasPrefix(s.Details, "User ") {
 			t.Errorf("step %+v", s)
 		}
-		n.until(t, id, usersync.RequestSucceeded)
+		n.until(t, id, request.Succeeded)
 		if one, ok := p.fake.People().Get("ada@acme.example.com"); !ok || one.Writes != 1 {
 			t.Errorf("the platform has %+v", one)
 		}
@@ -160,7 +164,7 @@ func TestUserIsPushedToThePlatformAndTheWebhookTellsOfIt(t *testing.T) {
 			t.Errorf("webhook %s", body)
 		}
 		again := n.sync(t, usersync.UserInput{FirstName: "Ada"}, "ada@acme.example.com")
-		p.step(t, again, usersync.StepUnchanged)
+		p.step(t, again, request.StepUnchanged)
 		if calls := p.server.State("http").Calls; calls != 1 {
 			t.Errorf("%d calls for the same content twice", calls)
 		}
@@ -174,14 +178,14 @@ func TestOutageIsRetriedAndAThrottleIsNoAttempt(t *testing.T) {
 		p := n.connect(t, "http")
 		p.server.Break("http", fakeplatform.Fault{Status: 429, RetryAfter: "1", Times: 1}, fakeplatform.Fault{Status: 503, Times: 1})
 		id := n.sync(t, usersync.UserInput{}, "ada@acme.example.com")
-		s := p.step(t, id, usersync.StepRetrying)
+		s := p.step(t, id, request.StepRetrying)
 		if s.Error == nil || s.Error.Owner != usersync.OwnerPlatform || s.NextAttemptAt.IsZero() {
 			t.Errorf("step %+v", s)
 		}
-		if s := p.step(t, id, usersync.StepSynced); s.Attempts != 2 {
+		if s := p.step(t, id, request.StepSynced); s.Attempts != 2 {
 			t.Errorf("%d attempts, want the one that failed and the one that did not", s.Attempts)
 		}
-		n.until(t, id, usersync.RequestSucceeded)
+		n.until(t, id, request.Succeeded)
 	})
 }
 
@@ -193,18 +197,18 @@ func TestRefusalFailsTheStepAndRetryMakesThatStepAlone(t *testing.T) {
 		good, bad := n.connect(t, "http"), n.connect(t, "http")
 		bad.server.Break("http", fakeplatform.Fault{Status: 422})
 		id := n.sync(t, usersync.UserInput{}, "ada@acme.example.com")
-		if s := bad.step(t, id, usersync.StepFailed); s.Error.Code != usersync.CodeRejected {
+		if s := bad.step(t, id, request.StepFailed); s.Error.Code != usersync.CodeRejected {
 			t.Errorf("step %+v", s)
 		}
-		n.until(t, id, usersync.RequestPartiallySucceeded)
+		n.until(t, id, request.PartiallySucceeded)
 		bad.server.Break("http")
 		org := n.app.Store.Org(n.org.ID)
-		_, err := org.Retry(t.Context(), id, usersync.NewID(usersync.PrefixRequest), nil, func(kind usersync.RequestKind, run int, trace string) usersync.Task {
+		_, err := intake.Retry(t.Context(), org, id, usersync.NewID(usersync.PrefixRequest), nil, func(kind request.Kind, run int, trace string) usersync.Task {
 			return pipeline.Again(kind, n.org.ID, id, run, trace)
 		})
 		must(t, err)
 		n.app.Relay.Wake()
-		n.until(t, id, usersync.RequestSucceeded)
+		n.until(t, id, request.Succeeded)
 		if r := n.report(t, id); r.Credits.Charged != 1 || r.Colleagues.Found != 2 {
 			t.Errorf("after the retry %+v %+v", r.Credits, r.Colleagues)
 		}
@@ -221,22 +225,22 @@ func TestRefusedCredentialsPauseTheConnectionUntilThereAreNewOnes(t *testing.T) 
 		n := newTenant(t, e.Start(t, app.All), 10)
 		p := n.connect(t, "http")
 		receiver := apptest.NewReceiver(t)
-		n.subscribe(t, receiver, usersync.MessageDisconnected)
+		n.subscribe(t, receiver, delivery.MessageDisconnected)
 		p.server.Break("http", fakeplatform.Fault{Status: 401})
 		id := n.sync(t, usersync.UserInput{}, "ada@acme.example.com")
-		if s := p.step(t, id, usersync.StepSkipped); s.Reason != usersync.ReasonConnectionDisconnected {
+		if s := p.step(t, id, request.StepSkipped); s.Reason != platform.ReasonConnectionDisconnected {
 			t.Errorf("step %+v", s)
 		}
-		n.until(t, id, usersync.RequestSucceeded)
+		n.until(t, id, request.Succeeded)
 		apptest.Eventually(t, "the owner was told", func() bool { return len(receiver.Got()) == 1 })
 		if body := string(receiver.Got()[0].Body); !strings.Contains(body, p.connection.ID) {
 			t.Errorf("webhook %s", body)
 		}
 		skipped := n.sync(t, usersync.UserInput{}, "bob@acme.example.com")
-		p.step(t, skipped, usersync.StepSkipped)
+		p.step(t, skipped, request.StepSkipped)
 		calls := p.server.State("http").Calls
 		p.server.Break("http")
-		_, err := n.app.Store.Org(n.org.ID).ResumeConnection(t.Context(), "test", p.connection.ID)
+		_, err := platform.ResumeConnection(t.Context(), n.app.Store.Org(n.org.ID), "test", p.connection.ID)
 		must(t, err)
 		n.app.Relay.Wake()
 		apptest.Eventually(t, "both users were pushed", func() bool { return p.fake.People().Len() == 2 })
@@ -251,10 +255,10 @@ func TestErasedPersonIsRemovedFromThePlatformToo(t *testing.T) {
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		n := newTenant(t, e.Start(t, app.All), 10)
 		p := n.connect(t, "http")
-		n.until(t, n.sync(t, usersync.UserInput{}, "Ada@acme.example.com"), usersync.RequestSucceeded)
-		n.until(t, n.sync(t, usersync.UserInput{}, "bob@acme.example.com"), usersync.RequestSucceeded)
+		n.until(t, n.sync(t, usersync.UserInput{}, "Ada@acme.example.com"), request.Succeeded)
+		n.until(t, n.sync(t, usersync.UserInput{}, "bob@acme.example.com"), request.Succeeded)
 		erasure := n.erased(t, n.erase(t, "ada@acme.example.com"))
-		if len(erasure.Platforms) != 1 || erasure.Platforms[0].Status != usersync.ReceiptRemoved || erasure.Platforms[0].Platform != "http" {
+		if len(erasure.Platforms) != 1 || erasure.Platforms[0].Status != platform.ReceiptRemoved || erasure.Platforms[0].Platform != "http" {
 			t.Errorf("receipts %+v", erasure.Platforms)
 		}
 		if people := p.fake.People().Emails(); !slices.Equal(people, []string{"bob@acme.example.com"}) {
@@ -274,7 +278,7 @@ func TestHundredUpdatesOfOneUserAreAtMostThreeCalls(t *testing.T) {
 			last = n.sync(t, usersync.UserInput{JobTitle: fmt.Sprintf("Engineer %d", i)}, "ada@acme.example.com")
 			pace(t.Context(), began.Add(time.Duration(i)*20*time.Millisecond))
 		}
-		n.until(t, last, usersync.RequestSucceeded)
+		n.until(t, last, request.Succeeded)
 		// One at once, one every two seconds, and one at the end: 3 where the
 		// machine keeps up with the pace.
 		most := 2 + int(time.Since(began)/(2*time.Second))
@@ -301,7 +305,7 @@ func TestPlatformThatHangsDelaysNoOtherConnectionAndNoOtherOrganization(t *testi
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		a := e.Start(t, app.All)
 		hit, other := newTenant(t, a, 1000), newTenant(t, a, 1000)
-		var hung []*platform
+		var hung []*shownPlatform
 		for range 4 {
 			p := hit.connect(t, "http")
 			p.server.Break("http", fakeplatform.Fault{HangMS: 60_000})
@@ -309,16 +313,16 @@ func TestPlatformThatHangsDelaysNoOtherConnectionAndNoOtherOrganization(t *testi
 		}
 		beside, healthy := hit.connect(t, "http"), other.connect(t, "http")
 		first := hit.sync(t, usersync.UserInput{}, "first@acme.example.com")
-		beside.step(t, first, usersync.StepSynced)
+		beside.step(t, first, request.StepSynced)
 		apptest.Eventually(t, "every platform that hangs has a call", func() bool {
-			return !slices.ContainsFunc(hung, func(p *platform) bool { return p.server.State("http").AtOnce == 0 })
+			return !slices.ContainsFunc(hung, func(p *shownPlatform) bool { return p.server.State("http").AtOnce == 0 })
 		})
 		var slowest time.Duration
 		for i := range 40 {
 			hit.sync(t, usersync.UserInput{}, fmt.Sprintf("u%d@acme.example.com", i))
 			began := time.Now()
 			id := other.sync(t, usersync.UserInput{}, fmt.Sprintf("u%d@globex.example.com", i))
-			healthy.step(t, id, usersync.StepSynced)
+			healthy.step(t, id, request.StepSynced)
 			slowest = max(slowest, time.Since(began))
 		}
 		if slowest > 10*time.Second { // a call that hangs takes longer

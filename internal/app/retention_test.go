@@ -7,8 +7,10 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
-	"usersync/internal/store"
-	"usersync/internal/usersync"
+	"usersync/internal/delivery"
+	"usersync/internal/request"
+	"usersync/internal/retention"
+	"usersync/internal/tenant"
 )
 
 func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
@@ -17,7 +19,7 @@ func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
 		a := e.Start(t, app.All)
 		keeps, retires := newTenant(t, a, 10), newTenant(t, a, 10)
 		ids := map[string]string{}
-		for name, n := range map[string]tenant{"keeps": keeps, "retires": retires} {
+		for name, n := range map[string]customer{"keeps": keeps, "retires": retires} {
 			r := apptest.NewReceiver(t)
 			n.endpoint(t, r)
 			n.people(t, "ann@acme.example.com", "bob@acme.example.com")
@@ -25,12 +27,12 @@ func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
 			must(t, err)
 			apptest.Eventually(t, "delivered", func() bool {
 				report := n.report(t, id)
-				return len(report.Webhooks) == 1 && report.Webhooks[0].Status == usersync.DeliveryDelivered
+				return len(report.Webhooks) == 1 && report.Webhooks[0].Status == delivery.Delivered
 			})
 			ids[name] = id
 		}
-		_, err := a.Store.UpdateOrganization(t.Context(), "test", retires.org.ID, func(o *usersync.Organization) ([]string, error) {
-			o.Settings.RetentionDays = usersync.RetentionDays{Requests: 30, Deliveries: 10, Events: 30}
+		_, err := tenant.Update(t.Context(), a.Store, "test", retires.org.ID, func(o *tenant.Organization) ([]string, error) {
+			o.Settings.RetentionDays = tenant.RetentionDays{Requests: 30, Deliveries: 10, Events: 30}
 			return []string{"settings"}, nil
 		})
 		must(t, err)
@@ -38,7 +40,7 @@ func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
 		retire := func(days int) {
 			t.Helper()
 			for more := true; more; {
-				more, err = a.Store.Retire(t.Context(), time.Now().AddDate(0, 0, days), 100)
+				more, err = retention.Run(t.Context(), a.Store, time.Now().AddDate(0, 0, days), 100)
 				must(t, err)
 			}
 		}
@@ -51,7 +53,7 @@ func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
 			t.Errorf("%d webhooks are left after their time", got)
 		}
 		retire(31)
-		if _, err := a.Store.Org(retires.org.ID).Report(t.Context(), ids["retires"]); !errors.Is(err, store.ErrNoRequest) {
+		if _, err := request.Get(t.Context(), a.Store.Org(retires.org.ID), ids["retires"]); !errors.Is(err, request.ErrNotFound) {
 			t.Errorf("the request is still there: %v", err)
 		}
 		retires.verify(t, 9)

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"usersync/internal/rewrap"
 	"usersync/internal/seal"
-	"usersync/internal/store"
 )
 
 // tellEvery is how often RewrapKeys says how far it is.
@@ -33,11 +33,11 @@ func RewrapKeys(ctx context.Context, environ []string, out, progress io.Writer) 
 	if err != nil {
 		return err
 	}
-	done, err := s.Rewrap(ctx, teller(progress))
+	done, err := rewrap.Run(ctx, s, teller(progress))
 	if err != nil {
 		return err
 	}
-	counts, err := s.SealedKeys(ctx)
+	counts, err := rewrap.SealedKeys(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -49,9 +49,9 @@ func RewrapKeys(ctx context.Context, environ []string, out, progress io.Writer) 
 }
 
 // teller returns what says now and then how far a column is.
-func teller(to io.Writer) func(store.Rewrapped) {
+func teller(to io.Writer) func(rewrap.Rewrapped) {
 	last := time.Now()
-	return func(r store.Rewrapped) {
+	return func(r rewrap.Rewrapped) {
 		if time.Since(last) < tellEvery {
 			return
 		}
@@ -63,7 +63,7 @@ func teller(to io.Writer) func(store.Rewrapped) {
 // rewrapReport is how things stand after a run.
 type rewrapReport struct {
 	ids    []string // of SEALING_KEYS; the first seals
-	done   []store.Rewrapped
+	done   []rewrap.Rewrapped
 	counts map[string]int64 // of sealed values by key
 }
 

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"usersync/internal/app"
+	"usersync/internal/delivery"
 	"usersync/internal/seal"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -28,10 +30,10 @@ func sealOne(t *testing.T, dir, keys string) {
 	must(t, err)
 	_, err = s.Migrate(t.Context())
 	must(t, err)
-	o, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Example Inc."})
+	o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Example Inc."})
 	must(t, err)
-	e := usersync.Endpoint{URL: "https://hooks.example.com/", EventTypes: []string{"*"}}
-	_, err = s.Org(o.ID).CreateEndpoint(t.Context(), "test", e, usersync.NewSecret("secret"))
+	e := delivery.Endpoint{URL: "https://hooks.example.com/", EventTypes: []string{"*"}}
+	_, err = delivery.CreateEndpoint(t.Context(), s.Org(o.ID), "test", e, usersync.NewSecret("secret"))
 	must(t, err)
 	must(t, s.Close())
 }

@@ -13,11 +13,18 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/colleague"
 	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/directory"
 	"usersync/internal/mail/mailtest"
 	"usersync/internal/person"
-	"usersync/internal/pipeline"
+	"usersync/internal/platform"
+	"usersync/internal/request"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
@@ -98,10 +105,10 @@ func (s *stage) runFile(t *testing.T, file string) (count int) {
 type play struct {
 	*stage
 	file     string
-	org      usersync.Organization
+	org      tenant.Organization
 	vars     map[string]string
 	receiver *apptest.Receiver
-	platform *platform // that was given
+	platform *shownPlatform // that was given
 }
 
 func (s *stage) begin(t *testing.T, file string) *play {
@@ -109,23 +116,23 @@ func (s *stage) begin(t *testing.T, file string) *play {
 	p := &play{stage: s, file: filepath.Base(file), receiver: apptest.NewReceiver(t)}
 	p.org = p.organization(t)
 	p.vars = map[string]string{
-		"org": p.org.ID, "key": p.newKey(t, p.org.ID, usersync.Key{Name: "scenario"}),
+		"org": p.org.ID, "key": p.newKey(t, p.org.ID, tenant.Key{Name: "scenario"}),
 		"open": "{{", "close": "}}", // for templates
 		"admin": s.env.Config.AdminToken.Reveal(), "hook": p.receiver.URL,
 	}
 	return p
 }
 
-func (p *play) organization(t *testing.T) usersync.Organization {
+func (p *play) organization(t *testing.T) tenant.Organization {
 	t.Helper()
-	o, err := p.app.Store.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Example Inc."})
+	o, err := tenant.Create(t.Context(), p.app.Store, "test", tenant.Organization{Name: "Example Inc."})
 	must(t, err)
 	return o
 }
 
-func (p *play) newKey(t *testing.T, organization string, k usersync.Key) string {
+func (p *play) newKey(t *testing.T, organization string, k tenant.Key) string {
 	t.Helper()
-	_, secret, err := p.app.Store.CreateKey(t.Context(), "test", organization, k)
+	_, secret, err := tenant.CreateKey(t.Context(), p.app.Store, "test", organization, k)
 	must(t, err)
 	return secret.Reveal()
 }
@@ -299,23 +306,23 @@ func (p *play) arrange(t *testing.T, words []string) error {
 func (p *play) giveCredits(t *testing.T, args []string) {
 	n, err := strconv.ParseInt(args[0], 10, 64)
 	must(t, err)
-	_, err = p.app.Store.TopUp(t.Context(), "test", p.org.ID, n, "given")
+	_, err = credit.TopUp(t.Context(), p.app.Store, "test", p.org.ID, n, "given")
 	must(t, err)
 }
 
 func (p *play) givePeople(t *testing.T, args []string) {
-	var list []store.NewPerson
+	var list []directory.Person
 	for _, a := range args[1:] {
 		email, err := person.ParseEmail(a)
 		must(t, err)
-		list = append(list, store.NewPerson{Email: email, Name: email.Local(), Country: args[0], Person: pipeline.PersonOf(usersync.UserInput{Email: email})})
+		list = append(list, directory.Person{Email: email, Name: email.Local(), Country: args[0], Identity: user.IdentityOf(usersync.UserInput{Email: email})})
 	}
-	must(t, p.app.Store.Org(p.org.ID).SavePeople(t.Context(), p.org.Salt, list))
+	must(t, directory.SavePeople(t.Context(), p.app.Store.Org(p.org.ID), p.org.Salt, list))
 }
 
-func (p *play) change(t *testing.T, change func(*usersync.Organization)) {
+func (p *play) change(t *testing.T, change func(*tenant.Organization)) {
 	t.Helper()
-	_, err := p.app.Store.UpdateOrganization(t.Context(), "test", p.org.ID, func(o *usersync.Organization) ([]string, error) {
+	_, err := tenant.Update(t.Context(), p.app.Store, "test", p.org.ID, func(o *tenant.Organization) ([]string, error) {
 		change(o)
 		return []string{"settings"}, nil
 	})
@@ -327,7 +334,7 @@ func (p *play) giveRate(t *testing.T, args []string) {
 	must(t, err)
 	burst, err := strconv.Atoi(args[1])
 	must(t, err)
-	p.change(t, func(o *usersync.Organization) { o.Settings.RateLimit = usersync.RateLimit{Rate: rate, Burst: burst} })
+	p.change(t, func(o *tenant.Organization) { o.Settings.RateLimit = tenant.RateLimit{Rate: rate, Burst: burst} })
 }
 
 func (p *play) giveSetting(t *testing.T, args []string) {
@@ -335,17 +342,17 @@ func (p *play) giveSetting(t *testing.T, args []string) {
 		t.Fatalf("there is no setting %s", args[0])
 	}
 	on := args[1] == "on"
-	p.change(t, func(o *usersync.Organization) { o.Settings.ColleaguesEnabled = &on })
+	p.change(t, func(o *tenant.Organization) { o.Settings.ColleaguesEnabled = &on })
 }
 
 func (p *play) giveDisabled(t *testing.T, _ []string) {
-	p.change(t, func(o *usersync.Organization) { o.Status = usersync.OrganizationDisabled })
+	p.change(t, func(o *tenant.Organization) { o.Status = tenant.Disabled })
 }
 
 func (p *play) giveKey(t *testing.T, args []string) {
-	k, organization := usersync.Key{Name: args[0]}, p.org.ID
+	k, organization := tenant.Key{Name: args[0]}, p.org.ID
 	for scope := range strings.SplitSeq(args[1], ",") {
-		k.Scopes = append(k.Scopes, usersync.Scope(scope))
+		k.Scopes = append(k.Scopes, tenant.Scope(scope))
 	}
 	switch fate := strings.Join(args[2:], " "); fate {
 	case "expired":
@@ -358,10 +365,10 @@ func (p *play) giveKey(t *testing.T, args []string) {
 	default:
 		t.Fatalf("there is no fate %s", fate)
 	}
-	made, secret, err := p.app.Store.CreateKey(t.Context(), "test", organization, k)
+	made, secret, err := tenant.CreateKey(t.Context(), p.app.Store, "test", organization, k)
 	must(t, err)
 	if len(args) > 2 && args[2] == "revoked" {
-		_, err := p.app.Store.Org(organization).RevokeKey(t.Context(), "test", made.ID, time.Now().Add(-time.Minute))
+		_, err := tenant.RevokeKey(t.Context(), p.app.Store.Org(organization), "test", made.ID, time.Now().Add(-time.Minute))
 		must(t, err)
 	}
 	p.vars[args[0]], p.vars[args[0]+"Id"] = secret.Reveal(), made.ID
@@ -369,14 +376,14 @@ func (p *play) giveKey(t *testing.T, args []string) {
 
 func (p *play) giveStranger(t *testing.T, _ []string) {
 	o := p.organization(t)
-	_, err := p.app.Store.TopUp(t.Context(), "test", o.ID, 10, "given")
+	_, err := credit.TopUp(t.Context(), p.app.Store, "test", o.ID, 10, "given")
 	must(t, err)
-	p.vars["stranger"], p.vars["strangerOrg"] = p.newKey(t, o.ID, usersync.Key{Name: "stranger"}), o.ID
+	p.vars["stranger"], p.vars["strangerOrg"] = p.newKey(t, o.ID, tenant.Key{Name: "stranger"}), o.ID
 }
 
 func (p *play) giveWebhook(t *testing.T, args []string) {
 	secret := webhooksig.NewSecret()
-	e, err := p.app.Store.Org(p.org.ID).CreateEndpoint(t.Context(), "test", usersync.Endpoint{URL: p.receiver.URL, EventTypes: args}, secret)
+	e, err := delivery.CreateEndpoint(t.Context(), p.app.Store.Org(p.org.ID), "test", delivery.Endpoint{URL: p.receiver.URL, EventTypes: args}, secret)
 	must(t, err)
 	p.vars["endpoint"] = e.ID
 }
@@ -386,17 +393,17 @@ func (p *play) giveMail(t *testing.T, args []string) {
 	if len(args) > 0 {
 		smtp = p.refusing.Settings()
 	}
-	p.change(t, func(o *usersync.Organization) { o.Settings.SMTP = &smtp })
+	p.change(t, func(o *tenant.Organization) { o.Settings.SMTP = &smtp })
 }
 
 func (p *play) giveLinks(t *testing.T, args []string) {
-	p.change(t, func(o *usersync.Organization) { o.DefaultInviteLink, o.DefaultRedirectionLink = args[0], args[1] })
+	p.change(t, func(o *tenant.Organization) { o.DefaultInviteLink, o.DefaultRedirectionLink = args[0], args[1] })
 }
 
 func (p *play) giveThreshold(t *testing.T, args []string) {
 	n, err := strconv.ParseInt(args[0], 10, 64)
 	must(t, err)
-	p.change(t, func(o *usersync.Organization) { o.Settings.LowCreditThreshold = &n })
+	p.change(t, func(o *tenant.Organization) { o.Settings.LowCreditThreshold = &n })
 }
 
 func (p *play) giveColleague(t *testing.T, args []string) {
@@ -404,8 +411,8 @@ func (p *play) giveColleague(t *testing.T, args []string) {
 	must(t, err)
 	inviter, err := person.ParseEmail("john@acme.example.com")
 	must(t, err)
-	c, err := p.app.Store.Org(p.org.ID).CreateColleague(t.Context(), "test", p.org.Salt, store.NewColleague{
-		Colleague: usersync.Colleague{Name: email.Local(), CompanyName: "Acme"}, Email: email, Inviter: inviter,
+	c, err := colleague.Create(t.Context(), p.app.Store.Org(p.org.ID), "test", p.org.Salt, colleague.NewColleague{
+		Colleague: colleague.Colleague{Name: email.Local(), CompanyName: "Acme"}, Email: email, Inviter: inviter,
 	})
 	must(t, err)
 	photo := ""
@@ -439,7 +446,7 @@ func (p *play) giveFailing(t *testing.T, args []string) {
 func (p *play) giveFailed(t *testing.T, args []string) {
 	id := args[0]
 	must(t, until(func() error {
-		r, err := p.app.Store.Org(p.org.ID).Report(t.Context(), id)
+		r, err := request.Get(t.Context(), p.app.Store.Org(p.org.ID), id)
 		if err == nil && !r.Status.Final() {
 			err = fmt.Errorf("the request is %s", r.Status)
 		}
@@ -459,7 +466,7 @@ func (p *play) giveOverdue(t *testing.T, args []string) {
 }
 
 func (p *play) givePlatform(t *testing.T, args []string) {
-	p.platform = tenant{app: p.app, org: p.org}.serve(t, args[0])
+	p.platform = customer{app: p.app, org: p.org}.serve(t, args[0])
 	p.vars["credentials"], p.vars["settings"] = p.platform.connection.Credentials.Reveal(), string(p.platform.connection.Settings)
 }
 
@@ -467,7 +474,7 @@ func (p *play) giveConnected(t *testing.T, args []string) {
 	connection := p.platform.create(t, p.platform.connection)
 	p.vars["connection"] = connection.ID
 	if len(args) > 0 {
-		_, err := p.app.Store.Org(p.org.ID).PauseConnection(t.Context(), "test", connection.ID)
+		_, err := platform.PauseConnection(t.Context(), p.app.Store.Org(p.org.ID), "test", connection.ID)
 		must(t, err)
 	}
 }
@@ -481,10 +488,10 @@ func (p *play) giveFault(t *testing.T, args []string) {
 }
 
 func (p *play) giveRefused(t *testing.T, args []string) {
-	c, err := p.app.Store.Org(p.org.ID).Connection(t.Context(), args[0])
+	c, err := platform.GetConnection(t.Context(), p.app.Store.Org(p.org.ID), args[0])
 	must(t, err)
 	must(t, p.app.Store.Tx(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Disconnect(t.Context(), c, strings.Join(args[1:], " "))
+		_, err := platform.Disconnect(t.Context(), tx, c, strings.Join(args[1:], " "))
 		return err
 	}))
 }

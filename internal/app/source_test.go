@@ -6,6 +6,8 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/colleague/hunter/huntertest"
+	"usersync/internal/request"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -17,10 +19,10 @@ func TestColleaguesAreFoundAtADirectoryServiceAndWithoutIt(t *testing.T) {
 		fake.Add("acme.example", "info@acme.example", "", "", "", "")
 		n := newTenant(t, e.Start(t, app.All), 10)
 		n.people(t, "bob@acme.example", "cat@broken.example", "dan@broken.example")
-		_, err := n.app.Store.UpdateOrganization(t.Context(), "test", n.org.ID, func(o *usersync.Organization) ([]string, error) {
-			o.Settings.ColleagueSources = []usersync.ColleagueSource{
-				{Name: usersync.SourceDirectory},
-				{Name: usersync.SourceHunter, APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(huntertest.Key)}, URL: fake.URL()},
+		_, err := tenant.Update(t.Context(), n.app.Store, "test", n.org.ID, func(o *tenant.Organization) ([]string, error) {
+			o.Settings.ColleagueSources = []tenant.ColleagueSource{
+				{Name: tenant.SourceDirectory},
+				{Name: tenant.SourceHunter, APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(huntertest.Key)}, URL: fake.URL()},
 			}
 			return []string{"settings"}, nil
 		})
@@ -31,14 +33,14 @@ func TestColleaguesAreFoundAtADirectoryServiceAndWithoutIt(t *testing.T) {
 		}
 		fake.Break(huntertest.Fault{Status: 500})
 		report = n.finished(t, "john@broken.example")
-		if step := report.Steps[0]; report.Status != usersync.RequestSucceeded || report.Colleagues.Found != 2 || step.Details != "2 colleagues found; hunter did not answer (unavailable)" {
+		if step := report.Steps[0]; report.Status != request.Succeeded || report.Colleagues.Found != 2 || step.Details != "2 colleagues found; hunter did not answer (unavailable)" {
 			t.Errorf("%+v %+v", step, report.Colleagues)
 		}
 	})
 }
 
 // finished sends a user and returns the request when it is done.
-func (n tenant) finished(t *testing.T, address string) *usersync.Report {
+func (n customer) finished(t *testing.T, address string) *request.View {
 	t.Helper()
 	id, err := n.submit(t.Context(), address)
 	must(t, err)

@@ -29,10 +29,11 @@ import (
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connectors"
 	"usersync/internal/connectors/fakes"
+	"usersync/internal/delivery"
 	"usersync/internal/mail"
 	"usersync/internal/outbound"
-	"usersync/internal/store"
 	"usersync/internal/store/storetest"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -234,8 +235,8 @@ func TestDirectoryServicesCallNoDisguisedAddress(t *testing.T) {
 	for i, d := range disguises {
 		ask := colleague.Ask{
 			Org:      s.Org(usersync.NewID(usersync.PrefixOrganization)),
-			Settings: usersync.ColleagueSource{Name: usersync.SourceHunter, URL: a.url(d), APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret("k")}},
-			Queries:  []store.CandidateQuery{{Company: fmt.Sprintf("c%d.example", i)}},
+			Settings: tenant.ColleagueSource{Name: tenant.SourceHunter, URL: a.url(d), APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret("k")}},
+			Queries:  []colleague.CandidateQuery{{Company: fmt.Sprintf("c%d.example", i)}},
 		}
 		answers, err := source.Find(t.Context(), ask)
 		must(t, err)
@@ -382,7 +383,7 @@ func TestWebhooksCallNoDisguisedAddress(t *testing.T) {
 	}
 	for endpoint, d := range made {
 		apptest.Eventually(t, "the message to "+d.name+" was tried", func() bool {
-			list, err := p.app.Store.Org(p.org.ID).Deliveries(t.Context(), endpoint, "", "", 1)
+			list, err := delivery.List(t.Context(), p.app.Store.Org(p.org.ID), endpoint, "", "", 1)
 			must(t, err)
 			return len(list) == 1 && len(list[0].Attempts) > 0 && list[0].Attempts[0].Status == 0
 		})

@@ -13,6 +13,7 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -87,8 +88,8 @@ func newWalk(t *testing.T, e *apptest.Environment) *walk {
 	}
 	w.victim, w.secret = w.things(t, victim)
 	w.stranger = map[string]string{"organizationId": stranger.org.ID}
-	for _, scope := range usersync.Scopes {
-		w.keys[string(scope)] = victim.newKey(t, victim.org.ID, usersync.Key{Name: string(scope), Scopes: []usersync.Scope{scope}})
+	for _, scope := range tenant.Scopes {
+		w.keys[string(scope)] = victim.newKey(t, victim.org.ID, tenant.Key{Name: string(scope), Scopes: []tenant.Scope{scope}})
 	}
 	for _, fate := range []string{"revoked", "expired"} {
 		victim.giveKey(t, []string{fate, "*", fate})
@@ -99,7 +100,7 @@ func newWalk(t *testing.T, e *apptest.Environment) *walk {
 	w.wrong["unknown"] = victim.vars["key"] + "x"
 	w.wrong["no key at all"] = "%00 ' OR 1=1 --"
 	w.wrong["empty"] = ""
-	tenant{app: a}.quiet(t)
+	customer{app: a}.quiet(t)
 	return w
 }
 
@@ -115,10 +116,10 @@ func (w *walk) things(t *testing.T, p *play) (things map[string]string, secret [
 		`{"name":"Eve","email":"eve@victim.example.com","companyName":"Victim","toBeInvitedById":"john@victim.example.com"}`)
 	imported := w.make(t, p, http.MethodPost, "/v1/directory/imports", "email\nzoe@victim.example.com\n")
 	erasure := w.make(t, p, http.MethodPost, "/v1/erasures", `{"email":"gone@victim.example.com"}`)
-	keys, err := p.app.Store.Org(p.org.ID).Keys(t.Context(), "", 10)
+	keys, err := tenant.ListKeys(t.Context(), p.app.Store.Org(p.org.ID), "", 10)
 	must(t, err)
-	tenant{app: p.app}.quiet(t)
-	connection := tenant{app: p.app, org: p.org}.connect(t, "http").connection
+	customer{app: p.app}.quiet(t)
+	connection := customer{app: p.app, org: p.org}.connect(t, "http").connection
 	things = map[string]string{
 		"connectionId": connection.ID, "user_ids": synced["userId"],
 		"organizationId": p.org.ID, "keyId": keys[0].ID, "endpointId": endpoint["id"], "requestId": synced["requestId"], "userId": synced["userId"],
@@ -262,7 +263,7 @@ func (w *walk) withTooFewScopes(t *testing.T, op apptest.Operation) {
 	}
 	c := w.call(t, op, w.victim, nil)
 	for scope, key := range w.keys {
-		if scope == string(usersync.ScopeAll) || slices.Contains(op.Scopes, scope) {
+		if scope == string(tenant.ScopeAll) || slices.Contains(op.Scopes, scope) {
 			continue
 		}
 		w.refuse(t, "a key with the scope "+scope+" alone", op, w.carry(t, c, op.Schemes[0], key), http.StatusForbidden)

@@ -22,15 +22,15 @@ import (
 
 // hook is an endpoint of an organization and the receiver that it leads to.
 type hook struct {
-	tenant
+	customer
 	receiver *apptest.Receiver
 	id       string
 }
 
-func (n tenant) hook(t *testing.T, signing string, secret usersync.Secret) hook {
+func (n customer) hook(t *testing.T, signing string, secret usersync.Secret) hook {
 	t.Helper()
 	r := apptest.NewReceiver(t)
-	e, err := n.app.Store.Org(n.org.ID).CreateEndpoint(t.Context(), "test", usersync.Endpoint{URL: r.URL, EventTypes: []string{"test"}, Signing: signing}, secret)
+	e, err := delivery.CreateEndpoint(t.Context(), n.app.Store.Org(n.org.ID), "test", delivery.Endpoint{URL: r.URL, EventTypes: []string{"test"}, Signing: signing}, secret)
 	must(t, err)
 	return hook{n, r, e.ID}
 }
@@ -55,7 +55,7 @@ func (h hook) test(t *testing.T) apptest.Received {
 
 func (h hook) rotate(t *testing.T, make func(string) usersync.Secret) {
 	t.Helper()
-	_, err := h.app.Store.Org(h.org.ID).RotateSecret(t.Context(), "test", h.id, make)
+	_, err := delivery.RotateSecret(t.Context(), h.app.Store.Org(h.org.ID), "test", h.id, make)
 	must(t, err)
 }
 
@@ -83,7 +83,7 @@ func TestWebhooksAreVerifiedByTheStandardsLibraryThroughRotations(t *testing.T) 
 			secrets = append(secrets, webhooksig.NewSecret())
 			return secrets[len(secrets)-1]
 		}
-		h := n.hook(t, usersync.SigningSymmetric, next(""))
+		h := n.hook(t, delivery.SigningSymmetric, next(""))
 		want := func(by string) {
 			t.Helper()
 			r := h.test(t)
@@ -131,7 +131,7 @@ func TestAsymmetricWebhooksAreVerifiedWithThePublicKeysInForce(t *testing.T) {
 			public = append(public, key)
 			return private
 		}
-		h := n.hook(t, usersync.SigningAsymmetric, next(""))
+		h := n.hook(t, delivery.SigningAsymmetric, next(""))
 		want := func(by ...bool) {
 			t.Helper()
 			r := h.test(t)
@@ -156,11 +156,11 @@ func (h hook) enqueue(t *testing.T, n int) []string {
 	t.Helper()
 	ids := make([]string, n)
 	must(t, h.app.Store.Tx(t.Context(), func(tx *store.Tx) error {
-		messages := make([]store.NewMessage, n)
+		messages := make([]delivery.NewMessage, n)
 		for i := range messages {
-			m := usersync.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: usersync.MessageTest, Sequence: int64(i + 1), Body: []byte(`{}`)}
-			messages[i] = store.NewMessage{Message: m, Endpoints: []string{h.id}}
-			ids[i] = usersync.DeliveryID(m.ID, h.id)
+			m := delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageTest, Sequence: int64(i + 1), Body: []byte(`{}`)}
+			messages[i] = delivery.NewMessage{Message: m, Endpoints: []string{h.id}}
+			ids[i] = delivery.DeliveryID(m.ID, h.id)
 		}
 		return delivery.Enqueue(t.Context(), tx, h.org.ID, messages)
 	}))
@@ -173,8 +173,8 @@ func TestEndpointThatHangsDelaysNoOther(t *testing.T) {
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		e.Config.WorkerConcurrency = 1 // the fewest slots
 		n := newTenant(t, e.Start(t, app.All), 1)
-		quick := n.hook(t, usersync.SigningSymmetric, webhooksig.NewSecret())
-		slow := n.hook(t, usersync.SigningSymmetric, webhooksig.NewSecret())
+		quick := n.hook(t, delivery.SigningSymmetric, webhooksig.NewSecret())
+		slow := n.hook(t, delivery.SigningSymmetric, webhooksig.NewSecret())
 		released := make(chan struct{})
 		t.Cleanup(func() { close(released) })
 		slow.receiver.Answer(func(http.ResponseWriter, int) { <-released })

@@ -5,16 +5,16 @@ import (
 	"fmt"
 
 	"usersync/internal/colleague"
-	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
 // phoneBook is a source of colleagues: it answers every query with all it knows. The
 // search leaves out who is no colleague.
-type phoneBook []store.Candidate
+type phoneBook []colleague.Candidate
 
 // Name is one that organizations have switched on from the start.
-func (phoneBook) Name() string { return usersync.SourceDirectory }
+func (phoneBook) Name() string { return tenant.SourceDirectory }
 
 // Find gives an answer for each query.
 func (b phoneBook) Find(_ context.Context, ask colleague.Ask) ([]colleague.Answer, error) {
@@ -40,7 +40,7 @@ func ExampleSearch_Run() {
 	search := colleague.Search{Own: []colleague.Source{book}}
 	john := colleague.Target{Email: address("john.doe"), Name: "John Doe", Country: "US", JobTitle: "Software Engineer"}
 
-	results, err := search.Run(context.Background(), nil, usersync.Settings{}, []colleague.Target{john})
+	results, err := search.Run(context.Background(), nil, tenant.Settings{}, []colleague.Target{john})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"usersync/internal/person"
-	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
@@ -12,8 +11,8 @@ import (
 // country and department share theirs.
 type plan struct {
 	aliases map[string][]string
-	groups  map[store.CandidateQuery]*group
-	queries []store.CandidateQuery
+	groups  map[CandidateQuery]*group
+	queries []CandidateQuery
 }
 
 // group is what the same queries are asked for: one company, under all its
@@ -25,7 +24,7 @@ type group struct {
 }
 
 func newPlan(aliasDomains [][]string) *plan {
-	return &plan{aliases: aliasGroups(aliasDomains), groups: map[store.CandidateQuery]*group{}}
+	return &plan{aliases: aliasGroups(aliasDomains), groups: map[CandidateQuery]*group{}}
 }
 
 // add plans the search for t and returns its group, or why there is no search.
@@ -38,7 +37,7 @@ func (p *plan) add(t Target) (*group, string) {
 	if !ok {
 		companies = []string{company}
 	}
-	q := store.CandidateQuery{Company: companies[0], Country: t.Country, Department: person.Department(t.JobTitle)}
+	q := CandidateQuery{Company: companies[0], Country: t.Country, Department: person.Department(t.JobTitle)}
 	if g, ok := p.groups[q]; ok {
 		return g, ""
 	}
@@ -54,15 +53,15 @@ func (p *plan) add(t Target) (*group, string) {
 func companyOf(e usersync.Email) (company, reason string) {
 	switch person.KindOf(e) {
 	case person.Personal:
-		return "", usersync.ReasonPersonalEmail
+		return "", ReasonPersonalEmail
 	case person.Disposable:
-		return "", usersync.ReasonDisposableEmail
+		return "", ReasonDisposableEmail
 	case person.Role:
-		return "", usersync.ReasonRoleAddress
+		return "", ReasonRoleAddress
 	}
 	company = person.Company(e.Domain())
 	if company == "" {
-		return "", usersync.ReasonNoCompany
+		return "", ReasonNoCompany
 	}
 	return company, ""
 }

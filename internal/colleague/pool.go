@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"usersync/internal/person"
-	"usersync/internal/store"
-	"usersync/internal/usersync"
 )
 
 // pool is the people of a group's company that the sources know.
@@ -18,7 +16,7 @@ type pool struct {
 
 // member is one mailbox: what all records of it say together.
 type member struct {
-	store.Candidate // Key is the canonical key
+	Candidate // Key is the canonical key
 	// name is the number of the full name; 0 is no full name.
 	name int
 	// records is how many records tell of this person: those of the mailbox, and
@@ -46,11 +44,11 @@ func (g *group) members(answers []answered) *pool {
 type record struct {
 	key    string // the canonical key
 	source int
-	*store.Candidate
+	*Candidate
 }
 
 // appendRecords appends those candidates who are people of the company.
-func (g *group) appendRecords(records []record, source int, candidates []store.Candidate) []record {
+func (g *group) appendRecords(records []record, source int, candidates []Candidate) []record {
 	records = slices.Grow(records, len(candidates))
 	for i := range candidates {
 		c := &candidates[i]
@@ -85,7 +83,7 @@ func mergeMailboxes(records []record) []member {
 	return members
 }
 
-func isDeleted(r record) bool { return r.Status == usersync.ColleagueDeleted }
+func isDeleted(r record) bool { return r.Status == Deleted }
 
 // precedence orders records by mailbox, and those of one mailbox by who
 // speaks first: a user, who has joined whatever a directory says, the address
@@ -139,7 +137,7 @@ func merged(records []record) member {
 	return m
 }
 
-func (m *member) fill(c *store.Candidate) {
+func (m *member) fill(c *Candidate) {
 	if m.JobTitle == "" {
 		m.JobTitle, m.Department, m.Seniority = c.JobTitle, c.Department, c.Seniority
 	}

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"usersync/internal/person"
-	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
@@ -22,16 +21,16 @@ func email(t testing.TB, s string) usersync.Email {
 }
 
 // candidate is what a source says of an address, with what follows from it.
-func candidate(t testing.TB, address, name, title, country string) store.Candidate {
+func candidate(t testing.TB, address, name, title, country string) Candidate {
 	t.Helper()
-	return store.Candidate{
+	return Candidate{
 		Email: email(t, address), Name: name, JobTitle: title, Country: country,
 		Department: person.Department(title), Seniority: person.Seniority(title),
 	}
 }
 
 // found ranks candidates of the companies for a target.
-func found(target Target, companies []string, candidates ...store.Candidate) []Match {
+func found(target Target, companies []string, candidates ...Candidate) []Match {
 	g := &group{companies: companies}
 	answer := make([]Answer, len(companies)) // one per company
 	answer[0].People = candidates
@@ -54,7 +53,7 @@ func TestScoreAndReasonsFollowFromWhatIsShared(t *testing.T) {
 	user := candidate(t, "a@acme.example", "Ben Bold", "Senior Software Engineer", "DE")
 	user.IsUser = true
 	tests := map[string]struct {
-		candidate store.Candidate
+		candidate Candidate
 		score     float64
 		reasons   []string
 	}{
@@ -171,15 +170,15 @@ func TestTheTargetsNameUnderAnotherAddressIsTheTarget(t *testing.T) {
 	own := candidate(t, "ann@acme.example", "Ann Ämes", "", "")
 	tests := map[string]struct {
 		name       string
-		candidates []store.Candidate
+		candidates []Candidate
 		want       []string
 	}{
-		"by the name sent":        {"Ann Ames", []store.Candidate{candidate(t, "ann.ames@acme.example", "AMES, Ann", "", "")}, nil},
-		"by the name on record":   {"", []store.Candidate{own, candidate(t, "ann.ames@acme.example", "Dr. Ann Aemes", "", "")}, nil},
-		"by either form":          {"Ann Ämes", []store.Candidate{candidate(t, "a@acme.example", "Ann Ames", "", ""), candidate(t, "b@acme.example", "Ann Aemes", "", "")}, nil},
-		"another name":            {"Ann Ames", []store.Candidate{candidate(t, "a@acme.example", "Ann Amis", "", "")}, []string{"a@acme.example"}},
-		"a first name is no name": {"Ann", []store.Candidate{candidate(t, "a@acme.example", "Ann", "", "")}, []string{"a@acme.example"}},
-		"no name":                 {"", []store.Candidate{candidate(t, "a@acme.example", "", "", "")}, []string{"a@acme.example"}},
+		"by the name sent":        {"Ann Ames", []Candidate{candidate(t, "ann.ames@acme.example", "AMES, Ann", "", "")}, nil},
+		"by the name on record":   {"", []Candidate{own, candidate(t, "ann.ames@acme.example", "Dr. Ann Aemes", "", "")}, nil},
+		"by either form":          {"Ann Ämes", []Candidate{candidate(t, "a@acme.example", "Ann Ames", "", ""), candidate(t, "b@acme.example", "Ann Aemes", "", "")}, nil},
+		"another name":            {"Ann Ames", []Candidate{candidate(t, "a@acme.example", "Ann Amis", "", "")}, []string{"a@acme.example"}},
+		"a first name is no name": {"Ann", []Candidate{candidate(t, "a@acme.example", "Ann", "", "")}, []string{"a@acme.example"}},
+		"no name":                 {"", []Candidate{candidate(t, "a@acme.example", "", "", "")}, []string{"a@acme.example"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +193,7 @@ func TestTheTargetsNameUnderAnotherAddressIsTheTarget(t *testing.T) {
 
 func TestNamesAreTheSameThroughAThird(t *testing.T) {
 	t.Parallel()
-	people := []store.Candidate{candidate(t, "a@acme.example", "Jo Mueller", "", ""), candidate(t, "b@acme.example", "Jo Muller", "", ""),
+	people := []Candidate{candidate(t, "a@acme.example", "Jo Mueller", "", ""), candidate(t, "b@acme.example", "Jo Muller", "", ""),
 		candidate(t, "c@acme.example", "Jo Müller", "", "")}
 	target := Target{Email: email(t, "ann@acme.example")}
 	if got := addresses(found(target, acme, people...)); !slices.Equal(got, []string{"a@acme.example"}) {
@@ -208,7 +207,7 @@ func TestNamesAreTheSameThroughAThird(t *testing.T) {
 func TestMoreRecordsScoreAboveOne(t *testing.T) {
 	t.Parallel()
 	target := Target{Email: email(t, "ann@acme.example")}
-	score := func(candidates ...store.Candidate) float64 {
+	score := func(candidates ...Candidate) float64 {
 		t.Helper()
 		matches := found(target, acme, candidates...)
 		if len(matches) != 1 {
@@ -223,16 +222,16 @@ func TestMoreRecordsScoreAboveOne(t *testing.T) {
 	tagged, older, elsewhere := candidate(t, "ben+x@acme.example", "", "", ""), one, candidate(t, "b.bold@acme.example", "Bold, Ben", "", "")
 	older.UpdatedAt = 1
 	for name, test := range map[string]struct {
-		candidates []store.Candidate
+		candidates []Candidate
 		want       float64
 	}{
-		"one record":               {[]store.Candidate{one}, 0.35},
-		"the same record twice":    {[]store.Candidate{one, one}, 0.35},
-		"two records":              {[]store.Candidate{one, older}, 0.36},
-		"under a tag":              {[]store.Candidate{one, tagged}, 0.36},
-		"under a second address":   {[]store.Candidate{one, elsewhere}, 0.36},
-		"three records":            {[]store.Candidate{one, tagged, elsewhere}, 0.37},
-		"no more than two further": {[]store.Candidate{one, older, tagged, elsewhere}, 0.37},
+		"one record":               {[]Candidate{one}, 0.35},
+		"the same record twice":    {[]Candidate{one, one}, 0.35},
+		"two records":              {[]Candidate{one, older}, 0.36},
+		"under a tag":              {[]Candidate{one, tagged}, 0.36},
+		"under a second address":   {[]Candidate{one, elsewhere}, 0.36},
+		"three records":            {[]Candidate{one, tagged, elsewhere}, 0.37},
+		"no more than two further": {[]Candidate{one, older, tagged, elsewhere}, 0.37},
 	} {
 		if got := score(test.candidates...); got != test.want {
 			t.Errorf("%s: score %v, want %v", name, got, test.want)
@@ -242,7 +241,7 @@ func TestMoreRecordsScoreAboveOne(t *testing.T) {
 
 func TestTheSameWordsOfTwoSourcesAreTwoRecords(t *testing.T) {
 	t.Parallel()
-	people := []Answer{{People: []store.Candidate{candidate(t, "ben@acme.example", "Ben Bold", "", "")}}}
+	people := []Answer{{People: []Candidate{candidate(t, "ben@acme.example", "Ben Bold", "", "")}}}
 	g := &group{companies: acme}
 	matches := rank(Target{Email: email(t, "ann@acme.example")}, g.members([]answered{{answers: people}, {answers: people}}))
 	if len(matches) != 1 || matches[0].Score != 0.36 {
@@ -253,7 +252,7 @@ func TestTheSameWordsOfTwoSourcesAreTwoRecords(t *testing.T) {
 func TestADeletedMailboxStaysAwayUnderEveryAddress(t *testing.T) {
 	t.Parallel()
 	deleted := candidate(t, "ben+old@acme.example", "", "", "")
-	deleted.Status = usersync.ColleagueDeleted
+	deleted.Status = Deleted
 	matches := found(Target{Email: email(t, "ann@acme.example")}, acme, deleted,
 		candidate(t, "ben@acme.example", "", "", ""), candidate(t, "carl@acme.example", "", "", ""))
 	if got := addresses(matches); !slices.Equal(got, []string{"carl@acme.example"}) {
@@ -264,7 +263,7 @@ func TestADeletedMailboxStaysAwayUnderEveryAddress(t *testing.T) {
 func TestADeletedAddressDoesNotHideAnotherAddressOfThatName(t *testing.T) {
 	t.Parallel()
 	deleted := candidate(t, "ben@acme.example", "Ben Bold", "", "")
-	deleted.Status = usersync.ColleagueDeleted
+	deleted.Status = Deleted
 	matches := found(Target{Email: email(t, "ann@acme.example")}, acme, deleted, candidate(t, "ben.bold@acme.example", "Ben Bold", "", ""))
 	if got := addresses(matches); !slices.Equal(got, []string{"ben.bold@acme.example"}) {
 		t.Errorf("found %v", got)
@@ -275,7 +274,7 @@ func TestTheSamePersonCountsOnce(t *testing.T) {
 	t.Parallel()
 	target := Target{Email: email(t, "ann@acme.example"), Country: "DE"}
 	tests := map[string]struct {
-		a, b store.Candidate
+		a, b Candidate
 		want []string
 	}{
 		"the address without tag leads": {candidate(t, "ben@acme.example", "", "", ""), candidate(t, "ben+x@acme.example", "", "", "DE"),
@@ -294,7 +293,7 @@ func TestTheSamePersonCountsOnce(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, order := range [][]store.Candidate{{test.a, test.b}, {test.b, test.a}} {
+			for _, order := range [][]Candidate{{test.a, test.b}, {test.b, test.a}} {
 				if got := addresses(found(target, acme, order...)); !slices.Equal(got, test.want) {
 					t.Errorf("found %v, want %v", got, test.want)
 				}
@@ -319,7 +318,7 @@ func TestAUserKnownToADirectoryStaysAUserAndKeepsItsPhoto(t *testing.T) {
 
 func TestEqualScoresAreOrderedByChangeThenAddress(t *testing.T) {
 	t.Parallel()
-	changed := func(address string, at int64) store.Candidate {
+	changed := func(address string, at int64) Candidate {
 		c := candidate(t, address, "", "", "")
 		c.UpdatedAt = at
 		return c
@@ -335,7 +334,7 @@ func TestEqualScoresAreOrderedByChangeThenAddress(t *testing.T) {
 
 func TestTheBestFiftyAreKept(t *testing.T) {
 	t.Parallel()
-	var candidates []store.Candidate
+	var candidates []Candidate
 	for i := range 60 {
 		country := "DE"
 		if i < 10 {
@@ -386,7 +385,7 @@ func TestTheOrderOfCandidatesChangesNothing(t *testing.T) {
 func TestEveryFieldOfARecordDecidesItsPlace(t *testing.T) {
 	t.Parallel()
 	base := candidate(t, "ben+a@acme.example", "", "", "")
-	for field := range reflect.TypeFor[store.Candidate]().Fields() {
+	for field := range reflect.TypeFor[Candidate]().Fields() {
 		other := base
 		value := reflect.ValueOf(&other).Elem().FieldByIndex(field.Index)
 		switch field.Name {
@@ -420,10 +419,10 @@ func setNonZero(t testing.TB, v reflect.Value) {
 
 // randomCandidates draws from few values, so that people, names, times and
 // scores often collide.
-func randomCandidates(t testing.TB, random *rand.Rand, n int) []store.Candidate {
+func randomCandidates(t testing.TB, random *rand.Rand, n int) []Candidate {
 	t.Helper()
 	pick := func(values ...string) string { return values[random.IntN(len(values))] }
-	candidates := make([]store.Candidate, n)
+	candidates := make([]Candidate, n)
 	for i := range candidates {
 		local := pick("p", "q", "info") + fmt.Sprint(random.IntN(40)) + pick("", "", "+a", "+b")
 		candidates[i] = candidate(t, local+"@"+pick("acme.example", "acme.example", "us.acme.example", "other.example", "gmail.com"),
@@ -432,7 +431,7 @@ func randomCandidates(t testing.TB, random *rand.Rand, n int) []store.Candidate 
 		candidates[i].IsUser = random.IntN(3) == 0
 		candidates[i].UpdatedAt = int64(random.IntN(3))
 		candidates[i].Photo = pick("", "https://photos.example/1", "https://photos.example/2")
-		candidates[i].Status = usersync.ColleagueStatus(pick("", "", "", "pending", "joined", "deleted"))
+		candidates[i].Status = Status(pick("", "", "", "pending", "joined", "deleted"))
 	}
 	return candidates
 }
@@ -441,7 +440,7 @@ func BenchmarkRank(b *testing.B) {
 	titles := []string{"Software Engineer", "Sales Manager", "Accountant", "Head of Marketing", ""}
 	countries := []string{"DE", "FR", "US"}
 	for _, n := range []int{3, 240} {
-		candidates := make([]store.Candidate, n)
+		candidates := make([]Candidate, n)
 		for i := range candidates {
 			candidates[i] = candidate(b, fmt.Sprintf("first%d.last%d@acme.example", i*7919%n, i), fmt.Sprintf("First%d Last%d", i, i),
 				titles[i%len(titles)], countries[i%len(countries)])

@@ -8,6 +8,7 @@ import (
 	"context"
 
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -39,7 +40,7 @@ type Unanswered struct {
 
 // Match is a colleague that was found, how well they match and why.
 type Match struct {
-	store.Candidate
+	Candidate
 	Score   float64  // 0 to 1, two decimals
 	Reasons []string // the Reason constants of this package
 }
@@ -61,11 +62,11 @@ type Search struct {
 // skipped. What is found for a target depends on nothing but that target, the
 // settings and the candidates of its own queries. An error is that of the
 // first of our own sources that failed, as *usersync.Error.
-func (s *Search) Run(ctx context.Context, org *store.Org, settings usersync.Settings, targets []Target) ([]Result, error) {
+func (s *Search) Run(ctx context.Context, org *store.Org, settings tenant.Settings, targets []Target) ([]Result, error) {
 	results := make([]Result, len(targets))
 	if !settings.Colleagues() {
 		for i := range results {
-			results[i].Skipped = usersync.ReasonColleaguesDisabled
+			results[i].Skipped = ReasonColleaguesDisabled
 		}
 		return results, nil
 	}

@@ -10,19 +10,19 @@ import (
 	"testing"
 
 	"usersync/internal/person"
-	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
 // directory is a source that holds its people in memory, by company.
 type directory struct {
-	people map[string][]store.Candidate
-	asked  [][]store.CandidateQuery
+	people map[string][]Candidate
+	asked  [][]CandidateQuery
 	err    error
 }
 
-func newDirectory(people ...store.Candidate) *directory {
-	d := &directory{people: map[string][]store.Candidate{}}
+func newDirectory(people ...Candidate) *directory {
+	d := &directory{people: map[string][]Candidate{}}
 	for _, p := range people {
 		company := person.Company(p.Email.Domain())
 		d.people[company] = append(d.people[company], p)
@@ -30,7 +30,7 @@ func newDirectory(people ...store.Candidate) *directory {
 	return d
 }
 
-func (*directory) Name() string { return usersync.SourceDirectory }
+func (*directory) Name() string { return tenant.SourceDirectory }
 
 func (d *directory) Find(_ context.Context, ask Ask) ([]Answer, error) {
 	d.asked = append(d.asked, slices.Clone(ask.Queries))
@@ -44,7 +44,7 @@ func (d *directory) Find(_ context.Context, ask Ask) ([]Answer, error) {
 	return found, nil
 }
 
-func run(t testing.TB, settings usersync.Settings, targets []Target, sources ...Source) []Result {
+func run(t testing.TB, settings tenant.Settings, targets []Target, sources ...Source) []Result {
 	t.Helper()
 	s := &Search{Own: sources}
 	results, err := s.Run(t.Context(), nil, settings, targets)
@@ -60,13 +60,13 @@ func run(t testing.TB, settings usersync.Settings, targets []Target, sources ...
 func TestAddressesThatTellNoCompanyAreSkipped(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
-		"ann@gmail.com":          usersync.ReasonPersonalEmail,
-		"Ann+x@Outlook.com":      usersync.ReasonPersonalEmail,
-		"info@gmail.com":         usersync.ReasonPersonalEmail,
-		"ann@mailinator.com":     usersync.ReasonDisposableEmail,
-		"support@acme.example":   usersync.ReasonRoleAddress,
-		"no-reply@acme.example":  usersync.ReasonRoleAddress,
-		"ann@co.uk":              usersync.ReasonNoCompany,
+		"ann@gmail.com":          ReasonPersonalEmail,
+		"Ann+x@Outlook.com":      ReasonPersonalEmail,
+		"info@gmail.com":         ReasonPersonalEmail,
+		"ann@mailinator.com":     ReasonDisposableEmail,
+		"support@acme.example":   ReasonRoleAddress,
+		"no-reply@acme.example":  ReasonRoleAddress,
+		"ann@co.uk":              ReasonNoCompany,
 		"ann@acme.example":       "",
 		"ann@us.acme.example":    "",
 		"ann@notgmail.example":   "",
@@ -76,7 +76,7 @@ func TestAddressesThatTellNoCompanyAreSkipped(t *testing.T) {
 	}
 	for address, reason := range tests {
 		d := newDirectory(candidate(t, "ben@acme.example", "", "", ""))
-		result := run(t, usersync.Settings{}, []Target{{Email: email(t, address)}}, d)[0]
+		result := run(t, tenant.Settings{}, []Target{{Email: email(t, address)}}, d)[0]
 		if result.Skipped != reason {
 			t.Errorf("%s: skipped %q, want %q", address, result.Skipped, reason)
 		}
@@ -88,7 +88,7 @@ func TestAddressesThatTellNoCompanyAreSkipped(t *testing.T) {
 
 func TestNoAddressIsNoCompany(t *testing.T) {
 	t.Parallel()
-	if got := run(t, usersync.Settings{}, []Target{{}})[0].Skipped; got != usersync.ReasonNoCompany {
+	if got := run(t, tenant.Settings{}, []Target{{}})[0].Skipped; got != ReasonNoCompany {
 		t.Errorf("skipped %q", got)
 	}
 }
@@ -96,9 +96,9 @@ func TestNoAddressIsNoCompany(t *testing.T) {
 func TestADisabledSearchAsksNobody(t *testing.T) {
 	t.Parallel()
 	d, off := newDirectory(), false
-	results := run(t, usersync.Settings{ColleaguesEnabled: &off}, []Target{{Email: email(t, "ann@acme.example")}, {Email: email(t, "ann@gmail.com")}}, d)
+	results := run(t, tenant.Settings{ColleaguesEnabled: &off}, []Target{{Email: email(t, "ann@acme.example")}, {Email: email(t, "ann@gmail.com")}}, d)
 	for _, r := range results {
-		if r.Skipped != usersync.ReasonColleaguesDisabled || r.Found != nil {
+		if r.Skipped != ReasonColleaguesDisabled || r.Found != nil {
 			t.Errorf("got %+v", r)
 		}
 	}
@@ -110,14 +110,14 @@ func TestADisabledSearchAsksNobody(t *testing.T) {
 func TestASourceIsAskedOnceForDistinctQueries(t *testing.T) {
 	t.Parallel()
 	d := newDirectory()
-	run(t, usersync.Settings{}, []Target{
+	run(t, tenant.Settings{}, []Target{
 		{Email: email(t, "a@acme.example"), Country: "DE", JobTitle: "Software Engineer"},
 		{Email: email(t, "b@us.acme.example"), Country: "DE", JobTitle: "Senior Developer"},
 		{Email: email(t, "c@gmail.com"), Country: "DE"},
 		{Email: email(t, "c@acme.example"), Country: "FR", JobTitle: "Software Engineer"},
 		{Email: email(t, "d@other.example"), Country: "DE"},
 	}, d)
-	want := [][]store.CandidateQuery{{
+	want := [][]CandidateQuery{{
 		{Company: "acme.example", Country: "DE", Department: "engineering"},
 		{Company: "acme.example", Country: "FR", Department: "engineering"},
 		{Company: "other.example", Country: "DE"},
@@ -129,7 +129,7 @@ func TestASourceIsAskedOnceForDistinctQueries(t *testing.T) {
 
 func TestAliasDomainsAreOneCompany(t *testing.T) {
 	t.Parallel()
-	settings := usersync.Settings{AliasDomains: [][]string{
+	settings := tenant.Settings{AliasDomains: [][]string{
 		{"Acme.example", "acme.test", "gmail.com", "", "no domain"},
 		{"mail.acme.test", "bücher.example"},
 		{"other.example", "elsewhere.example"},
@@ -155,7 +155,7 @@ func TestAliasDomainsAreOneCompany(t *testing.T) {
 
 func TestTargetsOfAliasDomainsShareTheirQueries(t *testing.T) {
 	t.Parallel()
-	settings := usersync.Settings{AliasDomains: [][]string{{"acme.test", "acme.example"}}}
+	settings := tenant.Settings{AliasDomains: [][]string{{"acme.test", "acme.example"}}}
 	d := newDirectory(candidate(t, "ann@acme.example", "", "", ""), candidate(t, "ben@acme.test", "", "", ""))
 	results := run(t, settings, []Target{{Email: email(t, "ann@acme.example")}, {Email: email(t, "ben@acme.test")}}, d)
 	if len(d.asked[0]) != 2 {
@@ -171,8 +171,8 @@ func TestTargetsOfAliasDomainsShareTheirQueries(t *testing.T) {
 func TestASourceThatAnswersWithAnotherCompanyIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	d := newDirectory()
-	d.people["acme.example"] = []store.Candidate{candidate(t, "ben@other.example", "", "", ""), candidate(t, "carl@acme.example", "", "", "")}
-	if got := addresses(run(t, usersync.Settings{}, []Target{{Email: email(t, "ann@acme.example")}}, d)[0].Found); !slices.Equal(got, []string{"carl@acme.example"}) {
+	d.people["acme.example"] = []Candidate{candidate(t, "ben@other.example", "", "", ""), candidate(t, "carl@acme.example", "", "", "")}
+	if got := addresses(run(t, tenant.Settings{}, []Target{{Email: email(t, "ann@acme.example")}}, d)[0].Found); !slices.Equal(got, []string{"carl@acme.example"}) {
 		t.Errorf("found %v", got)
 	}
 }
@@ -182,7 +182,7 @@ func TestTheOrderOfSourcesChangesNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
 	a, b := newDirectory(randomCandidates(t, random, 60)...), newDirectory(randomCandidates(t, random, 60)...)
 	targets := []Target{{Email: email(t, "ann@acme.example"), Country: "DE", JobTitle: "Accountant"}}
-	one, other := run(t, usersync.Settings{}, targets, a, b), run(t, usersync.Settings{}, targets, b, a)
+	one, other := run(t, tenant.Settings{}, targets, a, b), run(t, tenant.Settings{}, targets, b, a)
 	if len(one[0].Found) == 0 || !reflect.DeepEqual(one, other) {
 		t.Errorf("found %v and %v", addresses(one[0].Found), addresses(other[0].Found))
 	}
@@ -191,7 +191,7 @@ func TestTheOrderOfSourcesChangesNothing(t *testing.T) {
 func TestOtherTargetsOfTheBatchChangeNothing(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(11, 22))
-	settings := usersync.Settings{AliasDomains: [][]string{{"other.example", "third.example"}}}
+	settings := tenant.Settings{AliasDomains: [][]string{{"other.example", "third.example"}}}
 	for range 30 {
 		people := randomCandidates(t, random, 150)
 		d := newDirectory(people...)
@@ -219,7 +219,7 @@ func TestAFailedSourceFailsTheSearch(t *testing.T) {
 		d := newDirectory()
 		d.err = test.err
 		s := &Search{Own: []Source{newDirectory(), d}}
-		_, err := s.Run(t.Context(), nil, usersync.Settings{}, []Target{{Email: email(t, "ann@acme.example")}})
+		_, err := s.Run(t.Context(), nil, tenant.Settings{}, []Target{{Email: email(t, "ann@acme.example")}})
 		if _, ok := errors.AsType[*usersync.Error](err); !ok || usersync.CodeOf(err) != test.code || !errors.Is(err, test.err) {
 			t.Errorf("got %v, want code %s", err, test.code)
 		}
@@ -229,7 +229,7 @@ func TestAFailedSourceFailsTheSearch(t *testing.T) {
 // silent is a source that breaks its promise of one list per query.
 type silent struct{}
 
-func (silent) Name() string { return usersync.SourceUsers }
+func (silent) Name() string { return tenant.SourceUsers }
 
 func (silent) Find(context.Context, Ask) ([]Answer, error) {
 	return nil, nil
@@ -238,7 +238,7 @@ func (silent) Find(context.Context, Ask) ([]Answer, error) {
 func TestASourceThatLeavesQueriesOutFailsTheSearch(t *testing.T) {
 	t.Parallel()
 	s := &Search{Own: []Source{silent{}}}
-	_, err := s.Run(t.Context(), nil, usersync.Settings{}, []Target{{Email: email(t, "ann@acme.example")}})
+	_, err := s.Run(t.Context(), nil, tenant.Settings{}, []Target{{Email: email(t, "ann@acme.example")}})
 	if usersync.CodeOf(err) != usersync.CodeInternal {
 		t.Errorf("got %v", err)
 	}

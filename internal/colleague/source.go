@@ -8,6 +8,7 @@ import (
 
 	"usersync/internal/person"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -25,8 +26,8 @@ type Source interface {
 // Ask is what a source is asked.
 type Ask struct {
 	Org      *store.Org
-	Settings usersync.ColleagueSource
-	Queries  []store.CandidateQuery
+	Settings tenant.ColleagueSource
+	Queries  []CandidateQuery
 }
 
 // Answer is what a source knows for one query.
@@ -34,7 +35,7 @@ type Answer struct {
 	// People are in no order. Of those of a service only what it knows need be
 	// set: address, name, job title, country, company, website, photo and when
 	// that was last seen (UpdatedAt).
-	People []store.Candidate
+	People []Candidate
 	// Err says why this query has no answer, or not a whole one.
 	Err error
 }
@@ -43,25 +44,25 @@ type Answer struct {
 type Users struct{}
 
 // Name is usersync.SourceUsers.
-func (Users) Name() string { return usersync.SourceUsers }
+func (Users) Name() string { return tenant.SourceUsers }
 
 // Find reads from the store.
 func (Users) Find(ctx context.Context, ask Ask) ([]Answer, error) {
-	return answers(ask.Org.UserCandidates(ctx, ask.Queries))
+	return answers(UserCandidates(ctx, ask.Org, ask.Queries))
 }
 
 // Directory is the people that the organization imported.
 type Directory struct{}
 
 // Name is usersync.SourceDirectory.
-func (Directory) Name() string { return usersync.SourceDirectory }
+func (Directory) Name() string { return tenant.SourceDirectory }
 
 // Find reads from the store.
 func (Directory) Find(ctx context.Context, ask Ask) ([]Answer, error) {
-	return answers(ask.Org.DirectoryCandidates(ctx, ask.Queries))
+	return answers(DirectoryCandidates(ctx, ask.Org, ask.Queries))
 }
 
-func answers(found [][]store.Candidate, err error) ([]Answer, error) {
+func answers(found [][]Candidate, err error) ([]Answer, error) {
 	out := make([]Answer, len(found))
 	for i, people := range found {
 		out[i].People = people
@@ -81,7 +82,7 @@ type answered struct {
 }
 
 // ask asks the sources that are on, all at once.
-func (s *Search) ask(ctx context.Context, org *store.Org, settings usersync.Settings, queries []store.CandidateQuery) ([]answered, error) {
+func (s *Search) ask(ctx context.Context, org *store.Org, settings tenant.Settings, queries []CandidateQuery) ([]answered, error) {
 	var asked errgroup.Group
 	all := make([]answered, 0, len(s.Own)+len(s.Services))
 	begin := func(source Source, isService bool, find func(context.Context, Source, Ask) ([]Answer, error)) {
@@ -159,7 +160,7 @@ func introduce(ctx context.Context, org *store.Org, found []Answer) ([]Answer, e
 			keys = append(keys, p.Email.Key())
 		}
 	}
-	standings, err := org.Standings(ctx, keys)
+	standings, err := Standings(ctx, org, keys)
 	if err != nil {
 		return nil, err
 	}

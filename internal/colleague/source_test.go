@@ -9,6 +9,7 @@ import (
 
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -18,7 +19,7 @@ type service struct {
 	failing map[string]error
 }
 
-func (service) Name() string { return usersync.SourceHunter }
+func (service) Name() string { return tenant.SourceHunter }
 
 func (s service) Find(ctx context.Context, ask Ask) ([]Answer, error) {
 	found, err := s.directory.Find(ctx, ask)
@@ -31,15 +32,15 @@ func (s service) Find(ctx context.Context, ask Ask) ([]Answer, error) {
 }
 
 // everySource are settings with all sources on.
-var everySource = usersync.Settings{ColleagueSources: []usersync.ColleagueSource{
-	{Name: usersync.SourceUsers}, {Name: usersync.SourceDirectory}, {Name: usersync.SourceHunter, URL: "https://hunter.example"},
+var everySource = tenant.Settings{ColleagueSources: []tenant.ColleagueSource{
+	{Name: tenant.SourceUsers}, {Name: tenant.SourceDirectory}, {Name: tenant.SourceHunter, URL: "https://hunter.example"},
 }}
 
 // newOrg returns an organization that has nobody.
 func newOrg(t *testing.T) *store.Org {
 	t.Helper()
 	s := storetest.Open(t, storetest.Options(t, "sqlite"))
-	o, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+	o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Acme"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,12 +51,12 @@ func TestOnlySourcesThatAreOnAreAsked(t *testing.T) {
 	t.Parallel()
 	org, target := newOrg(t), Target{Email: email(t, "ann@acme.example")}
 	for name, test := range map[string]struct {
-		settings       usersync.Settings
+		settings       tenant.Settings
 		own, elsewhere int
 	}{
-		"by default our own":  {usersync.Settings{}, 1, 0},
-		"the service":         {usersync.Settings{ColleagueSources: []usersync.ColleagueSource{{Name: usersync.SourceHunter}}}, 0, 1},
-		"another of our own":  {usersync.Settings{ColleagueSources: []usersync.ColleagueSource{{Name: usersync.SourceUsers}}}, 0, 0},
+		"by default our own":  {tenant.Settings{}, 1, 0},
+		"the service":         {tenant.Settings{ColleagueSources: []tenant.ColleagueSource{{Name: tenant.SourceHunter}}}, 0, 1},
+		"another of our own":  {tenant.Settings{ColleagueSources: []tenant.ColleagueSource{{Name: tenant.SourceUsers}}}, 0, 0},
 		"all that were named": {everySource, 1, 1},
 	} {
 		own, elsewhere := newDirectory(), service{directory: newDirectory()}
@@ -83,7 +84,7 @@ func TestASourceGetsItsSettings(t *testing.T) {
 
 type recorder struct{ ask *Ask }
 
-func (recorder) Name() string { return usersync.SourceHunter }
+func (recorder) Name() string { return tenant.SourceHunter }
 
 func (r recorder) Find(_ context.Context, ask Ask) ([]Answer, error) {
 	*r.ask = ask
@@ -122,7 +123,7 @@ func TestAFailingServiceIsDoneWithoutAndNamed(t *testing.T) {
 		for i, r := range results {
 			var codes []usersync.Code
 			for _, u := range r.Unanswered {
-				if u.Source != usersync.SourceHunter {
+				if u.Source != tenant.SourceHunter {
 					t.Errorf("%s: %s did not answer", name, u.Source)
 				}
 				codes = append(codes, u.Err.Code)
@@ -149,7 +150,7 @@ func TestTheEndOfARunIsNoFailureOfTheService(t *testing.T) {
 func TestAServicesPeopleAreKnownByWhatTheOrganizationKnows(t *testing.T) {
 	t.Parallel()
 	org := newOrg(t)
-	people := newDirectory(store.Candidate{Email: email(t, "ben@acme.example"), Name: "Ben Bold", JobTitle: "Senior Software Engineer", IsUser: true, Status: usersync.ColleagueDeleted})
+	people := newDirectory(Candidate{Email: email(t, "ben@acme.example"), Name: "Ben Bold", JobTitle: "Senior Software Engineer", IsUser: true, Status: Deleted})
 	before := people.people["acme.example"][0]
 	s := &Search{Services: []Source{service{directory: people}}}
 	results, err := s.Run(t.Context(), org, everySource, []Target{{Email: email(t, "ann@acme.example"), JobTitle: "Software Engineer"}})

@@ -8,8 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"usersync/internal/delivery"
 	"usersync/internal/store/storetest"
-	"usersync/internal/usersync"
 )
 
 func TestAnswersDecideHowADeliveryGoesOn(t *testing.T) {
@@ -21,26 +21,26 @@ func TestAnswersDecideHowADeliveryGoesOn(t *testing.T) {
 		name       string
 		status     int
 		retryAfter string
-		want       usersync.DeliveryStatus
+		want       delivery.Status
 		from, to   time.Duration // when it is tried again
 	}{
-		{"200", 200, "", usersync.DeliveryDelivered, 0, 0},
-		{"299", 299, "", usersync.DeliveryDelivered, 0, 0},
-		{"410", 410, "", usersync.DeliveryFailed, 0, 0},
-		{"a redirect", 302, "", usersync.DeliveryRetrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
-		{"304", 304, "", usersync.DeliveryRetrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
-		{"400", 400, "", usersync.DeliveryRetrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
-		{"500", 500, "", usersync.DeliveryRetrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
-		{"500 says nothing by Retry-After", 500, "3600", usersync.DeliveryRetrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
-		{"429, seconds", 429, "120", usersync.DeliveryRetrying, 2 * time.Minute, 2 * time.Minute},
-		{"503, seconds", 503, "120", usersync.DeliveryRetrying, 2 * time.Minute, 2 * time.Minute},
-		{"429, a date", 429, inTwoMinutes, usersync.DeliveryRetrying, 100 * time.Second, 2 * time.Minute},
-		{"503, a date", 503, inTwoMinutes, usersync.DeliveryRetrying, 100 * time.Second, 2 * time.Minute},
-		{"503, less than the schedule", 503, "1", usersync.DeliveryRetrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
-		{"503, years", 503, "315360000", usersync.DeliveryRetrying, day, day},
-		{"429, a date in years", 429, "Fri, 31 Dec 2999 23:59:59 GMT", usersync.DeliveryRetrying, day, day},
-		{"503, in the past", 503, "Thu, 01 Jan 1970 00:00:00 GMT", usersync.DeliveryRetrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
-		{"429, nonsense", 429, "soon", usersync.DeliveryRetrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
+		{"200", 200, "", delivery.Delivered, 0, 0},
+		{"299", 299, "", delivery.Delivered, 0, 0},
+		{"410", 410, "", delivery.Failed, 0, 0},
+		{"a redirect", 302, "", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
+		{"304", 304, "", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
+		{"400", 400, "", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
+		{"500", 500, "", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
+		{"500 says nothing by Retry-After", 500, "3600", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
+		{"429, seconds", 429, "120", delivery.Retrying, 2 * time.Minute, 2 * time.Minute},
+		{"503, seconds", 503, "120", delivery.Retrying, 2 * time.Minute, 2 * time.Minute},
+		{"429, a date", 429, inTwoMinutes, delivery.Retrying, 100 * time.Second, 2 * time.Minute},
+		{"503, a date", 503, inTwoMinutes, delivery.Retrying, 100 * time.Second, 2 * time.Minute},
+		{"503, less than the schedule", 503, "1", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
+		{"503, years", 503, "315360000", delivery.Retrying, day, day},
+		{"429, a date in years", 429, "Fri, 31 Dec 2999 23:59:59 GMT", delivery.Retrying, day, day},
+		{"503, in the past", 503, "Thu, 01 Jan 1970 00:00:00 GMT", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
+		{"429, nonsense", 429, "soon", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
 	} {
 		followed := &atomic.Bool{}
 		endpoint := o.newEndpoint(func(w http.ResponseWriter, r *http.Request) {
@@ -134,7 +134,7 @@ func TestEndpointThatCannotBeReachedIsAnAttemptWithAReason(t *testing.T) {
 	id := o.send(endpoint, 1)[0]
 	must(t, o.work(o.one()))
 	d := o.delivery(id)
-	if a := d.Attempts[0]; d.Status != usersync.DeliveryRetrying || a.Status != 0 || a.Error == "" || a.Response != "" {
+	if a := d.Attempts[0]; d.Status != delivery.Retrying || a.Status != 0 || a.Error == "" || a.Response != "" {
 		t.Errorf("%s after %+v", d.Status, a)
 	}
 }

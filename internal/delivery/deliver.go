@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/outbound"
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
@@ -54,7 +55,7 @@ func (s *Service) Handlers() []queue.Handler {
 // drop ends a task that cannot be worked: somebody has to ask again.
 func drop[A any](s *Service) func(context.Context, usersync.Claim, A, error) error {
 	return func(ctx context.Context, c usersync.Claim, _ A, _ error) error {
-		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
+		return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Finish(ctx, tx, c) })
 	}
 }
 
@@ -77,23 +78,23 @@ const (
 
 func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) error {
 	org := s.Store.Org(c.Organization)
-	open, known := c.Known.([]store.OpenDelivery)
+	open, known := c.Known.([]Open)
 	if !known {
 		var err error
-		if open, err = org.OpenDeliveries(ctx, c.TaskID, args.DeliveryIDs); err != nil {
+		if open, err = LoadOpen(ctx, org, c.TaskID, args.DeliveryIDs); err != nil {
 			return err
 		}
 	}
 	if len(open) == 0 {
-		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
+		return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Finish(ctx, tx, c) })
 	}
-	endpoint, err := org.Endpoint(ctx, args.EndpointID)
+	endpoint, err := GetEndpoint(ctx, org, args.EndpointID)
 	switch {
-	case errors.Is(err, store.ErrNoEndpoint):
+	case errors.Is(err, ErrNoEndpoint):
 		return s.settle(ctx, c, args, refuse(open, whyDeleted))
 	case err != nil:
 		return err
-	case endpoint.Status != usersync.EndpointEnabled:
+	case endpoint.Status != EndpointEnabled:
 		return s.settle(ctx, c, args, refuse(open, whyDisabled))
 	}
 	signer, err := webhooksig.NewSigner(endpoint.Secrets...)
@@ -109,7 +110,7 @@ func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) erro
 
 // result is what a run led to for one delivery.
 type result struct {
-	store.DeliveryOutcome
+	Outcome
 	answered bool // 2xx
 	gone     bool // 410: the endpoint wants no more
 	due      bool // an attempt was due and made
@@ -118,7 +119,7 @@ type result struct {
 
 // attempt makes the attempts that are due, some at once, as far as they begin
 // within a turn.
-func (s *Service) attempt(ctx context.Context, endpoint usersync.Endpoint, signer *webhooksig.Signer, open []store.OpenDelivery) ([]result, error) {
+func (s *Service) attempt(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, open []Open) ([]result, error) {
 	results := make([]result, len(open))
 	var group errgroup.Group
 	group.SetLimit(atOnce)
@@ -142,11 +143,11 @@ func (s *Service) attempt(ctx context.Context, endpoint usersync.Endpoint, signe
 }
 
 // try makes one attempt and says what it leads to.
-func (s *Service) try(ctx context.Context, endpoint usersync.Endpoint, signer *webhooksig.Signer, d store.OpenDelivery) result {
+func (s *Service) try(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, d Open) result {
 	started := time.Now()
 	response, err := s.post(ctx, endpoint, signer, d, started)
 	took := time.Since(started)
-	attempt := usersync.Attempt{At: usersync.Time{Time: started.UTC()}, LatencyMS: took.Milliseconds()}
+	attempt := Attempt{At: usersync.Time{Time: started.UTC()}, LatencyMS: took.Milliseconds()}
 	var header http.Header
 	if response != nil {
 		attempt.Status, attempt.Response, header = response.Status, kept(response.Body), response.Header
@@ -154,7 +155,7 @@ func (s *Service) try(ctx context.Context, endpoint usersync.Endpoint, signer *w
 	if err != nil {
 		attempt.Error = usersync.AsError(err).Message
 	}
-	r := result{DeliveryOutcome: store.DeliveryOutcome{Delivery: d.Delivery, Attempt: attempt}, due: true}
+	r := result{Outcome: Outcome{Delivery: d.Delivery, Attempt: attempt}, due: true}
 	r.answered = attempt.Status >= 200 && attempt.Status < 300
 	r.gone = attempt.Status == http.StatusGone
 	r.Status, r.NextAttemptAt = verdict(r, header, started.Add(took))
@@ -184,13 +185,13 @@ func kept(body []byte) string {
 // 410 ends it too, everything else is tried again after the schedule, not
 // before an announced Retry-After, of which at most 24 h are believed. The wait
 // begins when the attempt ended.
-func verdict(r result, header http.Header, ended time.Time) (usersync.DeliveryStatus, time.Time) {
+func verdict(r result, header http.Header, ended time.Time) (Status, time.Time) {
 	if r.answered {
-		return usersync.DeliveryDelivered, time.Time{}
+		return Delivered, time.Time{}
 	}
-	wait, again := usersync.DeliveryWait(r.Attempted + 1 - r.Earlier)
+	wait, again := Wait(r.Attempted + 1 - r.Earlier)
 	if r.gone || !again {
-		return usersync.DeliveryFailed, time.Time{}
+		return Failed, time.Time{}
 	}
 	wait = wait*9/10 + rand.N(wait/5+1) // ±10 %
 	if r.Attempt.Status == http.StatusTooManyRequests || r.Attempt.Status == http.StatusServiceUnavailable {
@@ -198,10 +199,10 @@ func verdict(r result, header http.Header, ended time.Time) (usersync.DeliverySt
 			wait = max(wait, asked)
 		}
 	}
-	return usersync.DeliveryRetrying, ended.Add(wait)
+	return Retrying, ended.Add(wait)
 }
 
-func (s *Service) post(ctx context.Context, endpoint usersync.Endpoint, signer *webhooksig.Signer, d store.OpenDelivery, now time.Time) (*outbound.Response, error) {
+func (s *Service) post(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, d Open, now time.Time) (*outbound.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.URL, bytes.NewReader(d.Body))
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "the URL of the endpoint cannot be used").Because(err)
@@ -216,7 +217,7 @@ func (s *Service) post(ctx context.Context, endpoint usersync.Endpoint, signer *
 
 // giveUp ends deliveries that could not even be tried.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, cause error) error {
-	open, err := s.Store.Org(c.Organization).OpenDeliveries(ctx, c.TaskID, args.DeliveryIDs)
+	open, err := LoadOpen(ctx, s.Store.Org(c.Organization), c.TaskID, args.DeliveryIDs)
 	if err != nil {
 		return err
 	}

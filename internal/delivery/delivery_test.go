@@ -16,10 +16,12 @@ import (
 
 	"usersync/internal/delivery"
 	"usersync/internal/outbound"
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/telemetry"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
@@ -39,7 +41,7 @@ type office struct {
 func open(t *testing.T, s *store.Store, answer http.HandlerFunc) *office {
 	t.Helper()
 	o := &office{t: t, store: s, handlers: map[string]queue.Handler{}, calls: &atomic.Int64{}}
-	made, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+	made, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Acme"})
 	must(t, err)
 	o.org = s.Org(made.ID)
 	o.endpoint = o.newEndpoint(answer)
@@ -67,7 +69,7 @@ func (o *office) newEndpoint(answer http.HandlerFunc) string {
 		answer(w, r)
 	}))
 	o.t.Cleanup(server.Close)
-	e, err := o.org.CreateEndpoint(o.t.Context(), "test", usersync.Endpoint{URL: server.URL, EventTypes: []string{"test"}}, webhooksig.NewSecret())
+	e, err := delivery.CreateEndpoint(o.t.Context(), o.org, "test", delivery.Endpoint{URL: server.URL, EventTypes: []string{"test"}}, webhooksig.NewSecret())
 	must(o.t, err)
 	return e.ID
 }
@@ -77,11 +79,11 @@ func (o *office) send(endpoint string, n int) []string {
 	o.t.Helper()
 	ids := make([]string, n)
 	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) error {
-		messages := make([]store.NewMessage, n)
+		messages := make([]delivery.NewMessage, n)
 		for i := range messages {
-			m := usersync.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: usersync.MessageTest, Sequence: int64(i + 1), Body: []byte(`{}`)}
-			messages[i] = store.NewMessage{Message: m, Endpoints: []string{endpoint}}
-			ids[i] = usersync.DeliveryID(m.ID, endpoint)
+			m := delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageTest, Sequence: int64(i + 1), Body: []byte(`{}`)}
+			messages[i] = delivery.NewMessage{Message: m, Endpoints: []string{endpoint}}
+			ids[i] = delivery.DeliveryID(m.ID, endpoint)
 		}
 		return delivery.Enqueue(o.t.Context(), tx, o.org.ID(), messages)
 	}))
@@ -96,10 +98,10 @@ type job struct {
 
 // take claims all ready tasks.
 func (o *office) take(ctx context.Context) ([]job, error) {
-	taken, err := o.store.TakeReady(ctx, queue.Deliver, "", 100, 100)
+	taken, err := outbox.TakeReady(ctx, o.store, queue.Deliver, "", 100, 100)
 	var jobs []job
 	for _, e := range taken {
-		c, ok, err := o.store.Claim(ctx, e.ID, e.Generation)
+		c, ok, err := outbox.Claim(ctx, o.store, e.ID, e.Generation)
 		if err != nil || !ok {
 			return nil, fmt.Errorf("claim: %v %w", ok, err)
 		}
@@ -136,9 +138,9 @@ func (o *office) drain() {
 	}
 }
 
-func (o *office) delivery(id string) usersync.Delivery {
+func (o *office) delivery(id string) delivery.Delivery {
 	o.t.Helper()
-	d, err := o.org.Delivery(o.t.Context(), id)
+	d, err := delivery.Get(o.t.Context(), o.org, id)
 	must(o.t, err)
 	return d
 }
@@ -150,7 +152,7 @@ func (o *office) redeliver(id string) {
 }
 
 // statuses returns the HTTP statuses of the attempts.
-func statuses(d usersync.Delivery) string {
+func statuses(d delivery.Delivery) string {
 	var list []int
 	for _, a := range d.Attempts {
 		list = append(list, a.Status)
@@ -158,7 +160,7 @@ func statuses(d usersync.Delivery) string {
 	return fmt.Sprint(list)
 }
 
-func (o *office) want(id string, status usersync.DeliveryStatus, attempts string) {
+func (o *office) want(id string, status delivery.Status, attempts string) {
 	o.t.Helper()
 	d := o.delivery(id)
 	if d.Status != status || statuses(d) != attempts || d.Attempted != len(d.Attempts) {
@@ -206,23 +208,23 @@ func TestRedeliveryDuringAnAttemptLosesNeitherTheAttemptNorTheDelivery(t *testin
 		t.Run("it ends before the next begins", func(t *testing.T) { //nolint:paralleltest // they share a queue
 			o, st, id, first := begin(t)
 			first(200)
-			o.want(id, usersync.DeliveryPending, "[200]")
+			o.want(id, delivery.Pending, "[200]")
 			st.begin(o)(204)
-			o.want(id, usersync.DeliveryDelivered, "[200 204]")
+			o.want(id, delivery.Delivered, "[200 204]")
 		})
 		t.Run("it ends while the next is under way", func(t *testing.T) { //nolint:paralleltest // they share a queue
 			o, st, id, first := begin(t)
 			second := st.begin(o)
 			first(500)
-			o.want(id, usersync.DeliveryPending, "[500]")
+			o.want(id, delivery.Pending, "[500]")
 			second(204)
-			o.want(id, usersync.DeliveryDelivered, "[500 204]")
+			o.want(id, delivery.Delivered, "[500 204]")
 		})
 		t.Run("it ends after the next", func(t *testing.T) { //nolint:paralleltest // they share a queue
 			o, st, id, first := begin(t)
 			st.begin(o)(204)
 			first(500)
-			o.want(id, usersync.DeliveryDelivered, "[204 500]")
+			o.want(id, delivery.Delivered, "[204 500]")
 		})
 	})
 }
@@ -282,7 +284,7 @@ func TestSendingAgainAndDeliveringAtOnceKeepsEveryAttemptAndEndsEveryDelivery(t 
 		for _, id := range ids {
 			d := o.delivery(id)
 			attempts += len(d.Attempts)
-			if d.Status != usersync.DeliveryDelivered || d.Attempted != len(d.Attempts) {
+			if d.Status != delivery.Delivered || d.Attempted != len(d.Attempts) {
 				t.Errorf("%s ended %s after %d attempts, of which %d are kept", id, d.Status, d.Attempted, len(d.Attempts))
 			}
 		}
@@ -298,7 +300,7 @@ func TestRecoverSendsExactlyTheFailedOnesOfTheWindowPieceByPiece(t *testing.T) {
 		o := open(t, fresh(), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 		good := o.send(o.endpoint, 3)
 		o.drain()
-		o.set(usersync.EndpointDisabled)
+		o.set(delivery.EndpointDisabled)
 		clock := func() time.Time {
 			at, err := o.store.Now(t.Context())
 			must(t, err)
@@ -314,17 +316,17 @@ func TestRecoverSendsExactlyTheFailedOnesOfTheWindowPieceByPiece(t *testing.T) {
 			}
 		}
 		before := o.send(o.endpoint, 2)
-		w := store.Window{Since: now()}
+		w := delivery.Window{Since: now()}
 		const many = 1100 // more than one piece
 		within := o.send(o.endpoint, many)
 		w.Until = now()
 		after := o.send(o.endpoint, 2)
 		o.drain()
-		o.want(within[many-1], usersync.DeliveryFailed, "[0]")
+		o.want(within[many-1], delivery.Failed, "[0]")
 		if _, err := delivery.RecoverWindow(t.Context(), o.org, "test", o.endpoint, w); usersync.CodeOf(err) != usersync.CodeConflict {
 			t.Errorf("a disabled endpoint: %v", err)
 		}
-		_, err := o.org.EnableEndpoint(t.Context(), "test", o.endpoint)
+		_, err := delivery.EnableEndpoint(t.Context(), o.org, "test", o.endpoint)
 		must(t, err)
 		n, err := delivery.RecoverWindow(t.Context(), o.org, "test", o.endpoint, w)
 		if err != nil || n != many {
@@ -332,7 +334,7 @@ func TestRecoverSendsExactlyTheFailedOnesOfTheWindowPieceByPiece(t *testing.T) {
 		}
 		o.drain()
 		arrived := map[string]string{}
-		list, err := o.org.Deliveries(t.Context(), o.endpoint, usersync.DeliveryDelivered, "", 2*many)
+		list, err := delivery.List(t.Context(), o.org, o.endpoint, delivery.Delivered, "", 2*many)
 		must(t, err)
 		for _, d := range list {
 			arrived[d.ID] = statuses(d)
@@ -343,16 +345,16 @@ func TestRecoverSendsExactlyTheFailedOnesOfTheWindowPieceByPiece(t *testing.T) {
 			}
 		}
 		for _, id := range append(before, after...) {
-			o.want(id, usersync.DeliveryFailed, "[0]")
+			o.want(id, delivery.Failed, "[0]")
 		}
-		o.want(good[0], usersync.DeliveryDelivered, "[204]")
+		o.want(good[0], delivery.Delivered, "[204]")
 		o.wantNoTask()
 	})
 }
 
 func (o *office) set(status string) {
 	o.t.Helper()
-	_, err := o.org.UpdateEndpoint(o.t.Context(), "test", o.endpoint, func(e *usersync.Endpoint) ([]string, error) {
+	_, err := delivery.UpdateEndpoint(o.t.Context(), o.org, "test", o.endpoint, func(e *delivery.Endpoint) ([]string, error) {
 		e.Status = status
 		return []string{"status"}, nil
 	})
@@ -361,7 +363,7 @@ func (o *office) set(status string) {
 
 func (o *office) wantNoTask() {
 	o.t.Helper()
-	state, err := o.store.OutboxState(o.t.Context())
+	state, err := outbox.Count(o.t.Context(), o.store)
 	if err != nil || state.Ready+state.Sent+state.Scheduled != 0 {
 		o.t.Errorf("tasks are left: %+v %v", state, err)
 	}
@@ -374,26 +376,26 @@ func TestFailedDeliveryThatIsSentAgainBeginsTheScheduleAnew(t *testing.T) {
 		id := o.send(o.endpoint, 1)[0]
 		for range 10 { // each time at once instead of when it is due
 			o.drain()
-			if d := o.delivery(id); d.Status == usersync.DeliveryRetrying {
+			if d := o.delivery(id); d.Status == delivery.Retrying {
 				o.redeliver(id)
 			}
 		}
 		d := o.delivery(id)
-		if d.Status != usersync.DeliveryFailed || d.Attempted != 10 {
+		if d.Status != delivery.Failed || d.Attempted != 10 {
 			t.Fatalf("%s after %d attempts", d.Status, d.Attempted)
 		}
 		o.redeliver(id)
 		o.drain()
 		d = o.delivery(id)
 		wait := time.Until(d.NextAttemptAt)
-		if d.Status != usersync.DeliveryRetrying || d.Attempted != 11 || wait > 6*time.Second {
+		if d.Status != delivery.Retrying || d.Attempted != 11 || wait > 6*time.Second {
 			t.Errorf("%s after %d attempts, again in %s", d.Status, d.Attempted, wait)
 		}
 		for range 40 {
 			o.redeliver(id)
 			o.drain()
 		}
-		if d := o.delivery(id); d.Attempted <= usersync.KeptAttempts || len(d.Attempts) != usersync.KeptAttempts {
+		if d := o.delivery(id); d.Attempted <= delivery.KeptAttempts || len(d.Attempts) != delivery.KeptAttempts {
 			t.Errorf("%d of %d attempts are kept", len(d.Attempts), d.Attempted)
 		}
 	})
@@ -407,15 +409,15 @@ func TestSplitTaskTakesItsDeliveriesWithIt(t *testing.T) {
 		j := o.one()
 		parts, err := o.handlers[j.kind].Parts(j.claim.Args)
 		must(t, err)
-		var list []store.Part
+		var list []outbox.Part
 		for item, args := range parts {
-			list = append(list, store.Part{Item: item, Task: usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: o.org.ID(),
+			list = append(list, outbox.Part{Item: item, Task: usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: o.org.ID(),
 				Kind: j.kind, Queue: queue.Deliver, Lane: o.endpoint, Args: args}})
 		}
-		must(t, o.store.Split(t.Context(), j.claim, list))
+		must(t, outbox.Split(t.Context(), o.store, j.claim, list))
 		o.drain()
 		for _, id := range ids {
-			o.want(id, usersync.DeliveryDelivered, "[204]")
+			o.want(id, delivery.Delivered, "[204]")
 		}
 		o.wantNoTask()
 	})
@@ -428,16 +430,16 @@ func TestDisablingEndsWhatIsUnderWayAndWhatWaits(t *testing.T) {
 		o := open(t, fresh(), st.answer)
 		waiting := o.send(o.endpoint, 1)[0]
 		st.begin(o)(500)
-		o.want(waiting, usersync.DeliveryRetrying, "[500]")
+		o.want(waiting, delivery.Retrying, "[500]")
 		underWay := o.send(o.endpoint, 1)[0]
 		end := st.begin(o)
 		gone := o.send(o.endpoint, 1)[0]
 		st.begin(o)(410)
-		o.want(gone, usersync.DeliveryFailed, "[410]")
+		o.want(gone, delivery.Failed, "[410]")
 		end(500)
-		o.want(underWay, usersync.DeliveryFailed, "[500]")
+		o.want(underWay, delivery.Failed, "[500]")
 		o.drain()
-		o.want(waiting, usersync.DeliveryFailed, "[500 0]")
+		o.want(waiting, delivery.Failed, "[500 0]")
 		o.wantNoTask()
 	})
 }
@@ -448,9 +450,9 @@ func TestDeletingEndsWhatWaits(t *testing.T) {
 		o := open(t, fresh(), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 		id := o.send(o.endpoint, 1)[0]
 		o.drain()
-		must(t, o.org.DeleteEndpoint(t.Context(), "test", o.endpoint, delivery.AbandonTask(o.org.ID(), o.endpoint)))
+		must(t, delivery.DeleteEndpoint(t.Context(), o.org, "test", o.endpoint, delivery.AbandonTask(o.org.ID(), o.endpoint)))
 		o.drain()
-		o.want(id, usersync.DeliveryFailed, "[500 0]")
+		o.want(id, delivery.Failed, "[500 0]")
 		o.wantNoTask()
 	})
 }
@@ -474,9 +476,9 @@ func TestEndpointThatHangsGivesItsSlotBackAfterOneAttempt(t *testing.T) {
 	tried := 0
 	for _, id := range ids {
 		switch d := o.delivery(id); d.Status {
-		case usersync.DeliveryRetrying:
+		case delivery.Retrying:
 			tried++
-		case usersync.DeliveryPending:
+		case delivery.Pending:
 		default:
 			t.Errorf("%s", d.Status)
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"usersync/internal/credit"
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -21,8 +23,8 @@ type Disabled struct {
 
 // disable disables a locked endpoint, tells the organization's other endpoints
 // and has the deliveries that wait for it end now.
-func disable(ctx context.Context, tx *store.Tx, organization string, e store.EndpointState, reason string) error {
-	if err := tx.DisableEndpoint(ctx, organization, e.ID, reason); err != nil {
+func disable(ctx context.Context, tx *store.Tx, organization string, e EndpointState, reason string) error {
+	if err := DisableEndpoint(ctx, tx, organization, e.ID, reason); err != nil {
 		return err
 	}
 	told := Disabled{EndpointID: e.ID, URL: e.URL, Reason: reason, FailingSince: usersync.Time{Time: e.FailingSince}, DisabledAt: usersync.Time{Time: e.Now}}
@@ -32,31 +34,31 @@ func disable(ctx context.Context, tx *store.Tx, organization string, e store.End
 	if err := tell(ctx, tx, organization, told); err != nil {
 		return err
 	}
-	return tx.Enqueue(ctx, AbandonTask(organization, e.ID))
+	return outbox.Enqueue(ctx, tx, AbandonTask(organization, e.ID))
 }
 
 func tell(ctx context.Context, tx *store.Tx, organization string, d Disabled) error {
-	subscribed, err := tx.Subscriptions(ctx, organization)
+	subscribed, err := Subscriptions(ctx, tx, organization)
 	if err != nil {
 		return err
 	}
 	var endpoints []string
 	for _, e := range subscribed {
-		if e.ID != d.EndpointID && e.Wants(usersync.MessageEndpointDisabled) {
+		if e.ID != d.EndpointID && e.Wants(MessageEndpointDisabled) {
 			endpoints = append(endpoints, e.ID)
 		}
 	}
 	if len(endpoints) == 0 {
 		return nil
 	}
-	_, err = send(ctx, tx, organization, usersync.MessageEndpointDisabled, d, "", endpoints...)
+	_, err = send(ctx, tx, organization, MessageEndpointDisabled, d, "", endpoints...)
 	return err
 }
 
 // send enqueues a message of no request, numbered under the lock of the
 // organization's account, and returns its id.
-func send(ctx context.Context, tx *store.Tx, organization string, t usersync.MessageType, data any, traceparent string, endpoints ...string) (id string, err error) {
-	account, err := tx.LockAccount(ctx, organization)
+func send(ctx context.Context, tx *store.Tx, organization string, t MessageType, data any, traceparent string, endpoints ...string) (id string, err error) {
+	account, err := credit.Lock(ctx, tx, organization)
 	if err != nil {
 		return "", err
 	}
@@ -66,14 +68,14 @@ func send(ctx context.Context, tx *store.Tx, organization string, t usersync.Mes
 		return "", err
 	}
 	id = usersync.NewID(usersync.PrefixMessage)
-	m := store.NewMessage{
-		Message:     usersync.Message{ID: id, Type: t, Sequence: account.Sequence, Body: body},
+	m := NewMessage{
+		Message:     Message{ID: id, Type: t, Sequence: account.Sequence, Body: body},
 		Traceparent: traceparent, Endpoints: endpoints,
 	}
-	if err := Enqueue(ctx, tx, organization, []store.NewMessage{m}); err != nil {
+	if err := Enqueue(ctx, tx, organization, []NewMessage{m}); err != nil {
 		return "", err
 	}
-	return id, tx.SaveAccount(ctx, account)
+	return id, credit.Save(ctx, tx, account)
 }
 
 // Abandon has the tasks that wait for an endpoint come at once: it is disabled
@@ -96,20 +98,20 @@ const abandonAtOnce = 1000
 
 func (s *Service) abandon(ctx context.Context, c usersync.Claim, args AbandonArgs) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		state, err := tx.LockEndpoint(ctx, c.Organization, args.EndpointID)
-		if err == nil && state.Status == usersync.EndpointEnabled {
-			return tx.Finish(ctx, c) // enabled again meanwhile
+		state, err := LockEndpoint(ctx, tx, c.Organization, args.EndpointID)
+		if err == nil && state.Status == EndpointEnabled {
+			return outbox.Finish(ctx, tx, c) // enabled again meanwhile
 		}
-		if err != nil && !errors.Is(err, store.ErrNoEndpoint) {
+		if err != nil && !errors.Is(err, ErrNoEndpoint) {
 			return err
 		}
-		moved, err := tx.Hasten(ctx, queue.Deliver, args.EndpointID, abandonAtOnce)
+		moved, err := Hasten(ctx, tx, queue.Deliver, args.EndpointID, abandonAtOnce)
 		if err != nil {
 			return err
 		}
 		if moved < abandonAtOnce {
-			return tx.Finish(ctx, c)
+			return outbox.Finish(ctx, tx, c)
 		}
-		return tx.Rearm(ctx, c, c.Args, time.Time{})
+		return outbox.Rearm(ctx, tx, c, c.Args, time.Time{})
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -16,30 +17,30 @@ const tasksOf = 64
 
 // envelope is the body of a webhook, after Standard Webhooks.
 type envelope struct {
-	Type      usersync.MessageType `json:"type"`
-	Timestamp usersync.Time        `json:"timestamp"`
-	Sequence  int64                `json:"sequence"`
-	Data      any                  `json:"data"`
+	Type      MessageType   `json:"type"`
+	Timestamp usersync.Time `json:"timestamp"`
+	Sequence  int64         `json:"sequence"`
+	Data      any           `json:"data"`
 }
 
 // Body renders the body of a message: once, every attempt sends these bytes.
-func Body(t usersync.MessageType, at time.Time, sequence int64, data any) ([]byte, error) {
+func Body(t MessageType, at time.Time, sequence int64, data any) ([]byte, error) {
 	return json.Marshal(envelope{t, usersync.Time{Time: at}, sequence, data})
 }
 
 // Enqueue stores messages, in the transaction of what they tell, with one
 // pending delivery for each endpoint, and the tasks that deliver them.
-func Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []store.NewMessage) error {
+func Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []NewMessage) error {
 	tasks, err := save(ctx, tx, organization, messages)
 	if err != nil {
 		return err
 	}
-	return tx.Enqueue(ctx, tasks...)
+	return outbox.Enqueue(ctx, tx, tasks...)
 }
 
-func save(ctx context.Context, tx *store.Tx, organization string, messages []store.NewMessage) ([]usersync.Task, error) {
+func save(ctx context.Context, tx *store.Tx, organization string, messages []NewMessage) ([]usersync.Task, error) {
 	tasks := assign(organization, messages)
-	return tasks, tx.SaveMessages(ctx, organization, messages)
+	return tasks, SaveMessages(ctx, tx, organization, messages)
 }
 
 // Direct are tasks that are worked where they are written: it spares them the
@@ -54,7 +55,7 @@ type Direct struct {
 }
 
 // Enqueue is Enqueue but for the tasks that find a place.
-func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []store.NewMessage) error {
+func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []NewMessage) error {
 	tasks, err := save(ctx, tx, organization, messages)
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string,
 		}
 		return ok
 	})
-	claims, err := tx.EnqueueClaimed(ctx, own...)
+	claims, err := outbox.EnqueueClaimed(ctx, tx, own...)
 	if err != nil {
 		return err
 	}
@@ -80,17 +81,17 @@ func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string,
 		claims[i].Known = open[claims[i].TaskID]
 	}
 	d.claims = append(d.claims, claims...)
-	return tx.Enqueue(ctx, tasks...)
+	return outbox.Enqueue(ctx, tx, tasks...)
 }
 
 // openOf returns, by task, the deliveries of messages as they were just stored.
-func openOf(messages []store.NewMessage) map[string][]store.OpenDelivery {
-	open := map[string][]store.OpenDelivery{}
+func openOf(messages []NewMessage) map[string][]Open {
+	open := map[string][]Open{}
 	for _, m := range messages {
 		for i, endpoint := range m.Endpoints {
-			open[m.Tasks[i]] = append(open[m.Tasks[i]], store.OpenDelivery{Traceparent: m.Traceparent, Delivery: usersync.Delivery{
-				ID: usersync.DeliveryID(m.ID, endpoint), MessageID: m.ID, EndpointID: endpoint, Type: m.Type,
-				Status: usersync.DeliveryPending, Body: m.Body,
+			open[m.Tasks[i]] = append(open[m.Tasks[i]], Open{Traceparent: m.Traceparent, Delivery: Delivery{
+				ID: DeliveryID(m.ID, endpoint), MessageID: m.ID, EndpointID: endpoint, Type: m.Type,
+				Status: Pending, Body: m.Body,
 			}})
 		}
 	}
@@ -123,13 +124,13 @@ func (d *Direct) Work() {
 
 // assign makes tasks of one endpoint each, for up to tasksOf deliveries, and
 // notes them in the messages. Their ids derive from their first delivery.
-func assign(organization string, messages []store.NewMessage) []usersync.Task {
+func assign(organization string, messages []NewMessage) []usersync.Task {
 	b := batches{organization: organization, id: derivedID, open: map[string]*batch{}}
 	for i := range messages {
 		m := &messages[i]
 		m.Tasks = make([]string, 0, len(m.Endpoints))
 		for _, endpoint := range m.Endpoints {
-			m.Tasks = append(m.Tasks, b.add(endpoint, usersync.DeliveryID(m.ID, endpoint), m.Traceparent))
+			m.Tasks = append(m.Tasks, b.add(endpoint, DeliveryID(m.ID, endpoint), m.Traceparent))
 		}
 	}
 	return b.tasks()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -17,14 +18,14 @@ var errDeleted = usersync.Errorf(usersync.CodeConflict, "The webhook endpoint wa
 var errErased = usersync.Errorf(usersync.CodeConflict, "The message was erased.")
 
 // Test sends a test message to one endpoint, whatever types it wants.
-func Test(ctx context.Context, org *store.Org, actor, endpoint, traceparent string) (d usersync.Delivery, err error) {
-	err = org.UseEndpoint(ctx, endpoint, actor, "webhook_endpoint.test", endpoint, nil, func(tx *store.Tx) error {
+func Test(ctx context.Context, org *store.Org, actor, endpoint, traceparent string) (d Delivery, err error) {
+	err = UseEndpoint(ctx, org, endpoint, actor, "webhook_endpoint.test", endpoint, nil, func(tx *store.Tx) error {
 		data := map[string]string{"endpointId": endpoint}
-		message, err := send(ctx, tx, org.ID(), usersync.MessageTest, data, traceparent, endpoint)
+		message, err := send(ctx, tx, org.ID(), MessageTest, data, traceparent, endpoint)
 		if err != nil {
 			return err
 		}
-		d, err = tx.Delivery(ctx, org.ID(), usersync.DeliveryID(message, endpoint))
+		d, err = GetIn(ctx, tx, org.ID(), DeliveryID(message, endpoint))
 		return err
 	})
 	return d, err
@@ -33,12 +34,12 @@ func Test(ctx context.Context, org *store.Org, actor, endpoint, traceparent stri
 // Redeliver sends the message of a delivery once more, now: the same bytes
 // under the same id. One that waits is tried now; one that has come to its end
 // begins the schedule anew.
-func Redeliver(ctx context.Context, org *store.Org, actor, id string) (d usersync.Delivery, err error) {
-	known, err := org.Delivery(ctx, id)
+func Redeliver(ctx context.Context, org *store.Org, actor, id string) (d Delivery, err error) {
+	known, err := Get(ctx, org, id)
 	if err != nil {
 		return known, err
 	}
-	err = org.UseEndpoint(ctx, known.EndpointID, actor, "delivery.redeliver", id, nil, func(tx *store.Tx) error {
+	err = UseEndpoint(ctx, org, known.EndpointID, actor, "delivery.redeliver", id, nil, func(tx *store.Tx) error {
 		sent, err := resend(ctx, tx, org.ID(), known.EndpointID, []string{id})
 		if err != nil {
 			return err
@@ -46,10 +47,10 @@ func Redeliver(ctx context.Context, org *store.Org, actor, id string) (d usersyn
 		if sent == 0 {
 			return errErased
 		}
-		d, err = tx.Delivery(ctx, org.ID(), id)
+		d, err = GetIn(ctx, tx, org.ID(), id)
 		return err
 	})
-	if errors.Is(err, store.ErrNoEndpoint) {
+	if errors.Is(err, ErrNoEndpoint) {
 		return d, errDeleted
 	}
 	return d, err
@@ -59,27 +60,27 @@ func Redeliver(ctx context.Context, org *store.Org, actor, id string) (d usersyn
 // Those whose messages were erased are left out; it returns how many were not.
 func resend(ctx context.Context, tx *store.Tx, organization, endpoint string, deliveries []string) (int64, error) {
 	b := batches{organization: organization, id: newID, open: map[string]*batch{}}
-	list := make([]store.Assignment, len(deliveries))
+	list := make([]Assignment, len(deliveries))
 	for i, id := range deliveries {
-		list[i] = store.Assignment{DeliveryID: id, TaskID: b.add(endpoint, id, "")}
+		list[i] = Assignment{DeliveryID: id, TaskID: b.add(endpoint, id, "")}
 	}
-	sent, err := tx.Resend(ctx, organization, list)
+	sent, err := Resend(ctx, tx, organization, list)
 	if err != nil || sent == 0 {
 		return 0, err
 	}
-	return sent, tx.Enqueue(ctx, b.tasks()...)
+	return sent, outbox.Enqueue(ctx, tx, b.tasks()...)
 }
 
 // RecoverWindow has every failed delivery of the window sent again, and
 // returns how many those are. A task does it, piece by piece.
-func RecoverWindow(ctx context.Context, org *store.Org, actor, endpoint string, w store.Window) (n int64, err error) {
-	err = org.UseEndpoint(ctx, endpoint, actor, "webhook_endpoint.recover", endpoint, []string{"since", "until"}, func(tx *store.Tx) error {
-		n, err = tx.CountFailed(ctx, org.ID(), endpoint, w)
+func RecoverWindow(ctx context.Context, org *store.Org, actor, endpoint string, w Window) (n int64, err error) {
+	err = UseEndpoint(ctx, org, endpoint, actor, "webhook_endpoint.recover", endpoint, []string{"since", "until"}, func(tx *store.Tx) error {
+		n, err = CountFailed(ctx, tx, org.ID(), endpoint, w)
 		if err != nil || n == 0 {
 			return err
 		}
 		args := RecoverArgs{EndpointID: endpoint, Since: w.Since.UnixMicro(), Until: w.Until.UnixMicro()}
-		return tx.Enqueue(ctx, Recover.Task(usersync.NewID(usersync.PrefixTask), org.ID(), org.ID(), args))
+		return outbox.Enqueue(ctx, tx, Recover.Task(usersync.NewID(usersync.PrefixTask), org.ID(), org.ID(), args))
 	})
 	return n, err
 }
@@ -101,15 +102,15 @@ const recoverAtOnce = 16 * tasksOf
 
 func (s *Service) recover(ctx context.Context, c usersync.Claim, args RecoverArgs) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		state, err := tx.LockEndpoint(ctx, c.Organization, args.EndpointID)
-		if errors.Is(err, store.ErrNoEndpoint) || err == nil && state.Status != usersync.EndpointEnabled {
-			return tx.Finish(ctx, c) // disabled or deleted meanwhile: what failed stays failed
+		state, err := LockEndpoint(ctx, tx, c.Organization, args.EndpointID)
+		if errors.Is(err, ErrNoEndpoint) || err == nil && state.Status != EndpointEnabled {
+			return outbox.Finish(ctx, tx, c) // disabled or deleted meanwhile: what failed stays failed
 		}
 		if err != nil {
 			return err
 		}
-		w := store.Window{Since: time.UnixMicro(args.Since), Until: time.UnixMicro(args.Until)}
-		failed, err := tx.LockFailed(ctx, c.Organization, args.EndpointID, w, args.After, recoverAtOnce)
+		w := Window{Since: time.UnixMicro(args.Since), Until: time.UnixMicro(args.Until)}
+		failed, err := LockFailed(ctx, tx, c.Organization, args.EndpointID, w, args.After, recoverAtOnce)
 		if err != nil {
 			return err
 		}
@@ -126,11 +127,11 @@ func (s *Service) recover(ctx context.Context, c usersync.Claim, args RecoverArg
 }
 
 // goOn has the task come again behind what it found, or ends it.
-func goOn(ctx context.Context, tx *store.Tx, c usersync.Claim, args RecoverArgs, found []store.FailedDelivery) error {
+func goOn(ctx context.Context, tx *store.Tx, c usersync.Claim, args RecoverArgs, found []FailedDelivery) error {
 	if len(found) < recoverAtOnce {
-		return tx.Finish(ctx, c)
+		return outbox.Finish(ctx, tx, c)
 	}
 	last := found[len(found)-1]
 	args.Since, args.After = last.CreatedAt.UnixMicro(), last.ID
-	return tx.Rearm(ctx, c, Recover.Task(c.TaskID, c.Organization, c.Lane, args).Args, time.Time{})
+	return outbox.Rearm(ctx, tx, c, Recover.Task(c.TaskID, c.Organization, c.Lane, args).Args, time.Time{})
 }

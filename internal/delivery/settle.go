@@ -6,12 +6,13 @@ import (
 	"slices"
 	"time"
 
+	"usersync/internal/outbox"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
 // refuse ends deliveries without an attempt.
-func refuse(open []store.OpenDelivery, why string) []result {
+func refuse(open []Open, why string) []result {
 	out := make([]result, len(open))
 	for i, d := range open {
 		out[i].Delivery = d.Delivery
@@ -24,10 +25,10 @@ func refuse(open []store.OpenDelivery, why string) []result {
 // attempt where none was made.
 func (r *result) end(why string) {
 	if !r.due {
-		r.Attempt = usersync.Attempt{At: usersync.Time{Time: time.Now().UTC()}, Error: why}
+		r.Attempt = Attempt{At: usersync.Time{Time: time.Now().UTC()}, Error: why}
 		r.ended = true
 	}
-	r.Status, r.NextAttemptAt = usersync.DeliveryFailed, time.Time{}
+	r.Status, r.NextAttemptAt = Failed, time.Time{}
 }
 
 // settle writes what became of the deliveries and of their endpoint's health,
@@ -57,7 +58,7 @@ func (st *settlement) run(ctx context.Context) error {
 		return err
 	}
 	if health.known {
-		if err := st.tx.NoteHealth(ctx, st.claim.Organization, st.endpoint, health.failing); err != nil {
+		if err := NoteHealth(ctx, st.tx, st.claim.Organization, st.endpoint, health.failing); err != nil {
 			return err
 		}
 	}
@@ -74,18 +75,18 @@ func (st *settlement) run(ctx context.Context) error {
 // Deliveries that are left for an endpoint that takes no more end here. It locks
 // the endpoint, so that none is armed for later behind the back of the one
 // that disables it; with nothing left and nothing failed it asks nothing.
-func (st *settlement) judge(ctx context.Context, h health) (state store.EndpointState, reason string, err error) {
+func (st *settlement) judge(ctx context.Context, h health) (state EndpointState, reason string, err error) {
 	if !h.failing && !h.gone && !slices.ContainsFunc(st.results, left) {
 		return state, "", nil
 	}
-	state, err = st.tx.LockEndpoint(ctx, st.claim.Organization, st.endpoint)
+	state, err = LockEndpoint(ctx, st.tx, st.claim.Organization, st.endpoint)
 	switch {
-	case errors.Is(err, store.ErrNoEndpoint):
+	case errors.Is(err, ErrNoEndpoint):
 		st.endLeft(whyDeleted)
 		return state, "", nil
 	case err != nil:
 		return state, "", err
-	case state.Status != usersync.EndpointEnabled:
+	case state.Status != EndpointEnabled:
 		st.endLeft(whyDisabled)
 		return state, "", nil
 	}
@@ -97,11 +98,11 @@ func (st *settlement) judge(ctx context.Context, h health) (state store.Endpoint
 
 // reasonToDisable says why an endpoint is to be disabled after these attempts,
 // "" when it is not.
-func reasonToDisable(e store.EndpointState, h health) string {
+func reasonToDisable(e EndpointState, h health) string {
 	switch {
 	case h.gone:
 		return "It answered 410 Gone."
-	case h.failing && !e.FailingSince.IsZero() && e.Now.Sub(e.FailingSince) >= usersync.FailingFor:
+	case h.failing && !e.FailingSince.IsZero() && e.Now.Sub(e.FailingSince) >= FailingFor:
 		return "Every attempt failed for 5 days."
 	}
 	return ""
@@ -131,19 +132,19 @@ func (st *settlement) finish(ctx context.Context) error {
 		args.DeliveryIDs = append(args.DeliveryIDs, r.ID)
 	}
 	if len(args.DeliveryIDs) == 0 {
-		return st.tx.Finish(ctx, st.claim)
+		return outbox.Finish(ctx, st.tx, st.claim)
 	}
-	return st.tx.Rearm(ctx, st.claim, Deliver.Task(st.claim.TaskID, st.claim.Organization, st.claim.Lane, args).Args, next)
+	return outbox.Rearm(ctx, st.tx, st.claim, Deliver.Task(st.claim.TaskID, st.claim.Organization, st.claim.Lane, args).Args, next)
 }
 
 func (st *settlement) save(ctx context.Context) error {
-	var outcomes []store.DeliveryOutcome
+	var outcomes []Outcome
 	for _, r := range st.results {
 		if r.due || r.ended {
-			outcomes = append(outcomes, r.DeliveryOutcome)
+			outcomes = append(outcomes, r.Outcome)
 		}
 	}
-	return st.tx.SaveDeliveries(ctx, st.claim, outcomes)
+	return SaveOutcomes(ctx, st.tx, st.claim, outcomes)
 }
 
 // health is what the attempts of a task tell of their endpoint: one success

@@ -13,9 +13,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/directory"
 	"usersync/internal/person"
-	"usersync/internal/pipeline"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
@@ -50,7 +54,7 @@ func Start(ctx context.Context, s *store.Store, dir string, receiverAddr string)
 		return nil, err
 	default:
 		d.Key = usersync.NewSecret(strings.TrimSpace(string(text)))
-		caller, ok, err := s.Caller(ctx, store.HashKey(d.Key))
+		caller, ok, err := tenant.FindCaller(ctx, s, tenant.HashKey(d.Key))
 		if err != nil {
 			return nil, err
 		}
@@ -66,29 +70,29 @@ func Start(ctx context.Context, s *store.Store, dir string, receiverAddr string)
 }
 
 func (d *Demo) create(ctx context.Context, s *store.Store, dir string) error {
-	o, err := s.CreateOrganization(ctx, actor, usersync.Organization{
+	o, err := tenant.Create(ctx, s, actor, tenant.Organization{
 		Name: "Demo", DefaultInviteLink: "https://app.example.com/join", DefaultRedirectionLink: "https://app.example.com/welcome",
 	})
 	if err != nil {
 		return err
 	}
 	d.Organization = o.ID
-	if _, err := s.TopUp(ctx, actor, o.ID, credits, "demo"); err != nil {
+	if _, err := credit.TopUp(ctx, s, actor, o.ID, credits, "demo"); err != nil {
 		return err
 	}
-	var directory []store.NewPerson
+	var directory0 []directory.Person
 	for _, p := range people {
 		email, err := person.ParseEmail(p.email)
 		if err != nil {
 			return err
 		}
-		directory = append(directory, store.NewPerson{Email: email, Name: p.name, JobTitle: p.jobTitle, Country: p.country,
-			Person: pipeline.PersonOf(usersync.UserInput{Email: email, JobTitle: p.jobTitle})})
+		directory0 = append(directory0, directory.Person{Email: email, Name: p.name, JobTitle: p.jobTitle, Country: p.country,
+			Identity: user.IdentityOf(usersync.UserInput{Email: email, JobTitle: p.jobTitle})})
 	}
-	if err := s.Org(o.ID).SavePeople(ctx, o.Salt, directory); err != nil {
+	if err := directory.SavePeople(ctx, s.Org(o.ID), o.Salt, directory0); err != nil {
 		return err
 	}
-	if _, d.Key, err = s.CreateKey(ctx, actor, o.ID, usersync.Key{Name: "demo"}); err != nil {
+	if _, d.Key, err = tenant.CreateKey(ctx, s, actor, o.ID, tenant.Key{Name: "demo"}); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, keyFile), []byte(d.Key.Reveal()+"\n"), 0o600)
@@ -97,7 +101,7 @@ func (d *Demo) create(ctx context.Context, s *store.Store, dir string) error {
 // receive starts the receiver and makes, or moves, the endpoint that points to it.
 func (d *Demo) receive(ctx context.Context, s *store.Store, addr string) error {
 	org := s.Org(d.Organization)
-	endpoints, err := org.Endpoints(ctx, "", 500)
+	endpoints, err := delivery.ListEndpoints(ctx, org, "", 500)
 	if err != nil {
 		return err
 	}
@@ -111,7 +115,7 @@ func (d *Demo) receive(ctx context.Context, s *store.Store, addr string) error {
 			continue
 		}
 		receiver.verify(e.Secrets)
-		_, err := org.UpdateEndpoint(ctx, actor, e.ID, func(e *usersync.Endpoint) ([]string, error) {
+		_, err := delivery.UpdateEndpoint(ctx, org, actor, e.ID, func(e *delivery.Endpoint) ([]string, error) {
 			if e.URL == receiver.URL() {
 				return nil, nil
 			}
@@ -122,8 +126,8 @@ func (d *Demo) receive(ctx context.Context, s *store.Store, addr string) error {
 	}
 	secret := webhooksig.NewSecret()
 	receiver.verify([]usersync.Secret{secret})
-	_, err = org.CreateEndpoint(ctx, actor, usersync.Endpoint{
-		URL: receiver.URL(), EventTypes: []string{usersync.EveryMessage}, Description: endpointDescription,
+	_, err = delivery.CreateEndpoint(ctx, org, actor, delivery.Endpoint{
+		URL: receiver.URL(), EventTypes: []string{delivery.EveryMessage}, Description: endpointDescription,
 	}, secret)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	sendgrid "usersync/internal/connector/sendgrid/fake"
 	"usersync/internal/connectors"
 	"usersync/internal/outbound"
+	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -43,7 +44,7 @@ func servePlatforms() (*fakeplatform.Server, []fakeplatform.Platform) {
 // connect connects the demo organization to the fakes, once.
 func (d *Demo) connect(ctx context.Context, s *store.Store) error {
 	org := s.Org(d.Organization)
-	old, err := org.Connections(ctx, "", 500)
+	old, err := platform.ListConnections(ctx, org, "", 500)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (d *Demo) connectTo(ctx context.Context, org *store.Org, fake fakeplatform.
 	if err != nil {
 		return err
 	}
-	_, err = org.CreateConnection(ctx, actor, usersync.Connection{
+	_, err = platform.CreateConnection(ctx, org, actor, platform.Connection{
 		Platform: fake.Name(), Name: platformName, Settings: cfg.Settings, Credentials: usersync.NewSecret(string(cfg.Credentials)), Facts: known,
 	})
 	return err

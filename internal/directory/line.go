@@ -7,9 +7,8 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/person"
-	"usersync/internal/pipeline"
 	"usersync/internal/rowfile"
-	"usersync/internal/store"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -20,9 +19,9 @@ const (
 )
 
 // check returns the person that a line tells of, or all that is wrong with it.
-func check(l chunkLine) (store.NewPerson, []usersync.ImportError) {
+func check(l chunkLine) (Person, []ImportError) {
 	c := checker{line: l.Line}
-	p := store.NewPerson{
+	p := Person{
 		Email: c.email(l.Email), Country: c.country(l.Country),
 		Name: c.text(rowfile.Name, l.Name), JobTitle: c.text(rowfile.JobTitle, l.JobTitle), CompanyName: c.text(rowfile.CompanyName, l.CompanyName),
 		Website: c.link(rowfile.Website, withScheme(l.Website)), Photo: c.link(rowfile.Photo, l.Photo),
@@ -30,18 +29,18 @@ func check(l chunkLine) (store.NewPerson, []usersync.ImportError) {
 	if len(c.wrong) > 0 {
 		return p, c.wrong
 	}
-	p.Person = pipeline.PersonOf(usersync.UserInput{Email: p.Email, JobTitle: p.JobTitle})
+	p.Identity = user.IdentityOf(usersync.UserInput{Email: p.Email, JobTitle: p.JobTitle})
 	return p, nil
 }
 
 // checker collects what is wrong with a line.
 type checker struct {
 	line  int64
-	wrong []usersync.ImportError
+	wrong []ImportError
 }
 
 func (c *checker) refuse(field rowfile.Field, message string) {
-	c.wrong = append(c.wrong, usersync.ImportError{Line: c.line, Field: string(field), Message: message})
+	c.wrong = append(c.wrong, ImportError{Line: c.line, Field: string(field), Message: message})
 }
 
 func (c *checker) email(text string) usersync.Email {

@@ -58,15 +58,15 @@ var errNoLines = usersync.Errorf(usersync.CodeInvalid, "The file has no lines th
 
 // Receive reads an upload to its end and returns the import that was made of
 // it. When it fails nothing is left. An error of code invalid is about the file.
-func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (usersync.Import, error) {
+func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (Import, error) {
 	file, err := rowfile.Open(u.Body, rowfile.Options{Format: u.Format, Charset: u.Charset, Fields: rowfile.People})
 	if err != nil {
-		return usersync.Import{}, err
+		return Import{}, err
 	}
 	r := &receipt{ctx: ctx, org: org, upload: u, file: file}
 	made, err := r.receive()
 	if err != nil {
-		return usersync.Import{}, errors.Join(err, r.drop())
+		return Import{}, errors.Join(err, r.drop())
 	}
 	return made, nil
 }
@@ -83,19 +83,19 @@ type receipt struct {
 	count   int64
 	lines   []chunkLine
 	bytes   int
-	refused []usersync.ImportError
+	refused []ImportError
 }
 
-func (r *receipt) receive() (usersync.Import, error) {
+func (r *receipt) receive() (Import, error) {
 	for { //lint:loop stores a chunk as soon as it is full
 		row, err := r.file.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if wrong, ok := errors.AsType[*rowfile.LineError](err); ok {
-			r.refused = append(r.refused, usersync.ImportError{Line: wrong.Line, Field: string(wrong.Field), Message: wrong.Message})
+			r.refused = append(r.refused, ImportError{Line: wrong.Line, Field: string(wrong.Field), Message: wrong.Message})
 		} else if err != nil {
-			return usersync.Import{}, err
+			return Import{}, err
 		} else {
 			r.add(row)
 		}
@@ -104,7 +104,7 @@ func (r *receipt) receive() (usersync.Import, error) {
 			continue
 		}
 		if err := r.store(); err != nil {
-			return usersync.Import{}, err
+			return Import{}, err
 		}
 	}
 	return r.complete()
@@ -126,17 +126,17 @@ func (r *receipt) add(row rowfile.Row) {
 // store writes what was read since the last time.
 func (r *receipt) store() (err error) {
 	if r.id == "" {
-		if r.id, err = r.org.BeginImport(r.ctx, r.upload.Actor, string(r.file.Format())); err != nil {
+		if r.id, err = BeginImport(r.ctx, r.org, r.upload.Actor, string(r.file.Format())); err != nil {
 			return err
 		}
 	}
-	chunk := store.ImportChunk{Number: r.number, Refused: r.refused}
+	chunk := Chunk{Number: r.number, Refused: r.refused}
 	if len(r.lines) > 0 {
 		if chunk.Body, err = json.Marshal(r.lines); err != nil {
 			return err
 		}
 	}
-	if err := r.org.AddImportChunk(r.ctx, r.id, chunk); err != nil {
+	if err := AddChunk(r.ctx, r.org, r.id, chunk); err != nil {
 		return err
 	}
 	r.number++
@@ -144,17 +144,17 @@ func (r *receipt) store() (err error) {
 	return nil
 }
 
-func (r *receipt) complete() (usersync.Import, error) {
+func (r *receipt) complete() (Import, error) {
 	if r.count == 0 {
-		return usersync.Import{}, errNoLines
+		return Import{}, errNoLines
 	}
 	if len(r.lines)+len(r.refused) > 0 {
 		if err := r.store(); err != nil {
-			return usersync.Import{}, err
+			return Import{}, err
 		}
 	}
-	totals := store.ImportTotals{Lines: r.count, Encoding: r.file.Encoding(), Ignored: r.file.Ignored()}
-	return r.org.CompleteImport(r.ctx, r.id, totals, task(r.org.ID(), r.upload.Traceparent, Args{ImportID: r.id}))
+	totals := Totals{Lines: r.count, Encoding: r.file.Encoding(), Ignored: r.file.Ignored()}
+	return CompleteImport(r.ctx, r.org, r.id, totals, task(r.org.ID(), r.upload.Traceparent, Args{ImportID: r.id}))
 }
 
 // dropWithin bounds the removal of what a failed upload left behind. What is
@@ -167,5 +167,5 @@ func (r *receipt) drop() error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), dropWithin)
 	defer cancel()
-	return r.org.DropImport(ctx, r.id)
+	return DropImport(ctx, r.org, r.id)
 }

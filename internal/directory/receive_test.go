@@ -8,17 +8,18 @@ import (
 	"testing/iotest"
 
 	"usersync/internal/directory"
+	"usersync/internal/outbox"
 	"usersync/internal/rowfile"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 )
 
 func TestAnUploadThatBreaksOffLeavesNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
-		o, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+		o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Acme"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,13 +31,13 @@ func TestAnUploadThatBreaksOffLeavesNothing(t *testing.T) {
 		if _, err := d.Receive(t.Context(), org, upload); !errors.Is(err, broken) {
 			t.Errorf("%v", err)
 		}
-		if dropped, err := s.DropAbandonedImports(t.Context(), 10); err != nil || dropped != 0 {
+		if dropped, err := directory.DropAbandonedImports(t.Context(), s, 10); err != nil || dropped != 0 {
 			t.Errorf("%d uploads left, %v", dropped, err)
 		}
-		if list, err := org.Imports(t.Context(), "", 10); err != nil || len(list) != 0 {
+		if list, err := directory.ListImports(t.Context(), org, "", 10); err != nil || len(list) != 0 {
 			t.Errorf("%v %v", list, err)
 		}
-		state, err := s.OutboxState(t.Context())
+		state, err := outbox.Count(t.Context(), s)
 		if err != nil || state.Ready != 0 {
 			t.Errorf("%+v %v", state, err)
 		}

@@ -8,13 +8,15 @@ import (
 	"strconv"
 	"time"
 
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
-// Import works an import off, chunk by chunk.
-var Import = queue.Kind[Args]{Name: "directory.import", Queue: queue.Bulk, Timeout: 2 * time.Minute}
+// ImportFile works an import off, chunk by chunk.
+var ImportFile = queue.Kind[Args]{Name: "directory.import", Queue: queue.Bulk, Timeout: 2 * time.Minute}
 
 // Args of Import.
 type Args struct {
@@ -22,21 +24,21 @@ type Args struct {
 }
 
 // Handler returns the handler of Import.
-func (s *Service) Handler() queue.Handler { return Import.Work(s.work, s.giveUp) }
+func (s *Service) Handler() queue.Handler { return ImportFile.Work(s.work, s.giveUp) }
 
 const defaultTurn = 3 * time.Second
 
 func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 	org := s.Store.Org(c.Organization)
-	owner, err := s.Store.Organization(ctx, c.Organization)
-	if errors.Is(err, store.ErrNoOrganization) {
-		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
+	owner, err := tenant.Get(ctx, s.Store, c.Organization)
+	if errors.Is(err, tenant.ErrNotFound) {
+		return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Finish(ctx, tx, c) })
 	}
 	if err != nil {
 		return err
 	}
 	for ends := time.Now().Add(cmp.Or(s.Turn, defaultTurn)); ; { //lint:loop works chunk after chunk, each in a transaction
-		chunk, ok, err := org.NextImportChunk(ctx, args.ImportID)
+		chunk, ok, err := NextChunk(ctx, org, args.ImportID)
 		if err != nil {
 			return err
 		}
@@ -56,8 +58,8 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 }
 
 // judge says what becomes of each line of a chunk.
-func judge(chunk store.ImportChunk) (store.ImportOutcome, error) {
-	o := store.ImportOutcome{Number: chunk.Number}
+func judge(chunk Chunk) (Outcome, error) {
+	o := Outcome{Number: chunk.Number}
 	var lines []chunkLine
 	if err := json.Unmarshal(chunk.Body, &lines); err != nil {
 		return o, err
@@ -68,7 +70,7 @@ func judge(chunk store.ImportChunk) (store.ImportOutcome, error) {
 			o.Refused = append(o.Refused, wrong...)
 			continue
 		}
-		o.Lines = append(o.Lines, store.ImportLine{Line: l.Line, NewPerson: p})
+		o.Lines = append(o.Lines, Line{Line: l.Line, Person: p})
 	}
 	return o, nil
 }
@@ -76,46 +78,46 @@ func judge(chunk store.ImportChunk) (store.ImportOutcome, error) {
 // settle writes a chunk's outcome under the claim. At the end of a turn another
 // task goes on: one that is as old as its turn, and not as the import, is not
 // taken for stuck.
-func (s *Service) settle(ctx context.Context, c usersync.Claim, args Args, o store.ImportOutcome, over bool) error {
+func (s *Service) settle(ctx context.Context, c usersync.Claim, args Args, o Outcome, over bool) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		if !over {
-			if err := tx.Hold(ctx, c); err != nil {
+			if err := outbox.Hold(ctx, tx, c); err != nil {
 				return err
 			}
-			return tx.SettleImportChunk(ctx, c.Organization, args.ImportID, o)
+			return SettleChunk(ctx, tx, c.Organization, args.ImportID, o)
 		}
-		if err := tx.Finish(ctx, c); err != nil {
+		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
-		if err := tx.SettleImportChunk(ctx, c.Organization, args.ImportID, o); err != nil {
+		if err := SettleChunk(ctx, tx, c.Organization, args.ImportID, o); err != nil {
 			return err
 		}
-		return tx.Enqueue(ctx, task(c.Organization, c.Traceparent, args, strconv.Itoa(o.Number)))
+		return outbox.Enqueue(ctx, tx, task(c.Organization, c.Traceparent, args, strconv.Itoa(o.Number)))
 	})
 }
 
 // task returns a task of an import, one for each cause.
 func task(organization, traceparent string, args Args, cause ...string) usersync.Task {
-	t := Import.Task(usersync.DeriveID(usersync.PrefixTask, args.ImportID, cause...), organization, organization, args)
+	t := ImportFile.Task(usersync.DeriveID(usersync.PrefixTask, args.ImportID, cause...), organization, organization, args)
 	t.Traceparent = traceparent
 	return t
 }
 
 func (s *Service) finish(ctx context.Context, c usersync.Claim, args Args) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		if err := tx.Finish(ctx, c); err != nil {
+		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
-		return tx.FinishImport(ctx, c.Organization, args.ImportID)
+		return FinishImport(ctx, tx, c.Organization, args.ImportID)
 	})
 }
 
 // giveUp ends an import that failed again and again; what was saved stays.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		if err := tx.Finish(ctx, c); err != nil {
+		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
-		return tx.FailImport(ctx, c.Organization, args.ImportID, "Something went wrong on our side; the people saved so far stay. Upload the file again.")
+		return FailImport(ctx, tx, c.Organization, args.ImportID, "Something went wrong on our side; the people saved so far stay. Upload the file again.")
 	})
 }

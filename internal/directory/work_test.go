@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"usersync/internal/directory"
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/rowfile"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -21,7 +23,7 @@ const chunks = 4
 
 func upload(t *testing.T, s *store.Store) (org *store.Org, id string) {
 	t.Helper()
-	o, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+	o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Acme"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,22 +42,22 @@ func upload(t *testing.T, s *store.Store) (org *store.Org, id string) {
 // claim takes the only task there is; ok is false when there is none.
 func claim(t *testing.T, s *store.Store) (c usersync.Claim, ok bool) {
 	t.Helper()
-	taken, err := s.TakeReady(t.Context(), queue.Bulk, "", 1, 1)
+	taken, err := outbox.TakeReady(t.Context(), s, queue.Bulk, "", 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(taken) == 0 {
 		return c, false
 	}
-	if c, ok, err = s.Claim(t.Context(), taken[0].ID, taken[0].Generation); err != nil {
+	if c, ok, err = outbox.Claim(t.Context(), s, taken[0].ID, taken[0].Generation); err != nil {
 		t.Fatal(err)
 	}
 	return c, ok
 }
 
-func done(t *testing.T, org *store.Org, id string) usersync.Import {
+func done(t *testing.T, org *store.Org, id string) directory.Import {
 	t.Helper()
-	i, err := org.Import(t.Context(), id)
+	i, err := directory.GetImport(t.Context(), org, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +78,7 @@ func TestAnImportGivesItsSlotBackAfterItsTurn(t *testing.T) {
 			if err := work(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
-			if i := done(t, org, id); i.Done != int64(turn*500) || i.Status != usersync.ImportRunning {
+			if i := done(t, org, id); i.Done != int64(turn*500) || i.Status != directory.ImportRunning {
 				t.Errorf("after turn %d: %+v", turn, i)
 			}
 		}
@@ -84,7 +86,7 @@ func TestAnImportGivesItsSlotBackAfterItsTurn(t *testing.T) {
 		if err := work(t.Context(), c); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		if i := done(t, org, id); i.Status != usersync.ImportSucceeded || i.Saved != chunks*500 {
+		if i := done(t, org, id); i.Status != directory.ImportSucceeded || i.Saved != chunks*500 {
 			t.Errorf("%+v", i)
 		}
 		if _, ok := claim(t, s); ok {
@@ -118,20 +120,20 @@ func TestAnImportGoesOnAfterItsWorkerDied(t *testing.T) {
 		if i := done(t, org, id); i.Done != 500 {
 			t.Errorf("%+v", i)
 		}
-		if _, err := s.UnsendAll(t.Context(), true); err != nil { // what the next start does
+		if _, err := outbox.UnsendAll(t.Context(), s, true); err != nil { // what the next start does
 			t.Fatal(err)
 		}
 		second, ok := claim(t, s)
 		if !ok {
 			t.Fatal("the task is not there again")
 		}
-		if err := d.Handler().Work(t.Context(), first); !errors.Is(err, store.ErrClaimLost) {
+		if err := d.Handler().Work(t.Context(), first); !errors.Is(err, outbox.ErrClaimLost) {
 			t.Errorf("the dead worker goes on: %v", err)
 		}
 		if err := d.Handler().Work(t.Context(), second); err != nil {
 			t.Fatal(err)
 		}
-		if i := done(t, org, id); i.Status != usersync.ImportSucceeded || i.Done != chunks*500 || i.Saved != chunks*500 {
+		if i := done(t, org, id); i.Status != directory.ImportSucceeded || i.Done != chunks*500 || i.Saved != chunks*500 {
 			t.Errorf("%+v", i)
 		}
 	})
@@ -146,10 +148,10 @@ func TestAnImportThatIsGivenUpFails(t *testing.T) {
 		if err := (&directory.Service{Store: s}).Handler().GiveUp(t.Context(), c, errors.New("again and again")); err != nil {
 			t.Fatal(err)
 		}
-		if i := done(t, org, id); i.Status != usersync.ImportFailed || i.Message == "" {
+		if i := done(t, org, id); i.Status != directory.ImportFailed || i.Message == "" {
 			t.Errorf("%+v", i)
 		}
-		if _, ok, err := org.NextImportChunk(t.Context(), id); ok || err != nil {
+		if _, ok, err := directory.NextChunk(t.Context(), org, id); ok || err != nil {
 			t.Errorf("chunks are left: %v %v", ok, err)
 		}
 	})

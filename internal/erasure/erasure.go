@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -17,11 +18,11 @@ var Erase = queue.Kind[Args]{Name: "user.erase", Queue: queue.Run, Timeout: time
 
 // Args of Erase: ids, and how far it has come.
 type Args struct {
-	ErasureID   string       `json:"erasure"`
-	UserID      string       `json:"user,omitempty"`
-	ColleagueID string       `json:"colleague,omitempty"`
-	Part        Part         `json:"part"`
-	From        store.Cursor `json:"from,omitzero"`
+	ErasureID   string `json:"erasure"`
+	UserID      string `json:"user,omitempty"`
+	ColleagueID string `json:"colleague,omitempty"`
+	Part        Part   `json:"part"`
+	From        Cursor `json:"from,omitzero"`
 }
 
 // Part is one sort of rows that an erasure goes through.
@@ -42,7 +43,7 @@ var next = map[Part]Part{Requests: Mentions, Mentions: Events}
 const batchOf = 200
 
 // Task returns the task that removes the traces of a person.
-func Task(organization string, t store.Traces) usersync.Task {
+func Task(organization string, t Traces) usersync.Task {
 	id := usersync.DeriveID(usersync.PrefixTask, t.ErasureID)
 	return Erase.Task(id, organization, organization, Args{ErasureID: t.ErasureID, UserID: t.UserID, ColleagueID: t.ColleagueID, Part: Requests})
 }
@@ -62,33 +63,33 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 		if err != nil {
 			return err
 		}
-		if err := tx.NoteRemoved(ctx, args.ErasureID, removed); err != nil {
+		if err := NoteRemoved(ctx, tx, args.ErasureID, removed); err != nil {
 			return err
 		}
 		if then.Part != "" {
-			return tx.Rearm(ctx, c, Erase.Task(c.TaskID, c.Organization, c.Lane, then).Args, time.Time{})
+			return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.Lane, then).Args, time.Time{})
 		}
-		if err := tx.CloseErasure(ctx, args.ErasureID); err != nil {
+		if err := Close(ctx, tx, args.ErasureID); err != nil {
 			return err
 		}
-		return tx.Finish(ctx, c)
+		return outbox.Finish(ctx, tx, c)
 	})
 }
 
 // batch removes one batch and returns the arguments of the next.
-func batch(ctx context.Context, tx *store.Tx, organization string, args Args) (then Args, removed usersync.Removed, err error) {
+func batch(ctx context.Context, tx *store.Tx, organization string, args Args) (then Args, removed Removed, err error) {
 	more := false
 	then = args
 	switch {
 	case args.Part == Requests && args.UserID != "":
-		then.From, removed, more, err = tx.EraseRequests(ctx, organization, args.UserID, args.From, batchOf)
+		then.From, removed, more, err = EraseRequests(ctx, tx, organization, args.UserID, args.From, batchOf)
 	case args.Part == Mentions && args.ColleagueID != "":
-		then.From, removed, more, err = tx.EraseMentions(ctx, organization, args.ColleagueID, args.From, batchOf)
+		then.From, removed, more, err = EraseMentions(ctx, tx, organization, args.ColleagueID, args.From, batchOf)
 	case args.Part == Events && args.UserID != "":
-		removed, more, err = tx.EraseEvents(ctx, args.UserID, batchOf)
+		removed, more, err = EraseEvents(ctx, tx, args.UserID, batchOf)
 	}
 	if !more {
-		then.Part, then.From = next[args.Part], store.Cursor{}
+		then.Part, then.From = next[args.Part], Cursor{}
 	}
 	return then, removed, err
 }
@@ -99,6 +100,6 @@ const later = 10 * time.Minute
 // giveUp does not: what was promised to be erased is tried until it is.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		return tx.Rearm(ctx, c, Erase.Task(c.TaskID, c.Organization, c.Lane, args).Args, time.Now().Add(later))
+		return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.Lane, args).Args, time.Now().Add(later))
 	})
 }

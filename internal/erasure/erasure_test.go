@@ -6,30 +6,38 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/colleague"
+	"usersync/internal/credit"
 	"usersync/internal/erasure"
+	"usersync/internal/intake"
+	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
-// tenant is an organization whose tasks the test works itself.
-type tenant struct {
+// fixture is an organization whose tasks the test works itself.
+type fixture struct {
 	*store.Store
-	org     usersync.Organization
-	key     usersync.Key
+	org     tenant.Organization
+	key     tenant.Key
 	handler queue.Handler
 }
 
-func newTenant(t *testing.T, s *store.Store) tenant {
+func newTenant(t *testing.T, s *store.Store) fixture {
 	t.Helper()
-	o, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Example Inc."})
+	o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Example Inc."})
 	must(t, err)
-	_, err = s.TopUp(t.Context(), "test", o.ID, 10, "first")
+	_, err = credit.TopUp(t.Context(), s, "test", o.ID, 10, "first")
 	must(t, err)
-	k, _, err := s.CreateKey(t.Context(), "test", o.ID, usersync.Key{Name: "k"})
+	k, _, err := tenant.CreateKey(t.Context(), s, "test", o.ID, tenant.Key{Name: "k"})
 	must(t, err)
-	return tenant{s, o, k, (&erasure.Service{Store: s}).Handler()}
+	return fixture{s, o, k, (&erasure.Service{Store: s}).Handler()}
 }
 
 func must(t *testing.T, err error) {
@@ -40,15 +48,15 @@ func must(t *testing.T, err error) {
 }
 
 // accept accepts n requests of one user.
-func (n tenant) accept(t *testing.T, address string, count int) (user string, ids []string) {
+func (n fixture) accept(t *testing.T, address string, count int) (u string, ids []string) {
 	t.Helper()
-	sub := &store.Submission{Organization: n.org.ID, KeyID: n.key.ID}
+	sub := &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID}
 	for range count {
 		in := usersync.UserInput{Email: usersync.NewEmail(address, address), Country: "US"}
-		sub.Items = append(sub.Items, &store.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: usersync.KindUserSync,
-			Salt: n.org.Salt, User: store.NewUser{UserInput: in, Person: store.Person{Key: address, Company: "acme.example"}}})
+		sub.Items = append(sub.Items, &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync,
+			Salt: n.org.Salt, User: intake.NewUser{UserInput: in, Identity: user.Identity{Key: address, Company: "acme.example"}}})
 	}
-	must(t, n.Accept(t.Context(), []*store.Submission{sub}, func(items []*store.Acceptance) []usersync.Task {
+	must(t, intake.Accept(t.Context(), n.Store, []*intake.Submission{sub}, func(items []*intake.Acceptance) []usersync.Task {
 		for _, a := range items {
 			a.TaskID = "none"
 			ids = append(ids, a.RequestID)
@@ -58,22 +66,22 @@ func (n tenant) accept(t *testing.T, address string, count int) (user string, id
 	return sub.Items[0].UserID, ids
 }
 
-func (n tenant) erase(t *testing.T, s store.Subject) usersync.Erasure {
+func (n fixture) erase(t *testing.T, s erasure.Subject) erasure.Erasure {
 	t.Helper()
-	e, err := n.Org(n.org.ID).Erase(t.Context(), "test", n.org.Salt, s, func(tr store.Traces) usersync.Task { return erasure.Task(n.org.ID, tr) })
+	e, err := erasure.Begin(t.Context(), n.Org(n.org.ID), "test", n.org.Salt, s, func(tr erasure.Traces) usersync.Task { return erasure.Task(n.org.ID, tr) })
 	must(t, err)
 	return e
 }
 
 // claim takes the one task there is; ok is false when none is left.
-func (n tenant) claim(t *testing.T) (c usersync.Claim, ok bool) {
+func (n fixture) claim(t *testing.T) (c usersync.Claim, ok bool) {
 	t.Helper()
-	taken, err := n.TakeReady(t.Context(), queue.Run, "", 10, 10)
+	taken, err := outbox.TakeReady(t.Context(), n.Store, queue.Run, "", 10, 10)
 	must(t, err)
 	if len(taken) == 0 {
 		return c, false
 	}
-	c, ok, err = n.Claim(t.Context(), taken[0].ID, taken[0].Generation)
+	c, ok, err = outbox.Claim(t.Context(), n.Store, taken[0].ID, taken[0].Generation)
 	must(t, err)
 	if !ok {
 		t.Fatal("the task could not be claimed")
@@ -87,26 +95,26 @@ func TestErasureGoesOnWhereItWasKilled(t *testing.T) {
 		n := newTenant(t, open())
 		const count = 450 // more than two batches
 		user, ids := n.accept(t, "john@acme.example", count)
-		e := n.erase(t, store.Subject{UserID: user})
+		e := n.erase(t, erasure.Subject{UserID: user})
 		runs := 0
 		for c, ok := n.claim(t); ok; c, ok = n.claim(t) {
 			runs++
 			stale := c
 			stale.Token = "another's"
-			if err := n.handler.Work(t.Context(), stale); !errors.Is(err, store.ErrClaimLost) {
+			if err := n.handler.Work(t.Context(), stale); !errors.Is(err, outbox.ErrClaimLost) {
 				t.Fatalf("a worker whose claim was lost gets %v", err)
 			}
 			must(t, n.handler.Work(t.Context(), c))
 		}
-		e, err := n.Org(n.org.ID).Erasure(t.Context(), e.ID)
+		e, err := erasure.Get(t.Context(), n.Org(n.org.ID), e.ID)
 		must(t, err)
-		if runs < 3 || e.Status != usersync.ErasureSucceeded || e.Removed.Requests != count || e.Removed.Users != 1 {
+		if runs < 3 || e.Status != platform.ErasureSucceeded || e.Removed.Requests != count || e.Removed.Users != 1 {
 			t.Errorf("after %d runs %+v", runs, e)
 		}
-		reports, err := n.Org(n.org.ID).Reports(t.Context(), ids)
+		reports, err := request.List(t.Context(), n.Org(n.org.ID), ids)
 		must(t, err)
 		for _, r := range reports {
-			if r.Email != "" || r.Status != usersync.RequestFailed {
+			if r.Email != "" || r.Status != request.Failed {
 				t.Fatalf("left %+v", r)
 			}
 		}
@@ -121,10 +129,10 @@ func TestErasureIsNeverGivenUp(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		n := newTenant(t, open())
 		user, _ := n.accept(t, "john@acme.example", 1)
-		n.erase(t, store.Subject{UserID: user})
+		n.erase(t, erasure.Subject{UserID: user})
 		c, _ := n.claim(t)
 		must(t, n.handler.GiveUp(t.Context(), c, errors.New("broken")))
-		state, err := n.OutboxState(t.Context())
+		state, err := outbox.Count(t.Context(), n.Store)
 		must(t, err)
 		if state.Scheduled != 1 {
 			t.Errorf("%+v: the task must come again", state)
@@ -136,22 +144,22 @@ func TestSettlingOfAnErasedUserIsRefused(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		n := newTenant(t, open())
-		user, ids := n.accept(t, "john@acme.example", 1)
+		u, ids := n.accept(t, "john@acme.example", 1)
 		c := usersync.Claim{TaskID: "none", Organization: n.org.ID}
-		works, err := n.Work(t.Context(), c, ids)
+		works, err := request.Load(t.Context(), n.Store, c, ids)
 		must(t, err)
 		if len(works) != 1 {
 			t.Fatalf("%d works", len(works))
 		}
-		n.erase(t, store.Subject{UserID: user})
-		outcome := store.Outcome{RequestID: ids[0], Status: usersync.RequestSucceeded, Charged: 1, FinishedAt: time.Now(),
-			Steps: []usersync.Step{{Name: usersync.StepColleagues, Status: usersync.StepSucceeded, Details: "0 colleagues found"}}}
-		err = n.Tx(t.Context(), func(tx *store.Tx) error { return tx.SaveOutcomes(t.Context(), c, []store.Outcome{outcome}) })
+		n.erase(t, erasure.Subject{UserID: u})
+		outcome := request.Outcome{RequestID: ids[0], Status: request.Succeeded, Charged: 1, FinishedAt: time.Now(),
+			Steps: []request.Step{{Name: request.StepColleagues, Status: request.StepSucceeded, Details: "0 colleagues found"}}}
+		err = n.Tx(t.Context(), func(tx *store.Tx) error { return request.SaveOutcomes(t.Context(), tx, c, []request.Outcome{outcome}) })
 		if !errors.Is(err, store.ErrStale) {
 			t.Errorf("the outcome of an erased user's request is taken: %v", err)
 		}
-		update := store.UserUpdate{User: works[0].User}
-		err = n.Tx(t.Context(), func(tx *store.Tx) error { return tx.UpdateUsers(t.Context(), []store.UserUpdate{update}) })
+		update := user.Update{User: works[0].User}
+		err = n.Tx(t.Context(), func(tx *store.Tx) error { return user.Save(t.Context(), tx, []user.Update{update}) })
 		if !errors.Is(err, store.ErrStale) {
 			t.Errorf("an erased user is updated: %v", err)
 		}
@@ -163,22 +171,22 @@ func TestErasedPersonBecomesNoColleagueUnlessTheyAreAUserAgain(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		n := newTenant(t, open())
 		eve, _ := n.accept(t, "eve@acme.example", 1)
-		found := []store.FoundColleague{
-			{UserID: eve, Candidate: store.Candidate{Email: usersync.NewEmail("john@acme.example", "john@acme.example")}, Reasons: []string{"same_company"}},
-			{UserID: eve, Candidate: store.Candidate{Email: usersync.NewEmail("ann@acme.example", "ann@acme.example")}, Reasons: []string{"same_company"}},
+		found := []colleague.Finding{
+			{UserID: eve, Candidate: colleague.Candidate{Email: usersync.NewEmail("john@acme.example", "john@acme.example")}, Reasons: []string{"same_company"}},
+			{UserID: eve, Candidate: colleague.Candidate{Email: usersync.NewEmail("ann@acme.example", "ann@acme.example")}, Reasons: []string{"same_company"}},
 		}
-		save := func() (saved map[string]store.SavedColleague, err error) {
+		save := func() (saved map[string]colleague.Saved, err error) {
 			err = n.Tx(t.Context(), func(tx *store.Tx) error {
-				saved, err = tx.SaveColleagues(t.Context(), n.org.ID, n.org.Salt, found)
+				saved, err = colleague.SaveFound(t.Context(), tx, n.org.ID, n.org.Salt, found)
 				return err
 			})
 			return saved, err
 		}
 		before, err := save()
 		must(t, err)
-		n.erase(t, store.Subject{Email: found[0].Email})
+		n.erase(t, erasure.Subject{Email: found[0].Email})
 		_, err = save()
-		gone, ok := errors.AsType[*store.ErasedError](err)
+		gone, ok := errors.AsType[*colleague.ErasedError](err)
 		if !ok || len(gone.Keys) != 1 || gone.Keys[0] != "john@acme.example" {
 			t.Fatalf("an erased person is stored as a colleague: %v", err)
 		}

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"usersync/internal/pipeline"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
@@ -43,7 +42,7 @@ type Door struct {
 
 // ticket is a submission on its way through the door.
 type ticket struct {
-	*store.Submission
+	*Submission
 	err  error
 	done chan struct{}
 }
@@ -62,7 +61,7 @@ var errClosing = &usersync.Error{Code: usersync.CodeUnavailable, Message: "The s
 // Submit hands a submission in and returns when it is committed or refused;
 // sub.Accepted holds what was accepted. A submission that was handed in is
 // committed even when its caller has gone.
-func (d *Door) Submit(ctx context.Context, sub *store.Submission) error {
+func (d *Door) Submit(ctx context.Context, sub *Submission) error {
 	n := int64(len(sub.Items))
 	if d.waiting.Add(n) > int64(d.MaxWaiting) {
 		d.waiting.Add(-n)
@@ -175,14 +174,14 @@ const commitWithin = 10 * time.Second
 func (d *Door) accept(ctx context.Context, group []*ticket) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
 	defer cancel()
-	submissions := make([]*store.Submission, len(group))
+	submissions := make([]*Submission, len(group))
 	for i, t := range group {
 		submissions[i] = t.Submission
 	}
 	for { //lint:loop tries again while the database does not answer
-		err := d.Store.Accept(ctx, submissions, pipeline.Plan)
+		err := Accept(ctx, d.Store, submissions, Plan)
 		if err == nil {
-			err = d.Store.FillReplays(ctx, submissions)
+			err = FillReplays(ctx, d.Store, submissions)
 		}
 		if usersync.CodeOf(err) != usersync.CodeUnavailable || ctx.Err() != nil {
 			return err

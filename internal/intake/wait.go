@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usersync/internal/queue"
+	"usersync/internal/request"
 	"usersync/internal/store"
 )
 
@@ -32,7 +33,7 @@ type Waiters struct {
 }
 
 type waiter struct {
-	ref   store.RequestRef
+	ref   request.Ref
 	calls []chan struct{}
 }
 
@@ -45,7 +46,7 @@ func NewWaiters(s *store.Store, q *queue.Client, log *slog.Logger) *Waiters {
 // forget must be called in the end. ok is false when too many wait already.
 // Register before asking whether the request is finished, or the news may slip
 // through in between.
-func (w *Waiters) Register(ref store.RequestRef) (finished <-chan struct{}, forget func(), ok bool) {
+func (w *Waiters) Register(ref request.Ref) (finished <-chan struct{}, forget func(), ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.total >= maxWaiters {
@@ -130,7 +131,7 @@ func (w *Waiters) Run(ctx context.Context) {
 
 func (w *Waiters) poll(ctx context.Context) {
 	w.mu.Lock()
-	refs := make([]store.RequestRef, 0, len(w.waiting))
+	refs := make([]request.Ref, 0, len(w.waiting))
 	for _, one := range w.waiting {
 		refs = append(refs, one.ref)
 	}
@@ -138,7 +139,7 @@ func (w *Waiters) poll(ctx context.Context) {
 	if len(refs) == 0 {
 		return
 	}
-	ids, err := w.Store.Finished(ctx, refs)
+	ids, err := request.Finished(ctx, w.Store, refs)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.Log.WarnContext(ctx, "could not ask for finished requests", "error", err)

@@ -7,8 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"usersync/internal/bulk"
 	"usersync/internal/connector"
+	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -29,12 +33,12 @@ const (
 // comes last.
 func (s *Service) bulk(ctx context.Context, c usersync.Claim, args PlatformArgs) error {
 	org := s.Store.Org(c.Organization)
-	b, ok, err := org.Bulk(ctx, args.RequestID)
+	b, ok, err := bulk.Load(ctx, org, args.RequestID)
 	if err != nil {
 		return err
 	}
 	if !ok || b.Planned {
-		return s.Store.Tx(ctx, func(tx *store.Tx) error { return tx.Finish(ctx, c) })
+		return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Finish(ctx, tx, c) })
 	}
 	if !b.Began {
 		if done, err := s.beginBulk(ctx, c, &b); err != nil || done {
@@ -58,7 +62,7 @@ func (s *Service) bulk(ctx context.Context, c usersync.Claim, args PlatformArgs)
 
 // beginBulk makes the audience, when one is asked for, and opens the count. done
 // says that the bulk has failed and nothing is left to do.
-func (s *Service) beginBulk(ctx context.Context, c usersync.Claim, b *store.Bulk) (done bool, err error) {
+func (s *Service) beginBulk(ctx context.Context, c usersync.Claim, b *bulk.Bulk) (done bool, err error) {
 	step, failure, err := s.bulkStep(ctx, c.Organization, b.Input.Connection)
 	if err != nil {
 		return false, err
@@ -71,33 +75,33 @@ func (s *Service) beginBulk(ctx context.Context, c usersync.Claim, b *store.Bulk
 		return false, err
 	}
 	if failure != nil {
-		step.Status, step.ErrorCode, step.ErrorMessage, step.Attempts = usersync.StepFailed, failure.Code, failure.Message, b.Run
+		step.Status, step.ErrorCode, step.ErrorMessage, step.Attempts = request.StepFailed, failure.Code, failure.Message, b.Run
 		return true, s.failBulk(ctx, c, b.ID, step)
 	}
 	b.Began = true
 	return false, s.Store.Tx(ctx, func(tx *store.Tx) error {
-		if err := tx.Hold(ctx, c); err != nil {
+		if err := outbox.Hold(ctx, tx, c); err != nil {
 			return err
 		}
-		return tx.BeginBulk(ctx, c.Organization, *b, audience, step)
+		return bulk.Begin(ctx, tx, c.Organization, *b, audience, step)
 	})
 }
 
 // bulkStep is the one step of a bulk; failure says why nothing can be pushed to
 // its connection.
-func (s *Service) bulkStep(ctx context.Context, organization, connection string) (step usersync.Step, failure *usersync.Error, err error) {
-	connections, err := s.Store.Org(organization).Destinations(ctx)
+func (s *Service) bulkStep(ctx context.Context, organization, connection string) (step request.Step, failure *usersync.Error, err error) {
+	connections, err := platform.ListDestinations(ctx, s.Store.Org(organization))
 	if err != nil {
 		return step, nil, err
 	}
-	conn := usersync.Connection{ID: connection, Status: usersync.ConnectionDeleted}
+	conn := platform.Connection{ID: connection, Status: platform.ConnectionDeleted}
 	for _, c := range connections {
 		if c.ID == connection {
 			conn = c
 		}
 	}
 	step = platformStep(0, conn)
-	if step.Status == usersync.StepSkipped {
+	if step.Status == request.StepSkipped {
 		failure = restFailure(step.Reason)
 		step.Reason, step.Details = "", ""
 	}
@@ -106,9 +110,9 @@ func (s *Service) bulkStep(ctx context.Context, organization, connection string)
 
 func restFailure(reason string) *usersync.Error {
 	switch reason {
-	case usersync.ReasonConnectionPaused:
+	case platform.ReasonConnectionPaused:
 		return usersync.Errorf(usersync.CodeConflict, "The connection is paused.")
-	case usersync.ReasonConnectionDisconnected:
+	case platform.ReasonConnectionDisconnected:
 		return usersync.Errorf(usersync.CodeDisconnected, "The platform refuses the connection's credentials.")
 	}
 	return usersync.Errorf(usersync.CodeConflict, "The connection was deleted.")
@@ -116,7 +120,7 @@ func restFailure(reason string) *usersync.Error {
 
 // makeAudience has the platform make the audience and points b's pushes to it.
 // A failure is the platform's refusal; trying again is of no use.
-func (s *Service) makeAudience(ctx context.Context, organization string, b *store.Bulk) (id string, failure *usersync.Error, err error) {
+func (s *Service) makeAudience(ctx context.Context, organization string, b *bulk.Bulk) (id string, failure *usersync.Error, err error) {
 	opened, err := s.Open(ctx, organization, b.Input.Connection)
 	if err == nil {
 		maker, ok := opened.(connector.AudienceMaker)
@@ -136,19 +140,19 @@ func (s *Service) makeAudience(ctx context.Context, organization string, b *stor
 }
 
 // bulkUsers returns the next users to plan.
-func (s *Service) bulkUsers(ctx context.Context, org *store.Org, b store.Bulk) (store.UserSlice, error) {
+func (s *Service) bulkUsers(ctx context.Context, org *store.Org, b bulk.Bulk) (bulk.Slice, error) {
 	switch {
 	case b.Again:
-		return org.SliceAgain(ctx, b.ID, b.Cursor, bulkSlice)
+		return bulk.SliceAgain(ctx, org, b.ID, b.Cursor, bulkSlice)
 	case len(b.Input.UserIDs) > 0:
-		return org.SliceNamed(ctx, b.Input.UserIDs, b.Cursor, bulkSlice)
+		return bulk.SliceNamed(ctx, org, b.Input.UserIDs, b.Cursor, bulkSlice)
 	}
-	return org.SliceUsers(ctx, b.Cursor, b.Input.ActiveSince.Time, bulkSlice)
+	return bulk.SliceUsers(ctx, org, b.Cursor, b.Input.ActiveSince.Time, bulkSlice)
 }
 
 // saveSlice writes a slice's pushes under the claim. At the end of a turn
 // another task goes on, as with imports.
-func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b store.Bulk, slice store.UserSlice, over bool) error {
+func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b bulk.Bulk, slice bulk.Slice, over bool) error {
 	var finished []string
 	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
 		// Nobody would push to a connection that is deleted meanwhile, and who
@@ -157,33 +161,33 @@ func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b store.Bulk,
 			return cmp.Or(err, errDeleted)
 		}
 		if over || slice.Last {
-			err = tx.Finish(ctx, c)
+			err = outbox.Finish(ctx, tx, c)
 		} else {
-			err = tx.Hold(ctx, c)
+			err = outbox.Hold(ctx, tx, c)
 		}
 		if err != nil {
 			return err
 		}
-		if err := tx.WantPushes(ctx, c.Organization, bulkWants(b, slice.Users)); err != nil {
+		if err := platform.WantPushes(ctx, tx, c.Organization, bulkWants(b, slice.Users)); err != nil {
 			return err
 		}
-		if err := tx.AdvanceBulk(ctx, c.Organization, b, slice); err != nil {
+		if err := bulk.Advance(ctx, tx, c.Organization, b, slice); err != nil {
 			return err
 		}
 		if slice.Last {
-			finished, err = tx.FinishBulks(ctx, c.Organization, b.ID)
+			finished, err = bulk.Finish(ctx, tx, c.Organization, b.ID)
 			return err
 		}
 		if !over {
 			return nil
 		}
 		id := usersync.DeriveID(usersync.PrefixTask, c.TaskID, slice.Cursor)
-		return tx.Enqueue(ctx, taskOf(usersync.KindPlatformBulk, id, c.Organization, b.ID, c.Traceparent))
+		return outbox.Enqueue(ctx, tx, TaskOf(request.KindPlatformBulk, id, c.Organization, b.ID, c.Traceparent))
 	})
 	if errors.Is(err, errDeleted) {
-		step := platformStep(0, usersync.Connection{ID: b.Input.Connection, Status: usersync.ConnectionActive})
-		failure := restFailure(usersync.ReasonConnectionDeleted)
-		step.Status, step.ErrorCode, step.ErrorMessage, step.Attempts = usersync.StepFailed, failure.Code, failure.Message, b.Run
+		step := platformStep(0, platform.Connection{ID: b.Input.Connection, Status: platform.ConnectionActive})
+		failure := restFailure(platform.ReasonConnectionDeleted)
+		step.Status, step.ErrorCode, step.ErrorMessage, step.Attempts = request.StepFailed, failure.Code, failure.Message, b.Run
 		return s.failBulk(ctx, c, b.ID, step)
 	}
 	if err != nil {
@@ -198,30 +202,30 @@ var errDeleted = errors.New("pipeline: the connection was deleted")
 
 // deleted locks a connection and reports whether it is gone.
 func deleted(ctx context.Context, tx *store.Tx, organization, connection string) (bool, error) {
-	conn, err := tx.LockConnection(ctx, organization, connection)
-	if errors.Is(err, store.ErrNoConnection) {
+	conn, err := platform.LockConnection(ctx, tx, organization, connection)
+	if errors.Is(err, platform.ErrNoConnection) {
 		return true, nil
 	}
-	return conn.Status == usersync.ConnectionDeleted, err
+	return conn.Status == platform.ConnectionDeleted, err
 }
 
-func bulkWants(b store.Bulk, users []store.UserVersion) []store.Want {
-	wants := make([]store.Want, len(users))
+func bulkWants(b bulk.Bulk, users []bulk.UserVersion) []platform.Want {
+	wants := make([]platform.Want, len(users))
 	for i, u := range users {
-		wants[i] = store.Want{
+		wants[i] = platform.Want{
 			ConnectionID: b.Input.Connection, UserID: u.ID, RequestID: b.ID, Position: -1,
-			Mode: b.Input.Mode(), Version: u.Version, Rank: usersync.RankBulk,
+			Mode: b.Input.Mode(), Version: u.Version, Rank: platform.RankBulk,
 		}
 	}
 	return wants
 }
 
-func (s *Service) failBulk(ctx context.Context, c usersync.Claim, id string, step usersync.Step) error {
+func (s *Service) failBulk(ctx context.Context, c usersync.Claim, id string, step request.Step) error {
 	err := s.Store.Tx(ctx, func(tx *store.Tx) error {
-		if err := tx.Finish(ctx, c); err != nil {
+		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
-		return tx.FailBulk(ctx, c.Organization, id, step)
+		return bulk.Fail(ctx, tx, c.Organization, id, step)
 	})
 	if err != nil {
 		return err
@@ -233,8 +237,8 @@ func (s *Service) failBulk(ctx context.Context, c usersync.Claim, id string, ste
 // giveUpBulk ends a bulk that could not be planned to its end; what is planned
 // is pushed all the same.
 func (s *Service) giveUpBulk(ctx context.Context, c usersync.Claim, args PlatformArgs, _ error) error {
-	return s.failBulk(ctx, c, args.RequestID, usersync.Step{
-		Name: usersync.StepPlatform, Status: usersync.StepFailed, Attempts: 1,
+	return s.failBulk(ctx, c, args.RequestID, request.Step{
+		Name: request.StepPlatform, Status: request.StepFailed, Attempts: 1,
 		ErrorCode: usersync.CodeInternal, ErrorMessage: "The users could not all be planned.",
 	})
 }

@@ -11,13 +11,21 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/bulk"
 	"usersync/internal/connector"
+	"usersync/internal/credit"
+	"usersync/internal/intake"
+	"usersync/internal/outbox"
 	"usersync/internal/person"
 	"usersync/internal/pipeline"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -34,11 +42,11 @@ type hall struct {
 
 func newHall(t *testing.T, s *store.Store) *hall {
 	t.Helper()
-	o, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+	o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Acme"})
 	must(t, err)
-	k, _, err := s.CreateKey(t.Context(), "test", o.ID, usersync.Key{Name: "k"})
+	k, _, err := tenant.CreateKey(t.Context(), s, "test", o.ID, tenant.Key{Name: "k"})
 	must(t, err)
-	c, err := s.Org(o.ID).CreateConnection(t.Context(), "test", usersync.Connection{
+	c, err := platform.CreateConnection(t.Context(), s.Org(o.ID), "test", platform.Connection{
 		Platform: "mailchimp", Name: "Main", Settings: json.RawMessage("{}"), Credentials: usersync.NewSecret("{}"),
 	})
 	must(t, err)
@@ -53,10 +61,10 @@ func newHall(t *testing.T, s *store.Store) *hall {
 		work: &pipeline.Service{Store: s, Queue: q, Log: log, BulkTurn: time.Nanosecond}}
 }
 
-func (h *hall) accept(t *testing.T, items ...*store.Acceptance) {
+func (h *hall) accept(t *testing.T, items ...*intake.Acceptance) {
 	t.Helper()
-	sub := &store.Submission{Organization: h.org.ID(), KeyID: h.key, Items: items}
-	must(t, h.store.Accept(t.Context(), []*store.Submission{sub}, pipeline.Plan))
+	sub := &intake.Submission{Organization: h.org.ID(), KeyID: h.key, Items: items}
+	must(t, intake.Accept(t.Context(), h.store, []*intake.Submission{sub}, intake.Plan))
 	if sub.Err != nil {
 		t.Fatal(sub.Err)
 	}
@@ -65,15 +73,15 @@ func (h *hall) accept(t *testing.T, items ...*store.Acceptance) {
 // people stores n users and returns their ids in order.
 func (h *hall) people(t *testing.T, n int) []string {
 	t.Helper()
-	_, err := h.store.TopUp(t.Context(), "test", h.org.ID(), 1, "users")
+	_, err := credit.TopUp(t.Context(), h.store, "test", h.org.ID(), 1, "users")
 	must(t, err)
-	items := make([]*store.Acceptance, n)
+	items := make([]*intake.Acceptance, n)
 	for i := range items {
 		email, err := person.ParseEmail(fmt.Sprintf("user%d@acme.example.com", i))
 		must(t, err)
 		in := usersync.UserInput{Email: email, Country: "US"}
-		items[i] = &store.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: usersync.KindUserSync, Salt: h.salt,
-			User: store.NewUser{UserInput: in, Person: pipeline.PersonOf(in)}}
+		items[i] = &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync, Salt: h.salt,
+			User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)}}
 	}
 	h.accept(t, items...)
 	ids := make([]string, n)
@@ -85,25 +93,25 @@ func (h *hall) people(t *testing.T, n int) []string {
 }
 
 // bulk has a bulk accepted and returns its id.
-func (h *hall) bulk(t *testing.T, in usersync.PlatformBulk) string {
+func (h *hall) bulk(t *testing.T, in bulk.Input) string {
 	t.Helper()
 	in.Connection = h.connection
 	input, err := json.Marshal(in)
 	must(t, err)
 	id := usersync.NewID(usersync.PrefixRequest)
-	h.accept(t, &store.Acceptance{RequestID: id, Kind: usersync.KindPlatformBulk, Input: input})
+	h.accept(t, &intake.Acceptance{RequestID: id, Kind: request.KindPlatformBulk, Input: input})
 	return id
 }
 
 // claim takes the next bulk task; ok is false when there is none.
 func (h *hall) claim(t *testing.T) (c usersync.Claim, ok bool) {
 	t.Helper()
-	taken, err := h.store.TakeReady(t.Context(), queue.Bulk, "", 1, 1)
+	taken, err := outbox.TakeReady(t.Context(), h.store, queue.Bulk, "", 1, 1)
 	must(t, err)
 	if len(taken) == 0 {
 		return c, false
 	}
-	c, ok, err = h.store.Claim(t.Context(), taken[0].ID, taken[0].Generation)
+	c, ok, err = outbox.Claim(t.Context(), h.store, taken[0].ID, taken[0].Generation)
 	must(t, err)
 	return c, ok
 }
@@ -136,9 +144,9 @@ func (h *hall) plan(t *testing.T) {
 	}
 }
 
-func (h *hall) report(t *testing.T, id string) *usersync.Report {
+func (h *hall) report(t *testing.T, id string) *request.View {
 	t.Helper()
-	r, err := h.org.Report(t.Context(), id)
+	r, err := request.Get(t.Context(), h.org, id)
 	must(t, err)
 	return r
 }
@@ -148,9 +156,9 @@ func (h *hall) waiting(t *testing.T) (users []string) {
 	t.Helper()
 	must(t, h.store.Tx(t.Context(), func(tx *store.Tx) error {
 		users = nil
-		list, err := tx.Waits(t.Context(), h.connection, 10_000)
+		list, err := platform.Waits(t.Context(), tx, h.connection, 10_000)
 		for _, w := range list {
-			if w.Position == store.BulkPosition {
+			if w.Position == platform.BulkPosition {
 				users = append(users, w.UserID)
 			}
 		}
@@ -161,20 +169,20 @@ func (h *hall) waiting(t *testing.T) (users []string) {
 }
 
 // pushed does what the pump does when it knows what became of users.
-func (h *hall) pushed(t *testing.T, id string, delta usersync.Progress, faults ...usersync.BulkError) {
+func (h *hall) pushed(t *testing.T, id string, delta request.Progress, faults ...bulk.Error) {
 	t.Helper()
 	must(t, h.store.Tx(t.Context(), func(tx *store.Tx) error {
-		if err := tx.CountBulk(t.Context(), h.org.ID(), map[string]usersync.Progress{id: delta}, faults); err != nil {
+		if err := bulk.Count(t.Context(), tx, h.org.ID(), map[string]request.Progress{id: delta}, faults); err != nil {
 			return err
 		}
-		waits, err := tx.Waits(t.Context(), h.connection, 10_000)
+		waits, err := platform.Waits(t.Context(), tx, h.connection, 10_000)
 		if err != nil {
 			return err
 		}
-		if err := tx.DropWaits(t.Context(), h.connection, waits); err != nil {
+		if err := platform.DropWaits(t.Context(), tx, h.connection, waits); err != nil {
 			return err
 		}
-		_, err = tx.FinishBulks(t.Context(), h.org.ID(), id)
+		_, err = bulk.Finish(t.Context(), tx, h.org.ID(), id)
 		return err
 	}))
 }
@@ -184,13 +192,13 @@ func TestBulkIsPlannedInTurnsAndGoesOnAfterItsWorkerDied(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		h := newHall(t, open())
 		users := h.people(t, 2100)
-		id := h.bulk(t, usersync.PlatformBulk{})
+		id := h.bulk(t, bulk.Input{})
 		h.turn(t)
-		if r := h.report(t, id); r.Progress.Total != 1000 || r.Progress.Done != 0 || r.Status != usersync.RequestProcessing {
+		if r := h.report(t, id); r.Progress.Total != 1000 || r.Progress.Done != 0 || r.Status != request.Processing {
 			t.Errorf("after one turn %+v %+v", r.Status, r.Progress)
 		}
 		// The outcomes of the first thousand do not finish what is not planned.
-		h.pushed(t, id, usersync.Progress{Added: 1000})
+		h.pushed(t, id, request.Progress{Added: 1000})
 		dying, ok := h.claim(t)
 		if !ok {
 			t.Fatal("no task goes on")
@@ -201,23 +209,23 @@ func TestBulkIsPlannedInTurnsAndGoesOnAfterItsWorkerDied(t *testing.T) {
 		if work(ctx, dying) == nil {
 			t.Error("a worker that is dead has planned")
 		}
-		if _, err := h.store.UnsendAll(t.Context(), true); err != nil { // what the next start does
+		if _, err := outbox.UnsendAll(t.Context(), h.store, true); err != nil { // what the next start does
 			t.Fatal(err)
 		}
 		h.plan(t)
-		if err := work(t.Context(), dying); err != nil && !errors.Is(err, store.ErrClaimLost) {
+		if err := work(t.Context(), dying); err != nil && !errors.Is(err, outbox.ErrClaimLost) {
 			t.Errorf("the dead worker goes on: %v", err)
 		}
 		if left := h.waiting(t); !slices.Equal(left, users[1000:]) {
 			t.Errorf("%d users wait, want the last 1,100", len(left))
 		}
-		if r := h.report(t, id); r.Progress.Total != 2100 || r.Status != usersync.RequestProcessing || r.Steps[0].ConnectionID != h.connection {
+		if r := h.report(t, id); r.Progress.Total != 2100 || r.Status != request.Processing || r.Steps[0].ConnectionID != h.connection {
 			t.Errorf("planned %+v %+v", r.Progress, r.Steps)
 		}
-		h.pushed(t, id, usersync.Progress{Updated: 1099, Errors: 1},
-			usersync.BulkError{RequestID: id, UserID: users[1000], Status: usersync.StepFailed, Code: "rejected", Message: "No."})
+		h.pushed(t, id, request.Progress{Updated: 1099, Errors: 1},
+			bulk.Error{RequestID: id, UserID: users[1000], Status: request.StepFailed, Code: "rejected", Message: "No."})
 		r := h.report(t, id)
-		if r.Status != usersync.RequestPartiallySucceeded || r.Progress.Done != 2100 || !r.Progress.ETA.IsZero() || r.Steps[0].Status != usersync.StepSynced {
+		if r.Status != request.PartiallySucceeded || r.Progress.Done != 2100 || !r.Progress.ETA.IsZero() || r.Steps[0].Status != request.StepSynced {
 			t.Errorf("done %s %+v %+v", r.Status, r.Progress, r.Steps)
 		}
 	})
@@ -228,36 +236,36 @@ func TestRetryOfABulkPlansTheFailedUsersAlone(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		h := newHall(t, open())
 		users := h.people(t, 5)
-		id := h.bulk(t, usersync.PlatformBulk{UserIDs: append(slices.Clone(users), users[0], "user1", "=user2")})
+		id := h.bulk(t, bulk.Input{UserIDs: append(slices.Clone(users), users[0], "user1", "=user2")})
 		h.plan(t)
 		if left := h.waiting(t); !slices.Equal(left, users) {
 			t.Errorf("%v wait, want %v", left, users)
 		}
-		if err := h.retry(t, id); !errors.Is(err, store.ErrNothingFailed) {
+		if err := h.retry(t, id); !errors.Is(err, intake.ErrNothingFailed) {
 			t.Errorf("a bulk that goes on was retried: %v", err)
 		}
-		h.pushed(t, id, usersync.Progress{Added: 3, Skipped: 1, Errors: 1},
-			usersync.BulkError{RequestID: id, UserID: users[1], Status: usersync.StepFailed, Code: "rejected", Message: "No."},
-			usersync.BulkError{RequestID: id, UserID: users[2], Status: usersync.StepSkipped, Code: usersync.ReasonUnsubscribed, Message: "Left."})
-		faults, err := h.org.BulkErrors(t.Context(), id, "", 10)
+		h.pushed(t, id, request.Progress{Added: 3, Skipped: 1, Errors: 1},
+			bulk.Error{RequestID: id, UserID: users[1], Status: request.StepFailed, Code: "rejected", Message: "No."},
+			bulk.Error{RequestID: id, UserID: users[2], Status: request.StepSkipped, Code: usersync.ReasonUnsubscribed, Message: "Left."})
+		faults, err := bulk.ListErrors(t.Context(), h.org, id, "", 10)
 		must(t, err)
 		if len(faults) != 4 || faults[0].UserID != "=user2" || faults[0].Code != "not_found" || faults[1].UserID != "user1" || faults[2].Email == "" {
 			t.Errorf("%+v", faults)
 		}
 		must(t, h.retry(t, id))
-		if r := h.report(t, id); r.Status != usersync.RequestQueued || r.Progress.Errors != 0 || r.Progress.Done != 4 || r.Progress.Total != 7 {
+		if r := h.report(t, id); r.Status != request.Queued || r.Progress.Errors != 0 || r.Progress.Done != 4 || r.Progress.Total != 7 {
 			t.Errorf("retried %s %+v", r.Status, r.Progress)
 		}
 		h.plan(t)
 		if left := h.waiting(t); !slices.Equal(left, users[1:2]) {
 			t.Errorf("%v wait, want the one that failed", left)
 		}
-		h.pushed(t, id, usersync.Progress{Updated: 1})
+		h.pushed(t, id, request.Progress{Updated: 1})
 		r := h.report(t, id)
-		if p := r.Progress; r.Status != usersync.RequestPartiallySucceeded || p.Total != 7 || p.Done != 7 || p.Errors != 2 || p.Updated != 1 {
+		if p := r.Progress; r.Status != request.PartiallySucceeded || p.Total != 7 || p.Done != 7 || p.Errors != 2 || p.Updated != 1 {
 			t.Errorf("in the end %s %+v", r.Status, p)
 		}
-		faults, err = h.org.BulkErrors(t.Context(), id, "", 10)
+		faults, err = bulk.ListErrors(t.Context(), h.org, id, "", 10)
 		must(t, err)
 		if len(faults) != 3 {
 			t.Errorf("%+v", faults)
@@ -267,7 +275,7 @@ func TestRetryOfABulkPlansTheFailedUsersAlone(t *testing.T) {
 
 func (h *hall) retry(t *testing.T, id string) error {
 	t.Helper()
-	_, err := h.org.Retry(t.Context(), id, usersync.NewID(usersync.PrefixRequest), nil, func(kind usersync.RequestKind, run int, trace string) usersync.Task {
+	_, err := intake.Retry(t.Context(), h.org, id, usersync.NewID(usersync.PrefixRequest), nil, func(kind request.Kind, run int, trace string) usersync.Task {
 		return pipeline.Again(kind, h.org.ID(), id, run, trace)
 	})
 	return err
@@ -277,22 +285,22 @@ func TestBulkOfNobodyIsDoneAndOneOfStrangersHasFailed(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		h := newHall(t, open())
-		none := h.bulk(t, usersync.PlatformBulk{})
+		none := h.bulk(t, bulk.Input{})
 		if p := h.report(t, none).Progress; p == nil || p.Total != 0 {
 			t.Errorf("before it begins a bulk shows %+v", p)
 		}
 		h.plan(t)
 		h.people(t, 1)
 		since := usersync.Time{Time: time.Now().Add(time.Hour)}
-		quiet := h.bulk(t, usersync.PlatformBulk{ActiveSince: since})
-		strange := h.bulk(t, usersync.PlatformBulk{UserIDs: []string{"user1"}})
+		quiet := h.bulk(t, bulk.Input{ActiveSince: since})
+		strange := h.bulk(t, bulk.Input{UserIDs: []string{"user1"}})
 		h.plan(t)
-		for id, want := range map[string]usersync.RequestStatus{none: usersync.RequestSucceeded, quiet: usersync.RequestSucceeded, strange: usersync.RequestFailed} {
+		for id, want := range map[string]request.Status{none: request.Succeeded, quiet: request.Succeeded, strange: request.Failed} {
 			if r := h.report(t, id); r.Status != want || r.FinishedAt.IsZero() {
 				t.Errorf("%s %+v, want %s", r.Status, r.Progress, want)
 			}
 		}
-		if r := h.report(t, strange); r.Steps[0].Status != usersync.StepFailed || r.Steps[0].Error == nil {
+		if r := h.report(t, strange); r.Steps[0].Status != request.StepFailed || r.Steps[0].Error == nil {
 			t.Errorf("%+v", r.Steps)
 		}
 	})
@@ -303,15 +311,15 @@ func TestBulkAtAConnectionThatRestsFailsAndCanBeRetried(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		h := newHall(t, open())
 		users := h.people(t, 2)
-		id := h.bulk(t, usersync.PlatformBulk{})
-		_, err := h.org.PauseConnection(t.Context(), "test", h.connection)
+		id := h.bulk(t, bulk.Input{})
+		_, err := platform.PauseConnection(t.Context(), h.org, "test", h.connection)
 		must(t, err)
 		h.plan(t)
 		r := h.report(t, id)
-		if r.Status != usersync.RequestFailed || r.Steps[0].Error.Code != usersync.CodeConflict || r.Steps[0].Error.Message != "The connection is paused." {
+		if r.Status != request.Failed || r.Steps[0].Error.Code != usersync.CodeConflict || r.Steps[0].Error.Message != "The connection is paused." {
 			t.Errorf("%s %+v", r.Status, r.Steps)
 		}
-		_, err = h.org.ResumeConnection(t.Context(), "test", h.connection)
+		_, err = platform.ResumeConnection(t.Context(), h.org, "test", h.connection)
 		must(t, err)
 		must(t, h.retry(t, id))
 		h.plan(t)
@@ -326,12 +334,12 @@ func TestBulkFailsWhenItsConnectionIsDeletedOnTheWay(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		h := newHall(t, open())
 		h.people(t, 1001)
-		id := h.bulk(t, usersync.PlatformBulk{})
+		id := h.bulk(t, bulk.Input{})
 		h.turn(t)
-		must(t, h.org.DeleteConnection(t.Context(), "test", h.connection))
+		must(t, platform.DeleteConnection(t.Context(), h.org, "test", h.connection))
 		h.plan(t)
 		r := h.report(t, id)
-		if r.Status != usersync.RequestFailed || r.Steps[0].Error == nil || r.Steps[0].Platform != "mailchimp" || r.Progress.Total != 1000 {
+		if r.Status != request.Failed || r.Steps[0].Error == nil || r.Steps[0].Platform != "mailchimp" || r.Progress.Total != 1000 {
 			t.Errorf("%s %+v %+v", r.Status, r.Steps, r.Progress)
 		}
 	})
@@ -356,33 +364,33 @@ func TestAudienceIsMadeBeforeUsersArePlanned(t *testing.T) {
 		h.people(t, 1)
 		m := &maker{}
 		h.work.Open = func(context.Context, string, string) (connector.Connector, error) { return m, nil }
-		dry := h.bulk(t, usersync.PlatformBulk{AudienceName: "Dry", PlatformSync: usersync.PlatformSync{DryRun: true}})
+		dry := h.bulk(t, bulk.Input{AudienceName: "Dry", PlatformSync: usersync.PlatformSync{DryRun: true}})
 		h.plan(t)
 		if len(m.made) != 0 || h.report(t, dry).Progress.AudienceID != "" {
 			t.Errorf("a dry run has made %v", m.made)
 		}
-		id := h.bulk(t, usersync.PlatformBulk{AudienceName: "Spring"})
+		id := h.bulk(t, bulk.Input{AudienceName: "Spring"})
 		h.plan(t)
-		in, err := h.org.BulkInput(t.Context(), id)
+		in, err := bulk.LoadInput(t.Context(), h.org, id)
 		must(t, err)
 		if !slices.Equal(m.made, []string{"Spring"}) || in.List != "list_1" || in.AudienceName != "Spring" || h.report(t, id).Progress.AudienceID != "aud_1" {
 			t.Errorf("made %v, %+v", m.made, in)
 		}
 		m.failure = usersync.Errorf(usersync.CodeRejected, "No more audiences.")
-		refused := h.bulk(t, usersync.PlatformBulk{AudienceName: "Summer"})
+		refused := h.bulk(t, bulk.Input{AudienceName: "Summer"})
 		h.plan(t)
-		if r := h.report(t, refused); r.Status != usersync.RequestFailed || r.Steps[0].Error.Message != "No more audiences." || r.Progress.Total != 0 {
+		if r := h.report(t, refused); r.Status != request.Failed || r.Steps[0].Error.Message != "No more audiences." || r.Progress.Total != 0 {
 			t.Errorf("%s %+v", r.Status, r.Steps)
 		}
 		m.failure = usersync.Errorf(usersync.CodeUnavailable, "Later.")
-		later := h.bulk(t, usersync.PlatformBulk{AudienceName: "Autumn"})
+		later := h.bulk(t, bulk.Input{AudienceName: "Autumn"})
 		c, _ := h.claim(t)
 		handler := h.handler(t, pipeline.PlatformBulk.Name)
 		if err := handler.Work(t.Context(), c); usersync.CodeOf(err) != usersync.CodeUnavailable {
 			t.Errorf("an outage gave %v", err)
 		}
 		must(t, handler.GiveUp(t.Context(), c, m.failure))
-		if r := h.report(t, later); r.Status != usersync.RequestFailed || r.Steps[0].Error.Code != usersync.CodeInternal {
+		if r := h.report(t, later); r.Status != request.Failed || r.Steps[0].Error.Code != usersync.CodeInternal {
 			t.Errorf("given up: %s %+v", r.Status, r.Steps)
 		}
 	})

@@ -3,7 +3,8 @@ package pipeline
 import (
 	"context"
 
-	"usersync/internal/store"
+	"usersync/internal/platform"
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
@@ -11,9 +12,9 @@ import (
 type platformPlan struct {
 	// colleagues is the colleagues step of an earlier run when it need not be
 	// worked again.
-	colleagues *usersync.Step
+	colleagues *request.Step
 	// planned are the platform steps that this run writes, kept those it leaves.
-	planned, kept []usersync.Step
+	planned, kept []request.Step
 }
 
 // planPlatforms plans the platform steps of the batch: one for each connection
@@ -25,7 +26,7 @@ func (st *settlement) planPlatforms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var wants, notes []store.Want
+	var wants, notes []platform.Want
 	for _, w := range st.works {
 		plan := platformPlan{}
 		if q := earlier[w.ID]; q != nil {
@@ -37,20 +38,20 @@ func (st *settlement) planPlatforms(ctx context.Context) error {
 		}
 		st.plans = append(st.plans, plan)
 		for _, s := range plan.planned {
-			want := store.Want{ConnectionID: s.ConnectionID, UserID: w.User.ID, RequestID: w.ID, Position: s.Position,
-				Mode: usersync.PushState, Version: st.version(w.User.ID), Rank: usersync.RankOrdinary}
+			want := platform.Want{ConnectionID: s.ConnectionID, UserID: w.User.ID, RequestID: w.ID, Position: s.Position,
+				Mode: usersync.PushState, Version: st.version(w.User.ID), Rank: platform.RankOrdinary}
 			switch {
-			case s.Status == usersync.StepPending:
+			case s.Status == request.StepPending:
 				wants = append(wants, want)
 			case resumable(s):
 				notes = append(notes, want)
 			}
 		}
 	}
-	if err := st.tx.NotePushes(ctx, st.organization.ID, notes); err != nil {
+	if err := platform.NotePushes(ctx, st.tx, st.organization.ID, notes); err != nil {
 		return err
 	}
-	return st.tx.WantPushes(ctx, st.organization.ID, wants)
+	return platform.WantPushes(ctx, st.tx, st.organization.ID, wants)
 }
 
 // version is the one that a user has once this transaction is committed.
@@ -62,7 +63,7 @@ func (st *settlement) version(user string) int64 {
 }
 
 // earlier locks and reads the requests of which a step was worked before.
-func (st *settlement) earlier(ctx context.Context) (map[string]*store.LockedRequest, error) {
+func (st *settlement) earlier(ctx context.Context) (map[string]*request.Locked, error) {
 	var ids []string
 	for _, w := range st.works {
 		if !w.Fresh() {
@@ -72,20 +73,20 @@ func (st *settlement) earlier(ctx context.Context) (map[string]*store.LockedRequ
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return st.tx.LockRequests(ctx, st.organization.ID, ids)
+	return request.Lock(ctx, st.tx, st.organization.ID, ids)
 }
 
 // replan says what is left to do of a request that was worked before: after a
 // retry what failed, after a wait for credits the colleagues.
-func replan(w store.Work, steps []usersync.Step, targets []usersync.Connection) (plan platformPlan) {
-	again := w.Status == usersync.RequestQueued
+func replan(w request.Work, steps []request.Step, targets []platform.Connection) (plan platformPlan) {
+	again := w.Status == request.Queued
 	for _, s := range steps {
 		switch {
-		case s.Name == usersync.StepColleagues:
-			if s.Status != usersync.StepFailed && s.Status != usersync.StepAwaitingCredits {
+		case s.Name == request.StepColleagues:
+			if s.Status != request.StepFailed && s.Status != request.StepAwaitingCredits {
 				plan.colleagues = &s
 			}
-		case again && s.Status == usersync.StepFailed:
+		case again && s.Status == request.StepFailed:
 			plan.planned = append(plan.planned, platformStep(s.Position, target(targets, s)))
 		default:
 			plan.kept = append(plan.kept, s)
@@ -95,11 +96,11 @@ func replan(w store.Work, steps []usersync.Step, targets []usersync.Connection) 
 }
 
 // target is the connection of a step, a deleted one when there is none any more.
-func target(targets []usersync.Connection, s usersync.Step) usersync.Connection {
+func target(targets []platform.Connection, s request.Step) platform.Connection {
 	for _, c := range targets {
 		if c.ID == s.ConnectionID {
 			return c
 		}
 	}
-	return usersync.Connection{ID: s.ConnectionID, Platform: s.Platform, Status: usersync.ConnectionDeleted}
+	return platform.Connection{ID: s.ConnectionID, Platform: s.Platform, Status: platform.ConnectionDeleted}
 }

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"time"
 
+	"usersync/internal/erasure"
+	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -29,7 +33,7 @@ func (s *Service) syncPlatforms(ctx context.Context, c usersync.Claim, args Plat
 }
 
 func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs) error {
-	works, err := s.Store.Work(ctx, c, []string{args.RequestID})
+	works, err := request.Load(ctx, s.Store, c, []string{args.RequestID})
 	if err != nil {
 		return err
 	}
@@ -41,7 +45,7 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 	if err != nil {
 		return err
 	}
-	outcome := store.Outcome{RequestID: w.ID, Charged: w.Charged, StartedAt: c.StartedAt, Steps: steps, Status: usersync.StatusOf(steps)}
+	outcome := request.Outcome{RequestID: w.ID, Charged: w.Charged, StartedAt: c.StartedAt, Steps: steps, Status: request.StatusOf(steps)}
 	if outcome.Status.Final() {
 		if outcome.FinishedAt, err = s.Store.Now(ctx); err != nil {
 			return err
@@ -54,29 +58,29 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 // platformSteps returns the steps of a request: one for each connection. A
 // further run goes on with those that it has, and has the failed ones made
 // again.
-func (s *Service) platformSteps(ctx context.Context, organization string, w store.Work) ([]usersync.Step, error) {
+func (s *Service) platformSteps(ctx context.Context, organization string, w request.Work) ([]request.Step, error) {
 	org := s.Store.Org(organization)
-	connections, err := org.Destinations(ctx)
+	connections, err := platform.ListDestinations(ctx, org)
 	if err != nil {
 		return nil, err
 	}
 	if w.Run == 1 {
-		steps := make([]usersync.Step, len(connections))
+		steps := make([]request.Step, len(connections))
 		for i, conn := range connections {
 			steps[i] = platformStep(i, conn)
 		}
 		return steps, nil
 	}
-	steps, err := org.RequestSteps(ctx, w.ID)
+	steps, err := request.Steps(ctx, org, w.ID)
 	if err != nil {
 		return nil, err
 	}
-	byID := map[string]usersync.Connection{}
+	byID := map[string]platform.Connection{}
 	for _, conn := range connections {
 		byID[conn.ID] = conn
 	}
 	for i, step := range steps {
-		if step.Name != usersync.StepPlatform || step.Status != usersync.StepFailed {
+		if step.Name != request.StepPlatform || step.Status != request.StepFailed {
 			continue
 		}
 		conn := byID[step.ConnectionID]
@@ -87,37 +91,26 @@ func (s *Service) platformSteps(ctx context.Context, organization string, w stor
 }
 
 // platformStep is the step of a connection before anything was pushed.
-func platformStep(position int, conn usersync.Connection) usersync.Step {
-	step := usersync.Step{
-		Position: position, Name: usersync.StepPlatform, Platform: conn.Platform, ConnectionID: conn.ID, Status: usersync.StepPending,
+func platformStep(position int, conn platform.Connection) request.Step {
+	step := request.Step{
+		Position: position, Name: request.StepPlatform, Platform: conn.Platform, ConnectionID: conn.ID, Status: request.StepPending,
 	}
-	if reason := usersync.SkipReason(conn.Status); reason != "" {
-		step.Status, step.Reason, step.Details = usersync.StepSkipped, reason, skipSentence(reason)
+	if reason := platform.SkipReason(conn.Status); reason != "" {
+		step.Status, step.Reason, step.Details = request.StepSkipped, reason, platform.SkipSentence(reason)
 	}
 	return step
 }
 
-// skipSentence says why a connection is passed over and what brings it back.
-func skipSentence(reason string) string {
-	switch reason {
-	case usersync.ReasonConnectionPaused:
-		return "The connection is paused; the user is pushed when it is resumed"
-	case usersync.ReasonConnectionDisconnected:
-		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
-	}
-	return "The connection was deleted"
-}
-
 // wantsOf returns the pushes that the pending steps wait for, and what is to be
 // remembered for connections that are paused or disconnected.
-func wantsOf(w store.Work, steps []usersync.Step) (wants, notes []store.Want) {
+func wantsOf(w request.Work, steps []request.Step) (wants, notes []platform.Want) {
 	for _, step := range steps {
-		want := store.Want{
+		want := platform.Want{
 			ConnectionID: step.ConnectionID, UserID: w.User.ID, RequestID: w.ID, Position: step.Position,
-			Mode: w.Platforms.Mode(), Version: w.User.Version, Rank: usersync.RankOnDemand,
+			Mode: w.Platforms.Mode(), Version: w.User.Version, Rank: platform.RankOnDemand,
 		}
 		switch {
-		case step.Status == usersync.StepPending:
+		case step.Status == request.StepPending:
 			wants = append(wants, want)
 		case resumable(step) && !w.Platforms.DryRun:
 			notes = append(notes, want)
@@ -128,33 +121,33 @@ func wantsOf(w store.Work, steps []usersync.Step) (wants, notes []store.Want) {
 
 // resumable reports whether a step was skipped for now: the user is pushed when
 // the connection is active again.
-func resumable(s usersync.Step) bool {
-	return s.Reason == usersync.ReasonConnectionPaused || s.Reason == usersync.ReasonConnectionDisconnected
+func resumable(s request.Step) bool {
+	return s.Reason == platform.ReasonConnectionPaused || s.Reason == platform.ReasonConnectionDisconnected
 }
 
 // savePlatforms writes an outcome under the claim; nil ends a request whose
 // user is gone, and one that has moved on.
-func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, o *store.Outcome, wants, notes []store.Want) error {
+func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, o *request.Outcome, wants, notes []platform.Want) error {
 	var finished []string
 	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
 		finished = nil
-		if err := tx.Finish(ctx, c); err != nil {
+		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
 		if o == nil {
-			finished, err = tx.EndOrphans(ctx, c, []string{args.RequestID})
+			finished, err = erasure.EndOrphans(ctx, tx, c, []string{args.RequestID})
 			return err
 		}
-		if err := tx.SaveOutcomes(ctx, c, []store.Outcome{*o}); err != nil {
+		if err := request.SaveOutcomes(ctx, tx, c, []request.Outcome{*o}); err != nil {
 			return err
 		}
 		if o.Status.Final() {
 			finished = []string{o.RequestID}
 		}
-		if err := tx.NotePushes(ctx, c.Organization, notes); err != nil {
+		if err := platform.NotePushes(ctx, tx, c.Organization, notes); err != nil {
 			return err
 		}
-		return tx.WantPushes(ctx, c.Organization, wants)
+		return platform.WantPushes(ctx, tx, c.Organization, wants)
 	})
 	if err != nil {
 		return err
@@ -166,7 +159,7 @@ func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args Plat
 // giveUpPlatforms ends a request that could not be planned: it fails by our
 // fault.
 func (s *Service) giveUpPlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, _ error) error {
-	works, err := s.Store.Work(ctx, c, []string{args.RequestID})
+	works, err := request.Load(ctx, s.Store, c, []string{args.RequestID})
 	if err != nil {
 		return err
 	}
@@ -178,9 +171,9 @@ func (s *Service) giveUpPlatforms(ctx context.Context, c usersync.Claim, args Pl
 		return err
 	}
 	step := failedStep(works[0], usersync.CodeInternal, "The request could not be worked.")
-	step.Name = usersync.StepPlatform
-	return s.savePlatforms(ctx, c, args, &store.Outcome{
+	step.Name = request.StepPlatform
+	return s.savePlatforms(ctx, c, args, &request.Outcome{
 		RequestID: works[0].ID, Charged: works[0].Charged, StartedAt: c.StartedAt, FinishedAt: now,
-		Steps: []usersync.Step{step}, Status: usersync.RequestFailed,
+		Steps: []request.Step{step}, Status: request.Failed,
 	}, nil, nil)
 }

@@ -13,12 +13,18 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/credit"
+	"usersync/internal/intake"
+	"usersync/internal/outbox"
 	"usersync/internal/person"
-	"usersync/internal/pipeline"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -156,7 +162,7 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	t.Helper()
 	options := storetest.Options(t, engine)
 	s := storetest.Open(t, options)
-	created, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Order"})
+	created, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Order"})
 	must(t, err)
 	o := &order{t: t, rng: rng, store: s, org: s.Org(created.ID), values: map[string]float64{},
 		model: &model{t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), values: map[string]float64{}}}
@@ -165,7 +171,7 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 		return o.platform, nil
 	})
 	o.platform = o.model
-	c, err := o.org.CreateConnection(t.Context(), "test", usersync.Connection{Platform: "model", Name: "m", Settings: json.RawMessage(`{}`), Credentials: usersync.NewSecret("{}")})
+	c, err := platform.CreateConnection(t.Context(), o.org, "test", platform.Connection{Platform: "model", Name: "m", Settings: json.RawMessage(`{}`), Credentials: usersync.NewSecret("{}")})
 	must(t, err)
 	o.conn = c.ID
 	redis, err := embedded.Start()
@@ -174,7 +180,7 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	client, err := queue.Connect(queue.Options{URL: redis.URL(), Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
-	pusher := &pipeline.Pusher{Store: s, Queue: client, Log: slog.New(slog.DiscardHandler),
+	pusher := &platform.Pusher{Store: s, Queue: client, Log: slog.New(slog.DiscardHandler),
 		Kind: func(string) (connector.Kind, bool) { return kind, true }, Hub: &connector.Hub{}}
 	o.pump = pusher.Handler()
 	o.travel = storetest.Travel(t, options)
@@ -189,21 +195,21 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func (o *order) makeUsers(organization usersync.Organization) {
+func (o *order) makeUsers(organization tenant.Organization) {
 	o.t.Helper()
-	_, err := o.store.TopUp(o.t.Context(), "test", organization.ID, 1, "first")
+	_, err := credit.TopUp(o.t.Context(), o.store, "test", organization.ID, 1, "first")
 	must(o.t, err)
-	key, _, err := o.store.CreateKey(o.t.Context(), "test", organization.ID, usersync.Key{Name: "k"})
+	key, _, err := tenant.CreateKey(o.t.Context(), o.store, "test", organization.ID, tenant.Key{Name: "k"})
 	must(o.t, err)
-	sub := &store.Submission{Organization: organization.ID, KeyID: key.ID}
+	sub := &intake.Submission{Organization: organization.ID, KeyID: key.ID}
 	for i := range orderUsers {
 		email, err := person.ParseEmail(fmt.Sprintf("u%d@acme.example.com", i))
 		must(o.t, err)
 		in := usersync.UserInput{Email: email, Country: "US"}
-		sub.Items = append(sub.Items, &store.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: usersync.KindUserSync,
-			Salt: organization.Salt, User: store.NewUser{UserInput: in, Person: pipeline.PersonOf(in)}})
+		sub.Items = append(sub.Items, &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync,
+			Salt: organization.Salt, User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)}})
 	}
-	must(o.t, o.store.Accept(o.t.Context(), []*store.Submission{sub}, func([]*store.Acceptance) []usersync.Task { return nil }))
+	must(o.t, intake.Accept(o.t.Context(), o.store, []*intake.Submission{sub}, func([]*intake.Acceptance) []usersync.Task { return nil }))
 	for _, a := range sub.Items {
 		o.users = append(o.users, a.UserID)
 	}
@@ -215,24 +221,24 @@ func (o *order) change(n int) {
 	for _, i := range o.rng.Perm(len(o.users))[:n] {
 		ids = append(ids, o.users[i])
 	}
-	found, err := o.org.UsersByID(o.t.Context(), ids)
+	found, err := user.ByID(o.t.Context(), o.org, ids)
 	must(o.t, err)
 	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) error {
-		var updates []store.UserUpdate
-		var wants []store.Want
+		var updates []user.Update
+		var wants []platform.Want
 		for _, id := range ids {
 			u := found[id]
 			in := u.Input()
 			value := o.values[id] + 1
 			in.Attributes = map[string]any{"n": value}
-			updates = append(updates, store.UserUpdate{User: usersync.User{ID: id, UserInput: in, Version: u.Version, Sequences: u.Sequences}, Person: pipeline.PersonOf(in)})
-			wants = append(wants, store.Want{ConnectionID: o.conn, UserID: id, RequestID: usersync.NewID(usersync.PrefixRequest),
-				Position: store.BulkPosition, Mode: usersync.PushState, Version: u.Version + 1, Rank: o.rng.IntN(3)})
+			updates = append(updates, user.Update{User: usersync.User{ID: id, UserInput: in, Version: u.Version, Sequences: u.Sequences}, Identity: user.IdentityOf(in)})
+			wants = append(wants, platform.Want{ConnectionID: o.conn, UserID: id, RequestID: usersync.NewID(usersync.PrefixRequest),
+				Position: platform.BulkPosition, Mode: usersync.PushState, Version: u.Version + 1, Rank: o.rng.IntN(3)})
 		}
-		if err := tx.UpdateUsers(o.t.Context(), updates); err != nil {
+		if err := user.Save(o.t.Context(), tx, updates); err != nil {
 			return err
 		}
-		return tx.WantPushes(o.t.Context(), o.org.ID(), wants)
+		return platform.WantPushes(o.t.Context(), tx, o.org.ID(), wants)
 	}))
 	for _, id := range ids {
 		o.values[id]++
@@ -242,12 +248,12 @@ func (o *order) change(n int) {
 // claim takes the task of the connection, ok is false when it is not ready.
 func (o *order) claim() (usersync.Claim, bool) {
 	o.t.Helper()
-	taken, err := o.store.TakeReady(o.t.Context(), queue.Push, "", 1, 1)
+	taken, err := outbox.TakeReady(o.t.Context(), o.store, queue.Push, "", 1, 1)
 	must(o.t, err)
 	if len(taken) == 0 {
 		return usersync.Claim{}, false
 	}
-	c, ok, err := o.store.Claim(o.t.Context(), taken[0].ID, taken[0].Generation)
+	c, ok, err := outbox.Claim(o.t.Context(), o.store, taken[0].ID, taken[0].Generation)
 	must(o.t, err)
 	return c, ok
 }
@@ -255,7 +261,7 @@ func (o *order) claim() (usersync.Claim, bool) {
 // die has every worker count as dead: its claims are worth nothing.
 func (o *order) die() {
 	o.t.Helper()
-	_, err := o.store.UnsendAll(o.t.Context(), true)
+	_, err := outbox.UnsendAll(o.t.Context(), o.store, true)
 	must(o.t, err)
 }
 
@@ -311,7 +317,7 @@ func (o *order) stop(c usersync.Claim) {
 	o.abort(cancel)
 	defer o.abort(nil)
 	if err := o.pump.Work(ctx, c); err != nil {
-		must(o.t, o.store.Postpone(o.t.Context(), c, time.Now(), false))
+		must(o.t, outbox.Postpone(o.t.Context(), o.store, c, time.Now(), false))
 	}
 }
 

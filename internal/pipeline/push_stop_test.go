@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -39,7 +40,7 @@ func (o *order) next() time.Duration {
 	o.t.Helper()
 	var due, now time.Time
 	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) (err error) {
-		if due, err = tx.NextPush(o.t.Context(), o.conn); err != nil {
+		if due, err = platform.NextPush(o.t.Context(), tx, o.conn); err != nil {
 			return err
 		}
 		now, err = tx.Now(o.t.Context())
@@ -60,7 +61,7 @@ func TestCallThatAStopInterruptsIsNoAttemptAndMadeAgainSoon(t *testing.T) {
 			t.Errorf("made again in %s", wait)
 		}
 		o.travel()
-		due, err := o.org.DuePushes(t.Context(), o.conn, 10)
+		due, err := platform.DuePushes(t.Context(), o.org, o.conn, 10)
 		must(t, err)
 		for _, d := range due {
 			if d.Attempts > 0 {
@@ -146,7 +147,7 @@ func TestForgottenJobIsPushedAnew(t *testing.T) {
 		if f.pushed != 10 {
 			t.Errorf("%d pushed, want each of 5 a second time", f.pushed)
 		}
-		if due, err := o.org.DuePushes(t.Context(), o.conn, 10); err != nil || len(due) > 0 {
+		if due, err := platform.DuePushes(t.Context(), o.org, o.conn, 10); err != nil || len(due) > 0 {
 			t.Errorf("still due: %+v, %v", due, err)
 		}
 	})

@@ -12,9 +12,14 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/connector"
+	"usersync/internal/event"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -75,7 +80,7 @@ func (s *Service) run(ctx context.Context, c usersync.Claim, _ RunArgs) error {
 	var erased []string
 	for try := 0; ; try++ { //lint:loop loads again what another has changed meanwhile
 		err := s.once(ctx, c, args, erased)
-		gone, found := errors.AsType[*store.ErasedError](err)
+		gone, found := errors.AsType[*colleague.ErasedError](err)
 		if found {
 			erased = append(erased, gone.Keys...)
 		}
@@ -153,17 +158,17 @@ func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args RunArgs, _ 
 type batch struct {
 	claim        usersync.Claim
 	asked        []string // the ids of the requests that the task names
-	organization usersync.Organization
-	targets      []usersync.Connection
-	works        []store.Work
+	organization tenant.Organization
+	targets      []platform.Connection
+	works        []request.Work
 	users        map[string]*usersync.User
 	altered      map[string]bool // by user id
-	changed      []store.UserUpdate
-	events       []usersync.Event
+	changed      []user.Update
+	events       []event.Event
 }
 
 // startedAt is when the task of a request was first claimed.
-func (b *batch) startedAt(w store.Work) time.Time {
+func (b *batch) startedAt(w request.Work) time.Time {
 	for _, c := range b.claim.Along {
 		if c.TaskID == w.TaskID {
 			return c.StartedAt
@@ -173,11 +178,11 @@ func (b *batch) startedAt(w store.Work) time.Time {
 }
 
 func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*batch, error) {
-	works, err := s.Store.Work(ctx, c, args.RequestIDs)
+	works, err := request.Load(ctx, s.Store, c, args.RequestIDs)
 	if err != nil {
 		return nil, err
 	}
-	organization, targets, err := s.Store.Setting(ctx, c.Organization)
+	organization, targets, err := platform.LoadOrganizationWithConnections(ctx, s.Store, c.Organization)
 	if err != nil {
 		return nil, err
 	}
@@ -203,21 +208,21 @@ func (b *batch) merge() {
 	}
 	for id := range b.altered {
 		u := b.users[id]
-		b.changed = append(b.changed, store.UserUpdate{User: *u, Person: PersonOf(u.UserInput)})
+		b.changed = append(b.changed, user.Update{User: *u, Identity: user.IdentityOf(u.UserInput)})
 	}
 }
 
 // note writes down what a request changes of its user, before it does: the
 // names of the fields. Its id derives from the request, so that a request tells
 // each event once.
-func (b *batch) note(w *store.Work, u *usersync.User) {
-	t, fields := usersync.EventUserUpdated, u.Changes(w.Input, w.Sequence)
+func (b *batch) note(w *request.Work, u *usersync.User) {
+	t, fields := event.UserUpdated, u.Changes(w.Input, w.Sequence)
 	if u.MadeBy(w.Sequence) {
-		t, fields = usersync.EventUserCreated, new(usersync.User).Changes(w.Input, w.Sequence)
+		t, fields = event.UserCreated, new(usersync.User).Changes(w.Input, w.Sequence)
 	} else if len(fields) == 0 {
 		return
 	}
-	b.events = append(b.events, usersync.Event{
+	b.events = append(b.events, event.Event{
 		ID: usersync.DeriveID(usersync.PrefixEvent, w.ID, string(t)), Type: t, Source: string(w.Kind), UserID: u.ID, Cause: w.ID,
 		Attributes: map[string]any{"fields": append([]usersync.Field{}, fields...)},
 	})
@@ -234,7 +239,7 @@ func (b *batch) searched() []colleague.Target {
 }
 
 // publish tells waiting callers which requests are finished.
-func (s *Service) publish(ctx context.Context, outcomes []store.Outcome) {
+func (s *Service) publish(ctx context.Context, outcomes []request.Outcome) {
 	var ids []string
 	for _, o := range outcomes {
 		if o.Status.Final() {

@@ -8,7 +8,13 @@ import (
 	"sync"
 	"time"
 
+	"usersync/internal/colleague"
+	"usersync/internal/credit"
+	"usersync/internal/directory"
+	"usersync/internal/intake"
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
+	"usersync/internal/retention"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
 )
@@ -103,7 +109,7 @@ func (r *Relay) Run(ctx context.Context) {
 // adopt makes everything ready that an earlier life of this process had sent:
 // its queue and its workers died with it.
 func (r *Relay) adopt(ctx context.Context) {
-	n, err := r.Store.UnsendAll(ctx, true)
+	n, err := outbox.UnsendAll(ctx, r.Store, true)
 	if err != nil {
 		r.report(ctx, "could not take up the tasks of the last run", err)
 		return
@@ -167,7 +173,7 @@ func (r *Relay) taken() []string {
 // left returns the queues that have something to send, whoever wrote it: one
 // statement a sweep, and not one for each queue.
 func (r *Relay) left(ctx context.Context) []string {
-	queues, err := r.Store.ReadyQueues(ctx, queue.Queues)
+	queues, err := outbox.ReadyQueues(ctx, r.Store, queue.Queues)
 	if err != nil {
 		r.report(ctx, "could not read the outbox", err)
 	}
@@ -207,7 +213,7 @@ func (r *Relay) pass(ctx context.Context, queues []string) {
 
 // restore makes all sent tasks ready again after the queue lost its contents.
 func (r *Relay) restore(ctx context.Context) bool {
-	n, err := r.Store.UnsendAll(ctx, false)
+	n, err := outbox.UnsendAll(ctx, r.Store, false)
 	if err == nil {
 		err = r.Queue.Mark(ctx)
 	}
@@ -243,7 +249,7 @@ func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
 	room := 4*slots - int(pending)
 	for room > 0 && ctx.Err() == nil { //lint:loop takes and sends up to passLimit tasks in each turn
 		limit, from := min(room, passLimit), r.lane[q]
-		taken, err := r.Store.TakeReady(ctx, q, from, share(q, slots), limit)
+		taken, err := outbox.TakeReady(ctx, r.Store, q, from, share(q, slots), limit)
 		if err != nil {
 			r.report(ctx, "could not read the outbox", err)
 			return
@@ -262,7 +268,7 @@ func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
 	}
 }
 
-func lastLane(taken []store.Envelope) string {
+func lastLane(taken []outbox.Envelope) string {
 	last := ""
 	for _, e := range taken {
 		last = max(last, e.Lane)
@@ -271,7 +277,7 @@ func lastLane(taken []store.Envelope) string {
 }
 
 // put sends tasks and makes those ready again that could not be sent.
-func (r *Relay) put(ctx context.Context, taken []store.Envelope) bool {
+func (r *Relay) put(ctx context.Context, taken []outbox.Envelope) bool {
 	if len(taken) == 0 {
 		return true
 	}
@@ -283,21 +289,21 @@ func (r *Relay) put(ctx context.Context, taken []store.Envelope) bool {
 	if err == nil {
 		return true
 	}
-	back := make([]store.Envelope, len(unsent))
+	back := make([]outbox.Envelope, len(unsent))
 	for i, n := range unsent {
 		back[i] = taken[n]
 	}
 	// Also when this process is ending: what is given back needs no reconciler.
 	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := r.Store.Unsend(again, back); err != nil {
+	if err := outbox.Unsend(again, r.Store, back); err != nil {
 		r.report(ctx, "could not give tasks back to the outbox; the reconciler will find them", err)
 	}
 	r.lost(ctx, err)
 	return false
 }
 
-func message(e store.Envelope) queue.Message {
+func message(e outbox.Envelope) queue.Message {
 	return queue.Message{TaskID: e.ID, Generation: e.Generation, Kind: e.Kind, Queue: e.Queue}
 }
 
@@ -305,7 +311,7 @@ func message(e store.Envelope) queue.Message {
 const sweepLimit = 1000
 
 func (r *Relay) promote(ctx context.Context) {
-	if _, err := r.Store.Promote(ctx, sweepLimit); err != nil {
+	if _, err := outbox.Promote(ctx, r.Store, sweepLimit); err != nil {
 		r.report(ctx, "could not look for due tasks", err)
 	}
 }
@@ -315,13 +321,17 @@ func (r *Relay) tidy(ctx context.Context) {
 		what string
 		do   func(ctx context.Context) (more bool, err error)
 	}{
-		{"old idempotency keys", atMost(func(ctx context.Context, limit int) (int64, error) { return r.Store.DropIdempotencyKeys(ctx, limit) })},
-		{"old answers of directory services", atMost(func(ctx context.Context, limit int) (int64, error) { return r.Store.DropSourceAnswers(ctx, limit) })},
+		{"old idempotency keys", atMost(func(ctx context.Context, limit int) (int64, error) {
+			return intake.DropIdempotencyKeys(ctx, r.Store, limit)
+		})},
+		{"old answers of directory services", atMost(func(ctx context.Context, limit int) (int64, error) {
+			return colleague.DropSourceAnswers(ctx, r.Store, limit)
+		})},
 		{"imports that were never complete", func(ctx context.Context) (bool, error) {
-			n, err := r.Store.DropAbandonedImports(ctx, fewImports)
+			n, err := directory.DropAbandonedImports(ctx, r.Store, fewImports)
 			return n == fewImports, err
 		}},
-		{"what need not be kept", func(ctx context.Context) (bool, error) { return r.Store.Retire(ctx, time.Now(), sweepLimit) }},
+		{"what need not be kept", func(ctx context.Context) (bool, error) { return retention.Run(ctx, r.Store, time.Now(), sweepLimit) }},
 	} {
 		for more := true; more && ctx.Err() == nil; {
 			var err error
@@ -348,10 +358,10 @@ func atMost(drop func(ctx context.Context, limit int) (int64, error)) func(conte
 // the same id they are either accepted, because the queue had lost them, or
 // refused, because it still has them; one it holds as dead gets a new life.
 func (r *Relay) reconcile(ctx context.Context) {
-	if err := r.Store.ResumePayable(ctx, sweepLimit); err != nil {
+	if err := credit.ResumePayable(ctx, r.Store, sweepLimit); err != nil {
 		r.report(ctx, "could not look for work that waits for credits", err)
 	}
-	overdue, err := r.Store.Overdue(ctx, sweepLimit)
+	overdue, err := outbox.Overdue(ctx, r.Store, sweepLimit)
 	if err != nil {
 		r.report(ctx, "could not look for lost tasks", err)
 		return
@@ -361,7 +371,7 @@ func (r *Relay) reconcile(ctx context.Context) {
 		r.lost(ctx, err)
 		return
 	}
-	if err := r.Store.Regenerate(ctx, dead); err != nil {
+	if err := outbox.Regenerate(ctx, r.Store, dead); err != nil {
 		r.report(ctx, "could not revive dead tasks", err)
 	}
 	if len(gone) > 0 {
@@ -372,8 +382,8 @@ func (r *Relay) reconcile(ctx context.Context) {
 
 // missing asks the queue, once for all, where the tasks are. dead will never run
 // under their present id, gone are those that the queue does not know.
-func (r *Relay) missing(ctx context.Context, overdue []store.Envelope) (dead, gone []store.Envelope, err error) {
-	var sent []store.Envelope
+func (r *Relay) missing(ctx context.Context, overdue []outbox.Envelope) (dead, gone []outbox.Envelope, err error) {
+	var sent []outbox.Envelope
 	var messages []queue.Message
 	for _, e := range overdue {
 		if e.Abandoned {

@@ -16,16 +16,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-// ErrClaimLost says that another worker has the task now: stop, write nothing.
-var ErrClaimLost = errors.New("store: the claim was lost")
+// ErrRace says that a row changed between reading and writing: read again.
+var ErrRace = errors.New("store: a row changed meanwhile")
 
-// errRace says that a row changed between reading and writing: read again.
-var errRace = errors.New("store: a row changed meanwhile")
-
-// classify turns a database error into our own: unavailable when the database
+// Classify turns a database error into our own: unavailable when the database
 // could not be reached, internal for the rest. Rows that are missing stay
 // sql.ErrNoRows for the caller to name.
-func classify(err error) error {
+func Classify(err error) error {
 	switch {
 	case err == nil, errors.Is(err, sql.ErrNoRows), errors.Is(err, context.Canceled):
 		return err
@@ -72,11 +69,11 @@ func collided(err error) bool {
 		primary := lite.Code() & 0xff
 		return primary == busy || primary == locked
 	}
-	return errors.Is(err, errRace)
+	return errors.Is(err, ErrRace)
 }
 
-// isDuplicate reports whether err is a unique index that refused a row.
-func isDuplicate(err error) bool {
+// IsDuplicate reports whether err is a unique index that refused a row.
+func IsDuplicate(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg.Code == "23505"
@@ -87,6 +84,13 @@ func isDuplicate(err error) bool {
 		return lite.Code() == uniqueKey || lite.Code() == primaryKey
 	}
 	return false
+}
+
+// IsNull reports whether err is a column that refused to be NULL, on PostgreSQL.
+func IsNull(err error) bool {
+	const notNull = "23502"
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == notNull
 }
 
 // IsData reports whether err is about the data of a row: what makes it worth

@@ -132,11 +132,11 @@ func TestFailedStatementUndoesATransactionThatNeverAsked(t *testing.T) {
 	tx := begin(t, pool)
 	held1(t, tx, 1)
 	twice, behind := held1(t, tx, 1), held1(t, tx, 2)
-	if err := tx.Commit(); !isDuplicate(err) {
+	if err := tx.Commit(); !IsDuplicate(err) {
 		t.Errorf("the commit says %v, want the duplicate", err)
 	}
 	for _, r := range []sql.Result{twice, behind} {
-		if _, err := r.RowsAffected(); !isDuplicate(err) {
+		if _, err := r.RowsAffected(); !IsDuplicate(err) {
 			t.Errorf("the failed one or the one behind it says %v, want the duplicate", err)
 		}
 	}
@@ -152,7 +152,7 @@ func TestQueryBehindAFailedStatementTellsItsError(t *testing.T) {
 	held1(t, tx, 1)
 	held1(t, tx, 1)
 	var n int
-	if err := tx.QueryRowContext(t.Context(), `SELECT count(*) FROM a`).Scan(&n); !isDuplicate(err) {
+	if err := tx.QueryRowContext(t.Context(), `SELECT count(*) FROM a`).Scan(&n); !IsDuplicate(err) {
 		t.Errorf("the query says %v, want the duplicate", err)
 	}
 	if err := tx.Rollback(); err != nil {

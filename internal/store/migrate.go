@@ -41,7 +41,7 @@ func (s *Store) CheckMigrated(ctx context.Context) error {
 	}
 	has, target, err := p.GetVersions(ctx)
 	if err != nil {
-		return classify(err)
+		return Classify(err)
 	}
 	if has < target {
 		return usersync.Errorf(usersync.CodeUnavailable, "The database has schema version %d, this release needs %d: run `usersync migrate`.", has, target)
@@ -60,7 +60,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 	}
 	options := []goose.ProviderOption{goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithGoMigrations(migrations...), goose.WithDisableGlobalRegistry(true)}
 	dialect := database.DialectSQLite3
-	if s.engine == postgres {
+	if s.Engine == Postgres {
 		dialect = database.DialectPostgres
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID(s.schema)), lock.WithLockTimeout(1, uint64((2*time.Minute)/time.Second)))
 		if err != nil {
@@ -74,7 +74,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 // migrations are Goose's for this engine. Each is run as one text, which takes a sixth
 // of the time that Goose takes with its statements one by one.
 func (s *Store) migrations() ([]*goose.Migration, error) {
-	list, err := migration.List(s.engine)
+	list, err := migration.List(s.Engine)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *Store) migrations() ([]*goose.Migration, error) {
 // manyStatements are the arguments with which a driver runs a text of several
 // statements: PostgreSQL takes such a text only without preparing it.
 func (s *Store) manyStatements() []any {
-	if s.engine == postgres {
+	if s.Engine == Postgres {
 		return []any{pgx.QueryExecModeSimpleProtocol}
 	}
 	return nil

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Statement is a hand-written statement as PostgreSQL gets it.
-type Statement struct {
+// Definition is a hand-written statement as PostgreSQL gets it.
+type Definition struct {
 	// File and Line say where in this package it is defined.
 	File string
 	Line int
@@ -23,7 +23,7 @@ type Statement struct {
 // defined are the statements of this package's variables; complete ends it:
 // what is put together for one call, later, is not kept.
 var (
-	defined  []Statement
+	defined  []Definition
 	complete bool
 )
 
@@ -32,14 +32,14 @@ func init() { complete = true }
 
 // Statements returns every hand-written statement that has one text for all
 // calls, to be looked at: how it is planned, how often it runs.
-func Statements() []Statement { return defined }
+func Statements() []Definition { return defined }
 
 // remember keeps a statement that a variable of this package is made of.
-func remember(st *statement) *statement {
+func remember(st *Statement) *Statement {
 	if complete {
 		return st
 	}
-	one := Statement{Text: strings.TrimSpace(st.texts[postgres])}
+	one := Definition{Text: strings.TrimSpace(st.Texts[Postgres])}
 	one.File, one.Line = definition()
 	defined = append(defined, one)
 	return st
@@ -67,7 +67,7 @@ var searchedFiles = []string{"accept.go", "acceptonce.go", "candidate.go"}
 
 // Plan returns, line by line, how PostgreSQL goes about a statement whose
 // arguments it does not know: the plan that serves all of them.
-func (s *Store) Plan(ctx context.Context, st Statement) (lines []string, err error) {
+func (s *Store) Plan(ctx context.Context, st Definition) (lines []string, err error) {
 	pool, ok := s.search.(*sql.DB)
 	if s.Embedded() || !ok {
 		return nil, errors.New("only PostgreSQL has such plans")
@@ -75,12 +75,12 @@ func (s *Store) Plan(ctx context.Context, st Statement) (lines []string, err err
 	// All on one connection: what is prepared is known there alone.
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return nil, classify(err)
+		return nil, Classify(err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	if !slices.Contains(searchedFiles, st.File) {
 		if _, err := conn.ExecContext(ctx, "SET enable_sort = on"); err != nil {
-			return nil, classify(err)
+			return nil, Classify(err)
 		}
 		defer func() {
 			_, failed := conn.ExecContext(ctx, "SET enable_sort = off")
@@ -88,7 +88,7 @@ func (s *Store) Plan(ctx context.Context, st Statement) (lines []string, err err
 		}()
 	}
 	if _, err := conn.ExecContext(ctx, "PREPARE looked_at AS "+st.Text); err != nil {
-		return nil, fmt.Errorf("prepare the statement of %s:%d: %w", st.File, st.Line, classify(err))
+		return nil, fmt.Errorf("prepare the statement of %s:%d: %w", st.File, st.Line, Classify(err))
 	}
 	defer func() {
 		_, failed := conn.ExecContext(ctx, "DEALLOCATE looked_at")
@@ -100,17 +100,17 @@ func (s *Store) Plan(ctx context.Context, st Statement) (lines []string, err err
 	}
 	found, err := conn.QueryContext(ctx, "EXPLAIN (COSTS OFF) EXECUTE "+execute)
 	if err != nil {
-		return nil, classify(err)
+		return nil, Classify(err)
 	}
 	defer func() { err = errors.Join(err, found.Close()) }()
 	for found.Next() {
 		var line string
 		if err := found.Scan(&line); err != nil {
-			return nil, classify(err)
+			return nil, Classify(err)
 		}
 		lines = append(lines, line)
 	}
-	return lines, classify(found.Err())
+	return lines, Classify(found.Err())
 }
 
 // parameters returns how many $n a text has.
@@ -121,4 +121,21 @@ func parameters(text string) int {
 		most = max(most, n)
 	}
 	return most
+}
+
+func (o *Org) Explain(ctx context.Context, st *Statement, set *Rows, args ...any) ([]string, error) {
+	explained := &Statement{Columns: st.Columns, Texts: map[EngineName]string{
+		Postgres: "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + st.Texts[Postgres],
+		SQLite:   "EXPLAIN QUERY PLAN " + st.Texts[SQLite],
+	}}
+	parents := map[int]int{0: -1}
+	return Collect(ctx, o.GenericPlan(), explained, set, func(scan func(...any) error) (line string, err error) {
+		if !o.embedded() {
+			return line, scan(&line)
+		}
+		var id, parent, unused int
+		err = scan(&id, &parent, &unused, &line)
+		parents[id] = parents[parent] + 1
+		return strings.Repeat("  ", parents[id]) + line, err
+	}, args...)
 }

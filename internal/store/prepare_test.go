@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/event"
+	"usersync/internal/outbox"
+	"usersync/internal/roomtest"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
@@ -15,15 +18,15 @@ import (
 func TestFirstUseOfAStatementDoesNotHangATransaction(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := newTenant(t, open(), 1)
+		n := roomtest.New(t, open(), 1)
 		var wg sync.WaitGroup
 		err := n.Tx(t.Context(), func(tx *store.Tx) error {
 			for range 4 {
-				wg.Go(func() { _, _, _ = n.Claim(t.Context(), usersync.NewID(usersync.PrefixTask), 1) })
+				wg.Go(func() { _, _, _ = outbox.Claim(t.Context(), n.Store, usersync.NewID(usersync.PrefixTask), 1) })
 			}
 			// That they wait shows nowhere; if they do not yet, the test proves less.
 			time.Sleep(20 * time.Millisecond)
-			return tx.SaveEvents(t.Context(), n.org.ID, []usersync.Event{{ID: usersync.NewID(usersync.PrefixEvent), Type: "x", Source: "x"}})
+			return event.Save(t.Context(), tx, n.Organization.ID, []event.Event{{ID: usersync.NewID(usersync.PrefixEvent), Type: "x", Source: "x"}})
 		})
 		wg.Wait()
 		if err != nil {

@@ -16,21 +16,21 @@ import (
 type kind string
 
 const (
-	text    kind = "text"
-	bigint  kind = "bigint"
-	float   kind = "double precision"
-	integer      = bigint
+	Text    kind = "text"
+	Bigint  kind = "bigint"
+	Float   kind = "double precision"
+	Integer      = Bigint
 )
 
-// column is one column of the rows handed to a statement.
-type column struct {
+// Column is one column of the rows handed to a statement.
+type Column struct {
 	name string
 	kind kind
 }
 
-func col(name string, k kind) column { return column{name, k} }
+func Col(name string, k kind) Column { return Column{name, k} }
 
-// statement is one hand-written text for both engines. {rows} in it stands for
+// Statement is one hand-written text for both engines. {rows} in it stands for
 // a set of rows, named r, that is handed over as arrays on PostgreSQL and as
 // JSON on SQLite; {now} for the database's clock in microseconds; {skip
 // locked} for the clause by which PostgreSQL passes rows that others hold
@@ -41,9 +41,9 @@ func col(name string, k kind) column { return column{name, k} }
 // around and run the query for every row of the table. id {words} $1 {/words}
 // compares with the words of a text, such as several ids. {row} is where a row
 // lies, by which the same statement finds it again faster than by its key.
-type statement struct {
-	texts   map[engineName]string
-	columns []column
+type Statement struct {
+	Texts   map[EngineName]string
+	Columns []Column
 }
 
 var (
@@ -53,21 +53,21 @@ var (
 	limit = regexp.MustCompile(`LIMIT (\$\d+)`)
 )
 
-// define prepares a statement whose {rows} has these columns.
-func define(body string, columns ...column) *statement {
+// Define prepares a statement whose {rows} has these columns.
+func Define(body string, columns ...Column) *Statement {
 	return remember(translate(body, columns))
 }
 
 // translate says a statement in the words of each engine.
-func translate(body string, columns []column) *statement {
+func translate(body string, columns []Column) *Statement {
 	scalars := 0
 	for _, m := range scalar.FindAllStringSubmatch(body, -1) {
 		n, _ := strconv.Atoi(m[1])
 		scalars = max(scalars, n)
 	}
-	return &statement{columns: columns, texts: map[engineName]string{
-		postgres: strings.NewReplacer(
-			"{rows}", unnest(scalars, columns),
+	return &Statement{Columns: columns, Texts: map[EngineName]string{
+		Postgres: strings.NewReplacer(
+			"{rows}", Unnest(scalars, columns),
 			"{now}", "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
 			"{skip locked}", "FOR UPDATE SKIP LOCKED",
 			"{for update}", "FOR UPDATE",
@@ -79,7 +79,7 @@ func translate(body string, columns []column) *statement {
 			"{words}", "= ANY(string_to_array(",
 			"{/words}", ", ' '))",
 		).Replace(body),
-		sqlite: strings.NewReplacer(
+		SQLite: strings.NewReplacer(
 			// SQLite keeps the order of a CROSS JOIN: the rows first, and not
 			// the whole table with the rows looked through for each of it.
 			"{rows} JOIN", jsonEach(scalars, columns)+" CROSS JOIN",
@@ -99,14 +99,14 @@ func translate(body string, columns []column) *statement {
 	}}
 }
 
-// perEngine prepares a statement that the engines say in different words.
-func perEngine(onPostgres, onSQLite string, columns ...column) *statement {
+// DefinePerEngine prepares a statement that the engines say in different words.
+func DefinePerEngine(onPostgres, onSQLite string, columns ...Column) *Statement {
 	st := translate(onPostgres, columns)
-	st.texts[sqlite] = translate(onSQLite, columns).texts[sqlite]
+	st.Texts[SQLite] = translate(onSQLite, columns).Texts[SQLite]
 	return remember(st)
 }
 
-func unnest(scalars int, columns []column) string {
+func Unnest(scalars int, columns []Column) string {
 	var arrays, names []string
 	for i, c := range columns {
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", scalars+i+1, c.kind))
@@ -115,7 +115,7 @@ func unnest(scalars int, columns []column) string {
 	return fmt.Sprintf("unnest(%s) AS r(%s)", strings.Join(arrays, ", "), strings.Join(names, ", "))
 }
 
-func jsonEach(scalars int, columns []column) string {
+func jsonEach(scalars int, columns []Column) string {
 	var fields []string
 	for i, c := range columns {
 		fields = append(fields, fmt.Sprintf("e.value ->> %d AS %s", i, c.name))
@@ -123,41 +123,41 @@ func jsonEach(scalars int, columns []column) string {
 	return fmt.Sprintf("(SELECT %s FROM json_each($%d) AS e) AS r", strings.Join(fields, ", "), scalars+1)
 }
 
-// rows is a set of rows for one statement.
-type rows struct {
-	columns []column
+// Rows is a set of rows for one statement.
+type Rows struct {
+	columns []Column
 	values  [][]any
 }
 
-// rows returns an empty set with room for n rows.
-func (st *statement) rows(n int) *rows {
-	return &rows{columns: st.columns, values: make([][]any, 0, n)}
+// Rows returns an empty set with room for n rows.
+func (st *Statement) Rows(n int) *Rows {
+	return &Rows{columns: st.Columns, values: make([][]any, 0, n)}
 }
 
-// add appends a row; its values stand in the order of the columns: string for
+// Add appends a row; its values stand in the order of the columns: string for
 // text, int64 for bigint, float64 for float.
-func (r *rows) add(values ...any) { r.values = append(r.values, values) }
+func (r *Rows) Add(values ...any) { r.values = append(r.values, values) }
 
-// len returns how many rows the set has.
-func (r *rows) len() int { return len(r.values) }
+// Len returns how many rows the set has.
+func (r *Rows) Len() int { return len(r.values) }
 
-// args returns the set as the engine's arguments.
-func (r *rows) args(e engineName) ([]any, error) {
+// Args returns the set as the engine's arguments.
+func (r *Rows) Args(e EngineName) ([]any, error) {
 	if r == nil {
 		return nil, nil
 	}
-	if e == sqlite {
+	if e == SQLite {
 		encoded, err := json.Marshal(r.values)
 		return []any{string(encoded)}, err
 	}
 	args := make([]any, len(r.columns))
 	for i, c := range r.columns {
 		switch c.kind {
-		case text:
+		case Text:
 			args[i] = pick[string](r.values, i)
-		case bigint:
+		case Bigint:
 			args[i] = pick[int64](r.values, i)
-		case float:
+		case Float:
 			args[i] = pick[float64](r.values, i)
 		}
 	}
@@ -172,40 +172,40 @@ func pick[T any](values [][]any, i int) []T {
 	return out
 }
 
-// conn runs statements, on the pool or in a transaction.
-type conn struct {
+// Conn runs statements, on the pool or in a transaction.
+type Conn struct {
 	pool   gorm.ConnPool
-	engine engineName
+	Engine EngineName
 }
 
-func (c conn) exec(ctx context.Context, st *statement, r *rows, args ...any) (int64, error) {
-	set, err := r.args(c.engine)
+func (c Conn) Exec(ctx context.Context, st *Statement, r *Rows, args ...any) (int64, error) {
+	set, err := r.Args(c.Engine)
 	if err != nil {
 		return 0, err
 	}
-	result, err := c.pool.ExecContext(ctx, st.texts[c.engine], append(args, set...)...)
+	result, err := c.pool.ExecContext(ctx, st.Texts[c.Engine], append(args, set...)...)
 	if err != nil {
-		return 0, classify(err)
+		return 0, Classify(err)
 	}
 	n, err := result.RowsAffected()
-	return n, classify(err)
+	return n, Classify(err)
 }
 
-// row runs a query for one row. GORM's own QueryRowContext hands out a row that
+// QueryRow runs a query for one row. GORM's own QueryRowContext hands out a row that
 // panics when the statement could not be prepared.
-func (c conn) row(ctx context.Context, st *statement, args ...any) oneRow {
-	found, err := c.pool.QueryContext(ctx, st.texts[c.engine], args...) //nolint:rowserrcheck // Scan asks for the error
-	return oneRow{found, err}
+func (c Conn) QueryRow(ctx context.Context, st *Statement, args ...any) Row {
+	found, err := c.pool.QueryContext(ctx, st.Texts[c.Engine], args...) //nolint:rowserrcheck // Scan asks for the error
+	return Row{found, err}
 }
 
-// oneRow is the first row of a query, or why there is none.
-type oneRow struct {
+// Row is the first row of a query, or why there is none.
+type Row struct {
 	rows *sql.Rows
 	err  error
 }
 
 // Scan reads the row, as sql.Row does: sql.ErrNoRows when there is none.
-func (r oneRow) Scan(dest ...any) error {
+func (r Row) Scan(dest ...any) error {
 	if r.err != nil {
 		return r.err
 	}
@@ -222,24 +222,24 @@ func (r oneRow) Scan(dest ...any) error {
 	return r.rows.Close()
 }
 
-// collect runs a query and returns what scan makes of each row.
-func collect[T any](ctx context.Context, c conn, st *statement, r *rows, scan func(func(...any) error) (T, error), args ...any) ([]T, error) {
-	set, err := r.args(c.engine)
+// Collect runs a query and returns what scan makes of each row.
+func Collect[T any](ctx context.Context, c Conn, st *Statement, r *Rows, scan func(func(...any) error) (T, error), args ...any) ([]T, error) {
+	set, err := r.Args(c.Engine)
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.pool.QueryContext(ctx, st.texts[c.engine], append(args, set...)...)
+	found, err := c.pool.QueryContext(ctx, st.Texts[c.Engine], append(args, set...)...)
 	if err != nil {
-		return nil, classify(err)
+		return nil, Classify(err)
 	}
 	defer func() { _ = found.Close() }()
 	var out []T
 	for found.Next() {
 		one, err := scan(found.Scan)
 		if err != nil {
-			return nil, classify(err)
+			return nil, Classify(err)
 		}
 		out = append(out, one)
 	}
-	return out, classify(found.Err())
+	return out, Classify(found.Err())
 }

@@ -27,11 +27,11 @@ import (
 	"usersync/internal/usersync"
 )
 
-type engineName = migration.Engine
+type EngineName = migration.Engine
 
 const (
-	postgres = migration.Postgres
-	sqlite   = migration.SQLite
+	Postgres = migration.Postgres
+	SQLite   = migration.SQLite
 )
 
 // Options say which database to open.
@@ -73,7 +73,7 @@ type Sealer interface {
 
 // Store is the database.
 type Store struct {
-	engine engineName
+	Engine EngineName
 	seal   Sealer
 	write  *gorm.DB
 	read   *gorm.DB
@@ -125,7 +125,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	write, read := pool(limit*3/8, keeping, gather), pool(limit/4, steady, alone)
 	brisk, search := pool(limit*3/16, careless, alone), pool(limit*3/16, searching, alone)
 	s := &Store{
-		engine: postgres, seal: o.Seal, brisk: brisk, search: search,
+		Engine: Postgres, seal: o.Seal, brisk: brisk, search: search,
 		pools: []*sql.DB{write, read, brisk, search}, schema: o.Schema,
 	}
 	for _, one := range []struct {
@@ -135,7 +135,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		// The driver keeps prepared statements for each connection by itself.
 		db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: one.pool}))
 		if err != nil {
-			return nil, errors.Join(classify(err), s.Close())
+			return nil, errors.Join(Classify(err), s.Close())
 		}
 		*one.to = db
 	}
@@ -190,7 +190,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err := private(file); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	s := &Store{engine: sqlite, seal: o.Seal}
+	s := &Store{Engine: SQLite, seal: o.Seal}
 	for _, mode := range []struct {
 		to    **gorm.DB
 		dsn   string
@@ -237,7 +237,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	//lint:loop one ping for each of the four pools
 	for _, p := range s.pools {
 		if err := p.PingContext(ctx); err != nil {
-			return classify(err)
+			return Classify(err)
 		}
 	}
 	return nil
@@ -253,23 +253,23 @@ func (s *Store) Close() error {
 }
 
 // Embedded reports whether the store is a file of this process alone.
-func (s *Store) Embedded() bool { return s.engine == sqlite }
+func (s *Store) Embedded() bool { return s.Engine == SQLite }
 
-func (s *Store) reader() conn { return conn{s.read.Statement.ConnPool, s.engine} }
-func (s *Store) writer() conn { return conn{s.write.Statement.ConnPool, s.engine} }
-func (s *Store) keeper() conn { return conn{s.brisk, s.engine} }
-func (s *Store) finder() conn { return conn{s.search, s.engine} }
+func (s *Store) Reader() Conn      { return Conn{s.read.Statement.ConnPool, s.Engine} }
+func (s *Store) Writer() Conn      { return Conn{s.write.Statement.ConnPool, s.Engine} }
+func (s *Store) AsyncCommit() Conn { return Conn{s.brisk, s.Engine} }
+func (s *Store) GenericPlan() Conn { return Conn{s.search, s.Engine} }
 
 // OnReady has fn called after every transaction that made tasks ready, with their
 // queues. It must be set before the store is used by others.
 func (s *Store) OnReady(fn func(queues ...string)) { s.ready = fn }
 
-// acceptor is for the acceptance of PostgreSQL, whose commits wait for the disk.
-func (s *Store) acceptor() conn { return conn{s.search, s.engine} }
+// GenericPlanForWrites is for the acceptance of PostgreSQL, whose commits wait for the disk.
+func (s *Store) GenericPlanForWrites() Conn { return Conn{s.search, s.Engine} }
 
 // Tx is one transaction. Its methods are the writes that belong together.
 type Tx struct {
-	conn
+	Conn
 	gorm  *gorm.DB
 	store *Store
 	ready []string // the queues of tasks that are ready with the commit
@@ -282,17 +282,17 @@ type owed struct {
 	judge  func(n int64) error
 }
 
-// later runs a statement whose outcome the next ones do not depend on: it may
+// Later runs a statement whose outcome the next ones do not depend on: it may
 // travel with them, see gather. judge says, before the commit, what is wrong with
 // the number of rows it changed; nil where any number is right.
-func (tx *Tx) later(ctx context.Context, st *statement, r *rows, judge func(n int64) error, args ...any) error {
-	set, err := r.args(tx.engine)
+func (tx *Tx) Later(ctx context.Context, st *Statement, r *Rows, judge func(n int64) error, args ...any) error {
+	set, err := r.Args(tx.Engine)
 	if err != nil {
 		return err
 	}
-	result, err := tx.pool.ExecContext(unhurried(ctx), st.texts[tx.engine], append(args, set...)...)
+	result, err := tx.pool.ExecContext(unhurried(ctx), st.Texts[tx.Engine], append(args, set...)...)
 	if err != nil {
-		return classify(err)
+		return Classify(err)
 	}
 	tx.owed = append(tx.owed, owed{result, judge})
 	return nil
@@ -305,7 +305,7 @@ func (tx *Tx) settle(failed error) error {
 	for _, o := range tx.owed {
 		n, err := o.result.RowsAffected()
 		if err != nil {
-			return cmp.Or(failed, classify(err))
+			return cmp.Or(failed, Classify(err))
 		}
 		if o.judge == nil {
 			continue
@@ -317,8 +317,8 @@ func (tx *Tx) settle(failed error) error {
 	return failed
 }
 
-// readied notes that a task of a queue is ready with the commit.
-func (tx *Tx) readied(queue string) {
+// Readied notes that a task of a queue is ready with the commit.
+func (tx *Tx) Readied(queue string) {
 	if !slices.Contains(tx.ready, queue) {
 		tx.ready = append(tx.ready, queue)
 	}
@@ -330,12 +330,12 @@ const maxCollisions = 20
 // Tx runs fn in a transaction and commits. fn may run more than once: after a
 // deadlock, a serialization failure or a row that changed meanwhile.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
-	return repeat(ctx, func(int) error { return s.once(ctx, fn) })
+	return Repeat(ctx, func(int) error { return s.Once(ctx, fn) })
 }
 
-// repeat runs do again while it loses against another transaction; try counts
+// Repeat runs do again while it loses against another transaction; try counts
 // the runs from 0.
-func repeat(ctx context.Context, do func(try int) error) error {
+func Repeat(ctx context.Context, do func(try int) error) error {
 	for try := 0; ; try++ {
 		err := do(try)
 		if err == nil || !collided(err) || try == maxCollisions {
@@ -347,10 +347,10 @@ func repeat(ctx context.Context, do func(try int) error) error {
 	}
 }
 
-func (s *Store) once(ctx context.Context, fn func(*Tx) error) error {
+func (s *Store) Once(ctx context.Context, fn func(*Tx) error) error {
 	var ready []string
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		tx := &Tx{conn: conn{db.Statement.ConnPool, s.engine}, gorm: db, store: s}
+		tx := &Tx{Conn: Conn{db.Statement.ConnPool, s.Engine}, gorm: db, store: s}
 		err := tx.settle(fn(tx))
 		ready = tx.ready
 		return err
@@ -358,7 +358,7 @@ func (s *Store) once(ctx context.Context, fn func(*Tx) error) error {
 	if err == nil && len(ready) > 0 && s.ready != nil {
 		s.ready(ready...)
 	}
-	return classify(err)
+	return Classify(err)
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -372,37 +372,37 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-var nowStatement = define(`SELECT {now}`)
+var nowStatement = Define(`SELECT {now}`)
 
 // Now returns the database's time.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	var us int64
-	err := s.reader().row(ctx, nowStatement).Scan(&us)
-	return at(us), classify(err)
+	err := s.Reader().QueryRow(ctx, nowStatement).Scan(&us)
+	return At(us), Classify(err)
 }
 
 // Now returns the database's time.
 func (tx *Tx) Now(ctx context.Context) (time.Time, error) {
 	var us int64
-	err := tx.row(ctx, nowStatement).Scan(&us)
-	return at(us), classify(err)
+	err := tx.QueryRow(ctx, nowStatement).Scan(&us)
+	return At(us), Classify(err)
 }
 
-// micros is how times are stored: UTC microseconds since 1970, 0 for never.
-func micros(t time.Time) int64 {
+// Micros is how times are stored: UTC microseconds since 1970, 0 for never.
+func Micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMicro()
 }
 
-// at is the inverse of micros.
-func at(us int64) time.Time {
+// At is the inverse of micros.
+func At(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
 }
 
-// stamp is at for the times that the API shows.
-func stamp(us int64) usersync.Time { return usersync.Time{Time: at(us)} }
+// Stamp is at for the times that the API shows.
+func Stamp(us int64) usersync.Time { return usersync.Time{Time: At(us)} }

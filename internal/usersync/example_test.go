@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
@@ -73,10 +74,10 @@ func ExampleUser_Apply() {
 
 // The status of a request follows from its steps.
 func ExampleStatusOf() {
-	steps := []usersync.Step{{Status: usersync.StepSucceeded}, {Status: usersync.StepFailed}, {Status: usersync.StepSkipped}}
-	fmt.Println(usersync.StatusOf(steps))
-	steps[1].Status = usersync.StepRetrying
-	fmt.Println(usersync.StatusOf(steps))
+	steps := []request.Step{{Status: request.StepSucceeded}, {Status: request.StepFailed}, {Status: request.StepSkipped}}
+	fmt.Println(request.StatusOf(steps))
+	steps[1].Status = request.StepRetrying
+	fmt.Println(request.StatusOf(steps))
 	// Output:
 	// partially_succeeded
 	// processing

@@ -1,7 +1,6 @@
 package usersync_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,89 +48,6 @@ func FuzzID(f *testing.F) {
 			t.Fatalf("%q gives %s", text, keyed)
 		}
 	})
-}
-
-// stepStatuses are all that a step can have.
-var stepStatuses = []usersync.StepStatus{
-	usersync.StepPending, usersync.StepRetrying, usersync.StepAwaitingCredits, usersync.StepSucceeded,
-	usersync.StepSynced, usersync.StepUnchanged, usersync.StepSkipped, usersync.StepFailed,
-}
-
-func stepsOf(code []byte) (steps []usersync.Step) {
-	for _, c := range code[:min(len(code), 64)] {
-		steps = append(steps, usersync.Step{Status: stepStatuses[int(c)%len(stepStatuses)]})
-	}
-	return steps
-}
-
-// FuzzStatusOf checks the folding of any steps: it always gives a status that a
-// request may have, neither order nor skipped steps matter, one more failure
-// never makes it better, one more success never worse, and it is final exactly
-// when no step waits.
-func FuzzStatusOf(f *testing.F) {
-	for _, seed := range [][]byte{{}, {0}, {3, 7}, {7, 7}, {6}, {2, 3, 7}, {1, 2}, {3, 4, 5, 6}} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, code []byte) {
-		steps := stepsOf(code)
-		status := usersync.StatusOf(steps)
-		with := func(s usersync.StepStatus) usersync.RequestStatus {
-			return usersync.StatusOf(append(slices.Clone(steps), usersync.Step{Status: s}))
-		}
-		waits := slices.ContainsFunc(steps, func(s usersync.Step) bool {
-			return s.Status == usersync.StepPending || s.Status == usersync.StepRetrying || s.Status == usersync.StepAwaitingCredits
-		})
-		backwards := slices.Clone(steps)
-		slices.Reverse(backwards)
-		switch {
-		case !status.Valid():
-			t.Fatalf("%v has the status %q", steps, status)
-		case status.Final() == waits:
-			t.Fatalf("%v is %s", steps, status)
-		case usersync.StatusOf(backwards) != status, with(usersync.StepSkipped) != status:
-			t.Fatalf("%v is %s, but not in another order or with a skipped step", steps, status)
-		case goodness(with(usersync.StepFailed)) > goodness(status):
-			t.Fatalf("%v is %s, with one failure more %s", steps, status, with(usersync.StepFailed))
-		case goodness(with(usersync.StepSucceeded)) < goodness(status):
-			t.Fatalf("%v is %s, with one success more %s", steps, status, with(usersync.StepSucceeded))
-		case with(usersync.StepPending) != usersync.RequestProcessing:
-			t.Fatalf("%v and a pending step are %s", steps, with(usersync.StepPending))
-		}
-		// Whatever is worked now may end like this.
-		if status != usersync.RequestProcessing && !usersync.RequestProcessing.CanBecome(status) {
-			t.Fatalf("processing cannot become %s", status)
-		}
-	})
-}
-
-// goodness ranks the final statuses; those that wait are all the same.
-func goodness(s usersync.RequestStatus) int {
-	return slices.Index([]usersync.RequestStatus{usersync.RequestFailed, usersync.RequestPartiallySucceeded, usersync.RequestSucceeded}, s)
-}
-
-func TestTransitionsNameEveryStatusAndNoOther(t *testing.T) {
-	t.Parallel()
-	if len(usersync.Transitions) != len(usersync.RequestStatuses) {
-		t.Errorf("%d statuses, %d in the table", len(usersync.RequestStatuses), len(usersync.Transitions))
-	}
-	for _, from := range usersync.RequestStatuses {
-		next, ok := usersync.Transitions[from]
-		if !ok {
-			t.Errorf("%s is not in the table", from)
-		}
-		for _, to := range next {
-			if !to.Valid() {
-				t.Errorf("%s may become %q", from, to)
-			}
-			// What is over goes on only when somebody asks for it, from the start.
-			if from.Final() && to != usersync.RequestQueued {
-				t.Errorf("%s may become %s", from, to)
-			}
-		}
-		if from.Final() != (from != usersync.RequestQueued && from != usersync.RequestProcessing && from != usersync.RequestAwaitingCredits) {
-			t.Errorf("%s is final: %v", from, from.Final())
-		}
-	}
 }
 
 // FuzzIDBound checks that the borders of range scans sort like the times.

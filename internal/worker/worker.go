@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
@@ -161,9 +162,9 @@ func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.
 // the kind can work several tasks at once.
 func (p *Pool) claim(ctx context.Context, m queue.Message) (usersync.Claim, bool, error) {
 	if along := p.handlers[m.Kind].Along; along > 0 {
-		return p.Store.ClaimLane(ctx, m.TaskID, m.Generation, along)
+		return outbox.ClaimLane(ctx, p.Store, m.TaskID, m.Generation, along)
 	}
-	return p.Store.Claim(ctx, m.TaskID, m.Generation)
+	return outbox.Claim(ctx, p.Store, m.TaskID, m.Generation)
 }
 
 // retake makes a task ready again whose claim was not lost to another worker
@@ -171,7 +172,7 @@ func (p *Pool) claim(ctx context.Context, m queue.Message) (usersync.Claim, bool
 func (p *Pool) retake(ctx context.Context, m queue.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
 	defer cancel()
-	if err := p.Store.Retake(ctx, m.TaskID, m.Generation); err != nil {
+	if err := outbox.Retake(ctx, p.Store, m.TaskID, m.Generation); err != nil {
 		p.Log.WarnContext(ctx, "could not retake a task; the reconciler will find it", "error", err)
 	}
 }
@@ -204,7 +205,7 @@ func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim
 	switch {
 	case err == nil:
 		return outcomeDone, nil
-	case errors.Is(err, store.ErrClaimLost):
+	case errors.Is(err, outbox.ErrClaimLost):
 		p.Metrics.ClaimsLost.Inc()
 		if len(claim.Along) > 0 {
 			p.release(claim, 0, false) // of those that are still ours
@@ -248,14 +249,14 @@ func (p *Pool) renew(ctx context.Context, cancel context.CancelFunc, c usersync.
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ticker := time.NewTicker(store.ClaimFor / 3)
+		ticker := time.NewTicker(outbox.ClaimFor / 3)
 		defer ticker.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if errors.Is(p.Store.Renew(ctx, c), store.ErrClaimLost) {
+				if errors.Is(outbox.Renew(ctx, p.Store, c), outbox.ErrClaimLost) {
 					cancel()
 					return
 				}
@@ -295,15 +296,15 @@ func backoff(failures int) time.Duration {
 }
 
 func (p *Pool) split(m queue.Message, c usersync.Claim, parts map[string]json.RawMessage) string {
-	var tasks []store.Part
+	var tasks []outbox.Part
 	for item, args := range parts {
-		tasks = append(tasks, store.Part{Item: item, Task: usersync.Task{
+		tasks = append(tasks, outbox.Part{Item: item, Task: usersync.Task{
 			ID: usersync.DeriveID(usersync.PrefixTask, c.TaskID, item), Organization: c.Organization, Kind: m.Kind, Queue: m.Queue,
 			Lane: c.Lane, Args: args, Traceparent: c.Traceparent,
 		}})
 	}
-	slices.SortFunc(tasks, func(a, b store.Part) int { return strings.Compare(a.Item, b.Item) })
-	return p.write(outcomeSplit, func(ctx context.Context) error { return p.Store.Split(ctx, c, tasks) })
+	slices.SortFunc(tasks, func(a, b outbox.Part) int { return strings.Compare(a.Item, b.Item) })
+	return p.write(outcomeSplit, func(ctx context.Context) error { return outbox.Split(ctx, p.Store, c, tasks) })
 }
 
 // release hands back each of a claim's tasks by itself.
@@ -313,7 +314,7 @@ func (p *Pool) release(c usersync.Claim, wait time.Duration, failed bool) string
 		outcome = outcomeSplit
 	}
 	due := time.Now().Add(wait)
-	return p.write(outcome, func(ctx context.Context) error { return p.Store.Release(ctx, c, due, failed) })
+	return p.write(outcome, func(ctx context.Context) error { return outbox.Release(ctx, p.Store, c, due, failed) })
 }
 
 func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) string {
@@ -325,7 +326,7 @@ func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) strin
 		outcome = outcomeRetried
 	}
 	due := time.Now().Add(wait)
-	return p.write(outcome, func(ctx context.Context) error { return p.Store.Postpone(ctx, c, due, failed) })
+	return p.write(outcome, func(ctx context.Context) error { return outbox.Postpone(ctx, p.Store, c, due, failed) })
 }
 
 // writeWithin is how long a worker tries to write down a failure while the
@@ -340,7 +341,7 @@ func (p *Pool) write(outcome string, fn func(context.Context) error) string {
 		switch {
 		case err == nil:
 			return outcome
-		case errors.Is(err, store.ErrClaimLost):
+		case errors.Is(err, outbox.ErrClaimLost):
 			return outcomeLost
 		}
 		select {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"usersync/internal/connector/fakeplatform"
-	"usersync/internal/usersync"
+	"usersync/internal/request"
 	"usersync/test/system"
 )
 
@@ -108,7 +108,7 @@ func (a *audit) check(t *testing.T) {
 
 // acceptances checks that what was accepted is there, final, and nothing else,
 // and returns it.
-func (a *audit) acceptances(t *testing.T, n *tenant) map[string]usersync.Report {
+func (a *audit) acceptances(t *testing.T, n *tenant) map[string]request.View {
 	t.Helper()
 	reports := n.Reports(t)
 	for id, sent := range n.accepted {
@@ -126,7 +126,7 @@ func (a *audit) acceptances(t *testing.T, n *tenant) map[string]usersync.Report 
 }
 
 // request checks one request's end, charge and webhooks.
-func (a *audit) request(n *tenant, r usersync.Report) {
+func (a *audit) request(n *tenant, r request.View) {
 	a.requests++
 	if k := n.known[n.accepted[r.RequestID].email]; k != nil && k.erasure != "" {
 		a.erased++
@@ -135,7 +135,7 @@ func (a *audit) request(n *tenant, r usersync.Report) {
 		}
 		return
 	}
-	if r.Status != usersync.RequestSucceeded {
+	if r.Status != request.Succeeded {
 		a.Add("a request did not succeed", "%s is %s: %+v", r.RequestID, r.Status, r.Steps)
 		return
 	}

@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"usersync/internal/usersync"
+	"usersync/internal/erasure"
+	"usersync/internal/request"
 	"usersync/test/services"
 	"usersync/test/system"
 )
@@ -88,7 +89,7 @@ func (n *tenant) goesOn(t *testing.T) {
 func (n *tenant) finished(t *testing.T) bool {
 	t.Helper()
 	for _, r := range n.Reports(t) {
-		open := slices.ContainsFunc(r.Webhooks, func(w usersync.ReportWebhook) bool { return w.Status.Open() })
+		open := slices.ContainsFunc(r.Webhooks, func(w request.WebhookView) bool { return w.Status.Open() })
 		if open || !r.Status.Final() {
 			return false
 		}
@@ -97,7 +98,7 @@ func (n *tenant) finished(t *testing.T) bool {
 		if k.erasure == "" {
 			continue
 		}
-		var e usersync.Erasure
+		var e erasure.Erasure
 		if n.Call(t, http.MethodGet, "/v1/erasures/"+k.erasure, nil, &e); e.FinishedAt.IsZero() {
 			return false
 		}

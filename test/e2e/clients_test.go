@@ -44,8 +44,8 @@ type acceptance struct {
 }
 
 // newTenant returns a tenant whose clients send to these API processes.
-func newTenant(n *system.Tenant) *tenant {
-	return &tenant{Tenant: n, clients: &clients{client: n.Client, batch: 25, accepted: map[string]acceptance{}}}
+func newTenant(n *system.Tenant) *customer {
+	return &customer{Tenant: n, clients: &clients{client: n.Client, batch: 25, accepted: map[string]acceptance{}}}
 }
 
 // run sends from n goroutines until the returned function is called, which

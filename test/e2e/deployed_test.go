@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"usersync/internal/outbox"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 	"usersync/test/system"
@@ -19,7 +20,7 @@ import (
 // deployment is a system.Deployment that this test ends parts of.
 type deployment struct{ *system.Deployment }
 
-func (d deployment) tenant(t *testing.T) *tenant {
+func (d deployment) tenant(t *testing.T) *customer {
 	t.Helper()
 	n := newTenant(d.Tenant(t, "Acme", 10_000_000))
 	n.insist, n.batch = true, 5
@@ -43,7 +44,7 @@ type fault struct {
 	repair func(t *testing.T)
 }
 
-func (d deployment) faults(n *tenant) []fault {
+func (d deployment) faults(n *customer) []fault {
 	accepts := func(t *testing.T, since time.Time) {
 		t.Helper()
 		system.Await(t, time.Minute, "20 requests are accepted while it is down",
@@ -111,7 +112,7 @@ type times struct {
 const progressWithin = 4 * time.Minute
 
 // inflict lets a fault happen and waits until the system works again.
-func inflict(t *testing.T, n *tenant, f fault) times {
+func inflict(t *testing.T, n *customer, f fault) times {
 	t.Helper()
 	x := times{name: f.name, struck: time.Now()}
 	f.strike(t)
@@ -127,7 +128,7 @@ func inflict(t *testing.T, n *tenant, f fault) times {
 	}, func() string { return n.describe(t) })
 	if *long {
 		system.Await(t, progressWithin, f.name+": no task is left from before the repair", func() bool {
-			state, err := n.store.OutboxState(t.Context())
+			state, err := outbox.Count(t.Context(), n.store)
 			return err == nil && (state.OldestUnfinished.IsZero() || state.OldestUnfinished.After(x.repaired))
 		}, func() string { return n.describe(t) })
 	}
@@ -136,7 +137,7 @@ func inflict(t *testing.T, n *tenant, f fault) times {
 }
 
 // firstDone returns when the first request that was sent after a time was done.
-func firstDone(n *tenant, after time.Time) (first time.Time) {
+func firstDone(n *customer, after time.Time) (first time.Time) {
 	accepted := n.all()
 	for id, done := range n.Endings() {
 		if a, ok := accepted[id]; ok && a.sent.After(after) && (first.IsZero() || done.Before(first)) {
@@ -148,7 +149,7 @@ func firstDone(n *tenant, after time.Time) (first time.Time) {
 
 // lastDone returns when the last request that was accepted before a time was
 // done, and how many are not.
-func lastDone(n *tenant, before time.Time) (last time.Time, open int) {
+func lastDone(n *customer, before time.Time) (last time.Time, open int) {
 	endings := n.Endings()
 	for id, a := range n.all() {
 		if a.seen.After(before) {
@@ -166,7 +167,7 @@ func lastDone(n *tenant, before time.Time) (last time.Time, open int) {
 
 // silence returns the longest time between two ends that were told one after
 // the other, from a time on until another.
-func silence(n *tenant, from, to time.Time) (longest time.Duration) {
+func silence(n *customer, from, to time.Time) (longest time.Duration) {
 	var at []time.Time
 	for _, done := range n.Endings() {
 		if done.After(from) && done.Before(to) {
@@ -182,7 +183,7 @@ func silence(n *tenant, from, to time.Time) (longest time.Duration) {
 }
 
 // table shows what each fault cost. Times are counted from the fault on.
-func table(n *tenant, list []times) string {
+func table(n *customer, list []times) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "fault\tlasted\taccepted meanwhile\tlongest silence\tnew one done\tall older done\t")

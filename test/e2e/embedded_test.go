@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"usersync/internal/store"
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 	"usersync/test/system"
 )
 
@@ -36,11 +36,11 @@ func newEmbedded(t *testing.T, settings ...string) *embedded {
 
 // tenant returns the demo organization with plenty of credits and an endpoint
 // of the test's own.
-func (e *embedded) tenant(t *testing.T) *tenant {
+func (e *embedded) tenant(t *testing.T) *customer {
 	t.Helper()
 	key, err := os.ReadFile(filepath.Join(e.dir, "demo-key"))
 	system.Must(t, err)
-	var organizations []usersync.Organization
+	var organizations []tenant.Organization
 	system.Command(t, e.env, &organizations, "organizations", "list")
 	if len(organizations) != 1 {
 		t.Fatalf("%d organizations after the first start, want the demo's alone", len(organizations))
@@ -82,7 +82,7 @@ func TestEmbeddedKilledWithRequestsInFlight(t *testing.T) {
 // killUnderLoad sends until so many more requests are accepted, and kills the
 // process while the clients still send and webhooks come in. It returns how
 // many requests were accepted and not done.
-func killUnderLoad(t *testing.T, e *embedded, n *tenant, more, round int) (inFlight int) {
+func killUnderLoad(t *testing.T, e *embedded, n *customer, more, round int) (inFlight int) {
 	t.Helper()
 	began, doneBefore, before := time.Now(), n.Done(), n.count()
 	stop := n.run(16)

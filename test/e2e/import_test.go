@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"usersync/internal/usersync"
+	"usersync/internal/directory"
 	"usersync/test/system"
 )
 
@@ -46,7 +46,7 @@ func TestImportKilledWhileItIsWorked(t *testing.T) {
 		t.Error("the import was over before the first kill: the test proved nothing")
 	}
 	system.Await(t, time.Minute, "the import is done", func() bool { return n.showImport(t, path).Status.Final() }, nil)
-	if i := n.showImport(t, path); i.Status != usersync.ImportSucceeded || i.Lines != lines || i.Done != lines || i.Saved != lines {
+	if i := n.showImport(t, path); i.Status != directory.ImportSucceeded || i.Lines != lines || i.Done != lines || i.Saved != lines {
 		t.Errorf("%+v", i)
 	}
 	e.Stop(t)
@@ -61,7 +61,7 @@ func TestImportKilledWhileItIsWorked(t *testing.T) {
 }
 
 // importPeople uploads so many people and returns where the import is shown.
-func (n *tenant) importPeople(t *testing.T, lines int) (path string) {
+func (n *customer) importPeople(t *testing.T, lines int) (path string) {
 	t.Helper()
 	var file bytes.Buffer
 	file.WriteString("email,name\n")
@@ -76,7 +76,7 @@ func (n *tenant) importPeople(t *testing.T, lines int) (path string) {
 	return answer.Location
 }
 
-func (n *tenant) showImport(t *testing.T, path string) (i usersync.Import) {
+func (n *customer) showImport(t *testing.T, path string) (i directory.Import) {
 	t.Helper()
 	n.Call(t, http.MethodGet, path, nil, &i)
 	return i

@@ -10,21 +10,22 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/outbox"
+	"usersync/internal/request"
 	"usersync/internal/store"
-	"usersync/internal/usersync"
 	"usersync/test/system"
 )
 
-// tenant is an organization under test: what it sent, what it received, and
+// customer is an organization under test: what it sent, what it received, and
 // what the service holds of it.
-type tenant struct {
+type customer struct {
 	*clients
 	*system.Tenant
 	store *store.Store
 }
 
 // open opens the database beside the service, to look at what no call shows.
-func (n *tenant) open(t *testing.T, o store.Options) {
+func (n *customer) open(t *testing.T, o store.Options) {
 	t.Helper()
 	s, err := store.Open(t.Context(), o)
 	system.Must(t, err)
@@ -33,12 +34,12 @@ func (n *tenant) open(t *testing.T, o store.Options) {
 }
 
 // drained waits until nothing is left to do.
-func (n *tenant) drained(t *testing.T, within time.Duration) {
+func (n *customer) drained(t *testing.T, within time.Duration) {
 	t.Helper()
-	var state store.OutboxState
+	var state outbox.State
 	system.Await(t, within, "the outbox is empty", func() bool {
 		var err error
-		state, err = n.store.OutboxState(t.Context())
+		state, err = outbox.Count(t.Context(), n.store)
 		return err == nil && state.Ready+state.Sent+state.Scheduled+state.Parked == 0
 	}, func() string {
 		return fmt.Sprintf("outbox: %d ready, %d sent, %d scheduled, %d parked, the oldest %s old\n%s",
@@ -48,7 +49,7 @@ func (n *tenant) drained(t *testing.T, within time.Duration) {
 
 // ended waits until every request has its end. What waits for a platform's
 // answer stands in no queue meanwhile.
-func (n *tenant) ended(t *testing.T, within time.Duration) {
+func (n *customer) ended(t *testing.T, within time.Duration) {
 	t.Helper()
 	system.Await(t, within, "every request has its end", func() bool {
 		for _, r := range n.Reports(t) {
@@ -61,7 +62,7 @@ func (n *tenant) ended(t *testing.T, within time.Duration) {
 }
 
 // describe says how far all requests have come.
-func (n *tenant) describe(t *testing.T) string {
+func (n *customer) describe(t *testing.T) string {
 	statuses, deliveries := map[string]int{}, map[string]int{}
 	for _, r := range n.Reports(t) {
 		statuses[string(r.Status)]++
@@ -82,7 +83,7 @@ func counts(by map[string]int) string {
 
 // audit checks everything that must hold once nothing is left to do, and
 // returns the requests.
-func (n *tenant) audit(t *testing.T) map[string]usersync.Report {
+func (n *customer) audit(t *testing.T) map[string]request.View {
 	t.Helper()
 	reports, accepted := n.Reports(t), n.all()
 	f := &system.Faults{}
@@ -112,13 +113,13 @@ func (n *tenant) audit(t *testing.T) map[string]usersync.Report {
 }
 
 // auditRequests checks each request's end, charge and webhooks.
-func (n *tenant) auditRequests(f *system.Faults, reports map[string]usersync.Report) (charged int) {
+func (n *customer) auditRequests(f *system.Faults, reports map[string]request.View) (charged int) {
 	for id, r := range reports {
 		if !r.Status.Final() {
 			f.Add("request has no end", "%s is %s", id, r.Status)
 			continue
 		}
-		if r.Status != usersync.RequestSucceeded {
+		if r.Status != request.Succeeded {
 			f.Add("request did not succeed", "%s is %s: %+v", id, r.Status, r.Steps)
 			continue
 		}
@@ -131,7 +132,7 @@ func (n *tenant) auditRequests(f *system.Faults, reports map[string]usersync.Rep
 
 // auditCompanies checks that the search saw what was accepted: of a company
 // whose users were all accepted, at least the last one found the others.
-func (n *tenant) auditCompanies(f *system.Faults, reports map[string]usersync.Report) {
+func (n *customer) auditCompanies(f *system.Faults, reports map[string]request.View) {
 	known, charged := map[int]int{}, map[int]int{}
 	for id, a := range n.all() {
 		known[companyOf(a.user)]++

@@ -6,8 +6,6 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/person"
-	"usersync/internal/store"
-	"usersync/internal/usersync"
 )
 
 func TestTheSearchIsAsGoodAsItWas(t *testing.T) {
@@ -47,7 +45,7 @@ func found(t *testing.T, people ...string) colleague.Result {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Found = append(r.Found, colleague.Match{Candidate: store.Candidate{Email: email}, Reasons: fields[1:]})
+		r.Found = append(r.Found, colleague.Match{Candidate: colleague.Candidate{Email: email}, Reasons: fields[1:]})
 	}
 	return r
 }
@@ -57,7 +55,7 @@ func TestJudgeSeesWhatIsWrong(t *testing.T) {
 	const pair = "company a@x.example ~ b@x.example c@x.example ! d@y.example"
 	const title = "title Developer ~ Engineer ! Lawyer"
 	const ordered = "case order\nfor a@x.example\nyes b@x.example\nyes c@x.example\nfirst c@x.example b@x.example"
-	skipped := colleague.Result{Skipped: usersync.ReasonPersonalEmail}
+	skipped := colleague.Result{Skipped: colleague.ReasonPersonalEmail}
 	for name, test := range map[string]struct {
 		text                 string
 		result               colleague.Result

@@ -9,10 +9,15 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/config"
+	"usersync/internal/credit"
+	"usersync/internal/directory"
+	"usersync/internal/intake"
 	"usersync/internal/person"
-	"usersync/internal/pipeline"
+	"usersync/internal/request"
 	"usersync/internal/seal"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -52,7 +57,7 @@ func (w *world) run(ctx context.Context, c *labelled) (colleague.Result, error) 
 	if err != nil {
 		return colleague.Result{}, err
 	}
-	o, err := w.store.CreateOrganization(ctx, "eval", usersync.Organization{Name: c.place})
+	o, err := tenant.Create(ctx, w.store, "eval", tenant.Organization{Name: c.place})
 	if err != nil {
 		return colleague.Result{}, err
 	}
@@ -65,7 +70,7 @@ func (w *world) run(ctx context.Context, c *labelled) (colleague.Result, error) 
 	if err := p.store(ctx); err != nil {
 		return colleague.Result{}, err
 	}
-	results, err := w.search.Run(ctx, w.store.Org(o.ID), usersync.Settings{AliasDomains: c.aliases}, []colleague.Target{target})
+	results, err := w.search.Run(ctx, w.store.Org(o.ID), tenant.Settings{AliasDomains: c.aliases}, []colleague.Target{target})
 	if err != nil {
 		return colleague.Result{}, err
 	}
@@ -81,9 +86,9 @@ func newTarget(h human) (colleague.Target, error) {
 // population is the people of one case.
 type population struct {
 	*world
-	organization usersync.Organization
-	people       []store.NewPerson
-	users        []*store.Acceptance
+	organization tenant.Organization
+	people       []directory.Person
+	users        []*intake.Acceptance
 	hand         []handMade
 	deleted      []usersync.Email
 	old          []usersync.Email
@@ -91,7 +96,7 @@ type population struct {
 
 type handMade struct {
 	human
-	store.Person
+	user.Identity
 	email usersync.Email
 }
 
@@ -102,15 +107,15 @@ func (p *population) add(h human) error {
 	}
 	alpha2, _ := person.ParseCountry(h.country)
 	in := usersync.UserInput{Email: email, Country: alpha2, Name: h.name, JobTitle: h.title}
-	follows := pipeline.PersonOf(in)
+	follows := user.IdentityOf(in)
 	switch {
 	case h.user:
-		p.users = append(p.users, &store.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: usersync.KindUserSync,
-			Salt: p.organization.Salt, User: store.NewUser{UserInput: in, Person: follows}})
+		p.users = append(p.users, &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync,
+			Salt: p.organization.Salt, User: intake.NewUser{UserInput: in, Identity: follows}})
 	case h.hand:
 		p.hand = append(p.hand, handMade{h, follows, email})
 	default:
-		p.people = append(p.people, store.NewPerson{Email: email, Name: h.name, JobTitle: h.title, Country: alpha2, Person: follows})
+		p.people = append(p.people, directory.Person{Email: email, Name: h.name, JobTitle: h.title, Country: alpha2, Identity: follows})
 	}
 	if h.deleted {
 		p.deleted = append(p.deleted, email)
@@ -129,7 +134,7 @@ const (
 )
 
 func (p *population) store(ctx context.Context) error {
-	if err := p.world.store.Org(p.organization.ID).SavePeople(ctx, p.organization.Salt, p.people); err != nil {
+	if err := directory.SavePeople(ctx, p.world.store.Org(p.organization.ID), p.organization.Salt, p.people); err != nil {
 		return err
 	}
 	if err := p.acceptUsers(ctx); err != nil {
@@ -164,15 +169,15 @@ func (p *population) acceptUsers(ctx context.Context) error {
 	if len(p.users) == 0 {
 		return nil
 	}
-	if _, err := p.world.store.TopUp(ctx, "eval", p.organization.ID, 1, "eval"); err != nil {
+	if _, err := credit.TopUp(ctx, p.world.store, "eval", p.organization.ID, 1, "eval"); err != nil {
 		return err
 	}
-	key, _, err := p.world.store.CreateKey(ctx, "eval", p.organization.ID, usersync.Key{Name: "eval"})
+	key, _, err := tenant.CreateKey(ctx, p.world.store, "eval", p.organization.ID, tenant.Key{Name: "eval"})
 	if err != nil {
 		return err
 	}
-	sub := &store.Submission{Organization: p.organization.ID, KeyID: key.ID, Items: p.users}
-	if err := p.world.store.Accept(ctx, []*store.Submission{sub}, pipeline.Plan); err != nil {
+	sub := &intake.Submission{Organization: p.organization.ID, KeyID: key.ID, Items: p.users}
+	if err := intake.Accept(ctx, p.world.store, []*intake.Submission{sub}, intake.Plan); err != nil {
 		return err
 	}
 	if sub.Err != nil {
@@ -184,9 +189,9 @@ func (p *population) acceptUsers(ctx context.Context) error {
 // insertColleague writes a colleague record. Only one made by hand has what the
 // search compares by.
 func (p *population) insertColleague(ctx context.Context, h handMade) error {
-	status := usersync.ColleaguePending
+	status := colleague.Pending
 	if h.deleted {
-		status = usersync.ColleagueDeleted
+		status = colleague.Deleted
 	}
 	return p.exec(ctx, `INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company, department, seniority, created_at, updated_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1) ON CONFLICT (organization_id, email_key) DO UPDATE SET status = excluded.status`,

@@ -17,6 +17,7 @@ import (
 	"usersync/internal/colleague"
 	"usersync/internal/person"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -313,7 +314,7 @@ func searchFor(ctx context.Context, org *store.Org, length time.Duration) (times
 			return nil, fmt.Errorf("make an address: %w", err)
 		}
 		began := time.Now()
-		_, err = search.Run(ctx, org, usersync.Settings{}, []colleague.Target{{
+		_, err = search.Run(ctx, org, tenant.Settings{}, []colleague.Target{{
 			Email: email, Name: "New Comer", Country: []string{"US", "DE", "NO"}[random.IntN(3)], JobTitle: titles[random.IntN(len(titles))],
 		}})
 		if err != nil {

@@ -118,7 +118,7 @@ type delivered struct {
 }
 
 // deliver sends a load of an organization and waits for its webhooks.
-func (p *product) deliver(ctx context.Context, t *tenant, l load) (d delivered, err error) {
+func (p *product) deliver(ctx context.Context, t *benchTenant, l load) (d delivered, err error) {
 	if d.outcome, err = p.send(ctx, t, l); err != nil {
 		return d, err
 	}
@@ -132,7 +132,7 @@ func (p *product) deliver(ctx context.Context, t *tenant, l load) (d delivered, 
 
 // awaitWebhooks waits until a webhook has come of every accepted request, or
 // webhooksWithin has passed, and returns what came.
-func (t *tenant) awaitWebhooks(ctx context.Context) (system.Received, error) {
+func (t *benchTenant) awaitWebhooks(ctx context.Context) (system.Received, error) {
 	until := time.Now().Add(webhooksWithin)
 	err := services.Poll(ctx, countEvery, func() (bool, error) {
 		r, err := t.receiver.count(ctx)

@@ -95,7 +95,7 @@ func (p *product) pileUp(ctx context.Context) (queued int, err error) {
 
 // small makes the organization that sends now and then, with a receiver of its
 // own.
-func (p *product) small(ctx context.Context) (*tenant, error) {
+func (p *product) small(ctx context.Context) (*benchTenant, error) {
 	r, err := p.bench.receive(ctx)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ type fairWaits struct {
 
 // measureFair has the small organization send for the length of a measurement and
 // waits for the webhooks.
-func (p *product) measureFair(ctx context.Context, small *tenant) (w fairWaits, err error) {
+func (p *product) measureFair(ctx context.Context, small *benchTenant) (w fairWaits, err error) {
 	perSecond := float64(time.Second) / float64(fairEvery)
 	d, err := p.deliver(ctx, small, load{clients: 16, due: evenly(perSecond), length: fairLength * p.bench.measure, most: unlimited})
 	if err != nil {

@@ -68,7 +68,7 @@ func plansOf(ctx context.Context, s *store.Store, all []namedStatement) ([]plann
 		if slices.Contains(onlySQLite, st.name) {
 			continue
 		}
-		plan, err := s.Plan(ctx, st.Statement)
+		plan, err := s.Plan(ctx, st.Definition)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", st.name, err)
 		}

@@ -9,7 +9,7 @@ import (
 
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 )
 
 // filled returns a database with 20,000 stored requests, as the planner sees
@@ -18,7 +18,7 @@ func filled(t *testing.T) *store.Store {
 	t.Helper()
 	o := storetest.Options(t, "postgres")
 	s := storetest.Open(t, o)
-	org, err := s.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Large"})
+	org, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Large"})
 	if err != nil {
 		t.Fatal(err)
 	}

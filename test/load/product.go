@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"usersync/internal/config"
-	"usersync/internal/usersync"
+	"usersync/internal/delivery"
 	"usersync/test/services"
 	"usersync/test/system"
 )
@@ -22,7 +22,7 @@ import (
 type product struct {
 	name   string // embedded or deployed
 	addr   string
-	tenant *tenant
+	tenant *benchTenant
 
 	bench     *bench
 	env       []string // of its programs
@@ -33,8 +33,8 @@ type product struct {
 	complains int
 }
 
-// tenant is an organization that sends, and the receiver of its webhooks.
-type tenant struct {
+// benchTenant is an organization that sends, and the receiver of its webhooks.
+type benchTenant struct {
 	id       string
 	key      string
 	next     atomic.Int64 // number of the last user sent
@@ -66,7 +66,7 @@ func (b *bench) launch(ctx context.Context, way, purpose string) (p *product, er
 	if err != nil {
 		return p, err
 	}
-	p.tenant = &tenant{receiver: r}
+	p.tenant = &benchTenant{receiver: r}
 	if p.addr, err = services.FreeAddr(); err != nil {
 		return p, err
 	}
@@ -134,24 +134,24 @@ const plenty = 1_000_000_000
 
 // makeTenant makes an organization with plenty of credits. prepareTenant does the
 // rest, for which the service must run.
-func (p *product) makeTenant(ctx context.Context, r *receiver) (*tenant, error) {
+func (p *product) makeTenant(ctx context.Context, r *receiver) (*benchTenant, error) {
 	account, err := p.bench.programs.NewAccount(ctx, p.env, "Load")
 	if err != nil {
-		return &tenant{receiver: r}, err
+		return &benchTenant{receiver: r}, err
 	}
-	t := &tenant{id: account.Organization, key: account.Key, receiver: r}
+	t := &benchTenant{id: account.Organization, key: account.Key, receiver: r}
 	return t, p.bench.programs.TopUp(ctx, p.env, t.id, plenty)
 }
 
 // prepareTenant moves the limits of an organization out of the way, and makes the
 // endpoint that wants to know how every request ended.
-func (p *product) prepareTenant(ctx context.Context, t *tenant) error {
+func (p *product) prepareTenant(ctx context.Context, t *benchTenant) error {
 	limit := map[string]any{"rate": 1e6, "burst": 1e6}
 	if err := p.operator.Configure(ctx, t.id, map[string]any{"rateLimit": limit}); err != nil {
 		return err
 	}
 	_, err := system.NewClient(t.key, "http://"+p.addr).AddEndpoint(ctx, "http://"+t.receiver.addr+"/hooks",
-		string(usersync.MessageCompleted), string(usersync.MessageFailed))
+		string(delivery.MessageCompleted), string(delivery.MessageFailed))
 	return err
 }
 
@@ -200,7 +200,7 @@ func (p *product) warmUp(ctx context.Context) error {
 }
 
 // send sends a load of one organization.
-func (p *product) send(ctx context.Context, t *tenant, l load) (*outcome, error) {
+func (p *product) send(ctx context.Context, t *benchTenant, l load) (*outcome, error) {
 	l.addr, l.key, l.next, l.batch = p.addr, t.key, &t.next, max(l.batch, 1)
 	o, err := l.run(ctx)
 	t.accepted += int64(o.users())

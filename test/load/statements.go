@@ -171,7 +171,7 @@ func variables(dir string) ([]variable, error) {
 
 // namedStatement is a hand-written statement of the store and its variable.
 type namedStatement struct {
-	store.Statement
+	store.Definition
 	name string
 }
 

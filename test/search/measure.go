@@ -16,8 +16,7 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/person"
-	"usersync/internal/store"
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 )
 
 // smallOrganization is how many people the organization has that the large one
@@ -28,9 +27,9 @@ const smallOrganization = 300
 const batchOf = 64
 
 func (d *database) measure(ctx context.Context, o options) error {
-	var organizations []usersync.Organization
+	var organizations []tenant.Organization
 	for _, n := range []int{o.people, smallOrganization} {
-		made, err := d.store.CreateOrganization(ctx, "search", usersync.Organization{Name: fmt.Sprint(n)})
+		made, err := tenant.Create(ctx, d.store, "search", tenant.Organization{Name: fmt.Sprint(n)})
 		if err != nil {
 			return fmt.Errorf("make an organization: %w", err)
 		}
@@ -137,7 +136,7 @@ func (d *database) time(ctx context.Context, table *tabwriter.Writer, k kind) er
 			targets[n] = colleague.Target{Email: email, Name: "New Comer", Country: h.country, JobTitle: h.title}
 		}
 		began := time.Now()
-		results, err := search.Run(ctx, org, usersync.Settings{}, targets)
+		results, err := search.Run(ctx, org, tenant.Settings{}, targets)
 		if err != nil {
 			return fmt.Errorf("search, %s: %w", k.name, err)
 		}
@@ -189,10 +188,10 @@ func millis(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*100
 // explain prints how the database finds the candidates of one user of the big
 // company.
 func (d *database) explain(ctx context.Context, organization string) error {
-	for _, query := range []store.CandidateQuery{
+	for _, query := range []colleague.CandidateQuery{
 		{Company: bigCompany, Country: "US", Department: "engineering"}, {Company: bigCompany, Country: "NO", Department: "legal"},
 	} {
-		plans, err := d.store.Org(organization).ExplainCandidates(ctx, []store.CandidateQuery{query})
+		plans, err := colleague.ExplainCandidates(ctx, d.store.Org(organization), []colleague.CandidateQuery{query})
 		if err != nil {
 			return fmt.Errorf("ask for the plan of a search: %w", err)
 		}

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"usersync/internal/directory"
 	"usersync/internal/person"
-	"usersync/internal/pipeline"
-	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -53,24 +54,24 @@ func pick(random *rand.Rand, usual, rare []string, oneIn int) string {
 }
 
 // newPerson returns person n of a company.
-func newPerson(random *rand.Rand, n int, company string) (store.NewPerson, error) {
+func newPerson(random *rand.Rand, n int, company string) (directory.Person, error) {
 	email, err := person.ParseEmail(fmt.Sprintf("p%d@%s", n, company))
 	if err != nil {
-		return store.NewPerson{}, fmt.Errorf("make an address: %w", err)
+		return directory.Person{}, fmt.Errorf("make an address: %w", err)
 	}
-	p := store.NewPerson{
+	p := directory.Person{
 		Email: email, Name: word(random.IntN(firstNames)) + " " + word(random.IntN(lastNames)),
 		Country: pick(random, countries, rare, 1_000), JobTitle: pick(random, titles, rareTitles, 200), CompanyName: "Company",
 	}
-	p.Person = pipeline.PersonOf(usersync.UserInput{Email: email, JobTitle: p.JobTitle})
+	p.Identity = user.IdentityOf(usersync.UserInput{Email: email, JobTitle: p.JobTitle})
 	return p, nil
 }
 
 // fill stores n people, a tenth of them in the big company, and makes a tenth
 // of them users.
-func (d *database) fill(ctx context.Context, o usersync.Organization, n int) error {
+func (d *database) fill(ctx context.Context, o tenant.Organization, n int) error {
 	random := rand.New(rand.NewPCG(1, 2))
-	batch := make([]store.NewPerson, 0, atOnce)
+	batch := make([]directory.Person, 0, atOnce)
 	for i := range n {
 		company := bigCompany
 		if i%10 != 0 {
@@ -82,7 +83,7 @@ func (d *database) fill(ctx context.Context, o usersync.Organization, n int) err
 		}
 		batch = append(batch, p)
 		if len(batch) == atOnce || i == n-1 {
-			if err := d.store.Org(o.ID).SavePeople(ctx, o.Salt, batch); err != nil {
+			if err := directory.SavePeople(ctx, d.store.Org(o.ID), o.Salt, batch); err != nil {
 				return fmt.Errorf("store people: %w", err)
 			}
 			batch = batch[:0]

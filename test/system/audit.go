@@ -5,13 +5,14 @@ package system
 import (
 	"testing"
 
-	"usersync/internal/store"
-	"usersync/internal/usersync"
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/request"
 )
 
 // AuditCharge checks the rule of the contract: a request that found more than one
 // colleague costs a credit, any other nothing.
-func AuditCharge(f *Faults, r usersync.Report) {
+func AuditCharge(f *Faults, r request.View) {
 	want := int64(0)
 	if r.Colleagues != nil && r.Colleagues.Found > 1 {
 		want = 1
@@ -23,7 +24,7 @@ func AuditCharge(f *Faults, r usersync.Report) {
 
 // AuditLedger checks that each charged request has one line and no other has any,
 // and that the balance, as the service proves it, is the sum of all lines.
-func (n *Tenant) AuditLedger(t *testing.T, f *Faults, reports map[string]usersync.Report) {
+func (n *Tenant) AuditLedger(t *testing.T, f *Faults, reports map[string]request.View) {
 	t.Helper()
 	entries, err := n.Ledger(t.Context())
 	Must(t, err)
@@ -31,7 +32,7 @@ func (n *Tenant) AuditLedger(t *testing.T, f *Faults, reports map[string]usersyn
 	charged := map[string]int64{}
 	for _, e := range entries {
 		sum += e.Amount
-		if e.Kind != usersync.EntryCharge {
+		if e.Kind != credit.EntryCharge {
 			continue
 		}
 		if _, twice := charged[e.RequestID]; twice {
@@ -54,9 +55,9 @@ func (n *Tenant) AuditLedger(t *testing.T, f *Faults, reports map[string]usersyn
 }
 
 // AuditProof checks the service's own word that a ledger is right, and returns it.
-func (n *Tenant) AuditProof(t *testing.T, f *Faults) store.Verification {
+func (n *Tenant) AuditProof(t *testing.T, f *Faults) credit.Verification {
 	t.Helper()
-	var proof store.Verification
+	var proof credit.Verification
 	Command(t, n.Env, &proof, "credits", "verify", n.Organization)
 	if !proof.OK || proof.Overcharged != 0 || proof.Balance != proof.Sum {
 		f.Add("ledger is not verified", "%s: %+v", n.Organization, proof)
@@ -66,20 +67,20 @@ func (n *Tenant) AuditProof(t *testing.T, f *Faults) store.Verification {
 
 // AuditWebhooks checks that each message of a request came, under one id, and
 // that the service knows it.
-func (n *Tenant) AuditWebhooks(f *Faults, r usersync.Report) {
+func (n *Tenant) AuditWebhooks(f *Faults, r request.View) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	want := []usersync.MessageType{usersync.MessageCompleted}
+	want := []delivery.MessageType{delivery.MessageCompleted}
 	if r.Colleagues != nil && r.Colleagues.Found > 0 {
-		want = append(want, usersync.MessageColleaguesFound)
+		want = append(want, delivery.MessageColleaguesFound)
 	}
-	delivered := map[usersync.MessageType]string{}
+	delivered := map[delivery.MessageType]string{}
 	for _, w := range r.Webhooks {
 		if w.EndpointID != n.Endpoint {
 			continue
 		}
 		delivered[w.Type] = w.ID
-		if w.Status != usersync.DeliveryDelivered {
+		if w.Status != delivery.Delivered {
 			f.Add("delivery has not arrived", "%s of %s is %s after %d attempts", w.Type, r.RequestID, w.Status, w.Attempts)
 		}
 	}

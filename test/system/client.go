@@ -15,7 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"usersync/internal/usersync"
+	"usersync/internal/credit"
 	"usersync/test/services"
 )
 
@@ -203,8 +203,8 @@ func List[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 }
 
 // Ledger returns the ledger of the client's organization, newest first.
-func (c *Client) Ledger(ctx context.Context) ([]usersync.Entry, error) {
-	return List[usersync.Entry](ctx, c, "/v1/credits/ledger")
+func (c *Client) Ledger(ctx context.Context) ([]credit.Entry, error) {
+	return List[credit.Entry](ctx, c, "/v1/credits/ledger")
 }
 
 // Endpoint is a webhook endpoint that was made.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"usersync/internal/usersync"
+	"usersync/internal/credit"
 )
 
 // answering returns a client of two servers that answer alike.
@@ -97,7 +97,7 @@ func TestListReadsEveryPage(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"items":[{"id":"led_%s"}],"nextCursor":%q}`, cursor, next[cursor])
 	})
 	got, err := c.Ledger(t.Context())
-	if want := []usersync.Entry{{ID: "led_"}, {ID: "led_a b"}, {ID: "led_c"}}; fmt.Sprint(got) != fmt.Sprint(want) || err != nil {
+	if want := []credit.Entry{{ID: "led_"}, {ID: "led_a b"}, {ID: "led_c"}}; fmt.Sprint(got) != fmt.Sprint(want) || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"strconv"
 	"strings"
 
-	"usersync/internal/usersync"
+	"usersync/internal/credit"
+	"usersync/internal/tenant"
 	"usersync/test/services"
 )
 
@@ -70,7 +71,7 @@ type Account struct{ Organization, Key string }
 // NewAccount makes an organization and its key by the command line, which the
 // service need not run for. Its settings and limits are the defaults.
 func (p Programs) NewAccount(ctx context.Context, settings []string, name string) (Account, error) {
-	var made usersync.Organization
+	var made tenant.Organization
 	if err := p.Command(ctx, settings, &made, "organizations", "create", name); err != nil {
 		return Account{}, err
 	}
@@ -85,6 +86,6 @@ func (p Programs) NewAccount(ctx context.Context, settings []string, name string
 
 // TopUp adds credits to an organization by the command line.
 func (p Programs) TopUp(ctx context.Context, settings []string, organization string, credits int) error {
-	var entry usersync.Entry
+	var entry credit.Entry
 	return p.Command(ctx, settings, &entry, "credits", "add", organization, strconv.Itoa(credits), "--reference", "test")
 }

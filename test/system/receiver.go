@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/delivery"
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
@@ -44,14 +46,14 @@ type Receiver struct {
 // of none.
 type HookKey struct {
 	Request string
-	Kind    usersync.MessageType
+	Kind    delivery.MessageType
 }
 
 // Hook is what is known of one message that should have one id and one body.
 type Hook struct {
 	IDs    map[string]int // how often each came
 	body   [sha256.Size]byte
-	Report usersync.Report
+	Report request.View
 }
 
 // NewReceiver starts a receiver that answers 204. It ends with the test.
@@ -178,8 +180,8 @@ func (r *Receiver) take(header http.Header, body []byte) error {
 		return fmt.Errorf("verify a webhook: %w", err)
 	}
 	var message struct {
-		Type usersync.MessageType `json:"type"`
-		Data usersync.Report      `json:"data"`
+		Type delivery.MessageType `json:"type"`
+		Data request.View         `json:"data"`
 	}
 	if err := json.Unmarshal(body, &message); err != nil {
 		return fmt.Errorf("decode a webhook: %w", err)
@@ -203,8 +205,8 @@ func (r *Receiver) take(header http.Header, body []byte) error {
 }
 
 // Ends reports whether messages of this type tell a request's end.
-func Ends(t usersync.MessageType) bool {
-	return t == usersync.MessageCompleted || t == usersync.MessageFailed
+func Ends(t delivery.MessageType) bool {
+	return t == delivery.MessageCompleted || t == delivery.MessageFailed
 }
 
 // Done returns how many requests ended, as far as webhooks told.

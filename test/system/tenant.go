@@ -5,6 +5,7 @@ package system
 import (
 	"testing"
 
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
@@ -50,11 +51,11 @@ func (n *Tenant) TopUp(t *testing.T, credits int) {
 }
 
 // Reports returns all requests of the organization.
-func (n *Tenant) Reports(t *testing.T) map[string]usersync.Report {
+func (n *Tenant) Reports(t *testing.T) map[string]request.View {
 	t.Helper()
-	list, err := List[usersync.Report](t.Context(), n.Client, "/v1/requests")
+	list, err := List[request.View](t.Context(), n.Client, "/v1/requests")
 	Must(t, err)
-	out := make(map[string]usersync.Report, len(list))
+	out := make(map[string]request.View, len(list))
 	for _, r := range list {
 		out[r.RequestID] = r
 	}

@@ -19,12 +19,16 @@ import (
 	"go.uber.org/goleak"
 
 	"usersync/internal/api"
+	"usersync/internal/credit"
 	"usersync/internal/intake"
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/telemetry"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -34,7 +38,7 @@ type Server struct {
 	Store *store.Store
 	Edge  *api.Edge
 	// Org has 1,000 credits; Key is its key with every scope.
-	Org usersync.Organization
+	Org tenant.Organization
 	Key usersync.Secret
 	// KeyID is the id of Key.
 	KeyID string
@@ -81,7 +85,7 @@ func (s *Server) openStore(t testing.TB) {
 	t.Cleanup(func() { _ = s.Store.Close() })
 	_, err = s.Store.Migrate(ctx)
 	Must(t, err)
-	s.Org, s.Key, s.KeyID = s.NewOrganization(t, usersync.Settings{}, credits)
+	s.Org, s.Key, s.KeyID = s.NewOrganization(t, tenant.Settings{}, credits)
 }
 
 func (s *Server) openQueue(t testing.TB) {
@@ -95,24 +99,24 @@ func (s *Server) openQueue(t testing.TB) {
 }
 
 // NewOrganization makes an organization with a balance and a key of every scope.
-func (s *Server) NewOrganization(t testing.TB, settings usersync.Settings, balance int64) (usersync.Organization, usersync.Secret, string) {
+func (s *Server) NewOrganization(t testing.TB, settings tenant.Settings, balance int64) (tenant.Organization, usersync.Secret, string) {
 	t.Helper()
 	ctx := context.Background()
-	o, err := s.Store.CreateOrganization(ctx, "test", usersync.Organization{Name: "Example", Settings: settings})
+	o, err := tenant.Create(ctx, s.Store, "test", tenant.Organization{Name: "Example", Settings: settings})
 	Must(t, err)
 	if balance > 0 {
-		_, err = s.Store.TopUp(ctx, "test", o.ID, balance, "")
+		_, err = credit.TopUp(ctx, s.Store, "test", o.ID, balance, "")
 		Must(t, err)
 	}
-	key, secret := s.NewKey(t, o.ID, usersync.Key{})
+	key, secret := s.NewKey(t, o.ID, tenant.Key{})
 	return o, secret, key.ID
 }
 
 // NewKey makes a key of the organization.
-func (s *Server) NewKey(t testing.TB, organization string, k usersync.Key) (usersync.Key, usersync.Secret) {
+func (s *Server) NewKey(t testing.TB, organization string, k tenant.Key) (tenant.Key, usersync.Secret) {
 	t.Helper()
 	k.Name = "test"
-	key, secret, err := s.Store.CreateKey(context.Background(), "test", organization, k)
+	key, secret, err := tenant.CreateKey(context.Background(), s.Store, "test", organization, k)
 	Must(t, err)
 	return key, secret
 }
@@ -165,13 +169,13 @@ func (s *Server) Send(t testing.TB, r *http.Request) Answer {
 
 // Finish works every task that is ready: each of its requests gets one step and
 // the status that follows from it.
-func (s *Server) Finish(t testing.TB, step usersync.Step) {
+func (s *Server) Finish(t testing.TB, step request.Step) {
 	t.Helper()
 	ctx := context.Background()
-	ready, err := s.Store.TakeReady(ctx, queue.Run, "", 1000, 1000)
+	ready, err := outbox.TakeReady(ctx, s.Store, queue.Run, "", 1000, 1000)
 	Must(t, err)
 	for _, e := range ready {
-		claim, ok, err := s.Store.Claim(ctx, e.ID, e.Generation)
+		claim, ok, err := outbox.Claim(ctx, s.Store, e.ID, e.Generation)
 		Must(t, err)
 		if !ok {
 			t.Fatalf("task %s cannot be claimed", e.ID)
@@ -180,21 +184,21 @@ func (s *Server) Finish(t testing.TB, step usersync.Step) {
 	}
 }
 
-func (s *Server) finish(t testing.TB, claim usersync.Claim, step usersync.Step) {
+func (s *Server) finish(t testing.TB, claim usersync.Claim, step request.Step) {
 	t.Helper()
 	var args struct{ Requests []string }
 	Must(t, json.Unmarshal(claim.Args, &args))
-	var outcomes []store.Outcome
+	var outcomes []request.Outcome
 	for _, id := range args.Requests {
-		outcomes = append(outcomes, store.Outcome{RequestID: id, Status: usersync.StatusOf([]usersync.Step{step}),
-			StartedAt: claim.StartedAt, FinishedAt: time.Now(), Steps: []usersync.Step{step}})
+		outcomes = append(outcomes, request.Outcome{RequestID: id, Status: request.StatusOf([]request.Step{step}),
+			StartedAt: claim.StartedAt, FinishedAt: time.Now(), Steps: []request.Step{step}})
 	}
 	ctx := context.Background()
 	Must(t, s.Store.Tx(ctx, func(tx *store.Tx) error {
-		if err := tx.Finish(ctx, claim); err != nil {
+		if err := outbox.Finish(ctx, tx, claim); err != nil {
 			return err
 		}
-		return tx.SaveOutcomes(ctx, claim, outcomes)
+		return request.SaveOutcomes(ctx, tx, claim, outcomes)
 	}))
 	Must(t, s.queue.PublishFinished(ctx, args.Requests))
 }

@@ -7,23 +7,24 @@ import (
 	"usersync/internal/admin"
 	"usersync/internal/api"
 	"usersync/internal/connector"
+	"usersync/internal/platform"
 	"usersync/internal/usersync"
 )
 
 // connection is a connection with its credentials, the secrets among them
 // masked.
 type connection struct {
-	usersync.Connection
+	platform.Connection
 	Credentials json.RawMessage `json:"credentials"`
 }
 
-func (o Options) shownConnection(c usersync.Connection) (connection, error) {
+func (o Options) shownConnection(c platform.Connection) (connection, error) {
 	credentials, err := o.Admin.Shown(c)
 	return connection{c, credentials}, err
 }
 
 // answerConnection answers with a connection as it may be read.
-func (o Options) answerConnection(c *api.Call, one usersync.Connection, err error) error {
+func (o Options) answerConnection(c *api.Call, one platform.Connection, err error) error {
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (o Options) createConnection(c *api.Call) error {
 
 func (o Options) listConnections(c *api.Call) error {
 	load := func(before string, limit int) ([]connection, error) {
-		list, err := c.Caller.Org.Connections(c.Context(), before, limit)
+		list, err := platform.ListConnections(c.Context(), c.Caller.Org, before, limit)
 		out := make([]connection, len(list))
 		for i, one := range list {
 			if out[i], err = o.shownConnection(one); err != nil {
@@ -82,7 +83,7 @@ func (o Options) listConnections(c *api.Call) error {
 }
 
 func (o Options) showConnection(c *api.Call) error {
-	one, err := c.Caller.Org.Connection(c.Context(), c.Param("id"))
+	one, err := platform.GetConnection(c.Context(), c.Caller.Org, c.Param("id"))
 	return o.answerConnection(c, one, err)
 }
 
@@ -144,8 +145,8 @@ func (o Options) resumeConnection(c *api.Call) error {
 	return o.answerConnection(c, one, err)
 }
 
-// platform is what connections can be made to.
-type platform struct {
+// platformBody is what connections can be made to.
+type platformBody struct {
 	Name        string            `json:"name"`
 	Title       string            `json:"title"`
 	Credentials []connector.Field `json:"credentials"`
@@ -153,9 +154,9 @@ type platform struct {
 }
 
 func (o Options) listPlatforms(c *api.Call) error {
-	out := api.List[platform]{Items: []platform{}}
+	out := api.List[platformBody]{Items: []platformBody{}}
 	for _, k := range o.Admin.Platforms {
-		out.Items = append(out.Items, platform{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings})
+		out.Items = append(out.Items, platformBody{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings})
 	}
 	return c.JSON(http.StatusOK, out)
 }

@@ -5,6 +5,7 @@ import (
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
+	"usersync/internal/credit"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -41,7 +42,7 @@ func (o Options) verifyCredits(c *api.Call) error {
 	if err := c.Decode(new(nothing)); err != nil {
 		return err
 	}
-	v, err := o.Admin.Store.Org(c.Param("id")).Verify(c.Context())
+	v, err := credit.Verify(c.Context(), o.Admin.Store.Org(c.Param("id")))
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func showOwnBalance(c *api.Call) error { return balance(c, c.Caller.Org) }
 func listOwnLedger(c *api.Call) error { return ledger(c, c.Caller.Org) }
 
 func balance(c *api.Call, org *store.Org) error {
-	n, err := org.Balance(c.Context())
+	n, err := credit.Balance(c.Context(), org)
 	if err != nil {
 		return err
 	}
@@ -64,8 +65,8 @@ func balance(c *api.Call, org *store.Org) error {
 }
 
 func ledger(c *api.Call, org *store.Org) error {
-	load := func(before string, limit int) ([]usersync.Entry, error) {
-		return org.Ledger(c.Context(), before, limit)
+	load := func(before string, limit int) ([]credit.Entry, error) {
+		return credit.Ledger(c.Context(), org, before, limit)
 	}
-	return page(c, usersync.PrefixLedger, load, func(e usersync.Entry) string { return e.ID })
+	return page(c, usersync.PrefixLedger, load, func(e credit.Entry) string { return e.ID })
 }

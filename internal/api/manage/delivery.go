@@ -13,20 +13,20 @@ import (
 
 // webhookDelivery is one message to one endpoint, with its attempts.
 type webhookDelivery struct {
-	ID            string                  `json:"id"`
-	MessageID     string                  `json:"messageId"`
-	EndpointID    string                  `json:"endpointId"`
-	Type          usersync.MessageType    `json:"type"`
-	Status        usersync.DeliveryStatus `json:"status"`
-	Attempts      []usersync.Attempt      `json:"attempts"`
-	NextAttemptAt usersync.Time           `json:"nextAttemptAt,omitzero"`
-	CreatedAt     usersync.Time           `json:"createdAt"`
+	ID            string               `json:"id"`
+	MessageID     string               `json:"messageId"`
+	EndpointID    string               `json:"endpointId"`
+	Type          delivery.MessageType `json:"type"`
+	Status        delivery.Status      `json:"status"`
+	Attempts      []delivery.Attempt   `json:"attempts"`
+	NextAttemptAt usersync.Time        `json:"nextAttemptAt,omitzero"`
+	CreatedAt     usersync.Time        `json:"createdAt"`
 }
 
-func showDelivery(d usersync.Delivery) webhookDelivery {
+func showDelivery(d delivery.Delivery) webhookDelivery {
 	return webhookDelivery{
 		ID: d.ID, MessageID: d.MessageID, EndpointID: d.EndpointID, Type: d.Type, Status: d.Status,
-		Attempts: append([]usersync.Attempt{}, d.Attempts...), NextAttemptAt: usersync.Time{Time: d.NextAttemptAt}, CreatedAt: usersync.Time{Time: d.CreatedAt},
+		Attempts: append([]delivery.Attempt{}, d.Attempts...), NextAttemptAt: usersync.Time{Time: d.NextAttemptAt}, CreatedAt: usersync.Time{Time: d.CreatedAt},
 	}
 }
 
@@ -36,11 +36,11 @@ func listDeliveries(c *api.Call) error {
 		return err
 	}
 	org, id := c.Caller.Org, c.Param("id")
-	if _, err := org.Endpoint(c.Context(), id); err != nil {
+	if _, err := delivery.GetEndpoint(c.Context(), org, id); err != nil {
 		return err
 	}
 	load := func(before string, limit int) ([]webhookDelivery, error) {
-		list, err := org.Deliveries(c.Context(), id, status, before, limit)
+		list, err := delivery.List(c.Context(), org, id, status, before, limit)
 		out := make([]webhookDelivery, len(list))
 		for i, d := range list {
 			out[i] = showDelivery(d)
@@ -51,20 +51,20 @@ func listDeliveries(c *api.Call) error {
 }
 
 // statusOfDeliveries reads the query parameter status; "" is every status.
-func statusOfDeliveries(c *api.Call) (usersync.DeliveryStatus, error) {
+func statusOfDeliveries(c *api.Call) (delivery.Status, error) {
 	query, err := c.Query()
 	if err != nil {
 		return "", err
 	}
-	status := usersync.DeliveryStatus(query.Get("status"))
-	if status != "" && !slices.Contains(usersync.DeliveryStatuses, status) {
-		return "", api.Invalid("status", fmt.Sprintf("must be one of %v", usersync.DeliveryStatuses))
+	status := delivery.Status(query.Get("status"))
+	if status != "" && !slices.Contains(delivery.Statuses, status) {
+		return "", api.Invalid("status", fmt.Sprintf("must be one of %v", delivery.Statuses))
 	}
 	return status, nil
 }
 
 func getDelivery(c *api.Call) error {
-	d, err := c.Caller.Org.Delivery(c.Context(), c.Param("id"))
+	d, err := delivery.Get(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (o Options) redeliver(c *api.Call) error {
 }
 
 // sending answers with a delivery that is on its way.
-func (o Options) sending(c *api.Call, d usersync.Delivery, err error) error {
+func (o Options) sending(c *api.Call, d delivery.Delivery, err error) error {
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/directory"
 	"usersync/internal/rowfile"
-	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
@@ -51,7 +50,7 @@ func (o Options) createImport(c *api.Call) error {
 }
 
 // retryAfter says when to look at an unfinished import again, in seconds.
-func retryAfter(c *api.Call, i usersync.Import) {
+func retryAfter(c *api.Call, i directory.Import) {
 	const longest = 30
 	if !i.Status.Final() {
 		c.Header().Set("Retry-After", strconv.FormatInt(min(max(i.ETASeconds, 1), longest), 10))
@@ -59,10 +58,10 @@ func retryAfter(c *api.Call, i usersync.Import) {
 }
 
 func listImports(c *api.Call) error {
-	load := func(before string, limit int) ([]usersync.Import, error) {
-		return c.Caller.Org.Imports(c.Context(), before, limit)
+	load := func(before string, limit int) ([]directory.Import, error) {
+		return directory.ListImports(c.Context(), c.Caller.Org, before, limit)
 	}
-	return page(c, usersync.PrefixImport, load, func(i usersync.Import) string { return i.ID })
+	return page(c, usersync.PrefixImport, load, func(i directory.Import) string { return i.ID })
 }
 
 // shownErrors bounds the errors shown with an import.
@@ -70,22 +69,22 @@ const shownErrors = 100
 
 // detailedImport is an import with the first of its errors and where all are.
 type detailedImport struct {
-	usersync.Import
-	Errors    []usersync.ImportError `json:"errors"`
-	ErrorsURL string                 `json:"errorsUrl"`
+	directory.Import
+	Errors    []directory.ImportError `json:"errors"`
+	ErrorsURL string                  `json:"errorsUrl"`
 }
 
 func showImport(c *api.Call) error {
-	i, err := c.Caller.Org.Import(c.Context(), c.Param("id"))
+	i, err := directory.GetImport(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return err
 	}
-	first, _, err := c.Caller.Org.ImportErrors(c.Context(), i.ID, store.ImportErrorPlace{}, shownErrors)
+	first, _, err := directory.ListErrors(c.Context(), c.Caller.Org, i.ID, directory.ErrorPlace{}, shownErrors)
 	if err != nil {
 		return err
 	}
 	retryAfter(c, i)
-	return c.JSON(http.StatusOK, detailedImport{i, append([]usersync.ImportError{}, first...), importsPath + "/" + i.ID + "/errors"})
+	return c.JSON(http.StatusOK, detailedImport{i, append([]directory.ImportError{}, first...), importsPath + "/" + i.ID + "/errors"})
 }
 
 // errorPage is how many errors are read and written at once.
@@ -94,11 +93,11 @@ const errorPage = 1000
 // showImportErrors writes all errors that are kept as CSV. Nothing in it comes
 // from the file, so no cell of it can be a formula.
 func showImportErrors(c *api.Call) error {
-	i, err := c.Caller.Org.Import(c.Context(), c.Param("id"))
+	i, err := directory.GetImport(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return err
 	}
-	list, place, err := c.Caller.Org.ImportErrors(c.Context(), i.ID, store.ImportErrorPlace{}, errorPage)
+	list, place, err := directory.ListErrors(c.Context(), c.Caller.Org, i.ID, directory.ErrorPlace{}, errorPage)
 	if err != nil {
 		return err
 	}
@@ -115,7 +114,7 @@ func showImportErrors(c *api.Call) error {
 				return err
 			}
 		}
-		if list, place, err = c.Caller.Org.ImportErrors(c.Context(), i.ID, place, errorPage); err != nil {
+		if list, place, err = directory.ListErrors(c.Context(), c.Caller.Org, i.ID, place, errorPage); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
+	"usersync/internal/delivery"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
@@ -12,20 +13,20 @@ import (
 // endpoint is a webhook endpoint with what verifies its messages: the secret,
 // in clear when it is made and masked ever after, or the public key.
 type endpoint struct {
-	usersync.Endpoint
+	delivery.Endpoint
 	Secret    string `json:"secret,omitempty"`
 	PublicKey string `json:"publicKey,omitempty"`
 }
 
 // masked shows an endpoint without its secret.
-func masked(e usersync.Endpoint) (endpoint, error) { return show(e, usersync.Secret.Masked) }
+func masked(e delivery.Endpoint) (endpoint, error) { return show(e, usersync.Secret.Masked) }
 
 // revealed shows an endpoint with its new secret: the only time.
-func revealed(e usersync.Endpoint) (endpoint, error) { return show(e, usersync.Secret.Reveal) }
+func revealed(e delivery.Endpoint) (endpoint, error) { return show(e, usersync.Secret.Reveal) }
 
-func show(e usersync.Endpoint, secret func(usersync.Secret) string) (out endpoint, err error) {
+func show(e delivery.Endpoint, secret func(usersync.Secret) string) (out endpoint, err error) {
 	out.Endpoint = e
-	if e.Signing == usersync.SigningAsymmetric {
+	if e.Signing == delivery.SigningAsymmetric {
 		out.PublicKey, err = webhooksig.PublicKey(e.Secrets[0])
 		return out, err
 	}
@@ -34,7 +35,7 @@ func show(e usersync.Endpoint, secret func(usersync.Secret) string) (out endpoin
 }
 
 // answerMasked answers with an endpoint without its secret.
-func answerMasked(c *api.Call, e usersync.Endpoint, err error) error {
+func answerMasked(c *api.Call, e delivery.Endpoint, err error) error {
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (o Options) createEndpoint(c *api.Call) error {
 
 func (o Options) listEndpoints(c *api.Call) error {
 	load := func(before string, limit int) ([]endpoint, error) {
-		list, err := c.Caller.Org.Endpoints(c.Context(), before, limit)
+		list, err := delivery.ListEndpoints(c.Context(), c.Caller.Org, before, limit)
 		out := make([]endpoint, len(list))
 		for i, e := range list {
 			if out[i], err = masked(e); err != nil {
@@ -76,7 +77,7 @@ func (o Options) listEndpoints(c *api.Call) error {
 }
 
 func (o Options) showEndpoint(c *api.Call) error {
-	e, err := c.Caller.Org.Endpoint(c.Context(), c.Param("id"))
+	e, err := delivery.GetEndpoint(c.Context(), c.Caller.Org, c.Param("id"))
 	return answerMasked(c, e, err)
 }
 
@@ -116,7 +117,7 @@ func enableEndpoint(c *api.Call) error {
 	if err := c.Decode(new(nothing)); err != nil {
 		return err
 	}
-	e, err := c.Caller.Org.EnableEndpoint(c.Context(), c.Actor, c.Param("id"))
+	e, err := delivery.EnableEndpoint(c.Context(), c.Caller.Org, c.Actor, c.Param("id"))
 	return answerMasked(c, e, err)
 }
 
@@ -136,11 +137,11 @@ func listWebhookKeys(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	endpoints, err := c.Caller.Org.KeyedEndpoints(c.Context(), p.Before, p.Limit+1)
+	endpoints, err := delivery.KeyedEndpoints(c.Context(), c.Caller.Org, p.Before, p.Limit+1)
 	if err != nil {
 		return err
 	}
-	some := api.NewList(p, endpoints, func(e usersync.Endpoint) string { return e.ID })
+	some := api.NewList(p, endpoints, func(e delivery.Endpoint) string { return e.ID })
 	out := api.List[webhookKey]{Items: []webhookKey{}, NextCursor: some.NextCursor}
 	for _, e := range some.Items {
 		for i, private := range e.Secrets {

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"usersync/internal/api"
-	"usersync/internal/store"
+	"usersync/internal/event"
 	"usersync/internal/usersync"
 )
 
@@ -18,15 +18,15 @@ func listEvents(c *api.Call) error {
 	if user != "" && !usersync.HasPrefix(user, usersync.PrefixUser) {
 		return api.Invalid("userId", "must be the id of a user")
 	}
-	load := func(before string, limit int) ([]usersync.Event, error) {
-		f := store.EventFilter{UserID: user, Type: usersync.EventType(query.Get("type")), Before: before, Limit: limit}
-		return c.Caller.Org.Events(c.Context(), f)
+	load := func(before string, limit int) ([]event.Event, error) {
+		f := event.Filter{UserID: user, Type: event.Type(query.Get("type")), Before: before, Limit: limit}
+		return event.List(c.Context(), c.Caller.Org, f)
 	}
-	return page(c, usersync.PrefixEvent, load, func(e usersync.Event) string { return e.ID })
+	return page(c, usersync.PrefixEvent, load, func(e event.Event) string { return e.ID })
 }
 
 func showEvent(c *api.Call) error {
-	e, err := c.Caller.Org.Event(c.Context(), c.Param("id"))
+	e, err := event.Get(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return err
 	}

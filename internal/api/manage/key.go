@@ -6,6 +6,7 @@ import (
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -24,16 +25,16 @@ func (o Options) createKey(c *api.Call) error {
 // newKey is the answer that shows a new key itself. Every other answer shows a
 // usersync.Key, whose hint stands in the place of the key.
 type newKey struct {
-	ID        string           `json:"id"`
-	Name      string           `json:"name"`
-	Key       string           `json:"key"` // the key itself, as the client is to send it
-	Scopes    []usersync.Scope `json:"scopes"`
-	CreatedAt usersync.Time    `json:"createdAt"`
-	ExpiresAt usersync.Time    `json:"expiresAt,omitzero"`
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	Key       string         `json:"key"` // the key itself, as the client is to send it
+	Scopes    []tenant.Scope `json:"scopes"`
+	CreatedAt usersync.Time  `json:"createdAt"`
+	ExpiresAt usersync.Time  `json:"expiresAt,omitzero"`
 }
 
 // madeKey answers with a new key: the only time that the key itself is shown.
-func madeKey(c *api.Call, k usersync.Key, secret usersync.Secret) error {
+func madeKey(c *api.Call, k tenant.Key, secret usersync.Secret) error {
 	answer := newKey{ID: k.ID, Name: k.Name, Key: secret.Reveal(), Scopes: k.Scopes, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt}
 	return created(c, "/admin/v1/organizations/"+k.Organization+"/api-keys/"+k.ID, answer)
 }
@@ -43,12 +44,14 @@ func (o Options) listKeys(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	load := func(before string, limit int) ([]usersync.Key, error) { return org.Keys(c.Context(), before, limit) }
-	return page(c, usersync.PrefixKey, load, func(k usersync.Key) string { return k.ID })
+	load := func(before string, limit int) ([]tenant.Key, error) {
+		return tenant.ListKeys(c.Context(), org, before, limit)
+	}
+	return page(c, usersync.PrefixKey, load, func(k tenant.Key) string { return k.ID })
 }
 
 func (o Options) showKey(c *api.Call) error {
-	k, err := o.Admin.Store.Org(c.Param("id")).Key(c.Context(), c.Param("keyId"))
+	k, err := tenant.GetKey(c.Context(), o.Admin.Store.Org(c.Param("id")), c.Param("keyId"))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/directory"
 	"usersync/internal/queue"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -97,8 +98,8 @@ func (o Options) tenant() api.Dialect {
 		users       = "/v1/users"
 		erasures    = "/v1/erasures"
 		events      = "/v1/events"
-		erase       = usersync.ScopeErase
-		manage      = usersync.ScopeManage
+		erase       = tenant.ScopeErase
+		manage      = tenant.ScopeManage
 	)
 	return api.Dialect{
 		Name: "manage", Auth: tenantAuth,
@@ -141,8 +142,8 @@ func (o Options) tenant() api.Dialect {
 			{Method: http.MethodPost, Path: erasures, Scope: erase, Summary: "Erases whoever has an address.", Handler: o.createErasure},
 			{Method: http.MethodGet, Path: erasures, Summary: "Lists the erasures, newest first. Scope: erase or manage.", Handler: oneOf(listErasures, erase, manage)},
 			{Method: http.MethodGet, Path: erasures + "/:id", Summary: "Shows how far an erasure is. Scope: erase or manage.", Handler: oneOf(showErasure, erase, manage)},
-			{Method: http.MethodGet, Path: events, Summary: "Lists what happened to users, newest first. Scope: read, manage or events.", Handler: oneOf(listEvents, usersync.ScopeRead, manage, usersync.ScopeEvents)},
-			{Method: http.MethodGet, Path: events + "/:id", Summary: "Shows an event. Scope: read, manage or events.", Handler: oneOf(showEvent, usersync.ScopeRead, manage, usersync.ScopeEvents)},
+			{Method: http.MethodGet, Path: events, Summary: "Lists what happened to users, newest first. Scope: read, manage or events.", Handler: oneOf(listEvents, tenant.ScopeRead, manage, tenant.ScopeEvents)},
+			{Method: http.MethodGet, Path: events + "/:id", Summary: "Shows an event. Scope: read, manage or events.", Handler: oneOf(showEvent, tenant.ScopeRead, manage, tenant.ScopeEvents)},
 
 			{Method: http.MethodPost, Path: importsPath, Scope: manage, Summary: "Takes a CSV or NDJSON file of people for the colleague search, up to 64 MiB.", MediaTypes: importTypes, BodyLimit: importLimit, Handler: o.createImport},
 			{Method: http.MethodGet, Path: importsPath, Summary: "Lists the imports, newest first. Scope: read or manage.", Handler: reading(listImports)},
@@ -188,11 +189,11 @@ func unkept(c *api.Call) { c.Header().Set("Cache-Control", "no-store") }
 
 // reading lets keys in that may read or manage.
 func reading(handler func(*api.Call) error) func(*api.Call) error {
-	return oneOf(handler, usersync.ScopeRead, usersync.ScopeManage)
+	return oneOf(handler, tenant.ScopeRead, tenant.ScopeManage)
 }
 
 // oneOf lets keys in that have one of the scopes.
-func oneOf(handler func(*api.Call) error, scopes ...usersync.Scope) func(*api.Call) error {
+func oneOf(handler func(*api.Call) error, scopes ...tenant.Scope) func(*api.Call) error {
 	names := make([]string, len(scopes))
 	for i, s := range scopes {
 		names[i] = string(s)

@@ -18,6 +18,7 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/outbound"
+	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
@@ -680,7 +681,7 @@ func (s site) enqueue(n int, park bool) (ids []string) {
 		for range n {
 			one := task()
 			ids = append(ids, one.ID)
-			if err := tx.Enqueue(s.t.Context(), one); err != nil {
+			if err := outbox.Enqueue(s.t.Context(), tx, one); err != nil {
 				return err
 			}
 		}
@@ -689,10 +690,10 @@ func (s site) enqueue(n int, park bool) (ids []string) {
 		}
 		parked, later := task(), task()
 		parked.DueAt, later.DueAt = time.Now().Add(time.Hour), time.Now().Add(time.Hour)
-		if err := tx.Park(s.t.Context(), parked); err != nil {
+		if err := outbox.Park(s.t.Context(), tx, parked); err != nil {
 			return err
 		}
-		return tx.Enqueue(s.t.Context(), later)
+		return outbox.Enqueue(s.t.Context(), tx, later)
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -741,18 +742,18 @@ func TestRebuildSendsAgainWhatNoWorkerHolds(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.enqueue(2, false)
-	taken, err := s.store.TakeReady(t.Context(), queue.Run, "", 10, 10)
+	taken, err := outbox.TakeReady(t.Context(), s.store, queue.Run, "", 10, 10)
 	if err != nil || len(taken) != 2 {
 		t.Fatal(len(taken), err)
 	}
-	if _, ok, err := s.store.Claim(t.Context(), taken[0].ID, taken[0].Generation); !ok || err != nil {
+	if _, ok, err := outbox.Claim(t.Context(), s.store, taken[0].ID, taken[0].Generation); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	a := s.want(s.operator("POST", "/admin/v1/rebuild", ""), 200)
 	if a.body["tasks"] != 1.0 || s.woken.Load() != 1 {
 		t.Errorf("%v tasks, woken %d times", a.body["tasks"], s.woken.Load())
 	}
-	if state, err := s.store.OutboxState(t.Context()); err != nil || state.Ready != 1 || state.Sent != 1 {
+	if state, err := outbox.Count(t.Context(), s.store); err != nil || state.Ready != 1 || state.Sent != 1 {
 		t.Errorf("outbox %+v, %v", state, err)
 	}
 	if got := s.operator("GET", "/admin/v1/audit", "").items(); len(got) != 1 || got[0]["action"] != "queue.rebuild" || got[0]["actor"] != "operator" {

@@ -6,6 +6,7 @@ import (
 	"usersync/internal/admin"
 	"usersync/internal/api"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -22,14 +23,14 @@ func (o Options) createOrganization(c *api.Call) error {
 }
 
 func (o Options) listOrganizations(c *api.Call) error {
-	load := func(before string, limit int) ([]usersync.Organization, error) {
-		return o.Admin.Store.Organizations(c.Context(), before, limit)
+	load := func(before string, limit int) ([]tenant.Organization, error) {
+		return tenant.List(c.Context(), o.Admin.Store, before, limit)
 	}
-	return page(c, usersync.PrefixOrganization, load, func(org usersync.Organization) string { return org.ID })
+	return page(c, usersync.PrefixOrganization, load, func(org tenant.Organization) string { return org.ID })
 }
 
 func (o Options) showOrganization(c *api.Call) error {
-	org, err := o.Admin.Store.Organization(c.Context(), c.Param("id"))
+	org, err := tenant.Get(c.Context(), o.Admin.Store, c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (o Options) disableOrganization(c *api.Call) error {
 // organization returns the view of the organization that the path names, when
 // there is one.
 func (o Options) organization(c *api.Call) (*store.Org, error) {
-	org, err := o.Admin.Store.Organization(c.Context(), c.Param("id"))
+	org, err := tenant.Get(c.Context(), o.Admin.Store, c.Param("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func (o Options) updateOwn(c *api.Call) error {
 }
 
 // own shows a tenant what is theirs: the rate limit is the operator's.
-func own(c *api.Call, org usersync.Organization) error {
-	org.Settings.RateLimit = usersync.RateLimit{}
+func own(c *api.Call, org tenant.Organization) error {
+	org.Settings.RateLimit = tenant.RateLimit{}
 	return c.JSON(http.StatusOK, org)
 }

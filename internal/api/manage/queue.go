@@ -5,14 +5,15 @@ import (
 	"time"
 
 	"usersync/internal/api"
-	"usersync/internal/store"
+	"usersync/internal/audit"
+	"usersync/internal/outbox"
 	"usersync/internal/usersync"
 )
 
 // queues is how much waits: on the queue, and in the database behind it.
 type queues struct {
-	Queues []depth `json:"queues"`
-	Outbox outbox  `json:"outbox"`
+	Queues []depth    `json:"queues"`
+	Outbox outboxBody `json:"outbox"`
 }
 
 type depth struct {
@@ -26,7 +27,7 @@ type depth struct {
 	Paused    bool   `json:"paused"`
 }
 
-type outbox struct {
+type outboxBody struct {
 	Ready            int64         `json:"ready"`
 	Sent             int64         `json:"sent"`
 	Scheduled        int64         `json:"scheduled"`
@@ -40,11 +41,11 @@ func (o Options) showQueues(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	state, err := o.Admin.Store.OutboxState(c.Context())
+	state, err := outbox.Count(c.Context(), o.Admin.Store)
 	if err != nil {
 		return err
 	}
-	answer := queues{Queues: []depth{}, Outbox: outbox{
+	answer := queues{Queues: []depth{}, Outbox: outboxBody{
 		Ready: state.Ready, Sent: state.Sent, Scheduled: state.Scheduled, Parked: state.Parked,
 		OldestReady: usersync.Time{Time: state.OldestReady}, OldestUnfinished: usersync.Time{Time: state.OldestUnfinished},
 	}}
@@ -77,7 +78,7 @@ func (o Options) steer(c *api.Call, call func(string) error, paused bool) error 
 	if paused {
 		action = "queue.pause"
 	}
-	if err := o.Admin.Store.Note(c.Context(), c.Actor, action, name); err != nil {
+	if err := audit.Note(c.Context(), o.Admin.Store, c.Actor, action, name); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, steered{name, paused})
@@ -89,10 +90,10 @@ func (o Options) listStuck(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	load := func(after string, limit int) ([]store.StuckTask, error) {
-		return o.Admin.Store.Stuck(c.Context(), age, after, limit)
+	load := func(after string, limit int) ([]outbox.StuckTask, error) {
+		return outbox.Stuck(c.Context(), o.Admin.Store, age, after, limit)
 	}
-	return page(c, usersync.PrefixTask, load, func(t store.StuckTask) string { return t.ID })
+	return page(c, usersync.PrefixTask, load, func(t outbox.StuckTask) string { return t.ID })
 }
 
 // olderThan reads the query parameter of that name: how long a task must have
@@ -105,7 +106,7 @@ func olderThan(c *api.Call) (time.Duration, error) {
 	}
 	text := query.Get("olderThan")
 	if text == "" {
-		return store.LostAfter, nil
+		return outbox.LostAfter, nil
 	}
 	age, err := time.ParseDuration(text)
 	if err != nil || age < 0 {
@@ -120,7 +121,7 @@ func (o Options) rebuild(c *api.Call) error {
 	if err := c.Decode(new(nothing)); err != nil {
 		return err
 	}
-	tasks, err := o.Admin.Store.Rebuild(c.Context(), c.Actor)
+	tasks, err := outbox.Rebuild(c.Context(), o.Admin.Store, c.Actor)
 	if err != nil {
 		return err
 	}
@@ -139,8 +140,8 @@ func (o Options) listAudit(c *api.Call) error {
 	if organization != "" && !usersync.HasPrefix(organization, usersync.PrefixOrganization) {
 		return api.Invalid("organizationId", "must be the id of an organization")
 	}
-	load := func(before string, limit int) ([]store.AuditEntry, error) {
-		return o.Admin.Store.Audit(c.Context(), organization, before, limit)
+	load := func(before string, limit int) ([]audit.Entry, error) {
+		return audit.List(c.Context(), o.Admin.Store, organization, before, limit)
 	}
-	return page(c, usersync.PrefixAudit, load, func(e store.AuditEntry) string { return e.ID })
+	return page(c, usersync.PrefixAudit, load, func(e audit.Entry) string { return e.ID })
 }

@@ -5,8 +5,9 @@ import (
 	"net/http"
 
 	"usersync/internal/api"
+	"usersync/internal/erasure"
 	"usersync/internal/person"
-	"usersync/internal/store"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -16,21 +17,21 @@ func listUsers(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	load := func(before string, limit int) ([]store.StoredUser, error) {
-		return c.Caller.Org.Users(c.Context(), before, limit)
+	load := func(before string, limit int) ([]user.Stored, error) {
+		return user.List(c.Context(), c.Caller.Org, before, limit)
 	}
 	if text := query.Get("email"); text != "" {
 		email, err := person.ParseEmail(text)
 		if err != nil {
 			return api.Invalid("email", "must be an e-mail address")
 		}
-		load = func(string, int) ([]store.StoredUser, error) { return c.Caller.Org.UserByEmail(c.Context(), email) }
+		load = func(string, int) ([]user.Stored, error) { return user.ByEmail(c.Context(), c.Caller.Org, email) }
 	}
-	return page(c, usersync.PrefixUser, load, func(u store.StoredUser) string { return u.ID })
+	return page(c, usersync.PrefixUser, load, func(u user.Stored) string { return u.ID })
 }
 
 func showUser(c *api.Call) error {
-	u, err := c.Caller.Org.User(c.Context(), c.Param("id"))
+	u, err := user.Get(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -69,21 +70,21 @@ func (o Options) createErasure(c *api.Call) error {
 }
 
 // erasing answers with an erasure that has begun.
-func (o Options) erasing(c *api.Call, e usersync.Erasure) error {
+func (o Options) erasing(c *api.Call, e erasure.Erasure) error {
 	o.Wake()
 	c.Header().Set("Location", "/v1/erasures/"+e.ID)
 	return c.JSON(http.StatusAccepted, e)
 }
 
 func listErasures(c *api.Call) error {
-	load := func(before string, limit int) ([]usersync.Erasure, error) {
-		return c.Caller.Org.Erasures(c.Context(), before, limit)
+	load := func(before string, limit int) ([]erasure.Erasure, error) {
+		return erasure.List(c.Context(), c.Caller.Org, before, limit)
 	}
-	return page(c, usersync.PrefixErasure, load, func(e usersync.Erasure) string { return e.ID })
+	return page(c, usersync.PrefixErasure, load, func(e erasure.Erasure) string { return e.ID })
 }
 
 func showErasure(c *api.Call) error {
-	e, err := c.Caller.Org.Erasure(c.Context(), c.Param("id"))
+	e, err := erasure.Get(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -17,8 +18,8 @@ func TestUsersErasuresAndEventsWantOneOfTheirScopes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	org := s.organization("Acme")
-	keys := map[usersync.Scope]string{}
-	for _, scope := range usersync.Scopes {
+	keys := map[tenant.Scope]string{}
+	for _, scope := range tenant.Scopes {
 		_, keys[scope] = s.key(org, `["`+string(scope)+`"]`)
 	}
 	tried := 0
@@ -41,14 +42,14 @@ func TestUsersErasuresAndEventsWantOneOfTheirScopes(t *testing.T) {
 	}
 }
 
-func scopesOf(method, path string) []usersync.Scope {
+func scopesOf(method, path string) []tenant.Scope {
 	switch {
 	case method != "GET":
-		return []usersync.Scope{usersync.ScopeErase, usersync.ScopeAll}
+		return []tenant.Scope{tenant.ScopeErase, tenant.ScopeAll}
 	case strings.HasPrefix(path, "/v1/erasures"):
-		return []usersync.Scope{usersync.ScopeErase, usersync.ScopeManage, usersync.ScopeAll}
+		return []tenant.Scope{tenant.ScopeErase, tenant.ScopeManage, tenant.ScopeAll}
 	case strings.HasPrefix(path, "/v1/events"):
-		return []usersync.Scope{usersync.ScopeRead, usersync.ScopeManage, usersync.ScopeEvents, usersync.ScopeAll}
+		return []tenant.Scope{tenant.ScopeRead, tenant.ScopeManage, tenant.ScopeEvents, tenant.ScopeAll}
 	}
-	return []usersync.Scope{usersync.ScopeRead, usersync.ScopeManage, usersync.ScopeAll}
+	return []tenant.Scope{tenant.ScopeRead, tenant.ScopeManage, tenant.ScopeAll}
 }

@@ -10,6 +10,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/connector"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -31,7 +32,7 @@ const (
 
 // Dialect returns the marketing routes.
 func (o Options) Dialect() api.Dialect {
-	const scope = usersync.ScopeMarketing
+	const scope = tenant.ScopeMarketing
 	return api.Dialect{
 		Name:     "marketing",
 		Prefixes: []string{"/api/marketing/", "/api/test/"},

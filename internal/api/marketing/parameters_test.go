@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/platform"
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
@@ -52,8 +54,8 @@ func TestDryRunTakesWhatSaysTrueOrFalse(t *testing.T) {
 	}
 }
 
-// bulk is what syncUsers does with a query and a body.
-func bulk(query url.Values, body string) (usersSync, bool, error) {
+// bulkBody is what syncUsers does with a query and a body.
+func bulkBody(query url.Values, body string) (usersSync, bool, error) {
 	u := usersSync{activeDays: defaultDays}
 	t, err := parse(query, []byte(body), u.parameters())
 	if err != nil {
@@ -91,7 +93,7 @@ func TestTheShapeOfABulkCall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, audience, err := bulk(query, c.body)
+		_, audience, err := bulkBody(query, c.body)
 		refused := ""
 		if e := usersync.AsError(err); e != nil && len(e.Fields) > 0 {
 			refused = e.Fields[0].Field
@@ -104,7 +106,7 @@ func TestTheShapeOfABulkCall(t *testing.T) {
 
 func TestABulkCallIsCompleted(t *testing.T) {
 	t.Parallel()
-	u, _, err := bulk(nil, `{"filterActive":true}`)
+	u, _, err := bulkBody(nil, `{"filterActive":true}`)
 	if err != nil || u.audienceName != "Audience 2026-11-22" || u.activeDays != 30 {
 		t.Errorf("%+v %v", u, err)
 	}
@@ -112,10 +114,10 @@ func TestABulkCallIsCompleted(t *testing.T) {
 	if since := u.activeSince(now); !since.Equal(now.AddDate(0, 0, -30)) {
 		t.Errorf("active since %s", since)
 	}
-	if u, _, _ = bulk(nil, `{"activeDays":5}`); !u.activeSince(now).IsZero() {
+	if u, _, _ = bulkBody(nil, `{"activeDays":5}`); !u.activeSince(now).IsZero() {
 		t.Error("activeDays counts though filterActive does not say so")
 	}
-	u, _, err = bulk(nil, `{"platform":"mailchimp","sync_type":"all","user_ids":["user1"],"tags":[" a ","b"]}`)
+	u, _, err = bulkBody(nil, `{"platform":"mailchimp","sync_type":"all","user_ids":["user1"],"tags":[" a ","b"]}`)
 	if err != nil || u.userIDs != nil || !slices.Equal(u.tags, []string{"a", "b"}) {
 		t.Errorf("%+v %v", u, err)
 	}
@@ -137,7 +139,7 @@ func define[S any](name string) connector.Kind {
 func TestABulkIsPushedWhereItsListIs(t *testing.T) {
 	t.Parallel()
 	kind := define[settings]("mailchimp")
-	active := []usersync.Connection{
+	active := []platform.Connection{
 		{ID: "con_1", Settings: json.RawMessage(`{"listId":"one","tags":["a"]}`)},
 		{ID: "con_2", Settings: json.RawMessage(`{"tags":["a","b"],"listId":"two"}`)},
 	}
@@ -169,17 +171,17 @@ func TestStepsAreShownInTheDialectsWords(t *testing.T) {
 	t.Parallel()
 	at := usersync.Time{Time: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
 	for _, c := range []struct {
-		step usersync.ReportStep
-		want platform
+		step request.StepView
+		want platformBody
 	}{
-		{usersync.ReportStep{Status: usersync.StepSynced, Details: "User added"}, platform{Status: "synced", Details: "User added"}},
-		{usersync.ReportStep{Status: usersync.StepPending}, platform{Status: "pending", Details: "Waiting for the platform"}},
-		{usersync.ReportStep{Status: usersync.StepRetrying, NextAttemptAt: at, Error: &usersync.ReportError{Message: "It did not answer."}},
-			platform{Status: "pending", Details: "It did not answer. It is tried again at 2026-11-22T10:00:00Z."}},
-		{usersync.ReportStep{Status: usersync.StepFailed, Error: &usersync.ReportError{Message: "A bad address.", Owner: usersync.OwnerPlatform, Hint: "Look."}},
-			platform{Status: "failed", Details: "A bad address. (the platform's doing: Look.)"}},
-		{usersync.ReportStep{Status: usersync.StepSkipped, Reason: usersync.ReasonUnsubscribed}, platform{Status: "skipped", Details: "The user has unsubscribed there"}},
-		{usersync.ReportStep{Status: usersync.StepUnchanged}, platform{Status: "unchanged", Details: "The platform already has exactly this"}},
+		{request.StepView{Status: request.StepSynced, Details: "User added"}, platformBody{Status: "synced", Details: "User added"}},
+		{request.StepView{Status: request.StepPending}, platformBody{Status: "pending", Details: "Waiting for the platform"}},
+		{request.StepView{Status: request.StepRetrying, NextAttemptAt: at, Error: &request.ErrorView{Message: "It did not answer."}},
+			platformBody{Status: "pending", Details: "It did not answer. It is tried again at 2026-11-22T10:00:00Z."}},
+		{request.StepView{Status: request.StepFailed, Error: &request.ErrorView{Message: "A bad address.", Owner: usersync.OwnerPlatform, Hint: "Look."}},
+			platformBody{Status: "failed", Details: "A bad address. (the platform's doing: Look.)"}},
+		{request.StepView{Status: request.StepSkipped, Reason: usersync.ReasonUnsubscribed}, platformBody{Status: "skipped", Details: "The user has unsubscribed there"}},
+		{request.StepView{Status: request.StepUnchanged}, platformBody{Status: "unchanged", Details: "The platform already has exactly this"}},
 	} {
 		if got := platformOf(c.step); got != c.want {
 			t.Errorf("%+v, want %+v", got, c.want)
@@ -204,7 +206,7 @@ func FuzzParameters(f *testing.F) {
 		if err == nil && (u.email.IsZero() || len([]rune(u.firstName)) > maxName) {
 			t.Errorf("%q %q gave %+v", query, body, u)
 		}
-		b, audience, err := bulk(values, body)
+		b, audience, err := bulkBody(values, body)
 		checkRefusal(t, err)
 		if err != nil {
 			return

@@ -6,8 +6,11 @@ import (
 	"time"
 
 	"usersync/internal/api"
+	"usersync/internal/intake"
 	"usersync/internal/person"
-	"usersync/internal/store"
+	"usersync/internal/platform"
+	"usersync/internal/request"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -49,11 +52,11 @@ func (u *userSync) check(t *taken, email string) error {
 // userAnswer is the answer of the contract: its fields in its order. RequestID
 // is ours and only there while the work goes on.
 type userAnswer struct {
-	Success   bool       `json:"success"`
-	User      shownUser  `json:"user"`
-	DryRun    bool       `json:"dryRun"`
-	Platforms []platform `json:"platforms"`
-	RequestID string     `json:"requestId,omitempty"`
+	Success   bool           `json:"success"`
+	User      shownUser      `json:"user"`
+	DryRun    bool           `json:"dryRun"`
+	Platforms []platformBody `json:"platforms"`
+	RequestID string         `json:"requestId,omitempty"`
 }
 
 type shownUser struct {
@@ -63,11 +66,11 @@ type shownUser struct {
 	LastName  string         `json:"last_name"`
 }
 
-// platform says what became of the user at one platform.
-type platform struct {
-	Name    string              `json:"name"`
-	Status  usersync.StepStatus `json:"status"`
-	Details string              `json:"details"`
+// platformBody says what became of the user at one platform.
+type platformBody struct {
+	Name    string             `json:"name"`
+	Status  request.StepStatus `json:"status"`
+	Details string             `json:"details"`
 }
 
 // syncUser is POST /api/marketing/sync-user, and with dryRun true by itself
@@ -87,7 +90,7 @@ func syncUser(dryRun bool) func(*api.Call) error {
 }
 
 func (u userSync) run(c *api.Call) error {
-	users, err := c.Caller.Org.UserByEmail(c.Context(), u.email)
+	users, err := user.ByEmail(c.Context(), c.Caller.Org, u.email)
 	if err != nil {
 		return err
 	}
@@ -95,11 +98,11 @@ func (u userSync) run(c *api.Call) error {
 		return errNoUser
 	}
 	known := users[0]
-	item, err := c.Asking(usersync.KindPlatformSync, known.ID, u.email, usersync.PlatformSync{DryRun: u.dryRun, FirstName: u.firstName})
+	item, err := c.Asking(request.KindPlatformSync, known.ID, u.email, usersync.PlatformSync{DryRun: u.dryRun, FirstName: u.firstName})
 	if err != nil {
 		return err
 	}
-	sub, err := c.Submit([]*store.Acceptance{item}, nil)
+	sub, err := c.Submit([]*intake.Acceptance{item}, nil)
 	if err != nil {
 		return err
 	}
@@ -122,19 +125,19 @@ func (u userSync) run(c *api.Call) error {
 }
 
 // succeeded is false when anything has failed.
-func succeeded(r *usersync.Report) bool {
+func succeeded(r *request.View) bool {
 	for _, s := range r.Steps {
-		if s.Status == usersync.StepFailed {
+		if s.Status == request.StepFailed {
 			return false
 		}
 	}
-	return r.Status != usersync.RequestFailed
+	return r.Status != request.Failed
 }
 
-func platforms(r *usersync.Report) []platform {
-	out := []platform{}
+func platforms(r *request.View) []platformBody {
+	out := []platformBody{}
 	for _, s := range r.Steps {
-		if s.Name == usersync.StepPlatform && s.Platform != "" {
+		if s.Name == request.StepPlatform && s.Platform != "" {
 			out = append(out, platformOf(s))
 		}
 	}
@@ -142,25 +145,25 @@ func platforms(r *usersync.Report) []platform {
 }
 
 // platformOf shows a step in the dialect's words.
-func platformOf(s usersync.ReportStep) platform {
-	p := platform{Name: s.Platform, Status: s.Status, Details: s.Details}
+func platformOf(s request.StepView) platformBody {
+	p := platformBody{Name: s.Platform, Status: s.Status, Details: s.Details}
 	switch s.Status {
-	case usersync.StepFailed:
+	case request.StepFailed:
 		p.Details = failed(s)
-	case usersync.StepRetrying:
-		p.Status, p.Details = usersync.StepPending, retrying(s)
-	case usersync.StepPending:
+	case request.StepRetrying:
+		p.Status, p.Details = request.StepPending, retrying(s)
+	case request.StepPending:
 		p.Details = cmp.Or(s.Details, "Waiting for the platform")
-	case usersync.StepSkipped:
+	case request.StepSkipped:
 		p.Details = cmp.Or(s.Details, skipped(s.Reason))
-	case usersync.StepUnchanged:
+	case request.StepUnchanged:
 		p.Details = cmp.Or(s.Details, "The platform already has exactly this")
 	}
 	return p
 }
 
 // failed says why, whose fault it is and what to do.
-func failed(s usersync.ReportStep) string {
+func failed(s request.StepView) string {
 	if s.Error == nil {
 		return cmp.Or(s.Details, "The push failed")
 	}
@@ -178,7 +181,7 @@ func faultOf(o usersync.Owner) string {
 }
 
 // retrying says why a push has not come through and when it is tried again.
-func retrying(s usersync.ReportStep) string {
+func retrying(s request.StepView) string {
 	why := "The platform could not take it"
 	if s.Error != nil {
 		why = s.Error.Message
@@ -191,15 +194,15 @@ func retrying(s usersync.ReportStep) string {
 
 func skipped(reason string) string {
 	switch reason {
-	case usersync.ReasonConnectionPaused:
+	case platform.ReasonConnectionPaused:
 		return "The connection is paused"
-	case usersync.ReasonConnectionDisconnected:
+	case platform.ReasonConnectionDisconnected:
 		return "The platform refuses the connection's credentials"
-	case usersync.ReasonConnectionDeleted:
+	case platform.ReasonConnectionDeleted:
 		return "The connection was deleted"
 	case usersync.ReasonUnsubscribed:
 		return "The user has unsubscribed there"
-	case usersync.ReasonErased:
+	case platform.ReasonErased:
 		return "The user was erased"
 	}
 	return "Skipped: " + reason

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"usersync/internal/api"
+	"usersync/internal/bulk"
 	"usersync/internal/connector"
-	"usersync/internal/store"
+	"usersync/internal/intake"
+	"usersync/internal/platform"
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
@@ -130,37 +133,37 @@ func (o Options) syncUsers(c *api.Call) error {
 
 // planList finds the connection to sync: the active one whose list is meant, or
 // else the first, to another list.
-func (o Options) planList(c *api.Call, u usersSync) (bulk usersync.PlatformBulk, err error) {
+func (o Options) planList(c *api.Call, u usersSync) (b bulk.Input, err error) {
 	kind, connections, err := o.connections(c, u.platform)
 	if err != nil {
-		return bulk, err
+		return b, err
 	}
 	chosen, patch, err := choose(kind, connections, usersync.PlatformSync{List: u.listID, Tags: u.tags})
 	if err != nil {
-		return bulk, err
+		return b, err
 	}
 	patch.DryRun = u.dryRun
-	return usersync.PlatformBulk{PlatformSync: patch, Connection: chosen.ID, UserIDs: u.userIDs}, nil
+	return bulk.Input{PlatformSync: patch, Connection: chosen.ID, UserIDs: u.userIDs}, nil
 }
 
 // connections returns the organization's active connections to a platform; the
 // error says why there is none.
-func (o Options) connections(c *api.Call, platform string) (kind connector.Kind, active []usersync.Connection, err error) {
-	at := slices.IndexFunc(o.Kinds, func(k connector.Kind) bool { return k.Name == platform })
+func (o Options) connections(c *api.Call, name string) (kind connector.Kind, active []platform.Connection, err error) {
+	at := slices.IndexFunc(o.Kinds, func(k connector.Kind) bool { return k.Name == name })
 	if at < 0 {
 		return kind, nil, api.Invalid("platform", "is not one of "+o.names())
 	}
-	all, err := c.Caller.Org.Destinations(c.Context())
+	all, err := platform.ListDestinations(c.Context(), c.Caller.Org)
 	if err != nil {
 		return kind, nil, err
 	}
-	all = slices.DeleteFunc(all, func(one usersync.Connection) bool { return one.Platform != platform })
+	all = slices.DeleteFunc(all, func(one platform.Connection) bool { return one.Platform != name })
 	if len(all) == 0 {
-		return kind, nil, api.Invalid("platform", "is not connected; make a connection to "+platform+" first")
+		return kind, nil, api.Invalid("platform", "is not connected; make a connection to "+name+" first")
 	}
-	active = slices.DeleteFunc(slices.Clone(all), func(one usersync.Connection) bool { return one.Status != usersync.ConnectionActive })
+	active = slices.DeleteFunc(slices.Clone(all), func(one platform.Connection) bool { return one.Status != platform.ConnectionActive })
 	if len(active) == 0 {
-		return kind, nil, usersync.Errorf(usersync.CodeConflict, "The connection to %s is %s.", platform, all[0].Status)
+		return kind, nil, usersync.Errorf(usersync.CodeConflict, "The connection to %s is %s.", name, all[0].Status)
 	}
 	return o.Kinds[at], active, nil
 }
@@ -175,7 +178,7 @@ func (o Options) names() string {
 
 // choose returns the connection to push to and what must be overridden there:
 // nothing at one whose settings say the same.
-func choose(kind connector.Kind, active []usersync.Connection, patch usersync.PlatformSync) (usersync.Connection, usersync.PlatformSync, error) {
+func choose(kind connector.Kind, active []platform.Connection, patch usersync.PlatformSync) (platform.Connection, usersync.PlatformSync, error) {
 	for _, one := range active {
 		patched, err := kind.Patch(one.Settings, patch)
 		if err != nil {
@@ -189,7 +192,7 @@ func choose(kind connector.Kind, active []usersync.Connection, patch usersync.Pl
 }
 
 // patchFault names the parameter that the platform has nothing for.
-func patchFault(kind connector.Kind, one usersync.Connection, patch usersync.PlatformSync, err error) error {
+func patchFault(kind connector.Kind, one platform.Connection, patch usersync.PlatformSync, err error) error {
 	message := usersync.AsError(err).Message
 	if patch.List != "" {
 		if _, wrong := kind.Patch(one.Settings, usersync.PlatformSync{List: patch.List}); wrong != nil {
@@ -208,12 +211,12 @@ func sameJSON(a, b json.RawMessage) bool {
 }
 
 // planAudience finds the connection that makes the audience.
-func (o Options) planAudience(c *api.Call, u usersSync) (bulk usersync.PlatformBulk, err error) {
+func (o Options) planAudience(c *api.Call, u usersSync) (b bulk.Input, err error) {
 	connection, err := o.audienceMaker(c, u.platform)
 	if err != nil {
-		return bulk, err
+		return b, err
 	}
-	return usersync.PlatformBulk{
+	return bulk.Input{
 		PlatformSync: usersync.PlatformSync{DryRun: u.dryRun}, Connection: connection.ID,
 		AudienceName: u.audienceName, AudienceDescription: u.audienceDescription,
 	}, nil
@@ -223,18 +226,18 @@ var errNoAudiences = usersync.Errorf(usersync.CodeInvalid, "No connected platfor
 
 // audienceMaker returns the first active connection whose connector makes
 // audiences; with a platform, the first of that.
-func (o Options) audienceMaker(c *api.Call, platform string) (none usersync.Connection, err error) {
-	var all []usersync.Connection
-	if platform != "" {
-		_, all, err = o.connections(c, platform)
+func (o Options) audienceMaker(c *api.Call, name string) (none platform.Connection, err error) {
+	var all []platform.Connection
+	if name != "" {
+		_, all, err = o.connections(c, name)
 	} else {
-		all, err = c.Caller.Org.Destinations(c.Context())
+		all, err = platform.ListDestinations(c.Context(), c.Caller.Org)
 	}
 	if err != nil {
 		return none, err
 	}
 	for _, one := range all {
-		if one.Status == usersync.ConnectionActive && o.makesAudiences(c, one) {
+		if one.Status == platform.ConnectionActive && o.makesAudiences(c, one) {
 			return one, nil
 		}
 	}
@@ -243,7 +246,7 @@ func (o Options) audienceMaker(c *api.Call, platform string) (none usersync.Conn
 
 // makesAudiences opens a connection to see what it can do; one that cannot be
 // opened can do nothing.
-func (o Options) makesAudiences(c *api.Call, one usersync.Connection) bool {
+func (o Options) makesAudiences(c *api.Call, one platform.Connection) bool {
 	if o.Open == nil {
 		return false
 	}
@@ -258,12 +261,12 @@ func (o Options) makesAudiences(c *api.Call, one usersync.Connection) bool {
 // listAnswer is the answer of shape A: the contract's fields in its order, and
 // behind them ours, which a finished real sync has none of.
 type listAnswer struct {
-	Success  bool               `json:"success"`
-	SyncID   string             `json:"sync_id"`
-	Stats    stats              `json:"stats"`
-	DryRun   bool               `json:"dryRun,omitempty"`
-	Message  string             `json:"message,omitempty"`
-	Progress *usersync.Progress `json:"progress,omitempty"`
+	Success  bool              `json:"success"`
+	SyncID   string            `json:"sync_id"`
+	Stats    stats             `json:"stats"`
+	DryRun   bool              `json:"dryRun,omitempty"`
+	Message  string            `json:"message,omitempty"`
+	Progress *request.Progress `json:"progress,omitempty"`
 }
 
 type stats struct {
@@ -276,13 +279,13 @@ type stats struct {
 
 // audienceAnswer is the answer of shape B.
 type audienceAnswer struct {
-	Success       bool               `json:"success"`
-	Audience      audience           `json:"audience"`
-	ContactsAdded int64              `json:"contacts_added"`
-	Message       string             `json:"message"`
-	DryRun        bool               `json:"dryRun,omitempty"`
-	SyncID        string             `json:"sync_id,omitempty"`
-	Progress      *usersync.Progress `json:"progress,omitempty"`
+	Success       bool              `json:"success"`
+	Audience      audience          `json:"audience"`
+	ContactsAdded int64             `json:"contacts_added"`
+	Message       string            `json:"message"`
+	DryRun        bool              `json:"dryRun,omitempty"`
+	SyncID        string            `json:"sync_id,omitempty"`
+	Progress      *request.Progress `json:"progress,omitempty"`
 }
 
 type audience struct {
@@ -290,19 +293,19 @@ type audience struct {
 	Name string `json:"name"`
 }
 
-func (o Options) runBulk(c *api.Call, bulk usersync.PlatformBulk) error {
-	item, err := c.Asking(usersync.KindPlatformBulk, "", usersync.Email{}, bulk)
+func (o Options) runBulk(c *api.Call, b bulk.Input) error {
+	item, err := c.Asking(request.KindPlatformBulk, "", usersync.Email{}, b)
 	if err != nil {
 		return err
 	}
-	sub, err := c.Submit([]*store.Acceptance{item}, nil)
+	sub, err := c.Submit([]*intake.Acceptance{item}, nil)
 	if err != nil {
 		return err
 	}
 	id := sub.Accepted[0].RequestID
 	if sub.Replayed {
 		// A name that was made of the day stays the first day's.
-		if bulk, err = c.Caller.Org.BulkInput(c.Context(), id); err != nil {
+		if b, err = bulk.LoadInput(c.Context(), c.Caller.Org, id); err != nil {
 			return err
 		}
 	}
@@ -317,16 +320,16 @@ func (o Options) runBulk(c *api.Call, bulk usersync.PlatformBulk) error {
 		status = http.StatusAccepted
 		c.Header().Set("Retry-After", "1")
 	}
-	if bulk.AudienceName != "" {
-		return c.JSON(status, audienceOf(report, bulk))
+	if b.AudienceName != "" {
+		return c.JSON(status, audienceOf(report, b))
 	}
-	return c.JSON(status, listOf(report, bulk))
+	return c.JSON(status, listOf(report, b))
 }
 
-func listOf(r *usersync.Report, bulk usersync.PlatformBulk) listAnswer {
+func listOf(r *request.View, b bulk.Input) listAnswer {
 	p := r.Progress
 	a := listAnswer{
-		Success: succeeded(r), SyncID: usersync.SyncID(r.RequestID), DryRun: bulk.DryRun, Message: fault(r),
+		Success: succeeded(r), SyncID: bulk.SyncID(r.RequestID), DryRun: b.DryRun, Message: fault(r),
 		Stats: stats{Total: p.Total, Added: p.Added, Updated: p.Updated, Removed: p.Removed, Errors: p.Errors},
 	}
 	if !r.Status.Final() {
@@ -336,32 +339,32 @@ func listOf(r *usersync.Report, bulk usersync.PlatformBulk) listAnswer {
 }
 
 // fault says why a bulk has failed as a whole; "" when it has not.
-func fault(r *usersync.Report) string {
+func fault(r *request.View) string {
 	for _, s := range r.Steps {
-		if s.Status == usersync.StepFailed {
+		if s.Status == request.StepFailed {
 			return failed(s)
 		}
 	}
 	return ""
 }
 
-func audienceOf(r *usersync.Report, bulk usersync.PlatformBulk) audienceAnswer {
+func audienceOf(r *request.View, b bulk.Input) audienceAnswer {
 	p := r.Progress
 	in := p.Added + p.Updated + p.Unchanged
 	a := audienceAnswer{
-		Success: succeeded(r), Audience: audience{p.AudienceID, bulk.AudienceName}, ContactsAdded: in, DryRun: bulk.DryRun, Message: fault(r),
+		Success: succeeded(r), Audience: audience{p.AudienceID, b.AudienceName}, ContactsAdded: in, DryRun: b.DryRun, Message: fault(r),
 	}
 	if a.Message == "" {
-		a.Message = filled(r, bulk, in)
+		a.Message = filled(r, b, in)
 	}
 	if !r.Status.Final() {
-		a.SyncID, a.Progress = usersync.SyncID(r.RequestID), p
+		a.SyncID, a.Progress = bulk.SyncID(r.RequestID), p
 	}
 	return a
 }
 
 // filled says how far an audience is.
-func filled(r *usersync.Report, bulk usersync.PlatformBulk, in int64) string {
+func filled(r *request.View, bulk bulk.Input, in int64) string {
 	p := r.Progress
 	switch {
 	case !r.Status.Final():
@@ -395,7 +398,7 @@ func previewUsers(c *api.Call) error {
 	if err := t.err(); err != nil {
 		return err
 	}
-	count, first, err := c.Caller.Org.PreviewUsers(c.Context(), u.activeSince(time.Now()).Time, previewed)
+	count, first, err := bulk.Preview(c.Context(), c.Caller.Org, u.activeSince(time.Now()).Time, previewed)
 	if err != nil {
 		return err
 	}

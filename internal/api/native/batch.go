@@ -4,7 +4,8 @@ import (
 	"net/http"
 
 	"usersync/internal/api"
-	"usersync/internal/store"
+	"usersync/internal/intake"
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
@@ -39,7 +40,7 @@ type result struct {
 // batch is a list of users, taken apart.
 type batch struct {
 	size    int
-	items   []*store.Acceptance
+	items   []*intake.Acceptance
 	refused map[int]string
 }
 
@@ -109,13 +110,13 @@ func (b *batch) read(c *api.Call, r *api.Reader) {
 			b.refused[i] = usersync.AsError(err).Message
 			continue
 		}
-		a := c.Acceptance(usersync.KindUserSync, usersync.NewID(usersync.PrefixRequest), user)
+		a := c.Acceptance(request.KindUserSync, usersync.NewID(usersync.PrefixRequest), user)
 		a.Position = i
 		b.items = append(b.items, a)
 	}
 }
 
-func (b *batch) results(accepted []*store.Acceptance, refused map[int]string) []result {
+func (b *batch) results(accepted []*intake.Acceptance, refused map[int]string) []result {
 	out := make([]result, b.size)
 	for _, a := range accepted {
 		out[a.Position] = result{RequestID: a.RequestID, UserID: a.UserID}

@@ -5,7 +5,7 @@ import (
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
-	"usersync/internal/usersync"
+	"usersync/internal/colleague"
 )
 
 // listColleagues is GET /v1/colleagues-list: a bare array.
@@ -18,7 +18,7 @@ func (o Options) listColleagues(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, append([]usersync.Colleague{}, list...))
+	return c.JSON(http.StatusOK, append([]colleague.Colleague{}, list...))
 }
 
 // createColleague is POST /v1/colleagues-create.
@@ -107,7 +107,7 @@ func readChange(body []byte) (in admin.ColleagueChange, err error) {
 		case "id":
 			in.ID = r.Text()
 		case "status":
-			in.Status = usersync.ColleagueStatus(r.Text())
+			in.Status = colleague.Status(r.Text())
 		case "email":
 			in.Email = r.Text()
 		}
@@ -118,12 +118,12 @@ func readChange(body []byte) (in admin.ColleagueChange, err error) {
 // invitation is the answer to POST /v1/send-invitation: the fields of the
 // contract in its order.
 type invitation struct {
-	Success     bool               `json:"success"`
-	RequestID   string             `json:"requestId"`
-	Invite      usersync.Colleague `json:"invite"`
-	EmailSent   bool               `json:"emailSent"`
-	EmailResult *emailResult       `json:"emailResult"`
-	EmailError  *string            `json:"emailError"`
+	Success     bool                `json:"success"`
+	RequestID   string              `json:"requestId"`
+	Invite      colleague.Colleague `json:"invite"`
+	EmailSent   bool                `json:"emailSent"`
+	EmailResult *emailResult        `json:"emailResult"`
+	EmailError  *string             `json:"emailError"`
 }
 
 type emailResult struct {

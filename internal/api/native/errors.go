@@ -7,7 +7,8 @@ import (
 	"strings"
 
 	"usersync/internal/api"
-	"usersync/internal/usersync"
+	"usersync/internal/bulk"
+	"usersync/internal/request"
 )
 
 // errorPage is how many errors are read and written at once.
@@ -24,17 +25,17 @@ func listErrors(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.Caller.Org.Report(c.Context(), id); err != nil {
+	if _, err := request.Get(c.Context(), c.Caller.Org, id); err != nil {
 		return err
 	}
 	if prefersCSV(c.Request().Header.Values("Accept")) {
 		return writeErrors(c, id)
 	}
-	list, err := c.Caller.Org.BulkErrors(c.Context(), id, page.Before, page.Limit+1)
+	list, err := bulk.ListErrors(c.Context(), c.Caller.Org, id, page.Before, page.Limit+1)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, api.NewList(page, list, func(e usersync.BulkError) string { return e.UserID }))
+	return c.JSON(http.StatusOK, api.NewList(page, list, func(e bulk.Error) string { return e.UserID }))
 }
 
 // isShortText takes whatever a caller may have sent as a user's id.
@@ -55,7 +56,7 @@ func writeErrors(c *api.Call, id string) error {
 			return err
 		}
 		for after := ""; ; { //lint:loop follows a cursor, page by page
-			list, err := c.Caller.Org.BulkErrors(c.Context(), id, after, errorPage)
+			list, err := bulk.ListErrors(c.Context(), c.Caller.Org, id, after, errorPage)
 			if err != nil {
 				return err
 			}

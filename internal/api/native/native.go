@@ -7,7 +7,7 @@ import (
 
 	"usersync/internal/admin"
 	"usersync/internal/api"
-	"usersync/internal/usersync"
+	"usersync/internal/tenant"
 )
 
 // Options are what the dialect works with.
@@ -24,25 +24,25 @@ func (o Options) Dialect() api.Dialect {
 		Auth:     api.KeyAuth,
 		Render:   render,
 		Routes: []api.Route{
-			{Method: http.MethodPost, Path: "/v1/user-sync", Scope: usersync.ScopeSync, Handler: syncUser,
+			{Method: http.MethodPost, Path: "/v1/user-sync", Scope: tenant.ScopeSync, Handler: syncUser,
 				Summary: "Accepts one user and works on it in the background."},
-			{Method: http.MethodPost, Path: "/v1/user-sync/batch", Scope: usersync.ScopeSync, Handler: syncBatch, BodyLimit: batchLimit,
+			{Method: http.MethodPost, Path: "/v1/user-sync/batch", Scope: tenant.ScopeSync, Handler: syncBatch, BodyLimit: batchLimit,
 				Summary: "Accepts up to 1,000 users in one transaction."},
-			{Method: http.MethodGet, Path: "/v1/requests", Scope: usersync.ScopeRead, Handler: listRequests,
+			{Method: http.MethodGet, Path: "/v1/requests", Scope: tenant.ScopeRead, Handler: listRequests,
 				Summary: "Lists requests, newest first."},
-			{Method: http.MethodGet, Path: "/v1/requests/:id", Scope: usersync.ScopeRead, Handler: showRequest,
+			{Method: http.MethodGet, Path: "/v1/requests/:id", Scope: tenant.ScopeRead, Handler: showRequest,
 				Summary: "Shows a request and its steps."},
-			{Method: http.MethodGet, Path: "/v1/requests/:id/errors", Scope: usersync.ScopeRead, Handler: listErrors,
+			{Method: http.MethodGet, Path: "/v1/requests/:id/errors", Scope: tenant.ScopeRead, Handler: listErrors,
 				Summary: "Lists the users of a bulk that failed or were skipped, and why; CSV with Accept: text/csv."},
-			{Method: http.MethodPost, Path: "/v1/requests/:id/retry", Scope: usersync.ScopeSync, Handler: retryRequest,
+			{Method: http.MethodPost, Path: "/v1/requests/:id/retry", Scope: tenant.ScopeSync, Handler: retryRequest,
 				Summary: "Runs the failed steps of a request again, or the failed users of a bulk."},
-			{Method: http.MethodGet, Path: "/v1/colleagues-list", Scope: usersync.ScopeColleagues, Handler: o.listColleagues,
+			{Method: http.MethodGet, Path: "/v1/colleagues-list", Scope: tenant.ScopeColleagues, Handler: o.listColleagues,
 				Summary: "Lists the colleagues of the user with an e-mail address."},
-			{Method: http.MethodPost, Path: "/v1/colleagues-create", Scope: usersync.ScopeColleagues, Handler: api.Once(o.createColleague),
+			{Method: http.MethodPost, Path: "/v1/colleagues-create", Scope: tenant.ScopeColleagues, Handler: api.Once(o.createColleague),
 				Summary: "Makes a colleague by hand."},
-			{Method: http.MethodPatch, Path: "/v1/colleagues-update", Scope: usersync.ScopeColleagues, Handler: o.updateColleague,
+			{Method: http.MethodPatch, Path: "/v1/colleagues-update", Scope: tenant.ScopeColleagues, Handler: o.updateColleague,
 				Summary: "Changes a colleague's status or e-mail address."},
-			{Method: http.MethodPost, Path: "/v1/send-invitation", Scope: usersync.ScopeColleagues, Handler: api.Once(o.sendInvitation),
+			{Method: http.MethodPost, Path: "/v1/send-invitation", Scope: tenant.ScopeColleagues, Handler: api.Once(o.sendInvitation),
 				Summary: "Invites a colleague by e-mail."},
 		},
 	}

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"usersync/internal/api/apitest"
+	"usersync/internal/colleague"
+	"usersync/internal/request"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -140,19 +143,19 @@ func TestUserSyncChecksKeyThenOrganizationThenScopeThenBodyThenCredits(t *testin
 	t.Parallel()
 	s := apitest.Start(t, Options{}.Dialect())
 	ctx := t.Context()
-	disabled, disabledKey, _ := s.NewOrganization(t, usersync.Settings{}, 1)
-	_, err := s.Store.UpdateOrganization(ctx, "test", disabled.ID, func(o *usersync.Organization) ([]string, error) {
-		o.Status = usersync.OrganizationDisabled
+	disabled, disabledKey, _ := s.NewOrganization(t, tenant.Settings{}, 1)
+	_, err := tenant.Update(ctx, s.Store, "test", disabled.ID, func(o *tenant.Organization) ([]string, error) {
+		o.Status = tenant.Disabled
 		return []string{"status"}, nil
 	})
 	apitest.Must(t, err)
-	_, poor, _ := s.NewOrganization(t, usersync.Settings{}, 0)
-	_, unlinked := s.NewKey(t, "", usersync.Key{})
-	_, gone := s.NewKey(t, usersync.NewID(usersync.PrefixOrganization), usersync.Key{})
-	_, reader := s.NewKey(t, s.Org.ID, usersync.Key{Scopes: []usersync.Scope{usersync.ScopeRead}})
-	_, expired := s.NewKey(t, s.Org.ID, usersync.Key{ExpiresAt: usersync.Time{Time: time.Now().Add(-time.Second)}})
-	revokedKey, revoked := s.NewKey(t, s.Org.ID, usersync.Key{})
-	_, err = s.Store.Org(s.Org.ID).RevokeKey(ctx, "test", revokedKey.ID, time.Now().Add(-time.Second))
+	_, poor, _ := s.NewOrganization(t, tenant.Settings{}, 0)
+	_, unlinked := s.NewKey(t, "", tenant.Key{})
+	_, gone := s.NewKey(t, usersync.NewID(usersync.PrefixOrganization), tenant.Key{})
+	_, reader := s.NewKey(t, s.Org.ID, tenant.Key{Scopes: []tenant.Scope{tenant.ScopeRead}})
+	_, expired := s.NewKey(t, s.Org.ID, tenant.Key{ExpiresAt: usersync.Time{Time: time.Now().Add(-time.Second)}})
+	revokedKey, revoked := s.NewKey(t, s.Org.ID, tenant.Key{})
+	_, err = tenant.RevokeKey(ctx, s.Store.Org(s.Org.ID), "test", revokedKey.ID, time.Now().Add(-time.Second))
 	apitest.Must(t, err)
 	key := func(k usersync.Secret) string { return "X-API-Key: " + k.Reveal() }
 	for name, test := range map[string]struct {
@@ -249,7 +252,7 @@ func TestRequestIsShownUnfinishedThenFinished(t *testing.T) {
 	if before.Status != http.StatusOK || before.Header.Get("Retry-After") != "1" || !strings.Contains(before.Body, `"status":"queued"`) {
 		t.Errorf("%d %v %s", before.Status, before.Header, before.Body)
 	}
-	s.Finish(t, usersync.Step{Name: usersync.StepColleagues, Status: usersync.StepSucceeded, Attempts: 1})
+	s.Finish(t, request.Step{Name: request.StepColleagues, Status: request.StepSucceeded, Attempts: 1})
 	after := s.Do(t, http.MethodGet, path, "")
 	if after.Status != http.StatusOK || after.Header.Get("Retry-After") != "" || !strings.Contains(after.Body, `"status":"succeeded"`) {
 		t.Errorf("%d %v %s", after.Status, after.Header, after.Body)
@@ -258,7 +261,7 @@ func TestRequestIsShownUnfinishedThenFinished(t *testing.T) {
 	if head.Status != http.StatusOK || head.Body != "" {
 		t.Errorf("HEAD gave %d %q", head.Status, head.Body)
 	}
-	_, stranger, _ := s.NewOrganization(t, usersync.Settings{}, 1)
+	_, stranger, _ := s.NewOrganization(t, tenant.Settings{}, 1)
 	for name, a := range map[string]apitest.Answer{
 		"another's":   s.Do(t, http.MethodGet, path, "", "X-API-Key: "+stranger.Reveal()),
 		"unknown":     s.Do(t, http.MethodGet, "/v1/requests/"+usersync.NewID(usersync.PrefixRequest), ""),
@@ -282,7 +285,7 @@ func TestPreferWaitAnswersWhenTheWorkIsDone(t *testing.T) {
 	go func() {
 		answer <- s.Do(t, http.MethodPost, "/v1/user-sync", john, "Prefer: respond-async, Wait=\"99\"")
 	}()
-	step := usersync.Step{Name: usersync.StepColleagues, Status: usersync.StepSkipped, Reason: usersync.ReasonPersonalEmail}
+	step := request.Step{Name: request.StepColleagues, Status: request.StepSkipped, Reason: colleague.ReasonPersonalEmail}
 	deadline := time.After(20 * time.Second)
 	for {
 		s.Finish(t, step) // until the call's task is there
@@ -325,7 +328,7 @@ func TestRetryRunsOnlyWhatFailed(t *testing.T) {
 	if a := s.Do(t, http.MethodPost, path, ""); a.Status != http.StatusConflict {
 		t.Errorf("a retry of what has not failed gave %d %s; want 409", a.Status, a.Body)
 	}
-	s.Finish(t, usersync.Step{Name: usersync.StepColleagues, Status: usersync.StepFailed, ErrorCode: usersync.CodeInternal, ErrorMessage: "It failed."})
+	s.Finish(t, request.Step{Name: request.StepColleagues, Status: request.StepFailed, ErrorCode: usersync.CodeInternal, ErrorMessage: "It failed."})
 	a := s.Do(t, http.MethodPost, path, "")
 	if a.Status != http.StatusAccepted || !strings.Contains(a.Body, `"status":"queued"`) || a.Header.Get("Location") != "/v1/requests/"+made.RequestID {
 		t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
@@ -372,7 +375,7 @@ func TestRequestsAreListedNewestFirstPageByPage(t *testing.T) {
 	if len(one.Items) != 1 || one.Items[0].Email != "u3@example.com" {
 		t.Errorf("by e-mail: %+v", one)
 	}
-	_, stranger, _ := s.NewOrganization(t, usersync.Settings{}, 1)
+	_, stranger, _ := s.NewOrganization(t, tenant.Settings{}, 1)
 	if a := s.Do(t, http.MethodGet, "/v1/requests", "", "X-API-Key: "+stranger.Reveal()); a.Body != `{"items":[],"nextCursor":""}` {
 		t.Errorf("another organization sees %s", a.Body)
 	}

@@ -5,18 +5,20 @@ import (
 	"time"
 
 	"usersync/internal/api"
+	"usersync/internal/bulk"
+	"usersync/internal/intake"
 	"usersync/internal/person"
 	"usersync/internal/pipeline"
-	"usersync/internal/store"
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
 // requestID returns the id in the path, where a bulk may go by its sync_id; what
 // is no id names nothing.
 func requestID(c *api.Call) (string, error) {
-	id := usersync.RequestOf(c.Param("id"))
+	id := bulk.RequestOf(c.Param("id"))
 	if !usersync.HasPrefix(id, usersync.PrefixRequest) {
-		return "", store.ErrNoRequest
+		return "", request.ErrNotFound
 	}
 	return id, nil
 }
@@ -49,7 +51,7 @@ func retryRequest(c *api.Call) error {
 		return err
 	}
 	org := c.Caller.Org
-	replayed, err := org.Retry(c.Context(), id, c.ID, key, func(kind usersync.RequestKind, run int, traceparent string) usersync.Task {
+	replayed, err := intake.Retry(c.Context(), org, id, c.ID, key, func(kind request.Kind, run int, traceparent string) usersync.Task {
 		return pipeline.Again(kind, org.ID(), id, run, traceparent)
 	})
 	if err != nil {
@@ -59,7 +61,7 @@ func retryRequest(c *api.Call) error {
 		c.Header().Set("Idempotency-Replayed", "true")
 	}
 	c.Wake()
-	report, err := org.Report(c.Context(), id)
+	report, err := request.Get(c.Context(), org, id)
 	if err != nil {
 		return err
 	}
@@ -79,23 +81,23 @@ func listRequests(c *api.Call) error {
 		return err
 	}
 	filter.Before, filter.Limit = page.Before, page.Limit+1
-	ids, err := c.Caller.Org.RequestIDs(c.Context(), filter)
+	ids, err := request.ListIDs(c.Context(), c.Caller.Org, filter)
 	if err != nil {
 		return err
 	}
-	reports, err := c.Caller.Org.Reports(c.Context(), ids)
+	reports, err := request.List(c.Context(), c.Caller.Org, ids)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, api.NewList(page, reports, func(r *usersync.Report) string { return r.RequestID }))
+	return c.JSON(http.StatusOK, api.NewList(page, reports, func(r *request.View) string { return r.RequestID }))
 }
 
-func readFilter(c *api.Call) (f store.RequestFilter, err error) {
+func readFilter(c *api.Call) (f request.Filter, err error) {
 	query, err := c.Query()
 	if err != nil {
 		return f, err
 	}
-	f.Status, f.Kind = usersync.RequestStatus(query.Get("status")), usersync.RequestKind(query.Get("kind"))
+	f.Status, f.Kind = request.Status(query.Get("status")), request.Kind(query.Get("kind"))
 	if f.Status != "" && !f.Status.Valid() {
 		return f, api.Invalid("status", "is not a status of requests")
 	}

@@ -4,8 +4,8 @@ import (
 	"net/http"
 
 	"usersync/internal/api"
-	"usersync/internal/store"
-	"usersync/internal/usersync"
+	"usersync/internal/intake"
+	"usersync/internal/request"
 )
 
 // syncUser is POST /v1/user-sync.
@@ -22,7 +22,7 @@ func syncUser(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	sub, err := c.Submit([]*store.Acceptance{c.Acceptance(usersync.KindUserSync, c.ID, user)}, nil)
+	sub, err := c.Submit([]*intake.Acceptance{c.Acceptance(request.KindUserSync, c.ID, user)}, nil)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func syncUser(c *api.Call) error {
 // finished returns the report of a request that finished while the caller
 // waited; nil when they do not wait, or waited in vain. An error is none of the
 // caller's: the work is accepted.
-func finished(c *api.Call, id string) *usersync.Report {
+func finished(c *api.Call, id string) *request.View {
 	if _, ok := c.Wait(); !ok {
 		return nil
 	}
@@ -50,7 +50,7 @@ func finished(c *api.Call, id string) *usersync.Report {
 
 // appendAccepted writes the 202 of the contract: its fields in its order. The
 // ids need no escapes.
-func appendAccepted(to []byte, a *store.Acceptance) []byte {
+func appendAccepted(to []byte, a *intake.Acceptance) []byte {
 	to = append(to, `{"success":true,"status":"processing","requestId":"`...)
 	to = append(to, a.RequestID...)
 	to = append(to, `","userId":"`...)

@@ -17,7 +17,7 @@ import (
 	"usersync/internal/colleague"
 	"usersync/internal/outbound"
 	"usersync/internal/person"
-	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -45,13 +45,13 @@ const (
 const paused = "*"
 
 // Name is usersync.SourceHunter.
-func (*Source) Name() string { return usersync.SourceHunter }
+func (*Source) Name() string { return tenant.SourceHunter }
 
 // Find answers each query with the people at its company, whatever country or
 // department it asks for.
 func (s *Source) Find(ctx context.Context, ask colleague.Ask) ([]colleague.Answer, error) {
 	companies := companiesOf(ask.Queries)
-	kept, err := ask.Org.SourceAnswers(ctx, s.Name(), append(companies, paused))
+	kept, err := colleague.SourceAnswers(ctx, ask.Org, s.Name(), append(companies, paused))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Source) Find(ctx context.Context, ask colleague.Ask) ([]colleague.Answe
 	return answers, nil
 }
 
-func companiesOf(queries []store.CandidateQuery) []string {
+func companiesOf(queries []colleague.CandidateQuery) []string {
 	seen := map[string]bool{}
 	var companies []string
 	for _, q := range queries {
@@ -106,9 +106,9 @@ func (s *Source) askFor(ctx context.Context, ask colleague.Ask, company string) 
 	text, err := s.call(ctx, ask.Settings, company)
 	switch code := usersync.CodeOf(err); code {
 	case "":
-		err = ask.Org.KeepSourceAnswer(ctx, s.Name(), company, text, keptFor)
+		err = colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), company, text, keptFor)
 	case usersync.CodeRateLimited, usersync.CodeDisconnected:
-		if kept := ask.Org.KeepSourceAnswer(ctx, s.Name(), paused, string(code), pausedFor); kept != nil {
+		if kept := colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), paused, string(code), pausedFor); kept != nil {
 			err = kept
 		}
 	}
@@ -119,7 +119,7 @@ func (s *Source) askFor(ctx context.Context, ask colleague.Ask, company string) 
 }
 
 // call makes the request and returns what is worth keeping of the answer.
-func (s *Source) call(ctx context.Context, settings usersync.ColleagueSource, company string) (string, error) {
+func (s *Source) call(ctx context.Context, settings tenant.ColleagueSource, company string) (string, error) {
 	query := url.Values{"domain": {company}, "limit": {"100"}, "type": {"personal"}}
 	address := strings.TrimSuffix(cmp.Or(settings.URL, endpoint), "/") + "/domain-search?" + query.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -238,7 +238,7 @@ func people(text string) colleague.Answer {
 		if err != nil {
 			continue
 		}
-		a.People = append(a.People, store.Candidate{Email: email, Name: e.Name, JobTitle: e.JobTitle, CompanyName: e.Company,
+		a.People = append(a.People, colleague.Candidate{Email: email, Name: e.Name, JobTitle: e.JobTitle, CompanyName: e.Company,
 			Website: e.Website, UpdatedAt: e.Seen})
 	}
 	return a

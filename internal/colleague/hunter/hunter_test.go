@@ -13,6 +13,7 @@ import (
 	"usersync/internal/outbound"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -27,7 +28,7 @@ func each(t *testing.T, test func(t *testing.T, s site)) {
 	t.Helper()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		db := open()
-		o, err := db.CreateOrganization(t.Context(), "test", usersync.Organization{Name: "Acme"})
+		o, err := tenant.Create(t.Context(), db, "test", tenant.Organization{Name: "Acme"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func each(t *testing.T, test func(t *testing.T, s site)) {
 		f := huntertest.Start(t)
 		test(t, site{f, &hunter.Source{Client: client}, colleague.Ask{
 			Org:      db.Org(o.ID),
-			Settings: usersync.ColleagueSource{Name: "hunter", APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(huntertest.Key)}, URL: f.URL()},
+			Settings: tenant.ColleagueSource{Name: "hunter", APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(huntertest.Key)}, URL: f.URL()},
 		}})
 	})
 }
@@ -45,7 +46,7 @@ func (s site) find(t *testing.T, companies ...string) ([]colleague.Answer, error
 	t.Helper()
 	s.ask.Queries = nil
 	for _, c := range companies {
-		s.ask.Queries = append(s.ask.Queries, store.CandidateQuery{Company: c, Country: "US"})
+		s.ask.Queries = append(s.ask.Queries, colleague.CandidateQuery{Company: c, Country: "US"})
 	}
 	return s.source.Find(t.Context(), s.ask)
 }

@@ -1,0 +1,199 @@
+package colleague
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"usersync/internal/store"
+	"usersync/internal/user"
+	"usersync/internal/usersync"
+)
+
+// Label is what a report shows of a colleague.
+type Label struct{ Name, Email, JobTitle string }
+
+var colleaguesByIDStatement = store.Define(`
+SELECT c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.id = r.id
+WHERE c.organization_id = $1 AND c.status <> 'deleted'`, store.Col("id", store.Text))
+
+func ColleaguesByID(ctx context.Context, o *store.Org, db store.Conn, ids []string) (map[string]Label, error) {
+	known := map[string]Label{}
+	if len(ids) == 0 {
+		return known, nil
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	_, err := store.Collect(ctx, db, colleaguesByIDStatement, store.IDRows(colleaguesByIDStatement, ids), func(scan func(...any) error) (struct{}, error) {
+		var id string
+		var c Label
+		err := scan(&id, &c.Name, &c.Email, &c.JobTitle)
+		known[id] = c
+		return struct{}{}, err
+	}, o.ID())
+	return known, err
+}
+
+// Saved is a colleague record.
+type Saved struct {
+	ID string
+	Label
+}
+
+// Finding is a colleague found for a user.
+type Finding struct {
+	UserID string
+	Candidate
+	InviteLink      string
+	RedirectionLink string
+	Score           float64
+	Reasons         []string
+}
+
+var insertColleaguesStatement = store.Define(`
+INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company_name, website, invite_link,
+    redirection_link, photo, latest_action, created_at, updated_at)
+SELECT r.id, $1, r.email_key, r.email, r.name, r.job_title, r.status, r.company_name, r.website, r.invite_link,
+    r.redirection_link, r.photo, {now}, {now}, {now}
+FROM {rows} WHERE (SELECT count(*) FROM erased e WHERE e.organization_id = $1 AND e.person = r.erased) = 0
+    OR (SELECT count(*) FROM users u WHERE u.organization_id = $1 AND u.email_key = r.email_key) = 1
+ON CONFLICT DO NOTHING`,
+	store.Col("id", store.Text), store.Col("email_key", store.Text), store.Col("email", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text), store.Col("status", store.Text),
+	store.Col("company_name", store.Text), store.Col("website", store.Text), store.Col("invite_link", store.Text), store.Col("redirection_link", store.Text), store.Col("photo", store.Text),
+	store.Col("erased", store.Text))
+
+var colleagueIDsStatement = store.Define(`
+SELECT c.email_key, c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.organization_id = r.organization_id AND c.email_key = r.email_key`,
+	store.Col("organization_id", store.Text), store.Col("email_key", store.Text))
+
+var linkStatement = store.Define(`
+INSERT INTO colleague_links (user_id, colleague_id, organization_id, score, reasons, created_at)
+SELECT r.user_id, r.colleague_id, $1, r.score, r.reasons, {now} FROM {rows} WHERE true
+ON CONFLICT (user_id, colleague_id) DO UPDATE SET score = excluded.score, reasons = excluded.reasons
+WHERE colleague_links.score <> excluded.score OR colleague_links.reasons <> excluded.reasons`,
+	store.Col("user_id", store.Text), store.Col("colleague_id", store.Text), store.Col("score", store.Float), store.Col("reasons", store.Text))
+
+// SaveFound makes sure that every found colleague has one record in the
+// organization and is linked to the user it was found for. It returns the
+// records by e-mail key, or an *ErasedError when somebody found was erased
+// and is no user again.
+func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []byte, found []Finding) (map[string]Saved, error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
+	byKey := map[string]Finding{}
+	for _, f := range found {
+		byKey[f.Email.Key()] = f
+	}
+	ids, err := colleagueIDs(ctx, tx, organization, byKey)
+	if err != nil {
+		return nil, err
+	}
+	//lint:loop tries again when another transaction stored some of them meanwhile
+	for try := 0; len(ids) < len(byKey); try++ {
+		if try == 2 {
+			return nil, missing(ctx, tx, organization, salt, byKey, ids)
+		}
+		if err := insertColleagues(ctx, tx, organization, salt, byKey, ids, try > 0); err != nil {
+			return nil, err
+		}
+		if ids, err = colleagueIDs(ctx, tx, organization, byKey); err != nil {
+			return nil, err
+		}
+	}
+	return ids, linkColleagues(ctx, tx, organization, found, ids)
+}
+
+func colleagueIDs(ctx context.Context, tx *store.Tx, organization string, byKey map[string]Finding) (map[string]Saved, error) {
+	set := colleagueIDsStatement.Rows(len(byKey))
+	for key := range byKey {
+		set.Add(organization, key)
+	}
+	ids := make(map[string]Saved, len(byKey))
+	_, err := store.Collect(ctx, tx.Conn, colleagueIDsStatement, set, func(scan func(...any) error) (struct{}, error) {
+		var key string
+		var c Saved
+		err := scan(&key, &c.ID, &c.Name, &c.Email, &c.JobTitle)
+		ids[key] = c
+		return struct{}{}, err
+	})
+	return ids, err
+}
+
+func insertColleagues(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Finding, known map[string]Saved, random bool) error {
+	keys := make([]string, 0, len(byKey))
+	for key := range byKey {
+		if _, ok := known[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	set := insertColleaguesStatement.Rows(len(keys))
+	for _, key := range keys {
+		f := byKey[key]
+		id := usersync.KeyedID(usersync.PrefixColleague, salt, key)
+		if random {
+			id = usersync.NewID(usersync.PrefixColleague)
+		}
+		status := Pending
+		if f.IsUser {
+			status = Joined
+		}
+		set.Add(id, key, f.Email.Display(), f.Name, f.JobTitle, string(status), f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo,
+			usersync.KeyedID(usersync.PrefixErasure, salt, key))
+	}
+	return tx.Later(ctx, insertColleaguesStatement, set, nil, organization)
+}
+
+func linkColleagues(ctx context.Context, tx *store.Tx, organization string, found []Finding, ids map[string]Saved) error {
+	type link struct{ user, colleague string }
+	links := map[link]Finding{}
+	for _, f := range found {
+		links[link{f.UserID, ids[f.Email.Key()].ID}] = f
+	}
+	order := make([]link, 0, len(links))
+	for l := range links {
+		order = append(order, l)
+	}
+	slices.SortFunc(order, func(a, b link) int {
+		return strings.Compare(a.user+"\x00"+a.colleague, b.user+"\x00"+b.colleague)
+	})
+	set := linkStatement.Rows(len(order))
+	for _, l := range order {
+		reasons, err := json.Marshal(links[l].Reasons)
+		if err != nil {
+			return err
+		}
+		set.Add(l.user, l.colleague, links[l].Score, string(reasons))
+	}
+	return tx.Later(ctx, linkStatement, set, nil, organization)
+}
+
+// ErasedError says that people found as colleagues have been erased since:
+// decide again without them.
+type ErasedError struct{ Keys []string }
+
+func (e *ErasedError) Error() string {
+	return fmt.Sprintf("store: %d of the people found were erased", len(e.Keys))
+}
+
+// missing says why some colleagues could not be stored.
+func missing(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Finding, known map[string]Saved) error {
+	var keys []string
+	for key := range byKey {
+		if _, ok := known[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	erased, err := user.ErasedAmong(ctx, tx, organization, salt, keys)
+	if err != nil {
+		return err
+	}
+	if len(erased) == 0 {
+		return store.ErrRace
+	}
+	return &ErasedError{slices.Sorted(maps.Keys(erased))}
+}

@@ -1,0 +1,39 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"usersync/internal/credit"
+	"usersync/internal/store"
+	"usersync/internal/tenant"
+)
+
+var openAccountStatement = store.Define(`
+SELECT b.balance, b.message_sequence, {now}, coalesce((SELECT string_agg('{"id":"' || e.id || '","eventTypes":' || e.event_types || '}', ',')
+    FROM webhook_endpoints e WHERE e.organization_id = $1 AND e.status = 'enabled'), '')
+FROM balances b WHERE b.organization_id = $1 {for update}`)
+
+// OpenAccount is LockAccount and Subscriptions in one way to the database.
+func OpenAccount(ctx context.Context, tx *store.Tx, organization string) (a credit.Account, endpoints []Endpoint, err error) {
+	a.Organization = organization
+	var now int64
+	var list string
+	err = tx.QueryRow(ctx, openAccountStatement, organization).Scan(&a.Balance, &a.Sequence, &now, &list)
+	a.Now = store.At(now)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, nil, tenant.ErrNotFound
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte("["+list+"]"), &endpoints)
+	}
+	for i := range endpoints {
+		endpoints[i].Status = EndpointEnabled
+	}
+	slices.SortFunc(endpoints, func(a, b Endpoint) int { return cmp.Compare(a.ID, b.ID) })
+	return a, endpoints, store.Classify(err)
+}

@@ -1,0 +1,328 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"usersync/internal/audit"
+	"usersync/internal/outbox"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// endpointRow is a row of webhook_endpoints.
+type endpointRow struct {
+	ID             string `gorm:"primaryKey"`
+	OrganizationID string
+	URL            string `gorm:"column:url"`
+	EventTypes     string
+	Description    string
+	Signing        string
+	Status         string
+	DisabledReason string
+	Secret         string
+	OldSecret      string
+	OldSecretUntil int64
+	FailingSince   int64
+	CreatedAt      int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt      int64 `gorm:"autoUpdateTime:false"`
+}
+
+func (endpointRow) TableName() string { return "webhook_endpoints" }
+
+func SecretPlace(id string) string { return "webhook_endpoints/" + id + "/secret" }
+
+// overlaps reports whether the replaced secret still signs.
+func (r endpointRow) overlaps() bool {
+	return r.OldSecret != "" && time.Now().Before(store.At(r.OldSecretUntil))
+}
+
+func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
+	e := Endpoint{
+		ID: r.ID, URL: r.URL, Description: r.Description, Signing: r.Signing, Status: r.Status, DisabledReason: r.DisabledReason, CreatedAt: store.Stamp(r.CreatedAt),
+		UpdatedAt: store.Stamp(r.UpdatedAt), FailingSince: store.Stamp(r.FailingSince),
+	}
+	if err := json.Unmarshal([]byte(r.EventTypes), &e.EventTypes); err != nil {
+		return e, err
+	}
+	sealed := []string{r.Secret}
+	if r.overlaps() {
+		sealed = append(sealed, r.OldSecret)
+		e.OldSecretUntil = store.Stamp(r.OldSecretUntil)
+	}
+	for _, one := range sealed {
+		plain, err := seal.Open(one, SecretPlace(r.ID))
+		if err != nil {
+			return e, err
+		}
+		e.Secrets = append(e.Secrets, usersync.NewSecret(string(plain)))
+	}
+	return e, nil
+}
+
+// CreateEndpoint stores a new, enabled endpoint whose messages secret signs.
+func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint, secret usersync.Secret) (Endpoint, error) {
+	types, err := json.Marshal(e.EventTypes)
+	if err != nil {
+		return e, err
+	}
+	id := usersync.NewID(usersync.PrefixEndpoint)
+	sealed, err := o.Sealer().Seal([]byte(secret.Reveal()), SecretPlace(id))
+	if err != nil {
+		return e, err
+	}
+	now := store.Micros(time.Now())
+	row := endpointRow{ID: id, OrganizationID: o.ID(), URL: e.URL, EventTypes: string(types), Description: e.Description,
+		Signing: cmp.Or(e.Signing, SigningSymmetric), Status: EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now}
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.GORM().Create(&row).Error; err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.create", id, "url", "eventTypes", "description", "signing")
+	})
+	if err != nil {
+		return e, err
+	}
+	return row.endpoint(o.Sealer())
+}
+
+// ListEndpoints returns up to limit endpoints of the organization, newest first.
+func ListEndpoints(ctx context.Context, o *store.Org, before string, limit int) ([]Endpoint, error) {
+	return pageEndpoints(o, o.GORM(ctx).Where("organization_id = ?", o.ID()), before, limit)
+}
+
+func pageEndpoints(o *store.Org, query *store.GORMQuery, before string, limit int) ([]Endpoint, error) {
+	var list []endpointRow
+	if err := store.Page(query, before, limit).Find(&list).Error; err != nil {
+		return nil, store.Classify(err)
+	}
+	out := make([]Endpoint, 0, len(list))
+	for _, row := range list {
+		e, err := row.endpoint(o.Sealer())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// ErrNoEndpoint is the refusal of an id that names no endpoint of the organization.
+var ErrNoEndpoint = usersync.Errorf(usersync.CodeNotFound, "Webhook endpoint not found")
+
+// GetEndpoint returns one endpoint.
+func GetEndpoint(ctx context.Context, o *store.Org, id string) (Endpoint, error) {
+	var row endpointRow
+	err := o.GORM(ctx).First(&row, "id = ? AND organization_id = ?", id, o.ID()).Error
+	if store.NotFound(err) {
+		return Endpoint{}, ErrNoEndpoint
+	}
+	if err != nil {
+		return Endpoint{}, store.Classify(err)
+	}
+	return row.endpoint(o.Sealer())
+}
+
+// UpdateEndpoint changes one endpoint under a lock, see UpdateOrganization.
+func UpdateEndpoint(ctx context.Context, o *store.Org, actor string, id string, change func(*Endpoint) ([]string, error)) (Endpoint, error) {
+	return changeEndpoint(ctx, o, actor, "webhook_endpoint.update", id, change)
+}
+
+// EnableEndpoint has an endpoint take messages again, and forgets since when it
+// has been failing.
+func EnableEndpoint(ctx context.Context, o *store.Org, actor, id string) (Endpoint, error) {
+	return changeEndpoint(ctx, o, actor, "webhook_endpoint.enable", id, func(e *Endpoint) ([]string, error) {
+		if e.Status == EndpointEnabled && e.FailingSince.IsZero() {
+			return nil, nil
+		}
+		e.Status, e.DisabledReason, e.FailingSince = EndpointEnabled, "", usersync.Time{}
+		return []string{"status", "disabledReason", "failingSince"}, nil
+	})
+}
+
+func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string, change func(*Endpoint) ([]string, error)) (out Endpoint, err error) {
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		row, err := lockEndpointRow(tx, o.ID(), id)
+		if err != nil {
+			return err
+		}
+		if out, err = row.endpoint(o.Sealer()); err != nil {
+			return err
+		}
+		fields, err := change(&out)
+		if err != nil || len(fields) == 0 {
+			return err
+		}
+		types, err := json.Marshal(out.EventTypes)
+		if err != nil {
+			return err
+		}
+		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
+		values := map[string]any{
+			"url": out.URL, "event_types": string(types), "description": out.Description, "status": out.Status,
+			"disabled_reason": out.DisabledReason, "failing_since": store.Micros(out.FailingSince.Time), "updated_at": store.Micros(out.UpdatedAt.Time),
+		}
+		if !row.overlaps() {
+			values["old_secret"], values["old_secret_until"] = "", 0
+		}
+		err = tx.GORM().Model(&row).Updates(values).Error
+		if err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, action, id, fields...)
+	})
+	return out, err
+}
+
+func lockEndpointRow(tx *store.Tx, organization, id string) (row endpointRow, err error) {
+	err = tx.GORM().Clauses(tx.ForUpdate()...).First(&row, "id = ? AND organization_id = ?", id, organization).Error
+	if store.NotFound(err) {
+		return row, ErrNoEndpoint
+	}
+	return row, err
+}
+
+// RotateSecret gives an endpoint a new secret. The present one signs beside it
+// for usersync.SecretOverlap; one that was replaced before ends now.
+func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func(signing string) usersync.Secret) (e Endpoint, err error) {
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		row, err := lockEndpointRow(tx, o.ID(), id)
+		if err != nil {
+			return err
+		}
+		sealed, err := o.Sealer().Seal([]byte(make(row.Signing).Reveal()), SecretPlace(id))
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		row.OldSecret, row.OldSecretUntil = row.Secret, store.Micros(now.Add(SecretOverlap))
+		row.Secret, row.UpdatedAt = sealed, store.Micros(now)
+		err = tx.GORM().Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at").Updates(row).Error
+		if err != nil {
+			return err
+		}
+		if e, err = row.endpoint(o.Sealer()); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.rotate_secret", id, "secret")
+	})
+	return e, err
+}
+
+// KeyedEndpoints returns up to limit endpoints of the organization that sign
+// with a key pair, newest first.
+func KeyedEndpoints(ctx context.Context, o *store.Org, before string, limit int) ([]Endpoint, error) {
+	return pageEndpoints(o, o.GORM(ctx).Where("organization_id = ? AND signing = ?", o.ID(), SigningAsymmetric), before, limit)
+}
+
+// UseEndpoint runs fn in a transaction that holds the lock of an enabled
+// endpoint, and notes in the audit log that actor did action to object.
+func UseEndpoint(ctx context.Context, o *store.Org, endpoint, actor, action, object string, fields []string, fn func(*store.Tx) error) error {
+	return o.Tx(ctx, func(tx *store.Tx) error {
+		state, err := LockEndpoint(ctx, tx, o.ID(), endpoint)
+		if err != nil {
+			return err
+		}
+		if state.Status != EndpointEnabled {
+			return ErrEndpointDisabled
+		}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, action, object, fields...)
+	})
+}
+
+// ErrEndpointDisabled is the refusal to send to an endpoint that is disabled.
+var ErrEndpointDisabled = usersync.Errorf(usersync.CodeConflict, "The webhook endpoint is disabled; enable it first.")
+
+// DeleteEndpoint removes an endpoint and enqueues what is to be done about the
+// deliveries that wait for it.
+func DeleteEndpoint(ctx context.Context, o *store.Org, actor, id string, then ...usersync.Task) error {
+	return o.Tx(ctx, func(tx *store.Tx) error {
+		row, err := lockEndpointRow(tx, o.ID(), id)
+		if err != nil {
+			return err
+		}
+		if err := tx.GORM().Delete(&row).Error; err != nil {
+			return err
+		}
+		if err := outbox.Enqueue(ctx, tx, then...); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.delete", id)
+	})
+}
+
+var enabledEndpointsStatement = store.Define(`
+SELECT id, event_types FROM webhook_endpoints WHERE organization_id = $1 AND status = 'enabled' ORDER BY id`)
+
+// Subscriptions returns the enabled endpoints of an organization with what
+// they want, without their secrets.
+func Subscriptions(ctx context.Context, tx *store.Tx, organization string) ([]Endpoint, error) {
+	return store.Collect(ctx, tx.Conn, enabledEndpointsStatement, nil, func(scan func(...any) error) (e Endpoint, err error) {
+		var types string
+		err = scan(&e.ID, &types)
+		e.Status = EndpointEnabled
+		return e, errors.Join(err, json.Unmarshal([]byte(types), &e.EventTypes))
+	}, organization)
+}
+
+// EndpointState is a locked endpoint, without its secrets.
+type EndpointState struct {
+	ID           string
+	URL          string
+	Status       string
+	FailingSince time.Time
+	// Now is the database's time when the lock was taken.
+	Now time.Time
+}
+
+var lockEndpointStatement = store.Define(`
+SELECT id, url, status, failing_since, {now} FROM webhook_endpoints WHERE id = $2 AND organization_id = $1 {for update}`)
+
+// LockEndpoint locks an endpoint until the transaction ends: before the claim
+// of a delivery's task and before deliveries.
+func LockEndpoint(ctx context.Context, tx *store.Tx, organization, id string) (e EndpointState, err error) {
+	var failing, now int64
+	err = tx.QueryRow(ctx, lockEndpointStatement, organization, id).Scan(&e.ID, &e.URL, &e.Status, &failing, &now)
+	e.FailingSince, e.Now = store.At(failing), store.At(now)
+	if errors.Is(err, sql.ErrNoRows) {
+		return e, ErrNoEndpoint
+	}
+	return e, store.Classify(err)
+}
+
+var healthStatement = store.Define(`
+UPDATE webhook_endpoints SET failing_since = CASE WHEN $3 = 1 THEN {now} ELSE 0 END
+WHERE id = $2 AND organization_id = $1 AND ($3 = 1) <> (failing_since > 0)`)
+
+// NoteHealth keeps since when an endpoint has been failing. It writes nothing
+// where nothing changes.
+//
+//lint:flag failing is what was observed, and is stored
+func NoteHealth(ctx context.Context, tx *store.Tx, organization, endpoint string, failing bool) error {
+	flag := 0
+	if failing {
+		flag = 1
+	}
+	return tx.Later(ctx, healthStatement, nil, nil, organization, endpoint, flag)
+}
+
+var disableEndpointStatement = store.Define(`
+UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = $3, updated_at = {now} WHERE id = $2 AND organization_id = $1`)
+
+// deliverer is who the audit log says disabled an endpoint that cannot be reached.
+const deliverer = "delivery"
+
+// DisableEndpoint disables an endpoint that its owner did not disable.
+func DisableEndpoint(ctx context.Context, tx *store.Tx, organization, id, reason string) error {
+	if err := tx.Later(ctx, disableEndpointStatement, nil, nil, organization, id, reason); err != nil {
+		return err
+	}
+	return audit.Record(ctx, tx, organization, deliverer, "webhook_endpoint.disable", id, "status", "disabledReason")
+}

@@ -1,0 +1,2 @@
+// Package event keeps what happened to users.
+package event

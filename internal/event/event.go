@@ -1,0 +1,121 @@
+package event
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+var insertEventsStatement = store.Define(`
+INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
+SELECT r.id, $1, r.user_id, r.type, r.source, r.cause, r.attributes, {now} FROM {rows} WHERE true
+ON CONFLICT (id) DO NOTHING`,
+	store.Col("id", store.Text), store.Col("user_id", store.Text), store.Col("type", store.Text), store.Col("source", store.Text), store.Col("cause", store.Text), store.Col("attributes", store.Text))
+
+// Save writes events, in the transaction of what they tell. An event
+// whose id is there already is the same event.
+func Save(ctx context.Context, tx *store.Tx, organization string, events []Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	set := insertEventsStatement.Rows(len(events))
+	for _, e := range events {
+		set.Add(e.ID, e.UserID, string(e.Type), e.Source, e.Cause, store.Encode(e.Attributes))
+	}
+	return tx.Later(ctx, insertEventsStatement, set, nil, organization)
+}
+
+const eventColumns = `id, type, source, user_id, cause, attributes, created_at`
+
+func scanEvent(scan func(...any) error) (e Event, err error) {
+	var attributes string
+	var created int64
+	err = scan(&e.ID, &e.Type, &e.Source, &e.UserID, &e.Cause, &attributes, &created)
+	e.Attributes, e.CreatedAt = map[string]any{}, store.Stamp(created)
+	return e, errors.Join(err, store.Decode(attributes, &e.Attributes))
+}
+
+// Filter narrows the list of events.
+type Filter struct {
+	UserID string
+	Type   Type
+	Before string // an id: only older ones
+	Limit  int
+}
+
+// listEvents lists events by one index, which has the columns of order and whose
+// order no other index has.
+func listEvents(condition, order string) *store.Statement {
+	return store.Define(`SELECT ` + eventColumns + ` FROM events WHERE ` + condition + ` ORDER BY ` + order + ` DESC LIMIT $3`)
+}
+
+// Types that every request may write are found in the list of all; the others
+// have an index of their own, whose condition the third says again.
+const commonEvents = `('user.created', 'user.updated')`
+
+var (
+	allEventsStatement = listEvents(`(organization_id, id) < ($1, $2) AND organization_id >= $1 AND ($4 = '' OR type = $4)`,
+		`organization_id DESC, id`)
+	userEventsStatement = listEvents(`(user_id, id) < ($5, $2) AND user_id >= $5 AND CASE WHEN organization_id = $1 THEN true ELSE false END
+    AND ($4 = '' OR type = $4)`, `user_id DESC, id`)
+	typedEventsStatement = listEvents(`organization_id || '/' || type = $1 || '/' || $4 AND type NOT IN `+commonEvents+` AND id < $2`, `id`)
+)
+
+// List returns the matching events, newest first.
+func List(ctx context.Context, o *store.Org, f Filter) ([]Event, error) {
+	st, args := query(o, f)
+	return store.Collect(ctx, o.Reader(), st, nil, scanEvent, args...)
+}
+
+func query(o *store.Org, f Filter) (*store.Statement, []any) {
+	args := []any{o.ID(), cmp.Or(f.Before, store.AfterAll(usersync.PrefixEvent)), f.Limit, string(f.Type)}
+	switch {
+	case f.UserID != "":
+		return userEventsStatement, append(args, f.UserID)
+	case f.Type != "" && f.Type != UserCreated && f.Type != UserUpdated:
+		return typedEventsStatement, args
+	}
+	return allEventsStatement, args
+}
+
+var eventStatement = store.Define(`SELECT ` + eventColumns + ` FROM events WHERE id = $2 AND organization_id = $1`)
+
+// ErrNotFound is the refusal of an id that names no event of the organization.
+var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Event not found")
+
+// Get returns one event.
+func Get(ctx context.Context, o *store.Org, id string) (Event, error) {
+	e, err := scanEvent(o.Reader().QueryRow(ctx, eventStatement, o.ID(), id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return e, ErrNotFound
+	}
+	return e, store.Classify(err)
+}
+
+// Type says what happened to a user.
+type Type string
+
+// The events that we write ourselves.
+const (
+	UserCreated Type = "user.created" // attributes: fields, the names of what was said
+	UserUpdated Type = "user.updated" // attributes: fields, the names of what has a new value
+	UserErased  Type = "user.erased"
+)
+
+// Event is something that happened to a user.
+type Event struct {
+	ID   string `json:"id"`
+	Type Type   `json:"type"`
+	// Source is who or what it came from: the kind of a request, or the id of a key.
+	Source string `json:"source"`
+	// UserID is "" when nobody that is known was meant.
+	UserID string `json:"userId"`
+	// Cause is the id of what led to it: a request, an erasure.
+	Cause      string         `json:"cause"`
+	Attributes map[string]any `json:"attributes"`
+	CreatedAt  usersync.Time  `json:"createdAt"`
+}

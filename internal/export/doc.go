@@ -1,0 +1,2 @@
+// Package export reads everything that is held about one person, for the person to see.
+package export

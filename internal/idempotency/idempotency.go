@@ -1,0 +1,101 @@
+package idempotency
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Key identifies a call that must not be accepted twice.
+type Key struct {
+	Scope    string // method and path
+	Key      string
+	BodyHash string
+	// Refused holds what the call answers for its refused users, by position,
+	// so that a replay can answer the same.
+	Refused map[int]string
+}
+
+// KeptFor is how long an Idempotency-Key replays its first answer.
+const KeptFor = 24 * time.Hour
+
+// ErrReused is the refusal of a key that another call was made with.
+var ErrReused = usersync.Errorf(usersync.CodeConflict, "The Idempotency-Key was used with another request.")
+
+// keyHeldFor is how long a key whose answer has not come belongs to the call
+// that took it: longer than any call may take.
+const keyHeldFor = time.Minute
+
+// AnswerMark opens a kept answer, which shares its column with acceptances.
+const AnswerMark = "answer:"
+
+// takeKeyStatement takes a key that nobody has, or that was left without an
+// answer.
+var takeKeyStatement = store.Define(`
+INSERT INTO idempotency_keys (organization_id, scope, key, body_hash, acceptance, created_at)
+VALUES ($1, $2, $3, $4, '', {now})
+ON CONFLICT (organization_id, scope, key) DO UPDATE SET created_at = excluded.created_at, body_hash = excluded.body_hash
+WHERE idempotency_keys.acceptance = '' AND idempotency_keys.created_at < {now} - $5
+RETURNING 1`)
+
+var keptAnswerStatement = store.Define(`
+SELECT body_hash, acceptance FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3`)
+
+// Take gives an Idempotency-Key to the first call that asks. For the others
+// it returns the answer kept for the key, nil while there is none. The error is
+// ErrKeyReused for another body.
+func Take(ctx context.Context, s *store.Store, organization string, key Key) (answer []byte, mine bool, err error) {
+	var one int
+	err = s.Writer().QueryRow(ctx, takeKeyStatement, organization, key.Scope, key.Key, key.BodyHash, keyHeldFor.Microseconds()).Scan(&one)
+	if err == nil {
+		return nil, true, nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return nil, false, store.Classify(err)
+	}
+	var hash, kept string
+	err = s.Reader().QueryRow(ctx, keptAnswerStatement, organization, key.Scope, key.Key).Scan(&hash, &kept)
+	switch {
+	case errors.Is(err, sql.ErrNoRows): // given back meanwhile
+		return nil, false, nil
+	case err != nil:
+		return nil, false, store.Classify(err)
+	case hash != key.BodyHash:
+		return nil, false, ErrReused
+	case kept == "":
+		return nil, false, nil
+	}
+	answer, err = s.Sealer().Open(kept[len(AnswerMark):], AnswerPlace(organization, key))
+	return answer, false, err
+}
+
+func AnswerPlace(organization string, key Key) string {
+	return "idempotency_keys/" + organization + "/" + key.Scope + "/" + key.Key
+}
+
+var keepAnswerStatement = store.Define(`
+UPDATE idempotency_keys SET acceptance = $4 WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance = ''`)
+
+// Keep keeps the answer to a key that TakeKey gave; it is sealed, as it
+// may hold a new secret.
+func Keep(ctx context.Context, s *store.Store, organization string, key Key, answer []byte) error {
+	sealed, err := s.Sealer().Seal(answer, AnswerPlace(organization, key))
+	if err != nil {
+		return err
+	}
+	_, err = s.Writer().Exec(ctx, keepAnswerStatement, nil, organization, key.Scope, key.Key, AnswerMark+sealed)
+	return err
+}
+
+var dropKeyStatement = store.Define(`
+DELETE FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance = ''`)
+
+// Drop gives back a key whose call came to nothing.
+func Drop(ctx context.Context, s *store.Store, organization string, key Key) error {
+	_, err := s.Writer().Exec(ctx, dropKeyStatement, nil, organization, key.Scope, key.Key)
+	return err
+}

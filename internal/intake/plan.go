@@ -1,0 +1,53 @@
+package intake
+
+import (
+	"usersync/internal/pipeline"
+	"usersync/internal/request"
+	"usersync/internal/usersync"
+)
+
+// batchOf bounds the requests of one task: enough to share its statements, few
+// enough that the next organization does not wait long.
+const batchOf = 64
+
+// Plan makes tasks of what one commit accepted: one for up to batchOf user-syncs
+// of one organization, one for each request of another kind. It tells each
+// request its task. The same requests always make the same tasks.
+func Plan(accepted []*Acceptance) []usersync.Task {
+	var order []string
+	var tasks []usersync.Task
+	byOrganization := map[string][]*Acceptance{}
+	for _, a := range accepted {
+		o := a.Organization()
+		if a.Kind != request.KindUserSync {
+			a.TaskID = usersync.DeriveID(usersync.PrefixTask, a.RequestID)
+			tasks = append(tasks, pipeline.TaskOf(a.Kind, a.TaskID, o, a.RequestID, a.Traceparent))
+			continue
+		}
+		if byOrganization[o] == nil {
+			order = append(order, o)
+		}
+		byOrganization[o] = append(byOrganization[o], a)
+	}
+	for _, o := range order {
+		list := byOrganization[o]
+		for len(list) > 0 {
+			n := min(len(list), batchOf)
+			tasks = append(tasks, task(o, list[:n]))
+			list = list[n:]
+		}
+	}
+	return tasks
+}
+
+func task(organization string, batch []*Acceptance) usersync.Task {
+	id := usersync.DeriveID(usersync.PrefixTask, batch[0].RequestID)
+	args := pipeline.RunArgs{}
+	for _, a := range batch {
+		a.TaskID = id
+		args.RequestIDs = append(args.RequestIDs, a.RequestID)
+	}
+	t := pipeline.Run.Task(id, organization, organization, args)
+	t.Traceparent = batch[0].Traceparent
+	return t
+}

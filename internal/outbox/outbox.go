@@ -1,0 +1,517 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// ErrClaimLost says that another worker has the task now: stop, write nothing.
+var ErrClaimLost = errors.New("store: the claim was lost")
+
+// States of an outbox row.
+const (
+	stateReady     = "ready"
+	stateSent      = "sent"
+	StateScheduled = "scheduled"
+	stateParked    = "parked"
+)
+
+// ClaimFor is how long a claim holds unless it is renewed: it bounds how long
+// the tasks of a killed worker take up their lane; see docs/adr/0008.
+const ClaimFor = 30 * time.Second
+
+// LostAfter is how long a task may be on the queue, unclaimed, before the
+// reconciler looks for it.
+const LostAfter = 2 * time.Minute
+
+// Envelope is a task on its way to the queue.
+type Envelope struct {
+	ID          string
+	Generation  int64
+	Kind        string
+	Queue       string
+	Lane        string
+	Traceparent string
+	// Abandoned says that a worker claimed the task and has not been heard of since.
+	Abandoned bool
+}
+
+var EnqueueStatement = store.Define(`
+INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at)
+SELECT r.id, r.organization_id, r.kind, r.queue, r.lane, r.args, r.traceparent,
+       CASE WHEN r.due <= {now} THEN 'ready' ELSE r.later END, r.due, {now}
+FROM {rows} WHERE true
+ON CONFLICT (id) DO NOTHING`,
+	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("lane", store.Text),
+	store.Col("args", store.Text), store.Col("traceparent", store.Text), store.Col("due", store.Bigint), store.Col("later", store.Text))
+
+// Enqueue writes tasks to the outbox. A task whose id is already there is the
+// same task.
+func Enqueue(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) error {
+	return enqueue(ctx, tx, StateScheduled, tasks)
+}
+
+// Park writes tasks that wait for credits until their DueAt.
+func Park(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) error {
+	return enqueue(ctx, tx, stateParked, tasks)
+}
+
+func enqueue(ctx context.Context, tx *store.Tx, later string, tasks []usersync.Task) error {
+	if len(tasks) == 0 {
+		return nil
+	}
+	for _, t := range tasks {
+		if !t.DueAt.After(time.Now()) {
+			tx.Readied(t.Queue)
+		}
+	}
+	return tx.Later(ctx, EnqueueStatement, TaskRows(tasks, later), nil)
+}
+
+// TaskRows returns tasks as enqueueStatement takes them; those whose time has not
+// come get the state later.
+func TaskRows(tasks []usersync.Task, later string) *store.Rows {
+	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
+	set := EnqueueStatement.Rows(len(tasks))
+	for _, t := range tasks {
+		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent, store.Micros(t.DueAt), later)
+	}
+	return set
+}
+
+// A task must not overtake what waits in its lane: where something does, it
+// becomes ready and stands behind. That is asked once a task and as a value: for
+// NOT EXISTS PostgreSQL, which knows the outbox as empty, would read all that is
+// ready, once for each column that depends on it.
+var enqueueClaimedStatement = store.Define(`
+WITH w AS MATERIALIZED (
+    SELECT r.*, (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.lane = r.lane LIMIT 1) IS NULL AS free FROM {rows}
+)
+INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at, started_at, claim_token, claimed_until)
+SELECT w.id, w.organization_id, w.kind, w.queue, w.lane, w.args, w.traceparent, CASE WHEN w.free THEN 'sent' ELSE 'ready' END,
+    CASE WHEN w.free THEN {now} + $2 ELSE 0 END, {now}, CASE WHEN w.free THEN {now} ELSE 0 END,
+    CASE WHEN w.free THEN $1 ELSE '' END, CASE WHEN w.free THEN {now} + $2 ELSE 0 END
+FROM w WHERE true
+ON CONFLICT (id) DO NOTHING
+RETURNING id, started_at, claim_token <> ''`,
+	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("lane", store.Text),
+	store.Col("args", store.Text), store.Col("traceparent", store.Text))
+
+// EnqueueClaimed writes tasks that this process works itself as soon as they are
+// committed, under the claims that are returned. A task whose lane has others
+// waiting is written as Enqueue does, one whose id is there already is the same
+// task: neither has a claim. Should the process die, the claims run out as any
+// other.
+func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) ([]usersync.Claim, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
+	set, byID := enqueueClaimedStatement.Rows(len(tasks)), make(map[string]usersync.Task, len(tasks))
+	for _, t := range tasks {
+		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent)
+		byID[t.ID] = t
+	}
+	token := usersync.NewID(usersync.PrefixClaim)
+	var claims []usersync.Claim
+	_, err := store.Collect(ctx, tx.Conn, enqueueClaimedStatement, set, func(scan func(...any) error) (struct{}, error) {
+		var id string
+		var started int64
+		var claimed bool
+		err := scan(&id, &started, &claimed)
+		t := byID[id]
+		if !claimed {
+			tx.Readied(t.Queue)
+			return struct{}{}, err
+		}
+		claims = append(claims, usersync.Claim{TaskID: id, Token: token, Organization: t.Organization, Lane: t.Lane, Args: t.Args,
+			Traceparent: t.Traceparent, StartedAt: store.At(started)})
+		return struct{}{}, err
+	}, token, ClaimFor.Microseconds())
+	return claims, err
+}
+
+// takeStatement picks what may go out next, lane by lane, beginning behind the
+// lane that was served last. The recursion hops over the index from one lane
+// to the next, so a lane with a million rows costs the same as one with two.
+var takeStatement = store.Define(`
+WITH RECURSIVE lanes(lane, n) AS (
+    SELECT (SELECT min(o.lane) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.lane > $2), 1
+    UNION ALL
+    SELECT (SELECT min(o.lane) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.lane > lanes.lane), lanes.n + 1
+    FROM lanes WHERE lanes.lane IS NOT NULL AND lanes.n < $3
+), room AS MATERIALIZED (
+    SELECT lanes.lane, lanes.n, $4 - (
+        SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 AND s.lane = lanes.lane LIMIT $4) AS taken) AS room
+    FROM lanes WHERE lanes.lane IS NOT NULL
+), numbered AS MATERIALIZED (
+    SELECT each.value AS id, room.n, room.room, row_number() OVER (PARTITION BY room.n ORDER BY each.value) AS k
+    FROM room {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = $1 AND x.lane = room.lane
+        ORDER BY x.id LIMIT $4 {skip locked}{/each}
+)
+UPDATE outbox SET state = 'sent', look_at = {now} + $5, claim_token = '', claimed_until = 0
+WHERE id {any}SELECT id FROM numbered WHERE k <= room ORDER BY n, id LIMIT $3{/any}
+RETURNING id, generation, kind, queue, lane, traceparent`)
+
+// TakeReady marks up to limit ready tasks of a queue as sent and returns them,
+// ordered by id, at most share in flight per lane, going round the lanes from the one
+// after the given. The caller puts them on the queue or gives them back with
+// Unsend; if it dies in between the reconciler finds them.
+func TakeReady(ctx context.Context, s *store.Store, queue, afterLane string, share, limit int) ([]Envelope, error) {
+	taken, err := store.Collect(ctx, s.AsyncCommit(), takeStatement, nil, scanEnvelope, queue, afterLane, limit, share, LostAfter.Microseconds())
+	slices.SortFunc(taken, func(a, b Envelope) int { return cmp.Compare(a.ID, b.ID) })
+	return taken, err
+}
+
+var readyQueuesStatement = store.Define(`
+SELECT r.queue FROM {rows} WHERE (SELECT count(*) FROM (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue LIMIT 1) AS one) = 1`,
+	store.Col("queue", store.Text))
+
+// ReadyQueues returns those of the queues that have ready tasks.
+func ReadyQueues(ctx context.Context, s *store.Store, queues []string) ([]string, error) {
+	return store.Collect(ctx, s.AsyncCommit(), readyQueuesStatement, store.IDRows(readyQueuesStatement, queues), store.ScanString)
+}
+
+func scanOverdue(scan func(...any) error) (e Envelope, err error) {
+	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Lane, &e.Traceparent, &e.Abandoned)
+}
+
+func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
+	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Lane, &e.Traceparent)
+}
+
+var unsendStatement = store.Define(`
+UPDATE outbox SET state = 'ready' FROM {rows}
+WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' AND claim_token = ''`,
+	store.Col("id", store.Text), store.Col("generation", store.Bigint))
+
+// Unsend makes tasks ready again that could not be put on the queue.
+func Unsend(ctx context.Context, s *store.Store, sent []Envelope) error {
+	if len(sent) == 0 {
+		return nil
+	}
+	_, err := s.AsyncCommit().Exec(ctx, unsendStatement, envelopeRows(unsendStatement, sent))
+	return err
+}
+
+func envelopeRows(st *store.Statement, sent []Envelope) *store.Rows {
+	set := st.Rows(len(sent))
+	for _, e := range sent {
+		set.Add(e.ID, e.Generation)
+	}
+	return set
+}
+
+var unsendAllStatement = store.Define(`
+UPDATE outbox SET state = 'ready', claim_token = '', claimed_until = 0
+WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1)`)
+
+// UnsendAll makes every sent task ready again that no living worker holds:
+// what to do when the queue has lost its contents. With dead, the claims count
+// for nothing either, because the only process that could hold one is gone.
+func UnsendAll(ctx context.Context, s *store.Store, dead bool) (int64, error) {
+	flag := 0
+	if dead {
+		flag = 1
+	}
+	return s.AsyncCommit().Exec(ctx, unsendAllStatement, nil, flag)
+}
+
+// The clock is asked once, as a value of its own: one that is asked for every
+// row bounds no index, and every task that waits would be read.
+var promoteStatement = store.Define(`
+UPDATE outbox SET state = 'ready' WHERE id {any}
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state IN ('scheduled', 'parked')
+    ORDER BY look_at LIMIT $1 {skip locked}{/any}`)
+
+// Promote makes up to limit scheduled tasks ready whose time has come.
+func Promote(ctx context.Context, s *store.Store, limit int) (int64, error) {
+	return s.AsyncCommit().Exec(ctx, promoteStatement, nil, limit)
+}
+
+var overdueStatement = store.Define(`
+UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state = 'sent' AND claimed_until <= {now}
+    ORDER BY look_at LIMIT $1 {skip locked}{/any}
+RETURNING id, generation, kind, queue, lane, traceparent, claim_token <> ''`)
+
+// Overdue returns up to limit sent tasks that should have been finished or
+// claimed by now, and looks at each again only after LostAfter.
+func Overdue(ctx context.Context, s *store.Store, limit int) ([]Envelope, error) {
+	return store.Collect(ctx, s.AsyncCommit(), overdueStatement, nil, scanOverdue, limit, LostAfter.Microseconds())
+}
+
+var regenerateStatement = store.Define(`
+UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', claim_token = '', claimed_until = 0 FROM {rows}
+WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' AND claimed_until <= {now}`,
+	store.Col("id", store.Text), store.Col("generation", store.Bigint))
+
+// Regenerate gives tasks a new generation, and makes them ready, whose present
+// one the queue holds as dead.
+func Regenerate(ctx context.Context, s *store.Store, dead []Envelope) error {
+	if len(dead) == 0 {
+		return nil
+	}
+	_, err := s.AsyncCommit().Exec(ctx, regenerateStatement, envelopeRows(regenerateStatement, dead))
+	return err
+}
+
+var retakeStatement = store.Define(`
+UPDATE outbox SET generation = generation + 1, state = 'ready'
+WHERE id = $1 AND generation = $2 AND state = 'sent' AND claim_token = ''`)
+
+// Retake makes a task ready again whose claim a crash of the database undid.
+func Retake(ctx context.Context, s *store.Store, taskID string, generation int64) error {
+	_, err := s.AsyncCommit().Exec(ctx, retakeStatement, nil, taskID, generation)
+	return err
+}
+
+var claimStatement = store.Define(`
+UPDATE outbox SET claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
+    started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
+WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
+RETURNING organization_id, lane, args, traceparent, failures, started_at`)
+
+// isSent asks for the state of a row that is found by its id. Said plainly,
+// PostgreSQL would rather read the index of all that are sent, which is short
+// but for the remains of those that were.
+const isSent = `state || '' = 'sent'`
+
+// Claim gives the caller the right to work a task. ok is false when the task
+// is finished, moved on, or worked by another: nothing to do.
+func Claim(ctx context.Context, s *store.Store, taskID string, generation int64) (c usersync.Claim, ok bool, err error) {
+	c = usersync.Claim{TaskID: taskID, Token: usersync.NewID(usersync.PrefixClaim)}
+	var args string
+	var started int64
+	err = s.AsyncCommit().QueryRow(ctx, claimStatement, taskID, generation, c.Token, ClaimFor.Microseconds()).
+		Scan(&c.Organization, &c.Lane, &args, &c.Traceparent, &c.Failures, &started)
+	if errors.Is(err, sql.ErrNoRows) {
+		return usersync.Claim{}, false, nil
+	}
+	c.Args, c.StartedAt = json.RawMessage(args), store.At(started)
+	return c, err == nil, store.Classify(err)
+}
+
+// besideLimit bounds the tasks of a lane that one claim looks at.
+const besideLimit = 32
+
+// claimLaneStatement claims a task and those that wait in its lane, oldest
+// first, as far as their arguments are short enough together. What is near is
+// cut before it is chosen from, so that the cost is bounded. One that has failed
+// before goes alone.
+var claimLaneStatement = store.Define(`
+WITH main AS (
+    SELECT id, kind, queue, lane, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
+), near AS MATERIALIZED (
+    SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue AND x.lane = main.lane
+        ORDER BY x.id LIMIT $6 {skip locked}{/each} WHERE main.failures = 0
+), beside AS (
+    SELECT x.id, sum(length(x.args)) OVER (ORDER BY x.id) AS size FROM near JOIN outbox x ON x.id = near.id WHERE x.kind = near.kind AND x.failures = 0
+)
+UPDATE outbox SET state = 'sent', claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
+    started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
+WHERE id {any}SELECT id FROM main UNION ALL SELECT id FROM beside WHERE size <= $5{/any} AND claimed_until < {now}
+RETURNING id, organization_id, lane, args, traceparent, failures, started_at`)
+
+// ClaimLane is Claim for a task and for those of its kind that are ready in its
+// lane and need no more than room bytes of arguments together: they become Along.
+func ClaimLane(ctx context.Context, s *store.Store, taskID string, generation int64, room int) (c usersync.Claim, ok bool, err error) {
+	token := usersync.NewID(usersync.PrefixClaim)
+	list, err := store.Collect(ctx, s.AsyncCommit(), claimLaneStatement, nil, func(scan func(...any) error) (usersync.Claim, error) {
+		c := usersync.Claim{Token: token}
+		var args string
+		var started int64
+		err := scan(&c.TaskID, &c.Organization, &c.Lane, &args, &c.Traceparent, &c.Failures, &started)
+		c.Args, c.StartedAt = json.RawMessage(args), store.At(started)
+		return c, err
+	}, taskID, generation, token, ClaimFor.Microseconds(), room, besideLimit)
+	if err != nil || len(list) == 0 {
+		return usersync.Claim{}, false, err
+	}
+	slices.SortFunc(list, func(a, b usersync.Claim) int { return cmp.Compare(a.TaskID, b.TaskID) })
+	if own := slices.IndexFunc(list, func(c usersync.Claim) bool { return c.TaskID == taskID }); own > 0 {
+		list = slices.Concat(list[own:own+1], list[:own], list[own+1:])
+	}
+	c, c.Along = list[0], list[1:]
+	return c, true, nil
+}
+
+// TaskWords names the tasks of a claim for {words}.
+func TaskWords(c usersync.Claim) string { return strings.Join(c.TaskIDs(), " ") }
+
+var renewStatement = store.Define(`
+UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id {words}$1{/words} AND claim_token = $2`)
+
+// Renew holds a claim for another ClaimFor. It returns ErrClaimLost when
+// another has it.
+func Renew(ctx context.Context, s *store.Store, c usersync.Claim) error {
+	return holdsAll(c)(s.AsyncCommit().Exec(ctx, renewStatement, nil, TaskWords(c), c.Token, ClaimFor.Microseconds()))
+}
+
+func Held(n int64, err error) error {
+	if err == nil && n == 0 {
+		return ErrClaimLost
+	}
+	return err
+}
+
+// holdsAll is held for all tasks of a claim.
+func holdsAll(c usersync.Claim) func(int64, error) error {
+	return func(n int64, err error) error { return cmp.Or(err, allHeld(c)(n)) }
+}
+
+// allHeld refuses a number of rows that is below that of a claim's tasks.
+func allHeld(c usersync.Claim) func(int64) error {
+	return store.AtLeast(1+len(c.Along), ErrClaimLost)
+}
+
+var finishStatement = store.Define(`DELETE FROM outbox WHERE id {words}$1{/words} AND claim_token = $2`)
+
+// Finish ends all tasks of a claim. It is the first write of the transaction
+// that holds the outcome, and its fence: ErrClaimLost undoes everything behind it.
+func Finish(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
+	return tx.Later(ctx, finishStatement, nil, allHeld(c), TaskWords(c), c.Token)
+}
+
+var rearmStatement = store.Define(`
+UPDATE outbox SET args = $3, look_at = $4, failures = $5, generation = generation + 1, claim_token = '', claimed_until = 0,
+    state = CASE WHEN $4 <= {now} THEN 'ready' ELSE 'scheduled' END
+WHERE id = $1 AND claim_token = $2`)
+
+// Rearm ends this run of a task and has it run again at due with the given
+// arguments. Like Finish it is the fence of its transaction.
+func Rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time) error {
+	return rearm(ctx, tx, c, args, due, 0, store.AtLeast(1, ErrClaimLost))
+}
+
+func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time, failures int, judge func(int64) error) error {
+	return tx.Later(ctx, rearmStatement, nil, judge, c.TaskID, c.Token, string(args), store.Micros(due), failures)
+}
+
+// Hold is the fence of a transaction that is one of several of its run: the
+// claim goes on.
+func Hold(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
+	return tx.Later(ctx, renewStatement, nil, allHeld(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
+}
+
+// Postpone hands a task back without an outcome: it runs again at due. failed
+// says whether this run counts as a failure.
+func Postpone(ctx context.Context, s *store.Store, c usersync.Claim, due time.Time, failed bool) error {
+	failures := c.Failures
+	if failed {
+		failures++
+	}
+	return s.Tx(ctx, func(tx *store.Tx) error {
+		return rearm(ctx, tx, c, c.Args, due, failures, store.AtLeast(1, ErrClaimLost))
+	})
+}
+
+// Release hands back each of a claim's tasks by itself, without an outcome: they
+// run again at due, after a failed run each alone. Those that another holds are
+// left to it.
+func Release(ctx context.Context, s *store.Store, c usersync.Claim, due time.Time, failed bool) error {
+	return s.Tx(ctx, func(tx *store.Tx) error {
+		//lint:loop the statements travel together; each task has failures of its own
+		for _, one := range c.All() {
+			failures := one.Failures
+			if failed {
+				failures++
+			}
+			if err := rearm(ctx, tx, one, one.Args, due, failures, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Part is one item of a task's batch, as a task of its own.
+type Part struct {
+	Item string // the id of what is worked: a request, a delivery
+	Task usersync.Task
+}
+
+var adoptStatement = store.Define(`
+UPDATE requests SET task_id = r.task FROM {rows}
+WHERE requests.organization_id = r.organization_id AND requests.id = r.item AND requests.task_id = $1`,
+	store.Col("organization_id", store.Text), store.Col("item", store.Text), store.Col("task", store.Text))
+
+var adoptDeliveriesStatement = store.Define(`
+UPDATE deliveries SET task_id = r.task FROM {rows}
+WHERE deliveries.id = r.item AND deliveries.organization_id = r.organization_id AND deliveries.task_id IN ($1, '')`,
+	store.Col("organization_id", store.Text), store.Col("item", store.Text), store.Col("task", store.Text))
+
+// Split replaces a task by one task for each of its items, so that what cannot
+// be worked stands alone.
+func Split(ctx context.Context, s *store.Store, c usersync.Claim, parts []Part) error {
+	moved := adoptStatement.Rows(len(parts))
+	tasks := make([]usersync.Task, 0, len(parts))
+	for _, p := range parts {
+		moved.Add(c.Organization, p.Item, p.Task.ID)
+		tasks = append(tasks, p.Task)
+	}
+	return s.Tx(ctx, func(tx *store.Tx) error {
+		if err := Finish(ctx, tx, c); err != nil {
+			return err
+		}
+		//lint:loop one statement for each table
+		for _, adopt := range []*store.Statement{adoptStatement, adoptDeliveriesStatement} {
+			if err := tx.Later(ctx, adopt, moved, nil, c.TaskID); err != nil {
+				return err
+			}
+		}
+		return Enqueue(ctx, tx, tasks...)
+	})
+}
+
+// State is how much stands in the outbox, for metrics and readiness. The
+// tasks of connections stay there for good and count only with something due.
+type State struct {
+	Ready, Sent, Scheduled, Parked int64
+	// OldestReady is when the oldest task that waits for the queue was made.
+	OldestReady time.Time
+	// OldestUnfinished is when the oldest task of any state but parked was made.
+	OldestUnfinished time.Time
+}
+
+var outboxStateStatement = store.Define(`
+SELECT state, count(*), min(created_at) FROM outbox WHERE NOT (kind = 'platform.push' AND state = 'scheduled') GROUP BY state`)
+
+// Count counts the outbox.
+func Count(ctx context.Context, s *store.Store) (State, error) {
+	type group struct {
+		state  string
+		n      int64
+		oldest int64
+	}
+	groups, err := store.Collect(ctx, s.Reader(), outboxStateStatement, nil, func(scan func(...any) error) (g group, err error) {
+		return g, scan(&g.state, &g.n, &g.oldest)
+	})
+	var out State
+	for _, g := range groups {
+		switch g.state {
+		case stateReady:
+			out.Ready, out.OldestReady = g.n, store.At(g.oldest)
+		case stateSent:
+			out.Sent = g.n
+		case StateScheduled:
+			out.Scheduled = g.n
+		case stateParked:
+			out.Parked = g.n
+			continue
+		}
+		if oldest := store.At(g.oldest); out.OldestUnfinished.IsZero() || oldest.Before(out.OldestUnfinished) {
+			out.OldestUnfinished = oldest
+		}
+	}
+	return out, err
+}

@@ -1,0 +1,377 @@
+package platform
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"usersync/internal/audit"
+	"usersync/internal/outbox"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// SkipSentence says why a connection is passed over and what brings it back.
+func SkipSentence(reason string) string {
+	switch reason {
+	case ReasonConnectionPaused:
+		return "The connection is paused; the user is pushed when it is resumed"
+	case ReasonConnectionDisconnected:
+		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
+	}
+	return "The connection was deleted"
+}
+
+// connectionRow is a row of connections.
+type connectionRow struct {
+	ID             string `gorm:"primaryKey"`
+	OrganizationID string
+	Platform       string
+	Name           string
+	Status         string
+	Reason         string
+	Settings       string
+	// Credentials are sealed; "" once the connection is deleted.
+	Credentials string
+	Facts       string
+	CheckedAt   int64
+	CreatedAt   int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt   int64 `gorm:"autoUpdateTime:false"`
+}
+
+func (connectionRow) TableName() string { return "connections" }
+
+func CredentialsPlace(id string) string { return "connections/" + id + "/credentials" }
+
+func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
+	c := Connection{
+		ID: r.ID, Organization: r.OrganizationID, Platform: r.Platform, Name: r.Name, Status: r.Status, Reason: r.Reason,
+		Settings: json.RawMessage(r.Settings), Facts: json.RawMessage(r.Facts),
+		CreatedAt: store.Stamp(r.CreatedAt), UpdatedAt: store.Stamp(r.UpdatedAt), CheckedAt: store.Stamp(r.CheckedAt),
+	}
+	if r.Credentials == "" {
+		return c, nil
+	}
+	plain, err := seal.Open(r.Credentials, CredentialsPlace(r.ID))
+	c.Credentials = usersync.NewSecret(string(plain))
+	return c, err
+}
+
+// Of the task that pushes to a connection.
+const (
+	pushKind  = "platform.push"
+	pushQueue = "push"
+)
+
+// pushTask is that task as it is made with the connection: it stays for as long
+// as the connection does, and nobody runs it before it is woken.
+func pushTask(organization, connection string) (usersync.Task, error) {
+	args, err := json.Marshal(map[string]string{"connection": connection})
+	return usersync.Task{
+		ID: PushTaskID(connection), Organization: organization, Kind: pushKind, Queue: pushQueue, Lane: connection, Args: args, DueAt: NeverDue,
+	}, err
+}
+
+// CreateConnection stores a new, active connection with what c says, and the
+// task that pushes to it.
+func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connection) (Connection, error) {
+	id := usersync.NewID(usersync.PrefixConnection)
+	sealed, err := o.Sealer().Seal([]byte(c.Credentials.Reveal()), CredentialsPlace(id))
+	if err != nil {
+		return c, err
+	}
+	task, err := pushTask(o.ID(), id)
+	if err != nil {
+		return c, err
+	}
+	now := store.Micros(time.Now())
+	row := connectionRow{ID: id, OrganizationID: o.ID(), Platform: c.Platform, Name: c.Name, Status: ConnectionActive, Settings: string(c.Settings),
+		Credentials: sealed, Facts: string(c.Facts), CheckedAt: store.Micros(c.CheckedAt.Time), CreatedAt: now, UpdatedAt: now}
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.GORM().Create(&row).Error; err != nil {
+			return err
+		}
+		if err := outbox.Enqueue(ctx, tx, task); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, "connection.create", id, "platform", "name", "credentials", "settings")
+	})
+	if err != nil {
+		return c, err
+	}
+	return row.connection(o.Sealer())
+}
+
+// ListConnections returns up to limit connections of the organization, newest first.
+func ListConnections(ctx context.Context, o *store.Org, before string, limit int) ([]Connection, error) {
+	var list []connectionRow
+	query := o.GORM(ctx).Where("organization_id = ? AND status <> ?", o.ID(), ConnectionDeleted)
+	if err := store.Page(query, before, limit).Find(&list).Error; err != nil {
+		return nil, store.Classify(err)
+	}
+	out := make([]Connection, 0, len(list))
+	for _, row := range list {
+		c, err := row.connection(o.Sealer())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// ErrNoConnection is the refusal of an id that names no connection of the organization.
+var ErrNoConnection = usersync.Errorf(usersync.CodeNotFound, "Connection not found")
+
+// GetConnection returns one connection.
+func GetConnection(ctx context.Context, o *store.Org, id string) (Connection, error) {
+	row, err := loadConnectionRow(o, o.GORM(ctx), id)
+	if err != nil {
+		return Connection{}, err
+	}
+	return row.connection(o.Sealer())
+}
+
+// loadConnectionRow finds a connection that is not deleted.
+func loadConnectionRow(o *store.Org, db *store.GORMQuery, id string) (row connectionRow, err error) {
+	err = db.First(&row, "id = ? AND organization_id = ? AND status <> ?", id, o.ID(), ConnectionDeleted).Error
+	if store.NotFound(err) {
+		return row, ErrNoConnection
+	}
+	return row, store.Classify(err)
+}
+
+// UpdateConnection changes one connection under a lock, see UpdateOrganization.
+// New credentials or settings wake its task, and so does another status.
+func UpdateConnection(ctx context.Context, o *store.Org, actor, id string, change func(*Connection) ([]string, error)) (Connection, error) {
+	return changeConnection(ctx, o, actor, "connection.update", id, change)
+}
+
+// CheckedConnection notes what a check of a connection learnt, by a change that
+// takes it in.
+func CheckedConnection(ctx context.Context, o *store.Org, actor, id string, change func(*Connection) ([]string, error)) (Connection, error) {
+	return changeConnection(ctx, o, actor, "connection.check", id, change)
+}
+
+// PauseConnection has nothing more pushed to a connection.
+func PauseConnection(ctx context.Context, o *store.Org, actor, id string) (Connection, error) {
+	return changeConnection(ctx, o, actor, "connection.pause", id, func(c *Connection) ([]string, error) {
+		return setStatus(c, ConnectionPaused), nil
+	})
+}
+
+// ResumeConnection has a connection pushed to again.
+func ResumeConnection(ctx context.Context, o *store.Org, actor, id string) (Connection, error) {
+	return changeConnection(ctx, o, actor, "connection.resume", id, func(c *Connection) ([]string, error) {
+		return setStatus(c, ConnectionActive), nil
+	})
+}
+
+// setStatus returns the names of the fields that it changed.
+func setStatus(c *Connection, status string) []string {
+	if c.Status == status {
+		return nil
+	}
+	c.Status, c.Reason = status, ""
+	return []string{"status"}
+}
+
+func changeConnection(ctx context.Context, o *store.Org, actor, action, id string, change func(*Connection) ([]string, error)) (out Connection, err error) {
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		row, err := loadConnectionRow(o, tx.GORM().Clauses(tx.ForUpdate()...), id)
+		if err != nil {
+			return err
+		}
+		before, err := row.connection(o.Sealer())
+		if err != nil {
+			return err
+		}
+		out = before
+		fields, err := change(&out)
+		if err != nil || len(fields) == 0 {
+			return err
+		}
+		if out.Name != before.Name || !sameAccess(before, out) {
+			out.UpdatedAt.Time = time.Now().UTC()
+		}
+		values := map[string]any{"name": out.Name, "status": out.Status, "reason": out.Reason, "settings": string(out.Settings),
+			"facts": string(out.Facts), "checked_at": store.Micros(out.CheckedAt.Time), "updated_at": store.Micros(out.UpdatedAt.Time)}
+		if out.Credentials.Reveal() != before.Credentials.Reveal() {
+			if values["credentials"], err = o.Sealer().Seal([]byte(out.Credentials.Reveal()), CredentialsPlace(id)); err != nil {
+				return err
+			}
+		}
+		if err := tx.GORM().Model(&row).Updates(values).Error; err != nil {
+			return err
+		}
+		if err := tellPushes(ctx, tx, before, out); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, action, id, fields...)
+	})
+	return out, err
+}
+
+// tellPushes has a connection's task look again when a change concerns it.
+func tellPushes(ctx context.Context, tx *store.Tx, before, after Connection) error {
+	if after.Status == ConnectionActive && before.Status != after.Status {
+		if err := resumePushes(ctx, tx, after.ID); err != nil {
+			return err
+		}
+	}
+	if sameAccess(before, after) {
+		return nil
+	}
+	return wakePushes(ctx, tx, after.ID)
+}
+
+// sameAccess reports whether a platform is reached in the same way.
+func sameAccess(a, b Connection) bool {
+	return a.Status == b.Status && a.Credentials.Reveal() == b.Credentials.Reveal() && string(a.Settings) == string(b.Settings)
+}
+
+// DeleteConnection hides a connection and forgets its credentials now. Its task
+// removes the rows.
+func DeleteConnection(ctx context.Context, o *store.Org, actor, id string) error {
+	return o.Tx(ctx, func(tx *store.Tx) error {
+		row, err := loadConnectionRow(o, tx.GORM().Clauses(tx.ForUpdate()...), id)
+		if err != nil {
+			return err
+		}
+		err = tx.GORM().Model(&row).Updates(map[string]any{"status": ConnectionDeleted, "credentials": "", "updated_at": store.Micros(time.Now())}).Error
+		if err != nil {
+			return err
+		}
+		if err := wakePushes(ctx, tx, id); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, "connection.delete", id)
+	})
+}
+
+var lockConnectionStatement = store.Define(`
+SELECT platform, name, status, reason, updated_at FROM connections WHERE id = $2 AND organization_id = $1 {for update}`)
+
+// LockConnection locks a connection until the transaction ends, a deleted one
+// too: before the claim of its task, as those who change it do. It returns
+// neither credentials nor settings.
+func LockConnection(ctx context.Context, tx *store.Tx, organization, id string) (Connection, error) {
+	c := Connection{ID: id, Organization: organization}
+	var updated int64
+	err := tx.QueryRow(ctx, lockConnectionStatement, organization, id).Scan(&c.Platform, &c.Name, &c.Status, &c.Reason, &updated)
+	c.UpdatedAt = store.Stamp(updated)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, ErrNoConnection
+	}
+	return c, store.Classify(err)
+}
+
+var disconnectStatement = store.Define(`
+UPDATE connections SET status = 'disconnected', reason = $4, updated_at = {now}
+WHERE id = $2 AND organization_id = $1 AND status = 'active' AND updated_at = $3`)
+
+// pusher is who the audit log says disconnected a connection.
+const pusher = "push"
+
+// Disconnect notes that the platform refuses the credentials of c, in words of
+// the platform. It reports false, and changes nothing, when c is not active or
+// was changed since it was read: the new credentials have not been refused.
+func Disconnect(ctx context.Context, tx *store.Tx, c Connection, reason string) (bool, error) {
+	n, err := tx.Exec(ctx, disconnectStatement, nil, c.Organization, c.ID, store.Micros(c.UpdatedAt.Time), reason)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, audit.Record(ctx, tx, c.Organization, pusher, "connection.disconnect", c.ID, "status", "reason")
+}
+
+var dropConnectionStatement = store.Define(`DELETE FROM connections WHERE id = $2 AND organization_id = $1 AND status = 'deleted'`)
+
+// DropConnection removes a connection that was deleted and of which nothing is left.
+func DropConnection(ctx context.Context, tx *store.Tx, organization, id string) error {
+	return tx.Later(ctx, dropConnectionStatement, nil, nil, organization, id)
+}
+
+// Connection is one account at one platform, with credentials and settings.
+type Connection struct {
+	ID       string `json:"id"`
+	Platform string `json:"platform"` // the connector's name
+	Name     string `json:"name"`
+	Status   string `json:"status"` // active, paused or disconnected
+	// Reason says why it is disconnected, in the platform's words.
+	Reason string `json:"reason,omitempty"`
+	// Settings are the connector's own, as JSON.
+	Settings  json.RawMessage `json:"settings"`
+	CreatedAt usersync.Time   `json:"createdAt"`
+	UpdatedAt usersync.Time   `json:"updatedAt"`
+	// CheckedAt is when the platform last took the credentials.
+	CheckedAt usersync.Time `json:"checkedAt,omitzero"`
+	// Credentials are the connector's own, as JSON.
+	Credentials usersync.Secret `json:"-"`
+	// Facts is what the last check learnt of the account, as JSON.
+	Facts json.RawMessage `json:"-"`
+	// Organization owns it.
+	Organization string `json:"-"`
+}
+
+// Statuses of a connection.
+const (
+	ConnectionActive = "active"
+	ConnectionPaused = "paused" // by its owner
+	// ConnectionDisconnected is set when the platform refuses the credentials.
+	ConnectionDisconnected = "disconnected"
+	// ConnectionDeleted hides a connection whose rows are still being removed.
+	ConnectionDeleted = "deleted"
+)
+
+// Reasons a platform step was skipped.
+const (
+	ReasonConnectionPaused       = "connection_paused"
+	ReasonConnectionDisconnected = "connection_disconnected"
+	ReasonConnectionDeleted      = "connection_deleted"
+	ReasonErased                 = "erased"
+)
+
+// SkipReason says why nothing is pushed to a connection of this status; "" for
+// an active one.
+func SkipReason(connectionStatus string) string {
+	switch connectionStatus {
+	case ConnectionActive:
+		return ""
+	case ConnectionPaused:
+		return ReasonConnectionPaused
+	case ConnectionDisconnected:
+		return ReasonConnectionDisconnected
+	}
+	return ReasonConnectionDeleted
+}
+
+// Disconnected is what a connection.disconnected message tells.
+type Disconnected struct {
+	ConnectionID string        `json:"connectionId"`
+	Platform     string        `json:"platform"`
+	Name         string        `json:"name"`
+	Reason       string        `json:"reason"`
+	At           usersync.Time `json:"disconnectedAt"`
+}
+
+// Ranks of pushes at one connection: what somebody waits for goes first.
+const (
+	RankOnDemand = 0 // a person looks at the answer
+	RankOrdinary = 1
+	RankBulk     = 2
+)
+
+// pushSchedule holds the waits after failed attempts of a platform step: 5 s,
+// 30 s, 2 min, 10 min, 1 h, then hourly (contract user-sync.md).
+var pushSchedule = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}
+
+// PushFor is how long after acceptance a platform step is tried.
+const PushFor = 24 * time.Hour
+
+// PushWait returns how long to wait after the given number of failed attempts,
+// without jitter.
+func PushWait(attempts int) time.Duration {
+	return pushSchedule[min(max(attempts, 1), len(pushSchedule))-1]
+}

@@ -1,0 +1,56 @@
+package platform
+
+import (
+	"context"
+
+	"usersync/internal/store"
+	"usersync/internal/tenant"
+)
+
+var destinationsStatement = store.Define(`
+SELECT id, platform, name, status, reason, settings FROM connections
+WHERE organization_id = $1 AND status <> 'deleted' ORDER BY id`)
+
+// ListDestinations returns all connections of the organization, oldest first,
+// without what is secret about them.
+func ListDestinations(ctx context.Context, o *store.Org) ([]Connection, error) {
+	return store.Collect(ctx, o.Reader(), destinationsStatement, nil, scanDestination, o.ID())
+}
+
+var settingStatement = store.Define(`
+SELECT o.ID(), o.name, o.status, o.salt, o.default_invite_link, o.default_redirection_link, o.client_group_code, o.client_code, o.paper_code,
+    o.settings, o.secrets, o.created_at, o.updated_at,
+    coalesce(c.id, ''), coalesce(c.platform, ''), coalesce(c.name, ''), coalesce(c.status, ''), coalesce(c.reason, ''), coalesce(c.settings, '')
+FROM organizations o LEFT JOIN connections c ON c.organization_id = o.ID() AND c.status <> 'deleted'
+WHERE o.ID() = $1 ORDER BY c.id`)
+
+// LoadOrganizationWithConnections returns what a run needs to know of an organization: Organization and
+// Destinations in one way to the database.
+func LoadOrganizationWithConnections(ctx context.Context, s *store.Store, id string) (o tenant.Organization, connections []Connection, err error) {
+	var row tenant.Row
+	found, err := store.Collect(ctx, s.Reader(), settingStatement, nil, func(scan func(...any) error) (c Connection, err error) {
+		var settings string
+		err = scan(&row.ID, &row.Name, &row.Status, &row.Salt, &row.DefaultInviteLink, &row.DefaultRedirectionLink, &row.ClientGroupCode,
+			&row.ClientCode, &row.PaperCode, &row.Settings, &row.Secrets, &row.CreatedAt, &row.UpdatedAt,
+			&c.ID, &c.Platform, &c.Name, &c.Status, &c.Reason, &settings)
+		c.Settings = []byte(settings)
+		return c, err
+	}, id)
+	switch {
+	case err != nil:
+		return o, nil, err
+	case len(found) == 0:
+		return o, nil, tenant.ErrNotFound
+	case found[0].ID == "": // no connection
+		found = nil
+	}
+	o, err = tenant.FromRow(s, row)
+	return o, found, err
+}
+
+func scanDestination(scan func(...any) error) (c Connection, err error) {
+	var settings string
+	err = scan(&c.ID, &c.Platform, &c.Name, &c.Status, &c.Reason, &settings)
+	c.Settings = []byte(settings)
+	return c, err
+}

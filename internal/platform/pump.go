@@ -1,0 +1,317 @@
+package platform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbox"
+	"usersync/internal/queue"
+	"usersync/internal/request"
+	"usersync/internal/store"
+	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
+)
+
+// Push brings to one connection what is due there. There is one such task for
+// each connection, as long as it lives: whoever holds its claim is the only one
+// that pushes there.
+var Push = queue.Kind[PushArgs]{Name: "platform.push", Queue: queue.Push, Timeout: 5 * time.Minute}
+
+// PushArgs are the arguments of Push.
+type PushArgs struct {
+	ConnectionID string `json:"connection"`
+}
+
+// Pusher pushes users to platforms.
+type Pusher struct {
+	Store *store.Store
+	Queue *queue.Client
+	// Kind finds a platform by name.
+	Kind func(name string) (connector.Kind, bool)
+	// Hub makes the calls.
+	Hub     *connector.Hub
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
+
+	seen sync.Map // by connection: when it was changed last
+}
+
+// changed reports whether a connection was changed since this process last saw it.
+func (s *Pusher) changed(c Connection) bool {
+	before, known := s.seen.Swap(c.ID, c.UpdatedAt)
+	return known && before != c.UpdatedAt
+}
+
+// Handler returns the handler of Push.
+func (s *Pusher) Handler() queue.Handler { return Push.Work(s.push, s.again) }
+
+// again does not give up: what the rows say is still to be done.
+func (s *Pusher) again(ctx context.Context, c usersync.Claim, _ PushArgs, _ error) error {
+	return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Rearm(ctx, tx, c, c.Args, time.Now().Add(10*time.Minute)) })
+}
+
+const (
+	// pushTurn is how long a task goes on before it lets others have its slot.
+	pushTurn = 3 * time.Second
+	// callWithin bounds one push of a batch, waiting for the account's limits
+	// included.
+	callWithin = 90 * time.Second
+	// orphanWait is how long the calls of a worker that lost its claim may still
+	// be under way before they are made again. One that lives pushes once more
+	// when it sees that it has lost it.
+	orphanWait = 5 * time.Second
+	// settleWithin is how long what a platform answered may take to be written
+	// after the worker was told to stop.
+	settleWithin = 4 * time.Second
+	// unknownKind is how long a connection waits whose platform only a newer
+	// release knows.
+	unknownKind = time.Minute
+	// atRest bounds the rows of one transaction that ends what waits at a
+	// connection which is not active.
+	atRest = 500
+)
+
+func (s *Pusher) push(ctx context.Context, c usersync.Claim, args PushArgs) error {
+	p := &pump{Pusher: s, claim: c, org: s.Store.Org(c.Organization), id: args.ConnectionID, done: map[connector.Status]int{}}
+	err := p.turn(ctx)
+	telemetry.Add(ctx, slog.String("connection", p.id), slog.String("platform", p.connection.Platform), slog.Any("pushed", p.done))
+	return err
+}
+
+// pump is one turn at one connection.
+type pump struct {
+	*Pusher
+	claim      usersync.Claim
+	org        *store.Org
+	id         string
+	connection Connection
+	kind       connector.Kind
+	// opened are the connectors of this turn, by what overrides the settings.
+	opened map[string]connector.Connector
+	// notBefore is when the platform wants to be asked again.
+	notBefore time.Time
+	done      map[connector.Status]int
+}
+
+func (p *pump) turn(ctx context.Context) error {
+	if err := TakeOver(ctx, p.org, p.id, orphanWait); err != nil {
+		return err
+	}
+	for until := time.Now().Add(pushTurn); time.Now().Before(until); { //lint:loop each turn takes and pushes what is due then
+		active, err := p.look(ctx)
+		if err != nil {
+			return err
+		}
+		if !active {
+			return p.rest(ctx)
+		}
+		more, err := p.work(ctx)
+		if err != nil {
+			return err
+		}
+		if !more || !p.notBefore.IsZero() {
+			break
+		}
+	}
+	return p.end(ctx)
+}
+
+// look reads the connection as it is now and reports whether it is active.
+func (p *pump) look(ctx context.Context) (active bool, err error) {
+	c, err := GetConnection(ctx, p.org, p.id)
+	if errors.Is(err, ErrNoConnection) {
+		c, err = Connection{ID: p.id, Organization: p.org.ID(), Status: ConnectionDeleted}, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if c.UpdatedAt != p.connection.UpdatedAt || c.Status != p.connection.Status {
+		p.opened = map[string]connector.Connector{}
+	}
+	if p.connection = c; p.changed(c) {
+		p.Hub.Forget(p.id) // its breaker knows the one that was
+	}
+	if c.Status != ConnectionActive {
+		return false, nil
+	}
+	kind, known := p.Kind(c.Platform)
+	if !known {
+		return false, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+	}
+	p.kind = kind
+	return true, nil
+}
+
+// open returns the connector of the connection with what a request overrides.
+func (p *pump) open(patch usersync.PlatformSync) (connector.Connector, error) {
+	key := encodePatch(patch)
+	if c := p.opened[key]; c != nil {
+		return c, nil
+	}
+	c, err := open(p.kind, p.connection, patch, p.Hub.Client(p.id))
+	if err == nil {
+		p.opened[key] = c
+	}
+	return c, err
+}
+
+func encodePatch(patch usersync.PlatformSync) string {
+	text, _ := json.Marshal(usersync.PlatformSync{List: patch.List, Tags: patch.Tags}) // strings can always be written
+	return string(text)
+}
+
+// Open opens a connection of an organization.
+func (s *Pusher) Open(ctx context.Context, organization, connection string) (connector.Connector, error) {
+	c, err := GetConnection(ctx, s.Store.Org(organization), connection)
+	if err != nil {
+		return nil, err
+	}
+	kind, known := s.Kind(c.Platform)
+	if !known {
+		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+	}
+	return open(kind, c, usersync.PlatformSync{}, s.Hub.Client(connection))
+}
+
+// open opens a connection with what a request overrides of its settings.
+func open(kind connector.Kind, c Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
+	settings, err := kind.Patch(c.Settings, patch)
+	if err != nil {
+		return nil, err
+	}
+	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: settings}
+	if len(c.Facts) > 0 {
+		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
+			return nil, usersync.Errorf(usersync.CodeInternal, "What is known of the account cannot be read.").Because(err)
+		}
+	}
+	return kind.Open(cfg, client)
+}
+
+// work does what is due next and reports whether there was anything: what
+// somebody waits for, then states, then what nobody waits for.
+func (p *pump) work(ctx context.Context) (more bool, err error) {
+	if worked, err := p.singles(ctx, RankOnDemand); err != nil || worked {
+		return worked, err
+	}
+	if worked, err := p.states(ctx); err != nil || worked {
+		return worked, err
+	}
+	//lint:loop looks in the order of ranks until one has something
+	for _, rank := range []int{RankOrdinary, RankBulk} {
+		if worked, err := p.singles(ctx, rank); err != nil || worked {
+			return worked, err
+		}
+	}
+	return false, nil
+}
+
+// end hands the task back until something is due. The fence locks the task's
+// row: who makes something due meanwhile waits for it and wakes the task after.
+func (p *pump) end(ctx context.Context) error {
+	return p.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
+			return err
+		}
+		due, err := NextPush(ctx, tx, p.id)
+		if err != nil {
+			return err
+		}
+		switch {
+		case due.IsZero():
+			due = NeverDue
+		case due.Before(p.notBefore):
+			due = p.notBefore
+		}
+		return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, due)
+	})
+}
+
+// rest ends what waits at a connection that is not active: skipped, with why.
+// What is wanted there stays wanted; of one that was deleted nothing stays.
+func (p *pump) rest(ctx context.Context) error {
+	reason := SkipReason(p.connection.Status)
+	for { //lint:loop works slice after slice, each in a transaction
+		done := false
+		b := &outcomes{pump: p}
+		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
+			b.reset(tx)
+			done = false
+			same, err := p.lock(ctx, tx)
+			if err != nil {
+				return err
+			}
+			if !same { // resumed meanwhile: what is due stays due
+				done = true
+				return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, time.Now())
+			}
+			if err := outbox.Hold(ctx, tx, p.claim); err != nil {
+				return err
+			}
+			waits, err := Waits(ctx, tx, p.id, atRest)
+			if err != nil {
+				return err
+			}
+			for _, w := range waits {
+				b.end(w, ending{status: request.StepSkipped, reason: reason, details: SkipSentence(reason)})
+			}
+			if err := b.save(ctx); err != nil {
+				return err
+			}
+			if len(waits) == atRest {
+				return nil
+			}
+			if p.connection.Status == ConnectionDeleted {
+				done, err = p.clear(ctx, tx)
+				return err
+			}
+			if err := RestPushes(ctx, tx, p.id); err != nil {
+				return err
+			}
+			done = true
+			return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, NeverDue)
+		})
+		if err != nil {
+			return err
+		}
+		b.publish(ctx)
+		if done {
+			return nil
+		}
+	}
+}
+
+// lock locks the connection, as those do who change it before they wake its task,
+// and reports whether it is as it was when the turn began.
+func (p *pump) lock(ctx context.Context, tx *store.Tx) (same bool, err error) {
+	c, err := LockConnection(ctx, tx, p.org.ID(), p.id)
+	if errors.Is(err, ErrNoConnection) {
+		return p.connection.Status == ConnectionDeleted, nil
+	}
+	return c.Status == p.connection.Status, err
+}
+
+// clear removes rows of a deleted connection, in the end its task.
+func (p *pump) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
+	n, erasures, err := ClearPushes(ctx, tx, p.id, atRest)
+	if err != nil {
+		return false, err
+	}
+	for _, erasure := range erasures { //lint:loop each erasure's row is locked and written by itself, and erasures are few
+		if err := NoteReceipt(ctx, tx, erasure, p.id, ReceiptSkipped); err != nil {
+			return false, err
+		}
+	}
+	if n == atRest {
+		return false, nil
+	}
+	if err := DropConnection(ctx, tx, p.org.ID(), p.id); err != nil {
+		return false, err
+	}
+	return true, outbox.Finish(ctx, tx, p.claim)
+}

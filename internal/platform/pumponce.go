@@ -1,0 +1,152 @@
+package platform
+
+import (
+	"context"
+	"golang.org/x/sync/errgroup"
+	"slices"
+	"usersync/internal/connector"
+	"usersync/internal/request"
+	"usersync/internal/user"
+	"usersync/internal/usersync"
+)
+
+// previewsAtOnce bounds the previews of one round that are under way.
+const previewsAtOnce = 8
+
+// singles makes the pushes of one rank that do not coalesce: previews, and
+// pushes with what a request overrides.
+func (p *pump) singles(ctx context.Context, rank int) (worked bool, err error) {
+	due, err := DueWaits(ctx, p.org, p.id, rank, max(p.kind.Batch, previewsAtOnce))
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	groups, gone, err := p.group(ctx, due)
+	if err != nil {
+		return true, err
+	}
+	if err := p.settleOnce(ctx, nil, gone); err != nil {
+		return true, err
+	}
+	for _, g := range groups { //lint:loop each group is a call to the platform, settled before the next
+		c, err := p.open(g.patch)
+		if err != nil {
+			g.fail(usersync.AsError(err))
+		} else if err := p.makeOnce(ctx, c, g); err != nil {
+			return true, err
+		}
+		if err := p.settleOnce(ctx, g.items, nil); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// group is what can be pushed together: the same mode, the same settings.
+type group struct {
+	mode  usersync.PushMode
+	job   string
+	patch usersync.PlatformSync
+	items []*item
+}
+
+// fail ends a group whose settings the platform does not know: that is the
+// request's fault and not the connection's.
+func (g *group) fail(why *usersync.Error) {
+	for _, it := range g.items {
+		it.result = connector.Result{Status: connector.Failed, Err: why}
+	}
+}
+
+// group reads the users, applies what is overridden and sorts them.
+func (p *pump) group(ctx context.Context, due []Wait) (groups []*group, gone []Wait, err error) {
+	var users, requests []string
+	for _, w := range due {
+		users, requests = append(users, w.UserID), append(requests, w.RequestID)
+	}
+	found, err := user.ByID(ctx, p.org, compact(users))
+	if err != nil {
+		return nil, nil, err
+	}
+	inputs, err := request.PlatformInputs(ctx, p.org, compact(requests))
+	if err != nil {
+		return nil, nil, err
+	}
+	remotes, err := Remotes(ctx, p.org, p.id, compact(users))
+	if err != nil {
+		return nil, nil, err
+	}
+	byKey := map[string]*group{}
+	for _, w := range due {
+		u, ok := found[w.UserID]
+		if !ok {
+			gone = append(gone, w)
+			continue
+		}
+		in := inputs[w.RequestID]
+		user := u.Input()
+		if in.FirstName != "" {
+			user.FirstName = in.FirstName
+		}
+		known := remotes[w.UserID]
+		it := &item{wait: w, push: known, profile: connector.ProfileOf(u.ID, user, known.Remote), version: u.Version}
+		// One user may wait twice with the same overrides; a push takes one.
+		key := string(w.Mode) + w.Job + encodePatch(in)
+		for byKey[key] != nil && byKey[key].has(w.UserID) {
+			key += "+"
+		}
+		if byKey[key] == nil {
+			byKey[key] = &group{mode: w.Mode, job: w.Job, patch: in}
+			groups = append(groups, byKey[key])
+		}
+		byKey[key].items = append(byKey[key].items, it)
+	}
+	return groups, gone, nil
+}
+
+func (g *group) has(user string) bool {
+	return slices.ContainsFunc(g.items, func(it *item) bool { return it.wait.UserID == user })
+}
+
+func compact(ids []string) []string {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// makeOnce makes the calls of a group.
+func (p *pump) makeOnce(ctx context.Context, c connector.Connector, g *group) error {
+	switch {
+	case g.mode == usersync.PushPreview:
+		return p.preview(ctx, c, g)
+	case g.job != "":
+		confirmer, ok := c.(connector.Confirmer)
+		if !ok {
+			g.fail(usersync.Errorf(usersync.CodeInternal, "The platform's answer cannot be asked for."))
+			return nil
+		}
+		p.ask(ctx, confirmer, g.job, g.items)
+		return nil
+	}
+	p.call(ctx, c, g.items)
+	return nil
+}
+
+func (p *pump) preview(ctx context.Context, c connector.Connector, g *group) error {
+	var group errgroup.Group
+	group.SetLimit(previewsAtOnce)
+	plain := encodePatch(g.patch) == encodePatch(usersync.PlatformSync{}) && !g.patch.Force
+	for _, it := range g.items {
+		if plain && it.push.PushedHash != "" && p.hash(c, it.profile) == it.push.PushedHash {
+			it.result = connector.Result{Status: unchanged, Details: unchangedSentence}
+			continue
+		}
+		group.Go(func() error {
+			result, err := guarded(p, func() (connector.Result, error) { return c.Preview(ctx, it.profile) })
+			if it.result, it.err = result, usersync.AsError(err); it.err != nil && it.err.Code == usersync.CodeRejected {
+				it.result, it.err = connector.Result{Status: connector.Failed, Err: it.err}, nil
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // Each call's error is with its item.
+	return ctx.Err()
+}

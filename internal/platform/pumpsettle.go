@@ -1,0 +1,461 @@
+package platform
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"usersync/internal/bulk"
+	"usersync/internal/connector"
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/outbox"
+	"usersync/internal/request"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// ending is what became of a push, as a step shows it.
+type ending struct {
+	status   request.StepStatus
+	outcome  connector.Status // of one that went well: for the counts of a bulk
+	reason   string
+	details  string
+	failure  *usersync.Error
+	attempts int
+	next     time.Time // of one that is tried again
+}
+
+// final reports whether nothing more will happen by itself.
+func (e ending) final() bool {
+	return e.status != request.StepRetrying && e.status != request.StepPending
+}
+
+// outcomes collects what a transaction writes of pushes: steps, bulk counts,
+// requests that are finished by them and the messages about these.
+type outcomes struct {
+	*pump
+	tx       *store.Tx
+	steps    []request.StepOf
+	ended    []Wait
+	requests map[string]bool
+	bulks    map[string]request.Progress
+	errors   []bulk.Error
+	finished []string
+}
+
+// reset begins anew: a transaction may run more than once.
+func (b *outcomes) reset(tx *store.Tx) {
+	*b = outcomes{pump: b.pump, tx: tx, requests: map[string]bool{}, bulks: map[string]request.Progress{}}
+}
+
+// end notes what became of a push that somebody waits for.
+func (b *outcomes) end(w Wait, e ending) {
+	if e.final() {
+		b.ended = append(b.ended, w)
+	}
+	if w.Position == BulkPosition {
+		if e.final() {
+			b.count(w, e)
+		}
+		return
+	}
+	if e.status == request.StepPending {
+		return // as it was
+	}
+	s := request.Step{Position: w.Position, Name: request.StepPlatform, Platform: b.connection.Platform, ConnectionID: b.id,
+		Status: e.status, Reason: e.reason, Attempts: e.attempts, NextAttemptAt: e.next, Details: e.details}
+	if e.failure != nil {
+		s.ErrorCode, s.ErrorMessage = e.failure.Code, e.failure.Message
+	}
+	b.steps = append(b.steps, request.StepOf{RequestID: w.RequestID, Step: s})
+	b.requests[w.RequestID] = true
+}
+
+// count adds one user to the counts of a bulk.
+func (b *outcomes) count(w Wait, e ending) {
+	p := b.bulks[w.RequestID]
+	switch {
+	case e.status == request.StepFailed:
+		p.Errors++
+	case e.status == request.StepSkipped:
+		p.Skipped++
+	case e.status == request.StepUnchanged:
+		p.Unchanged++
+	case e.outcome == connector.Added:
+		p.Added++
+	default:
+		p.Updated++
+	}
+	b.bulks[w.RequestID] = p
+	switch {
+	case e.failure != nil:
+		b.errors = append(b.errors, bulk.Error{RequestID: w.RequestID, UserID: w.UserID, Status: e.status, Code: string(e.failure.Code), Message: e.failure.Message})
+	case e.status == request.StepSkipped:
+		b.errors = append(b.errors, bulk.Error{RequestID: w.RequestID, UserID: w.UserID, Status: e.status, Code: e.reason, Message: e.details})
+	}
+}
+
+// save writes what was collected.
+func (b *outcomes) save(ctx context.Context) error {
+	organization := b.org.ID()
+	if err := request.SaveSteps(ctx, b.tx, organization, b.steps); err != nil {
+		return err
+	}
+	if err := DropWaits(ctx, b.tx, b.id, b.ended); err != nil {
+		return err
+	}
+	if err := b.saveBulks(ctx); err != nil {
+		return err
+	}
+	if len(b.requests) == 0 {
+		return nil
+	}
+	now, err := b.tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	finished, err := request.Fold(ctx, b.tx, organization, slices.Sorted(maps.Keys(b.requests)), now)
+	if err != nil {
+		return err
+	}
+	for _, q := range finished {
+		b.finished = append(b.finished, q.ID)
+	}
+	return tellFinished(ctx, b.tx, organization, finished)
+}
+
+// saveBulks counts users of bulks and ends those that are done by it.
+func (b *outcomes) saveBulks(ctx context.Context) (err error) {
+	if len(b.bulks) == 0 {
+		return nil
+	}
+	if err := bulk.Count(ctx, b.tx, b.org.ID(), b.bulks, b.errors); err != nil {
+		return err
+	}
+	b.finished, err = bulk.Finish(ctx, b.tx, b.org.ID(), slices.Collect(maps.Keys(b.bulks))...)
+	return err
+}
+
+// publish tells waiting callers which requests are finished.
+func (b *outcomes) publish(ctx context.Context) {
+	if err := b.Queue.PublishFinished(ctx, b.finished); err != nil {
+		b.Log.DebugContext(ctx, "could not publish finished requests; waiters will poll", "error", err)
+	}
+}
+
+// settle writes what became of states. A claim that was lost meanwhile means
+// that another may have pushed before our call arrived: what is newest is
+// pushed once more.
+func (p *pump) settle(ctx context.Context, items []*item, gone []string) error {
+	if len(items)+len(gone) == 0 {
+		return nil
+	}
+	for _, it := range items {
+		if disconnects(it.err) {
+			return p.disconnect(ctx, it.err)
+		}
+	}
+	ctx, stop := outlast(ctx, settleWithin)
+	defer stop()
+	b := &outcomes{pump: p}
+	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
+		b.reset(tx)
+		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
+			return err
+		}
+		return b.settleStates(ctx, items, gone)
+	})
+	if errors.Is(err, outbox.ErrClaimLost) {
+		return errors.Join(err, p.pushAgain(ctx, items))
+	}
+	if err != nil {
+		return err
+	}
+	b.note(items)
+	b.publish(ctx)
+	return nil
+}
+
+// outlast returns a context that ends a while after ctx does: a platform was
+// called, and what it answered is to be written.
+func outlast(ctx context.Context, while time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(while, cancel) })
+	return out, func() {
+		stop()
+		cancel()
+	}
+}
+
+// note counts results for the log line and the metrics.
+func (b *outcomes) note(items []*item) {
+	for _, it := range items {
+		if it.err == nil {
+			b.done[it.result.Status]++
+		}
+	}
+}
+
+func (p *pump) pushAgain(ctx context.Context, items []*item) error {
+	var users []string
+	for _, it := range items {
+		if it.called {
+			users = append(users, it.profile.UserID)
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	return PushAgain(ctx, p.Store, p.id, users)
+}
+
+func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []string) error {
+	byUser := make(map[string]*item, len(items))
+	users := append([]string(nil), gone...)
+	for _, it := range items {
+		byUser[it.push.UserID] = it
+		users = append(users, it.push.UserID)
+	}
+	waits, err := StateWaits(ctx, b.tx, b.id, compact(users))
+	if err != nil {
+		return err
+	}
+	endings := make(map[string]ending, len(items))
+	for _, it := range items {
+		endings[it.push.UserID] = b.ending(it, it.push.Attempts)
+	}
+	waited := map[string]bool{} // whom somebody goes on waiting for
+	for _, w := range waits {
+		it := byUser[w.UserID]
+		if it == nil {
+			b.end(w, ending{status: request.StepSkipped, reason: ReasonErased, details: "The user was erased"})
+			continue
+		}
+		e := endings[w.UserID]
+		if e.final() && w.Version > it.version {
+			continue // waits for a newer state
+		}
+		e = expired(e, w.CreatedAt)
+		b.end(w, e)
+		waited[w.UserID] = waited[w.UserID] || !e.final()
+	}
+	outs := make([]PushOutcome, 0, len(items))
+	for _, it := range items {
+		outs = append(outs, it.pushed(endings[it.push.UserID], waited[it.push.UserID]))
+	}
+	if err := SavePushes(ctx, b.tx, b.id, outs); err != nil {
+		return err
+	}
+	if err := DropGone(ctx, b.tx, b.id, gone); err != nil {
+		return err
+	}
+	return b.save(ctx)
+}
+
+// expired ends what was tried for as long as the contract says.
+func expired(e ending, since time.Time) ending {
+	if e.final() || e.next.Before(since.Add(PushFor)) {
+		return e
+	}
+	why := cmp.Or(e.failure, usersync.Errorf(usersync.CodeUnavailable, "The platform did not say what became of the user."))
+	return ending{status: request.StepFailed, failure: why, details: "Given up after a day", attempts: e.attempts}
+}
+
+// pushed is what the row of a state says after this run.
+func (it *item) pushed(e ending, waited bool) PushOutcome {
+	o := PushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called}
+	switch {
+	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(PushFor)):
+		o.Status = PushRest
+	case e.status == request.StepPending:
+		o.Status, o.Job, o.Hash, o.DueAt = PushConfirming, it.result.Job, it.hash, e.next
+	case e.status == request.StepRetrying:
+		o.Status, o.Version, o.DueAt, o.Attempts = PushPending, 0, e.next, e.attempts
+	case e.status == request.StepSynced || e.status == request.StepUnchanged:
+		o.Hash = it.hash
+	}
+	return o
+}
+
+// ending says what an item has come to, after so many failed attempts before.
+func (b *outcomes) ending(it *item, failed int) ending {
+	if e := it.err; e != nil {
+		out := ending{status: request.StepRetrying, failure: e, attempts: failed, details: "Tried again later"}
+		if !throttled(e) {
+			out.attempts++
+		}
+		out.next = time.Now().Add(b.delay(e, out.attempts))
+		return out
+	}
+	r := it.result
+	if r.Status == connector.Failed && r.Err != nil && r.Err.Code == usersync.CodeRateLimited {
+		// The platform has had enough of this person for now, not of our calls.
+		return ending{status: request.StepRetrying, failure: r.Err, attempts: failed, details: "Tried again later", next: time.Now().Add(max(r.Err.RetryAfter, time.Second))}
+	}
+	out := ending{outcome: r.Status, details: r.Details, reason: r.Reason, attempts: failed + 1}
+	switch r.Status {
+	case unchanged:
+		out.status, out.attempts = request.StepUnchanged, failed
+	case connector.Pending:
+		out.status, out.next = request.StepPending, time.Now().Add(askAfter(it.since()))
+	case connector.Skipped:
+		out.status = request.StepSkipped
+	case connector.Failed:
+		out.status = request.StepFailed
+		out.failure = cmp.Or(r.Err, usersync.Errorf(usersync.CodeRejected, "The platform refuses the user."))
+	default:
+		out.status = request.StepSynced
+	}
+	return out
+}
+
+// askAfter is how long to wait before a platform is asked again how a job went
+// that was begun after since: a quarter of the time that it has taken, a second
+// at least, a minute at most.
+func askAfter(since time.Time) time.Duration {
+	return min(max(time.Since(since)/4, time.Second), time.Minute)
+}
+
+// jitter spreads what failed together: ±10 %.
+func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
+
+// settleOnce writes what became of pushes that do not coalesce.
+func (p *pump) settleOnce(ctx context.Context, items []*item, gone []Wait) error {
+	if len(items)+len(gone) == 0 {
+		return nil
+	}
+	for _, it := range items {
+		if disconnects(it.err) {
+			return p.disconnect(ctx, it.err)
+		}
+	}
+	ctx, stop := outlast(ctx, settleWithin)
+	defer stop()
+	b := &outcomes{pump: p}
+	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
+		b.reset(tx)
+		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
+			return err
+		}
+		return b.settleSingles(ctx, items, gone)
+	})
+	if errors.Is(err, outbox.ErrClaimLost) {
+		return errors.Join(err, p.pushAgain(ctx, items))
+	}
+	if err != nil {
+		return err
+	}
+	b.note(items)
+	b.publish(ctx)
+	return nil
+}
+
+func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait) error {
+	for _, w := range gone {
+		b.end(w, ending{status: request.StepSkipped, reason: ReasonErased, details: "The user was erased"})
+	}
+	var later []DelayedWait
+	overridden := map[string]string{}
+	for _, it := range items {
+		e := expired(b.ending(it, it.wait.Attempts), it.wait.CreatedAt)
+		if it.wait.Mode == usersync.PushPreview && e.status == request.StepSynced {
+			e.status = request.StepWouldSync
+		}
+		b.end(it.wait, e)
+		if !e.final() {
+			w := it.wait
+			w.Job, w.Attempts = it.result.Job, e.attempts
+			if e.status == request.StepPending {
+				w.Attempts = it.wait.Attempts
+			}
+			later = append(later, DelayedWait{Wait: w, DueAt: e.next})
+		}
+		if it.called {
+			overridden[it.wait.UserID] = it.result.Remote
+		}
+	}
+	if err := Overridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
+		return err
+	}
+	if err := DelayWaits(ctx, b.tx, b.id, later); err != nil {
+		return err
+	}
+	return b.save(ctx)
+}
+
+// tellFinished enqueues the messages about requests that a push has finished.
+func tellFinished(ctx context.Context, tx *store.Tx, organization string, finished []*request.Locked) error {
+	var news []*request.Locked
+	for _, q := range finished {
+		if q.Kind == request.KindUserSync {
+			news = append(news, q)
+		}
+	}
+	if len(news) == 0 {
+		return nil
+	}
+	endpoints, err := delivery.Subscriptions(ctx, tx, organization)
+	if err != nil || len(endpoints) == 0 {
+		return err
+	}
+	ids := make([]string, len(news))
+	for i, q := range news {
+		ids[i] = q.ID
+	}
+	reports, err := request.ToldOf(ctx, tx, organization, ids)
+	if err != nil {
+		return err
+	}
+	account, err := credit.Lock(ctx, tx, organization)
+	if err != nil {
+		return err
+	}
+	before := account
+	var messages []delivery.NewMessage
+	for i, q := range news {
+		for _, t := range request.MessageTypes(q.Status, 0) {
+			m := delivery.NewMessage{Traceparent: q.Traceparent, Message: delivery.Message{ID: delivery.RequestMessageID(q.ID, q.Run, t), Type: t, RequestID: q.ID}}
+			if err := delivery.AddressTo(&account, &m, endpoints, reports[i]); err != nil {
+				return err
+			}
+			if len(m.Endpoints) > 0 {
+				messages = append(messages, m)
+			}
+		}
+	}
+	if account == before {
+		return nil
+	}
+	if err := delivery.Enqueue(ctx, tx, organization, messages); err != nil {
+		return err
+	}
+	return credit.Save(ctx, tx, account)
+}
+
+// tellDisconnected enqueues the message about a connection that the platform refuses.
+func tellDisconnected(ctx context.Context, tx *store.Tx, c Connection, reason string) error {
+	endpoints, err := delivery.Subscriptions(ctx, tx, c.Organization)
+	if err != nil || len(endpoints) == 0 {
+		return err
+	}
+	account, err := credit.Lock(ctx, tx, c.Organization)
+	if err != nil {
+		return err
+	}
+	m := delivery.NewMessage{Message: delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageDisconnected}}
+	told := Disconnected{ConnectionID: c.ID, Platform: c.Platform, Name: c.Name, Reason: reason, At: usersync.Time{Time: account.Now}}
+	if err := delivery.AddressTo(&account, &m, endpoints, told); err != nil || len(m.Endpoints) == 0 {
+		return err
+	}
+	if err := delivery.Enqueue(ctx, tx, c.Organization, []delivery.NewMessage{m}); err != nil {
+		return err
+	}
+	return credit.Save(ctx, tx, account)
+}

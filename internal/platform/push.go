@@ -1,0 +1,354 @@
+package platform
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// PushStatus says how far one user is at one connection.
+type PushStatus string
+
+// The statuses of a row of pushes. Rest is written only: idle, though the
+// platform has not got what was wanted.
+const (
+	PushIdle       PushStatus = "idle"
+	PushPending    PushStatus = "pending"
+	PushCalling    PushStatus = "calling"
+	PushConfirming PushStatus = "confirming"
+	PushRest       PushStatus = "rest"
+)
+
+// pushSpacing is the least time between two pushes of one user to one
+// connection that nobody waits for: a user who changes a hundred times in two
+// seconds is pushed twice.
+const pushSpacing = 2 * time.Second
+
+// PushTaskID returns the id of the task that pushes to a connection. There is
+// one for each, as long as the connection lives.
+func PushTaskID(connection string) string { return usersync.DeriveID(usersync.PrefixTask, connection) }
+
+// The update is unconditional, for it must wait for a pump that is just ending:
+// that one looks for due rows under this same lock.
+var wakeStatement = store.Define(`
+UPDATE outbox SET state = CASE WHEN state = 'scheduled' THEN 'ready' ELSE state END FROM {rows} WHERE outbox.id = r.id`, store.Col("id", store.Text))
+
+// wakePushes has the pumps of connections look for what is due. It locks their
+// tasks, as a pump does that writes what became of pushes, and so it comes first:
+// before the rows that make something due, and before the account is locked.
+// Whoever locked them in another order would stop the pump for a second, until
+// PostgreSQL found the deadlock. A pump that is just ending sees the rows all the
+// same: it waits for the lock and reads them after. It returns
+// ErrStale when a connection was deleted, rows and all: nobody would come.
+func wakePushes(ctx context.Context, tx *store.Tx, connections ...string) error {
+	if len(connections) == 0 {
+		return nil
+	}
+	ids := make([]string, 0, len(connections))
+	for _, c := range connections {
+		ids = append(ids, PushTaskID(c))
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	n, err := tx.Exec(ctx, wakeStatement, store.IDRows(wakeStatement, ids))
+	if err == nil && n < int64(len(ids)) {
+		return store.ErrStale
+	}
+	tx.Readied(pushQueue)
+	return err
+}
+
+var resumeStatement = store.Define(`
+UPDATE pushes SET status = 'pending', rank = 2, due_at = {now}, wanted_at = {now}, attempts = 0
+WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR dirty = 1 OR removal <> '')`)
+
+// resumePushes makes everything due at a connection that the platform has not got.
+func resumePushes(ctx context.Context, tx *store.Tx, connection string) error {
+	if err := wakePushes(ctx, tx, connection); err != nil {
+		return err
+	}
+	return tx.Later(ctx, resumeStatement, nil, nil, connection)
+}
+
+// PushRow is a user at a connection with something due.
+type PushRow struct {
+	UserID        string
+	Status        PushStatus
+	Rank          int
+	WantedVersion int64
+	WantedAt      time.Time
+	PushedVersion int64
+	PushedHash    string
+	Attempts      int
+	Remote        string
+	Job           string
+	SentVersion   int64
+	SentHash      string
+	// Removal is the address that is to be removed, of a person who was erased for
+	// the erasure ErasureID.
+	Removal   usersync.Email
+	ErasureID string
+}
+
+// Each rank is read by itself, so that what waits for a second try costs nothing.
+var duePushesStatement = store.Define(eachRank(`
+SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
+    p.sent_version, p.sent_hash, p.removal, p.erasure_id
+FROM pushes p WHERE p.connection_id = $1 AND p.rank = {rank} AND p.due_at > 0 AND p.due_at <= {now} ORDER BY p.due_at, p.user_id LIMIT $2`))
+
+// eachRank joins the answers to a query for every rank, in their order.
+func eachRank(query string) string {
+	var parts []string
+	for _, rank := range ranks {
+		parts = append(parts, "SELECT * FROM ("+strings.ReplaceAll(query, "{rank}", strconv.Itoa(rank))+") AS rank"+strconv.Itoa(rank))
+	}
+	return strings.Join(parts, "\nUNION ALL\n")
+}
+
+var ranks = []int{RankOnDemand, RankOrdinary, RankBulk}
+
+// placeRows names users at one connection. The connection stands in each row, not
+// beside them, as the organization does in requestRows: as a condition of its own
+// both engines take it alone into the index, and read all that the connection has.
+func placeRows(st *store.Statement, connection string, users []string) *store.Rows {
+	set := st.Rows(len(users))
+	for _, u := range users {
+		set.Add(connection, u)
+	}
+	return set
+}
+
+// DuePushes returns up to limit users with something due at a connection, by
+// rank and age.
+func DuePushes(ctx context.Context, o *store.Org, connection string, limit int) ([]PushRow, error) {
+	list, err := store.Collect(ctx, o.Reader(), duePushesStatement, nil, func(scan func(...any) error) (p PushRow, err error) {
+		var removal string
+		var wanted int64
+		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
+			&p.SentVersion, &p.SentHash, &removal, &p.ErasureID)
+		p.WantedAt = store.At(wanted)
+		if err != nil || removal == "" {
+			return p, err
+		}
+		plain, err := o.Sealer().Open(removal, RemovalPlace(connection, p.UserID))
+		p.Removal = usersync.NewEmail(string(plain), string(plain))
+		return p, err
+	}, connection, limit)
+	slices.SortStableFunc(list, func(a, b PushRow) int { return a.Rank - b.Rank })
+	return list[:min(limit, len(list))], err
+}
+
+var beginCallsStatement = store.Define(`
+UPDATE pushes SET status = 'calling', pushed_hash = '', due_at = {now} + $1 FROM {rows}
+WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id AND pushes.removal = ''
+RETURNING pushes.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
+
+// BeginCalls notes, before it is made, that a call about these users is under
+// way which takes at most within: if nobody says how it ended, it is made again
+// after that. It returns those of them who were not erased meanwhile: only of them
+// a platform may be told.
+func BeginCalls(ctx context.Context, tx *store.Tx, connection string, users []string, within time.Duration) ([]string, error) {
+	slices.Sort(users)
+	return store.Collect(ctx, tx.Conn, beginCallsStatement, placeRows(beginCallsStatement, connection, users), store.ScanString, within.Microseconds())
+}
+
+var takeOverStatement = store.Define(`
+UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2`)
+
+// TakeOver has calls that nobody wrote the end of made again after the given wait.
+// The caller has just claimed the pump's task, so who made them has lost it.
+func TakeOver(ctx context.Context, o *store.Org, connection string, wait time.Duration) error {
+	_, err := o.AsyncCommit().Exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
+	return err
+}
+
+// PushOutcome is what became of one user at a connection.
+type PushOutcome struct {
+	UserID string
+	// Status is PushIdle when the platform has, or has refused, Version.
+	Status  PushStatus
+	Version int64
+	Hash    string // of what was pushed; "" when the platform may not have it
+	DueAt   time.Time
+	// Attempts failed so far.
+	Attempts int
+	Remote   string // "" keeps what is there
+	Job      string
+	// Called says that the platform was told something.
+	Called bool
+}
+
+var pushOutcomeStatement = store.Define(`
+UPDATE pushes SET
+    status = CASE WHEN removal <> '' THEN 'pending'
+        WHEN r.status = 'rest' THEN 'idle' WHEN r.status <> 'idle' THEN r.status
+        WHEN dirty = 1 OR wanted_version > r.version THEN 'pending' ELSE 'idle' END,
+    due_at = CASE WHEN removal <> '' THEN {now}
+        WHEN r.status <> 'idle' THEN r.due
+        WHEN dirty = 1 THEN {now} WHEN wanted_version > r.version THEN {now} + $1 ELSE 0 END,
+    wanted_at = CASE WHEN r.status = 'idle' THEN {now} ELSE wanted_at END,
+    rank = CASE WHEN r.status = 'idle' AND rank = 0 THEN 1 ELSE rank END,
+    pushed_version = CASE WHEN r.status = 'idle' AND r.version > pushed_version THEN r.version ELSE pushed_version END,
+    pushed_hash = CASE WHEN r.status = 'idle' AND dirty = 0 THEN r.hash ELSE '' END,
+    pushed_at = CASE WHEN r.called = 1 THEN {now} ELSE pushed_at END,
+    sent_version = CASE WHEN r.status = 'confirming' THEN r.version ELSE 0 END,
+    sent_hash = CASE WHEN r.status = 'confirming' THEN r.hash ELSE '' END,
+    remote = CASE WHEN r.remote = '' THEN pushes.remote ELSE r.remote END,
+    attempts = r.attempts, job = r.job, dirty = CASE WHEN r.status = 'idle' THEN 0 ELSE dirty END
+FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("version", store.Bigint), store.Col("hash", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer),
+	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Integer))
+
+// SavePushes writes what became of users at a connection, under the claim of its
+// pump. Who was wanted in a newer state meanwhile is due again.
+func SavePushes(ctx context.Context, tx *store.Tx, connection string, outcomes []PushOutcome) error {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	slices.SortFunc(outcomes, func(a, b PushOutcome) int { return cmp.Compare(a.UserID, b.UserID) })
+	set := pushOutcomeStatement.Rows(len(outcomes))
+	for _, o := range outcomes {
+		called := int64(0)
+		if o.Called {
+			called = 1
+		}
+		set.Add(connection, o.UserID, string(o.Status), o.Version, o.Hash, store.Micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called)
+	}
+	return tx.Later(ctx, pushOutcomeStatement, set, nil, pushSpacing.Microseconds())
+}
+
+var overriddenStatement = store.Define(`
+INSERT INTO pushes (connection_id, user_id, organization_id, pushed_at, remote)
+SELECT $1, r.user_id, $2, {now}, r.remote FROM {rows} WHERE true
+ON CONFLICT (connection_id, user_id) DO UPDATE SET pushed_hash = '', pushed_at = excluded.pushed_at,
+    remote = CASE WHEN excluded.remote = '' THEN pushes.remote ELSE excluded.remote END
+WHERE pushes.removal = ''`, store.Col("user_id", store.Text), store.Col("remote", store.Text))
+
+// Overridden notes that the platform has something else of these users than
+// their state: the next push of it is made whatever was pushed before.
+func Overridden(ctx context.Context, tx *store.Tx, organization, connection string, remotes map[string]string) error {
+	if len(remotes) == 0 {
+		return nil
+	}
+	set := overriddenStatement.Rows(len(remotes))
+	for _, user := range slices.Sorted(maps.Keys(remotes)) {
+		set.Add(user, remotes[user])
+	}
+	return tx.Later(ctx, overriddenStatement, set, nil, connection, organization)
+}
+
+var dirtyStatement = store.Define(`
+UPDATE pushes SET dirty = 1, pushed_hash = '', status = CASE WHEN status = 'idle' THEN 'pending' ELSE status END,
+    due_at = CASE WHEN due_at = 0 THEN {now} ELSE due_at END
+FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
+
+// PushAgain has users pushed once more, because somebody who may not have may
+// have written to the platform after us.
+func PushAgain(ctx context.Context, s *store.Store, connection string, users []string) error {
+	return s.Tx(ctx, func(tx *store.Tx) error { return pushAgain(ctx, tx, connection, users) })
+}
+
+func pushAgain(ctx context.Context, tx *store.Tx, connection string, users []string) error {
+	slices.Sort(users)
+	if err := wakePushes(ctx, tx, connection); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, dirtyStatement, placeRows(dirtyStatement, connection, users))
+	return err
+}
+
+var (
+	dropPushesStatement = store.Define(`
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id{/any}`,
+		store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
+	dropGoneStatement = store.Define(`
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id
+    WHERE p.removal = ''{/any}`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
+)
+
+// DropPushes forgets users at a connection.
+func DropPushes(ctx context.Context, tx *store.Tx, connection string, users []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, dropPushesStatement, placeRows(dropPushesStatement, connection, users))
+	return err
+}
+
+// DropGone forgets users who are no more at a connection, but for those who are
+// still to be removed there.
+func DropGone(ctx context.Context, tx *store.Tx, connection string, users []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, dropGoneStatement, placeRows(dropGoneStatement, connection, users))
+	return err
+}
+
+// The next due time of each rank is the first of its part of an index.
+var nextDueStatement = store.Define(`
+SELECT coalesce(min(n.due), 0) FROM (` + eachRank(`SELECT min(x.due_at) AS due FROM pushes x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`) + `
+UNION ALL ` + eachRank(`SELECT min(x.due_at) AS due FROM push_waits x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`) + `) AS n
+WHERE n.due > 0`)
+
+// NextPush returns when something is due at a connection; zero for never.
+func NextPush(ctx context.Context, tx *store.Tx, connection string) (time.Time, error) {
+	list, err := store.Collect(ctx, tx.Conn, nextDueStatement, nil, func(scan func(...any) error) (us int64, err error) { return us, scan(&us) }, connection)
+	if err != nil || len(list) == 0 {
+		return time.Time{}, err
+	}
+	return store.At(list[0]), nil
+}
+
+// NeverDue is when a task comes again that only somebody's wake will bring.
+var NeverDue = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+var (
+	restStatement = store.Define(`
+UPDATE pushes SET status = 'idle', due_at = 0, job = '' WHERE connection_id = $1 AND due_at > 0`)
+	clearPushesStatement = store.Define(`
+DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM pushes p WHERE p.connection_id = $1 LIMIT $2{/any} RETURNING user_id, erasure_id`)
+)
+
+// RestPushes has nothing be due at a connection that is not active.
+func RestPushes(ctx context.Context, tx *store.Tx, connection string) error {
+	return tx.Later(ctx, restStatement, nil, nil, connection)
+}
+
+// ClearPushes forgets up to limit users at a connection that was deleted, and
+// returns how many, and the erasures that waited for it.
+func ClearPushes(ctx context.Context, tx *store.Tx, connection string, limit int) (n int, erasures []string, err error) {
+	list, err := store.Collect(ctx, tx.Conn, clearPushesStatement, nil, func(scan func(...any) error) (erasure string, err error) {
+		var user string
+		return erasure, scan(&user, &erasure)
+	}, connection, limit)
+	for _, erasure := range list {
+		if erasure != "" {
+			erasures = append(erasures, erasure)
+		}
+	}
+	return len(list), erasures, err
+}
+
+var remotesStatement = store.Define(`
+SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
+
+// Remotes returns what is kept about users at a connection, by user.
+func Remotes(ctx context.Context, o *store.Org, connection string, users []string) (map[string]PushRow, error) {
+	out := map[string]PushRow{}
+	_, err := store.Collect(ctx, o.Reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
+		var p PushRow
+		err := scan(&p.UserID, &p.Remote, &p.PushedHash)
+		out[p.UserID] = p
+		return struct{}{}, err
+	}, o.ID())
+	return out, err
+}

@@ -1,0 +1,222 @@
+package platform
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"usersync/internal/bulk"
+	"usersync/internal/request"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+var (
+	connectionsOfUserStatement = store.Define(`SELECT connection_id FROM pushes WHERE user_id = $1`)
+
+	userPushesStatement = store.Define(`
+SELECT p.connection_id, p.user_id, c.platform, p.pushed_version > 0 OR p.pushed_at > 0 OR p.status IN ('calling', 'confirming') OR p.attempts > 0
+FROM pushes p JOIN connections c ON c.id = p.connection_id WHERE p.user_id = $1 ORDER BY p.connection_id {for update}`)
+	removalStatement = store.Define(`
+UPDATE pushes SET removal = r.removal, erasure_id = $1, rank = 0, wanted_at = {now}, attempts = 0, pushed_hash = '', job = '',
+    due_at = CASE WHEN (SELECT c.status FROM connections c WHERE c.id = pushes.connection_id) <> 'active' THEN 0
+        WHEN pushes.status = 'calling' THEN pushes.due_at ELSE {now} END,
+    status = CASE WHEN pushes.status = 'calling' THEN 'calling' ELSE 'pending' END
+FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
+		store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("removal", store.Text))
+	dropUserPushesStatement = store.Define(`DELETE FROM pushes WHERE user_id = $1 AND removal = ''`)
+	dropUserWaitsStatement  = store.Define(`DELETE FROM push_waits WHERE user_id = $1 RETURNING request_id, position`)
+)
+
+// ErasePushes has an erased user be removed at every platform that may know
+// them, and returns a receipt for each. Who waited for a push of theirs waits no
+// more. address is sealed in each row until it is removed there. The pumps have
+// been woken before, see wakePushesOf.
+func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, address, erasureID string) ([]Receipt, error) {
+	type row struct {
+		connection, user, platform string
+		known                      bool
+	}
+	list, err := store.Collect(ctx, tx.Conn, userPushesStatement, nil, func(scan func(...any) error) (r row, err error) {
+		return r, scan(&r.connection, &r.user, &r.platform, &r.known)
+	}, userID)
+	if err != nil {
+		return nil, err
+	}
+	if err := dropUserWaits(ctx, tx, organization, userID); err != nil {
+		return nil, err
+	}
+	receipts := []Receipt{}
+	set := removalStatement.Rows(len(list))
+	for _, r := range list {
+		if !r.known {
+			continue
+		}
+		sealed, err := tx.Sealer().Seal([]byte(address), RemovalPlace(r.connection, r.user))
+		if err != nil {
+			return nil, err
+		}
+		set.Add(r.connection, r.user, sealed)
+		receipts = append(receipts, Receipt{ConnectionID: r.connection, Platform: r.platform, Status: ReceiptPending})
+	}
+	if set.Len() > 0 {
+		if err := tx.Later(ctx, removalStatement, set, nil, erasureID); err != nil {
+			return nil, err
+		}
+	}
+	_, err = tx.Exec(ctx, dropUserPushesStatement, nil, userID)
+	return receipts, err
+}
+
+// WakePushesOf has the pumps look to which the user is known.
+func WakePushesOf(ctx context.Context, tx *store.Tx, userID string) error {
+	connections, err := store.Collect(ctx, tx.Conn, connectionsOfUserStatement, nil, func(scan func(...any) error) (id string, err error) {
+		return id, scan(&id)
+	}, userID)
+	if err != nil {
+		return err
+	}
+	return wakePushes(ctx, tx, connections...)
+}
+
+// dropUserWaits ends what waits for pushes of an erased user: bulks count them
+// as skipped; the requests of their own fail, see endRequests.
+func dropUserWaits(ctx context.Context, tx *store.Tx, organization, userID string) error {
+	bulks := map[string]request.Progress{}
+	_, err := store.Collect(ctx, tx.Conn, dropUserWaitsStatement, nil, func(scan func(...any) error) (struct{}, error) {
+		var req string
+		var position int
+		err := scan(&req, &position)
+		if position == BulkPosition {
+			bulks[req] = request.Progress{Skipped: 1}
+		}
+		return struct{}{}, err
+	}, userID)
+	if err != nil || len(bulks) == 0 {
+		return err
+	}
+	if err := bulk.Count(ctx, tx, organization, bulks, nil); err != nil {
+		return err
+	}
+	ids := make([]string, 0, len(bulks))
+	for id := range bulks {
+		ids = append(ids, id)
+	}
+	_, err = bulk.Finish(ctx, tx, organization, ids...)
+	return err
+}
+
+var (
+	lockReceiptsStatement = store.Define(`SELECT platforms, swept_at FROM erasures WHERE id = $1 {for update}`)
+	saveReceiptsStatement = store.Define(`
+UPDATE erasures SET platforms = $2, status = $3, finished_at = CASE WHEN $3 = 'succeeded' AND finished_at = 0 THEN {now} ELSE finished_at END
+WHERE id = $1`)
+)
+
+// NoteReceipt writes what became of a person at one platform. The erasure is
+// done when every platform has answered and we hold nothing ourselves.
+func NoteReceipt(ctx context.Context, tx *store.Tx, erasureID, connection, status string) error {
+	return ChangeReceipts(ctx, tx, erasureID, func(receipts []Receipt) {
+		for i := range receipts {
+			if receipts[i].ConnectionID == connection {
+				receipts[i].Status = status
+			}
+		}
+	})
+}
+
+func ChangeReceipts(ctx context.Context, tx *store.Tx, erasureID string, change func([]Receipt)) error {
+	var text string
+	var swept int64
+	err := tx.QueryRow(ctx, lockReceiptsStatement, erasureID).Scan(&text, &swept)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return store.Classify(err)
+	}
+	receipts := []Receipt{}
+	if err := store.Decode(text, &receipts); err != nil {
+		return err
+	}
+	change(receipts)
+	status := ErasureSucceeded
+	if swept == 0 || slices.ContainsFunc(receipts, func(r Receipt) bool { return r.Status == ReceiptPending }) {
+		status = ErasureRunning
+	}
+	encoded, err := json.Marshal(receipts)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, saveReceiptsStatement, nil, erasureID, string(encoded), status)
+	return err
+}
+
+// LaterRemoval is a person who is removed from a platform at a later try.
+type LaterRemoval struct {
+	UserID   string
+	DueAt    time.Time
+	Attempts int
+}
+
+var delayRemovalsStatement = store.Define(`
+UPDATE pushes SET status = 'pending', due_at = r.due, attempts = r.attempts FROM {rows}
+WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer))
+
+// DelayRemovals has removals be tried again.
+func DelayRemovals(ctx context.Context, tx *store.Tx, connection string, later []LaterRemoval) error {
+	if len(later) == 0 {
+		return nil
+	}
+	set := delayRemovalsStatement.Rows(len(later))
+	for _, l := range later {
+		set.Add(connection, l.UserID, store.Micros(l.DueAt), int64(l.Attempts))
+	}
+	return tx.Later(ctx, delayRemovalsStatement, set, nil)
+}
+
+var userOfAddressStatement = store.Define(`SELECT id FROM users WHERE organization_id = $1 AND email_key = $2`)
+
+// PushAddressAgain has the user with this address pushed once more, when there
+// is one: whoever had the address before has just been removed at the platform.
+func PushAddressAgain(ctx context.Context, tx *store.Tx, organization, connection string, address usersync.Email) error {
+	var id string
+	err := tx.QueryRow(ctx, userOfAddressStatement, organization, address.Key()).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return store.Classify(err)
+	}
+	return pushAgain(ctx, tx, connection, []string{id})
+}
+
+// RemovalPlace is where the address of an erased person is kept until the
+// platform has removed it.
+func RemovalPlace(connection, user string) string {
+	return "pushes/" + connection + "/" + user + "/removal"
+}
+
+// Statuses of an erasure.
+const (
+	ErasureRunning   = "running"
+	ErasureSucceeded = "succeeded"
+)
+
+// Statuses of a platform's receipt.
+const (
+	ReceiptPending = "pending"
+	ReceiptRemoved = "removed"
+	ReceiptFailed  = "failed"  // the platform refuses to remove the person
+	ReceiptSkipped = "skipped" // the connection was deleted before
+)
+
+// Receipt says how far the erasure at one platform is.
+type Receipt struct {
+	ConnectionID string `json:"connectionId"`
+	Platform     string `json:"platform"`
+	Status       string `json:"status"`
+}

@@ -1,0 +1,127 @@
+package platform
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Want is the wish that a connection's platform gets a user, for a step of a
+// request, or for one user of a bulk (Position BulkPosition).
+type Want struct {
+	ConnectionID string
+	UserID       string
+	RequestID    string
+	Position     int
+	Mode         usersync.PushMode
+	// Version of the user that the platform must have at least.
+	Version int64
+	Rank    int
+}
+
+// BulkPosition is the position of what belongs to a bulk and has no step.
+const BulkPosition = -1
+
+var wantStatement = store.Define(`
+INSERT INTO pushes (connection_id, user_id, organization_id, status, rank, due_at, wanted_version, wanted_at)
+SELECT r.connection_id, r.user_id, $1, 'pending', r.rank, {now}, r.version, {now} FROM {rows} WHERE true
+ON CONFLICT (connection_id, user_id) DO UPDATE SET
+    wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END,
+    wanted_at = CASE WHEN pushes.due_at = 0 THEN {now} ELSE pushes.wanted_at END,
+    attempts = CASE WHEN pushes.due_at = 0 THEN 0 ELSE pushes.attempts END,
+    rank = CASE WHEN pushes.due_at = 0 OR excluded.rank < pushes.rank THEN excluded.rank ELSE pushes.rank END,
+    status = CASE WHEN pushes.status = 'idle' THEN 'pending' ELSE pushes.status END,
+    due_at = CASE
+        WHEN pushes.status = 'pending' AND excluded.rank = 0 THEN {now}
+        WHEN pushes.status <> 'idle' THEN pushes.due_at
+        WHEN excluded.rank = 0 OR pushes.pushed_at + $2 < {now} THEN {now}
+        ELSE pushes.pushed_at + $2 END
+WHERE pushes.removal = ''`,
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Integer), store.Col("version", store.Bigint))
+
+var waitStatement = store.Define(`
+INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, rank, due_at, created_at)
+SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.version, r.rank,
+    CASE WHEN r.mode = 'state' THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
+ON CONFLICT (connection_id, user_id, request_id) DO UPDATE SET position = excluded.position, mode = excluded.mode,
+    version = excluded.version, rank = excluded.rank, due_at = excluded.due_at, attempts = 0, job = '', created_at = excluded.created_at`,
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("position", store.Integer), store.Col("mode", store.Text),
+	store.Col("version", store.Bigint), store.Col("rank", store.Integer))
+
+// WantPushes has users pushed to connections that are active, and wakes their
+// pumps. Pushes of one user to one connection coalesce: a wish that is there
+// already is only raised.
+func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []Want) error {
+	if len(wants) == 0 {
+		return nil
+	}
+	sortWants(wants)
+	waits := waitStatement.Rows(len(wants))
+	var states []Want
+	for _, w := range wants {
+		waits.Add(w.ConnectionID, w.UserID, w.RequestID, int64(w.Position), string(w.Mode), w.Version, int64(w.Rank))
+		if w.Mode == usersync.PushState {
+			states = append(states, w)
+		}
+	}
+	if err := wakePushes(ctx, tx, connectionsOf(wants)...); err != nil {
+		return err
+	}
+	if len(states) > 0 {
+		if _, err := tx.Exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
+			return err
+		}
+	}
+	return tx.Later(ctx, waitStatement, waits, nil, organization)
+}
+
+var noteStatement = store.Define(`
+INSERT INTO pushes (connection_id, user_id, organization_id, rank, wanted_version)
+SELECT r.connection_id, r.user_id, $1, r.rank, r.version FROM {rows} WHERE true
+ON CONFLICT (connection_id, user_id) DO UPDATE SET
+    wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END
+WHERE pushes.removal = ''`,
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Integer), store.Col("version", store.Bigint))
+
+// NotePushes remembers what connections that are not active are to get once
+// they are.
+func NotePushes(ctx context.Context, tx *store.Tx, organization string, wants []Want) error {
+	if len(wants) == 0 {
+		return nil
+	}
+	sortWants(wants)
+	_, err := tx.Exec(ctx, noteStatement, foldWants(noteStatement, wants), organization)
+	return err
+}
+
+func sortWants(wants []Want) {
+	slices.SortFunc(wants, func(a, b Want) int {
+		return cmp.Or(cmp.Compare(a.ConnectionID, b.ConnectionID), cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.RequestID, b.RequestID))
+	})
+}
+
+// foldWants makes one row of all sorted wishes for one user at one connection.
+func foldWants(st *store.Statement, wants []Want) *store.Rows {
+	set := st.Rows(len(wants))
+	for i := 0; i < len(wants); {
+		one := wants[i]
+		for i++; i < len(wants) && wants[i].ConnectionID == one.ConnectionID && wants[i].UserID == one.UserID; i++ {
+			one.Version, one.Rank = max(one.Version, wants[i].Version), min(one.Rank, wants[i].Rank)
+		}
+		set.Add(one.ConnectionID, one.UserID, int64(one.Rank), one.Version)
+	}
+	return set
+}
+
+func connectionsOf(wants []Want) []string {
+	var ids []string
+	for _, w := range wants { // sorted by connection
+		if len(ids) == 0 || ids[len(ids)-1] != w.ConnectionID {
+			ids = append(ids, w.ConnectionID)
+		}
+	}
+	return ids
+}

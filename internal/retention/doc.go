@@ -1,0 +1,2 @@
+// Package retention removes what an organization does not want to keep any longer.
+package retention

@@ -1,0 +1,165 @@
+package retention
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"usersync/internal/delivery"
+	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/usersync"
+)
+
+// keepsStatement finds the organizations that do not keep everything.
+var keepsStatement = store.Define(`SELECT id, settings FROM organizations WHERE settings LIKE '%"retentionDays"%' ORDER BY id`)
+
+// Run removes, for each organization that sets retentionDays, what was made
+// longer before now and is finished, up to limit rows of each sort. more says
+// that there is more to do. Ledger and audit stay.
+func Run(ctx context.Context, s *store.Store, now time.Time, limit int) (more bool, err error) {
+	type keeper struct{ id, settings string }
+	list, err := store.Collect(ctx, s.Reader(), keepsStatement, nil, func(scan func(...any) error) (k keeper, err error) {
+		return k, scan(&k.id, &k.settings)
+	})
+	if err != nil {
+		return false, err
+	}
+	//lint:loop each organization keeps for days of its own, and removes in transactions of its own
+	for _, k := range list {
+		var settings tenant.Settings
+		if err := json.Unmarshal([]byte(k.settings), &settings); err != nil {
+			return false, err
+		}
+		left, err := retire(ctx, s.Org(k.id), settings.RetentionDays, now, limit)
+		if err != nil {
+			return false, err
+		}
+		more = more || left
+	}
+	return more, nil
+}
+
+func retire(ctx context.Context, o *store.Org, days tenant.RetentionDays, now time.Time, limit int) (more bool, err error) {
+	for _, sort := range []struct {
+		days   int
+		prefix usersync.Prefix
+		drop   func(ctx context.Context, o *store.Org, before string, limit int) (int, error)
+	}{
+		{days.Requests, usersync.PrefixRequest, retireRequests},
+		{days.Deliveries, usersync.PrefixDelivery, retireDeliveries},
+		{days.Events, usersync.PrefixEvent, retireEvents},
+	} {
+		if sort.days <= 0 {
+			continue
+		}
+		n, err := sort.drop(ctx, o, usersync.IDBound(sort.prefix, now.AddDate(0, 0, -sort.days)), limit)
+		if err != nil {
+			return false, err
+		}
+		more = more || n == limit
+	}
+	return more, nil
+}
+
+var oldRequestsStatement = store.Define(`
+SELECT id, run FROM requests WHERE organization_id = $1 AND id < $2 AND status IN ('succeeded', 'partially_succeeded', 'failed')
+ORDER BY id LIMIT $3`)
+
+var (
+	dropStepsStatement    = store.Define(`DELETE FROM steps WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
+	dropBulksStatement    = store.Define(`DELETE FROM bulks WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
+	dropBulkErrsStatement = store.Define(`DELETE FROM bulk_errors WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
+	dropRequestsStatement = store.Define(`DELETE FROM requests WHERE organization_id = $1 AND id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
+)
+
+// retireRequests removes finished requests with their steps and messages.
+func retireRequests(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
+	type request struct {
+		id  string
+		run int
+	}
+	old, err := store.Collect(ctx, o.Reader(), oldRequestsStatement, nil, func(scan func(...any) error) (r request, err error) {
+		return r, scan(&r.id, &r.run)
+	}, o.ID(), before, limit)
+	if err != nil || len(old) == 0 {
+		return 0, err
+	}
+	var ids, messages []string
+	for _, r := range old {
+		ids = append(ids, r.id)
+		for run := 1; run <= r.run; run++ {
+			for _, t := range delivery.RequestMessageTypes {
+				messages = append(messages, delivery.RequestMessageID(r.id, run, t))
+			}
+		}
+	}
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		//lint:loop one statement for each table
+		for _, st := range []*store.Statement{dropStepsStatement, dropBulksStatement, dropBulkErrsStatement} {
+			if _, err := tx.Exec(ctx, st, store.IDRows(st, ids)); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, dropRequestsStatement, store.IDRows(dropRequestsStatement, ids), o.ID()); err != nil {
+			return err
+		}
+		return dropMessages(ctx, tx, o.ID(), messages)
+	})
+	return len(old), err
+}
+
+var (
+	dropDeliveriesOfStatement = store.Define(`
+DELETE FROM deliveries WHERE id IN (
+    SELECT d.id FROM {rows} JOIN deliveries d ON d.id >= r.low AND d.id < r.high
+    WHERE d.organization_id = $1 AND d.status IN ('delivered', 'failed'))`, store.Col("low", store.Text), store.Col("high", store.Text))
+
+	// A message that an endpoint still waits for stays.
+	dropMessagesStatement = store.Define(`
+DELETE FROM messages WHERE organization_id = $1 AND id IN (
+    SELECT r.id FROM {rows} WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id >= r.low AND d.id < r.high))`,
+		store.Col("id", store.Text), store.Col("low", store.Text), store.Col("high", store.Text))
+)
+
+// dropMessages removes messages with their deliveries, but for those that are
+// still on their way.
+func dropMessages(ctx context.Context, tx *store.Tx, organization string, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	deliveries, messages := dropDeliveriesOfStatement.Rows(len(ids)), dropMessagesStatement.Rows(len(ids))
+	for _, id := range ids {
+		low := string(usersync.PrefixDelivery) + strings.TrimPrefix(id, string(usersync.PrefixMessage))
+		deliveries.Add(low, low+"~")
+		messages.Add(id, low, low+"~")
+	}
+	if err := tx.Later(ctx, dropDeliveriesOfStatement, deliveries, nil, organization); err != nil {
+		return err
+	}
+	return tx.Later(ctx, dropMessagesStatement, messages, nil, organization)
+}
+
+var oldMessagesStatement = store.Define(`
+SELECT DISTINCT each.value FROM webhook_endpoints e {each}SELECT x.message_id AS one FROM deliveries x
+    WHERE (x.endpoint_id, x.id) < (e.id, $2) AND x.endpoint_id >= e.id AND x.status IN ('delivered', 'failed') ORDER BY x.endpoint_id, x.id LIMIT $3{/each}
+WHERE e.organization_id = $1 ORDER BY each.value LIMIT $3`)
+
+// retireDeliveries removes messages whose deliveries are finished.
+func retireDeliveries(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
+	old, err := store.Collect(ctx, o.Reader(), oldMessagesStatement, nil, store.ScanID, o.ID(), before, limit)
+	if err != nil || len(old) == 0 {
+		return 0, err
+	}
+	return len(old), o.Tx(ctx, func(tx *store.Tx) error { return dropMessages(ctx, tx, o.ID(), old) })
+}
+
+var retireEventsStatement = store.Define(`
+DELETE FROM events WHERE id {any}SELECT id FROM events
+    WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id, id LIMIT $3{/any}`)
+
+func retireEvents(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
+	n, err := o.Writer().Exec(ctx, retireEventsStatement, nil, o.ID(), before, limit)
+	return int(n), err
+}

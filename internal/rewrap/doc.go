@@ -1,0 +1,2 @@
+// Package rewrap puts every sealed value under the key that seals now.
+package rewrap

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"encoding/json"
+
+	"usersync/internal/usersync"
+)
+
+func ScanID(scan func(...any) error) (id string, err error) { return id, scan(&id) }
+
+// AtLeast refuses, with an error, a statement that changed fewer than n rows.
+func AtLeast(n int, refusal error) func(int64) error {
+	return func(changed int64) error {
+		if changed < int64(n) {
+			return refusal
+		}
+		return nil
+	}
+}
+
+func IDRows(st *Statement, ids []string) *Rows {
+	set := st.Rows(len(ids))
+	for _, id := range ids {
+		set.Add(id)
+	}
+	return set
+}
+
+func ScanString(scan func(...any) error) (s string, err error) { return s, scan(&s) }
+
+// AfterAll sorts behind every id of a kind: where a list begins that is read from
+// the newest on. A list that begins there and one that goes on are one statement,
+// and both read the index from where they begin.
+func AfterAll(p usersync.Prefix) string { return string(p) + "~" }
+
+// Encode writes a map as JSON, "" for an empty one. Its values come from
+// decoded JSON, which can always be encoded again.
+func Encode[K ~string, V any](m map[K]V) string {
+	if len(m) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic("store: a map of plain values cannot be JSON: " + err.Error())
+	}
+	return string(text)
+}
+
+// Decode is the inverse of encode.
+func Decode[T any](text string, to *T) error {
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), to)
+}

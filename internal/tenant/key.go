@@ -1,0 +1,177 @@
+package tenant
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"usersync/internal/audit"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// keyPrefix begins every API key, so that a leaked one can be recognised.
+const keyPrefix = "usk_"
+
+// keyRow is a row of api_keys.
+type keyRow struct {
+	ID             string `gorm:"primaryKey"`
+	OrganizationID string
+	Name           string
+	Hash           string
+	Hint           string
+	Scopes         string
+	CreatedAt      int64 `gorm:"autoCreateTime:false"`
+	ExpiresAt      int64
+	RevokedAt      int64
+}
+
+func (keyRow) TableName() string { return "api_keys" }
+
+func (r keyRow) key() (Key, error) {
+	k := Key{
+		ID: r.ID, Organization: r.OrganizationID, Name: r.Name, Hint: r.Hint,
+		CreatedAt: store.Stamp(r.CreatedAt), ExpiresAt: store.Stamp(r.ExpiresAt), RevokedAt: store.Stamp(r.RevokedAt),
+	}
+	return k, json.Unmarshal([]byte(r.Scopes), &k.Scopes)
+}
+
+// HashKey returns what is stored of an API key. A key holds 192 random bits,
+// so a plain hash cannot be reversed by trying.
+func HashKey(key usersync.Secret) string {
+	sum := sha256.Sum256([]byte(key.Reveal()))
+	return hex.EncodeToString(sum[:])
+}
+
+// CreateKey makes an API key of the organization. The key itself is returned
+// here and never again. An empty organization makes a key that is not linked.
+func CreateKey(ctx context.Context, s *store.Store, actor, organization string, k Key) (Key, usersync.Secret, error) {
+	random := make([]byte, 24)
+	_, _ = rand.Read(random) // never fails
+	secret := usersync.NewSecret(keyPrefix + base64.RawURLEncoding.EncodeToString(random))
+	if len(k.Scopes) == 0 {
+		k.Scopes = []Scope{ScopeAll}
+	}
+	scopes, err := json.Marshal(k.Scopes)
+	if err != nil {
+		return k, usersync.Secret{}, err
+	}
+	row := keyRow{
+		ID: usersync.NewID(usersync.PrefixKey), OrganizationID: organization, Name: k.Name, Hash: HashKey(secret),
+		Hint: secret.Masked(), Scopes: string(scopes), CreatedAt: store.Micros(time.Now()), ExpiresAt: store.Micros(k.ExpiresAt.Time),
+	}
+	err = s.Tx(ctx, func(tx *store.Tx) error {
+		if err := tx.GORM().Create(&row).Error; err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, organization, actor, "api_key.create", row.ID, "name", "scopes", "expiresAt")
+	})
+	if err != nil {
+		return k, usersync.Secret{}, err
+	}
+	made, err := row.key()
+	return made, secret, err
+}
+
+// ListKeys returns up to limit API keys of the organization, newest first.
+func ListKeys(ctx context.Context, o *store.Org, before string, limit int) ([]Key, error) {
+	var list []keyRow
+	err := store.Page(o.GORM(ctx).Where("organization_id = ?", o.ID()), before, limit).Find(&list).Error
+	if err != nil {
+		return nil, store.Classify(err)
+	}
+	out := make([]Key, 0, len(list))
+	for _, row := range list {
+		k, err := row.key()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+// ErrNoKey is the refusal of an id that names no key of the organization.
+var ErrNoKey = usersync.Errorf(usersync.CodeNotFound, "API key not found")
+
+// GetKey returns one API key of the organization.
+func GetKey(ctx context.Context, o *store.Org, id string) (Key, error) {
+	var row keyRow
+	err := o.GORM(ctx).First(&row, "id = ? AND organization_id = ?", id, o.ID()).Error
+	if store.NotFound(err) {
+		return Key{}, ErrNoKey
+	}
+	if err != nil {
+		return Key{}, store.Classify(err)
+	}
+	return row.key()
+}
+
+// RevokeKey ends a key at the given time: now, or later to let it overlap with
+// its successor.
+func RevokeKey(ctx context.Context, o *store.Org, actor, id string, when time.Time) (key Key, err error) {
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		var row keyRow
+		err := tx.GORM().Clauses(tx.ForUpdate()...).First(&row, "id = ? AND organization_id = ?", id, o.ID()).Error
+		if store.NotFound(err) {
+			return ErrNoKey
+		}
+		if err != nil {
+			return err
+		}
+		if row.RevokedAt == 0 || row.RevokedAt > store.Micros(when) {
+			row.RevokedAt = store.Micros(when)
+		}
+		if err := tx.GORM().Model(&keyRow{ID: id}).Update("revoked_at", row.RevokedAt).Error; err != nil {
+			return err
+		}
+		if key, err = row.key(); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, o.ID(), actor, "api_key.revoke", id, "revokedAt")
+	})
+	return key, err
+}
+
+// Caller is who an API key belongs to, with what every call needs to know.
+type Caller struct {
+	Key          Key
+	Organization Organization // zero when the key is not linked or its organization is gone
+	Org          *store.Org
+}
+
+var callerStatement = store.Define(`
+SELECT k.id, k.organization_id, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.revoked_at,
+    coalesce(o.ID(), ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
+    coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.secrets, ''), coalesce(o.created_at, 0), coalesce(o.updated_at, 0)
+FROM api_keys k LEFT JOIN organizations o ON o.ID() = k.organization_id WHERE k.hash = $1`)
+
+// FindCaller returns who the key with this hash belongs to; ok is false when there
+// is no such key.
+func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok bool, err error) {
+	var k keyRow
+	var o Row
+	err = s.Reader().QueryRow(ctx, callerStatement, hash).Scan(
+		&k.ID, &k.OrganizationID, &k.Name, &k.Hint, &k.Scopes, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt,
+		&o.ID, &o.Name, &o.Status, &o.Salt, &o.DefaultInviteLink, &o.DefaultRedirectionLink, &o.Settings, &o.Secrets, &o.CreatedAt, &o.UpdatedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, false, nil
+	}
+	if err != nil {
+		return c, false, store.Classify(err)
+	}
+	if c.Key, err = k.key(); err != nil {
+		return c, false, err
+	}
+	if c.Organization, err = FromRow(s, o); err != nil {
+		return c, false, err
+	}
+	c.Org = s.Org(o.ID)
+	return c, true, nil
+}

@@ -1,0 +1,33 @@
+package user
+
+import (
+	"context"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+var erasedAmongStatement = store.Define(`
+SELECT r.person FROM {rows} JOIN erased e ON e.organization_id = r.organization_id AND e.person = r.person`,
+	store.Col("organization_id", store.Text), store.Col("person", store.Text))
+
+// ErasedAmong returns which of the e-mail keys are those of people who were
+// erased: nothing but the organization's own word may bring them back.
+func ErasedAmong(ctx context.Context, tx *store.Tx, organization string, salt []byte, keys []string) (map[string]bool, error) {
+	erased := map[string]bool{}
+	if len(keys) == 0 {
+		return erased, nil
+	}
+	byPerson := make(map[string]string, len(keys))
+	set := erasedAmongStatement.Rows(len(keys))
+	for _, key := range keys {
+		person := usersync.KeyedID(usersync.PrefixErasure, salt, key)
+		byPerson[person] = key
+		set.Add(organization, person)
+	}
+	found, err := store.Collect(ctx, tx.Conn, erasedAmongStatement, set, store.ScanString)
+	for _, person := range found {
+		erased[byPerson[person]] = true
+	}
+	return erased, err
+}

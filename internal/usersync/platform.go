@@ -1,0 +1,43 @@
+package usersync
+
+// ReasonUnsubscribed is why a platform skips a person who has unsubscribed there.
+const ReasonUnsubscribed = "unsubscribed"
+
+// PushMode says what a platform step wants of its connection.
+type PushMode string
+
+// The modes of a push.
+const (
+	// PushState has the platform end in the user's newest state: pushes of this
+	// mode coalesce.
+	PushState PushMode = "state"
+	// PushOnce pushes the user with what the request overrides, never coalesced.
+	PushOnce PushMode = "once"
+	// PushPreview changes nothing: a dry run.
+	PushPreview PushMode = "preview"
+)
+
+// PlatformSync is the input of a request of KindPlatformSync, and of each user
+// of a KindPlatformBulk: what is different from an ordinary push.
+type PlatformSync struct {
+	DryRun bool `json:"dryRun,omitempty"`
+	// Force pushes also what the platform is known to have.
+	Force bool `json:"force,omitempty"`
+	// FirstName overrides the stored value for this push.
+	FirstName string `json:"firstName,omitempty"`
+	// List and Tags override the connection's own: the list in its place, the
+	// tags beside its own.
+	List string   `json:"list,omitempty"`
+	Tags []string `json:"tags,omitempty"`
+}
+
+// Mode says how such a push is made.
+func (in PlatformSync) Mode() PushMode {
+	switch {
+	case in.DryRun:
+		return PushPreview
+	case in.Force || in.FirstName != "" || in.List != "" || len(in.Tags) > 0:
+		return PushOnce
+	}
+	return PushState
+}
