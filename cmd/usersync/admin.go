@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/app"
 	"usersync/internal/credit"
 	"usersync/internal/tenant"
@@ -20,7 +20,7 @@ import (
 const actor = "command line"
 
 // withAdmin opens the database that the environment names, for one call.
-func withAdmin(c *cobra.Command, fn func(*admin.Service) (any, error)) error {
+func withAdmin(c *cobra.Command, fn func(*management.Service) (any, error)) error {
 	a, closeStore, err := app.OpenAdmin(c.Context(), os.Environ())
 	if err != nil {
 		return err
@@ -45,21 +45,21 @@ func organizations() *cobra.Command {
 	create := &cobra.Command{
 		Use: "create NAME", Short: "Make an organization", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) {
-				return a.CreateOrganization(c.Context(), actor, admin.OrganizationInput{Name: &args[0]})
+			return withAdmin(c, func(a *management.Service) (any, error) {
+				return a.CreateOrganization(c.Context(), actor, management.OrganizationInput{Name: &args[0]})
 			})
 		},
 	}
 	list := &cobra.Command{
 		Use: "list", Short: "List the organizations, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) { return tenant.List(c.Context(), a.Store, "", 500) })
+			return withAdmin(c, func(a *management.Service) (any, error) { return tenant.List(c.Context(), a.Store, "", 500) })
 		},
 	}
 	disable := &cobra.Command{
 		Use: "disable ORGANIZATION", Short: "Refuse an organization's calls from now on", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) { return a.DisableOrganization(c.Context(), actor, args[0]) })
+			return withAdmin(c, func(a *management.Service) (any, error) { return a.DisableOrganization(c.Context(), actor, args[0]) })
 		},
 	}
 	return group("organizations", "Tenants", create, list, disable)
@@ -79,7 +79,7 @@ func shown(k tenant.Key, secret usersync.Secret) madeKey {
 }
 
 func keys() *cobra.Command {
-	var in admin.KeyInput
+	var in management.KeyInput
 	var scopes []string
 	var expires time.Duration
 	create := &cobra.Command{
@@ -91,7 +91,7 @@ func keys() *cobra.Command {
 			if expires > 0 {
 				in.ExpiresAt = time.Now().Add(expires)
 			}
-			return withAdmin(c, func(a *admin.Service) (any, error) {
+			return withAdmin(c, func(a *management.Service) (any, error) {
 				k, secret, err := a.CreateKey(c.Context(), actor, args[0], in)
 				return shown(k, secret), err
 			})
@@ -103,7 +103,7 @@ func keys() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list ORGANIZATION", Short: "List an organization's keys, newest first", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) {
+			return withAdmin(c, func(a *management.Service) (any, error) {
 				return tenant.ListKeys(c.Context(), a.Store.Org(args[0]), "", 500)
 			})
 		},
@@ -111,20 +111,20 @@ func keys() *cobra.Command {
 	revoke := &cobra.Command{
 		Use: "revoke ORGANIZATION KEY", Short: "End a key now", Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) { return a.RevokeKey(c.Context(), actor, args[0], args[1]) })
+			return withAdmin(c, func(a *management.Service) (any, error) { return a.RevokeKey(c.Context(), actor, args[0], args[1]) })
 		},
 	}
-	overlap := admin.DefaultOverlap
+	overlap := management.DefaultOverlap
 	rotate := &cobra.Command{
 		Use: "rotate ORGANIZATION KEY", Short: "Replace a key; the old one works on for the overlap", Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) {
+			return withAdmin(c, func(a *management.Service) (any, error) {
 				k, secret, err := a.RotateKey(c.Context(), actor, args[0], args[1], overlap)
 				return shown(k, secret), err
 			})
 		},
 	}
-	rotate.Flags().DurationVar(&overlap, "overlap", admin.DefaultOverlap, "how long the old key still works")
+	rotate.Flags().DurationVar(&overlap, "overlap", management.DefaultOverlap, "how long the old key still works")
 	return group("keys", "API keys", create, list, revoke, rotate)
 }
 
@@ -137,8 +137,8 @@ func credits() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("AMOUNT is %q; expected a whole number", args[1])
 			}
-			return withAdmin(c, func(a *admin.Service) (any, error) {
-				return a.TopUp(c.Context(), actor, args[0], admin.TopUpInput{Amount: amount, Reference: reference})
+			return withAdmin(c, func(a *management.Service) (any, error) {
+				return a.TopUp(c.Context(), actor, args[0], management.TopUpInput{Amount: amount, Reference: reference})
 			})
 		},
 	}
@@ -146,13 +146,13 @@ func credits() *cobra.Command {
 	ledger := &cobra.Command{
 		Use: "ledger ORGANIZATION", Short: "List the ledger, newest first", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) { return credit.Ledger(c.Context(), a.Store.Org(args[0]), "", 500) })
+			return withAdmin(c, func(a *management.Service) (any, error) { return credit.Ledger(c.Context(), a.Store.Org(args[0]), "", 500) })
 		},
 	}
 	verify := &cobra.Command{
 		Use: "verify ORGANIZATION", Short: "Prove that the balance is the sum of the ledger", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *admin.Service) (any, error) {
+			return withAdmin(c, func(a *management.Service) (any, error) {
 				v, err := credit.Verify(c.Context(), a.Store.Org(args[0]))
 				if err == nil && !v.OK {
 					err = fmt.Errorf("balance %d, sum of entries %d, requests charged twice %d", v.Balance, v.Sum, v.Overcharged)

@@ -20,9 +20,9 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/credit"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/request"
-	"usersync/internal/rowfile"
+	"usersync/internal/importfile"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -353,15 +353,15 @@ func TestProgressInWords(t *testing.T) {
 func TestExampleFilesHoldUsersAndPeopleThatAreTaken(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		fields []rowfile.Field
+		fields []importfile.Field
 		rows   int
-	}{"users.csv": {rowfile.Users, 50}, "people.csv": {rowfile.People, 1000}} {
+	}{"users.csv": {importfile.Users, 50}, "people.csv": {importfile.People, 1000}} {
 		f, err := os.Open(filepath.Join("..", "..", "examples", name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = f.Close() }()
-		r, err := rowfile.Open(f, rowfile.Options{Fields: c.fields})
+		r, err := importfile.Open(f, importfile.Options{Fields: c.fields})
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -374,9 +374,9 @@ func TestExampleFilesHoldUsersAndPeopleThatAreTaken(t *testing.T) {
 			if err != nil {
 				t.Fatal(name, err)
 			}
-			email, err := person.ParseEmail(row.Values[rowfile.Email])
-			_, known := person.ParseCountry(row.Values[rowfile.Country])
-			if err != nil || !strings.Contains(email.Domain(), ".example") || !known && row.Values[rowfile.Country] != "" {
+			email, err := identity.ParseEmail(row.Values[importfile.Email])
+			_, known := identity.ParseCountry(row.Values[importfile.Country])
+			if err != nil || !strings.Contains(email.Domain(), ".example") || !known && row.Values[importfile.Country] != "" {
 				t.Errorf("%s line %d cannot be taken", name, row.Line)
 			}
 			companies[email.Domain()] = true

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"usersync/internal/rowfile"
+	"usersync/internal/importfile"
 )
 
 // inspected is what a first look at a file tells.
@@ -66,11 +66,11 @@ type fileUser struct {
 	Attributes map[string]any `json:"attributes,omitempty"`
 }
 
-func userOf(row rowfile.Row) fileUser {
+func userOf(row importfile.Row) fileUser {
 	v := row.Values
 	return fileUser{
-		Email: v[rowfile.Email], Country: v[rowfile.Country], FirstName: v[rowfile.FirstName], LastName: v[rowfile.LastName],
-		Name: v[rowfile.Name], JobTitle: v[rowfile.JobTitle], InviteLink: v[rowfile.InviteLink], Attributes: row.Others,
+		Email: v[importfile.Email], Country: v[importfile.Country], FirstName: v[importfile.FirstName], LastName: v[importfile.LastName],
+		Name: v[importfile.Name], JobTitle: v[importfile.JobTitle], InviteLink: v[importfile.InviteLink], Attributes: row.Others,
 	}
 }
 
@@ -137,14 +137,14 @@ func (s *sending) read(ctx context.Context, to chan<- batch) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	rows, err := rowfile.Open(f, rowfile.Options{Fields: rowfile.Users, Others: true})
+	rows, err := importfile.Open(f, importfile.Options{Fields: importfile.Users, Others: true})
 	if err != nil {
 		return err
 	}
 	total, next := 0, batch{}
 	for {
 		row, err := rows.Next()
-		if wrong, ok := errors.AsType[*rowfile.LineError](err); ok {
+		if wrong, ok := errors.AsType[*importfile.LineError](err); ok {
 			reason := strings.TrimSpace(string(wrong.Field) + " " + wrong.Message)
 			s.unreadable = append(s.unreadable, refusal{wrong.Line, reason})
 			continue

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/marketing"
@@ -38,7 +38,7 @@ const mailWithin = 15 * time.Second
 
 // dialectsOf lists the dialects: THE LIST.
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
-	operations := &admin.Service{
+	operations := &management.Service{
 		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
 		Platforms: connectors.Kinds, Calls: func() *connector.Client { return a.hub.Client("") },
 	}

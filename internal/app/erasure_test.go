@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	operations "usersync/internal/admin"
+	operations "usersync/internal/management"
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/credit"

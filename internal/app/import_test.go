@@ -12,7 +12,7 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/directory"
-	"usersync/internal/rowfile"
+	"usersync/internal/importfile"
 	"usersync/internal/tenant"
 )
 
@@ -37,7 +37,7 @@ func ask(t *testing.T, e *apptest.Environment, query string) (n int) {
 func (n customer) upload(t *testing.T, file string) string {
 	t.Helper()
 	d := &directory.Service{Store: n.app.Store}
-	made, err := d.Receive(t.Context(), n.app.Store.Org(n.org.ID), directory.Upload{Body: strings.NewReader(file), Format: rowfile.CSV, Actor: "test"})
+	made, err := d.Receive(t.Context(), n.app.Store.Org(n.org.ID), directory.Upload{Body: strings.NewReader(file), Format: importfile.CSV, Actor: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

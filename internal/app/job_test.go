@@ -13,7 +13,7 @@ import (
 	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/request"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
@@ -58,7 +58,7 @@ func (n customer) people(t *testing.T, addresses ...string) {
 	t.Helper()
 	var list []directory.Person
 	for i, a := range addresses {
-		email, err := person.ParseEmail(a)
+		email, err := identity.ParseEmail(a)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func (n customer) people(t *testing.T, addresses ...string) {
 }
 
 func (n customer) submit(ctx context.Context, address string) (string, error) {
-	email, err := person.ParseEmail(address)
+	email, err := identity.ParseEmail(address)
 	if err != nil {
 		return "", err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/config"
 	"usersync/internal/outbound"
 	"usersync/internal/seal"
@@ -25,7 +25,7 @@ func Migrate(ctx context.Context, environ []string) (applied int, err error) {
 
 // OpenAdmin opens the database that the environment names for an operator's
 // calls.
-func OpenAdmin(ctx context.Context, environ []string) (*admin.Service, func(), error) {
+func OpenAdmin(ctx context.Context, environ []string) (*management.Service, func(), error) {
 	s, cfg, err := openForOperator(ctx, environ)
 	if err != nil {
 		return nil, nil, err
@@ -34,7 +34,7 @@ func OpenAdmin(ctx context.Context, environ []string) (*admin.Service, func(), e
 		_ = s.Close()
 		return nil, nil, err
 	}
-	return &admin.Service{Store: s, Guard: &outbound.Guard{Allow: cfg.EgressAllow}}, func() { _ = s.Close() }, nil
+	return &management.Service{Store: s, Guard: &outbound.Guard{Allow: cfg.EgressAllow}}, func() { _ = s.Close() }, nil
 }
 
 func openForOperator(ctx context.Context, environ []string) (*store.Store, *config.Config, error) {

@@ -17,7 +17,7 @@ import (
 	"usersync/internal/connectors/fakes"
 	"usersync/internal/delivery"
 	"usersync/internal/intake"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/pipeline"
 	"usersync/internal/platform"
 	"usersync/internal/request"
@@ -107,7 +107,7 @@ func ownCredentials(t *testing.T, fake fakeplatform.Platform) usersync.Secret {
 func (n customer) sync(t *testing.T, in usersync.UserInput, address string) string {
 	t.Helper()
 	var err error
-	in.Email, err = person.ParseEmail(address)
+	in.Email, err = identity.ParseEmail(address)
 	must(t, err)
 	if in.Country == "" {
 		in.Country = "US"

@@ -19,7 +19,7 @@ import (
 	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/mail/mailtest"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/store"
@@ -313,7 +313,7 @@ func (p *play) giveCredits(t *testing.T, args []string) {
 func (p *play) givePeople(t *testing.T, args []string) {
 	var list []directory.Person
 	for _, a := range args[1:] {
-		email, err := person.ParseEmail(a)
+		email, err := identity.ParseEmail(a)
 		must(t, err)
 		list = append(list, directory.Person{Email: email, Name: email.Local(), Country: args[0], Identity: user.IdentityOf(usersync.UserInput{Email: email})})
 	}
@@ -407,9 +407,9 @@ func (p *play) giveThreshold(t *testing.T, args []string) {
 }
 
 func (p *play) giveColleague(t *testing.T, args []string) {
-	email, err := person.ParseEmail(args[0])
+	email, err := identity.ParseEmail(args[0])
 	must(t, err)
-	inviter, err := person.ParseEmail("john@acme.example.com")
+	inviter, err := identity.ParseEmail("john@acme.example.com")
 	must(t, err)
 	c, err := colleague.Create(t.Context(), p.app.Store.Org(p.org.ID), "test", p.org.Salt, colleague.NewColleague{
 		Colleague: colleague.Colleague{Name: email.Local(), CompanyName: "Acme"}, Email: email, Inviter: inviter,

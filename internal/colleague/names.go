@@ -1,9 +1,9 @@
 package colleague
 
-import "usersync/internal/person"
+import "usersync/internal/identity"
 
 // names numbers the full names of one company. Names that share a form
-// (person.FoldName) have the same number, also through a third: Müller shares
+// (identity.FoldName) have the same number, also through a third: Müller shares
 // one with Muller and one with Mueller.
 type names struct {
 	numbers map[string]int // by form
@@ -13,7 +13,7 @@ type names struct {
 // add returns a number for a name, 0 for no full name. It is final when all
 // names are in: see root.
 func (n *names) add(name string) int {
-	forms := person.FoldName(name)
+	forms := identity.FoldName(name)
 	if len(forms) == 0 {
 		return 0
 	}
@@ -53,7 +53,7 @@ func (n *names) root(number int) int {
 // known returns the numbers of a name among those that are in.
 func (n *names) known(name string) []int {
 	var numbers []int
-	for _, form := range person.FoldName(name) {
+	for _, form := range identity.FoldName(name) {
 		if number, ok := n.numbers[form]; ok {
 			numbers = append(numbers, n.root(number))
 		}

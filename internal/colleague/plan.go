@@ -3,7 +3,7 @@ package colleague
 import (
 	"slices"
 
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/usersync"
 )
 
@@ -37,7 +37,7 @@ func (p *plan) add(t Target) (*group, string) {
 	if !ok {
 		companies = []string{company}
 	}
-	q := CandidateQuery{Company: companies[0], Country: t.Country, Department: person.Department(t.JobTitle)}
+	q := CandidateQuery{Company: companies[0], Country: t.Country, Department: identity.Department(t.JobTitle)}
 	if g, ok := p.groups[q]; ok {
 		return g, ""
 	}
@@ -51,15 +51,15 @@ func (p *plan) add(t Target) (*group, string) {
 
 // companyOf returns the company an address tells, or the reason it tells none.
 func companyOf(e usersync.Email) (company, reason string) {
-	switch person.KindOf(e) {
-	case person.Personal:
+	switch identity.KindOf(e) {
+	case identity.Personal:
 		return "", ReasonPersonalEmail
-	case person.Disposable:
+	case identity.Disposable:
 		return "", ReasonDisposableEmail
-	case person.Role:
+	case identity.Role:
 		return "", ReasonRoleAddress
 	}
-	company = person.Company(e.Domain())
+	company = identity.Company(e.Domain())
 	if company == "" {
 		return "", ReasonNoCompany
 	}
@@ -93,7 +93,7 @@ func aliasGroups(declared [][]string) map[string][]string {
 // aliasCompany returns the company behind a declared domain. A mail provider's
 // domain is none, whoever declares it.
 func aliasCompany(domain string) string {
-	address, err := person.ParseEmail("someone@" + domain)
+	address, err := identity.ParseEmail("someone@" + domain)
 	if err != nil {
 		return ""
 	}

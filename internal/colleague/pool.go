@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"usersync/internal/person"
+	"usersync/internal/identity"
 )
 
 // pool is the people of a group's company that the sources know.
@@ -52,8 +52,8 @@ func (g *group) appendRecords(records []record, source int, candidates []Candida
 	records = slices.Grow(records, len(candidates))
 	for i := range candidates {
 		c := &candidates[i]
-		if g.owns(c.Email.Domain()) && person.KindOf(c.Email) == person.Work {
-			records = append(records, record{person.CanonicalKey(c.Email), source, c})
+		if g.owns(c.Email.Domain()) && identity.KindOf(c.Email) == identity.Work {
+			records = append(records, record{identity.CanonicalKey(c.Email), source, c})
 		}
 	}
 	return records
@@ -62,7 +62,7 @@ func (g *group) appendRecords(records []record, source int, candidates []Candida
 // owns reports whether a domain is the company's. Most addresses are at the
 // registrable domain itself, which needs no look at the public suffix list.
 func (g *group) owns(domain string) bool {
-	return slices.Contains(g.companies, domain) || slices.Contains(g.companies, person.Company(domain))
+	return slices.Contains(g.companies, domain) || slices.Contains(g.companies, identity.Company(domain))
 }
 
 // mergeMailboxes makes one member of all records of a mailbox. A mailbox that

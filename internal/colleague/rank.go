@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"usersync/internal/person"
+	"usersync/internal/identity"
 )
 
 // MaxColleagues is how many are kept of those found: what the colleague list
@@ -57,10 +57,10 @@ type seeker struct {
 
 func newSeeker(t Target) seeker {
 	return seeker{
-		key:        person.CanonicalKey(t.Email),
+		key:        identity.CanonicalKey(t.Email),
 		country:    t.Country,
-		department: person.Department(t.JobTitle),
-		seniority:  person.Seniority(t.JobTitle),
+		department: identity.Department(t.JobTitle),
+		seniority:  identity.Seniority(t.JobTitle),
 	}
 }
 

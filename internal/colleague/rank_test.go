@@ -7,13 +7,13 @@ import (
 	"slices"
 	"testing"
 
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/usersync"
 )
 
 func email(t testing.TB, s string) usersync.Email {
 	t.Helper()
-	e, err := person.ParseEmail(s)
+	e, err := identity.ParseEmail(s)
 	if err != nil {
 		t.Fatalf("ParseEmail(%q): %v", s, err)
 	}
@@ -25,7 +25,7 @@ func candidate(t testing.TB, address, name, title, country string) Candidate {
 	t.Helper()
 	return Candidate{
 		Email: email(t, address), Name: name, JobTitle: title, Country: country,
-		Department: person.Department(title), Seniority: person.Seniority(title),
+		Department: identity.Department(title), Seniority: identity.Seniority(title),
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -24,7 +24,7 @@ type directory struct {
 func newDirectory(people ...Candidate) *directory {
 	d := &directory{people: map[string][]Candidate{}}
 	for _, p := range people {
-		company := person.Company(p.Email.Domain())
+		company := identity.Company(p.Email.Domain())
 		d.people[company] = append(d.people[company], p)
 	}
 	return d

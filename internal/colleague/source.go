@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -170,7 +170,7 @@ func introduce(ctx context.Context, org *store.Org, found []Answer) ([]Answer, e
 		for _, p := range a.People {
 			known := standings[p.Email.Key()]
 			p.IsUser, p.Status = known.IsUser, known.Status
-			p.Department, p.Seniority = person.Department(p.JobTitle), person.Seniority(p.JobTitle)
+			p.Department, p.Seniority = identity.Department(p.JobTitle), identity.Seniority(p.JobTitle)
 			introduced[i].People = append(introduced[i].People, p)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"usersync/internal/credit"
 	"usersync/internal/delivery"
 	"usersync/internal/directory"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
@@ -82,7 +82,7 @@ func (d *Demo) create(ctx context.Context, s *store.Store, dir string) error {
 	}
 	var directory0 []directory.Person
 	for _, p := range people {
-		email, err := person.ParseEmail(p.email)
+		email, err := identity.ParseEmail(p.email)
 		if err != nil {
 			return err
 		}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"usersync/internal/person"
-	"usersync/internal/rowfile"
+	"usersync/internal/identity"
+	"usersync/internal/importfile"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
@@ -23,8 +23,8 @@ func check(l chunkLine) (Person, []ImportError) {
 	c := checker{line: l.Line}
 	p := Person{
 		Email: c.email(l.Email), Country: c.country(l.Country),
-		Name: c.text(rowfile.Name, l.Name), JobTitle: c.text(rowfile.JobTitle, l.JobTitle), CompanyName: c.text(rowfile.CompanyName, l.CompanyName),
-		Website: c.link(rowfile.Website, withScheme(l.Website)), Photo: c.link(rowfile.Photo, l.Photo),
+		Name: c.text(importfile.Name, l.Name), JobTitle: c.text(importfile.JobTitle, l.JobTitle), CompanyName: c.text(importfile.CompanyName, l.CompanyName),
+		Website: c.link(importfile.Website, withScheme(l.Website)), Photo: c.link(importfile.Photo, l.Photo),
 	}
 	if len(c.wrong) > 0 {
 		return p, c.wrong
@@ -39,18 +39,18 @@ type checker struct {
 	wrong []ImportError
 }
 
-func (c *checker) refuse(field rowfile.Field, message string) {
+func (c *checker) refuse(field importfile.Field, message string) {
 	c.wrong = append(c.wrong, ImportError{Line: c.line, Field: string(field), Message: message})
 }
 
 func (c *checker) email(text string) usersync.Email {
 	if text == "" {
-		c.refuse(rowfile.Email, "is required")
+		c.refuse(importfile.Email, "is required")
 		return usersync.Email{}
 	}
-	email, err := person.ParseEmail(text)
+	email, err := identity.ParseEmail(text)
 	if err != nil {
-		c.refuse(rowfile.Email, "is no e-mail address")
+		c.refuse(importfile.Email, "is no e-mail address")
 	}
 	return email
 }
@@ -59,15 +59,15 @@ func (c *checker) country(text string) string {
 	if text == "" {
 		return ""
 	}
-	alpha2, ok := person.ParseCountry(text)
+	alpha2, ok := identity.ParseCountry(text)
 	if !ok {
-		c.refuse(rowfile.Country, "is no known country")
+		c.refuse(importfile.Country, "is no known country")
 	}
 	return alpha2
 }
 
 // text makes one line of a text.
-func (c *checker) text(field rowfile.Field, text string) string {
+func (c *checker) text(field importfile.Field, text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if utf8.RuneCountInString(text) > maxField {
 		c.refuse(field, "is longer than "+strconv.Itoa(maxField)+" characters")
@@ -75,7 +75,7 @@ func (c *checker) text(field rowfile.Field, text string) string {
 	return text
 }
 
-func (c *checker) link(field rowfile.Field, text string) string {
+func (c *checker) link(field importfile.Field, text string) string {
 	if text == "" {
 		return ""
 	}
@@ -93,7 +93,7 @@ func (c *checker) link(field rowfile.Field, text string) string {
 // withScheme completes a website that is just a domain, as people write them.
 func withScheme(website string) string {
 	host, _, _ := strings.Cut(website, "/")
-	if host == "" || strings.Contains(website, "://") || strings.ContainsAny(host, " :@") || person.Company(host) == "" {
+	if host == "" || strings.Contains(website, "://") || strings.ContainsAny(host, " :@") || identity.Company(host) == "" {
 		return website
 	}
 	return "https://" + website

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"usersync/internal/rowfile"
+	"usersync/internal/importfile"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -24,7 +24,7 @@ type Service struct {
 // Upload is a file as it comes in.
 type Upload struct {
 	Body        io.Reader
-	Format      rowfile.Format
+	Format      importfile.Format
 	Charset     string // as declared; "" when it was not
 	Actor       string // who uploads it, for the audit log
 	Traceparent string
@@ -59,7 +59,7 @@ var errNoLines = usersync.Errorf(usersync.CodeInvalid, "The file has no lines th
 // Receive reads an upload to its end and returns the import that was made of
 // it. When it fails nothing is left. An error of code invalid is about the file.
 func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (Import, error) {
-	file, err := rowfile.Open(u.Body, rowfile.Options{Format: u.Format, Charset: u.Charset, Fields: rowfile.People})
+	file, err := importfile.Open(u.Body, importfile.Options{Format: u.Format, Charset: u.Charset, Fields: importfile.People})
 	if err != nil {
 		return Import{}, err
 	}
@@ -76,7 +76,7 @@ type receipt struct {
 	ctx    context.Context
 	org    *store.Org
 	upload Upload
-	file   *rowfile.Reader
+	file   *importfile.Reader
 
 	id      string // "" until the first chunk is stored
 	number  int
@@ -92,7 +92,7 @@ func (r *receipt) receive() (Import, error) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if wrong, ok := errors.AsType[*rowfile.LineError](err); ok {
+		if wrong, ok := errors.AsType[*importfile.LineError](err); ok {
 			r.refused = append(r.refused, ImportError{Line: wrong.Line, Field: string(wrong.Field), Message: wrong.Message})
 		} else if err != nil {
 			return Import{}, err
@@ -110,14 +110,14 @@ func (r *receipt) receive() (Import, error) {
 	return r.complete()
 }
 
-func (r *receipt) add(row rowfile.Row) {
+func (r *receipt) add(row importfile.Row) {
 	v := row.Values
 	l := chunkLine{
-		Line: row.Line, Email: v[rowfile.Email], Name: v[rowfile.Name], JobTitle: v[rowfile.JobTitle], Country: v[rowfile.Country],
-		CompanyName: v[rowfile.CompanyName], Website: v[rowfile.Website], Photo: v[rowfile.Photo],
+		Line: row.Line, Email: v[importfile.Email], Name: v[importfile.Name], JobTitle: v[importfile.JobTitle], Country: v[importfile.Country],
+		CompanyName: v[importfile.CompanyName], Website: v[importfile.Website], Photo: v[importfile.Photo],
 	}
 	if l.Name == "" {
-		l.Name = strings.TrimSpace(v[rowfile.FirstName] + " " + v[rowfile.LastName])
+		l.Name = strings.TrimSpace(v[importfile.FirstName] + " " + v[importfile.LastName])
 	}
 	r.lines = append(r.lines, l)
 	r.bytes += l.size()

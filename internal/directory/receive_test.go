@@ -9,7 +9,7 @@ import (
 
 	"usersync/internal/directory"
 	"usersync/internal/outbox"
-	"usersync/internal/rowfile"
+	"usersync/internal/importfile"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"
@@ -27,7 +27,7 @@ func TestAnUploadThatBreaksOffLeavesNothing(t *testing.T) {
 		d := &directory.Service{Store: s}
 		file := "email\n" + strings.Repeat("ann@acme.example.com\n", 100_000)
 		broken := errors.New("broken")
-		upload := directory.Upload{Format: rowfile.CSV, Actor: "test", Body: io.MultiReader(strings.NewReader(file), iotest.ErrReader(broken))}
+		upload := directory.Upload{Format: importfile.CSV, Actor: "test", Body: io.MultiReader(strings.NewReader(file), iotest.ErrReader(broken))}
 		if _, err := d.Receive(t.Context(), org, upload); !errors.Is(err, broken) {
 			t.Errorf("%v", err)
 		}

@@ -11,7 +11,7 @@ import (
 	"usersync/internal/directory"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
-	"usersync/internal/rowfile"
+	"usersync/internal/importfile"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"
@@ -32,7 +32,7 @@ func upload(t *testing.T, s *store.Store) (org *store.Org, id string) {
 		_, _ = fmt.Fprintf(&file, `{"email":"person%d@acme.example.com"}`+"\n", i)
 	}
 	d := &directory.Service{Store: s}
-	made, err := d.Receive(t.Context(), s.Org(o.ID), directory.Upload{Format: rowfile.NDJSON, Actor: "test", Body: strings.NewReader(file.String())})
+	made, err := d.Receive(t.Context(), s.Org(o.ID), directory.Upload{Format: importfile.NDJSON, Actor: "test", Body: strings.NewReader(file.String())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"usersync/internal/credit"
 	"usersync/internal/intake"
 	"usersync/internal/outbox"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/pipeline"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
@@ -77,7 +77,7 @@ func (h *hall) people(t *testing.T, n int) []string {
 	must(t, err)
 	items := make([]*intake.Acceptance, n)
 	for i := range items {
-		email, err := person.ParseEmail(fmt.Sprintf("user%d@acme.example.com", i))
+		email, err := identity.ParseEmail(fmt.Sprintf("user%d@acme.example.com", i))
 		must(t, err)
 		in := usersync.UserInput{Email: email, Country: "US"}
 		items[i] = &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync, Salt: h.salt,

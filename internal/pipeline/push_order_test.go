@@ -16,7 +16,7 @@ import (
 	"usersync/internal/credit"
 	"usersync/internal/intake"
 	"usersync/internal/outbox"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
@@ -203,7 +203,7 @@ func (o *order) makeUsers(organization tenant.Organization) {
 	must(o.t, err)
 	sub := &intake.Submission{Organization: organization.ID, KeyID: key.ID}
 	for i := range orderUsers {
-		email, err := person.ParseEmail(fmt.Sprintf("u%d@acme.example.com", i))
+		email, err := identity.ParseEmail(fmt.Sprintf("u%d@acme.example.com", i))
 		must(o.t, err)
 		in := usersync.UserInput{Email: email, Country: "US"}
 		sub.Items = append(sub.Items, &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync,

@@ -1,7 +1,7 @@
 package user
 
 import (
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/usersync"
 )
 
@@ -9,12 +9,12 @@ import (
 // address tells a company.
 func IdentityOf(in usersync.UserInput) Identity {
 	p := Identity{
-		Key:        person.CanonicalKey(in.Email),
-		Department: person.Department(in.JobTitle),
-		Seniority:  person.Seniority(in.JobTitle),
+		Key:        identity.CanonicalKey(in.Email),
+		Department: identity.Department(in.JobTitle),
+		Seniority:  identity.Seniority(in.JobTitle),
 	}
-	if person.KindOf(in.Email) == person.Work {
-		p.Company = person.Company(in.Email.Domain())
+	if identity.KindOf(in.Email) == identity.Work {
+		p.Company = identity.Company(in.Email.Domain())
 	}
 	return p
 }

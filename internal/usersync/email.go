@@ -7,13 +7,13 @@ import (
 )
 
 // Email is a checked e-mail address that does not print itself. It is made by
-// person.ParseEmail; its zero value is no address.
+// identity.ParseEmail; its zero value is no address.
 type Email struct{ parts *emailParts }
 
 type emailParts struct{ display, key string }
 
 // NewEmail joins an address as it was sent with its identity key. Only
-// person.ParseEmail and the store, which keeps what that made, call it.
+// identity.ParseEmail and the store, which keeps what that made, call it.
 func NewEmail(display, key string) Email { return Email{&emailParts{display, key}} }
 
 // Display returns the address as it was sent, trimmed, domain in ASCII lower case.

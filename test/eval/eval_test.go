@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"usersync/internal/colleague"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 )
 
 func TestTheSearchIsAsGoodAsItWas(t *testing.T) {
@@ -41,7 +41,7 @@ func found(t *testing.T, people ...string) colleague.Result {
 	var r colleague.Result
 	for _, p := range people {
 		fields := strings.Fields(p)
-		email, err := person.ParseEmail(fields[0])
+		email, err := identity.ParseEmail(fields[0])
 		if err != nil {
 			t.Fatal(err)
 		}

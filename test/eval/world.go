@@ -12,7 +12,7 @@ import (
 	"usersync/internal/credit"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/request"
 	"usersync/internal/seal"
 	"usersync/internal/store"
@@ -78,8 +78,8 @@ func (w *world) run(ctx context.Context, c *labelled) (colleague.Result, error) 
 }
 
 func newTarget(h human) (colleague.Target, error) {
-	email, err := person.ParseEmail(h.address)
-	alpha2, _ := person.ParseCountry(h.country)
+	email, err := identity.ParseEmail(h.address)
+	alpha2, _ := identity.ParseCountry(h.country)
 	return colleague.Target{Email: email, Name: h.name, Country: alpha2, JobTitle: h.title}, err
 }
 
@@ -101,11 +101,11 @@ type handMade struct {
 }
 
 func (p *population) add(h human) error {
-	email, err := person.ParseEmail(h.address)
+	email, err := identity.ParseEmail(h.address)
 	if err != nil {
 		return err
 	}
-	alpha2, _ := person.ParseCountry(h.country)
+	alpha2, _ := identity.ParseCountry(h.country)
 	in := usersync.UserInput{Email: email, Country: alpha2, Name: h.name, JobTitle: h.title}
 	follows := user.IdentityOf(in)
 	switch {

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"usersync/internal/colleague"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -309,7 +309,7 @@ func searchFor(ctx context.Context, org *store.Org, length time.Duration) (times
 	random := rand.New(rand.NewPCG(3, 4))
 	titles := []string{"Software Engineer", "Account Executive", "Accountant", "Recruiter", "Legal Counsel"}
 	for until := time.Now().Add(length); len(times) == 0 || time.Now().Before(until); {
-		email, err := person.ParseEmail(fmt.Sprintf("new%d@%s", len(times), bigCompany))
+		email, err := identity.ParseEmail(fmt.Sprintf("new%d@%s", len(times), bigCompany))
 		if err != nil {
 			return nil, fmt.Errorf("make an address: %w", err)
 		}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"usersync/internal/colleague"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/tenant"
 )
 
@@ -129,7 +129,7 @@ func (d *database) time(ctx context.Context, table *tabwriter.Writer, k kind) er
 		targets := make([]colleague.Target, k.size)
 		for n := range targets {
 			h := k.target(random)
-			email, err := person.ParseEmail(fmt.Sprintf("new%d.%d@%s", i, n, h.company))
+			email, err := identity.ParseEmail(fmt.Sprintf("new%d.%d@%s", i, n, h.company))
 			if err != nil {
 				return fmt.Errorf("make an address: %w", err)
 			}

@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 
 	"usersync/internal/directory"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -55,7 +55,7 @@ func pick(random *rand.Rand, usual, rare []string, oneIn int) string {
 
 // newPerson returns person n of a company.
 func newPerson(random *rand.Rand, n int, company string) (directory.Person, error) {
-	email, err := person.ParseEmail(fmt.Sprintf("p%d@%s", n, company))
+	email, err := identity.ParseEmail(fmt.Sprintf("p%d@%s", n, company))
 	if err != nil {
 		return directory.Person{}, fmt.Errorf("make an address: %w", err)
 	}

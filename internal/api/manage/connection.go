@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/connector"
 	"usersync/internal/platform"
@@ -36,16 +36,16 @@ func (o Options) answerConnection(c *api.Call, one platform.Connection, err erro
 }
 
 // readChange reads what a call says of a connection, and how it is to be proved.
-func readChange(c *api.Call) (in admin.ConnectionInput, proof admin.Proof, err error) {
+func readChange(c *api.Call) (in management.ConnectionInput, proof management.Proof, err error) {
 	query, err := c.Query()
 	if err != nil {
 		return in, proof, err
 	}
 	switch query.Get("check") {
 	case "", "true":
-		proof = admin.AtPlatform
+		proof = management.AtPlatform
 	case "false":
-		proof = admin.ByForm
+		proof = management.ByForm
 	default:
 		return in, proof, api.Invalid("check", "must be true or false")
 	}
@@ -107,7 +107,7 @@ func (o Options) deleteConnection(c *api.Call) error {
 
 // checkedConnection is how a check went.
 type checkedConnection struct {
-	admin.Checked
+	management.Checked
 	Connection connection `json:"connection"`
 }
 

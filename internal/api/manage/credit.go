@@ -3,7 +3,7 @@ package manage
 import (
 	"net/http"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/credit"
 	"usersync/internal/store"
@@ -11,7 +11,7 @@ import (
 )
 
 func (o Options) topUp(c *api.Call) error {
-	var in admin.TopUpInput
+	var in management.TopUpInput
 	if err := c.Decode(&in); err != nil {
 		return err
 	}

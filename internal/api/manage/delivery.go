@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"slices"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/delivery"
 	"usersync/internal/usersync"
@@ -98,7 +98,7 @@ func (o Options) sending(c *api.Call, d delivery.Delivery, err error) error {
 }
 
 func (o Options) recoverDeliveries(c *api.Call) error {
-	var in admin.RecoverInput
+	var in management.RecoverInput
 	if err := c.Decode(&in); err != nil {
 		return err
 	}

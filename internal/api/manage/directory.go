@@ -9,7 +9,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/directory"
-	"usersync/internal/rowfile"
+	"usersync/internal/importfile"
 	"usersync/internal/usersync"
 )
 
@@ -19,8 +19,8 @@ const importLimit = 64 << 20
 // importTypes are the media types of files, importFormats how they are read.
 var (
 	importTypes   = []string{"text/csv", "application/x-ndjson", "application/jsonl"}
-	importFormats = map[string]rowfile.Format{
-		"text/csv": rowfile.CSV, "application/x-ndjson": rowfile.NDJSON, "application/jsonl": rowfile.NDJSON,
+	importFormats = map[string]importfile.Format{
+		"text/csv": importfile.CSV, "application/x-ndjson": importfile.NDJSON, "application/jsonl": importfile.NDJSON,
 	}
 )
 

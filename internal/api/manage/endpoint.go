@@ -3,7 +3,7 @@ package manage
 import (
 	"net/http"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/delivery"
 	"usersync/internal/usersync"
@@ -47,7 +47,7 @@ func answerMasked(c *api.Call, e delivery.Endpoint, err error) error {
 }
 
 func (o Options) createEndpoint(c *api.Call) error {
-	var in admin.EndpointInput
+	var in management.EndpointInput
 	if err := c.Decode(&in); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (o Options) showEndpoint(c *api.Call) error {
 }
 
 func (o Options) updateEndpoint(c *api.Call) error {
-	var in admin.EndpointInput
+	var in management.EndpointInput
 	if err := c.Decode(&in); err != nil {
 		return err
 	}

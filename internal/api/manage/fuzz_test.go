@@ -7,15 +7,15 @@ import (
 	"strings"
 	"testing"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/usersync"
 )
 
 // inputs are the bodies of the dialect.
 var inputs = []reflect.Type{
-	reflect.TypeFor[admin.OrganizationInput](), reflect.TypeFor[admin.OwnOrganizationInput](), reflect.TypeFor[admin.KeyInput](),
-	reflect.TypeFor[admin.TopUpInput](), reflect.TypeFor[admin.EndpointInput](), reflect.TypeFor[admin.RecoverInput](),
+	reflect.TypeFor[management.OrganizationInput](), reflect.TypeFor[management.OwnOrganizationInput](), reflect.TypeFor[management.KeyInput](),
+	reflect.TypeFor[management.TopUpInput](), reflect.TypeFor[management.EndpointInput](), reflect.TypeFor[management.RecoverInput](),
 	reflect.TypeFor[rotation](), reflect.TypeFor[subject](), reflect.TypeFor[nothing](),
 }
 

@@ -4,14 +4,14 @@ import (
 	"net/http"
 	"time"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
 func (o Options) createKey(c *api.Call) error {
-	var in admin.KeyInput
+	var in management.KeyInput
 	if err := c.Decode(&in); err != nil {
 		return err
 	}
@@ -67,13 +67,13 @@ func (o Options) revokeKey(c *api.Call) error {
 
 // rotation is what an operator says of replacing a key.
 type rotation struct {
-	// Overlap is a duration like 24h; nil is admin.DefaultOverlap.
+	// Overlap is a duration like 24h; nil is management.DefaultOverlap.
 	Overlap *string `json:"overlap"`
 }
 
 func (r rotation) overlap() (time.Duration, error) {
 	if r.Overlap == nil {
-		return admin.DefaultOverlap, nil
+		return management.DefaultOverlap, nil
 	}
 	d, err := time.ParseDuration(*r.Overlap)
 	if err != nil {

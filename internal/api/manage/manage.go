@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/directory"
 	"usersync/internal/queue"
@@ -22,7 +22,7 @@ const operator = "operator"
 
 // Options are what the dialect works with.
 type Options struct {
-	Admin *admin.Service
+	Admin *management.Service
 	// Directory receives imports.
 	Directory *directory.Service
 	// Token is the operator's (ADMIN_TOKEN); without one every call is refused.

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/outbound"
@@ -42,7 +42,7 @@ func newSite(t *testing.T) site {
 	woken := &atomic.Int32{}
 	edge := api.New(api.Options{Store: s, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler)})
 	edge.Mount(manage.Dialects(manage.Options{
-		Admin: &admin.Service{Store: s, Guard: &outbound.Guard{}},
+		Admin: &management.Service{Store: s, Guard: &outbound.Guard{}},
 		Token: usersync.NewSecret(adminToken),
 		Depths: func() ([]queue.Depth, error) {
 			return []queue.Depth{{Queue: queue.Run, Pending: 7, Latency: 1500 * time.Millisecond}}, nil
@@ -422,8 +422,8 @@ func TestOnlyTheAnswerThatMakesAKeyShowsIt(t *testing.T) {
 func TestHintOfANewKeyIsItsEnding(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	org, operator := s.organization("Acme"), &admin.Service{Store: s.store}
-	made, secret, err := operator.CreateKey(t.Context(), "test", org, admin.KeyInput{Name: "k"})
+	org, operator := s.organization("Acme"), &management.Service{Store: s.store}
+	made, secret, err := operator.CreateKey(t.Context(), "test", org, management.KeyInput{Name: "k"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@ package manage
 import (
 	"net/http"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -11,7 +11,7 @@ import (
 )
 
 func (o Options) createOrganization(c *api.Call) error {
-	var in admin.OrganizationInput
+	var in management.OrganizationInput
 	if err := c.Decode(&in); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (o Options) showOrganization(c *api.Call) error {
 }
 
 func (o Options) updateOrganization(c *api.Call) error {
-	var in admin.OrganizationInput
+	var in management.OrganizationInput
 	if err := c.Decode(&in); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (o Options) showOwn(c *api.Call) error {
 }
 
 func (o Options) updateOwn(c *api.Call) error {
-	var in admin.OwnOrganizationInput
+	var in management.OwnOrganizationInput
 	if err := c.Decode(&in); err != nil {
 		return err
 	}

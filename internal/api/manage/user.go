@@ -6,7 +6,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/erasure"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
@@ -21,7 +21,7 @@ func listUsers(c *api.Call) error {
 		return user.List(c.Context(), c.Caller.Org, before, limit)
 	}
 	if text := query.Get("email"); text != "" {
-		email, err := person.ParseEmail(text)
+		email, err := identity.ParseEmail(text)
 		if err != nil {
 			return api.Invalid("email", "must be an e-mail address")
 		}

@@ -7,7 +7,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/intake"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/user"
@@ -42,7 +42,7 @@ func (u *userSync) check(t *taken, email string) error {
 	t.require("email")
 	if !t.refused("email") {
 		var err error
-		if u.email, err = person.ParseEmail(email); err != nil {
+		if u.email, err = identity.ParseEmail(email); err != nil {
 			t.refuse("email", "must be an e-mail address")
 		}
 	}

@@ -3,7 +3,7 @@ package native
 import (
 	"net/http"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/colleague"
 )
@@ -38,7 +38,7 @@ func (o Options) createColleague(c *api.Call) error {
 	return c.JSON(http.StatusCreated, colleague)
 }
 
-func readColleague(body []byte) (in admin.ColleagueInput, err error) {
+func readColleague(body []byte) (in management.ColleagueInput, err error) {
 	if len(body) == 0 {
 		return in, nil
 	}
@@ -97,7 +97,7 @@ func (o Options) updateColleague(c *api.Call) error {
 	return c.JSON(http.StatusOK, colleague)
 }
 
-func readChange(body []byte) (in admin.ColleagueChange, err error) {
+func readChange(body []byte) (in management.ColleagueChange, err error) {
 	if len(body) == 0 {
 		return in, nil
 	}

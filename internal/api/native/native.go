@@ -5,7 +5,7 @@ package native
 import (
 	"net/http"
 
-	"usersync/internal/admin"
+	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/tenant"
 )
@@ -13,7 +13,7 @@ import (
 // Options are what the dialect works with.
 type Options struct {
 	// Admin carries out the colleague calls.
-	Admin *admin.Service
+	Admin *management.Service
 }
 
 // Dialect returns the native routes.

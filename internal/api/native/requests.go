@@ -7,7 +7,7 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/bulk"
 	"usersync/internal/intake"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/pipeline"
 	"usersync/internal/request"
 	"usersync/internal/usersync"
@@ -102,7 +102,7 @@ func readFilter(c *api.Call) (f request.Filter, err error) {
 		return f, api.Invalid("status", "is not a status of requests")
 	}
 	if text := query.Get("email"); text != "" {
-		if f.Email, err = person.ParseEmail(text); err != nil {
+		if f.Email, err = identity.ParseEmail(text); err != nil {
 			return f, api.Invalid("email", "must be an e-mail address")
 		}
 	}

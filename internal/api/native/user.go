@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/api"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/usersync"
 )
 
@@ -110,14 +110,14 @@ func (u sentUser) check() (usersync.UserInput, error) {
 	if strings.TrimSpace(u.email) == "" {
 		return u.UserInput, errNoEmail
 	}
-	email, err := person.ParseEmail(u.email)
+	email, err := identity.ParseEmail(u.email)
 	if err != nil {
 		return u.UserInput, errEmail
 	}
 	if strings.TrimSpace(u.country) == "" {
 		return u.UserInput, errNoCountry
 	}
-	country, ok := person.ParseCountry(u.country)
+	country, ok := identity.ParseCountry(u.country)
 	if !ok {
 		return u.UserInput, errNotCountry
 	}

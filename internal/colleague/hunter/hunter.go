@@ -16,7 +16,7 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/outbound"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -234,7 +234,7 @@ func people(text string) colleague.Answer {
 	}
 	var a colleague.Answer
 	for _, e := range entries {
-		email, err := person.ParseEmail(e.Email)
+		email, err := identity.ParseEmail(e.Email)
 		if err != nil {
 			continue
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"usersync/internal/connector"
-	"usersync/internal/person"
+	"usersync/internal/identity"
 	"usersync/internal/usersync"
 )
 
@@ -17,7 +17,7 @@ const domain = "analytical-engine.example"
 // Person returns a profile with an address.
 func Person(t testing.TB, address, first, last string) connector.Profile {
 	t.Helper()
-	email, err := person.ParseEmail(address)
+	email, err := identity.ParseEmail(address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,133 @@
+package importfile
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+)
+
+const (
+	// maxLine bounds a line, and a record of several lines, in bytes.
+	maxLine = 64 << 10
+	// bufferSize holds the longest line with its end.
+	bufferSize = maxLine + 2
+)
+
+// What can be wrong with a line, in words that follow its number.
+const (
+	faultTooLong  = "is longer than 64 KiB"
+	faultEncoding = "holds bytes that are no characters of the file's encoding"
+	faultNUL      = "holds a NUL character"
+)
+
+// line is one line without its end; fault says that it cannot be used.
+type line struct {
+	text  string
+	fault string
+}
+
+// lines reads a source line by line.
+type lines struct {
+	source *source
+	end    byte
+	number int64  // of the line returned last
+	ahead  []line // lines that were read and given back
+	eof    error
+}
+
+func newLines(s *source) *lines { return &lines{source: s, end: lineEnd(s)} }
+
+// lineEnd tells how lines end: some programs still write a lone CR.
+func lineEnd(s *source) byte {
+	sample, _ := s.Peek(maxLine)
+	if bytes.IndexByte(sample, '\n') < 0 && bytes.IndexByte(sample, '\r') >= 0 {
+		return '\r'
+	}
+	return '\n'
+}
+
+// next returns the next line; io.EOF at the end.
+func (l *lines) next() (line, error) {
+	if len(l.ahead) > 0 {
+		one := l.ahead[0]
+		l.ahead = l.ahead[1:]
+		l.number++
+		return one, nil
+	}
+	if l.eof != nil {
+		return line{}, l.eof
+	}
+	raw, fault, err := l.read()
+	if err != nil {
+		l.eof = err
+		return line{}, err
+	}
+	l.number++
+	if fault != "" {
+		return line{fault: fault}, nil
+	}
+	return l.decode(raw), nil
+}
+
+// back gives lines back, the first of which is returned next again.
+func (l *lines) back(list []line) {
+	l.ahead = append(list, l.ahead...)
+	l.number -= int64(len(list))
+}
+
+// read returns the bytes of the next line, valid until the next call.
+func (l *lines) read() (raw []byte, fault string, err error) {
+	raw, err = l.source.ReadSlice(l.end)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		fault = faultTooLong
+		_, err = l.source.ReadSlice(l.end)
+	}
+	unended := errors.Is(err, io.EOF) && (len(raw) > 0 || fault != "") // as the last line may be
+	if err != nil && !unended {
+		return nil, "", err
+	}
+	raw = bytes.TrimRight(raw, "\r\n")
+	if len(raw) > maxLine {
+		fault = faultTooLong
+	}
+	return raw, fault, nil
+}
+
+func (l *lines) decode(raw []byte) line {
+	if l.source.name == "" && !isASCII(raw) {
+		// The first line that is not ASCII decides for the file.
+		l.source.name = latinName
+		if utf8.Valid(raw) {
+			l.source.name = utf8Name
+		}
+	}
+	text := string(raw)
+	switch {
+	case l.source.decoded:
+		if strings.ContainsRune(text, utf8.RuneError) {
+			return line{fault: faultEncoding}
+		}
+	case l.source.name == latinName:
+		text, _ = charmap.Windows1252.NewDecoder().String(text) // every byte is a character
+	case !utf8.ValidString(text):
+		return line{fault: faultEncoding}
+	}
+	if strings.IndexByte(text, 0) >= 0 {
+		return line{fault: faultNUL}
+	}
+	return line{text: text}
+}
+
+func isASCII(raw []byte) bool {
+	for _, b := range raw {
+		if b >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

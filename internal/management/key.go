@@ -1,0 +1,94 @@
+package management
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"usersync/internal/tenant"
+	"usersync/internal/usersync"
+)
+
+// KeyInput is what an operator says of a new API key.
+type KeyInput struct {
+	Name      string         `json:"name"`
+	Scopes    []tenant.Scope `json:"scopes"`    // nil: all
+	ExpiresAt time.Time      `json:"expiresAt"` // zero: never
+}
+
+func (in KeyInput) validate(now time.Time) error {
+	var v invalid
+	if tooLong(in.Name) {
+		v.add("name", "must have at most %d characters", maxText)
+	}
+	if in.Scopes != nil && len(in.Scopes) == 0 {
+		v.add("scopes", "must name at least one scope, or be left out for all")
+	}
+	if i := slices.IndexFunc(in.Scopes, unknownScope); i >= 0 {
+		v.add(fmt.Sprintf("scopes[%d]", i), "must be one of %v", tenant.Scopes)
+	}
+	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(now) {
+		v.add("expiresAt", "must be in the future")
+	}
+	return v.err()
+}
+
+func unknownScope(s tenant.Scope) bool { return !slices.Contains(tenant.Scopes, s) }
+
+// CreateKey makes an API key of an organization. The key itself is returned
+// here and never again.
+func (s *Service) CreateKey(ctx context.Context, actor, organization string, in KeyInput) (tenant.Key, usersync.Secret, error) {
+	if err := in.validate(time.Now()); err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
+	}
+	if _, err := tenant.Get(ctx, s.Store, organization); err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
+	}
+	return tenant.CreateKey(ctx, s.Store, actor, organization, tenant.Key{Name: in.Name, Scopes: in.Scopes, ExpiresAt: usersync.Time{Time: in.ExpiresAt}})
+}
+
+// RevokeKey ends a key now.
+func (s *Service) RevokeKey(ctx context.Context, actor, organization, id string) (tenant.Key, error) {
+	return tenant.RevokeKey(ctx, s.Store.Org(organization), actor, id, time.Now())
+}
+
+// Bounds of how long a rotated key still works beside its successor.
+const (
+	DefaultOverlap = 24 * time.Hour
+	maxOverlap     = 30 * 24 * time.Hour
+)
+
+// errEnded is the refusal to rotate a key that works no more.
+var errEnded = usersync.Errorf(usersync.CodeConflict, "The API key is revoked or expired; make a new one.")
+
+// RotateKey makes a key with the name, the scopes and the length of life of
+// the given one, which ends after overlap. It makes the new one first: whatever
+// breaks in between, the organization has a key that works.
+func (s *Service) RotateKey(ctx context.Context, actor, organization, id string, overlap time.Duration) (tenant.Key, usersync.Secret, error) {
+	if overlap < 0 || overlap > maxOverlap {
+		var v invalid
+		v.add("overlap", "must be 0 to %d hours, written like 24h or 90m", int(maxOverlap.Hours()))
+		return tenant.Key{}, usersync.Secret{}, v.err()
+	}
+	org, now := s.Store.Org(organization), time.Now()
+	old, err := tenant.GetKey(ctx, org, id)
+	if err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
+	}
+	if !old.ValidAt(now) {
+		return tenant.Key{}, usersync.Secret{}, errEnded
+	}
+	next := tenant.Key{Name: old.Name, Scopes: old.Scopes}
+	if !old.ExpiresAt.IsZero() {
+		next.ExpiresAt.Time = now.Add(old.ExpiresAt.Sub(old.CreatedAt.Time))
+	}
+	next, secret, err := tenant.CreateKey(ctx, s.Store, actor, organization, next)
+	if err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
+	}
+	if _, err := tenant.RevokeKey(ctx, org, actor, id, now.Add(overlap)); err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
+	}
+	return next, secret, nil
+}

@@ -1,0 +1,158 @@
+package management
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"usersync/internal/outbound"
+	"usersync/internal/store"
+	"usersync/internal/tenant"
+)
+
+// OrganizationInput is what an operator says of an organization; nil leaves a
+// field as it is.
+type OrganizationInput struct {
+	Name                   *string        `json:"name"`
+	DefaultInviteLink      *string        `json:"defaultInviteLink"`
+	DefaultRedirectionLink *string        `json:"defaultRedirectionLink"`
+	Tenant                 *TenantInput   `json:"tenant"`
+	Settings               *SettingsInput `json:"settings"`
+}
+
+// TenantInput is how the directory dialect is to name an organization.
+type TenantInput struct {
+	ClientGroupCode *string `json:"clientGroupCode"`
+	ClientCode      *string `json:"clientCode"`
+	PaperCode       *string `json:"paperCode"`
+}
+
+// OwnOrganizationInput is what a tenant says of its own organization.
+type OwnOrganizationInput struct {
+	Name                   *string           `json:"name"`
+	DefaultInviteLink      *string           `json:"defaultInviteLink"`
+	DefaultRedirectionLink *string           `json:"defaultRedirectionLink"`
+	Settings               *OwnSettingsInput `json:"settings"`
+}
+
+// input is the same in an operator's words.
+func (in OwnOrganizationInput) input() OrganizationInput {
+	out := OrganizationInput{Name: in.Name, DefaultInviteLink: in.DefaultInviteLink, DefaultRedirectionLink: in.DefaultRedirectionLink}
+	if in.Settings != nil {
+		out.Settings = &SettingsInput{OwnSettingsInput: *in.Settings}
+	}
+	return out
+}
+
+func (in OrganizationInput) validate(guard *outbound.Guard) error {
+	var v invalid
+	if in.Name != nil && (strings.TrimSpace(*in.Name) == "" || tooLong(*in.Name)) {
+		v.add("name", "must have 1 to %d characters", maxText)
+	}
+	v.checkLink("defaultInviteLink", in.DefaultInviteLink)
+	v.checkLink("defaultRedirectionLink", in.DefaultRedirectionLink)
+	if in.Tenant != nil {
+		in.Tenant.validate(&v)
+	}
+	if in.Settings != nil {
+		in.Settings.validate(&v, guard)
+	}
+	return v.err()
+}
+
+func (in TenantInput) validate(v *invalid) {
+	check := func(field string, code *string) {
+		if code != nil && tooLong(*code) {
+			v.add("tenant."+field, "must have at most %d characters", maxText)
+		}
+	}
+	check("clientGroupCode", in.ClientGroupCode)
+	check("clientCode", in.ClientCode)
+	check("paperCode", in.PaperCode)
+}
+
+func (v *invalid) checkLink(field string, link *string) {
+	if link != nil && !isLink(*link) {
+		v.add(field, "must be an http or https URL of at most %d bytes, or empty", maxLink)
+	}
+}
+
+func isLink(s string) bool {
+	if s == "" {
+		return true
+	}
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= maxLink && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
+
+// apply writes what in says to o and returns the names of the fields it set.
+func (in OrganizationInput) apply(o *tenant.Organization) []string {
+	var fields []string
+	set := func(field string, to *string, value *string) {
+		if value != nil && *to != *value {
+			*to = *value
+			fields = append(fields, field)
+		}
+	}
+	set("name", &o.Name, in.Name)
+	set("defaultInviteLink", &o.DefaultInviteLink, in.DefaultInviteLink)
+	set("defaultRedirectionLink", &o.DefaultRedirectionLink, in.DefaultRedirectionLink)
+	if t := in.Tenant; t != nil {
+		set("tenant.clientGroupCode", &o.Tenant.ClientGroupCode, t.ClientGroupCode)
+		set("tenant.clientCode", &o.Tenant.ClientCode, t.ClientCode)
+		set("tenant.paperCode", &o.Tenant.PaperCode, t.PaperCode)
+	}
+	if in.Settings != nil {
+		fields = append(fields, in.Settings.apply(&o.Settings)...)
+	}
+	return fields
+}
+
+// CreateOrganization makes an organization; it needs only a name.
+func (s *Service) CreateOrganization(ctx context.Context, actor string, in OrganizationInput) (tenant.Organization, error) {
+	if in.Name == nil {
+		empty := ""
+		in.Name = &empty
+	}
+	if err := in.validate(s.Guard); err != nil {
+		return tenant.Organization{}, err
+	}
+	var o tenant.Organization
+	in.apply(&o)
+	if err := checkWhole(o.Settings); err != nil {
+		return tenant.Organization{}, err
+	}
+	return tenant.Create(ctx, s.Store, actor, o)
+}
+
+// Organization returns the organization that org is the view of.
+func (s *Service) Organization(ctx context.Context, org *store.Org) (tenant.Organization, error) {
+	return tenant.Get(ctx, s.Store, org.ID())
+}
+
+// UpdateOrganization changes what in says.
+func (s *Service) UpdateOrganization(ctx context.Context, actor, id string, in OrganizationInput) (tenant.Organization, error) {
+	if err := in.validate(s.Guard); err != nil {
+		return tenant.Organization{}, err
+	}
+	return tenant.Update(ctx, s.Store, actor, id, func(o *tenant.Organization) ([]string, error) {
+		fields := in.apply(o)
+		return fields, checkWhole(o.Settings)
+	})
+}
+
+// UpdateOwnOrganization is UpdateOrganization for a tenant.
+func (s *Service) UpdateOwnOrganization(ctx context.Context, actor string, org *store.Org, in OwnOrganizationInput) (tenant.Organization, error) {
+	return s.UpdateOrganization(ctx, actor, org.ID(), in.input())
+}
+
+// DisableOrganization refuses the organization's calls from now on.
+func (s *Service) DisableOrganization(ctx context.Context, actor, id string) (tenant.Organization, error) {
+	return tenant.Update(ctx, s.Store, actor, id, func(o *tenant.Organization) ([]string, error) {
+		if o.Status == tenant.Disabled {
+			return nil, nil
+		}
+		o.Status = tenant.Disabled
+		return []string{"status"}, nil
+	})
+}

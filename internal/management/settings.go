@@ -1,0 +1,338 @@
+package management
+
+import (
+	"fmt"
+	netmail "net/mail"
+	"slices"
+	"strings"
+
+	"usersync/internal/outbound"
+	"usersync/internal/identity"
+	"usersync/internal/tenant"
+	"usersync/internal/usersync"
+)
+
+// SettingsInput is what an operator says of an organization's settings; nil
+// leaves a setting as it is.
+type SettingsInput struct {
+	OwnSettingsInput
+	RateLimit *RateLimitInput `json:"rateLimit"`
+}
+
+// OwnSettingsInput are the settings that a tenant may change too.
+type OwnSettingsInput struct {
+	ColleaguesEnabled  *bool           `json:"colleaguesEnabled"`
+	ColleagueSources   *[]SourceInput  `json:"colleagueSources"`
+	AliasDomains       *[][]string     `json:"aliasDomains"`
+	SMTP               *SMTPInput      `json:"smtp"`
+	InvitationTemplate *TemplateInput  `json:"invitationTemplate"`
+	LowCreditThreshold *int64          `json:"lowCreditThreshold"`
+	ContactEmail       *string         `json:"contactEmail"`
+	RetentionDays      *RetentionInput `json:"retentionDays"`
+}
+
+// SourceInput is one place to look for colleagues; the list is replaced as a
+// whole. A key equal to its mask is the one that is stored.
+type SourceInput struct {
+	Name   string          `json:"name"`
+	APIKey usersync.Secret `json:"apiKey"`
+	URL    string          `json:"url"`
+}
+
+// SMTPInput is the part of the settings on the mail server; an empty host
+// removes it. A password equal to its mask is the one that is stored.
+type SMTPInput struct {
+	Host     *string          `json:"host"`
+	Port     *int             `json:"port"`
+	Username *string          `json:"username"`
+	Password *usersync.Secret `json:"password"`
+	From     *string          `json:"from"`
+}
+
+// TemplateInput is the part of the settings on invitations; "" is the default.
+type TemplateInput struct {
+	Subject *string `json:"subject"`
+	Text    *string `json:"text"`
+	HTML    *string `json:"html"`
+}
+
+// RetentionInput is the part of the settings on how long things are kept, in
+// days; 0 keeps them.
+type RetentionInput struct {
+	Requests   *int `json:"requests"`
+	Events     *int `json:"events"`
+	Deliveries *int `json:"deliveries"`
+}
+
+// RateLimitInput is the part of SettingsInput on rates; 0 is the default.
+type RateLimitInput struct {
+	Rate  *float64 `json:"rate"`
+	Burst *int     `json:"burst"`
+}
+
+// Limits of the settings.
+const (
+	minRate      = 0.01
+	maxRate      = 1_000_000
+	maxAliases   = 1000
+	maxRetention = 3650
+	maxHost      = 253 // bytes, RFC 1035
+	smtpPort     = 587 // message submission, RFC 6409
+)
+
+func (in SettingsInput) validate(v *invalid, guard *outbound.Guard) {
+	in.OwnSettingsInput.validate(v, guard)
+	if in.RateLimit != nil {
+		in.RateLimit.validate(v)
+	}
+}
+
+func (in OwnSettingsInput) validate(v *invalid, guard *outbound.Guard) {
+	if in.ColleagueSources != nil {
+		validateSources(v, *in.ColleagueSources, guard)
+	}
+	if in.AliasDomains != nil {
+		validateAliases(v, *in.AliasDomains)
+	}
+	if in.SMTP != nil {
+		in.SMTP.validate(v, guard)
+	}
+	if n := in.LowCreditThreshold; n != nil && *n < 0 {
+		v.add("settings.lowCreditThreshold", "must not be negative")
+	}
+	if s := in.ContactEmail; s != nil && *s != "" {
+		if _, err := identity.ParseEmail(*s); err != nil {
+			v.add("settings.contactEmail", "must be an e-mail address, or empty")
+		}
+	}
+	if in.InvitationTemplate != nil {
+		in.InvitationTemplate.validate(v)
+	}
+	if in.RetentionDays != nil {
+		in.RetentionDays.validate(v)
+	}
+}
+
+// validateSources names the first fault only.
+func validateSources(v *invalid, sources []SourceInput, guard *outbound.Guard) {
+	for i, s := range sources {
+		at := fmt.Sprintf("settings.colleagueSources[%d].", i)
+		same := func(other SourceInput) bool { return other.Name == s.Name }
+		switch {
+		case !slices.Contains(tenant.Sources, s.Name):
+			v.add(at+"name", "must be one of %v", tenant.Sources)
+		case slices.ContainsFunc(sources[:i], same):
+			v.add(at+"name", "must not be there twice")
+		case s.Name != tenant.SourceHunter && !s.APIKey.IsZero():
+			v.add(at+"apiKey", "belongs to directory services only")
+		case s.Name != tenant.SourceHunter && s.URL != "":
+			v.add(at+"url", "belongs to directory services only")
+		case s.Name == tenant.SourceHunter && s.APIKey.IsZero():
+			v.add(at+"apiKey", "is required")
+		default:
+			if !validSourceURL(v, at, s.URL, guard) {
+				return
+			}
+			continue
+		}
+		return
+	}
+}
+
+func validSourceURL(v *invalid, at, url string, guard *outbound.Guard) bool {
+	if url == "" {
+		return true
+	}
+	_, err := guard.CheckURL(url)
+	if err != nil {
+		v.add(at+"url", "%s", strings.TrimPrefix(usersync.AsError(err).Message, "The URL "))
+	}
+	return err == nil
+}
+
+func (in SMTPInput) validate(v *invalid, guard *outbound.Guard) {
+	in.validateHost(v, guard)
+	if p := in.Port; p != nil && (*p < 1 || *p > 65535) {
+		v.add("settings.smtp.port", "must be 1 to 65535")
+	}
+	if f := in.From; f != nil {
+		if _, err := netmail.ParseAddress(*f); err != nil || tooLong(*f) {
+			v.add("settings.smtp.from", `must be an address like "Example Inc. <invite@example.com>"`)
+		}
+	}
+	if u := in.Username; u != nil && tooLong(*u) {
+		v.add("settings.smtp.username", "must have at most %d characters", maxText)
+	}
+	if p := in.Password; p != nil && tooLong(p.Reveal()) {
+		v.add("settings.smtp.password", "must have at most %d characters", maxText)
+	}
+}
+
+func (in SMTPInput) validateHost(v *invalid, guard *outbound.Guard) {
+	if in.Host == nil || *in.Host == "" {
+		return
+	}
+	if len(*in.Host) > maxHost || strings.ContainsAny(*in.Host, " \t\r\n/@") {
+		v.add("settings.smtp.host", "must be a host name or an address, or empty for no mail server")
+		return
+	}
+	port := smtpPort
+	if in.Port != nil {
+		port = *in.Port
+	}
+	if guard.CheckHost(*in.Host, uint16(port)) != nil { //nolint:gosec // a port beyond 65535 is refused beside this
+		v.add("settings.smtp.host", "is not allowed: expected a host name or a public address")
+	}
+}
+
+// validate tries the parts out on example values.
+func (in TemplateInput) validate(v *invalid) {
+	var t tenant.InvitationTemplate
+	in.apply(&t)
+	for _, one := range []struct {
+		field string
+		alone tenant.InvitationTemplate
+	}{
+		{"subject", tenant.InvitationTemplate{Subject: t.Subject}},
+		{"text", tenant.InvitationTemplate{Text: t.Text}},
+		{"html", tenant.InvitationTemplate{HTML: t.HTML}},
+	} {
+		if _, err := renderInvitation(one.alone, invitationFields); err != nil {
+			place := "settings.invitationTemplate." + one.field
+			v.add(place, "%s", strings.TrimPrefix(usersync.AsError(err).Message, place+": "))
+		}
+	}
+}
+
+func (in RetentionInput) validate(v *invalid) {
+	check := func(field string, days *int) {
+		if days != nil && (*days < 0 || *days > maxRetention) {
+			v.add("settings.retentionDays."+field, "must be 1 to %d days, or 0 to keep them", maxRetention)
+		}
+	}
+	check("requests", in.Requests)
+	check("events", in.Events)
+	check("deliveries", in.Deliveries)
+}
+
+func (in RateLimitInput) validate(v *invalid) {
+	if r := in.Rate; r != nil && *r != 0 && (*r < minRate || *r > maxRate) {
+		v.add("settings.rateLimit.rate", "must be %v to %d requests a second, or 0 for the default", minRate, maxRate)
+	}
+	if b := in.Burst; b != nil && (*b < 0 || *b > maxRate) {
+		v.add("settings.rateLimit.burst", "must be 1 to %d requests, or 0 for the default", maxRate)
+	}
+}
+
+// validateAliases names the first fault only: lists can be long.
+func validateAliases(v *invalid, lists [][]string) {
+	total := 0
+	for i, list := range lists {
+		for j, domain := range list {
+			if identity.Company(domain) == "" {
+				v.add(fmt.Sprintf("settings.aliasDomains[%d][%d]", i, j), "must be a company's domain like example.com")
+				return
+			}
+		}
+		total += len(list)
+	}
+	if total > maxAliases {
+		v.add("settings.aliasDomains", "must hold at most %d domains", maxAliases)
+	}
+}
+
+// changes collects the names of the fields that were set.
+type changes []string
+
+func set[T any](c *changes, field string, to *T, value *T) {
+	if value != nil {
+		*to = *value
+		*c = append(*c, field)
+	}
+}
+
+// apply writes what in says to s and returns the names of the settings it set.
+func (in SettingsInput) apply(s *tenant.Settings) []string {
+	c := changes(in.OwnSettingsInput.apply(s))
+	if in.RateLimit != nil {
+		set(&c, "settings.rateLimit.rate", &s.RateLimit.Rate, in.RateLimit.Rate)
+		set(&c, "settings.rateLimit.burst", &s.RateLimit.Burst, in.RateLimit.Burst)
+	}
+	return c
+}
+
+func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
+	var c changes
+	if in.ColleaguesEnabled != nil {
+		set(&c, "settings.colleaguesEnabled", &s.ColleaguesEnabled, &in.ColleaguesEnabled)
+	}
+	if in.ColleagueSources != nil {
+		s.ColleagueSources, c = applySources(*s, *in.ColleagueSources), append(c, "settings.colleagueSources")
+	}
+	set(&c, "settings.aliasDomains", &s.AliasDomains, in.AliasDomains)
+	if in.SMTP != nil {
+		c = append(c, in.SMTP.apply(s)...)
+	}
+	if in.InvitationTemplate != nil {
+		c = append(c, in.InvitationTemplate.apply(&s.InvitationTemplate)...)
+	}
+	if in.LowCreditThreshold != nil {
+		set(&c, "settings.lowCreditThreshold", &s.LowCreditThreshold, &in.LowCreditThreshold)
+	}
+	set(&c, "settings.contactEmail", &s.ContactEmail, in.ContactEmail)
+	if r := in.RetentionDays; r != nil {
+		set(&c, "settings.retentionDays.requests", &s.RetentionDays.Requests, r.Requests)
+		set(&c, "settings.retentionDays.events", &s.RetentionDays.Events, r.Events)
+		set(&c, "settings.retentionDays.deliveries", &s.RetentionDays.Deliveries, r.Deliveries)
+	}
+	return c
+}
+
+// applySources keeps the keys of which only the mask came back.
+func applySources(stored tenant.Settings, sources []SourceInput) []tenant.ColleagueSource {
+	out := make([]tenant.ColleagueSource, len(sources))
+	for i, in := range sources {
+		out[i] = tenant.ColleagueSource{Name: in.Name, URL: in.URL, APIKey: usersync.MaskedSecret{Secret: in.APIKey}}
+		if old, _ := stored.Source(in.Name); old.APIKey.Masked() == in.APIKey.Reveal() {
+			out[i].APIKey = old.APIKey
+		}
+	}
+	return out
+}
+
+func (in SMTPInput) apply(s *tenant.Settings) []string {
+	smtp := usersync.SMTP{Port: smtpPort}
+	if s.SMTP != nil {
+		smtp = *s.SMTP
+	}
+	var c changes
+	set(&c, "settings.smtp.host", &smtp.Host, in.Host)
+	set(&c, "settings.smtp.port", &smtp.Port, in.Port)
+	set(&c, "settings.smtp.username", &smtp.Username, in.Username)
+	set(&c, "settings.smtp.from", &smtp.From, in.From)
+	if in.Password != nil && in.Password.Reveal() != smtp.Password.Masked() {
+		set(&c, "settings.smtp.password", &smtp.Password.Secret, in.Password)
+	}
+	s.SMTP = &smtp
+	if smtp.Host == "" {
+		s.SMTP = nil
+	}
+	return c
+}
+
+func (in TemplateInput) apply(t *tenant.InvitationTemplate) []string {
+	var c changes
+	set(&c, "settings.invitationTemplate.subject", &t.Subject, in.Subject)
+	set(&c, "settings.invitationTemplate.text", &t.Text, in.Text)
+	set(&c, "settings.invitationTemplate.html", &t.HTML, in.HTML)
+	return c
+}
+
+// checkWhole refuses settings whose parts do not make a whole.
+func checkWhole(s tenant.Settings) error {
+	var v invalid
+	if s.SMTP != nil && s.SMTP.From == "" {
+		v.add("settings.smtp.from", "is required with a host")
+	}
+	return v.err()
+}
