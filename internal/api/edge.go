@@ -28,7 +28,7 @@ const headerRequestID = "X-Request-Id"
 // where no mounted dialect needs them.
 type Options struct {
 	Store   *store.Store
-	Door    *intake.Door
+	Door    *intake.Batcher
 	Waiters *intake.Waiters
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
@@ -41,7 +41,7 @@ type Options struct {
 // dialects mounted on it.
 type Edge struct {
 	store    *store.Store
-	door     *intake.Door
+	door     *intake.Batcher
 	waiters  *intake.Waiters
 	metrics  *telemetry.Metrics
 	log      *slog.Logger

@@ -73,7 +73,7 @@ type App struct {
 	Queue *queue.Client
 	Keys  *seal.Keys
 	Relay *relay.Relay
-	Door  *intake.Door
+	Door  *intake.Batcher
 	Demo  *demo.Demo
 
 	cfg     *config.Config

@@ -24,7 +24,7 @@ func TestParkedTasksGoOnOnlyWhereThereAreCredits(t *testing.T) {
 			err := s.Tx(t.Context(), func(tx *store.Tx) error {
 				var tasks []usersync.Task
 				for range 3 {
-					tasks = append(tasks, usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: n.Organization.ID, Kind: "k", Queue: "q", Lane: n.Organization.ID,
+					tasks = append(tasks, usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: n.Organization.ID, Kind: "k", Queue: "q", FairnessKey: n.Organization.ID,
 						Args: json.RawMessage("{}"), DueAt: time.Now().Add(time.Hour)})
 				}
 				return outbox.Park(t.Context(), tx, tasks...)
@@ -42,7 +42,7 @@ func TestParkedTasksGoOnOnlyWhereThereAreCredits(t *testing.T) {
 		}
 		got := map[string]int{}
 		for _, e := range taken {
-			got[e.Lane]++
+			got[e.FairnessKey]++
 		}
 		for id, n := range want {
 			if got[id] != n {

@@ -412,7 +412,7 @@ func TestSplitTaskTakesItsDeliveriesWithIt(t *testing.T) {
 		var list []outbox.Part
 		for item, args := range parts {
 			list = append(list, outbox.Part{Item: item, Task: usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: o.org.ID(),
-				Kind: j.kind, Queue: queue.Deliver, Lane: o.endpoint, Args: args}})
+				Kind: j.kind, Queue: queue.Deliver, FairnessKey: o.endpoint, Args: args}})
 		}
 		must(t, outbox.Split(t.Context(), o.store, j.claim, list))
 		o.drain()

@@ -65,7 +65,7 @@ func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string,
 		if d.Place == nil {
 			return false
 		}
-		place, ok := d.Place(t.Kind, t.Lane)
+		place, ok := d.Place(t.Kind, t.FairnessKey)
 		if ok {
 			d.places[t.ID] = place
 			own = append(own, t)

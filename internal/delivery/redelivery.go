@@ -122,11 +122,11 @@ func LockFailed(ctx context.Context, tx *store.Tx, organization, endpoint string
 
 var hastenStatement = store.Define(`
 UPDATE outbox SET state = 'ready' WHERE id {any}
-    SELECT id FROM outbox WHERE state = 'scheduled' AND queue = $1 AND lane = $2 ORDER BY id LIMIT $3 {skip locked}{/any}`)
+    SELECT id FROM outbox WHERE state = 'scheduled' AND queue = $1 AND fairness_key = $2 ORDER BY id LIMIT $3 {skip locked}{/any}`)
 
-// Hasten makes up to limit scheduled tasks of a lane ready before their time
+// Hasten makes up to limit scheduled tasks of a fairness key ready before their time
 // and returns how many.
-func Hasten(ctx context.Context, tx *store.Tx, queue, lane string, limit int) (int64, error) {
+func Hasten(ctx context.Context, tx *store.Tx, queue, fairnessKey string, limit int) (int64, error) {
 	tx.Readied(queue)
-	return tx.Exec(ctx, hastenStatement, nil, queue, lane, limit)
+	return tx.Exec(ctx, hastenStatement, nil, queue, fairnessKey, limit)
 }

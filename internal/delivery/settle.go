@@ -134,7 +134,7 @@ func (st *settlement) finish(ctx context.Context) error {
 	if len(args.DeliveryIDs) == 0 {
 		return outbox.Finish(ctx, st.tx, st.claim)
 	}
-	return outbox.Rearm(ctx, st.tx, st.claim, Deliver.Task(st.claim.TaskID, st.claim.Organization, st.claim.Lane, args).Args, next)
+	return outbox.Rearm(ctx, st.tx, st.claim, Deliver.Task(st.claim.TaskID, st.claim.Organization, st.claim.FairnessKey, args).Args, next)
 }
 
 func (st *settlement) save(ctx context.Context) error {

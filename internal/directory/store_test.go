@@ -30,7 +30,7 @@ func uploadChunks(t *testing.T, n roomtest.Tenant, chunks int, refused []directo
 		}
 		refused = nil
 	}
-	task := usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: n.Organization.ID, Kind: "k", Queue: "bulk", Lane: n.Organization.ID, Args: []byte(`{}`)}
+	task := usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: n.Organization.ID, Kind: "k", Queue: "bulk", FairnessKey: n.Organization.ID, Args: []byte(`{}`)}
 	if _, err := directory.CompleteImport(t.Context(), org, id, directory.Totals{Lines: 100, Encoding: "utf-8"}, task); err != nil {
 		t.Fatal(err)
 	}

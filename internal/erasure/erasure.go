@@ -67,7 +67,7 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 			return err
 		}
 		if then.Part != "" {
-			return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.Lane, then).Args, time.Time{})
+			return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, then).Args, time.Time{})
 		}
 		if err := Close(ctx, tx, args.ErasureID); err != nil {
 			return err
@@ -100,6 +100,6 @@ const later = 10 * time.Minute
 // giveUp does not: what was promised to be erased is tried until it is.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.Lane, args).Args, time.Now().Add(later))
+		return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args, time.Now().Add(later))
 	})
 }

@@ -51,8 +51,8 @@ WITH asked AS MATERIALIZED (
     FROM asked
     ON CONFLICT DO NOTHING
 ), enqueued AS (
-    INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at)
-    SELECT t.id, t.organization_id, t.kind, t.queue, t.lane, t.args, t.traceparent,
+    INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at)
+    SELECT t.id, t.organization_id, t.kind, t.queue, t.fairness_key, t.args, t.traceparent,
         CASE WHEN t.due <= {now} THEN 'ready' ELSE t.later END, t.due, {now}
     FROM (SELECT * FROM ` + store.Unnest(1, outbox.EnqueueStatement.Columns) + `) AS t
     ON CONFLICT (id) DO NOTHING

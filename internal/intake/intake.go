@@ -29,27 +29,27 @@ type Options struct {
 	MaxWaiting int
 }
 
-// Door groups the submissions of all callers into commits. There is no timer:
+// Batcher groups the submissions of all callers into commits. There is no timer:
 // a commit takes all that waited while the last one ran, and a submission that
 // comes alone is committed at once.
-type Door struct {
+type Batcher struct {
 	Options
 
 	waiting atomic.Int64
-	queue   chan *ticket
+	queue   chan *waitingSubmission
 	closed  chan struct{}
 }
 
-// ticket is a submission on its way through the door.
-type ticket struct {
+// waitingSubmission is a submission on its way through the door.
+type waitingSubmission struct {
 	*Submission
 	err  error
 	done chan struct{}
 }
 
 // New returns a door; it lets nobody in before Run.
-func New(o Options) *Door {
-	return &Door{Options: o, queue: make(chan *ticket, max(o.MaxWaiting, 1)), closed: make(chan struct{})}
+func New(o Options) *Batcher {
+	return &Batcher{Options: o, queue: make(chan *waitingSubmission, max(o.MaxWaiting, 1)), closed: make(chan struct{})}
 }
 
 // ErrFull is the answer while more is waiting than can be taken soon.
@@ -61,13 +61,13 @@ var errClosing = &usersync.Error{Code: usersync.CodeUnavailable, Message: "The s
 // Submit hands a submission in and returns when it is committed or refused;
 // sub.Accepted holds what was accepted. A submission that was handed in is
 // committed even when its caller has gone.
-func (d *Door) Submit(ctx context.Context, sub *Submission) error {
+func (d *Batcher) Submit(ctx context.Context, sub *Submission) error {
 	n := int64(len(sub.Items))
 	if d.waiting.Add(n) > int64(d.MaxWaiting) {
 		d.waiting.Add(-n)
 		return ErrFull
 	}
-	t := &ticket{Submission: sub, done: make(chan struct{})}
+	t := &waitingSubmission{Submission: sub, done: make(chan struct{})}
 	select {
 	case <-d.closed:
 		d.waiting.Add(-n)
@@ -92,7 +92,7 @@ func (d *Door) Submit(ctx context.Context, sub *Submission) error {
 
 // last answers a submission that met the closing of the door: with its outcome
 // when there is one.
-func (d *Door) last(t *ticket) error {
+func (d *Batcher) last(t *waitingSubmission) error {
 	select {
 	case <-t.done:
 	default:
@@ -106,7 +106,7 @@ func (d *Door) last(t *ticket) error {
 
 // Run commits submissions until ctx ends and everything handed in by then is
 // committed.
-func (d *Door) Run(ctx context.Context) {
+func (d *Batcher) Run(ctx context.Context) {
 	defer close(d.closed)
 	for {
 		select {
@@ -119,7 +119,7 @@ func (d *Door) Run(ctx context.Context) {
 	}
 }
 
-func (d *Door) drain(ctx context.Context) {
+func (d *Batcher) drain(ctx context.Context) {
 	for {
 		select {
 		case t := <-d.queue:
@@ -131,8 +131,8 @@ func (d *Door) drain(ctx context.Context) {
 }
 
 // gather takes all that waits, up to maxRows.
-func (d *Door) gather(first *ticket) []*ticket {
-	group, rows := []*ticket{first}, len(first.Items)
+func (d *Batcher) gather(first *waitingSubmission) []*waitingSubmission {
+	group, rows := []*waitingSubmission{first}, len(first.Items)
 	for rows < maxRows {
 		select {
 		case t := <-d.queue:
@@ -144,7 +144,7 @@ func (d *Door) gather(first *ticket) []*ticket {
 	return group
 }
 
-func (d *Door) commit(ctx context.Context, group []*ticket) {
+func (d *Batcher) commit(ctx context.Context, group []*waitingSubmission) {
 	err := d.accept(ctx, group)
 	if err != nil && store.IsData(err) && len(group) > 1 {
 		// One of them cannot be stored: halve until it stands alone.
@@ -171,7 +171,7 @@ func (d *Door) commit(ctx context.Context, group []*ticket) {
 // accepts nothing twice.
 const commitWithin = 10 * time.Second
 
-func (d *Door) accept(ctx context.Context, group []*ticket) error {
+func (d *Batcher) accept(ctx context.Context, group []*waitingSubmission) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
 	defer cancel()
 	submissions := make([]*Submission, len(group))

@@ -19,8 +19,8 @@ func TestTasksNameTheirRequestsToTheStore(t *testing.T) {
 			if err != nil || !slices.Equal(named, []string{id}) {
 				t.Errorf("the task %s of a %s names %v, %v", task.Args, kind, named, err)
 			}
-			if task.Queue != "run" && task.Queue != "bulk" || task.Lane != task.Organization {
-				t.Errorf("the task of a %s is in the queue %s and the lane %s", kind, task.Queue, task.Lane)
+			if task.Queue != "run" && task.Queue != "bulk" || task.FairnessKey != task.Organization {
+				t.Errorf("the task of a %s is in the queue %s and the lane %s", kind, task.Queue, task.FairnessKey)
 			}
 		}
 	}

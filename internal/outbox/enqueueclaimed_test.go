@@ -10,7 +10,7 @@ import (
 )
 
 func taskIn(lane string) usersync.Task {
-	return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_a", Kind: "k", Queue: "q", Lane: lane, Args: []byte(`{}`)}
+	return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_a", Kind: "k", Queue: "q", FairnessKey: lane, Args: []byte(`{}`)}
 }
 
 func enqueueClaimed(t *testing.T, s *store.Store, tasks ...usersync.Task) (claims []usersync.Claim) {
@@ -31,7 +31,7 @@ func TestATaskIsClaimedAsItIsWritten(t *testing.T) {
 		s := open()
 		task := taskIn("a")
 		claims := enqueueClaimed(t, s, task)
-		if len(claims) != 1 || claims[0].TaskID != task.ID || claims[0].Lane != "a" || claims[0].Organization != "org_a" || claims[0].StartedAt.IsZero() {
+		if len(claims) != 1 || claims[0].TaskID != task.ID || claims[0].FairnessKey != "a" || claims[0].Organization != "org_a" || claims[0].StartedAt.IsZero() {
 			t.Fatalf("%+v", claims)
 		}
 		if again := enqueueClaimed(t, s, task); len(again) != 0 {

@@ -26,7 +26,7 @@ const (
 )
 
 // ClaimFor is how long a claim holds unless it is renewed: it bounds how long
-// the tasks of a killed worker take up their lane; see docs/adr/0008.
+// the tasks of a killed worker take up their fairness key; see docs/adr/0008.
 const ClaimFor = 30 * time.Second
 
 // LostAfter is how long a task may be on the queue, unclaimed, before the
@@ -39,19 +39,19 @@ type Envelope struct {
 	Generation  int64
 	Kind        string
 	Queue       string
-	Lane        string
+	FairnessKey string
 	Traceparent string
 	// Abandoned says that a worker claimed the task and has not been heard of since.
 	Abandoned bool
 }
 
 var EnqueueStatement = store.Define(`
-INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at)
-SELECT r.id, r.organization_id, r.kind, r.queue, r.lane, r.args, r.traceparent,
+INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at)
+SELECT r.id, r.organization_id, r.kind, r.queue, r.fairness_key, r.args, r.traceparent,
        CASE WHEN r.due <= {now} THEN 'ready' ELSE r.later END, r.due, {now}
 FROM {rows} WHERE true
 ON CONFLICT (id) DO NOTHING`,
-	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("lane", store.Text),
+	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("fairness_key", store.Text),
 	store.Col("args", store.Text), store.Col("traceparent", store.Text), store.Col("due", store.Bigint), store.Col("later", store.Text))
 
 // Enqueue writes tasks to the outbox. A task whose id is already there is the
@@ -83,31 +83,31 @@ func TaskRows(tasks []usersync.Task, later string) *store.Rows {
 	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
 	set := EnqueueStatement.Rows(len(tasks))
 	for _, t := range tasks {
-		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent, store.Micros(t.DueAt), later)
+		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.FairnessKey, string(t.Args), t.Traceparent, store.Micros(t.DueAt), later)
 	}
 	return set
 }
 
-// A task must not overtake what waits in its lane: where something does, it
+// A task must not overtake what waits in its fairness key: where something does, it
 // becomes ready and stands behind. That is asked once a task and as a value: for
 // NOT EXISTS PostgreSQL, which knows the outbox as empty, would read all that is
 // ready, once for each column that depends on it.
 var enqueueClaimedStatement = store.Define(`
 WITH w AS MATERIALIZED (
-    SELECT r.*, (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.lane = r.lane LIMIT 1) IS NULL AS free FROM {rows}
+    SELECT r.*, (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.fairness_key = r.fairness_key LIMIT 1) IS NULL AS free FROM {rows}
 )
-INSERT INTO outbox (id, organization_id, kind, queue, lane, args, traceparent, state, look_at, created_at, started_at, claim_token, claimed_until)
-SELECT w.id, w.organization_id, w.kind, w.queue, w.lane, w.args, w.traceparent, CASE WHEN w.free THEN 'sent' ELSE 'ready' END,
+INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at, started_at, claim_token, claimed_until)
+SELECT w.id, w.organization_id, w.kind, w.queue, w.fairness_key, w.args, w.traceparent, CASE WHEN w.free THEN 'sent' ELSE 'ready' END,
     CASE WHEN w.free THEN {now} + $2 ELSE 0 END, {now}, CASE WHEN w.free THEN {now} ELSE 0 END,
     CASE WHEN w.free THEN $1 ELSE '' END, CASE WHEN w.free THEN {now} + $2 ELSE 0 END
 FROM w WHERE true
 ON CONFLICT (id) DO NOTHING
 RETURNING id, started_at, claim_token <> ''`,
-	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("lane", store.Text),
+	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("fairness_key", store.Text),
 	store.Col("args", store.Text), store.Col("traceparent", store.Text))
 
 // EnqueueClaimed writes tasks that this process works itself as soon as they are
-// committed, under the claims that are returned. A task whose lane has others
+// committed, under the claims that are returned. A task whose fairness key has others
 // waiting is written as Enqueue does, one whose id is there already is the same
 // task: neither has a claim. Should the process die, the claims run out as any
 // other.
@@ -118,7 +118,7 @@ func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) (
 	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
 	set, byID := enqueueClaimedStatement.Rows(len(tasks)), make(map[string]usersync.Task, len(tasks))
 	for _, t := range tasks {
-		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.Lane, string(t.Args), t.Traceparent)
+		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.FairnessKey, string(t.Args), t.Traceparent)
 		byID[t.ID] = t
 	}
 	token := usersync.NewID(usersync.PrefixClaim)
@@ -133,37 +133,37 @@ func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) (
 			tx.Readied(t.Queue)
 			return struct{}{}, err
 		}
-		claims = append(claims, usersync.Claim{TaskID: id, Token: token, Organization: t.Organization, Lane: t.Lane, Args: t.Args,
+		claims = append(claims, usersync.Claim{TaskID: id, Token: token, Organization: t.Organization, FairnessKey: t.FairnessKey, Args: t.Args,
 			Traceparent: t.Traceparent, StartedAt: store.At(started)})
 		return struct{}{}, err
 	}, token, ClaimFor.Microseconds())
 	return claims, err
 }
 
-// takeStatement picks what may go out next, lane by lane, beginning behind the
-// lane that was served last. The recursion hops over the index from one lane
-// to the next, so a lane with a million rows costs the same as one with two.
+// takeStatement picks what may go out next, fairness key by fairness key, beginning behind the
+// fairness key that was served last. The recursion hops over the index from one fairness key
+// to the next, so a fairness key with a million rows costs the same as one with two.
 var takeStatement = store.Define(`
-WITH RECURSIVE lanes(lane, n) AS (
-    SELECT (SELECT min(o.lane) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.lane > $2), 1
+WITH RECURSIVE keys(fairness_key, n) AS (
+    SELECT (SELECT min(o.fairness_key) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.fairness_key > $2), 1
     UNION ALL
-    SELECT (SELECT min(o.lane) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.lane > lanes.lane), lanes.n + 1
-    FROM lanes WHERE lanes.lane IS NOT NULL AND lanes.n < $3
+    SELECT (SELECT min(o.fairness_key) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.fairness_key > keys.fairness_key), keys.n + 1
+    FROM keys WHERE keys.fairness_key IS NOT NULL AND keys.n < $3
 ), room AS MATERIALIZED (
-    SELECT lanes.lane, lanes.n, $4 - (
-        SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 AND s.lane = lanes.lane LIMIT $4) AS taken) AS room
-    FROM lanes WHERE lanes.lane IS NOT NULL
+    SELECT keys.fairness_key, keys.n, $4 - (
+        SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 AND s.fairness_key = keys.fairness_key LIMIT $4) AS taken) AS room
+    FROM keys WHERE keys.fairness_key IS NOT NULL
 ), numbered AS MATERIALIZED (
     SELECT each.value AS id, room.n, room.room, row_number() OVER (PARTITION BY room.n ORDER BY each.value) AS k
-    FROM room {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = $1 AND x.lane = room.lane
+    FROM room {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = $1 AND x.fairness_key = room.fairness_key
         ORDER BY x.id LIMIT $4 {skip locked}{/each}
 )
 UPDATE outbox SET state = 'sent', look_at = {now} + $5, claim_token = '', claimed_until = 0
 WHERE id {any}SELECT id FROM numbered WHERE k <= room ORDER BY n, id LIMIT $3{/any}
-RETURNING id, generation, kind, queue, lane, traceparent`)
+RETURNING id, generation, kind, queue, fairness_key, traceparent`)
 
 // TakeReady marks up to limit ready tasks of a queue as sent and returns them,
-// ordered by id, at most share in flight per lane, going round the lanes from the one
+// ordered by id, at most share in flight per fairness key, going round the fairness keys from the one
 // after the given. The caller puts them on the queue or gives them back with
 // Unsend; if it dies in between the reconciler finds them.
 func TakeReady(ctx context.Context, s *store.Store, queue, afterLane string, share, limit int) ([]Envelope, error) {
@@ -182,11 +182,11 @@ func ReadyQueues(ctx context.Context, s *store.Store, queues []string) ([]string
 }
 
 func scanOverdue(scan func(...any) error) (e Envelope, err error) {
-	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Lane, &e.Traceparent, &e.Abandoned)
+	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.FairnessKey, &e.Traceparent, &e.Abandoned)
 }
 
 func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
-	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Lane, &e.Traceparent)
+	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.FairnessKey, &e.Traceparent)
 }
 
 var unsendStatement = store.Define(`
@@ -242,7 +242,7 @@ var overdueStatement = store.Define(`
 UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
     SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state = 'sent' AND claimed_until <= {now}
     ORDER BY look_at LIMIT $1 {skip locked}{/any}
-RETURNING id, generation, kind, queue, lane, traceparent, claim_token <> ''`)
+RETURNING id, generation, kind, queue, fairness_key, traceparent, claim_token <> ''`)
 
 // Overdue returns up to limit sent tasks that should have been finished or
 // claimed by now, and looks at each again only after LostAfter.
@@ -279,7 +279,7 @@ var claimStatement = store.Define(`
 UPDATE outbox SET claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
 WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
-RETURNING organization_id, lane, args, traceparent, failures, started_at`)
+RETURNING organization_id, fairness_key, args, traceparent, failures, started_at`)
 
 // isSent asks for the state of a row that is found by its id. Said plainly,
 // PostgreSQL would rather read the index of all that are sent, which is short
@@ -293,7 +293,7 @@ func Claim(ctx context.Context, s *store.Store, taskID string, generation int64)
 	var args string
 	var started int64
 	err = s.AsyncCommit().QueryRow(ctx, claimStatement, taskID, generation, c.Token, ClaimFor.Microseconds()).
-		Scan(&c.Organization, &c.Lane, &args, &c.Traceparent, &c.Failures, &started)
+		Scan(&c.Organization, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started)
 	if errors.Is(err, sql.ErrNoRows) {
 		return usersync.Claim{}, false, nil
 	}
@@ -301,18 +301,18 @@ func Claim(ctx context.Context, s *store.Store, taskID string, generation int64)
 	return c, err == nil, store.Classify(err)
 }
 
-// besideLimit bounds the tasks of a lane that one claim looks at.
+// besideLimit bounds the tasks of a fairness key that one claim looks at.
 const besideLimit = 32
 
-// claimLaneStatement claims a task and those that wait in its lane, oldest
+// claimLaneStatement claims a task and those that wait in its fairness key, oldest
 // first, as far as their arguments are short enough together. What is near is
 // cut before it is chosen from, so that the cost is bounded. One that has failed
 // before goes alone.
 var claimLaneStatement = store.Define(`
 WITH main AS (
-    SELECT id, kind, queue, lane, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
+    SELECT id, kind, queue, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
 ), near AS MATERIALIZED (
-    SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue AND x.lane = main.lane
+    SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue AND x.fairness_key = main.fairness_key
         ORDER BY x.id LIMIT $6 {skip locked}{/each} WHERE main.failures = 0
 ), beside AS (
     SELECT x.id, sum(length(x.args)) OVER (ORDER BY x.id) AS size FROM near JOIN outbox x ON x.id = near.id WHERE x.kind = near.kind AND x.failures = 0
@@ -320,17 +320,17 @@ WITH main AS (
 UPDATE outbox SET state = 'sent', claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
 WHERE id {any}SELECT id FROM main UNION ALL SELECT id FROM beside WHERE size <= $5{/any} AND claimed_until < {now}
-RETURNING id, organization_id, lane, args, traceparent, failures, started_at`)
+RETURNING id, organization_id, fairness_key, args, traceparent, failures, started_at`)
 
-// ClaimLane is Claim for a task and for those of its kind that are ready in its
-// lane and need no more than room bytes of arguments together: they become Along.
-func ClaimLane(ctx context.Context, s *store.Store, taskID string, generation int64, room int) (c usersync.Claim, ok bool, err error) {
+// ClaimCoalesced is Claim for a task and for those of its kind that are ready in its
+// fairness key and need no more than room bytes of arguments together: they become Along.
+func ClaimCoalesced(ctx context.Context, s *store.Store, taskID string, generation int64, room int) (c usersync.Claim, ok bool, err error) {
 	token := usersync.NewID(usersync.PrefixClaim)
 	list, err := store.Collect(ctx, s.AsyncCommit(), claimLaneStatement, nil, func(scan func(...any) error) (usersync.Claim, error) {
 		c := usersync.Claim{Token: token}
 		var args string
 		var started int64
-		err := scan(&c.TaskID, &c.Organization, &c.Lane, &args, &c.Traceparent, &c.Failures, &started)
+		err := scan(&c.TaskID, &c.Organization, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started)
 		c.Args, c.StartedAt = json.RawMessage(args), store.At(started)
 		return c, err
 	}, taskID, generation, token, ClaimFor.Microseconds(), room, besideLimit)
@@ -341,7 +341,7 @@ func ClaimLane(ctx context.Context, s *store.Store, taskID string, generation in
 	if own := slices.IndexFunc(list, func(c usersync.Claim) bool { return c.TaskID == taskID }); own > 0 {
 		list = slices.Concat(list[own:own+1], list[:own], list[own+1:])
 	}
-	c, c.Along = list[0], list[1:]
+	c, c.Coalesced = list[0], list[1:]
 	return c, true, nil
 }
 
@@ -371,7 +371,7 @@ func holdsAll(c usersync.Claim) func(int64, error) error {
 
 // allHeld refuses a number of rows that is below that of a claim's tasks.
 func allHeld(c usersync.Claim) func(int64) error {
-	return store.AtLeast(1+len(c.Along), ErrClaimLost)
+	return store.AtLeast(1+len(c.Coalesced), ErrClaimLost)
 }
 
 var finishStatement = store.Define(`DELETE FROM outbox WHERE id {words}$1{/words} AND claim_token = $2`)

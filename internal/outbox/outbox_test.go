@@ -33,9 +33,9 @@ func TestTakeReadySharesLanesFairly(t *testing.T) {
 		}
 		count := map[string]int{}
 		for _, e := range taken {
-			count[e.Lane]++
+			count[e.FairnessKey]++
 		}
-		if count[busy.Lane] != 3 || count[quiet.Lane] != 1 {
+		if count[busy.FairnessKey] != 3 || count[quiet.FairnessKey] != 1 {
 			t.Fatalf("taken %v, want 3 of the busy and 1 of the quiet lane", count)
 		}
 		again, err := outbox.TakeReady(t.Context(), s, "q", "", 3, 100)

@@ -15,7 +15,7 @@ type StuckTask struct {
 	Organization string        `json:"organizationId"`
 	Kind         string        `json:"kind"`
 	Queue        string        `json:"queue"`
-	Lane         string        `json:"lane"`
+	FairnessKey  string        `json:"lane"`
 	State        string        `json:"state"` // ready, sent or scheduled
 	Failures     int           `json:"failures"`
 	CreatedAt    usersync.Time `json:"createdAt"`
@@ -26,7 +26,7 @@ type StuckTask struct {
 }
 
 var stuckStatement = store.Define(`
-SELECT id, organization_id, kind, queue, lane, state, failures, created_at, started_at, claimed_until FROM outbox
+SELECT id, organization_id, kind, queue, fairness_key, state, failures, created_at, started_at, claimed_until FROM outbox
 WHERE id > $1 AND state <> 'parked' AND created_at <= {now} - $2 AND (state = 'sent' OR look_at <= {now} - $2)
 ORDER BY id LIMIT $3`)
 
@@ -39,7 +39,7 @@ func Stuck(ctx context.Context, s *store.Store, age time.Duration, after string,
 
 func scanStuck(scan func(...any) error) (t StuckTask, err error) {
 	var created, started, claimed int64
-	err = scan(&t.ID, &t.Organization, &t.Kind, &t.Queue, &t.Lane, &t.State, &t.Failures, &created, &started, &claimed)
+	err = scan(&t.ID, &t.Organization, &t.Kind, &t.Queue, &t.FairnessKey, &t.State, &t.Failures, &created, &started, &claimed)
 	t.CreatedAt, t.StartedAt, t.ClaimedUntil = store.Stamp(created), store.Stamp(started), store.Stamp(claimed)
 	return t, err
 }

@@ -24,11 +24,11 @@ import (
 )
 
 // Run works requests of one organization from where they are to their end.
-var Run = queue.Kind[RunArgs]{Name: "pipeline.run", Queue: queue.Run, Timeout: time.Minute, Along: runAlong}
+var Run = queue.Kind[RunArgs]{Name: "pipeline.run", Queue: queue.Run, Timeout: time.Minute, Coalesce: runCoalesced}
 
-// runAlong is how many bytes of arguments a run takes along: the ids of some 120
+// runCoalesced is how many bytes of arguments a run takes along: the ids of some 120
 // requests.
-const runAlong = 4096
+const runCoalesced = 4096
 
 // RunArgs are the arguments of Run.
 type RunArgs struct {
@@ -169,7 +169,7 @@ type batch struct {
 
 // startedAt is when the task of a request was first claimed.
 func (b *batch) startedAt(w request.Work) time.Time {
-	for _, c := range b.claim.Along {
+	for _, c := range b.claim.Coalesced {
 		if c.TaskID == w.TaskID {
 			return c.StartedAt
 		}

@@ -25,7 +25,7 @@ func TestNoCallBeginsForWhoWasErasedMeanwhile(t *testing.T) {
 		}
 		for _, user := range []string{known, strange} {
 			_, err := erasure.Begin(t.Context(), n.Org(n.Organization.ID), "test", n.Organization.Salt, erasure.Subject{UserID: user}, func(erasure.Traces) usersync.Task {
-				return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: n.Organization.ID, Kind: "erase", Queue: "bulk", Lane: n.Organization.ID, Args: []byte(`{}`)}
+				return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: n.Organization.ID, Kind: "erase", Queue: "bulk", FairnessKey: n.Organization.ID, Args: []byte(`{}`)}
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -70,7 +70,7 @@ const (
 func pushTask(organization, connection string) (usersync.Task, error) {
 	args, err := json.Marshal(map[string]string{"connection": connection})
 	return usersync.Task{
-		ID: PushTaskID(connection), Organization: organization, Kind: pushKind, Queue: pushQueue, Lane: connection, Args: args, DueAt: NeverDue,
+		ID: PushTaskID(connection), Organization: organization, Kind: pushKind, Queue: pushQueue, FairnessKey: connection, Args: args, DueAt: NeverDue,
 	}, err
 }
 

@@ -26,9 +26,9 @@ func woken(t *testing.T, n roomtest.Tenant) []string {
 	}
 	lanes := []string{}
 	for _, e := range ready {
-		lanes = append(lanes, e.Lane)
+		lanes = append(lanes, e.FairnessKey)
 		c, ok, err := outbox.Claim(t.Context(), n.Store, e.ID, e.Generation)
-		if err != nil || !ok || e.Kind != "platform.push" || string(c.Args) != `{"connection":"`+e.Lane+`"}` || c.Organization != n.Organization.ID {
+		if err != nil || !ok || e.Kind != "platform.push" || string(c.Args) != `{"connection":"`+e.FairnessKey+`"}` || c.Organization != n.Organization.ID {
 			t.Fatalf("claim %+v of %+v: %v %v", c, e, ok, err)
 		}
 		if err := n.Tx(t.Context(), func(tx *store.Tx) error {

@@ -150,7 +150,7 @@ func (c *Client) Send(ctx context.Context, messages []Message) (unsent []int, er
 			unsent, err = append(unsent, i), e
 		}
 	}
-	c.ring(ctx, queuesOf(messages))
+	c.notify(ctx, queuesOf(messages))
 	return unsent, unavailable(err)
 }
 
@@ -333,15 +333,15 @@ func (c *Client) steer(queue string, call func(string) error, already string) er
 	return unavailable(err)
 }
 
-// Keep makes this process the keeper of the sweeps for d, or holds it as such;
+// Lead makes this process the keeper of the sweeps for d, or holds it as such;
 // ok is false while another is.
-func (c *Client) Keep(ctx context.Context, d time.Duration) (ok bool, err error) {
-	held, err := keepScript.Run(ctx, c.redis, []string{c.key("keeper")}, c.id, d.Milliseconds()).Int()
+func (c *Client) Lead(ctx context.Context, d time.Duration) (ok bool, err error) {
+	held, err := leadScript.Run(ctx, c.redis, []string{c.key("keeper")}, c.id, d.Milliseconds()).Int()
 	return held == 1, unavailable(err)
 }
 
-// keepScript takes the lease when it is free or our own.
-var keepScript = redis.NewScript(`
+// leadScript takes the lease when it is free or our own.
+var leadScript = redis.NewScript(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

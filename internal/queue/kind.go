@@ -29,7 +29,7 @@ type Kind[A any] struct {
 	Timeout time.Duration
 	// Along, when it is not 0, says that a run takes what waits in its lane along,
 	// up to so many bytes of arguments: usersync.Claim.Along.
-	Along int
+	Coalesce int
 }
 
 // Batch is implemented by arguments that name several items: a batch that
@@ -41,20 +41,20 @@ type Batch[A any] interface {
 
 // Task returns a task of this kind. ID and Lane say what it is and with what
 // it shares; the rest of the fields are for the caller to fill.
-func (k Kind[A]) Task(id, organization, lane string, args A) usersync.Task {
+func (k Kind[A]) Task(id, organization, fairnessKey string, args A) usersync.Task {
 	encoded, err := json.Marshal(args)
 	if err != nil {
 		panic(fmt.Sprintf("queue: arguments of %s cannot be JSON: %v", k.Name, err))
 	}
-	return usersync.Task{ID: id, Organization: organization, Kind: k.Name, Queue: k.Queue, Lane: lane, Args: encoded}
+	return usersync.Task{ID: id, Organization: organization, Kind: k.Name, Queue: k.Queue, FairnessKey: fairnessKey, Args: encoded}
 }
 
 // A Handler is a kind bound to the functions that work it.
 type Handler struct {
-	Kind    string
-	Queue   string
-	Timeout time.Duration
-	Along   int
+	Kind     string
+	Queue    string
+	Timeout  time.Duration
+	Coalesce int
 	// Work runs a claimed task. It ends the claim itself, in the transaction
 	// that holds the outcome; an error means that nothing was written and the
 	// task as a whole is to be tried again.
@@ -68,7 +68,7 @@ type Handler struct {
 
 // ArgsOf returns the arguments of each task of a claim.
 func (k Kind[A]) ArgsOf(c usersync.Claim) ([]A, error) {
-	all := make([]A, 0, 1+len(c.Along))
+	all := make([]A, 0, 1+len(c.Coalesced))
 	for _, one := range c.All() {
 		args, err := decode[A](k.Name, one.Args)
 		if err != nil {
@@ -82,7 +82,7 @@ func (k Kind[A]) ArgsOf(c usersync.Claim) ([]A, error) {
 // Work binds the kind to its functions.
 func (k Kind[A]) Work(work func(context.Context, usersync.Claim, A) error, giveUp func(context.Context, usersync.Claim, A, error) error) Handler {
 	return Handler{
-		Kind: k.Name, Queue: k.Queue, Timeout: k.Timeout, Along: k.Along,
+		Kind: k.Name, Queue: k.Queue, Timeout: k.Timeout, Coalesce: k.Coalesce,
 		Work: func(ctx context.Context, c usersync.Claim) error {
 			args, err := decode[A](k.Name, c.Args)
 			if err != nil {

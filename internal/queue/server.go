@@ -13,7 +13,7 @@ import (
 // Server takes messages of one queue and has them worked.
 type Server struct {
 	server *asynq.Server
-	bell   *bell
+	bell   *notifier
 }
 
 // ServerOptions say what a server works and how much of it at once.
@@ -34,7 +34,7 @@ func (c *Client) Serve(o ServerOptions) (*Server, error) {
 	if err := c.Ping(context.Background()); err != nil {
 		return nil, err
 	}
-	bell := c.newBell(o.Queue)
+	bell := c.newNotifier(o.Queue)
 	server := asynq.NewServerFromRedisClient(bell, asynq.Config{
 		Concurrency:       o.Slots,
 		Queues:            map[string]int{c.queue(o.Queue): 1},

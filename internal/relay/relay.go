@@ -89,7 +89,7 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-r.wake:
 			r.pass(ctx, r.taken())
 		case <-sweep.C:
-			if !r.keeper(ctx) {
+			if !r.leads(ctx) {
 				continue
 			}
 			r.promote(ctx)
@@ -120,12 +120,12 @@ func (r *Relay) adopt(ctx context.Context) {
 	r.Wake()
 }
 
-// keeper reports whether this process is the one that sweeps for all.
-func (r *Relay) keeper(ctx context.Context) bool {
+// leads reports whether this process is the one that sweeps for all.
+func (r *Relay) leads(ctx context.Context) bool {
 	if r.Alone {
 		return true
 	}
-	ok, err := r.Queue.Keep(ctx, 3*sweepEvery)
+	ok, err := r.Queue.Lead(ctx, 3*sweepEvery)
 	if err != nil {
 		r.lost(ctx, err)
 		return false
@@ -271,7 +271,7 @@ func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
 func lastLane(taken []outbox.Envelope) string {
 	last := ""
 	for _, e := range taken {
-		last = max(last, e.Lane)
+		last = max(last, e.FairnessKey)
 	}
 	return last
 }

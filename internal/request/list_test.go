@@ -48,7 +48,7 @@ var outboxOf = []struct {
 func planAlone(accepted []*intake.Acceptance) (tasks []usersync.Task) {
 	for i, a := range accepted {
 		a.TaskID = usersync.DeriveID(usersync.PrefixTask, a.RequestID)
-		t := usersync.Task{ID: a.TaskID, Organization: a.Organization(), Queue: "run", Lane: a.Organization(),
+		t := usersync.Task{ID: a.TaskID, Organization: a.Organization(), Queue: "run", FairnessKey: a.Organization(),
 			Kind: "pipeline.run", Args: fmt.Appendf(nil, `{"requests":[%q]}`, a.RequestID)}
 		if i%3 == 2 {
 			t.Queue, t.Kind, t.Args = "bulk", "platform.bulk", fmt.Appendf(nil, `{"request":%q}`, a.RequestID)
@@ -161,7 +161,7 @@ func TestListsOfRequestsShowWhatTheFiltersLetThroughNewestFirst(t *testing.T) {
 
 		// Now so many tasks wait that the newest requests are looked at before them.
 		roomtest.Execute(t, db, `
-INSERT INTO outbox (id, organization_id, kind, queue, lane, args, state, created_at)
+INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, state, created_at)
 WITH RECURSIVE made(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM made WHERE i < 150)
 SELECT 'tsk_' || i, $1, 'user.erase', 'run', $1, '{}', 'ready', 1 FROM made`, n.Organization.ID)
 		checkLists(t, n, all)

@@ -36,7 +36,7 @@ type Tenant struct {
 	*store.Store
 	Organization tenant.Organization
 	Key          tenant.Key
-	Lane         string
+	FairnessKey  string
 }
 
 // New makes an organization with a key and, where it is to have any, credits.
@@ -55,7 +55,7 @@ func New(t *testing.T, s *store.Store, credits int64) Tenant {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Tenant{Store: s, Organization: o, Key: k, Lane: o.ID}
+	return Tenant{Store: s, Organization: o, Key: k, FairnessKey: o.ID}
 }
 
 // Acceptance is a user-sync of somebody at a company.
@@ -77,7 +77,7 @@ func Plan(items []*intake.Acceptance) []usersync.Task {
 	var tasks []usersync.Task
 	for _, a := range items {
 		a.TaskID = usersync.DeriveID(usersync.PrefixTask, a.RequestID)
-		tasks = append(tasks, usersync.Task{ID: a.TaskID, Organization: a.Organization(), Kind: "k", Queue: "q", Lane: a.Organization(), Args: []byte(`{}`)})
+		tasks = append(tasks, usersync.Task{ID: a.TaskID, Organization: a.Organization(), Kind: "k", Queue: "q", FairnessKey: a.Organization(), Args: []byte(`{}`)})
 	}
 	return tasks
 }

@@ -68,7 +68,7 @@ var searchedFiles = []string{"accept.go", "acceptonce.go", "candidate.go"}
 // Plan returns, line by line, how PostgreSQL goes about a statement whose
 // arguments it does not know: the plan that serves all of them.
 func (s *Store) Plan(ctx context.Context, st Definition) (lines []string, err error) {
-	pool, ok := s.search.(*sql.DB)
+	pool, ok := s.genericPlanPool.(*sql.DB)
 	if s.Embedded() || !ok {
 		return nil, errors.New("only PostgreSQL has such plans")
 	}

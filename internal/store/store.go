@@ -79,14 +79,14 @@ type Store struct {
 	read   *gorm.DB
 	// brisk is for the bookkeeping of the outbox: its commits do not wait for
 	// the disk, because what a crash takes from them is only done again.
-	brisk gorm.ConnPool
+	asyncCommitPool gorm.ConnPool
 	// search is for the candidates and for accepting: their statements are large,
 	// and PostgreSQL would take longer to plan than to run them. So it would with
 	// those of the transactions of write.
-	search gorm.ConnPool
-	pools  []*sql.DB
-	schema string
-	ready  func(queues ...string)
+	genericPlanPool gorm.ConnPool
+	pools           []*sql.DB
+	schema          string
+	ready           func(queues ...string)
 }
 
 // defaultMaxConns is what an ordinary server has room for three times.
@@ -122,10 +122,10 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		db.SetConnMaxIdleTime(5 * time.Minute)
 		return db
 	}
-	write, read := pool(limit*3/8, keeping, gather), pool(limit/4, steady, alone)
-	brisk, search := pool(limit*3/16, careless, alone), pool(limit*3/16, searching, alone)
+	write, read := pool(limit*3/8, genericPlans, gather), pool(limit/4, steady, alone)
+	brisk, search := pool(limit*3/16, asyncCommit, alone), pool(limit*3/16, genericPlansUnsorted, alone)
 	s := &Store{
-		Engine: Postgres, seal: o.Seal, brisk: brisk, search: search,
+		Engine: Postgres, seal: o.Seal, asyncCommitPool: brisk, genericPlanPool: search,
 		pools: []*sql.DB{write, read, brisk, search}, schema: o.Schema,
 	}
 	for _, one := range []struct {
@@ -159,21 +159,21 @@ func steady(ctx context.Context, c *pgx.Conn) error {
 // keptPlans has statements planned once, and not anew for every set of rows.
 const keptPlans = steadyPlans + "; SET plan_cache_mode = force_generic_plan"
 
-func keeping(ctx context.Context, c *pgx.Conn) error {
+func genericPlans(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.PgConn().Exec(ctx, keptPlans).ReadAll()
 	return err
 }
 
-// searching is keeping where there is an index for every order that is wanted:
+// genericPlansUnsorted is keeping where there is an index for every order that is wanted:
 // planning for the average company, which is small, PostgreSQL would read the
 // whole of a large one and sort it.
-func searching(ctx context.Context, c *pgx.Conn) error {
+func genericPlansUnsorted(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.PgConn().Exec(ctx, keptPlans+"; SET enable_sort = off").ReadAll()
 	return err
 }
 
-// careless is steady on a connection whose commits do not wait for the disk.
-func careless(ctx context.Context, c *pgx.Conn) error {
+// asyncCommit is steady on a connection whose commits do not wait for the disk.
+func asyncCommit(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.PgConn().Exec(ctx, steadyPlans+"; SET synchronous_commit = off; SET statement_timeout = '10s'").ReadAll()
 	return err
 }
@@ -210,7 +210,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		}
 		*mode.to = db
 	}
-	s.brisk, s.search = s.pools[0], s.read.Statement.ConnPool
+	s.asyncCommitPool, s.genericPlanPool = s.pools[0], s.read.Statement.ConnPool
 	return s, s.Ping(ctx)
 }
 
@@ -257,15 +257,15 @@ func (s *Store) Embedded() bool { return s.Engine == SQLite }
 
 func (s *Store) Reader() Conn      { return Conn{s.read.Statement.ConnPool, s.Engine} }
 func (s *Store) Writer() Conn      { return Conn{s.write.Statement.ConnPool, s.Engine} }
-func (s *Store) AsyncCommit() Conn { return Conn{s.brisk, s.Engine} }
-func (s *Store) GenericPlan() Conn { return Conn{s.search, s.Engine} }
+func (s *Store) AsyncCommit() Conn { return Conn{s.asyncCommitPool, s.Engine} }
+func (s *Store) GenericPlan() Conn { return Conn{s.genericPlanPool, s.Engine} }
 
 // OnReady has fn called after every transaction that made tasks ready, with their
 // queues. It must be set before the store is used by others.
 func (s *Store) OnReady(fn func(queues ...string)) { s.ready = fn }
 
 // GenericPlanForWrites is for the acceptance of PostgreSQL, whose commits wait for the disk.
-func (s *Store) GenericPlanForWrites() Conn { return Conn{s.search, s.Engine} }
+func (s *Store) GenericPlanForWrites() Conn { return Conn{s.genericPlanPool, s.Engine} }
 
 // Tx is one transaction. Its methods are the writes that belong together.
 type Tx struct {

@@ -15,8 +15,8 @@ type Task struct {
 	Queue        string
 	// Lane is what shares fairly: the tasks of one lane (an organization, an
 	// endpoint, a connection) never take more than their share of the slots.
-	Lane string
-	Args json.RawMessage
+	FairnessKey string
+	Args        json.RawMessage
 	// DueAt is when it may start; zero is at once.
 	DueAt time.Time
 	// Traceparent is the W3C trace context of what caused it; "" when unknown.
@@ -29,7 +29,7 @@ type Claim struct {
 	TaskID       string
 	Token        string
 	Organization string
-	Lane         string
+	FairnessKey  string
 	Args         json.RawMessage
 	Traceparent  string
 	// Failures counts the earlier runs that ended in an error.
@@ -38,7 +38,7 @@ type Claim struct {
 	StartedAt time.Time
 	// Along are further tasks of the same kind and lane that are worked in the
 	// same run, under the same token.
-	Along []Claim
+	Coalesced []Claim
 	// Known is what the process that wrote the task, and works it at once, has at
 	// hand of it; nil where the task came over the queue. It is for the kind to
 	// say what it holds.
@@ -48,15 +48,15 @@ type Claim struct {
 // All returns the claims of all tasks of the run, each by itself.
 func (c Claim) All() []Claim {
 	own := c
-	own.Along = nil
-	return append([]Claim{own}, c.Along...)
+	own.Coalesced = nil
+	return append([]Claim{own}, c.Coalesced...)
 }
 
 // TaskIDs returns the ids of all tasks of the run.
 func (c Claim) TaskIDs() []string {
-	ids := make([]string, 0, 1+len(c.Along))
+	ids := make([]string, 0, 1+len(c.Coalesced))
 	ids = append(ids, c.TaskID)
-	for _, a := range c.Along {
+	for _, a := range c.Coalesced {
 		ids = append(ids, a.TaskID)
 	}
 	return ids

@@ -138,8 +138,8 @@ func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.
 	ctx, line := telemetry.Start(ctx)
 	ctx = trace(ctx, claim.Traceparent)
 	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
-	if len(claim.Along) > 0 {
-		telemetry.Add(ctx, slog.Int("along", len(claim.Along)))
+	if len(claim.Coalesced) > 0 {
+		telemetry.Add(ctx, slog.Int("along", len(claim.Coalesced)))
 	}
 	outcome, err := p.handle(ctx, m, claim)
 	if outcome == outcomeLost {
@@ -161,8 +161,8 @@ func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.
 // claim claims the task of a message, and with it what waits in its lane where
 // the kind can work several tasks at once.
 func (p *Pool) claim(ctx context.Context, m queue.Message) (usersync.Claim, bool, error) {
-	if along := p.handlers[m.Kind].Along; along > 0 {
-		return outbox.ClaimLane(ctx, p.Store, m.TaskID, m.Generation, along)
+	if along := p.handlers[m.Kind].Coalesce; along > 0 {
+		return outbox.ClaimCoalesced(ctx, p.Store, m.TaskID, m.Generation, along)
 	}
 	return outbox.Claim(ctx, p.Store, m.TaskID, m.Generation)
 }
@@ -207,7 +207,7 @@ func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim
 		return outcomeDone, nil
 	case errors.Is(err, outbox.ErrClaimLost):
 		p.Metrics.ClaimsLost.Inc()
-		if len(claim.Along) > 0 {
+		if len(claim.Coalesced) > 0 {
 			p.release(claim, 0, false) // of those that are still ours
 		}
 		return outcomeLost, nil
@@ -270,7 +270,7 @@ func (p *Pool) renew(ctx context.Context, cancel context.CancelFunc, c usersync.
 // together come again each alone; a batch is split, so that what cannot be worked
 // stands alone; a task of one is tried again later and given up in the end.
 func (p *Pool) fail(ctx context.Context, h queue.Handler, m queue.Message, c usersync.Claim, cause error) (string, error) {
-	if len(c.Along) > 0 {
+	if len(c.Coalesced) > 0 {
 		return p.release(c, 0, true), cause
 	}
 	parts, err := h.Parts(c.Args)
@@ -300,7 +300,7 @@ func (p *Pool) split(m queue.Message, c usersync.Claim, parts map[string]json.Ra
 	for item, args := range parts {
 		tasks = append(tasks, outbox.Part{Item: item, Task: usersync.Task{
 			ID: usersync.DeriveID(usersync.PrefixTask, c.TaskID, item), Organization: c.Organization, Kind: m.Kind, Queue: m.Queue,
-			Lane: c.Lane, Args: args, Traceparent: c.Traceparent,
+			FairnessKey: c.FairnessKey, Args: args, Traceparent: c.Traceparent,
 		}})
 	}
 	slices.SortFunc(tasks, func(a, b outbox.Part) int { return strings.Compare(a.Item, b.Item) })
@@ -318,7 +318,7 @@ func (p *Pool) release(c usersync.Claim, wait time.Duration, failed bool) string
 }
 
 func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) string {
-	if len(c.Along) > 0 {
+	if len(c.Coalesced) > 0 {
 		return p.release(c, wait, failed)
 	}
 	outcome := outcomePostponed

@@ -125,7 +125,7 @@ INSERT INTO bulk_errors (request_id, user_id, organization_id, status, code, mes
 SELECT 'req_01j' || lpad((n / 100)::text, 7, '0') || substr(md5('b' || n / 100), 1, 16), ` + userIDText + `, $1, 'failed', 'rejected', 'The platform refused the address.', ` + made("n") + `
 FROM generate_series($2::bigint, $3::bigint - 1) AS n`},
 		{"outbox", hundredth, `
-INSERT INTO outbox (id, organization_id, kind, queue, lane, args, state, look_at, created_at)
+INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, state, look_at, created_at)
 SELECT 'tsk_01j' || lpad(n::text, 7, '0') || substr(md5('o' || n), 1, 16), CASE WHEN n % 2 = 0 THEN $1 ELSE '` + madeOrganization + `' || lpad((n % 99)::text, 3, '0') END, 'webhook.deliver', 'deliver',
     'whe_' || n % 100, '{}', CASE WHEN n % 2 = 0 THEN 'scheduled' ELSE 'parked' END, 4000000000000000 + n, ` + made("n") + `
 FROM generate_series($2::bigint, $3::bigint - 1) AS n`},

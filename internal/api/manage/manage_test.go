@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
+	"usersync/internal/management"
 	"usersync/internal/outbound"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
@@ -675,7 +675,7 @@ func TestEndpointSecretIsShownOnceThenMasked(t *testing.T) {
 func (s site) enqueue(n int, park bool) (ids []string) {
 	s.t.Helper()
 	task := func() usersync.Task {
-		return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_1", Kind: "k", Queue: queue.Run, Lane: "org_1", Args: []byte(`{}`)}
+		return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_1", Kind: "k", Queue: queue.Run, FairnessKey: "org_1", Args: []byte(`{}`)}
 	}
 	err := s.store.Tx(s.t.Context(), func(tx *store.Tx) error {
 		for range n {

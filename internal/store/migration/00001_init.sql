@@ -374,7 +374,7 @@ CREATE TABLE outbox (
     organization_id text    COLLATE "C" NOT NULL,
     kind            text    NOT NULL,
     queue           text    COLLATE "C" NOT NULL,
-    lane            text    COLLATE "C" NOT NULL,
+    fairness_key    text    COLLATE "C" NOT NULL,
     args            text    NOT NULL,
     traceparent     text    NOT NULL DEFAULT '',
     state           text    COLLATE "C" NOT NULL,
@@ -386,9 +386,9 @@ CREATE TABLE outbox (
     failures        integer NOT NULL DEFAULT 0,
     created_at      bigint  NOT NULL
 );
-CREATE INDEX outbox_ready ON outbox (queue, lane, id) WHERE state = 'ready';
-CREATE INDEX outbox_sent ON outbox (queue, lane) WHERE state = 'sent';
-CREATE INDEX outbox_scheduled ON outbox (queue, lane, id) WHERE state = 'scheduled';
+CREATE INDEX outbox_ready ON outbox (queue, fairness_key, id) WHERE state = 'ready';
+CREATE INDEX outbox_sent ON outbox (queue, fairness_key) WHERE state = 'sent';
+CREATE INDEX outbox_scheduled ON outbox (queue, fairness_key, id) WHERE state = 'scheduled';
 CREATE INDEX outbox_parked ON outbox (organization_id, id) WHERE state = 'parked';
 CREATE INDEX outbox_look ON outbox (look_at) WHERE state <> 'ready';
 

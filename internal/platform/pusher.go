@@ -77,14 +77,14 @@ const (
 )
 
 func (s *Pusher) push(ctx context.Context, c usersync.Claim, args PushArgs) error {
-	p := &pump{Pusher: s, claim: c, org: s.Store.Org(c.Organization), id: args.ConnectionID, done: map[connector.Status]int{}}
-	err := p.turn(ctx)
+	p := &turn{Pusher: s, claim: c, org: s.Store.Org(c.Organization), id: args.ConnectionID, done: map[connector.Status]int{}}
+	err := p.run(ctx)
 	telemetry.Add(ctx, slog.String("connection", p.id), slog.String("platform", p.connection.Platform), slog.Any("pushed", p.done))
 	return err
 }
 
-// pump is one turn at one connection.
-type pump struct {
+// turn is one turn at one connection.
+type turn struct {
 	*Pusher
 	claim      usersync.Claim
 	org        *store.Org
@@ -98,7 +98,7 @@ type pump struct {
 	done      map[connector.Status]int
 }
 
-func (p *pump) turn(ctx context.Context) error {
+func (p *turn) run(ctx context.Context) error {
 	if err := TakeOver(ctx, p.org, p.id, orphanWait); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (p *pump) turn(ctx context.Context) error {
 }
 
 // look reads the connection as it is now and reports whether it is active.
-func (p *pump) look(ctx context.Context) (active bool, err error) {
+func (p *turn) look(ctx context.Context) (active bool, err error) {
 	c, err := GetConnection(ctx, p.org, p.id)
 	if errors.Is(err, ErrNoConnection) {
 		c, err = Connection{ID: p.id, Organization: p.org.ID(), Status: ConnectionDeleted}, nil
@@ -148,7 +148,7 @@ func (p *pump) look(ctx context.Context) (active bool, err error) {
 }
 
 // open returns the connector of the connection with what a request overrides.
-func (p *pump) open(patch usersync.PlatformSync) (connector.Connector, error) {
+func (p *turn) open(patch usersync.PlatformSync) (connector.Connector, error) {
 	key := encodePatch(patch)
 	if c := p.opened[key]; c != nil {
 		return c, nil
@@ -195,7 +195,7 @@ func open(kind connector.Kind, c Connection, patch usersync.PlatformSync, client
 
 // work does what is due next and reports whether there was anything: what
 // somebody waits for, then states, then what nobody waits for.
-func (p *pump) work(ctx context.Context) (more bool, err error) {
+func (p *turn) work(ctx context.Context) (more bool, err error) {
 	if worked, err := p.singles(ctx, RankOnDemand); err != nil || worked {
 		return worked, err
 	}
@@ -213,7 +213,7 @@ func (p *pump) work(ctx context.Context) (more bool, err error) {
 
 // end hands the task back until something is due. The fence locks the task's
 // row: who makes something due meanwhile waits for it and wakes the task after.
-func (p *pump) end(ctx context.Context) error {
+func (p *turn) end(ctx context.Context) error {
 	return p.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 			return err
@@ -234,11 +234,11 @@ func (p *pump) end(ctx context.Context) error {
 
 // rest ends what waits at a connection that is not active: skipped, with why.
 // What is wanted there stays wanted; of one that was deleted nothing stays.
-func (p *pump) rest(ctx context.Context) error {
+func (p *turn) rest(ctx context.Context) error {
 	reason := SkipReason(p.connection.Status)
 	for { //lint:loop works slice after slice, each in a transaction
 		done := false
-		b := &outcomes{pump: p}
+		b := &outcomes{turn: p}
 		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 			b.reset(tx)
 			done = false
@@ -288,7 +288,7 @@ func (p *pump) rest(ctx context.Context) error {
 
 // lock locks the connection, as those do who change it before they wake its task,
 // and reports whether it is as it was when the turn began.
-func (p *pump) lock(ctx context.Context, tx *store.Tx) (same bool, err error) {
+func (p *turn) lock(ctx context.Context, tx *store.Tx) (same bool, err error) {
 	c, err := LockConnection(ctx, tx, p.org.ID(), p.id)
 	if errors.Is(err, ErrNoConnection) {
 		return p.connection.Status == ConnectionDeleted, nil
@@ -297,7 +297,7 @@ func (p *pump) lock(ctx context.Context, tx *store.Tx) (same bool, err error) {
 }
 
 // clear removes rows of a deleted connection, in the end its task.
-func (p *pump) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
+func (p *turn) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
 	n, erasures, err := ClearPushes(ctx, tx, p.id, atRest)
 	if err != nil {
 		return false, err

@@ -42,16 +42,16 @@ func TestClaimLaneTakesAlongWhatWaitsInTheLaneAndFits(t *testing.T) {
 		acceptMany(t, n, "a", 5)
 		first := sendFirst(t, s)
 		acceptMany(t, roomtest.New(t, s, 1), "b", 2)
-		c, ok, err := outbox.ClaimLane(t.Context(), s, first.ID, first.Generation, roomFor(3))
-		if err != nil || !ok || c.TaskID != first.ID || len(c.Along) != 3 {
+		c, ok, err := outbox.ClaimCoalesced(t.Context(), s, first.ID, first.Generation, roomFor(3))
+		if err != nil || !ok || c.TaskID != first.ID || len(c.Coalesced) != 3 {
 			t.Fatalf("%+v %v %v, want the task and three along", c, ok, err)
 		}
 		for _, one := range c.All() {
-			if one.Lane != n.Lane || one.Token != c.Token || string(one.Args) != `{}` || one.StartedAt.IsZero() {
+			if one.FairnessKey != n.FairnessKey || one.Token != c.Token || string(one.Args) != `{}` || one.StartedAt.IsZero() {
 				t.Errorf("along came %+v", one)
 			}
 		}
-		if _, ok, err := outbox.ClaimLane(t.Context(), s, first.ID, first.Generation, roomFor(3)); ok || err != nil {
+		if _, ok, err := outbox.ClaimCoalesced(t.Context(), s, first.ID, first.Generation, roomFor(3)); ok || err != nil {
 			t.Fatalf("a second claim: %v %v", ok, err)
 		}
 		if err := outbox.Renew(t.Context(), s, c); err != nil {
@@ -72,11 +72,11 @@ func TestAClaimOfWhichOneTaskIsLostEndsNone(t *testing.T) {
 		n := roomtest.New(t, open(), 1)
 		acceptMany(t, n, "a", 3)
 		first := sendFirst(t, n.Store)
-		c, _, err := outbox.ClaimLane(t.Context(), n.Store, first.ID, first.Generation, roomFor(2))
-		if err != nil || len(c.Along) != 2 {
+		c, _, err := outbox.ClaimCoalesced(t.Context(), n.Store, first.ID, first.Generation, roomFor(2))
+		if err != nil || len(c.Coalesced) != 2 {
 			t.Fatal(c, err)
 		}
-		if err := outbox.Postpone(t.Context(), n.Store, c.Along[1], time.Now().Add(time.Hour), false); err != nil {
+		if err := outbox.Postpone(t.Context(), n.Store, c.Coalesced[1], time.Now().Add(time.Hour), false); err != nil {
 			t.Fatal(err)
 		}
 		err = n.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Finish(t.Context(), tx, c) })
@@ -101,8 +101,8 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 		n := roomtest.New(t, open(), 1)
 		acceptMany(t, n, "a", 2)
 		first := sendFirst(t, n.Store)
-		c, _, err := outbox.ClaimLane(t.Context(), n.Store, first.ID, first.Generation, roomFor(2))
-		if err != nil || len(c.Along) != 1 {
+		c, _, err := outbox.ClaimCoalesced(t.Context(), n.Store, first.ID, first.Generation, roomFor(2))
+		if err != nil || len(c.Coalesced) != 1 {
 			t.Fatal(c, err)
 		}
 		if err := outbox.Release(t.Context(), n.Store, c, time.Time{}, true); err != nil {
@@ -110,8 +110,8 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 		}
 		acceptMany(t, n, "b", 2)
 		first = sendFirst(t, n.Store)
-		again, ok, err := outbox.ClaimLane(t.Context(), n.Store, first.ID, first.Generation, roomFor(10))
-		if err != nil || !ok || again.Failures != 1 || len(again.Along) != 0 {
+		again, ok, err := outbox.ClaimCoalesced(t.Context(), n.Store, first.ID, first.Generation, roomFor(10))
+		if err != nil || !ok || again.Failures != 1 || len(again.Coalesced) != 0 {
 			t.Fatalf("what failed took others along: %+v %v %v", again, ok, err)
 		}
 		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 100, 100)
@@ -119,7 +119,7 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 			t.Fatal(taken, err)
 		}
 		for _, e := range taken { // all but the last of the fresh ones are on the queue
-			if e.ID == c.Along[0].TaskID || e.ID == c.TaskID {
+			if e.ID == c.Coalesced[0].TaskID || e.ID == c.TaskID {
 				continue
 			}
 			if err := outbox.Unsend(t.Context(), n.Store, []outbox.Envelope{e}); err != nil {
@@ -127,8 +127,8 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 			}
 		}
 		fresh := sendFirst(t, n.Store)
-		last, ok, err := outbox.ClaimLane(t.Context(), n.Store, fresh.ID, fresh.Generation, roomFor(10))
-		if err != nil || !ok || len(last.Along) != 1 || last.Along[0].Failures != 0 {
+		last, ok, err := outbox.ClaimCoalesced(t.Context(), n.Store, fresh.ID, fresh.Generation, roomFor(10))
+		if err != nil || !ok || len(last.Coalesced) != 1 || last.Coalesced[0].Failures != 0 {
 			t.Fatalf("%+v %v %v, want the other fresh one alone along", last, ok, err)
 		}
 	})
@@ -174,7 +174,7 @@ func claimSome(t *testing.T, n roomtest.Tenant, note func(usersync.Claim)) bool 
 		t.Error(err)
 	}
 	for _, e := range taken {
-		c, ok, err := outbox.ClaimLane(t.Context(), n.Store, e.ID, e.Generation, roomFor(3))
+		c, ok, err := outbox.ClaimCoalesced(t.Context(), n.Store, e.ID, e.Generation, roomFor(3))
 		if err != nil || !ok {
 			t.Errorf("a task that was sent cannot be claimed: %v %v", ok, err)
 			continue

@@ -38,7 +38,7 @@ func (e ending) final() bool {
 // outcomes collects what a transaction writes of pushes: steps, bulk counts,
 // requests that are finished by them and the messages about these.
 type outcomes struct {
-	*pump
+	*turn
 	tx       *store.Tx
 	steps    []request.StepOf
 	ended    []Wait
@@ -50,7 +50,7 @@ type outcomes struct {
 
 // reset begins anew: a transaction may run more than once.
 func (b *outcomes) reset(tx *store.Tx) {
-	*b = outcomes{pump: b.pump, tx: tx, requests: map[string]bool{}, bulks: map[string]request.Progress{}}
+	*b = outcomes{turn: b.turn, tx: tx, requests: map[string]bool{}, bulks: map[string]request.Progress{}}
 }
 
 // end notes what became of a push that somebody waits for.
@@ -151,7 +151,7 @@ func (b *outcomes) publish(ctx context.Context) {
 // settle writes what became of states. A claim that was lost meanwhile means
 // that another may have pushed before our call arrived: what is newest is
 // pushed once more.
-func (p *pump) settle(ctx context.Context, items []*item, gone []string) error {
+func (p *turn) settle(ctx context.Context, items []*item, gone []string) error {
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
@@ -162,7 +162,7 @@ func (p *pump) settle(ctx context.Context, items []*item, gone []string) error {
 	}
 	ctx, stop := outlast(ctx, settleWithin)
 	defer stop()
-	b := &outcomes{pump: p}
+	b := &outcomes{turn: p}
 	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 		b.reset(tx)
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
@@ -201,7 +201,7 @@ func (b *outcomes) note(items []*item) {
 	}
 }
 
-func (p *pump) pushAgain(ctx context.Context, items []*item) error {
+func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	var users []string
 	for _, it := range items {
 		if it.called {
@@ -327,7 +327,7 @@ func askAfter(since time.Time) time.Duration {
 func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
 
 // settleOnce writes what became of pushes that do not coalesce.
-func (p *pump) settleOnce(ctx context.Context, items []*item, gone []Wait) error {
+func (p *turn) settleOnce(ctx context.Context, items []*item, gone []Wait) error {
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
@@ -338,7 +338,7 @@ func (p *pump) settleOnce(ctx context.Context, items []*item, gone []Wait) error
 	}
 	ctx, stop := outlast(ctx, settleWithin)
 	defer stop()
-	b := &outcomes{pump: p}
+	b := &outcomes{turn: p}
 	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 		b.reset(tx)
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {

@@ -18,9 +18,9 @@ const (
 	breath = 4 * time.Millisecond
 )
 
-// ring tells the servers of queues, in all processes, that these have a message.
+// notify tells the servers of queues, in all processes, that these have a message.
 // Losing it costs lookEvery, and a Redis that is gone shows with the next call.
-func (c *Client) ring(ctx context.Context, queues []string) {
+func (c *Client) notify(ctx context.Context, queues []string) {
 	pipe := c.redis.Pipeline()
 	for _, q := range queues {
 		pipe.Publish(ctx, c.key("bell:"+q), "")
@@ -28,22 +28,22 @@ func (c *Client) ring(ctx context.Context, queues []string) {
 	_, _ = pipe.Exec(ctx)
 }
 
-// bell stands between a server and Redis. It holds back the question for a
+// notifier stands between a server and Redis. It holds back the question for a
 // message after one that was answered with none, until somebody rings. Asynq asks
 // one question at a time.
-type bell struct {
+type notifier struct {
 	redis.UniversalClient
 
-	pending string // the list that the question is about
-	empty   bool   // the last answer was none
-	rung    chan struct{}
-	stopped context.Context
-	stop    context.CancelFunc
+	pending  string // the list that the question is about
+	empty    bool   // the last answer was none
+	notified chan struct{}
+	stopped  context.Context
+	stop     context.CancelFunc
 }
 
-// newBell returns the bell of a queue. It listens until stop.
-func (c *Client) newBell(queue string) *bell {
-	b := &bell{UniversalClient: c.redis, pending: "asynq:{" + c.queue(queue) + "}:pending", rung: make(chan struct{}, 1)}
+// newNotifier returns the bell of a queue. It listens until stop.
+func (c *Client) newNotifier(queue string) *notifier {
+	b := &notifier{UniversalClient: c.redis, pending: "asynq:{" + c.queue(queue) + "}:pending", notified: make(chan struct{}, 1)}
 	b.stopped, b.stop = context.WithCancel(context.Background())
 	go b.listen(c.redis.Subscribe(b.stopped, c.key("bell:"+queue)))
 	return b
@@ -51,7 +51,7 @@ func (c *Client) newBell(queue string) *bell {
 
 // listen hears the rings. A subscription that begins, or begins again after an
 // outage, may have missed one: that counts as a ring.
-func (b *bell) listen(s *redis.PubSub) {
+func (b *notifier) listen(s *redis.PubSub) {
 	defer func() { _ = s.Close() }()
 	heard := s.ChannelWithSubscriptions()
 	for {
@@ -63,7 +63,7 @@ func (b *bell) listen(s *redis.PubSub) {
 				return
 			}
 			select {
-			case b.rung <- struct{}{}:
+			case b.notified <- struct{}{}:
 			default: // rings already
 			}
 		}
@@ -72,7 +72,7 @@ func (b *bell) listen(s *redis.PubSub) {
 
 // EvalSha runs a script. Of all that a server runs, the question for a message is
 // the one whose first key is the list of pending ones.
-func (b *bell) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+func (b *notifier) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	if len(keys) == 0 || keys[0] != b.pending {
 		return b.UniversalClient.EvalSha(ctx, sha, keys, args...)
 	}
@@ -85,7 +85,7 @@ func (b *bell) EvalSha(ctx context.Context, sha string, keys []string, args ...a
 }
 
 // await returns when it is time to ask, or false when the server stops.
-func (b *bell) await() bool {
+func (b *notifier) await() bool {
 	if !b.empty {
 		return b.stopped.Err() == nil
 	}
@@ -94,7 +94,7 @@ func (b *bell) await() bool {
 	select {
 	case <-b.stopped.Done():
 		return false
-	case <-b.rung:
+	case <-b.notified:
 	case <-look.C:
 	}
 	return true

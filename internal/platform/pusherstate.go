@@ -35,7 +35,7 @@ type item struct {
 
 // states pushes the newest states of the users that are due, asks for those that
 // the platform works on, and removes those who were erased.
-func (p *pump) states(ctx context.Context) (worked bool, err error) {
+func (p *turn) states(ctx context.Context) (worked bool, err error) {
 	due, err := DuePushes(ctx, p.org, p.id, max(p.kind.Batch, 1))
 	if err != nil || len(due) == 0 {
 		return false, err
@@ -70,7 +70,7 @@ func sortDue(due []PushRow) (removals []PushRow, jobs map[string][]PushRow, push
 }
 
 // pushStates makes one push of all that has changed and writes what became of it.
-func (p *pump) pushStates(ctx context.Context, c connector.Connector, due []PushRow) error {
+func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []PushRow) error {
 	if len(due) == 0 {
 		return nil
 	}
@@ -113,7 +113,7 @@ const unchanged connector.Status = "unchanged"
 const unchangedSentence = "The platform already has the user exactly like this"
 
 // load reads the users as they are now. gone are those that are no more.
-func (p *pump) load(ctx context.Context, due []PushRow) (items []*item, gone []string, err error) {
+func (p *turn) load(ctx context.Context, due []PushRow) (items []*item, gone []string, err error) {
 	ids := make([]string, len(due))
 	for i, d := range due {
 		ids[i] = d.UserID
@@ -135,7 +135,7 @@ func (p *pump) load(ctx context.Context, due []PushRow) (items []*item, gone []s
 
 // hash fingerprints what the platform would be told of a person, with the
 // settings that say where.
-func (p *pump) hash(c connector.Connector, profile connector.Profile) string {
+func (p *turn) hash(c connector.Connector, profile connector.Profile) string {
 	content, err := json.Marshal(c.Content(profile))
 	if err != nil {
 		return "" // never equal: pushed each time
@@ -146,7 +146,7 @@ func (p *pump) hash(c connector.Connector, profile connector.Profile) string {
 
 // begin notes that calls about these users are under way, and returns those who
 // were not erased since they were loaded.
-func (p *pump) begin(ctx context.Context, calls []*item) (begun map[string]bool, err error) {
+func (p *turn) begin(ctx context.Context, calls []*item) (begun map[string]bool, err error) {
 	err = p.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 			return err
@@ -166,7 +166,7 @@ func (p *pump) begin(ctx context.Context, calls []*item) (begun map[string]bool,
 }
 
 // call pushes items and notes the results in them.
-func (p *pump) call(ctx context.Context, c connector.Connector, items []*item) {
+func (p *turn) call(ctx context.Context, c connector.Connector, items []*item) {
 	limited, cancel := context.WithTimeout(ctx, callWithin-5*time.Second)
 	defer cancel()
 	profiles := make([]connector.Profile, len(items))
@@ -206,7 +206,7 @@ func anyResult(results []connector.Result) bool {
 }
 
 // guarded calls a connector; one that panics has failed.
-func guarded[T any](p *pump, call func() (T, error)) (out T, err error) {
+func guarded[T any](p *turn, call func() (T, error)) (out T, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			p.Log.Error("panic in a connector", "platform", p.connection.Platform, "connection", p.id, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
@@ -217,7 +217,7 @@ func guarded[T any](p *pump, call func() (T, error)) (out T, err error) {
 }
 
 // confirm asks how the jobs went that the platform works on.
-func (p *pump) confirm(ctx context.Context, c connector.Connector, jobs map[string][]PushRow) error {
+func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[string][]PushRow) error {
 	confirmer, ok := c.(connector.Confirmer)
 	for job, due := range jobs { //lint:loop each job is asked for at the platform and settled by itself
 		items, gone, err := p.load(ctx, due)
@@ -243,7 +243,7 @@ func (p *pump) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 
 // ask asks for one job. One that went wrong as a whole, or that the platform does
 // not know, is pushed anew.
-func (p *pump) ask(ctx context.Context, c connector.Confirmer, job string, items []*item) {
+func (p *turn) ask(ctx context.Context, c connector.Confirmer, job string, items []*item) {
 	if len(items) == 0 {
 		return
 	}
@@ -279,7 +279,7 @@ func (it *item) since() time.Time { return cmp.Or(it.wait.CreatedAt, it.push.Wan
 const removeAtOnce = 8
 
 // remove removes people who were erased.
-func (p *pump) remove(ctx context.Context, c connector.Connector, due []PushRow) error {
+func (p *turn) remove(ctx context.Context, c connector.Connector, due []PushRow) error {
 	if len(due) == 0 {
 		return nil
 	}
@@ -317,7 +317,7 @@ func (p *pump) remove(ctx context.Context, c connector.Connector, due []PushRow)
 
 // noteRemovals writes who is gone, and when the others are tried again: without
 // end, for it was promised.
-func (p *pump) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, errs []*usersync.Error) error {
+func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, errs []*usersync.Error) error {
 	if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 		return err
 	}
@@ -352,7 +352,7 @@ func (p *pump) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, er
 
 // delay returns how long to wait after a failure, and notes when the platform
 // wants to be left alone.
-func (p *pump) delay(e *usersync.Error, attempts int) time.Duration {
+func (p *turn) delay(e *usersync.Error, attempts int) time.Duration {
 	wait := max(e.RetryAfter, time.Second)
 	if !throttled(e) {
 		wait = max(jitter(PushWait(attempts)), e.RetryAfter)
@@ -384,7 +384,7 @@ func disconnects(e *usersync.Error) bool {
 
 // disconnect notes that the platform refuses the connection, tells its owner,
 // and lets the next turn end what waits.
-func (p *pump) disconnect(ctx context.Context, why *usersync.Error) error {
+func (p *turn) disconnect(ctx context.Context, why *usersync.Error) error {
 	reason := why.Message
 	for _, f := range why.Fields {
 		reason += " " + f.Field + " " + f.Message + "."

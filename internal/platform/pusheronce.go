@@ -15,7 +15,7 @@ const previewsAtOnce = 8
 
 // singles makes the pushes of one rank that do not coalesce: previews, and
 // pushes with what a request overrides.
-func (p *pump) singles(ctx context.Context, rank int) (worked bool, err error) {
+func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
 	due, err := DueWaits(ctx, p.org, p.id, rank, max(p.kind.Batch, previewsAtOnce))
 	if err != nil || len(due) == 0 {
 		return false, err
@@ -58,7 +58,7 @@ func (g *group) fail(why *usersync.Error) {
 }
 
 // group reads the users, applies what is overridden and sorts them.
-func (p *pump) group(ctx context.Context, due []Wait) (groups []*group, gone []Wait, err error) {
+func (p *turn) group(ctx context.Context, due []Wait) (groups []*group, gone []Wait, err error) {
 	var users, requests []string
 	for _, w := range due {
 		users, requests = append(users, w.UserID), append(requests, w.RequestID)
@@ -113,7 +113,7 @@ func compact(ids []string) []string {
 }
 
 // makeOnce makes the calls of a group.
-func (p *pump) makeOnce(ctx context.Context, c connector.Connector, g *group) error {
+func (p *turn) makeOnce(ctx context.Context, c connector.Connector, g *group) error {
 	switch {
 	case g.mode == usersync.PushPreview:
 		return p.preview(ctx, c, g)
@@ -130,7 +130,7 @@ func (p *pump) makeOnce(ctx context.Context, c connector.Connector, g *group) er
 	return nil
 }
 
-func (p *pump) preview(ctx context.Context, c connector.Connector, g *group) error {
+func (p *turn) preview(ctx context.Context, c connector.Connector, g *group) error {
 	var group errgroup.Group
 	group.SetLimit(previewsAtOnce)
 	plain := encodePatch(g.patch) == encodePatch(usersync.PlatformSync{}) && !g.patch.Force
