@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"usersync/internal/management"
 	"usersync/internal/app"
 	"usersync/internal/credit"
+	"usersync/internal/management"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -146,7 +146,9 @@ func credits() *cobra.Command {
 	ledger := &cobra.Command{
 		Use: "ledger ORGANIZATION", Short: "List the ledger, newest first", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) { return credit.Ledger(c.Context(), a.Store.Org(args[0]), "", 500) })
+			return withAdmin(c, func(a *management.Service) (any, error) {
+				return credit.Ledger(c.Context(), a.Store.Org(args[0]), "", 500)
+			})
 		},
 	}
 	verify := &cobra.Command{

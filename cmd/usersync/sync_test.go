@@ -21,8 +21,8 @@ import (
 	"usersync/internal/app/apptest"
 	"usersync/internal/credit"
 	"usersync/internal/identity"
-	"usersync/internal/request"
 	"usersync/internal/importfile"
+	"usersync/internal/request"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/marketing"
@@ -14,6 +13,7 @@ import (
 	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/mail"
+	"usersync/internal/management"
 	"usersync/internal/outbound"
 	"usersync/internal/platform"
 	"usersync/internal/queue"

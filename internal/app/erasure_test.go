@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	operations "usersync/internal/management"
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/credit"
 	"usersync/internal/delivery"
 	"usersync/internal/erasure"
+	operations "usersync/internal/management"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
 	"usersync/internal/request"

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 
-	"usersync/internal/management"
 	"usersync/internal/config"
+	"usersync/internal/management"
 	"usersync/internal/outbound"
 	"usersync/internal/seal"
 	"usersync/internal/store"

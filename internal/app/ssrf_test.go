@@ -193,7 +193,7 @@ func (a *astray) wantNobody(t *testing.T, d disguise, err error) {
 // guarded lists every package that makes calls to the outside or lets others
 // make them, and the test that tries the disguises against it.
 var guarded = map[string]string{
-	"internal/management":            "TestDisguisedAddressesAreRefusedWhenSaved",
+	"internal/management":       "TestDisguisedAddressesAreRefusedWhenSaved",
 	"internal/app":              "the wiring: one guard for all",
 	"internal/colleague/hunter": "TestDirectoryServicesCallNoDisguisedAddress",
 	"internal/connector":        "TestPlatformsCallNoDisguisedAddress",

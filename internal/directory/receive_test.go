@@ -8,8 +8,8 @@ import (
 	"testing/iotest"
 
 	"usersync/internal/directory"
-	"usersync/internal/outbox"
 	"usersync/internal/importfile"
+	"usersync/internal/outbox"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"usersync/internal/directory"
+	"usersync/internal/importfile"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
-	"usersync/internal/importfile"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"usersync/internal/colleague"
-	"usersync/internal/mail"
 	"usersync/internal/identity"
+	"usersync/internal/mail"
 	"usersync/internal/template"
 	"usersync/internal/tenant"
 	"usersync/internal/user"

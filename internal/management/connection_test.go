@@ -7,9 +7,9 @@ import (
 	"slices"
 	"testing"
 
-	"usersync/internal/management"
 	"usersync/internal/connector"
 	"usersync/internal/connectors"
+	"usersync/internal/management"
 	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/store/storetest"

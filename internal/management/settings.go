@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"usersync/internal/outbound"
 	"usersync/internal/identity"
+	"usersync/internal/outbound"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )

@@ -14,9 +14,9 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/credit"
+	"usersync/internal/identity"
 	"usersync/internal/intake"
 	"usersync/internal/outbox"
-	"usersync/internal/identity"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/connector"
+	"usersync/internal/management"
 	"usersync/internal/platform"
 	"usersync/internal/usersync"
 )

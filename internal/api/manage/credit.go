@@ -3,9 +3,9 @@ package manage
 import (
 	"net/http"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/credit"
+	"usersync/internal/management"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )

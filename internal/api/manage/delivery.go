@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"slices"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/delivery"
+	"usersync/internal/management"
 	"usersync/internal/usersync"
 )
 

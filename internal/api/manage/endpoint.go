@@ -3,9 +3,9 @@ package manage
 import (
 	"net/http"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/delivery"
+	"usersync/internal/management"
 	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
+	"usersync/internal/management"
 	"usersync/internal/usersync"
 )
 

@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"time"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
+	"usersync/internal/management"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )

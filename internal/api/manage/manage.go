@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/directory"
+	"usersync/internal/management"
 	"usersync/internal/queue"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"

@@ -3,8 +3,8 @@ package manage
 import (
 	"net/http"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
+	"usersync/internal/management"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"usersync/internal/api"
-	"usersync/internal/intake"
 	"usersync/internal/identity"
+	"usersync/internal/intake"
 	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/user"

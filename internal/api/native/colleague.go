@@ -3,9 +3,9 @@ package native
 import (
 	"net/http"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
 	"usersync/internal/colleague"
+	"usersync/internal/management"
 )
 
 // listColleagues is GET /v1/colleagues-list: a bare array.

@@ -5,8 +5,8 @@ package native
 import (
 	"net/http"
 
-	"usersync/internal/management"
 	"usersync/internal/api"
+	"usersync/internal/management"
 	"usersync/internal/tenant"
 )
 

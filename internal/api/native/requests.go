@@ -6,8 +6,8 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/bulk"
-	"usersync/internal/intake"
 	"usersync/internal/identity"
+	"usersync/internal/intake"
 	"usersync/internal/pipeline"
 	"usersync/internal/request"
 	"usersync/internal/usersync"

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/colleague"
-	"usersync/internal/outbound"
 	"usersync/internal/identity"
+	"usersync/internal/outbound"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
