@@ -64,7 +64,7 @@ const numbersPerCommit = 4096
 const gateText = `
 SELECT k.id, o.status, b.balance, k.revoked_at, k.expires_at, {now}, (%s) FROM {rows}
 JOIN api_keys k ON k.id = r.id
-JOIN organizations o ON o.ID() = k.organization_id
+JOIN organizations o ON o.id = k.organization_id
 JOIN balances b ON b.organization_id = k.organization_id`
 
 var (

@@ -18,11 +18,11 @@ func ListDestinations(ctx context.Context, o *store.Org) ([]Connection, error) {
 }
 
 var settingStatement = store.Define(`
-SELECT o.ID(), o.name, o.status, o.salt, o.default_invite_link, o.default_redirection_link, o.client_group_code, o.client_code, o.paper_code,
+SELECT o.id, o.name, o.status, o.salt, o.default_invite_link, o.default_redirection_link, o.client_group_code, o.client_code, o.paper_code,
     o.settings, o.secrets, o.created_at, o.updated_at,
     coalesce(c.id, ''), coalesce(c.platform, ''), coalesce(c.name, ''), coalesce(c.status, ''), coalesce(c.reason, ''), coalesce(c.settings, '')
-FROM organizations o LEFT JOIN connections c ON c.organization_id = o.ID() AND c.status <> 'deleted'
-WHERE o.ID() = $1 ORDER BY c.id`)
+FROM organizations o LEFT JOIN connections c ON c.organization_id = o.id AND c.status <> 'deleted'
+WHERE o.id = $1 ORDER BY c.id`)
 
 // LoadOrganizationWithConnections returns what a run needs to know of an organization: Organization and
 // Destinations in one way to the database.

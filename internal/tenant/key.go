@@ -148,9 +148,9 @@ type Caller struct {
 
 var callerStatement = store.Define(`
 SELECT k.id, k.organization_id, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.revoked_at,
-    coalesce(o.ID(), ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
+    coalesce(o.id, ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
     coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.secrets, ''), coalesce(o.created_at, 0), coalesce(o.updated_at, 0)
-FROM api_keys k LEFT JOIN organizations o ON o.ID() = k.organization_id WHERE k.hash = $1`)
+FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE k.hash = $1`)
 
 // FindCaller returns who the key with this hash belongs to; ok is false when there
 // is no such key.
