@@ -16,11 +16,10 @@ import (
 	"usersync/internal/management"
 	"usersync/internal/outbound"
 	"usersync/internal/platform"
-	"usersync/internal/queue"
 )
 
 func (a *App) buildAPI(guard *outbound.Guard) {
-	a.Door = intake.New(intake.Options{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, Wake: func() { a.Relay.Wake(queue.Run) }, MaxWaiting: a.cfg.MaxWaiting})
+	a.Door = intake.New(intake.Options{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, MaxWaiting: a.cfg.MaxWaiting})
 	a.waiters = intake.NewWaiters(a.Store, a.Queue, a.o.Log)
 	o := api.Options{Store: a.Store, Door: a.Door, Waiters: a.waiters, Metrics: a.metrics, Log: a.o.Log}
 	if !a.cfg.Embedded() {
@@ -44,12 +43,12 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	}
 	management := manage.Options{
 		Admin: operations, Token: a.cfg.AdminToken, Directory: &directory.Service{Store: a.Store},
-		Depths: a.Queue.Depths, Pause: a.Queue.Pause, Resume: a.Queue.Resume, Wake: func() { a.Relay.Wake() },
+		Depths: a.Queue.Depths, Pause: a.Queue.Pause, Resume: a.Queue.Resume, Wake: func() {},
 	}
 	return append([]api.Dialect{
 		native.Options{Admin: operations}.Dialect(),
 		marketing.Options{
-			Kinds: connectors.Kinds, Wake: func() { a.Relay.Wake(queue.Bulk) },
+			Kinds: connectors.Kinds, Wake: func() {},
 			Open: (&platform.Pusher{Store: a.Store, Kind: connectors.Find, Hub: a.hub}).Open,
 		}.Dialect(),
 	}, manage.Dialects(management)...)

@@ -250,15 +250,17 @@ func (a *App) own() []netip.AddrPort {
 func (a *App) buildWorker(guard *outbound.Guard) {
 	a.client = &outbound.Client{Guard: guard, Timeout: attemptWithin, MaxResponse: 64 << 10, UserAgent: "usersync/" + a.version()}
 	push := &platform.Pusher{Store: a.Store, Queue: a.Queue, Kind: connectors.Find, Hub: a.hub, Metrics: a.metrics, Log: a.o.Log}
+	deliverSlots := max(a.cfg.WorkerConcurrency, leastDeliver)
+	local := queue.NewLocalSlots(deliverSlots)
 	run := &pipeline.Service{
-		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
+		Local: local, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
 		Search: a.search(guard), Open: push.Open,
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
 	a.pool = &worker.Pool{
-		Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Wake: a.Relay.Wake,
+		Local: local, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
 		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler()}),
 		// What WORKER_CONCURRENCY means is said by its help text in internal/config.
 		Slots: map[string]int{
@@ -266,7 +268,7 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 			// for others' servers and need many: enough, at least, that the
 			// share of one endpoint that hangs leaves the others theirs.
 			queue.Run:     max(a.cfg.WorkerConcurrency/4, 1),
-			queue.Deliver: max(a.cfg.WorkerConcurrency, leastDeliver),
+			queue.Deliver: deliverSlots,
 			// A push waits for a platform, and a connection has one at a time.
 			queue.Push: max(2*a.cfg.WorkerConcurrency, leastPush),
 			// Bulk work may keep the database busy too, but not at the cost
@@ -274,17 +276,6 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 			queue.Bulk: max(a.cfg.WorkerConcurrency/8, 1),
 		},
 		Grace: a.cfg.ShutdownTimeout,
-	}
-	run.Place = a.pool.Place
-	a.Store.OnReady(a.wakeRelay)
-}
-
-// wakeRelay has the relay send what a transaction made ready. Of runs it is told
-// by those who accept them.
-func (a *App) wakeRelay(queues ...string) {
-	queues = slices.DeleteFunc(queues, func(q string) bool { return q == queue.Run })
-	if len(queues) > 0 {
-		a.Relay.Wake(queues...)
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 	"usersync/internal/delivery"
 	"usersync/internal/identity"
 	"usersync/internal/intake"
-	"usersync/internal/pipeline"
 	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/user"
@@ -203,9 +202,7 @@ func TestRefusalFailsTheStepAndRetryMakesThatStepAlone(t *testing.T) {
 		n.until(t, id, request.PartiallySucceeded)
 		bad.server.Break("http")
 		org := n.app.Store.Org(n.org.ID)
-		_, err := intake.Retry(t.Context(), org, id, usersync.NewID(usersync.PrefixRequest), nil, func(kind request.Kind, run int, trace string) usersync.Task {
-			return pipeline.Again(kind, n.org.ID, id, run, trace)
-		})
+		_, err := intake.Retry(t.Context(), org, id, usersync.NewID(usersync.PrefixRequest), nil)
 		must(t, err)
 		n.app.Relay.Wake()
 		n.until(t, id, request.Succeeded)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"usersync/internal/audit"
+	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -124,6 +125,7 @@ func TopUp(ctx context.Context, s *store.Store, actor, organization string, amou
 
 // Unpark has up to n parked tasks of an organization go on, oldest first.
 func Unpark(ctx context.Context, tx *store.Tx, organization string, n int64) error {
+	tx.Readied(queue.Run) // only runs are parked
 	return tx.Later(ctx, unparkStatement, nil, nil, organization, n)
 }
 

@@ -43,45 +43,33 @@ func save(ctx context.Context, tx *store.Tx, organization string, messages []New
 	return tasks, SaveMessages(ctx, tx, organization, messages)
 }
 
-// Direct are tasks that are worked where they are written: it spares them the
-// way over the relay and the queue. It is made for one transaction at a time.
-type Direct struct {
-	// Place keeps a place for a task of a kind and lane; see queue.Place. Where it
-	// is nil, there is none.
-	Place func(kind, lane string) (queue.Place, bool)
-
-	places map[string]queue.Place // by task
-	claims []usersync.Claim
-}
-
-// Enqueue is Enqueue but for the tasks that find a place.
-func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []NewMessage) error {
+// EnqueueLocal is Enqueue for a worker: the tasks that find a slot in the
+// reservation are written under claims of its own and returned, for it to work
+// after the commit. The others go over the queue.
+func EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.Reservation, organization string, messages []NewMessage) ([]queue.LocalTask, error) {
 	tasks, err := save(ctx, tx, organization, messages)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	own := make([]usersync.Task, 0, len(tasks))
+	var own []usersync.Task
 	tasks = slices.DeleteFunc(tasks, func(t usersync.Task) bool {
-		if d.Place == nil {
-			return false
-		}
-		place, ok := d.Place(t.Kind, t.FairnessKey)
-		if ok {
-			d.places[t.ID] = place
+		taken := slots.Take(t)
+		if taken {
 			own = append(own, t)
 		}
-		return ok
+		return taken
 	})
 	claims, err := outbox.EnqueueClaimed(ctx, tx, own...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	open := openOf(messages)
-	for i := range claims {
-		claims[i].Known = open[claims[i].TaskID]
+	local := make([]queue.LocalTask, len(claims))
+	for i, c := range claims {
+		c.Known = open[c.TaskID]
+		local[i] = queue.LocalTask{Kind: Deliver.Name, Claim: c}
 	}
-	d.claims = append(d.claims, claims...)
-	return outbox.Enqueue(ctx, tx, tasks...)
+	return local, outbox.Enqueue(ctx, tx, tasks...)
 }
 
 // openOf returns, by task, the deliveries of messages as they were just stored.
@@ -96,30 +84,6 @@ func openOf(messages []NewMessage) map[string][]Open {
 		}
 	}
 	return open
-}
-
-// Begin forgets what an earlier try of the transaction wrote.
-func (d *Direct) Begin() {
-	d.claims = nil
-	d.Free()
-	d.places = map[string]queue.Place{}
-}
-
-// Free gives back the places that no task was worked at.
-func (d *Direct) Free() {
-	for _, place := range d.places {
-		place.Free()
-	}
-	d.places = nil
-}
-
-// Work begins with the tasks, after the commit.
-func (d *Direct) Work() {
-	for _, c := range d.claims {
-		place := d.places[c.TaskID]
-		delete(d.places, c.TaskID)
-		place.Work(c)
-	}
 }
 
 // assign makes tasks of one endpoint each, for up to tasksOf deliveries, and

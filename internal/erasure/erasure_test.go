@@ -56,7 +56,7 @@ func (n fixture) accept(t *testing.T, address string, count int) (u string, ids 
 		sub.Items = append(sub.Items, &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync,
 			Salt: n.org.Salt, User: intake.NewUser{UserInput: in, Identity: user.Identity{Key: address, Company: "acme.example"}}})
 	}
-	must(t, intake.Accept(t.Context(), n.Store, []*intake.Submission{sub}, func(items []*intake.Acceptance) []usersync.Task {
+	must(t, intake.AcceptPlanned(t.Context(), n.Store, []*intake.Submission{sub}, func(items []*intake.Acceptance) []usersync.Task {
 		for _, a := range items {
 			a.TaskID = "none"
 			ids = append(ids, a.RequestID)

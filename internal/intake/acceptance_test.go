@@ -90,7 +90,7 @@ func TestAcceptOfTheSameNewUsersAtOnceAgreesOnThem(t *testing.T) {
 				if i%2 == 0 {
 					slices.Reverse(items)
 				}
-				if err := intake.Accept(context.Background(), n.Store, []*intake.Submission{n.Submission(items...)}, roomtest.Plan); err != nil {
+				if err := intake.AcceptPlanned(context.Background(), n.Store, []*intake.Submission{n.Submission(items...)}, roomtest.Plan); err != nil {
 					t.Error(err)
 				}
 				for _, a := range items {
@@ -152,7 +152,7 @@ func TestIdempotencyKeyRaceHasOneWinner(t *testing.T) {
 			subs[i] = n.Submission(n.Acceptance("a@acme.example"))
 			subs[i].Idempotency = &idempotency.Key{Scope: "POST /x", Key: "same", BodyHash: "h"}
 			wg.Go(func() {
-				if err := intake.Accept(context.Background(), n.Store, subs[i:i+1], roomtest.Plan); err != nil {
+				if err := intake.AcceptPlanned(context.Background(), n.Store, subs[i:i+1], roomtest.Plan); err != nil {
 					t.Error(err)
 				}
 			})

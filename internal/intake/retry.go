@@ -8,6 +8,7 @@ import (
 	"usersync/internal/bulk"
 	"usersync/internal/idempotency"
 	"usersync/internal/outbox"
+	"usersync/internal/pipeline"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -21,21 +22,17 @@ WHERE organization_id = $1 AND id = $2`)
 var ErrNothingFailed = usersync.Errorf(usersync.CodeConflict, "Nothing failed, so there is nothing to retry.")
 
 // Retry has the failed steps of a request run again, or the failed users of a
-// bulk, by the task that plan makes for its next run. A call with an
-// idempotency key that was taken before changes nothing and is replayed; callID
-// tells the calls apart.
-func Retry(ctx context.Context, o *store.Org, id, callID string, key *idempotency.Key, plan PlanRun) (replayed bool, err error) {
+// bulk. A call with an idempotency key that was taken before changes nothing and is
+// replayed; callID tells the calls apart.
+func Retry(ctx context.Context, o *store.Org, id, callID string, key *idempotency.Key) (replayed bool, err error) {
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		if replayed, err = seen(ctx, tx, o.ID(), callID, key); err != nil || replayed {
 			return err
 		}
-		return retry(ctx, tx, o.ID(), id, plan)
+		return retry(ctx, tx, o.ID(), id)
 	})
 	return replayed, err
 }
-
-// PlanRun makes the task of a further run of a request.
-type PlanRun func(kind request.Kind, run int, traceparent string) usersync.Task
 
 // seen keeps the idempotency key of a call and reports whether another call
 // had it before.
@@ -53,7 +50,7 @@ func seen(ctx context.Context, tx *store.Tx, organization, callID string, key *i
 	return sub.Replayed, nil
 }
 
-func retry(ctx context.Context, tx *store.Tx, organization, id string, plan PlanRun) error {
+func retry(ctx context.Context, tx *store.Tx, organization, id string) error {
 	var kind request.Kind
 	var status request.Status
 	var run, users int
@@ -80,7 +77,7 @@ func retry(ctx context.Context, tx *store.Tx, organization, id string, plan Plan
 	if failed == 0 || !status.CanBecome(request.Queued) {
 		return ErrNothingFailed
 	}
-	task := plan(kind, run+1, traceparent)
+	task := pipeline.Again(kind, organization, id, run+1, traceparent)
 	if err := tx.Later(ctx, requeueStatement, nil, nil, organization, id, task.ID); err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) (
 			tx.Readied(t.Queue)
 			return struct{}{}, err
 		}
-		claims = append(claims, usersync.Claim{TaskID: id, Token: token, Organization: t.Organization, FairnessKey: t.FairnessKey, Args: t.Args,
+		claims = append(claims, usersync.Claim{TaskID: id, Token: token, Organization: t.Organization, Queue: t.Queue, FairnessKey: t.FairnessKey, Args: t.Args,
 			Traceparent: t.Traceparent, StartedAt: store.At(started)})
 		return struct{}{}, err
 	}, token, ClaimFor.Microseconds())
@@ -267,11 +267,13 @@ func Regenerate(ctx context.Context, s *store.Store, dead []Envelope) error {
 
 var retakeStatement = store.Define(`
 UPDATE outbox SET generation = generation + 1, state = 'ready'
-WHERE id = $1 AND generation = $2 AND state = 'sent' AND claim_token = ''`)
+WHERE id = $1 AND generation = $2 AND state = 'sent' AND claim_token = ''
+RETURNING queue`)
 
 // Retake makes a task ready again whose claim a crash of the database undid.
 func Retake(ctx context.Context, s *store.Store, taskID string, generation int64) error {
-	_, err := s.AsyncCommit().Exec(ctx, retakeStatement, nil, taskID, generation)
+	queues, err := store.Collect(ctx, s.AsyncCommit(), retakeStatement, nil, store.ScanString, taskID, generation)
+	s.Ready().Raise(queues...)
 	return err
 }
 
@@ -279,7 +281,7 @@ var claimStatement = store.Define(`
 UPDATE outbox SET claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
 WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
-RETURNING organization_id, fairness_key, args, traceparent, failures, started_at`)
+RETURNING organization_id, queue, fairness_key, args, traceparent, failures, started_at`)
 
 // isSent asks for the state of a row that is found by its id. Said plainly,
 // PostgreSQL would rather read the index of all that are sent, which is short
@@ -293,7 +295,7 @@ func Claim(ctx context.Context, s *store.Store, taskID string, generation int64)
 	var args string
 	var started int64
 	err = s.AsyncCommit().QueryRow(ctx, claimStatement, taskID, generation, c.Token, ClaimFor.Microseconds()).
-		Scan(&c.Organization, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started)
+		Scan(&c.Organization, &c.Queue, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started)
 	if errors.Is(err, sql.ErrNoRows) {
 		return usersync.Claim{}, false, nil
 	}
@@ -304,11 +306,11 @@ func Claim(ctx context.Context, s *store.Store, taskID string, generation int64)
 // besideLimit bounds the tasks of a fairness key that one claim looks at.
 const besideLimit = 32
 
-// claimLaneStatement claims a task and those that wait in its fairness key, oldest
+// claimCoalescedStatement claims a task and those that wait in its fairness key, oldest
 // first, as far as their arguments are short enough together. What is near is
 // cut before it is chosen from, so that the cost is bounded. One that has failed
 // before goes alone.
-var claimLaneStatement = store.Define(`
+var claimCoalescedStatement = store.Define(`
 WITH main AS (
     SELECT id, kind, queue, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
 ), near AS MATERIALIZED (
@@ -320,17 +322,17 @@ WITH main AS (
 UPDATE outbox SET state = 'sent', claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
 WHERE id {any}SELECT id FROM main UNION ALL SELECT id FROM beside WHERE size <= $5{/any} AND claimed_until < {now}
-RETURNING id, organization_id, fairness_key, args, traceparent, failures, started_at`)
+RETURNING id, organization_id, queue, fairness_key, args, traceparent, failures, started_at`)
 
 // ClaimCoalesced is Claim for a task and for those of its kind that are ready in its
-// fairness key and need no more than room bytes of arguments together: they become Along.
+// fairness key and need no more than room bytes of arguments together: they become Coalesced.
 func ClaimCoalesced(ctx context.Context, s *store.Store, taskID string, generation int64, room int) (c usersync.Claim, ok bool, err error) {
 	token := usersync.NewID(usersync.PrefixClaim)
-	list, err := store.Collect(ctx, s.AsyncCommit(), claimLaneStatement, nil, func(scan func(...any) error) (usersync.Claim, error) {
+	list, err := store.Collect(ctx, s.AsyncCommit(), claimCoalescedStatement, nil, func(scan func(...any) error) (usersync.Claim, error) {
 		c := usersync.Claim{Token: token}
 		var args string
 		var started int64
-		err := scan(&c.TaskID, &c.Organization, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started)
+		err := scan(&c.TaskID, &c.Organization, &c.Queue, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started)
 		c.Args, c.StartedAt = json.RawMessage(args), store.At(started)
 		return c, err
 	}, taskID, generation, token, ClaimFor.Microseconds(), room, besideLimit)
@@ -379,6 +381,7 @@ var finishStatement = store.Define(`DELETE FROM outbox WHERE id {words}$1{/words
 // Finish ends all tasks of a claim. It is the first write of the transaction
 // that holds the outcome, and its fence: ErrClaimLost undoes everything behind it.
 func Finish(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
+	tx.Readied(c.Queue) // it leaves room for the next one
 	return tx.Later(ctx, finishStatement, nil, allHeld(c), TaskWords(c), c.Token)
 }
 
@@ -394,6 +397,7 @@ func Rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMes
 }
 
 func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time, failures int, judge func(int64) error) error {
+	tx.Readied(c.Queue)
 	return tx.Later(ctx, rearmStatement, nil, judge, c.TaskID, c.Token, string(args), store.Micros(due), failures)
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usersync/internal/audit"
+	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -51,6 +52,9 @@ func Rebuild(ctx context.Context, s *store.Store, actor string) (tasks int64, er
 		const sparing = 0
 		if tasks, err = tx.Exec(ctx, unsendAllStatement, nil, sparing); err != nil {
 			return err
+		}
+		for _, q := range queue.Queues {
+			tx.Readied(q)
 		}
 		return audit.Record(ctx, tx, "", actor, "queue.rebuild", "")
 	})

@@ -64,7 +64,7 @@ func newHall(t *testing.T, s *store.Store) *hall {
 func (h *hall) accept(t *testing.T, items ...*intake.Acceptance) {
 	t.Helper()
 	sub := &intake.Submission{Organization: h.org.ID(), KeyID: h.key, Items: items}
-	must(t, intake.Accept(t.Context(), h.store, []*intake.Submission{sub}, intake.Plan))
+	must(t, intake.Accept(t.Context(), h.store, []*intake.Submission{sub}))
 	if sub.Err != nil {
 		t.Fatal(sub.Err)
 	}
@@ -275,9 +275,7 @@ func TestRetryOfABulkPlansTheFailedUsersAlone(t *testing.T) {
 
 func (h *hall) retry(t *testing.T, id string) error {
 	t.Helper()
-	_, err := intake.Retry(t.Context(), h.org, id, usersync.NewID(usersync.PrefixRequest), nil, func(kind request.Kind, run int, trace string) usersync.Task {
-		return pipeline.Again(kind, h.org.ID(), id, run, trace)
-	})
+	_, err := intake.Retry(t.Context(), h.org, id, usersync.NewID(usersync.PrefixRequest), nil)
 	return err
 }
 

@@ -209,7 +209,7 @@ func (o *order) makeUsers(organization tenant.Organization) {
 		sub.Items = append(sub.Items, &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync,
 			Salt: organization.Salt, User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)}})
 	}
-	must(o.t, intake.Accept(o.t.Context(), o.store, []*intake.Submission{sub}, func([]*intake.Acceptance) []usersync.Task { return nil }))
+	must(o.t, intake.AcceptPlanned(o.t.Context(), o.store, []*intake.Submission{sub}, func([]*intake.Acceptance) []usersync.Task { return nil }))
 	for _, a := range sub.Items {
 		o.users = append(o.users, a.UserID)
 	}

@@ -51,9 +51,9 @@ type Service struct {
 	// Open opens a connection of an organization, for what is done before its
 	// pushes.
 	Open func(ctx context.Context, organization, connection string) (connector.Connector, error)
-	// Place keeps a place for a task that is worked where it is written; nil where
-	// there is none.
-	Place func(kind, lane string) (queue.Place, bool)
+	// Local are the slots of the deliveries that this worker makes itself; nil
+	// where there are none.
+	Local *queue.LocalSlots
 	// BulkTurn is how long a bulk has its slot before it stands in line again.
 	// 0: 3 s.
 	BulkTurn time.Duration
@@ -62,7 +62,7 @@ type Service struct {
 // Handlers returns the handlers of the requests' tasks, one for each kind.
 func (s *Service) Handlers() []queue.Handler {
 	return []queue.Handler{
-		Run.Work(s.run, s.giveUp),
+		Run.WorkLocal(s.run, s.giveUp),
 		PlatformSync.Work(s.syncPlatforms, s.giveUpPlatforms),
 		PlatformBulk.Work(s.bulk, s.giveUpBulk),
 	}
@@ -72,20 +72,20 @@ func (s *Service) Handlers() []queue.Handler {
 // between reading and writing.
 const maxStale = 10
 
-func (s *Service) run(ctx context.Context, c usersync.Claim, _ RunArgs) error {
+func (s *Service) run(ctx context.Context, c usersync.Claim, _ RunArgs) ([]queue.LocalTask, error) {
 	args, err := argsOf(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var erased []string
 	for try := 0; ; try++ { //lint:loop loads again what another has changed meanwhile
-		err := s.once(ctx, c, args, erased)
+		local, err := s.once(ctx, c, args, erased)
 		gone, found := errors.AsType[*colleague.ErasedError](err)
 		if found {
 			erased = append(erased, gone.Keys...)
 		}
 		if !found && !errors.Is(err, store.ErrStale) || try == maxStale {
-			return err
+			return local, err
 		}
 	}
 }
@@ -101,22 +101,22 @@ func argsOf(c usersync.Claim) (joined RunArgs, err error) {
 
 // once works the batch from what is stored now. erased are the e-mail keys of
 // people who must not count as colleagues though a source knows them.
-func (s *Service) once(ctx context.Context, c usersync.Claim, args RunArgs, erased []string) error {
+func (s *Service) once(ctx context.Context, c usersync.Claim, args RunArgs, erased []string) ([]queue.LocalTask, error) {
 	b, err := s.load(ctx, c, args)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(b.works) == 0 {
-		return s.settle(ctx, b, nil)
+		return s.settle(ctx, b, s.Local, nil)
 	}
 	s.Metrics.RunBatch.Observe(float64(len(b.works)))
 	results, err := s.Search.Run(ctx, s.Store.Org(c.Organization), b.organization.Settings, b.searched())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	leaveOut(results, erased)
 	s.reportUnanswered(ctx, results)
-	return s.settle(ctx, b, func(i int) verdict { return found(b.works[i], results[i]) })
+	return s.settle(ctx, b, s.Local, func(i int) verdict { return found(b.works[i], results[i]) })
 }
 
 func leaveOut(results []colleague.Result, keys []string) {
@@ -148,9 +148,11 @@ func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args RunArgs, _ 
 	if err != nil {
 		return err
 	}
-	return s.settle(ctx, b, func(i int) verdict {
+	// A task that is given up hands nothing back: its webhooks go over the queue.
+	_, err = s.settle(ctx, b, nil, func(i int) verdict {
 		return verdict{step: failedStep(b.works[i], usersync.CodeInternal, "The request could not be worked.")}
 	})
+	return err
 }
 
 // batch is what one run works: requests of one organization in the order of

@@ -14,6 +14,7 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/event"
 	"usersync/internal/outbox"
+	"usersync/internal/queue"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -74,32 +75,33 @@ func billable(w request.Work, v verdict) bool { return len(v.found) > 1 && w.Cha
 // claim: users, colleague records, ledger entries, steps, statuses, messages
 // and the tasks that go on from there. The locked balance decides who is paid
 // for, oldest first; who is not waits and is told nothing.
-func (s *Service) settle(ctx context.Context, b *batch, decide func(int) verdict) error {
-	var outcomes []request.Outcome
-	direct := delivery.Direct{Place: s.Place}
-	defer direct.Free()
+//
+// The webhooks that find a slot at this worker are handed back for it to deliver.
+func (s *Service) settle(ctx context.Context, b *batch, local *queue.LocalSlots, decide func(int) verdict) ([]queue.LocalTask, error) {
+	slots := local.Reserve()
+	defer slots.Release()
+	var st *settlement
 	err := s.Store.Tx(ctx, func(tx *store.Tx) error {
-		direct.Begin()
-		st := &settlement{batch: b, tx: tx, direct: &direct}
-		if err := st.run(ctx, decide); err != nil {
-			return err
-		}
-		outcomes = slices.Concat(st.outcomes, st.orphans)
-		return nil
+		slots.Release() // what an earlier try of the transaction took
+		st = &settlement{batch: b, tx: tx, slots: slots}
+		return st.run(ctx, decide)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	direct.Work()
-	s.publish(ctx, outcomes)
-	return nil
+	for _, t := range st.local {
+		slots.Use(t.Claim.TaskID)
+	}
+	s.publish(ctx, slices.Concat(st.outcomes, st.orphans))
+	return st.local, nil
 }
 
 // settlement is the work of one settling transaction.
 type settlement struct {
 	*batch
 	tx       *store.Tx
-	direct   *delivery.Direct
+	slots    *queue.Reservation
+	local    []queue.LocalTask // deliveries that this worker makes itself
 	account  credit.Account
 	wanting  []delivery.Endpoint // the endpoints that are enabled
 	before   credit.Account      // as it was locked
@@ -161,7 +163,8 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 			return err
 		}
 	}
-	return st.direct.Enqueue(ctx, st.tx, st.organization.ID, messages)
+	st.local, err = delivery.EnqueueLocal(ctx, st.tx, st.slots, st.organization.ID, messages)
+	return err
 }
 
 // endOrphans ends the requests that were accepted while their user was erased:

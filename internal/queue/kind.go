@@ -27,8 +27,8 @@ type Kind[A any] struct {
 	Name    string // kept in outbox and Redis: never rename
 	Queue   string
 	Timeout time.Duration
-	// Along, when it is not 0, says that a run takes what waits in its lane along,
-	// up to so many bytes of arguments: usersync.Claim.Along.
+	// Coalesce, when it is not 0, says that a run also takes the tasks that wait under
+	// its fairness key, up to so many bytes of arguments: usersync.Claim.Coalesced.
 	Coalesce int
 }
 
@@ -55,15 +55,22 @@ type Handler struct {
 	Queue    string
 	Timeout  time.Duration
 	Coalesce int
-	// Work runs a claimed task. It ends the claim itself, in the transaction
+	// Run works a claimed task. It ends the claim itself, in the transaction
 	// that holds the outcome; an error means that nothing was written and the
-	// task as a whole is to be tried again.
-	Work func(ctx context.Context, c usersync.Claim) error
+	// task as a whole is to be tried again. It returns the tasks that it wrote for
+	// this process to work at once, each in a slot that is reserved for it.
+	Run func(ctx context.Context, c usersync.Claim) ([]LocalTask, error)
 	// GiveUp ends a task that failed too often: its items get a final status.
 	GiveUp func(ctx context.Context, c usersync.Claim, cause error) error
 	// Parts returns a batch's arguments one by one, by item; nil for a task
 	// that is no batch.
 	Parts func(args json.RawMessage) (map[string]json.RawMessage, error)
+}
+
+// Work is Run for a process without slots for local tasks: there are none.
+func (h Handler) Work(ctx context.Context, c usersync.Claim) error {
+	_, err := h.Run(ctx, c)
+	return err
 }
 
 // ArgsOf returns the arguments of each task of a claim.
@@ -81,12 +88,19 @@ func (k Kind[A]) ArgsOf(c usersync.Claim) ([]A, error) {
 
 // Work binds the kind to its functions.
 func (k Kind[A]) Work(work func(context.Context, usersync.Claim, A) error, giveUp func(context.Context, usersync.Claim, A, error) error) Handler {
+	return k.WorkLocal(func(ctx context.Context, c usersync.Claim, args A) ([]LocalTask, error) {
+		return nil, work(ctx, c, args)
+	}, giveUp)
+}
+
+// WorkLocal is Work for a function that writes tasks which this process works itself.
+func (k Kind[A]) WorkLocal(work func(context.Context, usersync.Claim, A) ([]LocalTask, error), giveUp func(context.Context, usersync.Claim, A, error) error) Handler {
 	return Handler{
 		Kind: k.Name, Queue: k.Queue, Timeout: k.Timeout, Coalesce: k.Coalesce,
-		Work: func(ctx context.Context, c usersync.Claim) error {
+		Run: func(ctx context.Context, c usersync.Claim) ([]LocalTask, error) {
 			args, err := decode[A](k.Name, c.Args)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			return work(ctx, c, args)
 		},

@@ -5,7 +5,6 @@ package relay
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"usersync/internal/colleague"
@@ -30,42 +29,23 @@ type Options struct {
 	Alone bool
 }
 
-// Relay is one process's relay. Every process has one: it sends what the
-// process itself has just written. One of all processes, the keeper, also
-// sends what others left behind.
+// Relay is one process's relay. Every process has one: it sends what the process
+// itself has just committed, when store.Signal says so. One of all processes, the
+// leader, also sends what others left behind.
 type Relay struct {
 	Options
 
-	wake chan struct{}
-	mu   sync.Mutex
-	due  map[string]bool   // the queues that somebody wrote tasks for
-	lane map[string]string // by queue: the lane served last
-	down bool              // Redis did not answer the last time
+	served map[string]string // by queue: the fairness key served last
+	down   bool              // Redis did not answer the last time
 }
 
 // New returns a relay.
-func New(o Options) *Relay {
-	return &Relay{Options: o, wake: make(chan struct{}, 1), due: map[string]bool{}, lane: map[string]string{}}
-}
+func New(o Options) *Relay { return &Relay{Options: o, served: map[string]string{}} }
 
-// Wake has the relay look now for tasks of the given queues, of all when none
-// is given. It never blocks.
-func (r *Relay) Wake(queues ...string) {
-	if len(queues) == 0 {
-		queues = queue.Queues
-	}
-	r.mu.Lock()
-	for _, q := range queues {
-		r.due[q] = true
-	}
-	r.mu.Unlock()
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
+// Wake has the relay look at all queues now. It never blocks.
+func (r *Relay) Wake() { r.Store.Ready().Raise(queue.Queues...) }
 
-// Intervals of the relay. With nothing to do, the keeper's sweeps are the only
+// Intervals of the relay. With nothing to do, the leader's sweeps are the only
 // statements of the whole system: between two and three a second.
 const (
 	sweepEvery     = time.Second     // look for due tasks, and for ones nobody sent
@@ -82,12 +62,13 @@ func (r *Relay) Run(ctx context.Context) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	var reconciled, tidied time.Time
+	r.Wake()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.wake:
-			r.pass(ctx, r.taken())
+		case <-r.Store.Ready().Raised():
+			r.pass(ctx, r.Store.Ready().Take())
 		case <-sweep.C:
 			if !r.leads(ctx) {
 				continue
@@ -117,7 +98,6 @@ func (r *Relay) adopt(ctx context.Context) {
 	if n > 0 {
 		r.Log.InfoContext(ctx, "took up unfinished tasks of the last run", "tasks", n)
 	}
-	r.Wake()
 }
 
 // leads reports whether this process is the one that sweeps for all.
@@ -156,20 +136,6 @@ func (r *Relay) lost(ctx context.Context, err error) {
 // passLimit bounds what one pass takes at once.
 const passLimit = 256
 
-// taken returns the queues to look at and forgets them.
-func (r *Relay) taken() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var due []string
-	for _, q := range queue.Queues {
-		if r.due[q] {
-			due = append(due, q)
-		}
-	}
-	clear(r.due)
-	return due
-}
-
 // left returns the queues that have something to send, whoever wrote it: one
 // statement a sweep, and not one for each queue.
 func (r *Relay) left(ctx context.Context) []string {
@@ -206,7 +172,7 @@ func (r *Relay) pass(ctx context.Context, queues []string) {
 		r.lost(ctx, err)
 		return
 	}
-	for _, q := range queues { //lint:loop each queue has lanes and room of its own
+	for _, q := range queues { //lint:loop each queue has fairness keys and room of its own
 		r.send(ctx, q, slots[q], pulse.Pending[q])
 	}
 }
@@ -227,7 +193,7 @@ func (r *Relay) restore(ctx context.Context) bool {
 	return true
 }
 
-// share is how many tasks of one lane may be in flight: a quarter of the slots for
+// share is how many tasks of one fairness key may be in flight: a quarter of the slots for
 // runs, which is one for each worker of the default size. An organization's runs
 // settle one after the other and each takes along what waits; a second one keeps
 // the database so busy that accepting, and everybody else's, take longer. An
@@ -248,27 +214,27 @@ func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
 	}
 	room := 4*slots - int(pending)
 	for room > 0 && ctx.Err() == nil { //lint:loop takes and sends up to passLimit tasks in each turn
-		limit, from := min(room, passLimit), r.lane[q]
+		limit, from := min(room, passLimit), r.served[q]
 		taken, err := outbox.TakeReady(ctx, r.Store, q, from, share(q, slots), limit)
 		if err != nil {
 			r.report(ctx, "could not read the outbox", err)
 			return
 		}
-		r.lane[q] = ""
+		r.served[q] = ""
 		if len(taken) == limit {
-			r.lane[q] = lastLane(taken)
+			r.served[q] = lastKey(taken)
 		}
 		if !r.put(ctx, taken) {
 			return
 		}
 		if len(taken) < limit && from == "" {
-			return // the round began at the first lane and has come to its end
+			return // the round began at the first fairness key and has come to its end
 		}
 		room -= len(taken)
 	}
 }
 
-func lastLane(taken []outbox.Envelope) string {
+func lastKey(taken []outbox.Envelope) string {
 	last := ""
 	for _, e := range taken {
 		last = max(last, e.FairnessKey)

@@ -68,7 +68,7 @@ func ofEverySort(t *testing.T, n roomtest.Tenant, db *sql.DB) []listed {
 		items = append(items, a)
 	}
 	all := make([]listed, len(items))
-	if err := intake.Accept(t.Context(), n.Store, []*intake.Submission{n.Submission(slices.Clone(items)...)}, planAlone); err != nil {
+	if err := intake.AcceptPlanned(t.Context(), n.Store, []*intake.Submission{n.Submission(slices.Clone(items)...)}, planAlone); err != nil {
 		t.Fatal(err)
 	}
 	for i, a := range items {

@@ -35,9 +35,7 @@ func TestTheStoreMovesRequestsOnlyAsTheTableSays(t *testing.T) {
 				}
 			}
 			a := requestIn(t, n, fmt.Sprintf("r%d@acme.example", i), from)
-			_, err := intake.Retry(t.Context(), n.Org(n.Organization.ID), a.RequestID, usersync.NewID(usersync.PrefixRequest), nil, func(request.Kind, int, string) usersync.Task {
-				return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: n.Organization.ID, Kind: "k", Queue: "q", FairnessKey: n.FairnessKey, Args: []byte(`{}`)}
-			})
+			_, err := intake.Retry(t.Context(), n.Org(n.Organization.ID), a.RequestID, usersync.NewID(usersync.PrefixRequest), nil)
 			got := statusOfRequest(t, n, a.RequestID)
 			if may := from.CanBecome(request.Queued); may != (err == nil) || got != from && got != request.Queued {
 				t.Errorf("the retry of a request that is %s: %v, now %s", from, err, got)

@@ -85,7 +85,7 @@ func Plan(items []*intake.Acceptance) []usersync.Task {
 // Accept accepts submissions.
 func (n Tenant) Accept(t *testing.T, subs ...*intake.Submission) {
 	t.Helper()
-	if err := intake.Accept(t.Context(), n.Store, subs, Plan); err != nil {
+	if err := intake.AcceptPlanned(t.Context(), n.Store, subs, Plan); err != nil {
 		t.Fatal(err)
 	}
 }

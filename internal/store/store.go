@@ -86,7 +86,7 @@ type Store struct {
 	genericPlanPool gorm.ConnPool
 	pools           []*sql.DB
 	schema          string
-	ready           func(queues ...string)
+	ready           *Signal
 }
 
 // defaultMaxConns is what an ordinary server has room for three times.
@@ -125,7 +125,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	write, read := pool(limit*3/8, genericPlans, gather), pool(limit/4, steady, alone)
 	brisk, search := pool(limit*3/16, asyncCommit, alone), pool(limit*3/16, genericPlansUnsorted, alone)
 	s := &Store{
-		Engine: Postgres, seal: o.Seal, asyncCommitPool: brisk, genericPlanPool: search,
+		Engine: Postgres, ready: newSignal(), seal: o.Seal, asyncCommitPool: brisk, genericPlanPool: search,
 		pools: []*sql.DB{write, read, brisk, search}, schema: o.Schema,
 	}
 	for _, one := range []struct {
@@ -190,7 +190,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err := private(file); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	s := &Store{Engine: SQLite, seal: o.Seal}
+	s := &Store{Engine: SQLite, ready: newSignal(), seal: o.Seal}
 	for _, mode := range []struct {
 		to    **gorm.DB
 		dsn   string
@@ -260,10 +260,6 @@ func (s *Store) Writer() Conn      { return Conn{s.write.Statement.ConnPool, s.E
 func (s *Store) AsyncCommit() Conn { return Conn{s.asyncCommitPool, s.Engine} }
 func (s *Store) GenericPlan() Conn { return Conn{s.genericPlanPool, s.Engine} }
 
-// OnReady has fn called after every transaction that made tasks ready, with their
-// queues. It must be set before the store is used by others.
-func (s *Store) OnReady(fn func(queues ...string)) { s.ready = fn }
-
 // GenericPlanForWrites is for the acceptance of PostgreSQL, whose commits wait for the disk.
 func (s *Store) GenericPlanForWrites() Conn { return Conn{s.genericPlanPool, s.Engine} }
 
@@ -317,7 +313,21 @@ func (tx *Tx) settle(failed error) error {
 	return failed
 }
 
-// Readied notes that a task of a queue is ready with the commit.
+// OneStatement is Once for a function that writes by one statement, which
+// PostgreSQL commits by itself: that saves two trips.
+func (s *Store) OneStatement(ctx context.Context, fn func(*Tx) error) error {
+	if s.Embedded() {
+		return s.Once(ctx, fn)
+	}
+	tx := &Tx{Conn: s.GenericPlanForWrites(), store: s}
+	if err := tx.settle(fn(tx)); err != nil {
+		return Classify(err)
+	}
+	s.ready.Raise(tx.ready...)
+	return nil
+}
+
+// Readied notes that a task of a queue is ready with the commit, or has room then.
 func (tx *Tx) Readied(queue string) {
 	if !slices.Contains(tx.ready, queue) {
 		tx.ready = append(tx.ready, queue)
@@ -355,8 +365,8 @@ func (s *Store) Once(ctx context.Context, fn func(*Tx) error) error {
 		ready = tx.ready
 		return err
 	})
-	if err == nil && len(ready) > 0 && s.ready != nil {
-		s.ready(ready...)
+	if err == nil {
+		s.ready.Raise(ready...)
 	}
 	return Classify(err)
 }

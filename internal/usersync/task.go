@@ -13,8 +13,8 @@ type Task struct {
 	Organization string
 	Kind         string
 	Queue        string
-	// Lane is what shares fairly: the tasks of one lane (an organization, an
-	// endpoint, a connection) never take more than their share of the slots.
+	// FairnessKey is what shares the slots fairly: the tasks of one key (an
+	// organization, an endpoint, a connection) never take more than their share.
 	FairnessKey string
 	Args        json.RawMessage
 	// DueAt is when it may start; zero is at once.
@@ -29,6 +29,7 @@ type Claim struct {
 	TaskID       string
 	Token        string
 	Organization string
+	Queue        string
 	FairnessKey  string
 	Args         json.RawMessage
 	Traceparent  string
@@ -36,12 +37,11 @@ type Claim struct {
 	Failures int
 	// StartedAt is when the task was first claimed, by the database's clock.
 	StartedAt time.Time
-	// Along are further tasks of the same kind and lane that are worked in the
-	// same run, under the same token.
+	// Coalesced are further tasks of the same kind and fairness key that are worked
+	// in the same run, under the same token.
 	Coalesced []Claim
-	// Known is what the process that wrote the task, and works it at once, has at
-	// hand of it; nil where the task came over the queue. It is for the kind to
-	// say what it holds.
+	// Known is what the process already knows that wrote the task and works it at
+	// once; nil where the task came over the queue. The kind says what it holds.
 	Known any
 }
 

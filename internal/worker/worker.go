@@ -33,13 +33,12 @@ type Pool struct {
 	Queue   *queue.Client
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
-	// Wake tells the relay that there may be something to send, of the queues
-	// given or of all.
-	Wake func(queues ...string)
 	// Handlers, one for each kind of task.
 	Handlers []queue.Handler
 	// Slots is how many tasks of each queue are worked at once.
 	Slots map[string]int
+	// Local are the slots of tasks that handlers hand back; nil where none do.
+	Local *queue.LocalSlots
 	// Grace is how long a shutdown waits for running tasks before it hands
 	// them back.
 	Grace time.Duration
@@ -47,7 +46,6 @@ type Pool struct {
 	handlers map[string]queue.Handler
 	hard     context.Context // ends when running tasks must stop
 	running  sync.WaitGroup
-	places   places
 }
 
 // Run works tasks until ctx ends, then shuts down softly: nothing new is
@@ -62,7 +60,6 @@ func (p *Pool) Run(ctx context.Context) {
 		p.handlers[h.Kind] = h
 	}
 	servers := p.start(ctx)
-	p.Wake()
 	<-ctx.Done()
 	// What is still running shortly before the end of the grace is told to
 	// stop, so that it can be handed back in time.
@@ -72,7 +69,7 @@ func (p *Pool) Run(ctx context.Context) {
 	for _, s := range servers {
 		wg.Go(s.Shutdown)
 	}
-	wg.Go(p.places.close)
+	wg.Go(p.Local.Close)
 	wg.Wait()
 	p.awaitHandBack()
 }
@@ -139,9 +136,10 @@ func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.
 	ctx = trace(ctx, claim.Traceparent)
 	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
 	if len(claim.Coalesced) > 0 {
-		telemetry.Add(ctx, slog.Int("along", len(claim.Coalesced)))
+		telemetry.Add(ctx, slog.Int("coalesced", len(claim.Coalesced)))
 	}
-	outcome, err := p.handle(ctx, m, claim)
+	local, outcome, err := p.handle(ctx, m, claim)
+	p.workLocal(local)
 	if outcome == outcomeLost {
 		p.retake(ctx, m)
 	}
@@ -153,16 +151,24 @@ func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.
 		level = slog.LevelWarn
 	}
 	line.Emit(p.Log, level, "task")
-	// There is room for the next task of this queue. What was done may have led
-	// to tasks of others: the store tells the relay, see Store.OnReady.
-	p.Wake(m.Queue)
+}
+
+// workLocal begins with tasks that a handler has handed back.
+func (p *Pool) workLocal(tasks []queue.LocalTask) {
+	for _, t := range tasks {
+		m := queue.Message{TaskID: t.Claim.TaskID, Generation: 1, Kind: t.Kind, Queue: t.Claim.Queue}
+		go func() {
+			defer p.Local.Free(t.Claim.FairnessKey)
+			p.workClaimed(context.Background(), m, t.Claim)
+		}()
+	}
 }
 
 // claim claims the task of a message, and with it what waits in its lane where
 // the kind can work several tasks at once.
 func (p *Pool) claim(ctx context.Context, m queue.Message) (usersync.Claim, bool, error) {
-	if along := p.handlers[m.Kind].Coalesce; along > 0 {
-		return outbox.ClaimCoalesced(ctx, p.Store, m.TaskID, m.Generation, along)
+	if room := p.handlers[m.Kind].Coalesce; room > 0 {
+		return outbox.ClaimCoalesced(ctx, p.Store, m.TaskID, m.Generation, room)
 	}
 	return outbox.Claim(ctx, p.Store, m.TaskID, m.Generation)
 }
@@ -195,38 +201,39 @@ const (
 	outcomeStuck     = "stuck" // even the failure could not be written: the reconciler finds it
 )
 
-func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim) (outcome string, err error) {
+func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim) (local []queue.LocalTask, outcome string, err error) {
 	handler, known := p.handlers[m.Kind]
 	if !known {
 		// A newer release made this task; one of its workers will take it.
-		return p.postpone(claim, time.Minute, false), fmt.Errorf("no handler for tasks of kind %q", m.Kind)
+		return nil, p.postpone(claim, time.Minute, false), fmt.Errorf("no handler for tasks of kind %q", m.Kind)
 	}
-	err = p.run(ctx, handler, claim)
+	local, err = p.run(ctx, handler, claim)
 	switch {
 	case err == nil:
-		return outcomeDone, nil
+		return local, outcomeDone, nil
 	case errors.Is(err, outbox.ErrClaimLost):
 		p.Metrics.ClaimsLost.Inc()
 		if len(claim.Coalesced) > 0 {
 			p.release(claim, 0, false) // of those that are still ours
 		}
-		return outcomeLost, nil
+		return nil, outcomeLost, nil
 	case p.hard.Err() != nil:
-		return p.postpone(claim, 0, false), nil
+		return nil, p.postpone(claim, 0, false), nil
 	}
 	failure := usersync.AsError(err)
 	if failure.Code == usersync.CodeRateLimited {
-		return p.postpone(claim, failure.RetryAfter, false), nil
+		return nil, p.postpone(claim, failure.RetryAfter, false), nil
 	}
 	if failure.Code == usersync.CodeUnavailable {
 		// Nobody's fault in this task: it is neither split nor given up.
-		return p.postpone(claim, time.Second+rand.N(time.Second), false), err
+		return nil, p.postpone(claim, time.Second+rand.N(time.Second), false), err
 	}
-	return p.fail(ctx, handler, m, claim, err)
+	outcome, err = p.fail(ctx, handler, m, claim, err)
+	return nil, outcome, err
 }
 
 // run calls the handler with its deadline while the claim is renewed.
-func (p *Pool) run(ctx context.Context, h queue.Handler, c usersync.Claim) (err error) {
+func (p *Pool) run(ctx context.Context, h queue.Handler, c usersync.Claim) (local []queue.LocalTask, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
 	defer context.AfterFunc(p.hard, cancel)()
@@ -241,7 +248,7 @@ func (p *Pool) run(ctx context.Context, h queue.Handler, c usersync.Claim) (err 
 			p.Log.ErrorContext(ctx, "panic", "kind", h.Kind, "task", c.TaskID, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 		}
 	}()
-	return h.Work(ctx, c)
+	return h.Run(ctx, c)
 }
 
 // renew holds the claim until ctx ends; it cancels the run that has lost it.

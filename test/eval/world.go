@@ -177,7 +177,7 @@ func (p *population) acceptUsers(ctx context.Context) error {
 		return err
 	}
 	sub := &intake.Submission{Organization: p.organization.ID, KeyID: key.ID, Items: p.users}
-	if err := intake.Accept(ctx, p.world.store, []*intake.Submission{sub}, intake.Plan); err != nil {
+	if err := intake.Accept(ctx, p.world.store, []*intake.Submission{sub}); err != nil {
 		return err
 	}
 	if sub.Err != nil {

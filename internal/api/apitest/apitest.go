@@ -58,7 +58,7 @@ func Start(t testing.TB, dialects ...api.Dialect) *Server {
 	s.openStore(t)
 	s.openQueue(t)
 	log, metrics := telemetry.NewLogger(s.log, slog.LevelDebug), telemetry.NewMetrics()
-	door := intake.New(intake.Options{Store: s.Store, Metrics: metrics, Log: log, Wake: func() {}, MaxWaiting: 4096})
+	door := intake.New(intake.Options{Store: s.Store, Metrics: metrics, Log: log, MaxWaiting: 4096})
 	waiters := intake.NewWaiters(s.Store, s.queue, log)
 	s.Edge = api.New(api.Options{Store: s.Store, Door: door, Waiters: waiters, Metrics: metrics, Log: log})
 	s.Edge.Mount(dialects...)

@@ -8,7 +8,6 @@ import (
 	"usersync/internal/bulk"
 	"usersync/internal/identity"
 	"usersync/internal/intake"
-	"usersync/internal/pipeline"
 	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
@@ -51,16 +50,13 @@ func retryRequest(c *api.Call) error {
 		return err
 	}
 	org := c.Caller.Org
-	replayed, err := intake.Retry(c.Context(), org, id, c.ID, key, func(kind request.Kind, run int, traceparent string) usersync.Task {
-		return pipeline.Again(kind, org.ID(), id, run, traceparent)
-	})
+	replayed, err := intake.Retry(c.Context(), org, id, c.ID, key)
 	if err != nil {
 		return err
 	}
 	if replayed {
 		c.Header().Set("Idempotency-Replayed", "true")
 	}
-	c.Wake()
 	report, err := request.Get(c.Context(), org, id)
 	if err != nil {
 		return err

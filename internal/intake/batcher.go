@@ -22,8 +22,6 @@ type Options struct {
 	Store   *store.Store
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
-	// Wake tells the relay that there is something to send.
-	Wake func()
 	// MaxWaiting bounds the requests that wait for a commit; beyond it callers
 	// are told to come back.
 	MaxWaiting int
@@ -159,7 +157,6 @@ func (d *Batcher) commit(ctx context.Context, group []*waitingSubmission) {
 	}
 	d.Metrics.IntakeBatch.Observe(float64(rows))
 	d.Metrics.IntakeWaiting.Set(float64(d.waiting.Add(-int64(rows))))
-	d.Wake()
 	for _, t := range group {
 		t.err = err
 		close(t.done)
@@ -179,7 +176,7 @@ func (d *Batcher) accept(ctx context.Context, group []*waitingSubmission) error 
 		submissions[i] = t.Submission
 	}
 	for { //lint:loop tries again while the database does not answer
-		err := Accept(ctx, d.Store, submissions, Plan)
+		err := Accept(ctx, d.Store, submissions)
 		if err == nil {
 			err = FillReplays(ctx, d.Store, submissions)
 		}

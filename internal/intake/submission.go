@@ -1,0 +1,100 @@
+package intake
+
+import (
+	"context"
+	"encoding/json"
+
+	"usersync/internal/idempotency"
+	"usersync/internal/request"
+	"usersync/internal/store"
+	"usersync/internal/user"
+	"usersync/internal/usersync"
+)
+
+// Submission is what one call hands in: one or more requests that are accepted
+// together or not at all. They are all paid for, or all free.
+type Submission struct {
+	Organization string
+	KeyID        string
+	// Idempotency is nil when the caller sent no key.
+	Idempotency *idempotency.Key
+	Items       []*Acceptance
+
+	// Err is why the submission was refused; nil when it was accepted.
+	Err *usersync.Error
+	// Accepted is what was accepted: Items or, when Replayed, those of the
+	// earlier submission with the same key, with ids and positions only.
+	Accepted []*Acceptance
+	Replayed bool
+}
+
+// Acceptance is one request on its way into the database.
+type Acceptance struct {
+	RequestID   string
+	Kind        request.Kind
+	Salt        []byte // of the organization, for the id of a new user
+	User        NewUser
+	Traceparent string
+	// TaskID is the task that will work the request.
+	TaskID string
+	// Position is the place in the caller's list.
+	Position int
+	// Input is what is asked for, as JSON. A request with an input of its own
+	// stores no user: UserID names one that is known, or is empty. Without it the
+	// request tells of User.
+	Input json.RawMessage
+
+	// UserID is set by Accept where there is no Input.
+	UserID string
+
+	organization string
+	sequence     int64
+}
+
+// NewUser is a user as the accepting transaction stores it when it is not
+// known yet: everything the request says, and what follows from it.
+type NewUser struct {
+	usersync.UserInput
+	// Person holds what the search compares by.
+	user.Identity
+}
+
+// keyed reports whether the caller sent an Idempotency-Key.
+func (s *Submission) keyed() bool { return s.Idempotency != nil }
+
+func (a *Acceptance) userKey() userKey { return userKey{a.organization, a.User.Email.Key()} }
+
+// Organization is the tenant the request belongs to; known after Accept began.
+func (a *Acceptance) Organization() string { return a.organization }
+
+var requestUsersStatement = store.Define(`
+SELECT q.id, q.user_id FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
+	store.Col("organization_id", store.Text), store.Col("id", store.Text))
+
+// FillReplays sets the user ids of replayed submissions.
+func FillReplays(ctx context.Context, s *store.Store, submissions []*Submission) error {
+	byID := map[string][]*Acceptance{}
+	set := requestUsersStatement.Rows(1)
+	for _, sub := range submissions {
+		if !sub.Replayed {
+			continue
+		}
+		for _, a := range sub.Accepted {
+			byID[a.RequestID] = append(byID[a.RequestID], a)
+			set.Add(a.organization, a.RequestID)
+		}
+	}
+	if set.Len() == 0 {
+		return nil
+	}
+	type pair struct{ id, user string }
+	list, err := store.Collect(ctx, s.Reader(), requestUsersStatement, set, func(scan func(...any) error) (p pair, err error) {
+		return p, scan(&p.id, &p.user)
+	})
+	for _, p := range list {
+		for _, a := range byID[p.id] {
+			a.UserID = p.user
+		}
+	}
+	return err
+}
