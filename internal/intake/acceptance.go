@@ -68,13 +68,13 @@ JOIN organizations o ON o.id = k.organization_id
 JOIN balances b ON b.organization_id = k.organization_id`
 
 var (
-	gateStatement = store.DefinePerEngine(fmt.Sprintf(gateText, `SELECT nextval('acceptance')`), fmt.Sprintf(gateText, `SELECT number FROM acceptance`),
-		store.Col("id", store.Text))
+	gateStatement = store.DefinePerEngine("intake.gate", fmt.Sprintf(gateText, `SELECT nextval('acceptance')`), fmt.Sprintf(gateText, `SELECT number FROM acceptance`),
+		store.Col("id", store.Text)).Unsorted()
 	// SQLite has no sequences.
-	nextNumber = store.Define(`UPDATE acceptance SET number = number + 1`)
+	nextNumber = store.Define("intake.nextNumber", `UPDATE acceptance SET number = number + 1`)
 )
 
-var insertRequestsStatement = store.Define(`
+var insertRequestsStatement = store.Define("intake.insertRequests", `
 INSERT INTO requests (organization_id, id, kind, status, user_id, email, sequence, input, task_id, traceparent, created_at)
 SELECT r.organization_id, r.id, r.kind, 'queued', r.user_id, r.email, r.sequence, r.input, r.task_id, r.traceparent, {now}
 FROM {rows} WHERE true
@@ -198,7 +198,7 @@ type acceptedIDs struct {
 	Refused   map[int]string `json:"refused,omitempty"`
 }
 
-var keepKeysStatement = store.Define(`
+var keepKeysStatement = store.Define("intake.keepKeys", `
 INSERT INTO idempotency_keys (organization_id, scope, key, body_hash, acceptance, created_at)
 SELECT r.organization_id, r.scope, r.key, r.body_hash, r.acceptance, {now} FROM {rows} WHERE true
 ON CONFLICT (organization_id, scope, key) DO UPDATE
@@ -206,7 +206,7 @@ SET body_hash = excluded.body_hash, acceptance = excluded.acceptance, created_at
 WHERE idempotency_keys.created_at < {now} - $1`,
 	store.Col("organization_id", store.Text), store.Col("scope", store.Text), store.Col("key", store.Text), store.Col("body_hash", store.Text), store.Col("acceptance", store.Text))
 
-var readKeysStatement = store.Define(`
+var readKeysStatement = store.Define("intake.readKeys", `
 SELECT k.organization_id, k.scope, k.key, k.body_hash, k.acceptance FROM {rows}
 JOIN idempotency_keys k ON k.organization_id = r.organization_id AND k.scope = r.scope AND k.key = r.key`,
 	store.Col("organization_id", store.Text), store.Col("scope", store.Text), store.Col("key", store.Text))
@@ -273,7 +273,7 @@ func insertKeys(ctx context.Context, tx *store.Tx, mine map[idempotencyKey]*Subm
 	return tx.Later(ctx, keepKeysStatement, set, nil, idempotency.KeptFor.Microseconds())
 }
 
-var dropKeysStatement = store.Define(`
+var dropKeysStatement = store.Define("intake.dropKeys", `
 DELETE FROM idempotency_keys WHERE created_at < {now} - $1 AND (organization_id, scope, key) IN (
     SELECT organization_id, scope, key FROM idempotency_keys WHERE created_at < {now} - $1 ORDER BY created_at LIMIT $2)`)
 
@@ -373,7 +373,7 @@ func (a *Acceptance) userKey() userKey { return userKey{a.organization, a.User.E
 // Organization is the tenant the request belongs to; known after Accept began.
 func (a *Acceptance) Organization() string { return a.organization }
 
-var requestUsersStatement = store.Define(`
+var requestUsersStatement = store.Define("intake.requestUsers", `
 SELECT q.id, q.user_id FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
 	store.Col("organization_id", store.Text), store.Col("id", store.Text))
 

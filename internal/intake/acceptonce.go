@@ -28,11 +28,11 @@ var acceptanceColumns = []store.Column{
 // another transaction stores meanwhile, or whose id is taken, cannot be written;
 // then no request gets a user_id, which is refused, and nothing is written. $1 = 1
 // says that it happened: then the ids that are taken are left alone.
-var acceptStatement = &store.Statement{Columns: acceptanceColumns, Texts: map[store.EngineName]string{store.Postgres: store.Define(`
+var acceptStatement = store.DefinePerEngine("intake.accept", `
 WITH asked AS MATERIALIZED (
     SELECT r.*, u.id AS known, CASE WHEN e.person IS NULL AND ($1 = 0 OR (SELECT count(*) FROM users t WHERE t.id = r.id) = 0)
         THEN r.id ELSE r.fresh END AS made
-    FROM ` + store.Unnest(1+len(outbox.EnqueueStatement.Columns), acceptanceColumns) + `
+    FROM `+store.Unnest(1+len(outbox.EnqueueStatement.Columns), acceptanceColumns)+`
     LEFT JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key
     LEFT JOIN erased e ON e.organization_id = r.organization_id AND e.person = r.erased
 ), new AS (
@@ -54,10 +54,10 @@ WITH asked AS MATERIALIZED (
     INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at)
     SELECT t.id, t.organization_id, t.kind, t.queue, t.fairness_key, t.args, t.traceparent,
         CASE WHEN t.due <= {now} THEN 'ready' ELSE t.later END, t.due, {now}
-    FROM (SELECT * FROM ` + store.Unnest(1, outbox.EnqueueStatement.Columns) + `) AS t
+    FROM (SELECT * FROM `+store.Unnest(1, outbox.EnqueueStatement.Columns)+`) AS t
     ON CONFLICT (id) DO NOTHING
 )
-SELECT coalesce(known, made) FROM asked`).Texts[store.Postgres]}}
+SELECT coalesce(known, made) FROM asked`, "", acceptanceColumns...).Unsorted()
 
 // acceptAtOnce is Accept for submissions without keys of idempotency: a look at
 // the gate and one statement, which is its own transaction.

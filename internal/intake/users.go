@@ -19,7 +19,7 @@ type NewUser struct {
 	user.Identity
 }
 
-var insertUsersStatement = store.Define(`
+var insertUsersStatement = store.Define("intake.insertUsers", `
 INSERT INTO users (id, organization_id, email_key, email, person_key, company, country, department, seniority,
     first_name, last_name, name, job_title, invite_link, attributes, sequences, created_at, updated_at)
 SELECT CASE WHEN (SELECT count(*) FROM erased e WHERE e.organization_id = r.organization_id AND e.person = r.erased) = 0 THEN r.id ELSE r.fresh END,
@@ -33,7 +33,7 @@ RETURNING id, organization_id, email_key`,
 	store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text), store.Col("invite_link", store.Text),
 	store.Col("attributes", store.Text), store.Col("sequences", store.Text), store.Col("fresh", store.Text), store.Col("erased", store.Text))
 
-var userIDsStatement = store.Define(`
+var userIDsStatement = store.Define("intake.userIDs", `
 SELECT u.id, u.organization_id, u.email_key FROM {rows}
 JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key`,
 	store.Col("organization_id", store.Text), store.Col("email_key", store.Text))

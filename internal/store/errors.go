@@ -28,6 +28,8 @@ func Classify(err error) error {
 		return err
 	case errors.Is(err, gorm.ErrRecordNotFound):
 		return sql.ErrNoRows
+	case usersync.CodeOf(err) == usersync.CodeUnavailable: // it was classified before
+		return err
 	case unreachable(err):
 		return usersync.Errorf(usersync.CodeUnavailable, "The database cannot be reached.").Because(err)
 	}

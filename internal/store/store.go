@@ -278,8 +278,9 @@ type Tx struct {
 
 // owed is a statement whose outcome is judged before the commit.
 type owed struct {
-	result sql.Result
-	judge  func(n int64) error
+	statement *Statement
+	result    sql.Result
+	judge     func(n int64) error
 }
 
 // Later runs a statement whose outcome the next ones do not depend on: it may
@@ -288,13 +289,13 @@ type owed struct {
 func (tx *Tx) Later(ctx context.Context, st *Statement, r *Rows, judge func(n int64) error, args ...any) error {
 	set, err := r.Args(tx.Engine)
 	if err != nil {
-		return err
+		return st.failed(err)
 	}
-	result, err := tx.pool.ExecContext(unhurried(ctx), st.Texts[tx.Engine], append(args, set...)...)
+	result, err := tx.pool.ExecContext(unhurried(ctx), st.texts[tx.Engine], append(args, set...)...)
 	if err != nil {
-		return Classify(err)
+		return st.failed(err)
 	}
-	tx.owed = append(tx.owed, owed{result, judge})
+	tx.owed = append(tx.owed, owed{st, result, judge})
 	return nil
 }
 
@@ -305,7 +306,7 @@ func (tx *Tx) settle(failed error) error {
 	for _, o := range tx.owed {
 		n, err := o.result.RowsAffected()
 		if err != nil {
-			return cmp.Or(failed, Classify(err))
+			return cmp.Or(failed, o.statement.failed(err))
 		}
 		if o.judge == nil {
 			continue
@@ -372,7 +373,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-var nowStatement = Define(`SELECT {now}`)
+var nowStatement = Define("store.now", `SELECT {now}`)
 
 // Now returns the database's time.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
