@@ -127,7 +127,7 @@ func (l requestList) stored(ctx context.Context) ([]string, error) {
 // statement returns the one list to read. What is notable is found by its
 // status, before all else.
 func (l requestList) statement() (*store.Statement, []any) {
-	args := []any{l.Id, l.Before, l.from, store.Micros(l.Since), l.Limit}
+	args := []any{l.ID(), l.Before, l.from, store.Micros(l.Since), l.Limit}
 	common := l.Status == "" || l.Status == Succeeded
 	kind, status := string(l.Kind), string(l.Status)
 	switch {
@@ -210,7 +210,7 @@ func (l requestList) queued(ctx context.Context) ([]string, error) {
 
 // tasks returns the arguments of up to limit tasks of requests.
 func (l requestList) tasks(ctx context.Context, which *store.Statement, limit int) ([]string, error) {
-	return store.Collect(ctx, l.Store.Reader(), which, nil, store.ScanString, l.Id, limit)
+	return store.Collect(ctx, l.Store.Reader(), which, nil, store.ScanString, l.ID(), limit)
 }
 
 // recent returns those of the newest requests that are queued; all says that
@@ -231,7 +231,7 @@ func (l requestList) recent(ctx context.Context) (found []string, all bool, err 
 
 // newest returns the look at the newest requests.
 func (l requestList) newest() (*store.Statement, []any) {
-	args := []any{l.Id, l.Before, l.from, store.Micros(l.Since), string(l.Kind)}
+	args := []any{l.ID(), l.Before, l.from, store.Micros(l.Since), string(l.Kind)}
 	if l.user != "" {
 		return recentOfUserStatement, append(args, l.user)
 	}
@@ -273,7 +273,7 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 	ids = newestFirst(slices.DeleteFunc(ids, func(id string) bool { return id >= l.Before || id < l.from }))
 	//lint:loop asks slice after slice until the page is full
 	for chunk := range slices.Chunk(ids, verifyAtOnce) {
-		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, RequestRows(ofStatusStatement, l.Id, chunk), store.ScanString,
+		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, RequestRows(ofStatusStatement, l.ID(), chunk), store.ScanString,
 			string(l.Status), string(l.Kind), l.user, store.Micros(l.Since))
 		if err != nil {
 			return nil, err

@@ -59,7 +59,7 @@ func (s *Store) Plan(ctx context.Context, st *Statement) (lines []string, err er
 // Explain runs a statement and returns, line by line, how the database goes about
 // it: the plan with the figures of this run on PostgreSQL, the plan alone on SQLite.
 func (o *Org) Explain(ctx context.Context, st *Statement, set *Rows, args ...any) ([]string, error) {
-	explained := &Statement{name: st.name, Columns: st.Columns, texts: map[EngineName]string{
+	explained := &Statement{name: st.name, Columns: st.Columns, texts: map[Engine]string{
 		Postgres: "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + st.texts[Postgres],
 		SQLite:   "EXPLAIN QUERY PLAN " + st.texts[SQLite],
 	}}

@@ -18,11 +18,12 @@ import (
 // kind is the type of a column in a set of rows, in PostgreSQL's words.
 type kind string
 
+// The types of columns, and what Rows.Add takes for them.
 const (
-	Text    kind = "text"
-	Bigint  kind = "bigint"
-	Float   kind = "double precision"
-	Integer      = Bigint
+	Text    kind = "text"             // string
+	Bigint  kind = "bigint"           // int64
+	Float   kind = "double precision" // float64
+	Integer      = Bigint             // int64, for columns of 32 bits too
 )
 
 // Column is one column of the rows handed to a statement.
@@ -31,6 +32,7 @@ type Column struct {
 	kind kind
 }
 
+// Col makes a column.
 func Col(name string, k kind) Column { return Column{name, k} }
 
 // Statement is one hand-written text for both engines. {rows} in it stands for
@@ -48,7 +50,7 @@ type Statement struct {
 	// Columns are those of {rows}.
 	Columns  []Column
 	name     string
-	texts    map[EngineName]string
+	texts    map[Engine]string
 	unsorted bool
 }
 
@@ -57,7 +59,7 @@ type Statement struct {
 func (st *Statement) Name() string { return st.name }
 
 // Text is what an engine gets.
-func (st *Statement) Text(e EngineName) string { return st.texts[e] }
+func (st *Statement) Text(e Engine) string { return st.texts[e] }
 
 // Unsorted says that the statement runs on the connections of GenericPlan, where
 // PostgreSQL avoids sorting. It returns the statement.
@@ -109,7 +111,7 @@ func Define(name, body string, columns ...Column) *Statement {
 // DefinePerEngine is Define for a statement that the engines say in different
 // words. A text is empty where only the other engine runs the statement.
 func DefinePerEngine(name, onPostgres, onSQLite string, columns ...Column) *Statement {
-	return remember(&Statement{name: name, Columns: columns, texts: map[EngineName]string{
+	return remember(&Statement{name: name, Columns: columns, texts: map[Engine]string{
 		Postgres: forPostgres(onPostgres, columns),
 		SQLite:   forSQLite(onSQLite, columns),
 	}})
@@ -164,6 +166,8 @@ func forSQLite(body string, columns []Column) string {
 	).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)"))
 }
 
+// Unnest is what {rows} stands for on PostgreSQL: the columns' arrays as rows named
+// r. scalars is how many parameters of the text stand ahead of them.
 func Unnest(scalars int, columns []Column) string {
 	var arrays, names []string
 	for i, c := range columns {
@@ -199,8 +203,9 @@ func (r *Rows) Add(values ...any) { r.values = append(r.values, values) }
 // Len returns how many rows the set has.
 func (r *Rows) Len() int { return len(r.values) }
 
-// Args returns the set as the engine's arguments.
-func (r *Rows) Args(e EngineName) ([]any, error) {
+// Args returns the set as the engine's arguments: an array for each column on
+// PostgreSQL, one JSON text on SQLite, none for a nil set.
+func (r *Rows) Args(e Engine) ([]any, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -232,11 +237,13 @@ func pick[T any](values [][]any, i int) []T {
 
 // Conn runs statements, on the pool or in a transaction.
 type Conn struct {
-	pool   gorm.ConnPool
-	Engine EngineName
+	pool gorm.ConnPool
+	// Engine is the kind of the database.
+	Engine Engine
 }
 
-// Exec runs a statement and returns how many rows it changed.
+// Exec runs a statement with a set of rows, nil for none, and the values of $1, $2
+// and so on. It returns how many rows were changed.
 func (c Conn) Exec(ctx context.Context, st *Statement, r *Rows, args ...any) (int64, error) {
 	set, err := r.Args(c.Engine)
 	if err != nil {
@@ -282,7 +289,8 @@ func (r Row) Scan(dest ...any) error {
 	return r.statement.failed(r.rows.Close())
 }
 
-// Collect runs a query and returns what scan makes of each row.
+// Collect runs a query, see Conn.Exec, and returns what scan makes of each row: scan
+// is handed a function that reads the row's columns, as sql.Rows.Scan does.
 func Collect[T any](ctx context.Context, c Conn, st *Statement, r *Rows, scan func(func(...any) error) (T, error), args ...any) ([]T, error) {
 	set, err := r.Args(c.Engine)
 	if err != nil {
