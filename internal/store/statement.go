@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -68,13 +69,29 @@ func (st *Statement) Unsorted() *Statement {
 	return st
 }
 
-// failed names the statement in an error, nil where there is none.
+// failed classifies an error and names the statement in it: this one, or the one
+// ahead of it that was held back, see gather, and is the one that failed. It is nil
+// where there is no error.
 func (st *Statement) failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("run statement %s: %w", st.name, Classify(err))
+	return named(st.name, Classify(err))
 }
+
+// namedError is the error of a statement.
+type namedError struct {
+	name string
+	err  error
+}
+
+// named gives an error the name of its statement, unless it has one.
+func named(name string, err error) error {
+	if _, ok := errors.AsType[*namedError](err); ok || err == nil {
+		return err
+	}
+	return &namedError{name, err}
+}
+
+func (e *namedError) Error() string { return fmt.Sprintf("run statement %s: %v", e.name, e.err) }
+func (e *namedError) Unwrap() error { return e.err }
 
 // definitions are the statements by their names.
 var definitions = map[string]*Statement{}

@@ -35,7 +35,7 @@ func (tx *Tx) Later(ctx context.Context, st *Statement, r *Rows, judge func(n in
 	if err != nil {
 		return st.failed(err)
 	}
-	result, err := tx.pool.ExecContext(unhurried(ctx), st.texts[tx.Engine], append(args, set...)...)
+	result, err := tx.pool.ExecContext(unhurried(ctx, st.name), st.texts[tx.Engine], append(args, set...)...)
 	if err != nil {
 		return st.failed(err)
 	}
