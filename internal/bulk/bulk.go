@@ -34,10 +34,10 @@ type Bulk struct {
 // unfinishedRequest is the condition of a request that still has work to come.
 const unfinishedRequest = `status IN ` + request.UnfinishedStatuses
 
-var bulkStatement = store.Define(`
+var bulkStatement = store.Define("bulk.get", `
 SELECT q.id, q.run, q.input, coalesce(b.created_at, 0), coalesce(b.planned, 0), coalesce(b.again, 0), coalesce(b.cursor, '')
 FROM requests q LEFT JOIN bulks b ON b.request_id = q.id
-WHERE q.organization_id = $1 AND q.id = $2 AND q.kind = 'platform-bulk' AND q.` + unfinishedRequest)
+WHERE q.organization_id = $1 AND q.id = $2 AND q.kind = 'platform-bulk' AND q.`+unfinishedRequest)
 
 // Load returns an unfinished bulk; ok is false when there is none of that id.
 func Load(ctx context.Context, o *store.Org, id string) (b Bulk, ok bool, err error) {
@@ -54,7 +54,7 @@ func Load(ctx context.Context, o *store.Org, id string) (b Bulk, ok bool, err er
 	return b, true, json.Unmarshal([]byte(input), &b.Input)
 }
 
-var bulkInputOfStatement = store.Define(`SELECT input FROM requests WHERE organization_id = $1 AND id = $2 AND kind = 'platform-bulk'`)
+var bulkInputOfStatement = store.Define("bulk.input", `SELECT input FROM requests WHERE organization_id = $1 AND id = $2 AND kind = 'platform-bulk'`)
 
 // LoadInput returns what a bulk was asked for.
 func LoadInput(ctx context.Context, o *store.Org, id string) (in Input, err error) {
@@ -70,12 +70,12 @@ func LoadInput(ctx context.Context, o *store.Org, id string) (in Input, err erro
 }
 
 var (
-	beginBulkStatement = store.Define(`
+	beginBulkStatement = store.Define("bulk.begin", `
 INSERT INTO bulks (request_id, organization_id, connection_id, audience_id, created_at, updated_at)
 VALUES ($2, $1, $3, $4, {now}, {now}) ON CONFLICT (request_id) DO NOTHING`)
-	processBulkStatement = store.Define(`
+	processBulkStatement = store.Define("bulk.process", `
 UPDATE requests SET status = 'processing', input = $3, started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
-WHERE organization_id = $1 AND id = $2 AND ` + unfinishedRequest)
+WHERE organization_id = $1 AND id = $2 AND `+unfinishedRequest)
 )
 
 // Begin notes that users are planned from now on, and what b's input has
@@ -102,12 +102,12 @@ type UserVersion struct {
 
 var (
 	// The slice is cut before it is filtered, so that its cost is bounded.
-	sliceStatement = store.Define(`
+	sliceStatement = store.Define("bulk.slice", `
 SELECT u.id, u.version, u.updated_at >= $3 FROM users u
 WHERE u.organization_id = $1 AND u.id <> '' AND u.id > $2 ORDER BY u.id LIMIT $4`)
-	knownStatement = store.Define(`
+	knownStatement = store.Define("bulk.known", `
 SELECT u.id, u.version FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, store.Col("id", store.Text))
-	againStatement = store.Define(`
+	againStatement = store.Define("bulk.listAgain", `
 SELECT user_id FROM bulk_errors WHERE request_id = $2 AND organization_id = $1 AND status = 'again' AND user_id > $3 ORDER BY user_id LIMIT $4`)
 )
 
@@ -184,11 +184,11 @@ func slice(ctx context.Context, o *store.Org, ids []string, after string, last b
 }
 
 var (
-	advanceBulkStatement = store.Define(`
+	advanceBulkStatement = store.Define("bulk.advance", `
 UPDATE bulks SET cursor = $3, planned = $4, total = total + $5, updated_at = {now}
 WHERE request_id = $1 AND organization_id = $2`)
-	startBulkStatement = store.Define(`UPDATE requests SET status = 'processing' WHERE organization_id = $1 AND id = $2 AND status = 'queued'`)
-	dropAgainStatement = store.Define(`
+	startBulkStatement = store.Define("bulk.start", `UPDATE requests SET status = 'processing' WHERE organization_id = $1 AND id = $2 AND status = 'queued'`)
+	dropAgainStatement = store.Define("bulk.dropAgain", `
 DELETE FROM bulk_errors WHERE request_id = $1 AND organization_id = $2 AND status = 'again' AND user_id > $3 AND user_id <= $4`)
 )
 
@@ -224,13 +224,13 @@ func Advance(ctx context.Context, tx *store.Tx, organization string, b Bulk, s S
 }
 
 var (
-	countBulkStatement = store.Define(`
+	countBulkStatement = store.Define("bulk.count", `
 UPDATE bulks SET done = bulks.done + r.done, added = bulks.added + r.added, updated = bulks.updated + r.updated, unchanged = bulks.unchanged + r.unchanged,
     removed = bulks.removed + r.removed, skipped = bulks.skipped + r.skipped, errors = bulks.errors + r.errors, updated_at = {now}
 FROM {rows} WHERE bulks.request_id = r.id AND bulks.organization_id = $1`,
 		store.Col("id", store.Text), store.Col("done", store.Bigint), store.Col("added", store.Bigint), store.Col("updated", store.Bigint), store.Col("unchanged", store.Bigint),
 		store.Col("removed", store.Bigint), store.Col("skipped", store.Bigint), store.Col("errors", store.Bigint))
-	bulkErrorStatement = store.Define(`
+	bulkErrorStatement = store.Define("bulk.addErrors", `
 INSERT INTO bulk_errors (request_id, user_id, organization_id, status, code, message, created_at)
 SELECT r.request_id, r.user_id, $1, r.status, r.code, r.message, {now} FROM {rows} WHERE true
 ON CONFLICT (request_id, user_id) DO UPDATE SET status = excluded.status, code = excluded.code, message = excluded.message`,
@@ -274,13 +274,13 @@ func Count(ctx context.Context, tx *store.Tx, organization string, deltas map[st
 var (
 	// The outcome of a bulk follows the rule of usersync.StatusOf, a user being a
 	// step.
-	finishBulksStatement = store.Define(`
+	finishBulksStatement = store.Define("bulk.finish", `
 UPDATE requests SET finished_at = {now}, status = CASE WHEN b.errors = 0 THEN 'succeeded'
     WHEN b.added + b.updated + b.unchanged + b.removed = 0 THEN 'failed' ELSE 'partially_succeeded' END
 FROM {rows} JOIN bulks b ON b.request_id = r.id AND b.planned = 1 AND b.done >= b.total
 WHERE requests.organization_id = r.organization_id AND requests.id = r.id AND requests.`+unfinishedRequest+`
 RETURNING requests.id`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
-	finishBulkStepsStatement = store.Define(`
+	finishBulkStepsStatement = store.Define("bulk.finishSteps", `
 UPDATE steps SET updated_at = {now}, status = CASE WHEN q.status = 'failed' THEN 'failed' ELSE r.status END,
     error_code = CASE WHEN q.status = 'failed' THEN 'rejected' ELSE '' END,
     error_message = CASE WHEN q.status = 'failed' THEN 'No user could be synced; the errors of the request say why.' ELSE '' END,
@@ -317,9 +317,9 @@ func Finish(ctx context.Context, tx *store.Tx, organization string, ids ...strin
 	return finished, err
 }
 
-var failBulkStatement = store.Define(`
+var failBulkStatement = store.Define("bulk.fail", `
 UPDATE requests SET status = 'failed', finished_at = {now}, started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
-WHERE organization_id = $1 AND id = $2 AND ` + unfinishedRequest)
+WHERE organization_id = $1 AND id = $2 AND `+unfinishedRequest)
 
 // Fail ends a bulk that cannot be made; its one step says why.
 func Fail(ctx context.Context, tx *store.Tx, organization, id string, step request.Step) error {
@@ -331,15 +331,15 @@ func Fail(ctx context.Context, tx *store.Tx, organization, id string, step reque
 }
 
 var (
-	againBulkStatement = store.Define(`
+	againBulkStatement = store.Define("bulk.markAgain", `
 UPDATE bulk_errors SET status = 'again' WHERE request_id = $2 AND organization_id = $1 AND status = 'failed'`)
-	reopenBulkStatement = store.Define(`
+	reopenBulkStatement = store.Define("bulk.reopen", `
 UPDATE bulks SET planned = 0, again = 1, cursor = '', done = done - $3, errors = errors - $3, updated_at = {now}
 WHERE request_id = $2 AND organization_id = $1`)
-	reopenStepStatement = store.Define(`
+	reopenStepStatement = store.Define("bulk.reopenStep", `
 UPDATE steps SET status = 'pending', details = '', error_code = '', error_message = '', updated_at = {now}
 WHERE request_id = $2 AND organization_id = $1 AND position = 0`)
-	bulkPlannedStatement = store.Define(`SELECT count(*) FROM bulks WHERE request_id = $2 AND organization_id = $1 AND planned = 1`)
+	bulkPlannedStatement = store.Define("bulk.planned", `SELECT count(*) FROM bulks WHERE request_id = $2 AND organization_id = $1 AND planned = 1`)
 )
 
 // Retry marks the failed users of a bulk, so that its next run plans them
@@ -367,7 +367,7 @@ func Retry(ctx context.Context, tx *store.Tx, organization, id string, status re
 	return n, err
 }
 
-var bulkErrorsStatement = store.Define(`
+var bulkErrorsStatement = store.Define("bulk.errors", `
 SELECT e.user_id, coalesce(u.email, ''), e.status, e.code, e.message
 FROM bulk_errors e LEFT JOIN users u ON u.id = e.user_id AND u.organization_id = e.organization_id
 WHERE e.request_id = $2 AND e.organization_id = $1 AND e.user_id > $3 AND e.status <> 'again'
@@ -383,9 +383,9 @@ func ListErrors(ctx context.Context, o *store.Org, id, after string, limit int) 
 }
 
 var (
-	countUsersStatement = store.Define(`SELECT count(*) FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2`)
-	firstUsersStatement = store.Define(`
-SELECT ` + user.Columns + ` FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2 ORDER BY id LIMIT $3`)
+	countUsersStatement = store.Define("bulk.countUsers", `SELECT count(*) FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2`)
+	firstUsersStatement = store.Define("bulk.firstUsers", `
+SELECT `+user.Columns+` FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2 ORDER BY id LIMIT $3`)
 )
 
 // Preview counts the users that were last told of at or after since and

@@ -88,11 +88,12 @@ const isUserText = `(SELECT 1 FROM users u WHERE u.organization_id = $1 AND u.em
 
 // candidateTable is a table that people are looked for in.
 type candidateTable struct {
-	name    string
-	changed string // the time by which its indexes order people
-	profile string // name, country, company_name, website, photo
-	user    string // whether the person is a user
-	parts   []string
+	statement string // the name of the statement
+	name      string
+	changed   string // the time by which its indexes order people
+	profile   string // name, country, company_name, website, photo
+	user      string // whether the person is a user
+	parts     []string
 }
 
 func (t candidateTable) define() *store.Statement {
@@ -101,24 +102,27 @@ func (t candidateTable) define() *store.Statement {
 		parts = append(parts, strings.ReplaceAll(partText, "{part}", p))
 	}
 	body := strings.ReplaceAll(candidatesText, "{parts}", strings.Join(parts, "\n        UNION ALL"))
-	return store.Define(strings.NewReplacer("{table}", t.name, "{changed}", t.changed, "{profile}", t.profile, "{user}", t.user, "{limit}", strconv.Itoa(CandidatesPerQuery)).Replace(body),
-		store.Col("n", store.Bigint), store.Col("company", store.Text), store.Col("country", store.Text), store.Col("department", store.Text))
+	return store.Define(t.statement, strings.NewReplacer("{table}", t.name, "{changed}", t.changed, "{profile}", t.profile, "{user}", t.user, "{limit}", strconv.Itoa(CandidatesPerQuery)).Replace(body),
+		store.Col("n", store.Bigint), store.Col("company", store.Text), store.Col("country", store.Text), store.Col("department", store.Text)).Unsorted()
 }
 
 var userCandidates = candidateTable{
-	name: "users", changed: "created_at", user: "true", parts: []string{office, country, department, others},
+	statement: "colleague.userCandidates",
+	name:      "users", changed: "created_at", user: "true", parts: []string{office, country, department, others},
 	profile: `CASE WHEN p.name <> '' THEN p.name ELSE trim(p.first_name || ' ' || p.last_name) END, p.country, '', '', ''`,
 }.define()
 
 // handMadeCandidates are colleagues made by hand: of the colleague records only
 // they have a company, the others were found in the tables beside it.
 var handMadeCandidates = candidateTable{
-	name: "colleagues", changed: "created_at", user: isUserText, parts: []string{anyCountry, anyOthers},
+	statement: "colleague.handMadeCandidates",
+	name:      "colleagues", changed: "created_at", user: isUserText, parts: []string{anyCountry, anyOthers},
 	profile: "p.name, '', p.company_name, p.website, p.photo",
 }.define()
 
 var peopleCandidates = candidateTable{
-	name: "people", changed: "updated_at", user: isUserText, parts: []string{office, country, department, others},
+	statement: "colleague.peopleCandidates",
+	name:      "people", changed: "updated_at", user: isUserText, parts: []string{office, country, department, others},
 	profile: "p.name, p.country, p.company_name, p.website, p.photo",
 }.define()
 
@@ -197,10 +201,10 @@ type Standing struct {
 	Status Status // of the colleague record; "" when there is none
 }
 
-var standingsStatement = store.Define(`
+var standingsStatement = store.Define("colleague.standings", `
 SELECT r.email_key, u.id IS NOT NULL, coalesce(c.status, '') FROM {rows}
 LEFT JOIN users u ON u.organization_id = $1 AND u.email_key = r.email_key
-LEFT JOIN colleagues c ON c.organization_id = $1 AND c.email_key = r.email_key`, store.Col("email_key", store.Text))
+LEFT JOIN colleagues c ON c.organization_id = $1 AND c.email_key = r.email_key`, store.Col("email_key", store.Text)).Unsorted()
 
 // Standings returns, by e-mail key, what the organization knows of addresses
 // that come from elsewhere.

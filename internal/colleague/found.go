@@ -16,7 +16,7 @@ import (
 // Label is what a report shows of a colleague.
 type Label struct{ Name, Email, JobTitle string }
 
-var colleaguesByIDStatement = store.Define(`
+var colleaguesByIDStatement = store.Define("colleague.byID", `
 SELECT c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.id = r.id
 WHERE c.organization_id = $1 AND c.status <> 'deleted'`, store.Col("id", store.Text))
 
@@ -53,7 +53,7 @@ type Finding struct {
 	Reasons         []string
 }
 
-var insertColleaguesStatement = store.Define(`
+var insertColleaguesStatement = store.Define("colleague.insert", `
 INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company_name, website, invite_link,
     redirection_link, photo, latest_action, created_at, updated_at)
 SELECT r.id, $1, r.email_key, r.email, r.name, r.job_title, r.status, r.company_name, r.website, r.invite_link,
@@ -65,11 +65,11 @@ ON CONFLICT DO NOTHING`,
 	store.Col("company_name", store.Text), store.Col("website", store.Text), store.Col("invite_link", store.Text), store.Col("redirection_link", store.Text), store.Col("photo", store.Text),
 	store.Col("erased", store.Text))
 
-var colleagueIDsStatement = store.Define(`
+var colleagueIDsStatement = store.Define("colleague.ids", `
 SELECT c.email_key, c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.organization_id = r.organization_id AND c.email_key = r.email_key`,
 	store.Col("organization_id", store.Text), store.Col("email_key", store.Text))
 
-var linkStatement = store.Define(`
+var linkStatement = store.Define("colleague.link", `
 INSERT INTO colleague_links (user_id, colleague_id, organization_id, score, reasons, created_at)
 SELECT r.user_id, r.colleague_id, $1, r.score, r.reasons, {now} FROM {rows} WHERE true
 ON CONFLICT (user_id, colleague_id) DO UPDATE SET score = excluded.score, reasons = excluded.reasons

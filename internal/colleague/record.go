@@ -47,8 +47,8 @@ func scanColleague(scan func(...any) error) (c Colleague, err error) {
 // MaxListed is how many the colleague list shows.
 const MaxListed = 50
 
-var listColleaguesStatement = store.Define(`
-SELECT ` + colleagueColumns + ` FROM colleagues c
+var listColleaguesStatement = store.Define("colleague.list", `
+SELECT `+colleagueColumns+` FROM colleagues c
 WHERE c.id {any}
     SELECT l.colleague_id FROM users u JOIN colleague_links l ON l.user_id = u.id WHERE u.organization_id = $1 AND u.email_key = $2
     UNION
@@ -68,8 +68,8 @@ func List(ctx context.Context, o *store.Org, email usersync.Email) ([]Colleague,
 	return list, err
 }
 
-var colleagueStatement = store.Define(`
-SELECT ` + colleagueColumns + ` FROM colleagues c WHERE c.id = $2 AND c.organization_id = $1`)
+var colleagueStatement = store.Define("colleague.get", `
+SELECT `+colleagueColumns+` FROM colleagues c WHERE c.id = $2 AND c.organization_id = $1`)
 
 // Get returns one colleague that is not deleted.
 func Get(ctx context.Context, o *store.Org, id string) (Colleague, error) {
@@ -81,7 +81,7 @@ func Get(ctx context.Context, o *store.Org, id string) (Colleague, error) {
 }
 
 // makeColleagueStatement makes a record or takes up again one that was deleted.
-var makeColleagueStatement = store.Define(`
+var makeColleagueStatement = store.Define("colleague.make", `
 INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company_name, website, invite_link,
     redirection_link, team, invited_by, company, department, seniority, latest_action, created_at, updated_at)
 SELECT r.id, $1, r.email_key, r.email, r.name, r.job_title,
@@ -131,7 +131,7 @@ func Create(ctx context.Context, o *store.Org, actor string, salt []byte, n NewC
 	return Get(ctx, o, id)
 }
 
-var colleagueExistsStatement = store.Define(`SELECT 1 FROM colleagues WHERE id = $1`)
+var colleagueExistsStatement = store.Define("colleague.exists", `SELECT 1 FROM colleagues WHERE id = $1`)
 
 // colleagueExists reports whether an id is taken: by a colleague whose address
 // has changed since it was derived.
@@ -152,7 +152,7 @@ type Change struct {
 	Company string
 }
 
-var updateColleagueStatement = store.Define(`
+var updateColleagueStatement = store.Define("colleague.update", `
 UPDATE colleagues SET status = CASE WHEN $3 = '' THEN status ELSE $3 END,
     email = CASE WHEN $4 = '' THEN email ELSE $4 END, email_key = CASE WHEN $5 = '' THEN email_key ELSE $5 END,
     company = CASE WHEN $5 = '' OR invited_by = '' THEN company ELSE $6 END, latest_action = {now}, updated_at = {now}
@@ -192,7 +192,7 @@ func (u Change) fields() []string {
 	return fields
 }
 
-var inviteStatement = store.Define(`
+var inviteStatement = store.Define("colleague.invite", `
 UPDATE colleagues SET status = CASE WHEN status = 'joined' THEN status ELSE 'invited' END, latest_action = {now}, updated_at = {now}
 WHERE id = $2 AND organization_id = $1 AND status <> 'deleted'`)
 
@@ -214,7 +214,7 @@ func MarkInvited(ctx context.Context, o *store.Org, actor, id string) (out Colle
 	return out, err
 }
 
-var joinStatement = store.Define(`
+var joinStatement = store.Define("colleague.join", `
 UPDATE colleagues SET status = 'joined', latest_action = {now}, updated_at = {now} FROM {rows}
 WHERE colleagues.organization_id = r.organization_id AND colleagues.email_key = r.email_key AND colleagues.status IN ('pending', 'invited')`,
 	store.Col("organization_id", store.Text), store.Col("email_key", store.Text))

@@ -7,7 +7,7 @@ import (
 	"usersync/internal/store"
 )
 
-var sourceAnswersStatement = store.Define(`
+var sourceAnswersStatement = store.Define("colleague.sourceAnswers", `
 SELECT a.company, a.answer FROM {rows} JOIN source_answers a
     ON a.organization_id = r.organization_id AND a.source = r.source AND a.company = r.company
 WHERE a.expires_at > {now}`,
@@ -30,7 +30,7 @@ func SourceAnswers(ctx context.Context, o *store.Org, source string, companies [
 	return answers, err
 }
 
-var keepSourceAnswerStatement = store.Define(`
+var keepSourceAnswerStatement = store.Define("colleague.keepSourceAnswer", `
 INSERT INTO source_answers (organization_id, source, company, answer, expires_at) VALUES ($1, $2, $3, $4, {now} + $5)
 ON CONFLICT (organization_id, source, company) DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at`)
 
@@ -40,7 +40,7 @@ func KeepSourceAnswer(ctx context.Context, o *store.Org, source, company, answer
 	return err
 }
 
-var dropSourceAnswersStatement = store.Define(`
+var dropSourceAnswersStatement = store.Define("colleague.dropSourceAnswers", `
 DELETE FROM source_answers WHERE (organization_id, source, company) IN (
     SELECT organization_id, source, company FROM source_answers WHERE expires_at <= {now} ORDER BY expires_at LIMIT $1)`)
 

@@ -14,7 +14,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var balanceStatement = store.Define(`SELECT balance FROM balances WHERE organization_id = $1`)
+var balanceStatement = store.Define("credit.balance", `SELECT balance FROM balances WHERE organization_id = $1`)
 
 // Balance returns the organization's credits.
 func Balance(ctx context.Context, o *store.Org) (balance int64, err error) {
@@ -32,7 +32,7 @@ type Account struct {
 	Now time.Time
 }
 
-var lockBalanceStatement = store.Define(`
+var lockBalanceStatement = store.Define("credit.lockBalance", `
 SELECT balance, message_sequence, {now} FROM balances WHERE organization_id = $1 {for update}`)
 
 // Lock locks the balance of an organization until the transaction ends.
@@ -47,7 +47,7 @@ func Lock(ctx context.Context, tx *store.Tx, organization string) (a Account, er
 	return a, store.Classify(err)
 }
 
-var saveBalanceStatement = store.Define(`
+var saveBalanceStatement = store.Define("credit.saveBalance", `
 UPDATE balances SET balance = $2, message_sequence = $3 WHERE organization_id = $1`)
 
 // Save writes a locked balance back.
@@ -55,7 +55,7 @@ func Save(ctx context.Context, tx *store.Tx, a Account) error {
 	return tx.Later(ctx, saveBalanceStatement, nil, nil, a.Organization, a.Balance, a.Sequence)
 }
 
-var chargeStatement = store.Define(`
+var chargeStatement = store.Define("credit.charge", `
 INSERT INTO ledger (id, organization_id, kind, amount, request_id, balance_after, created_at)
 SELECT r.id, $1, 'charge', -1, r.request_id, r.balance_after, {now} FROM {rows} WHERE true`,
 	store.Col("id", store.Text), store.Col("request_id", store.Text), store.Col("balance_after", store.Bigint))
@@ -75,16 +75,16 @@ func Charge(ctx context.Context, tx *store.Tx, a *Account, requests []string) er
 	return tx.Later(ctx, chargeStatement, set, nil, a.Organization)
 }
 
-var topUpStatement = store.Define(`
+var topUpStatement = store.Define("credit.topUp", `
 INSERT INTO ledger (id, organization_id, kind, amount, reference, balance_after, created_at)
 VALUES ($1, $2, 'top_up', $3, $4, $5, {now})
 RETURNING id, kind, amount, request_id, reference, balance_after, created_at`)
 
-var byReferenceStatement = store.Define(`
+var byReferenceStatement = store.Define("credit.byReference", `
 SELECT id, kind, amount, request_id, reference, balance_after, created_at FROM ledger
 WHERE organization_id = $1 AND reference = $2 AND reference <> ''`)
 
-var unparkStatement = store.Define(`
+var unparkStatement = store.Define("credit.unpark", `
 UPDATE outbox SET state = 'ready', look_at = 0 WHERE id {any}
     SELECT id FROM outbox WHERE state = 'parked' AND organization_id = $1 ORDER BY id LIMIT $2 {skip locked}{/any}`)
 
@@ -138,7 +138,7 @@ func ScanEntry(scan func(...any) error) (e Entry, err error) {
 
 // The tuple is compared over the columns of the index ledger_organization, whose
 // order no other index has.
-var ledgerStatement = store.Define(`
+var ledgerStatement = store.Define("credit.ledger", `
 SELECT id, kind, amount, request_id, reference, balance_after, created_at FROM ledger
 WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id DESC, id DESC LIMIT $3`)
 
@@ -158,7 +158,7 @@ type Verification struct {
 	Overcharged int64 `json:"overcharged"`
 }
 
-var verifyStatement = store.Define(`
+var verifyStatement = store.Define("credit.verify", `
 SELECT b.balance, (SELECT coalesce(sum(amount), 0) FROM ledger WHERE organization_id = $1),
     (SELECT count(*) FROM ledger WHERE organization_id = $1),
     (SELECT count(*) FROM (SELECT request_id FROM ledger WHERE organization_id = $1 AND kind = 'charge'
@@ -177,7 +177,7 @@ func Verify(ctx context.Context, o *store.Org) (v Verification, err error) {
 
 // The recursion hops over the index from one organization to the next, so one
 // with a million parked tasks costs the same as one with two.
-var payableStatement = store.Define(`
+var payableStatement = store.Define("credit.payable", `
 WITH RECURSIVE parked(organization_id) AS (
     SELECT (SELECT min(o.organization_id) FROM outbox o WHERE o.state = 'parked')
     UNION ALL

@@ -13,7 +13,7 @@ import (
 	"usersync/internal/tenant"
 )
 
-var openAccountStatement = store.Define(`
+var openAccountStatement = store.Define("delivery.openAccount", `
 SELECT b.balance, b.message_sequence, {now}, coalesce((SELECT string_agg('{"id":"' || e.id || '","eventTypes":' || e.event_types || '}', ',')
     FROM webhook_endpoints e WHERE e.organization_id = $1 AND e.status = 'enabled'), '')
 FROM balances b WHERE b.organization_id = $1 {for update}`)

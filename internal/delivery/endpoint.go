@@ -258,7 +258,7 @@ func DeleteEndpoint(ctx context.Context, o *store.Org, actor, id string, then ..
 	})
 }
 
-var enabledEndpointsStatement = store.Define(`
+var enabledEndpointsStatement = store.Define("delivery.enabledEndpoints", `
 SELECT id, event_types FROM webhook_endpoints WHERE organization_id = $1 AND status = 'enabled' ORDER BY id`)
 
 // Subscriptions returns the enabled endpoints of an organization with what
@@ -282,7 +282,7 @@ type EndpointState struct {
 	Now time.Time
 }
 
-var lockEndpointStatement = store.Define(`
+var lockEndpointStatement = store.Define("delivery.lockEndpoint", `
 SELECT id, url, status, failing_since, {now} FROM webhook_endpoints WHERE id = $2 AND organization_id = $1 {for update}`)
 
 // LockEndpoint locks an endpoint until the transaction ends: before the claim
@@ -297,7 +297,7 @@ func LockEndpoint(ctx context.Context, tx *store.Tx, organization, id string) (e
 	return e, store.Classify(err)
 }
 
-var healthStatement = store.Define(`
+var healthStatement = store.Define("delivery.saveHealth", `
 UPDATE webhook_endpoints SET failing_since = CASE WHEN $3 = 1 THEN {now} ELSE 0 END
 WHERE id = $2 AND organization_id = $1 AND ($3 = 1) <> (failing_since > 0)`)
 
@@ -313,7 +313,7 @@ func NoteHealth(ctx context.Context, tx *store.Tx, organization, endpoint string
 	return tx.Later(ctx, healthStatement, nil, nil, organization, endpoint, flag)
 }
 
-var disableEndpointStatement = store.Define(`
+var disableEndpointStatement = store.Define("delivery.disableEndpoint", `
 UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = $3, updated_at = {now} WHERE id = $2 AND organization_id = $1`)
 
 // deliverer is who the audit log says disabled an endpoint that cannot be reached.

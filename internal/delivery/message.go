@@ -38,13 +38,13 @@ type NewMessage struct {
 	Tasks       []string
 }
 
-var insertMessagesStatement = store.Define(`
+var insertMessagesStatement = store.Define("delivery.insertMessages", `
 INSERT INTO messages (id, organization_id, type, request_id, sequence, body, traceparent, created_at)
 SELECT r.id, $1, r.type, r.request_id, r.sequence, r.body, r.traceparent, {now} FROM {rows} WHERE true
 ON CONFLICT (id) DO NOTHING`,
 	store.Col("id", store.Text), store.Col("type", store.Text), store.Col("request_id", store.Text), store.Col("sequence", store.Bigint), store.Col("body", store.Text), store.Col("traceparent", store.Text))
 
-var insertDeliveriesStatement = store.Define(`
+var insertDeliveriesStatement = store.Define("delivery.insert", `
 INSERT INTO deliveries (id, organization_id, message_id, endpoint_id, type, status, task_id, created_at, updated_at)
 SELECT r.id, $1, r.message_id, r.endpoint_id, r.type, 'pending', r.task_id, {now}, {now} FROM {rows} WHERE true
 ON CONFLICT (id) DO NOTHING`,
@@ -91,7 +91,7 @@ func scanDelivery(scan func(...any) error, more ...any) (d Delivery, err error) 
 }
 
 // A delivery without a task was written by a release that did not name it.
-var openDeliveriesStatement = store.Define(`
+var openDeliveriesStatement = store.Define("delivery.open", `
 SELECT `+DeliveryColumns+`, m.body, m.traceparent
 FROM {rows} JOIN deliveries d ON d.id = r.id JOIN messages m ON m.id = d.message_id
 WHERE d.organization_id = $1 AND d.status IN ('pending', 'retrying') AND d.task_id IN ($2, '')
@@ -116,7 +116,7 @@ type Outcome struct {
 }
 
 // The columns task_id and before say what the row must still be.
-var saveDeliveriesStatement = store.Define(`
+var saveDeliveriesStatement = store.Define("delivery.save", `
 UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.before + 1, next_attempt_at = r.next_attempt_at,
     failed_at = CASE WHEN r.status = 'failed' THEN {now} ELSE 0 END, updated_at = {now}
 FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.task_id IN (r.task_id, '')
@@ -152,7 +152,7 @@ func addOutcome(set *store.Rows, o Outcome, task string) error {
 	return err
 }
 
-var lockDeliveriesStatement = store.Define(`
+var lockDeliveriesStatement = store.Define("delivery.lock", `
 SELECT `+DeliveryColumns+`, d.task_id FROM {rows} JOIN deliveries d ON d.id = r.id WHERE d.organization_id = $1
 ORDER BY d.id {for update}`, store.Col("id", store.Text))
 
@@ -186,7 +186,7 @@ func mergeDeliveries(ctx context.Context, tx *store.Tx, c usersync.Claim, outcom
 	return err
 }
 
-var RequestDeliveriesStatement = store.Define(`
+var RequestDeliveriesStatement = store.Define("delivery.ofRequest", `
 SELECT d.message_id, d.endpoint_id, d.type, d.status, d.attempt_count
 FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
 JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1

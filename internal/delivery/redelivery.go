@@ -19,16 +19,16 @@ var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Delivery not found")
 // own, which are found by the second condition. The tuple is compared over the
 // columns of those indexes, whose order no other index has.
 var listDeliveries = map[Status]*store.Statement{
-	"":        defineList(``),
-	Pending:   defineList(`AND d.status = 'pending'`),
-	Retrying:  defineList(`AND d.status = 'retrying' AND d.next_attempt_at > 0`),
-	Delivered: defineList(`AND d.status = 'delivered'`),
-	Failed:    defineList(`AND d.status = 'failed' AND d.failed_at > 0`),
+	"":        defineList("delivery.list", ``),
+	Pending:   defineList("delivery.listPending", `AND d.status = 'pending'`),
+	Retrying:  defineList("delivery.listRetrying", `AND d.status = 'retrying' AND d.next_attempt_at > 0`),
+	Delivered: defineList("delivery.listDelivered", `AND d.status = 'delivered'`),
+	Failed:    defineList("delivery.listFailed", `AND d.status = 'failed' AND d.failed_at > 0`),
 }
 
-func defineList(condition string) *store.Statement {
-	return store.Define(`SELECT ` + DeliveryColumns + ` FROM deliveries d
-WHERE (d.endpoint_id, d.id) < ($2, $3) AND d.endpoint_id >= $2 AND CASE WHEN d.organization_id = $1 THEN true ELSE false END ` + condition + `
+func defineList(name, condition string) *store.Statement {
+	return store.Define(name, `SELECT `+DeliveryColumns+` FROM deliveries d
+WHERE (d.endpoint_id, d.id) < ($2, $3) AND d.endpoint_id >= $2 AND CASE WHEN d.organization_id = $1 THEN true ELSE false END `+condition+`
 ORDER BY d.endpoint_id DESC, d.id DESC LIMIT $4`)
 }
 
@@ -40,7 +40,7 @@ func List(ctx context.Context, o *store.Org, endpoint string, status Status, bef
 
 func ReadDelivery(scan func(...any) error) (Delivery, error) { return scanDelivery(scan) }
 
-var deliveryStatement = store.Define(`SELECT ` + DeliveryColumns + ` FROM deliveries d WHERE d.id = $2 AND d.organization_id = $1`)
+var deliveryStatement = store.Define("delivery.get", `SELECT `+DeliveryColumns+` FROM deliveries d WHERE d.id = $2 AND d.organization_id = $1`)
 
 // Get returns one delivery.
 func Get(ctx context.Context, o *store.Org, id string) (Delivery, error) {
@@ -64,7 +64,7 @@ func load(ctx context.Context, db store.Conn, organization, id string) (Delivery
 type Assignment struct{ DeliveryID, TaskID string }
 
 // A delivery that had come to its end begins the schedule anew.
-var resendStatement = store.Define(`
+var resendStatement = store.Define("delivery.resend", `
 UPDATE deliveries SET task_id = r.task_id, next_attempt_at = {now}, failed_at = 0, updated_at = {now},
     earlier_attempts = CASE WHEN status IN ('delivered', 'failed') THEN attempt_count ELSE earlier_attempts END,
     status = CASE WHEN attempt_count = 0 THEN 'pending' ELSE 'retrying' END
@@ -85,9 +85,9 @@ func Resend(ctx context.Context, tx *store.Tx, organization string, list []Assig
 // Window is a time in which messages were made: from Since until before Until.
 type Window struct{ Since, Until time.Time }
 
-var countFailedStatement = store.Define(`
+var countFailedStatement = store.Define("delivery.countFailed", `
 SELECT count(*) FROM deliveries
-WHERE endpoint_id = $2 AND failed_at > 0 AND created_at >= $3 AND created_at < $4 AND organization_id = $1 AND task_id <> '` + ErasedTask + `'`)
+WHERE endpoint_id = $2 AND failed_at > 0 AND created_at >= $3 AND created_at < $4 AND organization_id = $1 AND task_id <> '`+ErasedTask+`'`)
 
 // CountFailed counts the failed deliveries to an endpoint whose messages were
 // made within the window.
@@ -97,9 +97,9 @@ func CountFailed(ctx context.Context, tx *store.Tx, organization, endpoint strin
 }
 
 // The tuple is compared over the columns of the index deliveries_failed_window.
-var failedStatement = store.Define(`
+var failedStatement = store.Define("delivery.failed", `
 SELECT id, created_at FROM deliveries
-WHERE endpoint_id = $2 AND failed_at > 0 AND (created_at, id) > ($3, $4) AND created_at < $5 AND organization_id = $1 AND task_id <> '` + ErasedTask + `'
+WHERE endpoint_id = $2 AND failed_at > 0 AND (created_at, id) > ($3, $4) AND created_at < $5 AND organization_id = $1 AND task_id <> '`+ErasedTask+`'
 ORDER BY created_at, id LIMIT $6 {for update}`)
 
 // FailedDelivery says where in a window a failed delivery stands.
@@ -120,7 +120,7 @@ func LockFailed(ctx context.Context, tx *store.Tx, organization, endpoint string
 	}, organization, endpoint, store.Micros(w.Since), after, store.Micros(w.Until), limit)
 }
 
-var hastenStatement = store.Define(`
+var hastenStatement = store.Define("delivery.hasten", `
 UPDATE outbox SET state = 'ready' WHERE id {any}
     SELECT id FROM outbox WHERE state = 'scheduled' AND queue = $1 AND fairness_key = $2 ORDER BY id LIMIT $3 {skip locked}{/any}`)
 

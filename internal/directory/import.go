@@ -75,11 +75,11 @@ type Chunk struct {
 	Refused []ImportError
 }
 
-var receiveStatement = store.Define(`
+var receiveStatement = store.Define("directory.receiveImport", `
 UPDATE imports SET done = done + $3, refused = refused + $3, updated_at = {now}
 WHERE id = $1 AND organization_id = $2 AND status = 'receiving' RETURNING refused`)
 
-var insertChunkStatement = store.Define(`
+var insertChunkStatement = store.Define("directory.insertChunk", `
 INSERT INTO import_chunks (import_id, number, body) VALUES ($1, $2, $3) ON CONFLICT (import_id, number) DO NOTHING`)
 
 // AddChunk stores the next lines of an upload.
@@ -113,7 +113,7 @@ func countLines(list []ImportError) (n int64) {
 	return n
 }
 
-var insertImportErrorsStatement = store.Define(`
+var insertImportErrorsStatement = store.Define("directory.insertImportErrors", `
 INSERT INTO import_errors (import_id, line, position, field, message)
 SELECT $1, r.line, r.position, r.field, r.message FROM {rows} WHERE true
 ON CONFLICT (import_id, line, position) DO NOTHING`,
@@ -218,7 +218,7 @@ type ErrorPlace struct {
 	position int64
 }
 
-var importErrorsStatement = store.Define(`
+var importErrorsStatement = store.Define("directory.importErrors", `
 SELECT e.line, e.position, e.field, e.message FROM import_errors e
 WHERE e.import_id = $1 AND (e.line, e.position) > ($3, $4)
     AND EXISTS (SELECT 1 FROM imports i WHERE i.id = $1 AND i.organization_id = $2)
@@ -235,7 +235,7 @@ func ListErrors(ctx context.Context, o *store.Org, id string, after ErrorPlace, 
 	return found, after, err
 }
 
-var nextChunkStatement = store.Define(`
+var nextChunkStatement = store.Define("directory.nextChunk", `
 SELECT c.number, c.body FROM import_chunks c JOIN imports i ON i.id = c.import_id
 WHERE c.import_id = $1 AND i.organization_id = $2 AND i.status IN ('queued', 'running')
 ORDER BY c.number LIMIT 1`)
@@ -267,8 +267,8 @@ type Outcome struct {
 }
 
 var (
-	dropChunkStatement = store.Define(`DELETE FROM import_chunks WHERE import_id = $1 AND number = $2`)
-	advanceStatement   = store.Define(`
+	dropChunkStatement = store.Define("directory.dropChunk", `DELETE FROM import_chunks WHERE import_id = $1 AND number = $2`)
+	advanceStatement   = store.Define("directory.advanceImport", `
 UPDATE imports SET done = done + $3 + $4, saved = saved + $3, refused = refused + $4, status = 'running',
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END, updated_at = {now}
 WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running') RETURNING refused`)
@@ -328,7 +328,7 @@ func withoutErased(ctx context.Context, tx *store.Tx, organization string, o Out
 	return people, refused, nil
 }
 
-var finishImportStatement = store.Define(`
+var finishImportStatement = store.Define("directory.finishImport", `
 UPDATE imports SET finished_at = {now}, updated_at = {now}, started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END,
     status = CASE WHEN saved = 0 AND refused > 0 THEN 'failed' ELSE 'succeeded' END,
     message = CASE WHEN saved = 0 AND refused > 0 THEN 'No line could be imported.' ELSE '' END
@@ -340,10 +340,10 @@ func FinishImport(ctx context.Context, tx *store.Tx, organization, id string) er
 }
 
 var (
-	failImportStatement = store.Define(`
+	failImportStatement = store.Define("directory.failImport", `
 UPDATE imports SET finished_at = {now}, updated_at = {now}, status = 'failed', message = $3
 WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running')`)
-	dropChunksStatement = store.Define(`DELETE FROM import_chunks WHERE import_id = $1`)
+	dropChunksStatement = store.Define("directory.dropChunks", `DELETE FROM import_chunks WHERE import_id = $1`)
 )
 
 // FailImport ends an import that cannot go on, and removes what is left of it.
@@ -357,8 +357,8 @@ func FailImport(ctx context.Context, tx *store.Tx, organization, id, message str
 }
 
 var (
-	dropReceivingStatement = store.Define(`DELETE FROM imports WHERE id = $1 AND organization_id = $2 AND status = 'receiving'`)
-	dropErrorsStatement    = store.Define(`DELETE FROM import_errors WHERE import_id = $1`)
+	dropReceivingStatement = store.Define("directory.dropReceiving", `DELETE FROM imports WHERE id = $1 AND organization_id = $2 AND status = 'receiving'`)
+	dropErrorsStatement    = store.Define("directory.dropErrors", `DELETE FROM import_errors WHERE import_id = $1`)
 )
 
 // DropImport removes an upload that broke off.
@@ -378,7 +378,7 @@ func DropImport(ctx context.Context, o *store.Org, id string) error {
 	})
 }
 
-var abandonedStatement = store.Define(`
+var abandonedStatement = store.Define("directory.abandonedImports", `
 SELECT organization_id || ' ' || id FROM imports WHERE status = 'receiving' AND updated_at < {now} - $1 ORDER BY updated_at LIMIT $2`)
 
 // DropAbandonedImports removes up to limit uploads that ended without a word,

@@ -22,7 +22,7 @@ type Person struct {
 	user.Identity
 }
 
-var savePeopleStatement = store.Define(`
+var savePeopleStatement = store.Define("directory.savePeople", `
 INSERT INTO people (id, organization_id, email_key, email, person_key, company, country, department, seniority, name, job_title,
     company_name, website, photo, created_at, updated_at)
 SELECT r.id, $1, r.email_key, r.email, r.person_key, r.company, r.country, r.department, r.seniority, r.name, r.job_title,

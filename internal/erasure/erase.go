@@ -49,8 +49,8 @@ var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Erasure not found")
 const erasureColumns = `id, user_id, status, removed, platforms, created_at, finished_at`
 
 var (
-	erasureStatement  = store.Define(`SELECT ` + erasureColumns + ` FROM erasures WHERE id = $2 AND organization_id = $1`)
-	erasuresStatement = store.Define(`SELECT ` + erasureColumns + ` FROM erasures WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`)
+	erasureStatement  = store.Define("erasure.get", `SELECT `+erasureColumns+` FROM erasures WHERE id = $2 AND organization_id = $1`)
+	erasuresStatement = store.Define("erasure.list", `SELECT `+erasureColumns+` FROM erasures WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`)
 )
 
 func scanErasure(scan func(...any) error) (Erasure, error) {
@@ -96,15 +96,15 @@ type subject struct {
 }
 
 var (
-	lockUserStatement = store.Define(`
+	lockUserStatement = store.Define("erasure.lockUser", `
 SELECT id, email_key, email, company, invite_link FROM users WHERE id = $2 AND organization_id = $1 {for update}`)
-	lockUserKeyStatement = store.Define(`
+	lockUserKeyStatement = store.Define("erasure.lockUserKey", `
 SELECT id, email_key, email, company, invite_link FROM users WHERE organization_id = $1 AND email_key = $2 {for update}`)
-	rememberErasedStatement = store.Define(`
+	rememberErasedStatement = store.Define("erasure.rememberErased", `
 INSERT INTO erased (organization_id, person, created_at) VALUES ($1, $2, {now}) ON CONFLICT DO NOTHING`)
-	deleteUserStatement   = store.Define(`DELETE FROM users WHERE id = $1`)
-	deletePersonStatement = store.Define(`DELETE FROM people WHERE organization_id = $1 AND email_key = $2`)
-	dropAnswersStatement  = store.Define(`DELETE FROM source_answers WHERE organization_id = $1 AND company = $2 AND company <> ''`)
+	deleteUserStatement   = store.Define("erasure.deleteUser", `DELETE FROM users WHERE id = $1`)
+	deletePersonStatement = store.Define("erasure.deletePerson", `DELETE FROM people WHERE organization_id = $1 AND email_key = $2`)
+	dropAnswersStatement  = store.Define("erasure.dropAnswers", `DELETE FROM source_answers WHERE organization_id = $1 AND company = $2 AND company <> ''`)
 )
 
 // Begin removes a person at once: the user, the entry in the directory and the
@@ -222,18 +222,18 @@ func erasePerson(ctx context.Context, tx *store.Tx, organization string, salt []
 
 var (
 	// The row stays, so that its id stays taken; its address is the id itself.
-	blankColleagueStatement = store.Define(`
+	blankColleagueStatement = store.Define("erasure.blankColleague", `
 UPDATE colleagues SET email_key = id, email = '', name = '', job_title = '', status = 'deleted', company_name = '', website = '',
     invite_link = '', redirection_link = '', photo = '', team = 0, invited_by = '', latest_action = 0, company = '', department = '',
     seniority = 0, updated_at = {now}
 WHERE organization_id = $1 AND email_key = $2 RETURNING id`)
-	forgetInviterStatement = store.Define(`
+	forgetInviterStatement = store.Define("erasure.forgetInviter", `
 UPDATE colleagues SET invited_by = '' WHERE organization_id = $1 AND invited_by = $2 AND invited_by <> ''`)
 	// A link of the user's own names them to whoever it invites.
-	forgetInviteLinkStatement = store.Define(`
+	forgetInviteLinkStatement = store.Define("erasure.forgetInviteLink", `
 UPDATE colleagues SET invite_link = '' WHERE id {any}SELECT colleague_id FROM colleague_links WHERE user_id = $1{/any}
     AND organization_id = $2 AND invite_link = $3 AND invite_link <> ''`)
-	dropOwnLinksStatement = store.Define(`DELETE FROM colleague_links WHERE user_id = $1`)
+	dropOwnLinksStatement = store.Define("erasure.dropOwnLinks", `DELETE FROM colleague_links WHERE user_id = $1`)
 )
 
 func eraseColleague(ctx context.Context, tx *store.Tx, organization string, p subject, removed *Removed) (id string, err error) {
@@ -255,14 +255,14 @@ func eraseColleague(ctx context.Context, tx *store.Tx, organization string, p su
 }
 
 var (
-	endRequestsStatement = store.Define(`
+	endRequestsStatement = store.Define("erasure.endRequests", `
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now}
-WHERE user_id = $1 AND status IN ` + request.UnfinishedStatuses + ` RETURNING id, kind, run, task_id`)
-	dropParkedStatement = store.Define(`
+WHERE user_id = $1 AND status IN `+request.UnfinishedStatuses+` RETURNING id, kind, run, task_id`)
+	dropParkedStatement = store.Define("erasure.dropParked", `
 DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/any}`, store.Col("id", store.Text))
 	// A request that was accepted while its user was erased is found by nobody
 	// but its own task.
-	endOrphansStatement = store.Define(`
+	endOrphansStatement = store.Define("erasure.endOrphans", `
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now} FROM {rows}
 WHERE requests.organization_id = r.organization_id AND requests.id = r.request_id AND requests.task_id {words}$1{/words}
     AND requests.status IN `+request.UnfinishedStatuses+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
@@ -316,7 +316,7 @@ func EndOrphans(ctx context.Context, tx *store.Tx, c usersync.Claim, ids []strin
 	return out, failErased(ctx, tx, c.Organization, list)
 }
 
-var skipErasedStatement = store.Define(`
+var skipErasedStatement = store.Define("erasure.skipErased", `
 UPDATE steps SET status = 'skipped', reason = 'erased', next_attempt_at = 0, error_code = '', error_message = '', details = '', updated_at = {now}
 FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND steps.name = 'platform' AND steps.status IN ('pending', 'retrying')`,
 	store.Col("id", store.Text))
@@ -359,12 +359,12 @@ type BatchRequest struct {
 }
 
 var (
-	ownRequestsStatement = store.Define(`
+	ownRequestsStatement = store.Define("erasure.ownRequests", `
 SELECT user_id, id, run FROM requests WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3`)
-	blankRequestsStatement = store.Define(`
+	blankRequestsStatement = store.Define("erasure.blankRequests", `
 UPDATE requests SET email = '', input = '{}' FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id`,
 		store.Col("organization_id", store.Text), store.Col("id", store.Text))
-	blankStepsStatement = store.Define(`
+	blankStepsStatement = store.Define("erasure.blankSteps", `
 UPDATE steps SET found = '' FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND steps.found <> ''`, store.Col("id", store.Text))
 )
 
@@ -396,10 +396,10 @@ func EraseRequests(ctx context.Context, tx *store.Tx, organization, userID strin
 }
 
 var (
-	MentionsStatement = store.Define(`
+	MentionsStatement = store.Define("erasure.mentions", `
 SELECT q.user_id, q.id, q.run FROM colleague_links l JOIN requests q ON q.user_id = l.user_id
 WHERE l.colleague_id = $1 AND l.user_id >= $2 AND (l.user_id > $2 OR q.id > $3) ORDER BY l.user_id, q.id LIMIT $4`)
-	dropLinksStatement = store.Define(`DELETE FROM colleague_links WHERE colleague_id = $1`)
+	dropLinksStatement = store.Define("erasure.dropLinks", `DELETE FROM colleague_links WHERE colleague_id = $1`)
 )
 
 // EraseMentions empties the messages in which the person was told to others as
@@ -423,7 +423,7 @@ func EraseMentions(ctx context.Context, tx *store.Tx, organization, colleagueID 
 	return next, removed, false, err
 }
 
-var blankEventsStatement = store.Define(`
+var blankEventsStatement = store.Define("erasure.blankEvents", `
 UPDATE events SET attributes = '' WHERE id {any}SELECT id FROM events WHERE user_id = $1 AND attributes <> '' ORDER BY id LIMIT $2{/any}`)
 
 // EraseEvents empties up to limit events of an erased user.
@@ -434,7 +434,7 @@ func EraseEvents(ctx context.Context, tx *store.Tx, userID string, limit int) (r
 
 // The pattern is a colleague's id, or nothing for every message. Bodies hold
 // the ids of all whom they name.
-var emptyMessagesStatement = store.Define(`
+var emptyMessagesStatement = store.Define("erasure.emptyMessages", `
 UPDATE messages SET body = '' FROM {rows}
 WHERE messages.id = r.id AND messages.organization_id = $1 AND messages.body <> '' AND messages.body LIKE '%' || $2 || '%'
 RETURNING messages.id`, store.Col("id", store.Text))
@@ -474,12 +474,12 @@ func DeliveryRanges(st *store.Statement, messages []string) *store.Rows {
 }
 
 var (
-	deliveriesOfStatement = store.Define(`
+	deliveriesOfStatement = store.Define("erasure.deliveriesOf", `
 SELECT `+delivery.DeliveryColumns+`
 FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
 JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1
 ORDER BY d.id`, store.Col("low", store.Text), store.Col("high", store.Text))
-	endDeliveriesStatement = store.Define(`
+	endDeliveriesStatement = store.Define("erasure.endDeliveries", `
 UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.attempt_count, next_attempt_at = 0, updated_at = {now},
     failed_at = CASE WHEN r.status = 'failed' AND failed_at = 0 THEN {now} ELSE failed_at END, task_id = '`+delivery.ErasedTask+`'
 FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.status = r.was AND deliveries.attempt_count = r.had`,
@@ -525,9 +525,9 @@ func endErased(d *delivery.Delivery, now usersync.Time) {
 }
 
 var (
-	removedStatement      = store.Define(`SELECT removed FROM erasures WHERE id = $1 {for update}`)
-	saveErasureStatement  = store.Define(`UPDATE erasures SET removed = $2 WHERE id = $1`)
-	closeErasureStatement = store.Define(`UPDATE erasures SET swept_at = {now} WHERE id = $1`)
+	removedStatement      = store.Define("erasure.lockRemoved", `SELECT removed FROM erasures WHERE id = $1 {for update}`)
+	saveErasureStatement  = store.Define("erasure.save", `UPDATE erasures SET removed = $2 WHERE id = $1`)
+	closeErasureStatement = store.Define("erasure.close", `UPDATE erasures SET swept_at = {now} WHERE id = $1`)
 )
 
 // NoteRemoved adds to what an erasure has removed.

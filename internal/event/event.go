@@ -10,7 +10,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var insertEventsStatement = store.Define(`
+var insertEventsStatement = store.Define("event.insert", `
 INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
 SELECT r.id, $1, r.user_id, r.type, r.source, r.cause, r.attributes, {now} FROM {rows} WHERE true
 ON CONFLICT (id) DO NOTHING`,
@@ -49,8 +49,8 @@ type Filter struct {
 
 // listEvents lists events by one index, which has the columns of order and whose
 // order no other index has.
-func listEvents(condition, order string) *store.Statement {
-	return store.Define(`SELECT ` + eventColumns + ` FROM events WHERE ` + condition + ` ORDER BY ` + order + ` DESC LIMIT $3`)
+func listEvents(name, condition, order string) *store.Statement {
+	return store.Define(name, `SELECT `+eventColumns+` FROM events WHERE `+condition+` ORDER BY `+order+` DESC LIMIT $3`)
 }
 
 // Types that every request may write are found in the list of all; the others
@@ -58,11 +58,11 @@ func listEvents(condition, order string) *store.Statement {
 const commonEvents = `('user.created', 'user.updated')`
 
 var (
-	allEventsStatement = listEvents(`(organization_id, id) < ($1, $2) AND organization_id >= $1 AND ($4 = '' OR type = $4)`,
+	allEventsStatement = listEvents("event.list", `(organization_id, id) < ($1, $2) AND organization_id >= $1 AND ($4 = '' OR type = $4)`,
 		`organization_id DESC, id`)
-	userEventsStatement = listEvents(`(user_id, id) < ($5, $2) AND user_id >= $5 AND CASE WHEN organization_id = $1 THEN true ELSE false END
+	userEventsStatement = listEvents("event.listOfUser", `(user_id, id) < ($5, $2) AND user_id >= $5 AND CASE WHEN organization_id = $1 THEN true ELSE false END
     AND ($4 = '' OR type = $4)`, `user_id DESC, id`)
-	typedEventsStatement = listEvents(`organization_id || '/' || type = $1 || '/' || $4 AND type NOT IN `+commonEvents+` AND id < $2`, `id`)
+	typedEventsStatement = listEvents("event.listOfType", `organization_id || '/' || type = $1 || '/' || $4 AND type NOT IN `+commonEvents+` AND id < $2`, `id`)
 )
 
 // List returns the matching events, newest first.
@@ -82,7 +82,7 @@ func query(o *store.Org, f Filter) (*store.Statement, []any) {
 	return allEventsStatement, args
 }
 
-var eventStatement = store.Define(`SELECT ` + eventColumns + ` FROM events WHERE id = $2 AND organization_id = $1`)
+var eventStatement = store.Define("event.get", `SELECT `+eventColumns+` FROM events WHERE id = $2 AND organization_id = $1`)
 
 // ErrNotFound is the refusal of an id that names no event of the organization.
 var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Event not found")

@@ -29,7 +29,7 @@ type Person struct {
 	UpdatedAt   usersync.Time  `json:"updatedAt"`
 }
 
-var heldPersonStatement = store.Define(`
+var heldPersonStatement = store.Define("export.person", `
 SELECT id, email, email_key, name, job_title, country, company, company_name, website, photo, created_at, updated_at FROM people
 WHERE organization_id = $1 AND email_key = $2`)
 
@@ -72,9 +72,9 @@ const heldColleagueColumns = `id, email, email_key, name, job_title, status, com
     created_at, updated_at`
 
 var (
-	heldColleagueStatement = store.Define(`SELECT ` + heldColleagueColumns + ` FROM colleagues WHERE organization_id = $1 AND email_key = $2`)
-	heldInvitedStatement   = store.Define(`
-SELECT ` + heldColleagueColumns + ` FROM colleagues
+	heldColleagueStatement = store.Define("export.colleague", `SELECT `+heldColleagueColumns+` FROM colleagues WHERE organization_id = $1 AND email_key = $2`)
+	heldInvitedStatement   = store.Define("export.invited", `
+SELECT `+heldColleagueColumns+` FROM colleagues
 WHERE organization_id = $1 AND invited_by = $2 AND invited_by <> '' AND id > $3 ORDER BY id LIMIT $4`)
 )
 
@@ -108,10 +108,10 @@ type Link struct {
 }
 
 var (
-	heldFoundStatement = store.Define(`
+	heldFoundStatement = store.Define("export.found", `
 SELECT user_id, colleague_id, score, reasons, created_at FROM colleague_links
 WHERE user_id = $2 AND organization_id = $1 AND colleague_id > $3 ORDER BY colleague_id LIMIT $4`)
-	heldFoundForStatement = store.Define(`
+	heldFoundForStatement = store.Define("export.foundFor", `
 SELECT user_id, colleague_id, score, reasons, created_at FROM colleague_links
 WHERE colleague_id = $2 AND organization_id = $1 AND user_id > $3 ORDER BY user_id LIMIT $4`)
 )
@@ -165,12 +165,12 @@ type Delivery struct {
 }
 
 var (
-	heldRequestIDsStatement = store.Define(`
+	heldRequestIDsStatement = store.Define("export.requestIDs", `
 SELECT user_id, id, run FROM requests WHERE user_id = $2 AND organization_id = $1 AND id > $3 ORDER BY id LIMIT $4`)
-	heldInputsStatement = store.Define(`
+	heldInputsStatement = store.Define("export.inputs", `
 SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
 		store.Col("organization_id", store.Text), store.Col("id", store.Text))
-	heldChargesStatement = store.Define(`
+	heldChargesStatement = store.Define("export.charges", `
 SELECT l.id, l.kind, l.amount, l.request_id, l.reference, l.balance_after, l.created_at
 FROM {rows} JOIN ledger l ON l.organization_id = r.organization_id AND l.request_id = r.id AND l.request_id <> ''`,
 		store.Col("organization_id", store.Text), store.Col("id", store.Text))
@@ -247,7 +247,7 @@ func Mentions(ctx context.Context, o *store.Org, colleagueID string, from erasur
 	return list, erasure.Cursor{UserID: last.User, ID: last.Id}, len(requests) == limit, err
 }
 
-var heldMessagesStatement = store.Define(`
+var heldMessagesStatement = store.Define("export.messages", `
 SELECT m.id, m.type, m.request_id, m.sequence, m.body, m.created_at FROM {rows} JOIN messages m ON m.id = r.id
 WHERE m.organization_id = $1 AND m.body LIKE '%' || $2 || '%' ORDER BY m.id`, store.Col("id", store.Text))
 
@@ -270,7 +270,7 @@ func heldMessages(ctx context.Context, o *store.Org, db store.Conn, requests []e
 	return list, fillDeliveries(ctx, o, db, list)
 }
 
-var heldDeliveriesStatement = store.Define(`
+var heldDeliveriesStatement = store.Define("export.deliveries", `
 SELECT d.message_id, d.endpoint_id, d.status, d.attempts
 FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
 JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1
@@ -294,7 +294,7 @@ func fillDeliveries(ctx context.Context, o *store.Org, db store.Conn, list []Mes
 	return err
 }
 
-var erasedAtStatement = store.Define(`SELECT created_at FROM erased WHERE organization_id = $1 AND person = $2`)
+var erasedAtStatement = store.Define("export.erasedAt", `SELECT created_at FROM erased WHERE organization_id = $1 AND person = $2`)
 
 // ErasedAt returns when the person with an address was erased; zero for never.
 func ErasedAt(ctx context.Context, o *store.Org, salt []byte, email usersync.Email) (usersync.Time, error) {

@@ -35,14 +35,14 @@ const AnswerMark = "answer:"
 
 // takeKeyStatement takes a key that nobody has, or that was left without an
 // answer.
-var takeKeyStatement = store.Define(`
+var takeKeyStatement = store.Define("idempotency.takeKey", `
 INSERT INTO idempotency_keys (organization_id, scope, key, body_hash, acceptance, created_at)
 VALUES ($1, $2, $3, $4, '', {now})
 ON CONFLICT (organization_id, scope, key) DO UPDATE SET created_at = excluded.created_at, body_hash = excluded.body_hash
 WHERE idempotency_keys.acceptance = '' AND idempotency_keys.created_at < {now} - $5
 RETURNING 1`)
 
-var keptAnswerStatement = store.Define(`
+var keptAnswerStatement = store.Define("idempotency.keptAnswer", `
 SELECT body_hash, acceptance FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3`)
 
 // Take gives an Idempotency-Key to the first call that asks. For the others
@@ -77,7 +77,7 @@ func AnswerPlace(organization string, key Key) string {
 	return "idempotency_keys/" + organization + "/" + key.Scope + "/" + key.Key
 }
 
-var keepAnswerStatement = store.Define(`
+var keepAnswerStatement = store.Define("idempotency.keepAnswer", `
 UPDATE idempotency_keys SET acceptance = $4 WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance = ''`)
 
 // Keep keeps the answer to a key that TakeKey gave; it is sealed, as it
@@ -91,7 +91,7 @@ func Keep(ctx context.Context, s *store.Store, organization string, key Key, ans
 	return err
 }
 
-var dropKeyStatement = store.Define(`
+var dropKeyStatement = store.Define("idempotency.dropKey", `
 DELETE FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance = ''`)
 
 // Drop gives back a key whose call came to nothing.

@@ -118,7 +118,7 @@ ON CONFLICT (id) DO NOTHING`
 // acceptStatement returns the user of each request. On PostgreSQL it also writes
 // everything; xmax tells the users that were there already, of whom there are
 // hardly ever any.
-var acceptStatement = store.DefinePerEngine(`
+var acceptStatement = store.DefinePerEngine("intake.accept", `
 WITH `+askedText+`, stored AS (`+insertUsersText+`
     RETURNING id, organization_id, email_key, xmax <> 0 AS there
 ), met AS MATERIALIZED (
@@ -132,14 +132,14 @@ WITH `+askedText+`, stored AS (`+insertUsersText+`
 SELECT request_id, owner FROM resolved`, `
 SELECT r.request_id, coalesce(u.id, r.user_id) FROM {rows}
 LEFT JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key`,
-	store.ColumnsOf[acceptedRow]()...)
+	store.ColumnsOf[acceptedRow]()...).Unsorted()
 
 // acceptParts come before acceptStatement on SQLite. The requests find their users
 // stored.
 var acceptParts = []*store.Statement{
-	store.Define(`WITH `+askedText+insertUsersText, store.ColumnsOf[acceptedRow]()...),
-	store.Define(`WITH `+askedText+fmt.Sprintf(insertRequestsText, "coalesce(known, user_id)", "asked"), store.ColumnsOf[acceptedRow]()...),
-	store.Define(`WITH `+askedText+insertTasksText, store.ColumnsOf[acceptedRow]()...),
+	store.Define("intake.acceptUsers", `WITH `+askedText+insertUsersText, store.ColumnsOf[acceptedRow]()...),
+	store.Define("intake.acceptRequests", `WITH `+askedText+fmt.Sprintf(insertRequestsText, "coalesce(known, user_id)", "asked"), store.ColumnsOf[acceptedRow]()...),
+	store.Define("intake.acceptTasks", `WITH `+askedText+insertTasksText, store.ColumnsOf[acceptedRow]()...),
 }
 
 // write stores the requests of the submissions that passed, with their users and

@@ -21,10 +21,10 @@ JOIN organizations o ON o.id = k.organization_id
 JOIN balances b ON b.organization_id = k.organization_id`
 
 var (
-	gateStatement = store.DefinePerEngine(fmt.Sprintf(gateText, `SELECT nextval('acceptance')`), fmt.Sprintf(gateText, `SELECT number FROM acceptance`),
+	gateStatement = store.DefinePerEngine("intake.gate", fmt.Sprintf(gateText, `SELECT nextval('acceptance')`), fmt.Sprintf(gateText, `SELECT number FROM acceptance`),
 		store.Col("id", store.Text))
 	// SQLite has no sequences.
-	nextNumber = store.Define(`UPDATE acceptance SET number = number + 1`)
+	nextNumber = store.Define("intake.nextNumber", `UPDATE acceptance SET number = number + 1`)
 )
 
 // admit refuses the submissions that may not pass now and numbers the rest.

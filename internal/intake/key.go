@@ -23,7 +23,7 @@ type acceptedIDs struct {
 	Refused   map[int]string `json:"refused,omitempty"`
 }
 
-var keepKeysStatement = store.Define(`
+var keepKeysStatement = store.Define("intake.keepKeys", `
 INSERT INTO idempotency_keys (organization_id, scope, key, body_hash, acceptance, created_at)
 SELECT r.organization_id, r.scope, r.key, r.body_hash, r.acceptance, {now} FROM {rows} WHERE true
 ON CONFLICT (organization_id, scope, key) DO UPDATE
@@ -31,7 +31,7 @@ SET body_hash = excluded.body_hash, acceptance = excluded.acceptance, created_at
 WHERE idempotency_keys.created_at < {now} - $1`,
 	store.Col("organization_id", store.Text), store.Col("scope", store.Text), store.Col("key", store.Text), store.Col("body_hash", store.Text), store.Col("acceptance", store.Text))
 
-var readKeysStatement = store.Define(`
+var readKeysStatement = store.Define("intake.readKeys", `
 SELECT k.organization_id, k.scope, k.key, k.body_hash, k.acceptance FROM {rows}
 JOIN idempotency_keys k ON k.organization_id = r.organization_id AND k.scope = r.scope AND k.key = r.key`,
 	store.Col("organization_id", store.Text), store.Col("scope", store.Text), store.Col("key", store.Text))
@@ -98,7 +98,7 @@ func insertKeys(ctx context.Context, tx *store.Tx, mine map[idempotencyKey]*Subm
 	return tx.Later(ctx, keepKeysStatement, set, nil, idempotency.KeptFor.Microseconds())
 }
 
-var dropKeysStatement = store.Define(`
+var dropKeysStatement = store.Define("intake.dropKeys", `
 DELETE FROM idempotency_keys WHERE created_at < {now} - $1 AND (organization_id, scope, key) IN (
     SELECT organization_id, scope, key FROM idempotency_keys WHERE created_at < {now} - $1 ORDER BY created_at LIMIT $2)`)
 

@@ -14,7 +14,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var requeueStatement = store.Define(`
+var requeueStatement = store.Define("intake.requeue", `
 UPDATE requests SET status = 'queued', run = run + 1, task_id = $3, finished_at = 0
 WHERE organization_id = $1 AND id = $2`)
 

@@ -67,7 +67,7 @@ func (a *Acceptance) userKey() userKey { return userKey{a.organization, a.User.E
 // Organization is the tenant the request belongs to; known after Accept began.
 func (a *Acceptance) Organization() string { return a.organization }
 
-var requestUsersStatement = store.Define(`
+var requestUsersStatement = store.Define("intake.requestUsers", `
 SELECT q.id, q.user_id FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
 	store.Col("organization_id", store.Text), store.Col("id", store.Text))
 

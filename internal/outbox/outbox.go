@@ -45,7 +45,7 @@ type Envelope struct {
 	Abandoned bool
 }
 
-var EnqueueStatement = store.Define(`
+var EnqueueStatement = store.Define("outbox.enqueue", `
 INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at)
 SELECT r.id, r.organization_id, r.kind, r.queue, r.fairness_key, r.args, r.traceparent,
        CASE WHEN r.due <= {now} THEN 'ready' ELSE r.later END, r.due, {now}
@@ -92,7 +92,7 @@ func TaskRows(tasks []usersync.Task, later string) *store.Rows {
 // becomes ready and stands behind. That is asked once a task and as a value: for
 // NOT EXISTS PostgreSQL, which knows the outbox as empty, would read all that is
 // ready, once for each column that depends on it.
-var enqueueClaimedStatement = store.Define(`
+var enqueueClaimedStatement = store.Define("outbox.enqueueClaimed", `
 WITH w AS MATERIALIZED (
     SELECT r.*, (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.fairness_key = r.fairness_key LIMIT 1) IS NULL AS free FROM {rows}
 )
@@ -143,7 +143,7 @@ func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) (
 // takeStatement picks what may go out next, fairness key by fairness key, beginning behind the
 // fairness key that was served last. The recursion hops over the index from one fairness key
 // to the next, so a fairness key with a million rows costs the same as one with two.
-var takeStatement = store.Define(`
+var takeStatement = store.Define("outbox.take", `
 WITH RECURSIVE keys(fairness_key, n) AS (
     SELECT (SELECT min(o.fairness_key) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.fairness_key > $2), 1
     UNION ALL
@@ -172,7 +172,7 @@ func TakeReady(ctx context.Context, s *store.Store, queue, afterLane string, sha
 	return taken, err
 }
 
-var readyQueuesStatement = store.Define(`
+var readyQueuesStatement = store.Define("outbox.readyQueues", `
 SELECT r.queue FROM {rows} WHERE (SELECT count(*) FROM (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue LIMIT 1) AS one) = 1`,
 	store.Col("queue", store.Text))
 
@@ -189,7 +189,7 @@ func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
 	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.FairnessKey, &e.Traceparent)
 }
 
-var unsendStatement = store.Define(`
+var unsendStatement = store.Define("outbox.unsend", `
 UPDATE outbox SET state = 'ready' FROM {rows}
 WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' AND claim_token = ''`,
 	store.Col("id", store.Text), store.Col("generation", store.Bigint))
@@ -211,7 +211,7 @@ func envelopeRows(st *store.Statement, sent []Envelope) *store.Rows {
 	return set
 }
 
-var unsendAllStatement = store.Define(`
+var unsendAllStatement = store.Define("outbox.unsendAll", `
 UPDATE outbox SET state = 'ready', claim_token = '', claimed_until = 0
 WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1)`)
 
@@ -228,7 +228,7 @@ func UnsendAll(ctx context.Context, s *store.Store, dead bool) (int64, error) {
 
 // The clock is asked once, as a value of its own: one that is asked for every
 // row bounds no index, and every task that waits would be read.
-var promoteStatement = store.Define(`
+var promoteStatement = store.Define("outbox.promote", `
 UPDATE outbox SET state = 'ready' WHERE id {any}
     SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state IN ('scheduled', 'parked')
     ORDER BY look_at LIMIT $1 {skip locked}{/any}`)
@@ -238,7 +238,7 @@ func Promote(ctx context.Context, s *store.Store, limit int) (int64, error) {
 	return s.AsyncCommit().Exec(ctx, promoteStatement, nil, limit)
 }
 
-var overdueStatement = store.Define(`
+var overdueStatement = store.Define("outbox.overdue", `
 UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
     SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state = 'sent' AND claimed_until <= {now}
     ORDER BY look_at LIMIT $1 {skip locked}{/any}
@@ -250,7 +250,7 @@ func Overdue(ctx context.Context, s *store.Store, limit int) ([]Envelope, error)
 	return store.Collect(ctx, s.AsyncCommit(), overdueStatement, nil, scanOverdue, limit, LostAfter.Microseconds())
 }
 
-var regenerateStatement = store.Define(`
+var regenerateStatement = store.Define("outbox.regenerate", `
 UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', claim_token = '', claimed_until = 0 FROM {rows}
 WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' AND claimed_until <= {now}`,
 	store.Col("id", store.Text), store.Col("generation", store.Bigint))
@@ -265,7 +265,7 @@ func Regenerate(ctx context.Context, s *store.Store, dead []Envelope) error {
 	return err
 }
 
-var retakeStatement = store.Define(`
+var retakeStatement = store.Define("outbox.retake", `
 UPDATE outbox SET generation = generation + 1, state = 'ready'
 WHERE id = $1 AND generation = $2 AND state = 'sent' AND claim_token = ''
 RETURNING queue`)
@@ -277,10 +277,10 @@ func Retake(ctx context.Context, s *store.Store, taskID string, generation int64
 	return err
 }
 
-var claimStatement = store.Define(`
+var claimStatement = store.Define("outbox.claim", `
 UPDATE outbox SET claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
-WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
+WHERE id = $1 AND generation = $2 AND `+isSent+` AND claimed_until < {now}
 RETURNING organization_id, queue, fairness_key, args, traceparent, failures, started_at`)
 
 // isSent asks for the state of a row that is found by its id. Said plainly,
@@ -310,9 +310,9 @@ const besideLimit = 32
 // first, as far as their arguments are short enough together. What is near is
 // cut before it is chosen from, so that the cost is bounded. One that has failed
 // before goes alone.
-var claimCoalescedStatement = store.Define(`
+var claimCoalescedStatement = store.Define("outbox.claimCoalesced", `
 WITH main AS (
-    SELECT id, kind, queue, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
+    SELECT id, kind, queue, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND `+isSent+` AND claimed_until < {now}
 ), near AS MATERIALIZED (
     SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue AND x.fairness_key = main.fairness_key
         ORDER BY x.id LIMIT $6 {skip locked}{/each} WHERE main.failures = 0
@@ -350,7 +350,7 @@ func ClaimCoalesced(ctx context.Context, s *store.Store, taskID string, generati
 // TaskWords names the tasks of a claim for {words}.
 func TaskWords(c usersync.Claim) string { return strings.Join(c.TaskIDs(), " ") }
 
-var renewStatement = store.Define(`
+var renewStatement = store.Define("outbox.renew", `
 UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id {words}$1{/words} AND claim_token = $2`)
 
 // Renew holds a claim for another ClaimFor. It returns ErrClaimLost when
@@ -376,7 +376,7 @@ func allHeld(c usersync.Claim) func(int64) error {
 	return store.AtLeast(1+len(c.Coalesced), ErrClaimLost)
 }
 
-var finishStatement = store.Define(`DELETE FROM outbox WHERE id {words}$1{/words} AND claim_token = $2`)
+var finishStatement = store.Define("outbox.finish", `DELETE FROM outbox WHERE id {words}$1{/words} AND claim_token = $2`)
 
 // Finish ends all tasks of a claim. It is the first write of the transaction
 // that holds the outcome, and its fence: ErrClaimLost undoes everything behind it.
@@ -385,7 +385,7 @@ func Finish(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
 	return tx.Later(ctx, finishStatement, nil, allHeld(c), TaskWords(c), c.Token)
 }
 
-var rearmStatement = store.Define(`
+var rearmStatement = store.Define("outbox.rearm", `
 UPDATE outbox SET args = $3, look_at = $4, failures = $5, generation = generation + 1, claim_token = '', claimed_until = 0,
     state = CASE WHEN $4 <= {now} THEN 'ready' ELSE 'scheduled' END
 WHERE id = $1 AND claim_token = $2`)
@@ -444,12 +444,12 @@ type Part struct {
 	Task usersync.Task
 }
 
-var adoptStatement = store.Define(`
+var adoptStatement = store.Define("outbox.adopt", `
 UPDATE requests SET task_id = r.task FROM {rows}
 WHERE requests.organization_id = r.organization_id AND requests.id = r.item AND requests.task_id = $1`,
 	store.Col("organization_id", store.Text), store.Col("item", store.Text), store.Col("task", store.Text))
 
-var adoptDeliveriesStatement = store.Define(`
+var adoptDeliveriesStatement = store.Define("outbox.adoptDeliveries", `
 UPDATE deliveries SET task_id = r.task FROM {rows}
 WHERE deliveries.id = r.item AND deliveries.organization_id = r.organization_id AND deliveries.task_id IN ($1, '')`,
 	store.Col("organization_id", store.Text), store.Col("item", store.Text), store.Col("task", store.Text))
@@ -487,7 +487,7 @@ type State struct {
 	OldestUnfinished time.Time
 }
 
-var outboxStateStatement = store.Define(`
+var outboxStateStatement = store.Define("outbox.state", `
 SELECT state, count(*), min(created_at) FROM outbox WHERE NOT (kind = 'platform.push' AND state = 'scheduled') GROUP BY state`)
 
 // Count counts the outbox.

@@ -26,7 +26,7 @@ type StuckTask struct {
 	ClaimedUntil usersync.Time `json:"claimedUntil,omitzero"`
 }
 
-var stuckStatement = store.Define(`
+var stuckStatement = store.Define("outbox.stuck", `
 SELECT id, organization_id, kind, queue, fairness_key, state, failures, created_at, started_at, claimed_until FROM outbox
 WHERE id > $1 AND state <> 'parked' AND created_at <= {now} - $2 AND (state = 'sent' OR look_at <= {now} - $2)
 ORDER BY id LIMIT $3`)

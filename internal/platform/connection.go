@@ -251,7 +251,7 @@ func DeleteConnection(ctx context.Context, o *store.Org, actor, id string) error
 	})
 }
 
-var lockConnectionStatement = store.Define(`
+var lockConnectionStatement = store.Define("platform.lockConnection", `
 SELECT platform, name, status, reason, updated_at FROM connections WHERE id = $2 AND organization_id = $1 {for update}`)
 
 // LockConnection locks a connection until the transaction ends, a deleted one
@@ -268,7 +268,7 @@ func LockConnection(ctx context.Context, tx *store.Tx, organization, id string) 
 	return c, store.Classify(err)
 }
 
-var disconnectStatement = store.Define(`
+var disconnectStatement = store.Define("platform.disconnect", `
 UPDATE connections SET status = 'disconnected', reason = $4, updated_at = {now}
 WHERE id = $2 AND organization_id = $1 AND status = 'active' AND updated_at = $3`)
 
@@ -286,7 +286,7 @@ func Disconnect(ctx context.Context, tx *store.Tx, c Connection, reason string) 
 	return true, audit.Record(ctx, tx, c.Organization, pusher, "connection.disconnect", c.ID, "status", "reason")
 }
 
-var dropConnectionStatement = store.Define(`DELETE FROM connections WHERE id = $2 AND organization_id = $1 AND status = 'deleted'`)
+var dropConnectionStatement = store.Define("platform.dropConnection", `DELETE FROM connections WHERE id = $2 AND organization_id = $1 AND status = 'deleted'`)
 
 // DropConnection removes a connection that was deleted and of which nothing is left.
 func DropConnection(ctx context.Context, tx *store.Tx, organization, id string) error {

@@ -7,7 +7,7 @@ import (
 	"usersync/internal/tenant"
 )
 
-var destinationsStatement = store.Define(`
+var destinationsStatement = store.Define("platform.destinations", `
 SELECT id, platform, name, status, reason, settings FROM connections
 WHERE organization_id = $1 AND status <> 'deleted' ORDER BY id`)
 
@@ -17,7 +17,7 @@ func ListDestinations(ctx context.Context, o *store.Org) ([]Connection, error) {
 	return store.Collect(ctx, o.Reader(), destinationsStatement, nil, scanDestination, o.ID())
 }
 
-var settingStatement = store.Define(`
+var settingStatement = store.Define("platform.setting", `
 SELECT o.id, o.name, o.status, o.salt, o.default_invite_link, o.default_redirection_link, o.client_group_code, o.client_code, o.paper_code,
     o.settings, o.secrets, o.created_at, o.updated_at,
     coalesce(c.id, ''), coalesce(c.platform, ''), coalesce(c.name, ''), coalesce(c.status, ''), coalesce(c.reason, ''), coalesce(c.settings, '')

@@ -37,7 +37,7 @@ func PushTaskID(connection string) string { return usersync.DeriveID(usersync.Pr
 
 // The update is unconditional, for it must wait for a pump that is just ending:
 // that one looks for due rows under this same lock.
-var wakeStatement = store.Define(`
+var wakeStatement = store.Define("platform.wake", `
 UPDATE outbox SET state = CASE WHEN state = 'scheduled' THEN 'ready' ELSE state END FROM {rows} WHERE outbox.id = r.id`, store.Col("id", store.Text))
 
 // wakePushes has the pumps of connections look for what is due. It locks their
@@ -65,7 +65,7 @@ func wakePushes(ctx context.Context, tx *store.Tx, connections ...string) error 
 	return err
 }
 
-var resumeStatement = store.Define(`
+var resumeStatement = store.Define("platform.resume", `
 UPDATE pushes SET status = 'pending', rank = 2, due_at = {now}, wanted_at = {now}, attempts = 0
 WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR dirty = 1 OR removal <> '')`)
 
@@ -98,7 +98,7 @@ type PushRow struct {
 }
 
 // Each rank is read by itself, so that what waits for a second try costs nothing.
-var duePushesStatement = store.Define(eachRank(`
+var duePushesStatement = store.Define("platform.duePushes", eachRank(`
 SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
     p.sent_version, p.sent_hash, p.removal, p.erasure_id
 FROM pushes p WHERE p.connection_id = $1 AND p.rank = {rank} AND p.due_at > 0 AND p.due_at <= {now} ORDER BY p.due_at, p.user_id LIMIT $2`))
@@ -145,7 +145,7 @@ func DuePushes(ctx context.Context, o *store.Org, connection string, limit int) 
 	return list[:min(limit, len(list))], err
 }
 
-var beginCallsStatement = store.Define(`
+var beginCallsStatement = store.Define("platform.beginCalls", `
 UPDATE pushes SET status = 'calling', pushed_hash = '', due_at = {now} + $1 FROM {rows}
 WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id AND pushes.removal = ''
 RETURNING pushes.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
@@ -159,7 +159,7 @@ func BeginCalls(ctx context.Context, tx *store.Tx, connection string, users []st
 	return store.Collect(ctx, tx.Conn, beginCallsStatement, placeRows(beginCallsStatement, connection, users), store.ScanString, within.Microseconds())
 }
 
-var takeOverStatement = store.Define(`
+var takeOverStatement = store.Define("platform.takeOver", `
 UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2`)
 
 // TakeOver has calls that nobody wrote the end of made again after the given wait.
@@ -185,7 +185,7 @@ type PushOutcome struct {
 	Called bool
 }
 
-var pushOutcomeStatement = store.Define(`
+var pushOutcomeStatement = store.Define("platform.savePushes", `
 UPDATE pushes SET
     status = CASE WHEN removal <> '' THEN 'pending'
         WHEN r.status = 'rest' THEN 'idle' WHEN r.status <> 'idle' THEN r.status
@@ -224,7 +224,7 @@ func SavePushes(ctx context.Context, tx *store.Tx, connection string, outcomes [
 	return tx.Later(ctx, pushOutcomeStatement, set, nil, pushSpacing.Microseconds())
 }
 
-var overriddenStatement = store.Define(`
+var overriddenStatement = store.Define("platform.overridden", `
 INSERT INTO pushes (connection_id, user_id, organization_id, pushed_at, remote)
 SELECT $1, r.user_id, $2, {now}, r.remote FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id) DO UPDATE SET pushed_hash = '', pushed_at = excluded.pushed_at,
@@ -244,7 +244,7 @@ func Overridden(ctx context.Context, tx *store.Tx, organization, connection stri
 	return tx.Later(ctx, overriddenStatement, set, nil, connection, organization)
 }
 
-var dirtyStatement = store.Define(`
+var dirtyStatement = store.Define("platform.dirty", `
 UPDATE pushes SET dirty = 1, pushed_hash = '', status = CASE WHEN status = 'idle' THEN 'pending' ELSE status END,
     due_at = CASE WHEN due_at = 0 THEN {now} ELSE due_at END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
@@ -265,10 +265,10 @@ func pushAgain(ctx context.Context, tx *store.Tx, connection string, users []str
 }
 
 var (
-	dropPushesStatement = store.Define(`
+	dropPushesStatement = store.Define("platform.dropPushes", `
 DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id{/any}`,
 		store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
-	dropGoneStatement = store.Define(`
+	dropGoneStatement = store.Define("platform.dropGone", `
 DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id
     WHERE p.removal = ''{/any}`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 )
@@ -293,9 +293,9 @@ func DropGone(ctx context.Context, tx *store.Tx, connection string, users []stri
 }
 
 // The next due time of each rank is the first of its part of an index.
-var nextDueStatement = store.Define(`
-SELECT coalesce(min(n.due), 0) FROM (` + eachRank(`SELECT min(x.due_at) AS due FROM pushes x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`) + `
-UNION ALL ` + eachRank(`SELECT min(x.due_at) AS due FROM push_waits x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`) + `) AS n
+var nextDueStatement = store.Define("platform.nextDue", `
+SELECT coalesce(min(n.due), 0) FROM (`+eachRank(`SELECT min(x.due_at) AS due FROM pushes x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`)+`
+UNION ALL `+eachRank(`SELECT min(x.due_at) AS due FROM push_waits x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`)+`) AS n
 WHERE n.due > 0`)
 
 // NextPush returns when something is due at a connection; zero for never.
@@ -311,9 +311,9 @@ func NextPush(ctx context.Context, tx *store.Tx, connection string) (time.Time, 
 var NeverDue = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 var (
-	restStatement = store.Define(`
+	restStatement = store.Define("platform.restPushes", `
 UPDATE pushes SET status = 'idle', due_at = 0, job = '' WHERE connection_id = $1 AND due_at > 0`)
-	clearPushesStatement = store.Define(`
+	clearPushesStatement = store.Define("platform.clearPushes", `
 DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM pushes p WHERE p.connection_id = $1 LIMIT $2{/any} RETURNING user_id, erasure_id`)
 )
 
@@ -337,7 +337,7 @@ func ClearPushes(ctx context.Context, tx *store.Tx, connection string, limit int
 	return len(list), erasures, err
 }
 
-var remotesStatement = store.Define(`
+var remotesStatement = store.Define("platform.remotes", `
 SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 

@@ -15,20 +15,20 @@ import (
 )
 
 var (
-	connectionsOfUserStatement = store.Define(`SELECT connection_id FROM pushes WHERE user_id = $1`)
+	connectionsOfUserStatement = store.Define("platform.connectionsOfUser", `SELECT connection_id FROM pushes WHERE user_id = $1`)
 
-	userPushesStatement = store.Define(`
+	userPushesStatement = store.Define("platform.userPushes", `
 SELECT p.connection_id, p.user_id, c.platform, p.pushed_version > 0 OR p.pushed_at > 0 OR p.status IN ('calling', 'confirming') OR p.attempts > 0
 FROM pushes p JOIN connections c ON c.id = p.connection_id WHERE p.user_id = $1 ORDER BY p.connection_id {for update}`)
-	removalStatement = store.Define(`
+	removalStatement = store.Define("platform.removal", `
 UPDATE pushes SET removal = r.removal, erasure_id = $1, rank = 0, wanted_at = {now}, attempts = 0, pushed_hash = '', job = '',
     due_at = CASE WHEN (SELECT c.status FROM connections c WHERE c.id = pushes.connection_id) <> 'active' THEN 0
         WHEN pushes.status = 'calling' THEN pushes.due_at ELSE {now} END,
     status = CASE WHEN pushes.status = 'calling' THEN 'calling' ELSE 'pending' END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
 		store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("removal", store.Text))
-	dropUserPushesStatement = store.Define(`DELETE FROM pushes WHERE user_id = $1 AND removal = ''`)
-	dropUserWaitsStatement  = store.Define(`DELETE FROM push_waits WHERE user_id = $1 RETURNING request_id, position`)
+	dropUserPushesStatement = store.Define("platform.dropUserPushes", `DELETE FROM pushes WHERE user_id = $1 AND removal = ''`)
+	dropUserWaitsStatement  = store.Define("platform.dropUserWaits", `DELETE FROM push_waits WHERE user_id = $1 RETURNING request_id, position`)
 )
 
 // ErasePushes has an erased user be removed at every platform that may know
@@ -110,8 +110,8 @@ func dropUserWaits(ctx context.Context, tx *store.Tx, organization, userID strin
 }
 
 var (
-	lockReceiptsStatement = store.Define(`SELECT platforms, swept_at FROM erasures WHERE id = $1 {for update}`)
-	saveReceiptsStatement = store.Define(`
+	lockReceiptsStatement = store.Define("platform.lockReceipts", `SELECT platforms, swept_at FROM erasures WHERE id = $1 {for update}`)
+	saveReceiptsStatement = store.Define("platform.saveReceipts", `
 UPDATE erasures SET platforms = $2, status = $3, finished_at = CASE WHEN $3 = 'succeeded' AND finished_at = 0 THEN {now} ELSE finished_at END
 WHERE id = $1`)
 )
@@ -162,7 +162,7 @@ type LaterRemoval struct {
 	Attempts int
 }
 
-var delayRemovalsStatement = store.Define(`
+var delayRemovalsStatement = store.Define("platform.delayRemovals", `
 UPDATE pushes SET status = 'pending', due_at = r.due, attempts = r.attempts FROM {rows}
 WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer))
 
@@ -178,7 +178,7 @@ func DelayRemovals(ctx context.Context, tx *store.Tx, connection string, later [
 	return tx.Later(ctx, delayRemovalsStatement, set, nil)
 }
 
-var userOfAddressStatement = store.Define(`SELECT id FROM users WHERE organization_id = $1 AND email_key = $2`)
+var userOfAddressStatement = store.Define("platform.userOfAddress", `SELECT id FROM users WHERE organization_id = $1 AND email_key = $2`)
 
 // PushAddressAgain has the user with this address pushed once more, when there
 // is one: whoever had the address before has just been removed at the platform.

@@ -30,8 +30,8 @@ func scanWait(scan func(...any) error) (w Wait, err error) {
 	return w, err
 }
 
-var dueWaitsStatement = store.Define(`
-SELECT ` + waitColumns + ` FROM push_waits w WHERE w.connection_id = $1 AND w.rank = $2 AND w.due_at > 0 AND w.due_at <= {now}
+var dueWaitsStatement = store.Define("platform.dueWaits", `
+SELECT `+waitColumns+` FROM push_waits w WHERE w.connection_id = $1 AND w.rank = $2 AND w.due_at > 0 AND w.due_at <= {now}
 ORDER BY w.due_at, w.user_id, w.request_id LIMIT $3`)
 
 // DueWaits returns up to limit pushes of one rank that do not coalesce: previews
@@ -40,7 +40,7 @@ func DueWaits(ctx context.Context, o *store.Org, connection string, rank, limit 
 	return store.Collect(ctx, o.Reader(), dueWaitsStatement, nil, scanWait, connection, rank, limit)
 }
 
-var stateWaitsStatement = store.Define(`
+var stateWaitsStatement = store.Define("platform.stateWaits", `
 SELECT `+waitColumns+` FROM {rows} JOIN push_waits w ON w.connection_id = r.connection_id AND w.user_id = r.user_id WHERE w.mode = 'state'
 ORDER BY w.user_id, w.request_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
@@ -49,15 +49,15 @@ func StateWaits(ctx context.Context, tx *store.Tx, connection string, users []st
 	return store.Collect(ctx, tx.Conn, stateWaitsStatement, placeRows(stateWaitsStatement, connection, users), scanWait)
 }
 
-var anyWaitsStatement = store.Define(`
-SELECT ` + waitColumns + ` FROM push_waits w WHERE w.connection_id = $1 ORDER BY w.user_id, w.request_id LIMIT $2`)
+var anyWaitsStatement = store.Define("platform.waits", `
+SELECT `+waitColumns+` FROM push_waits w WHERE w.connection_id = $1 ORDER BY w.user_id, w.request_id LIMIT $2`)
 
 // Waits returns up to limit of those who wait at a connection.
 func Waits(ctx context.Context, tx *store.Tx, connection string, limit int) ([]Wait, error) {
 	return store.Collect(ctx, tx.Conn, anyWaitsStatement, nil, scanWait, connection, limit)
 }
 
-var dropWaitsStatement = store.Define(`
+var dropWaitsStatement = store.Define("platform.dropWaits", `
 DELETE FROM push_waits WHERE {row} {any}SELECT w.{row} FROM {rows} JOIN push_waits w
     ON w.connection_id = r.connection_id AND w.user_id = r.user_id AND w.request_id = r.request_id{/any}`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text))
@@ -74,7 +74,7 @@ func DropWaits(ctx context.Context, tx *store.Tx, connection string, waits []Wai
 	return tx.Later(ctx, dropWaitsStatement, set, nil)
 }
 
-var delayWaitsStatement = store.Define(`
+var delayWaitsStatement = store.Define("platform.delayWaits", `
 UPDATE push_waits SET due_at = r.due, attempts = r.attempts, job = r.job FROM {rows}
 WHERE push_waits.connection_id = r.connection_id AND push_waits.user_id = r.user_id AND push_waits.request_id = r.request_id`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer), store.Col("job", store.Text))

@@ -25,7 +25,7 @@ type Want struct {
 // BulkPosition is the position of what belongs to a bulk and has no step.
 const BulkPosition = -1
 
-var wantStatement = store.Define(`
+var wantStatement = store.Define("platform.want", `
 INSERT INTO pushes (connection_id, user_id, organization_id, status, rank, due_at, wanted_version, wanted_at)
 SELECT r.connection_id, r.user_id, $1, 'pending', r.rank, {now}, r.version, {now} FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id) DO UPDATE SET
@@ -42,7 +42,7 @@ ON CONFLICT (connection_id, user_id) DO UPDATE SET
 WHERE pushes.removal = ''`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Integer), store.Col("version", store.Bigint))
 
-var waitStatement = store.Define(`
+var waitStatement = store.Define("platform.wait", `
 INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, rank, due_at, created_at)
 SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.version, r.rank,
     CASE WHEN r.mode = 'state' THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
@@ -78,7 +78,7 @@ func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []
 	return tx.Later(ctx, waitStatement, waits, nil, organization)
 }
 
-var noteStatement = store.Define(`
+var noteStatement = store.Define("platform.notePushes", `
 INSERT INTO pushes (connection_id, user_id, organization_id, rank, wanted_version)
 SELECT r.connection_id, r.user_id, $1, r.rank, r.version FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id) DO UPDATE SET

@@ -7,7 +7,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var inputsStatement = store.Define(`
+var inputsStatement = store.Define("request.inputs", `
 SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
 	store.Col("organization_id", store.Text), store.Col("id", store.Text))
 

@@ -55,12 +55,12 @@ func newest(which string) string {
 // The lists of what is stored. Succeeded requests are nearly all, and are
 // found in the list of all.
 var (
-	allRequestsStatement         = store.Define(newest(ofOrganization + ofThisKind + ofThisStatus))
-	kindRequestsStatement        = store.Define(newest(ofKind + ofThisStatus))
-	userRequestsStatement        = store.Define(newest(ofUser + ofThisKind + ofThisStatus))
-	notableRequestsStatement     = store.Define(eachKind(newest(notable)))
-	notableKindRequestsStatement = store.Define(newest(notable))
-	notableUserRequestsStatement = store.Define(newest(notableOfUser + ofThisKind))
+	allRequestsStatement         = store.Define("request.list", newest(ofOrganization+ofThisKind+ofThisStatus))
+	kindRequestsStatement        = store.Define("request.listOfKind", newest(ofKind+ofThisStatus))
+	userRequestsStatement        = store.Define("request.listOfUser", newest(ofUser+ofThisKind+ofThisStatus))
+	notableRequestsStatement     = store.Define("request.listNotable", eachKind(newest(notable)))
+	notableKindRequestsStatement = store.Define("request.listNotableOfKind", newest(notable))
+	notableUserRequestsStatement = store.Define("request.listNotableOfUser", newest(notableOfUser+ofThisKind))
 )
 
 // eachKind merges the newest of each kind.
@@ -127,7 +127,7 @@ func (l requestList) stored(ctx context.Context) ([]string, error) {
 // statement returns the one list to read. What is notable is found by its
 // status, before all else.
 func (l requestList) statement() (*store.Statement, []any) {
-	args := []any{l.Id, l.Before, l.from, store.Micros(l.Since), l.Limit}
+	args := []any{l.ID(), l.Before, l.from, store.Micros(l.Since), l.Limit}
 	common := l.Status == "" || l.Status == Succeeded
 	kind, status := string(l.Kind), string(l.Status)
 	switch {
@@ -163,8 +163,8 @@ FROM (SELECT q.id, q.kind, q.status, q.task_id FROM requests q
 ORDER BY x.id DESC`
 
 var (
-	recentStatement       = store.Define(recent(ofOrganization))
-	recentOfUserStatement = store.Define(recent(strings.ReplaceAll(ofUser, "$8", "$6")))
+	recentStatement       = store.Define("request.recent", recent(ofOrganization))
+	recentOfUserStatement = store.Define("request.recentOfUser", recent(strings.ReplaceAll(ofUser, "$8", "$6")))
 )
 
 func recent(which string) string {
@@ -176,13 +176,13 @@ func recent(which string) string {
 const ofRequests = `t.queue IN ('run', 'bulk') AND t.fairness_key = $1`
 
 var (
-	openTasksStatement = store.Define(`
-SELECT t.args FROM outbox t WHERE t.state = 'ready' AND ` + ofRequests + `
-UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'sent' AND ` + ofRequests + `
-UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'scheduled' AND ` + ofRequests + ` LIMIT $2`)
-	claimedTasksStatement = store.Define(`
-SELECT t.args FROM outbox t WHERE t.state = 'sent' AND ` + ofRequests + ` AND t.claimed_until >= {now} LIMIT $2`)
-	ofStatusStatement = store.Define(`
+	openTasksStatement = store.Define("request.openTasks", `
+SELECT t.args FROM outbox t WHERE t.state = 'ready' AND `+ofRequests+`
+UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'sent' AND `+ofRequests+`
+UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'scheduled' AND `+ofRequests+` LIMIT $2`)
+	claimedTasksStatement = store.Define("request.claimedTasks", `
+SELECT t.args FROM outbox t WHERE t.state = 'sent' AND `+ofRequests+` AND t.claimed_until >= {now} LIMIT $2`)
+	ofStatusStatement = store.Define("request.ofStatus", `
 SELECT q.id FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 LEFT JOIN outbox t ON t.id = q.task_id
 WHERE `+statusExpression+` = $1 AND ($2 = '' OR q.kind = $2) AND ($3 = '' OR q.user_id = $3) AND q.created_at >= $4
@@ -210,7 +210,7 @@ func (l requestList) queued(ctx context.Context) ([]string, error) {
 
 // tasks returns the arguments of up to limit tasks of requests.
 func (l requestList) tasks(ctx context.Context, which *store.Statement, limit int) ([]string, error) {
-	return store.Collect(ctx, l.Store.Reader(), which, nil, store.ScanString, l.Id, limit)
+	return store.Collect(ctx, l.Store.Reader(), which, nil, store.ScanString, l.ID(), limit)
 }
 
 // recent returns those of the newest requests that are queued; all says that
@@ -231,7 +231,7 @@ func (l requestList) recent(ctx context.Context) (found []string, all bool, err 
 
 // newest returns the look at the newest requests.
 func (l requestList) newest() (*store.Statement, []any) {
-	args := []any{l.Id, l.Before, l.from, store.Micros(l.Since), string(l.Kind)}
+	args := []any{l.ID(), l.Before, l.from, store.Micros(l.Since), string(l.Kind)}
 	if l.user != "" {
 		return recentOfUserStatement, append(args, l.user)
 	}
@@ -273,7 +273,7 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 	ids = newestFirst(slices.DeleteFunc(ids, func(id string) bool { return id >= l.Before || id < l.from }))
 	//lint:loop asks slice after slice until the page is full
 	for chunk := range slices.Chunk(ids, verifyAtOnce) {
-		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, RequestRows(ofStatusStatement, l.Id, chunk), store.ScanString,
+		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, RequestRows(ofStatusStatement, l.ID(), chunk), store.ScanString,
 			string(l.Status), string(l.Kind), l.user, store.Micros(l.Since))
 		if err != nil {
 			return nil, err

@@ -8,7 +8,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var progressStatement = store.Define(`
+var progressStatement = store.Define("request.progress", `
 SELECT b.request_id, b.planned, b.total, b.done, b.added, b.updated, b.unchanged, b.removed, b.skipped, b.errors, b.audience_id, b.created_at, {now}
 FROM {rows} JOIN bulks b ON b.request_id = r.id WHERE b.organization_id = $1`, store.Col("id", store.Text))
 

@@ -36,7 +36,7 @@ type Work struct {
 // Fresh reports whether no step of the request has been worked before.
 func (w Work) Fresh() bool { return w.Run == 1 && w.Status == Queued }
 
-var workStatement = store.Define(`
+var workStatement = store.Define("request.work", `
 SELECT q.id, q.task_id, q.kind, q.status, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
     u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.sequences, u.version
 FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
@@ -85,7 +85,7 @@ type Outcome struct {
 	Steps      []Step
 }
 
-var outcomeStatement = store.Define(`
+var outcomeStatement = store.Define("request.saveOutcomes", `
 UPDATE requests SET status = r.status, charged = r.charged,
     started_at = CASE WHEN started_at = 0 THEN r.started ELSE started_at END,
     finished_at = r.finished,
@@ -95,7 +95,7 @@ FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id =
     AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 1`,
 	store.Col("organization_id", store.Text), store.Col("id", store.Text), store.Col("status", store.Text), store.Col("charged", store.Bigint), store.Col("started", store.Bigint), store.Col("finished", store.Bigint), store.Col("task", store.Text))
 
-var StepsStatement = store.Define(`
+var StepsStatement = store.Define("request.saveSteps", `
 INSERT INTO steps (request_id, position, organization_id, name, platform, connection_id, status, reason, attempts,
     next_attempt_at, details, error_code, error_message, found, updated_at)
 SELECT r.request_id, r.position, $1, r.name, r.platform, r.connection_id, r.status, r.reason, r.attempts,
@@ -155,13 +155,13 @@ func encodeFound(found []Match) (string, error) {
 // cost an update a request; see docs/adr/0001.
 const statusExpression = `CASE WHEN q.status = 'queued' AND coalesce(t.claimed_until, 0) >= {now} THEN 'processing' ELSE q.status END`
 
-var reportStatement = store.Define(`
+var reportStatement = store.Define("request.report", `
 SELECT q.id, q.kind, `+statusExpression+`, q.user_id, q.email, q.run, q.charged, q.created_at,
     CASE WHEN q.started_at = 0 THEN coalesce(t.started_at, 0) ELSE q.started_at END, q.finished_at
 FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 LEFT JOIN outbox t ON t.id = q.task_id`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
 
-var reportStepsStatement = store.Define(`
+var reportStepsStatement = store.Define("request.reportSteps", `
 SELECT s.request_id, s.position, s.name, s.platform, s.connection_id, s.status, s.reason, s.attempts, s.next_attempt_at, s.details,
     s.error_code, s.error_message, s.found
 FROM {rows} JOIN steps s ON s.request_id = r.id WHERE s.organization_id = $1
@@ -307,7 +307,7 @@ func reportColleagues(found []Match, known map[string]colleague.Label) *Colleagu
 	return out
 }
 
-var finishedStatement = store.Define(`
+var finishedStatement = store.Define("request.finished", `
 SELECT q.id FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 WHERE q.finished_at > 0`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
 
@@ -323,11 +323,11 @@ func Finished(ctx context.Context, s *store.Store, refs []Ref) ([]string, error)
 	return store.Collect(ctx, s.Reader(), finishedStatement, set, store.ScanString)
 }
 
-var LockRequestStatement = store.Define(`
+var LockRequestStatement = store.Define("request.lock", `
 SELECT kind, status, run, traceparent, (SELECT count(*) FROM users u WHERE u.id = requests.user_id)
 FROM requests WHERE organization_id = $1 AND id = $2 {for update}`)
 
-var FailedStepsStatement = store.Define(`
+var FailedStepsStatement = store.Define("request.failedSteps", `
 SELECT count(*) FROM steps WHERE request_id = $1 AND status = 'failed'`)
 
 // ErrErased is the refusal to work, or to send, what was erased.

@@ -9,7 +9,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var lockRequestsStatement = store.Define(`
+var lockRequestsStatement = store.Define("request.lockAll", `
 SELECT q.id, q.kind, q.status, q.run, q.traceparent FROM {rows}
 JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 ORDER BY q.id {for update}`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
@@ -96,7 +96,7 @@ func SaveSteps(ctx context.Context, tx *store.Tx, organization string, list []St
 	return tx.Later(ctx, StepsStatement, set, nil, organization)
 }
 
-var foldStatement = store.Define(`
+var foldStatement = store.Define("request.fold", `
 UPDATE requests SET status = r.status, finished_at = r.finished,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
 FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id

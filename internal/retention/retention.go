@@ -13,7 +13,7 @@ import (
 )
 
 // keepsStatement finds the organizations that do not keep everything.
-var keepsStatement = store.Define(`SELECT id, settings FROM organizations WHERE settings LIKE '%"retentionDays"%' ORDER BY id`)
+var keepsStatement = store.Define("retention.keeps", `SELECT id, settings FROM organizations WHERE settings LIKE '%"retentionDays"%' ORDER BY id`)
 
 // Run removes, for each organization that sets retentionDays, what was made
 // longer before now and is finished, up to limit rows of each sort. more says
@@ -63,15 +63,15 @@ func retire(ctx context.Context, o *store.Org, days tenant.RetentionDays, now ti
 	return more, nil
 }
 
-var oldRequestsStatement = store.Define(`
+var oldRequestsStatement = store.Define("retention.oldRequests", `
 SELECT id, run FROM requests WHERE organization_id = $1 AND id < $2 AND status IN ('succeeded', 'partially_succeeded', 'failed')
 ORDER BY id LIMIT $3`)
 
 var (
-	dropStepsStatement    = store.Define(`DELETE FROM steps WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
-	dropBulksStatement    = store.Define(`DELETE FROM bulks WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
-	dropBulkErrsStatement = store.Define(`DELETE FROM bulk_errors WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
-	dropRequestsStatement = store.Define(`DELETE FROM requests WHERE organization_id = $1 AND id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
+	dropStepsStatement    = store.Define("retention.dropSteps", `DELETE FROM steps WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
+	dropBulksStatement    = store.Define("retention.dropBulks", `DELETE FROM bulks WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
+	dropBulkErrsStatement = store.Define("retention.dropBulkErrs", `DELETE FROM bulk_errors WHERE request_id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
+	dropRequestsStatement = store.Define("retention.dropRequests", `DELETE FROM requests WHERE organization_id = $1 AND id IN (SELECT r.id FROM {rows})`, store.Col("id", store.Text))
 )
 
 // retireRequests removes finished requests with their steps and messages.
@@ -111,13 +111,13 @@ func retireRequests(ctx context.Context, o *store.Org, before string, limit int)
 }
 
 var (
-	dropDeliveriesOfStatement = store.Define(`
+	dropDeliveriesOfStatement = store.Define("retention.dropDeliveriesOf", `
 DELETE FROM deliveries WHERE id IN (
     SELECT d.id FROM {rows} JOIN deliveries d ON d.id >= r.low AND d.id < r.high
     WHERE d.organization_id = $1 AND d.status IN ('delivered', 'failed'))`, store.Col("low", store.Text), store.Col("high", store.Text))
 
 	// A message that an endpoint still waits for stays.
-	dropMessagesStatement = store.Define(`
+	dropMessagesStatement = store.Define("retention.dropMessages", `
 DELETE FROM messages WHERE organization_id = $1 AND id IN (
     SELECT r.id FROM {rows} WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id >= r.low AND d.id < r.high))`,
 		store.Col("id", store.Text), store.Col("low", store.Text), store.Col("high", store.Text))
@@ -141,7 +141,7 @@ func dropMessages(ctx context.Context, tx *store.Tx, organization string, ids []
 	return tx.Later(ctx, dropMessagesStatement, messages, nil, organization)
 }
 
-var oldMessagesStatement = store.Define(`
+var oldMessagesStatement = store.Define("retention.oldMessages", `
 SELECT DISTINCT each.value FROM webhook_endpoints e {each}SELECT x.message_id AS one FROM deliveries x
     WHERE (x.endpoint_id, x.id) < (e.id, $2) AND x.endpoint_id >= e.id AND x.status IN ('delivered', 'failed') ORDER BY x.endpoint_id, x.id LIMIT $3{/each}
 WHERE e.organization_id = $1 ORDER BY each.value LIMIT $3`)
@@ -155,7 +155,7 @@ func retireDeliveries(ctx context.Context, o *store.Org, before string, limit in
 	return len(old), o.Tx(ctx, func(tx *store.Tx) error { return dropMessages(ctx, tx, o.ID(), old) })
 }
 
-var retireEventsStatement = store.Define(`
+var retireEventsStatement = store.Define("retention.retireEvents", `
 DELETE FROM events WHERE id {any}SELECT id FROM events
     WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id, id LIMIT $3{/any}`)
 

@@ -20,18 +20,27 @@ type sealedColumn struct {
 	key           []string // the primary key
 	mark          string   // what stands before a sealed value
 	place         func(key []string) string
+	page, swap    *store.Statement
 }
 
 // sealedColumns are all of them: THE LIST.
-var sealedColumns = []sealedColumn{
-	{table: "organizations", column: "secrets", key: []string{"id"}, place: func(key []string) string { return tenant.SettingsPlace(key[0]) }},
-	{table: "webhook_endpoints", column: "secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
-	{table: "webhook_endpoints", column: "old_secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
-	{table: "connections", column: "credentials", key: []string{"id"}, place: func(key []string) string { return platform.CredentialsPlace(key[0]) }},
-	{table: "pushes", column: "removal", key: []string{"connection_id", "user_id"}, place: func(key []string) string { return platform.RemovalPlace(key[0], key[1]) }},
-	{table: "idempotency_keys", column: "acceptance", key: []string{"organization_id", "scope", "key"}, mark: idempotency.AnswerMark, place: func(key []string) string {
+var sealedColumns = withStatements(
+	sealedColumn{table: "organizations", column: "secrets", key: []string{"id"}, place: func(key []string) string { return tenant.SettingsPlace(key[0]) }},
+	sealedColumn{table: "webhook_endpoints", column: "secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
+	sealedColumn{table: "webhook_endpoints", column: "old_secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
+	sealedColumn{table: "connections", column: "credentials", key: []string{"id"}, place: func(key []string) string { return platform.CredentialsPlace(key[0]) }},
+	sealedColumn{table: "pushes", column: "removal", key: []string{"connection_id", "user_id"}, place: func(key []string) string { return platform.RemovalPlace(key[0], key[1]) }},
+	sealedColumn{table: "idempotency_keys", column: "acceptance", key: []string{"organization_id", "scope", "key"}, mark: idempotency.AnswerMark, place: func(key []string) string {
 		return idempotency.AnswerPlace(key[0], idempotency.Key{Scope: key[1], Key: key[2]})
 	}},
+)
+
+// withStatements gives each column its statements.
+func withStatements(columns ...sealedColumn) []sealedColumn {
+	for i, c := range columns {
+		columns[i].page, columns[i].swap = c.pageStatement(), c.swapStatement()
+	}
+	return columns
 }
 
 func (c sealedColumn) String() string { return c.table + "." + c.column }
@@ -49,7 +58,7 @@ func (c sealedColumn) pageStatement() *store.Statement {
 		after[i] = fmt.Sprintf("$%d", i+2)
 	}
 	keys := strings.Join(c.key, ", ")
-	return store.Define(fmt.Sprintf(`
+	return store.Define("rewrap.page."+c.String(), fmt.Sprintf(`
 SELECT %s, %s FROM %s WHERE (%s) > (%s) AND %s <> '' AND %s LIKE '%s%%' ORDER BY %s LIMIT $1`,
 		keys, c.column, c.table, keys, strings.Join(after, ", "), c.column, c.column, c.mark, keys))
 }
@@ -62,19 +71,19 @@ func (c sealedColumn) swapStatement() *store.Statement {
 		columns = append(columns, store.Col(fmt.Sprintf("key%d", i), store.Text))
 		fmt.Fprintf(&same, " AND %s.%s = r.key%d", c.table, name, i)
 	}
-	return store.Define(fmt.Sprintf(`UPDATE %s SET %s = r.after FROM {rows} WHERE %s.%s = r.before%s`, c.table, c.column, c.table, c.column, same.String()), columns...)
+	return store.Define("rewrap.swap."+c.String(), fmt.Sprintf(`UPDATE %s SET %s = r.after FROM {rows} WHERE %s.%s = r.before%s`, c.table, c.column, c.table, c.column, same.String()), columns...)
 }
 
 // rewrapBatch is how many values are read, and at most written, at once.
 const rewrapBatch = 500
 
 // sealedPage returns the next values behind a key.
-func sealedPage(ctx context.Context, s *store.Store, c sealedColumn, st *store.Statement, after []string) ([]sealedValue, error) {
+func sealedPage(ctx context.Context, s *store.Store, c sealedColumn, after []string) ([]sealedValue, error) {
 	args := []any{rewrapBatch}
 	for _, k := range after {
 		args = append(args, k)
 	}
-	return store.Collect(ctx, s.Reader(), st, nil, func(scan func(...any) error) (v sealedValue, err error) {
+	return store.Collect(ctx, s.Reader(), c.page, nil, func(scan func(...any) error) (v sealedValue, err error) {
 		v.key = make([]string, len(c.key))
 		to := make([]any, 0, len(c.key)+1)
 		for i := range v.key {
@@ -86,11 +95,10 @@ func sealedPage(ctx context.Context, s *store.Store, c sealedColumn, st *store.S
 
 // eachSealed calls fn with the sealed values of a column, page by page.
 func eachSealed(ctx context.Context, s *store.Store, c sealedColumn, fn func([]sealedValue) error) error {
-	st := c.pageStatement()
 	after := make([]string, len(c.key))
 	//lint:loop follows a cursor, page by page
 	for {
-		list, err := sealedPage(ctx, s, c, st, after)
+		list, err := sealedPage(ctx, s, c, after)
 		if err != nil || len(list) == 0 {
 			return err
 		}
@@ -122,9 +130,8 @@ func Run(ctx context.Context, s *store.Store, tell func(Rewrapped)) ([]Rewrapped
 	//lint:loop one walk for each column that is sealed
 	for _, c := range sealedColumns {
 		done := Rewrapped{Column: c.String()}
-		swap := c.swapStatement()
 		err := eachSealed(ctx, s, c, func(list []sealedValue) error {
-			if err := rewrapValues(ctx, s, c, swap, list, &done); err != nil {
+			if err := rewrapValues(ctx, s, c, list, &done); err != nil {
 				return err
 			}
 			tell(done)
@@ -138,8 +145,8 @@ func Run(ctx context.Context, s *store.Store, tell func(Rewrapped)) ([]Rewrapped
 	return out, nil
 }
 
-func rewrapValues(ctx context.Context, s *store.Store, c sealedColumn, swap *store.Statement, list []sealedValue, done *Rewrapped) error {
-	set := swap.Rows(len(list))
+func rewrapValues(ctx context.Context, s *store.Store, c sealedColumn, list []sealedValue, done *Rewrapped) error {
+	set := c.swap.Rows(len(list))
 	for _, v := range list {
 		done.Values++
 		sealed, changed, err := s.Sealer().Rewrap(strings.TrimPrefix(v.value, c.mark), c.place(v.key))
@@ -157,7 +164,7 @@ func rewrapValues(ctx context.Context, s *store.Store, c sealedColumn, swap *sto
 	if set.Len() == 0 {
 		return nil
 	}
-	n, err := s.Writer().Exec(ctx, swap, set)
+	n, err := s.Writer().Exec(ctx, c.swap, set)
 	done.Changed += n
 	done.Moved += int64(set.Len()) - n
 	return err

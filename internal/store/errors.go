@@ -28,6 +28,8 @@ func Classify(err error) error {
 		return err
 	case errors.Is(err, gorm.ErrRecordNotFound):
 		return sql.ErrNoRows
+	case usersync.CodeOf(err) == usersync.CodeUnavailable: // it was classified before
+		return err
 	case unreachable(err):
 		return usersync.Errorf(usersync.CodeUnavailable, "The database cannot be reached.").Because(err)
 	}
@@ -84,13 +86,6 @@ func IsDuplicate(err error) bool {
 		return lite.Code() == uniqueKey || lite.Code() == primaryKey
 	}
 	return false
-}
-
-// IsNull reports whether err is a column that refused to be NULL, on PostgreSQL.
-func IsNull(err error) bool {
-	const notNull = "23502"
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == notNull
 }
 
 // IsData reports whether err is about the data of a row: what makes it worth

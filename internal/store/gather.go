@@ -20,10 +20,11 @@ import (
 // everything it commits was judged.
 func gather(c driver.Connector) driver.Connector { return gatheringConnector{c} }
 
-// unhurried marks a call of ExecContext whose statement may be held back. It must
-// be one that the server can prepare before those ahead of it have run.
-func unhurried(ctx context.Context) context.Context {
-	return context.WithValue(ctx, unhurriedKey{}, true)
+// unhurried marks a call of ExecContext whose statement may be held back, and names
+// the statement. It must be one that the server can prepare before those ahead of
+// it have run.
+func unhurried(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, unhurriedKey{}, name)
 }
 
 type unhurriedKey struct{}
@@ -56,6 +57,7 @@ type gatheringConn struct {
 type gathered struct {
 	conn *gatheringConn
 	ctx  context.Context //nolint:containedctx // that of the call, for when it is sent
+	name string
 	text string
 	args []any
 	sent bool
@@ -86,12 +88,12 @@ func (c *gatheringConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver
 		return nil, driver.ErrBadConn
 	}
 	c.open = true
-	c.add(ctx, "begin", nil)
+	c.add(ctx, "begin", "begin", nil)
 	return gatheringTx{c, ctx}, nil
 }
 
-func (c *gatheringConn) add(ctx context.Context, text string, args []driver.NamedValue) *gathered {
-	g := &gathered{conn: c, ctx: ctx, text: text, args: values(args)}
+func (c *gatheringConn) add(ctx context.Context, name, text string, args []driver.NamedValue) *gathered {
+	g := &gathered{conn: c, ctx: ctx, name: name, text: text, args: values(args)}
 	c.waiting = append(c.waiting, g)
 	return g
 }
@@ -106,8 +108,8 @@ func values(args []driver.NamedValue) []any {
 
 // ExecContext implements driver.ExecerContext.
 func (c *gatheringConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
-	if c.open && ctx.Value(unhurriedKey{}) != nil {
-		return c.add(ctx, text, args), nil
+	if name, ok := ctx.Value(unhurriedKey{}).(string); c.open && ok {
+		return c.add(ctx, name, text, args), nil
 	}
 	if err := c.flush(ctx); err != nil {
 		return nil, err
@@ -163,7 +165,7 @@ func (c *gatheringConn) batch() (*pgx.Batch, []*gathered) {
 }
 
 // judge notes what became of each statement. Those behind one that failed were
-// not run: its error is theirs.
+// not run: its error, which has its name, is theirs.
 func judge(results pgx.BatchResults, waiting []*gathered) (err error) {
 	for _, g := range waiting {
 		g.sent = true
@@ -171,7 +173,8 @@ func judge(results pgx.BatchResults, waiting []*gathered) (err error) {
 			continue
 		}
 		tag, failed := results.Exec()
-		g.n, g.err, err = tag.RowsAffected(), failed, failed
+		err = named(g.name, failed)
+		g.n, g.err = tag.RowsAffected(), err
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -67,7 +68,7 @@ const insertA = `INSERT INTO a (n) VALUES ($1)`
 
 func held1(t *testing.T, tx *sql.Tx, n int) sql.Result {
 	t.Helper()
-	r, err := tx.ExecContext(unhurried(t.Context()), insertA, n)
+	r, err := tx.ExecContext(unhurried(t.Context(), "test.insertA"), insertA, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,8 +153,12 @@ func TestQueryBehindAFailedStatementTellsItsError(t *testing.T) {
 	held1(t, tx, 1)
 	held1(t, tx, 1)
 	var n int
-	if err := tx.QueryRowContext(t.Context(), `SELECT count(*) FROM a`).Scan(&n); !IsDuplicate(err) {
+	err := tx.QueryRowContext(t.Context(), `SELECT count(*) FROM a`).Scan(&n)
+	if !IsDuplicate(err) {
 		t.Errorf("the query says %v, want the duplicate", err)
+	}
+	if err := nowStatement.failed(err); !strings.HasPrefix(err.Error(), "run statement test.insertA: ") {
+		t.Errorf("the query blames the wrong statement: %v", err)
 	}
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)

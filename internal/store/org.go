@@ -13,21 +13,32 @@ import (
 // belongs to that organization. Handlers of tenants' calls get an Org, never a
 // Store.
 type Org struct {
+	// Store is the whole database, for what is done for the organization and is no
+	// tenant's own, such as its tasks.
 	Store *Store
-	Id    string
+	id    string
 }
 
 // Org returns the view of one organization.
 func (s *Store) Org(id string) *Org { return &Org{s, id} }
 
 // ID returns the organization's id.
-func (o *Org) ID() string { return o.Id }
+func (o *Org) ID() string { return o.id }
 
-func (o *Org) Reader() Conn      { return o.Store.Reader() }
-func (o *Org) Writer() Conn      { return o.Store.Writer() }
+// Reader is Store.Reader.
+func (o *Org) Reader() Conn { return o.Store.Reader() }
+
+// Writer is Store.Writer.
+func (o *Org) Writer() Conn { return o.Store.Writer() }
+
+// GenericPlan is Store.GenericPlan.
 func (o *Org) GenericPlan() Conn { return o.Store.GenericPlan() }
+
+// AsyncCommit is Store.AsyncCommit.
 func (o *Org) AsyncCommit() Conn { return o.Store.AsyncCommit() }
-func (o *Org) Sealer() Sealer    { return o.Store.seal }
+
+// Sealer is Store.Sealer.
+func (o *Org) Sealer() Sealer { return o.Store.seal }
 
 // embedded reports whether the store is a file of this process alone.
 func (o *Org) embedded() bool { return o.Store.Embedded() }
@@ -35,12 +46,24 @@ func (o *Org) embedded() bool { return o.Store.Embedded() }
 // Tx runs fn in a transaction, see Store.Tx.
 func (o *Org) Tx(ctx context.Context, fn func(*Tx) error) error { return o.Store.Tx(ctx, fn) }
 
-func (o *Org) GORM(ctx context.Context) *gorm.DB      { return o.Store.GORM(ctx) }
+// GORM is Store.GORM. A query must say itself that it is for the organization.
+func (o *Org) GORM(ctx context.Context) *gorm.DB { return o.Store.GORM(ctx) }
+
+// GORMWrite writes outside of a transaction: one statement, which is its own.
 func (o *Org) GORMWrite(ctx context.Context) *gorm.DB { return o.Store.write.WithContext(ctx) }
-func (s *Store) GORM(ctx context.Context) *gorm.DB    { return s.read.WithContext(ctx) }
-func (s *Store) Sealer() Sealer                       { return s.seal }
-func (tx *Tx) GORM() *gorm.DB                         { return tx.gorm }
-func (tx *Tx) Sealer() Sealer                         { return tx.store.seal }
+
+// GORM builds queries that read, on the connections of Reader. Their errors are
+// GORM's: see Classify and NotFound.
+func (s *Store) GORM(ctx context.Context) *gorm.DB { return s.read.WithContext(ctx) }
+
+// Sealer seals and opens stored secrets; nil where Options had none.
+func (s *Store) Sealer() Sealer { return s.seal }
+
+// GORM builds queries of the transaction. What Later holds back runs before them.
+func (tx *Tx) GORM() *gorm.DB { return tx.gorm }
+
+// Sealer is Store.Sealer.
+func (tx *Tx) Sealer() Sealer { return tx.store.seal }
 
 // Org is the view of one organization, for what a transaction reads like others do.
 func (tx *Tx) Org(id string) *Org { return tx.store.Org(id) }

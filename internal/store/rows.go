@@ -6,9 +6,11 @@ import (
 	"usersync/internal/usersync"
 )
 
+// ScanID reads a row of one id, for Collect.
 func ScanID(scan func(...any) error) (id string, err error) { return id, scan(&id) }
 
-// AtLeast refuses, with an error, a statement that changed fewer than n rows.
+// AtLeast makes a judgement for Tx.Later: it refuses, with the error, a statement
+// that changed fewer than n rows.
 func AtLeast(n int, refusal error) func(int64) error {
 	return func(changed int64) error {
 		if changed < int64(n) {
@@ -18,6 +20,7 @@ func AtLeast(n int, refusal error) func(int64) error {
 	}
 }
 
+// IDRows makes the rows of a statement whose one column is an id.
 func IDRows(st *Statement, ids []string) *Rows {
 	set := st.Rows(len(ids))
 	for _, id := range ids {
@@ -26,6 +29,7 @@ func IDRows(st *Statement, ids []string) *Rows {
 	return set
 }
 
+// ScanString reads a row of one text, for Collect.
 func ScanString(scan func(...any) error) (s string, err error) { return s, scan(&s) }
 
 // AfterAll sorts behind every id of a kind: where a list begins that is read from
@@ -46,7 +50,7 @@ func Encode[K ~string, V any](m map[K]V) string {
 	return string(text)
 }
 
-// Decode is the inverse of encode.
+// Decode is the inverse of Encode: it leaves to alone where the text is empty.
 func Decode[T any](text string, to *T) error {
 	if text == "" {
 		return nil

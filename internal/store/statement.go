@@ -1,11 +1,15 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,11 +19,12 @@ import (
 // kind is the type of a column in a set of rows, in PostgreSQL's words.
 type kind string
 
+// The types of columns, and what Rows.Add takes for them.
 const (
-	Text    kind = "text"
-	Bigint  kind = "bigint"
-	Float   kind = "double precision"
-	Integer      = Bigint
+	Text    kind = "text"             // string
+	Bigint  kind = "bigint"           // int64
+	Float   kind = "double precision" // float64
+	Integer      = Bigint             // int64, for columns of 32 bits too
 )
 
 // Column is one column of the rows handed to a statement.
@@ -28,6 +33,7 @@ type Column struct {
 	kind kind
 }
 
+// Col makes a column.
 func Col(name string, k kind) Column { return Column{name, k} }
 
 // Statement is one hand-written text for both engines. {rows} in it stands for
@@ -42,8 +48,67 @@ func Col(name string, k kind) Column { return Column{name, k} }
 // compares with the words of a text, such as several ids. {row} is where a row
 // lies, by which the same statement finds it again faster than by its key.
 type Statement struct {
-	Texts   map[EngineName]string
-	Columns []Column
+	// Columns are those of {rows}.
+	Columns  []Column
+	name     string
+	texts    map[Engine]string
+	unsorted bool
+}
+
+// Name is the package that defines the statement, and what the statement does
+// there: "credit.charge". Errors and the page of hot statements tell it.
+func (st *Statement) Name() string { return st.name }
+
+// Text is what an engine gets.
+func (st *Statement) Text(e Engine) string { return st.texts[e] }
+
+// Unsorted says that the statement runs on the connections of GenericPlan, where
+// PostgreSQL avoids sorting. It returns the statement.
+func (st *Statement) Unsorted() *Statement {
+	st.unsorted = true
+	return st
+}
+
+// failed classifies an error and names the statement in it: this one, or the one
+// ahead of it that was held back, see gather, and is the one that failed. It is nil
+// where there is no error.
+func (st *Statement) failed(err error) error {
+	return named(st.name, Classify(err))
+}
+
+// namedError is the error of a statement.
+type namedError struct {
+	name string
+	err  error
+}
+
+// named gives an error the name of its statement, unless it has one.
+func named(name string, err error) error {
+	if _, ok := errors.AsType[*namedError](err); ok || err == nil {
+		return err
+	}
+	return &namedError{name, err}
+}
+
+func (e *namedError) Error() string { return fmt.Sprintf("run statement %s: %v", e.name, e.err) }
+func (e *namedError) Unwrap() error { return e.err }
+
+// definitions are the statements by their names.
+var definitions = map[string]*Statement{}
+
+// Definitions returns all hand-written statements of the packages that a program
+// is made of, in the order of their names.
+func Definitions() []*Statement {
+	return slices.SortedFunc(maps.Values(definitions), func(a, b *Statement) int { return cmp.Compare(a.name, b.name) })
+}
+
+// remember keeps a statement for Definitions.
+func remember(st *Statement) *Statement {
+	if definitions[st.name] != nil {
+		panic("store: two statements are named " + st.name)
+	}
+	definitions[st.name] = st
+	return st
 }
 
 var (
@@ -53,59 +118,73 @@ var (
 	limit = regexp.MustCompile(`LIMIT (\$\d+)`)
 )
 
-// Define prepares a statement whose {rows} has these columns.
-func Define(body string, columns ...Column) *Statement {
-	return remember(translate(body, columns))
+// Define prepares a statement whose {rows} has these columns. It makes the values
+// of package variables, and panics where another statement has the same name, see
+// Statement.Name.
+func Define(name, body string, columns ...Column) *Statement {
+	return DefinePerEngine(name, body, body, columns...)
 }
 
-// translate says a statement in the words of each engine.
-func translate(body string, columns []Column) *Statement {
-	scalars := 0
+// DefinePerEngine is Define for a statement that the engines say in different
+// words. A text is empty where only the other engine runs the statement.
+func DefinePerEngine(name, onPostgres, onSQLite string, columns ...Column) *Statement {
+	return remember(&Statement{name: name, Columns: columns, texts: map[Engine]string{
+		Postgres: forPostgres(onPostgres, columns),
+		SQLite:   forSQLite(onSQLite, columns),
+	}})
+}
+
+// scalars returns how many $n a text has.
+func scalars(body string) int {
+	most := 0
 	for _, m := range scalar.FindAllStringSubmatch(body, -1) {
 		n, _ := strconv.Atoi(m[1])
-		scalars = max(scalars, n)
+		most = max(most, n)
 	}
-	return &Statement{Columns: columns, Texts: map[EngineName]string{
-		Postgres: strings.NewReplacer(
-			"{rows}", Unnest(scalars, columns),
-			"{now}", "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
-			"{skip locked}", "FOR UPDATE SKIP LOCKED",
-			"{for update}", "FOR UPDATE",
-			"{each}", "CROSS JOIN LATERAL (",
-			"{/each}", ") AS each(value)",
-			"{row}", "ctid",
-			"{any}", "= ANY(ARRAY(",
-			"{/any}", "))",
-			"{words}", "= ANY(string_to_array(",
-			"{/words}", ", ' '))",
-		).Replace(body),
-		SQLite: strings.NewReplacer(
-			// SQLite keeps the order of a CROSS JOIN: the rows first, and not
-			// the whole table with the rows looked through for each of it.
-			"{rows} JOIN", jsonEach(scalars, columns)+" CROSS JOIN",
-			"{rows}\nJOIN", jsonEach(scalars, columns)+" CROSS JOIN",
-			"{rows}", jsonEach(scalars, columns),
-			"{now}", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
-			"{skip locked}", "",
-			"{for update}", "",
-			"{each}", "CROSS JOIN json_each((SELECT json_group_array(one) FROM (",
-			"{/each}", "))) AS each",
-			"{row}", "rowid",
-			"{any}", "IN (",
-			"{/any}", ")",
-			"{words}", `IN (SELECT value FROM json_each('["' || replace(`,
-			"{/words}", `, ' ', '","') || '"]'))`,
-		).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)")),
-	}}
+	return most
 }
 
-// DefinePerEngine prepares a statement that the engines say in different words.
-func DefinePerEngine(onPostgres, onSQLite string, columns ...Column) *Statement {
-	st := translate(onPostgres, columns)
-	st.Texts[SQLite] = translate(onSQLite, columns).Texts[SQLite]
-	return remember(st)
+// forPostgres says a statement in the words of PostgreSQL.
+func forPostgres(body string, columns []Column) string {
+	return strings.NewReplacer(
+		"{rows}", Unnest(scalars(body), columns),
+		"{now}", "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
+		"{skip locked}", "FOR UPDATE SKIP LOCKED",
+		"{for update}", "FOR UPDATE",
+		"{each}", "CROSS JOIN LATERAL (",
+		"{/each}", ") AS each(value)",
+		"{row}", "ctid",
+		"{any}", "= ANY(ARRAY(",
+		"{/any}", "))",
+		"{words}", "= ANY(string_to_array(",
+		"{/words}", ", ' '))",
+	).Replace(body)
 }
 
+// forSQLite says a statement in the words of SQLite.
+func forSQLite(body string, columns []Column) string {
+	rows := jsonEach(scalars(body), columns)
+	return strings.NewReplacer(
+		// SQLite keeps the order of a CROSS JOIN: the rows first, and not
+		// the whole table with the rows looked through for each of it.
+		"{rows} JOIN", rows+" CROSS JOIN",
+		"{rows}\nJOIN", rows+" CROSS JOIN",
+		"{rows}", rows,
+		"{now}", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+		"{skip locked}", "",
+		"{for update}", "",
+		"{each}", "CROSS JOIN json_each((SELECT json_group_array(one) FROM (",
+		"{/each}", "))) AS each",
+		"{row}", "rowid",
+		"{any}", "IN (",
+		"{/any}", ")",
+		"{words}", `IN (SELECT value FROM json_each('["' || replace(`,
+		"{/words}", `, ' ', '","') || '"]'))`,
+	).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)"))
+}
+
+// Unnest is what {rows} stands for on PostgreSQL: the columns' arrays as rows named
+// r. scalars is how many parameters of the text stand ahead of them.
 func Unnest(scalars int, columns []Column) string {
 	var arrays, names []string
 	for i, c := range columns {
@@ -141,8 +220,9 @@ func (r *Rows) Add(values ...any) { r.values = append(r.values, values) }
 // Len returns how many rows the set has.
 func (r *Rows) Len() int { return len(r.values) }
 
-// Args returns the set as the engine's arguments.
-func (r *Rows) Args(e EngineName) ([]any, error) {
+// Args returns the set as the engine's arguments: an array for each column on
+// PostgreSQL, one JSON text on SQLite, none for a nil set.
+func (r *Rows) Args(e Engine) ([]any, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -174,72 +254,77 @@ func pick[T any](values [][]any, i int) []T {
 
 // Conn runs statements, on the pool or in a transaction.
 type Conn struct {
-	pool   gorm.ConnPool
-	Engine EngineName
+	pool gorm.ConnPool
+	// Engine is the kind of the database.
+	Engine Engine
 }
 
+// Exec runs a statement with a set of rows, nil for none, and the values of $1, $2
+// and so on. It returns how many rows were changed.
 func (c Conn) Exec(ctx context.Context, st *Statement, r *Rows, args ...any) (int64, error) {
 	set, err := r.Args(c.Engine)
 	if err != nil {
-		return 0, err
+		return 0, st.failed(err)
 	}
-	result, err := c.pool.ExecContext(ctx, st.Texts[c.Engine], append(args, set...)...)
+	result, err := c.pool.ExecContext(ctx, st.texts[c.Engine], append(args, set...)...)
 	if err != nil {
-		return 0, Classify(err)
+		return 0, st.failed(err)
 	}
 	n, err := result.RowsAffected()
-	return n, Classify(err)
+	return n, st.failed(err)
 }
 
 // QueryRow runs a query for one row. GORM's own QueryRowContext hands out a row that
 // panics when the statement could not be prepared.
 func (c Conn) QueryRow(ctx context.Context, st *Statement, args ...any) Row {
-	found, err := c.pool.QueryContext(ctx, st.Texts[c.Engine], args...) //nolint:rowserrcheck // Scan asks for the error
-	return Row{found, err}
+	found, err := c.pool.QueryContext(ctx, st.texts[c.Engine], args...) //nolint:rowserrcheck // Scan asks for the error
+	return Row{st, found, err}
 }
 
 // Row is the first row of a query, or why there is none.
 type Row struct {
-	rows *sql.Rows
-	err  error
+	statement *Statement
+	rows      *sql.Rows
+	err       error
 }
 
 // Scan reads the row, as sql.Row does: sql.ErrNoRows when there is none.
 func (r Row) Scan(dest ...any) error {
 	if r.err != nil {
-		return r.err
+		return r.statement.failed(r.err)
 	}
 	defer func() { _ = r.rows.Close() }()
 	if !r.rows.Next() {
 		if err := r.rows.Err(); err != nil {
-			return err
+			return r.statement.failed(err)
 		}
 		return sql.ErrNoRows
 	}
 	if err := r.rows.Scan(dest...); err != nil {
-		return err
+		return r.statement.failed(err)
 	}
-	return r.rows.Close()
+	return r.statement.failed(r.rows.Close())
 }
 
-// Collect runs a query and returns what scan makes of each row.
+// Collect runs a query, see Conn.Exec, and returns what scan makes of each row: scan
+// is handed a function that reads the row's columns, as sql.Rows.Scan does.
 func Collect[T any](ctx context.Context, c Conn, st *Statement, r *Rows, scan func(func(...any) error) (T, error), args ...any) ([]T, error) {
 	set, err := r.Args(c.Engine)
 	if err != nil {
-		return nil, err
+		return nil, st.failed(err)
 	}
-	found, err := c.pool.QueryContext(ctx, st.Texts[c.Engine], append(args, set...)...)
+	found, err := c.pool.QueryContext(ctx, st.texts[c.Engine], append(args, set...)...)
 	if err != nil {
-		return nil, Classify(err)
+		return nil, st.failed(err)
 	}
 	defer func() { _ = found.Close() }()
 	var out []T
 	for found.Next() {
 		one, err := scan(found.Scan)
 		if err != nil {
-			return nil, Classify(err)
+			return nil, st.failed(err)
 		}
 		out = append(out, one)
 	}
-	return out, Classify(found.Err())
+	return out, st.failed(found.Err())
 }

@@ -146,7 +146,7 @@ type Caller struct {
 	Org          *store.Org
 }
 
-var callerStatement = store.Define(`
+var callerStatement = store.Define("tenant.caller", `
 SELECT k.id, k.organization_id, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.revoked_at,
     coalesce(o.id, ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
     coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.secrets, ''), coalesce(o.created_at, 0), coalesce(o.updated_at, 0)

@@ -23,7 +23,7 @@ type balanceRow struct {
 
 func (balanceRow) TableName() string { return "balances" }
 
-var lockOrganizationStatement = store.Define(`SELECT id FROM organizations WHERE id = $1 {for update}`)
+var lockOrganizationStatement = store.Define("tenant.lockOrganization", `SELECT id FROM organizations WHERE id = $1 {for update}`)
 
 // Lock keeps imports and erasures of an organization apart.
 func Lock(ctx context.Context, tx *store.Tx, id string) error {

@@ -7,7 +7,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var erasedAmongStatement = store.Define(`
+var erasedAmongStatement = store.Define("user.erasedAmong", `
 SELECT r.person FROM {rows} JOIN erased e ON e.organization_id = r.organization_id AND e.person = r.person`,
 	store.Col("organization_id", store.Text), store.Col("person", store.Text))
 

@@ -17,7 +17,7 @@ type Update struct {
 	Identity
 }
 
-var updateUsersStatement = store.Define(`
+var updateUsersStatement = store.Define("user.update", `
 UPDATE users SET company = r.company, country = r.country, department = r.department, seniority = r.seniority,
     first_name = r.first_name, last_name = r.last_name, name = r.name, job_title = r.job_title, invite_link = r.invite_link,
     attributes = r.attributes, sequences = r.sequences, version = r.version + 1, updated_at = {now}
@@ -83,9 +83,9 @@ func Scan(scan func(...any) error) (u Stored, err error) {
 }
 
 var (
-	userStatement    = store.Define(`SELECT ` + Columns + ` FROM users WHERE id = $2 AND organization_id = $1`)
-	userKeyStatement = store.Define(`SELECT ` + Columns + ` FROM users WHERE organization_id = $1 AND email_key = $2`)
-	usersStatement   = store.Define(`SELECT ` + Columns + ` FROM users WHERE organization_id = $1 AND id <> '' AND id < $2 ORDER BY id DESC LIMIT $3`)
+	userStatement    = store.Define("user.get", `SELECT `+Columns+` FROM users WHERE id = $2 AND organization_id = $1`)
+	userKeyStatement = store.Define("user.byAddress", `SELECT `+Columns+` FROM users WHERE organization_id = $1 AND email_key = $2`)
+	usersStatement   = store.Define("user.list", `SELECT `+Columns+` FROM users WHERE organization_id = $1 AND id <> '' AND id < $2 ORDER BY id DESC LIMIT $3`)
 )
 
 // ErrNotFound is the refusal of an id that names no user of the organization.
@@ -111,7 +111,7 @@ func List(ctx context.Context, o *store.Org, before string, limit int) ([]Stored
 	return store.Collect(ctx, o.Reader(), usersStatement, nil, Scan, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixUser)), limit)
 }
 
-var userNameStatement = store.Define(`
+var userNameStatement = store.Define("user.name", `
 SELECT name, first_name, last_name FROM users WHERE organization_id = $1 AND email_key = $2`)
 
 // Name returns the full name of the user with this e-mail key, "" when it or
@@ -126,7 +126,7 @@ func Name(ctx context.Context, o *store.Org, key string) (string, error) {
 }
 
 // usersByIDStatement reads users as they are now.
-var usersByIDStatement = store.Define(`
+var usersByIDStatement = store.Define("user.byID", `
 SELECT u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.company,
     u.sequences, u.version, u.created_at, u.updated_at
 FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, store.Col("id", store.Text))

@@ -336,7 +336,7 @@ func (b *bench) explain(ctx context.Context, p *product) (err error) {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	plans, err := plansOf(ctx, s, b.known)
+	plans, err := plansOf(ctx, s, store.Definitions())
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,6 @@ type bench struct {
 	admin    *database
 	redis    string
 	report   *report
-	known    []namedStatement // of the store
 	// hot is what the last load of a curve ran, for hotFor requests.
 	hot    statements
 	hotFor int
@@ -224,10 +223,7 @@ func (b *bench) build(ctx context.Context) error {
 		return fmt.Errorf("find the module: %w", err)
 	}
 	b.module = filepath.Dir(strings.TrimSpace(string(module)))
-	if b.known, err = storeStatements(filepath.Join(b.module, "internal", "store")); err != nil {
-		return err
-	}
-	b.report.names = names(b.known)
+	b.report.names = names()
 	b.programs, err = system.Build(ctx, b.dir, "usersync", "api", "worker")
 	return err
 }

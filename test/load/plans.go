@@ -18,30 +18,30 @@ import (
 var largeTables = []string{"requests", "steps", "users", "people", "colleagues", "colleague_links", "ledger", "messages", "deliveries",
 	"outbox", "pushes", "push_waits", "events", "bulk_errors", "audit"}
 
-// mayReadWhole are the statements whose work grows with a large table, by the
-// names of their variables, and why they may.
+// mayReadWhole are the statements whose work grows with a large table, by their
+// names, and why they may.
 var mayReadWhole = map[string]string{
-	"overdueStatement":     inFlight,
-	"regenerateStatement":  inFlight,
-	"retakeStatement":      inFlight,
-	"unsendStatement":      inFlight,
-	"unsendAllStatement":   "after the queue was lost, once: all that is in flight",
-	"dropParkedStatement":  "at an erasure: what waits for credits, where that is little",
-	"outboxStateStatement": "counts the tasks for the metrics",
+	"outbox.overdue":     inFlight,
+	"outbox.regenerate":  inFlight,
+	"outbox.retake":      inFlight,
+	"outbox.unsend":      inFlight,
+	"outbox.unsendAll":   "after the queue was lost, once: all that is in flight",
+	"erasure.dropParked": "at an erasure: what waits for credits, where that is little",
+	"outbox.state":       "counts the tasks for the metrics",
 }
 
 // mayFilter are the statements that look through what an organization has in a
-// large table, by the names of their variables, and why they may.
+// large table, by their names, and why they may.
 var mayFilter = map[string]string{
-	"allRequestsStatement": "filters by what nearly all are: succeeded, a user-sync",
-	"allEventsStatement":   "filters by what nearly all are: a user who was made or changed",
-	"recentStatement":      "looks at 1,000 at most",
-	"countUsersStatement":  "counts the users of a bulk, before it is confirmed",
-	"firstUsersStatement":  "a preview of a bulk, beside the count of all",
-	"verifyStatement":      "recomputes the balance from all of the ledger, on demand",
-	"unparkStatement":      "the filter is the index's condition",
-	"stuckStatement":       "an operator asks; the outbox holds what is not done",
-	"oldRequestsStatement": "the oldest are finished",
+	"request.list":          "filters by what nearly all are: succeeded, a user-sync",
+	"event.list":            "filters by what nearly all are: a user who was made or changed",
+	"request.recent":        "looks at 1,000 at most",
+	"bulk.countUsers":       "counts the users of a bulk, before it is confirmed",
+	"bulk.firstUsers":       "a preview of a bulk, beside the count of all",
+	"credit.verify":         "recomputes the balance from all of the ledger, on demand",
+	"credit.unpark":         "the filter is the index's condition",
+	"outbox.stuck":          "an operator asks; the outbox holds what is not done",
+	"retention.oldRequests": "the oldest are finished",
 }
 
 // inFlight is read by the index of what was sent and is not finished: a few
@@ -49,11 +49,11 @@ var mayFilter = map[string]string{
 const inFlight = "what is in flight"
 
 // onlySQLite are the statements that are never sent to PostgreSQL.
-var onlySQLite = []string{"nextNumber"}
+var onlySQLite = []string{"intake.nextNumber"}
 
 // planned is a statement with its plan.
 type planned struct {
-	namedStatement
+	*store.Statement
 	plan []string
 	// whole are the large tables that are read from one end to the other.
 	whole []string
@@ -62,15 +62,15 @@ type planned struct {
 }
 
 // plansOf asks how each statement is planned.
-func plansOf(ctx context.Context, s *store.Store, all []namedStatement) ([]planned, error) {
+func plansOf(ctx context.Context, s *store.Store, all []*store.Statement) ([]planned, error) {
 	var out []planned
 	for _, st := range all {
-		if slices.Contains(onlySQLite, st.name) {
+		if slices.Contains(onlySQLite, st.Name()) {
 			continue
 		}
-		plan, err := s.Plan(ctx, st.Definition)
+		plan, err := s.Plan(ctx, st)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", st.name, err)
+			return nil, fmt.Errorf("ask for a plan: %w", err)
 		}
 		out = append(out, planned{st, plan, readWhole(plan), readFiltered(plan)})
 	}
@@ -172,7 +172,7 @@ func depth(line string) int { return len(line) - len(strings.TrimLeft(line, " ")
 func writePlans(out *strings.Builder, b *bench, plans []planned) {
 	size := whole(float64(b.sizes[len(b.sizes)-1]))
 	fmt.Fprintf(out, "# Hot statements\n\nDo not edit this page. It is written by:\n\n```sh\nmake bench-curve BENCH_ARGS='%s'\n```\n\n", strings.Join(b.args, " "))
-	fmt.Fprintf(out, "This page shows how PostgreSQL runs every hand-written statement of the store, with %s stored requests\n", size)
+	fmt.Fprintf(out, "This page shows how PostgreSQL runs every hand-written statement, with %s stored requests\n", size)
 	out.WriteString("in one organization. The plans are those for any argument (`plan_cache_mode = force_generic_plan`), with the\n")
 	out.WriteString("planner settings of the service ([ADR 0007](adr/0007-steady-plans.md)).\n\n")
 	for _, f := range b.report.facts {
@@ -180,7 +180,7 @@ func writePlans(out *strings.Builder, b *bench, plans []planned) {
 	}
 	byShape := map[string]planned{}
 	for _, p := range plans {
-		byShape[shape(p.Text)] = p
+		byShape[shape(p.Text(store.Postgres))] = p
 	}
 	hot := table{header: []string{"statement", "calls/request", "pages/call", "ms/call", "reads a whole table"}}
 	var described []planned
@@ -192,7 +192,7 @@ func writePlans(out *strings.Builder, b *bench, plans []planned) {
 		c := b.hot[query]
 		described = append(described, p)
 		hot.rows = append(hot.rows, []string{
-			"`" + p.name + "`", fmt.Sprintf("%.3f", float64(c.calls)/float64(max(b.hotFor, 1))), fmt.Sprintf("%.1f", float64(c.pages)/float64(c.calls)),
+			"`" + p.Name() + "`", fmt.Sprintf("%.3f", float64(c.calls)/float64(max(b.hotFor, 1))), fmt.Sprintf("%.1f", float64(c.pages)/float64(c.calls)),
 			fmt.Sprintf("%.3f", inMillis(c.took)/float64(c.calls)), orNone(p.whole),
 		})
 	}
@@ -201,14 +201,14 @@ func writePlans(out *strings.Builder, b *bench, plans []planned) {
 	for _, p := range plans {
 		if len(p.whole) > 0 {
 			described = append(described, p)
-			others = append(others, fmt.Sprintf("- `%s` (%s), %s: %s\n", p.name, p.File, strings.Join(p.whole, ", "), cmp.Or(mayReadWhole[p.name], "**must not**")))
+			others = append(others, fmt.Sprintf("- `%s`, %s: %s\n", p.Name(), strings.Join(p.whole, ", "), cmp.Or(mayReadWhole[p.Name()], "**must not**")))
 		}
 	}
 	slices.Sort(others)
 	fmt.Fprintf(out, "\n## Which statements read a whole table\n\nOf all %d statements, these read a whole table, or all that one of its partial indexes holds,\nfor the reason given beside each.\n\n%s", len(plans), strings.Join(others, ""))
 	out.WriteString("\n## Plans of what a request runs\n")
 	for _, p := range described {
-		fmt.Fprintf(out, "\n### `%s`\n\n```\n%s\n```\n", p.name, strings.Join(p.plan, "\n"))
+		fmt.Fprintf(out, "\n### `%s`\n\n```\n%s\n```\n", p.Name(), strings.Join(p.plan, "\n"))
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 // report collects the results of a run.
 type report struct {
-	names  map[string]string // of the variables that hold statements, by their shapes
+	names  map[string]string // of the statements, by their shapes
 	facts  []fact
 	speed  [][]string
 	cost   [][]string

@@ -7,15 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	_ "usersync/internal/app" // whose packages define the statements
 	"usersync/internal/store"
 )
 
@@ -135,71 +132,11 @@ func shape(text string) string {
 	return space.ReplaceAllString(text, " ")
 }
 
-// variable is a variable of a package and where it is made.
-type variable struct {
-	name        string
-	file        string
-	first, last int // lines
-}
-
-// variables returns the package-level variables of the Go files in a folder.
-func variables(dir string) ([]variable, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		return nil, fmt.Errorf("list the files of %s: %w", dir, err)
-	}
-	var all []variable
-	set := token.NewFileSet()
-	for _, name := range files {
-		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return nil, fmt.Errorf("read the statements of %s: %w", name, err)
-		}
-		for _, d := range file.Decls {
-			group, ok := d.(*ast.GenDecl)
-			if !ok || group.Tok != token.VAR {
-				continue
-			}
-			for _, one := range group.Specs {
-				spec := one.(*ast.ValueSpec)
-				all = append(all, variable{spec.Names[0].Name, filepath.Base(name), set.Position(spec.Pos()).Line, set.Position(spec.End()).Line})
-			}
-		}
-	}
-	return all, nil
-}
-
-// namedStatement is a hand-written statement of the store and its variable.
-type namedStatement struct {
-	store.Definition
-	name string
-}
-
-// storeStatements returns the hand-written statements of the store, in whose
-// folder their variables' names stand.
-func storeStatements(dir string) ([]namedStatement, error) {
-	known, err := variables(dir)
-	if err != nil {
-		return nil, err
-	}
-	var out []namedStatement
-	for _, st := range store.Statements() {
-		name := fmt.Sprintf("%s:%d", st.File, st.Line)
-		for _, v := range known {
-			if v.file == st.File && v.first <= st.Line && st.Line <= v.last {
-				name = v.name
-			}
-		}
-		out = append(out, namedStatement{st, name})
-	}
-	return out, nil
-}
-
-// names maps the shapes of statements to the names of their variables.
-func names(all []namedStatement) map[string]string {
+// names maps the shapes of the hand-written statements to their names.
+func names() map[string]string {
 	out := map[string]string{}
-	for _, st := range all {
-		out[shape(st.Text)] = st.name
+	for _, st := range store.Definitions() {
+		out[shape(st.Text(store.Postgres))] = st.Name()
 	}
 	return out
 }

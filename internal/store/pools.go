@@ -1,0 +1,197 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+	sqlitelib "modernc.org/sqlite"
+
+	"usersync/internal/usersync"
+)
+
+// defaultMaxConns is what an ordinary server has room for three times.
+const defaultMaxConns = 30
+
+// sqliteReaders bounds the connections that read a SQLite file beside its one writer.
+const sqliteReaders = 8
+
+// pool opens a pool of connections.
+func (o Options) pool(c driver.Connector) *sql.DB {
+	if o.Wrap != nil {
+		c = o.Wrap(c)
+	}
+	return sql.OpenDB(c)
+}
+
+// Reader runs what reads outside of transactions. Each statement is planned for
+// its arguments.
+func (s *Store) Reader() Conn { return Conn{s.read.Statement.ConnPool, s.Engine} }
+
+// Writer runs single statements that write: each is its own transaction, whose
+// commit waits for the disk. On PostgreSQL each has one plan for all arguments.
+func (s *Store) Writer() Conn { return Conn{s.write.Statement.ConnPool, s.Engine} }
+
+// AsyncCommit runs the bookkeeping of the outbox: its commits do not wait for the
+// disk on PostgreSQL, because what a crash takes from them is only done again. On
+// SQLite it is Writer.
+func (s *Store) AsyncCommit() Conn { return Conn{s.asyncCommitPool, s.Engine} }
+
+// GenericPlan runs the search for colleagues: its statements are large, and
+// PostgreSQL would take longer to plan than to run them, so each has one plan for
+// all arguments, and that avoids sorting (ADR 0007). On SQLite it is Reader.
+func (s *Store) GenericPlan() Conn { return Conn{s.genericPlanPool, s.Engine} }
+
+// GenericPlanForWrites is GenericPlan for accepting requests, whose commits wait for
+// the disk. On SQLite it is Writer.
+func (s *Store) GenericPlanForWrites() Conn {
+	if s.Embedded() {
+		return s.Writer()
+	}
+	return s.GenericPlan()
+}
+
+func openPostgres(ctx context.Context, o Options) (*Store, error) {
+	cfg, err := pgx.ParseConfig(o.URL.Reveal())
+	if err != nil {
+		// The parser's error may quote the URL, and with it the password.
+		return nil, usersync.Errorf(usersync.CodeInvalid, "DATABASE_URL is not a PostgreSQL URL; expected postgres://user:password@host:5432/database")
+	}
+	cfg.RuntimeParams["application_name"] = "usersync"
+	if o.Schema != "" {
+		cfg.RuntimeParams["search_path"] = o.Schema
+	}
+	limit := cmp.Or(max(o.MaxConns, 0), defaultMaxConns)
+	pool := func(conns int, prepare func(context.Context, *pgx.Conn) error, wrap func(driver.Connector) driver.Connector) *sql.DB {
+		db := o.pool(wrap(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(prepare))))
+		conns = max(conns, 2)
+		db.SetMaxOpenConns(conns)
+		db.SetMaxIdleConns(conns)
+		db.SetConnMaxIdleTime(5 * time.Minute)
+		return db
+	}
+	write, read := pool(limit*3/8, genericPlans, gather), pool(limit/4, steady, alone)
+	async, generic := pool(limit*3/16, asyncCommit, alone), pool(limit*3/16, genericPlansUnsorted, alone)
+	s := &Store{
+		Engine: Postgres, ready: newSignal(), seal: o.Seal, asyncCommitPool: async, genericPlanPool: generic,
+		pools: []*sql.DB{write, read, async, generic}, schema: o.Schema,
+	}
+	for _, one := range []struct {
+		to   **gorm.DB
+		pool *sql.DB
+	}{{&s.write, write}, {&s.read, read}} {
+		// The driver keeps prepared statements for each connection by itself.
+		db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: one.pool}))
+		if err != nil {
+			return nil, errors.Join(Classify(err), s.Close())
+		}
+		*one.to = db
+	}
+	return s, s.Ping(ctx)
+}
+
+// alone leaves the connections as the driver makes them.
+func alone(c driver.Connector) driver.Connector { return c }
+
+// steadyPlans keeps the planner from judging by the size that a table had when
+// a statement was first planned: every hot statement reads a bounded range of
+// an index, and a hash or a sequential scan that looks cheap on an empty table
+// would cost more with every row; see docs/adr/0007.
+const steadyPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+
+func steady(ctx context.Context, c *pgx.Conn) error {
+	return set(ctx, c, steadyPlans)
+}
+
+// keptPlans has statements planned once, for any argument, and not anew for every
+// set of rows.
+const keptPlans = steadyPlans + "; SET plan_cache_mode = force_generic_plan"
+
+func genericPlans(ctx context.Context, c *pgx.Conn) error {
+	return set(ctx, c, keptPlans)
+}
+
+// genericPlansUnsorted is genericPlans for statements that have an index for every
+// order they want: a plan for the average company, which is small, would read the
+// whole of a large one and sort it.
+func genericPlansUnsorted(ctx context.Context, c *pgx.Conn) error {
+	return set(ctx, c, keptPlans+"; SET enable_sort = off")
+}
+
+// asyncCommit is steady on a connection whose commits do not wait for the disk.
+func asyncCommit(ctx context.Context, c *pgx.Conn) error {
+	return set(ctx, c, steadyPlans+"; SET synchronous_commit = off; SET statement_timeout = '10s'")
+}
+
+// set prepares a new connection.
+func set(ctx context.Context, c *pgx.Conn, settings string) error {
+	if _, err := c.PgConn().Exec(ctx, settings).ReadAll(); err != nil {
+		return fmt.Errorf("prepare a connection: %w", err)
+	}
+	return nil
+}
+
+// sqliteWriter keeps every promise a 202 makes: one writer that takes the lock
+// at once, and a commit that has reached the disk.
+const (
+	sqliteWriter = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)"
+	sqliteReader = "?_pragma=query_only(1)&_pragma=busy_timeout(10000)&_pragma=cache_size(-16384)"
+)
+
+func openSQLite(ctx context.Context, o Options) (*Store, error) {
+	file := filepath.Join(o.Dir, "usersync.db")
+	if err := private(file); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	s := &Store{Engine: SQLite, ready: newSignal(), seal: o.Seal}
+	for _, mode := range []struct {
+		to    **gorm.DB
+		dsn   string
+		conns int
+	}{{&s.write, sqliteWriter, 1}, {&s.read, sqliteReader, sqliteReaders}} {
+		connector, err := sqlitelib.NewConnector("file:" + file + mode.dsn)
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", file, err)
+		}
+		pool := o.pool(keepPrepared(connector))
+		pool.SetMaxOpenConns(mode.conns)
+		pool.SetMaxIdleConns(mode.conns)
+		s.pools = append(s.pools, pool)
+		db, err := openGORM(sqliteDialect{pool})
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", file, err)
+		}
+		*mode.to = db
+	}
+	s.asyncCommitPool, s.genericPlanPool = s.pools[0], s.read.Statement.ConnPool
+	return s, s.Ping(ctx)
+}
+
+// private makes the file, when it is not there, readable by its owner alone.
+func private(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func openGORM(d gorm.Dialector) (*gorm.DB, error) {
+	return gorm.Open(d, &gorm.Config{
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		Logger:                 logger.Discard,
+		NowFunc:                func() time.Time { return time.Now().UTC() },
+	})
+}
