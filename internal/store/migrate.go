@@ -23,7 +23,7 @@ import (
 func (s *Store) Migrate(ctx context.Context) (applied int, err error) {
 	p, err := s.provider()
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("prepare the migrations: %w", err)
 	}
 	results, err := p.Up(ctx)
 	if err != nil {
@@ -37,11 +37,11 @@ func (s *Store) Migrate(ctx context.Context) (applied int, err error) {
 func (s *Store) CheckMigrated(ctx context.Context) error {
 	p, err := s.provider()
 	if err != nil {
-		return err
+		return fmt.Errorf("prepare the migrations: %w", err)
 	}
 	has, target, err := p.GetVersions(ctx)
 	if err != nil {
-		return Classify(err)
+		return fmt.Errorf("read the version of the schema: %w", Classify(err))
 	}
 	if has < target {
 		return usersync.Errorf(usersync.CodeUnavailable, "The database has schema version %d, this release needs %d: run `usersync migrate`.", has, target)
@@ -56,7 +56,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 	}
 	db, err := s.write.DB()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("take the pool that writes: %w", err)
 	}
 	options := []goose.ProviderOption{goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithGoMigrations(migrations...), goose.WithDisableGlobalRegistry(true)}
 	dialect := database.DialectSQLite3
@@ -64,7 +64,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 		dialect = database.DialectPostgres
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID(s.schema)), lock.WithLockTimeout(1, uint64((2*time.Minute)/time.Second)))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("make the lock of migrations: %w", err)
 		}
 		options = append(options, goose.WithSessionLocker(locker))
 	}
@@ -76,7 +76,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 func (s *Store) migrations() ([]*goose.Migration, error) {
 	list, err := migration.List(s.Engine)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
 	out := make([]*goose.Migration, len(list))
 	//lint:loop Goose runs each migration, once

@@ -18,12 +18,12 @@ func (s *Store) Plan(ctx context.Context, st *Statement) (lines []string, err er
 	// All on one connection: what is prepared is known there alone.
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return nil, Classify(err)
+		return nil, fmt.Errorf("take a connection: %w", Classify(err))
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	if !st.unsorted {
 		if _, err := conn.ExecContext(ctx, "SET enable_sort = on"); err != nil {
-			return nil, Classify(err)
+			return nil, fmt.Errorf("let the planner sort: %w", Classify(err))
 		}
 		defer func() {
 			_, failed := conn.ExecContext(ctx, "SET enable_sort = off")
@@ -43,17 +43,20 @@ func (s *Store) Plan(ctx context.Context, st *Statement) (lines []string, err er
 	}
 	found, err := conn.QueryContext(ctx, "EXPLAIN (COSTS OFF) EXECUTE "+execute)
 	if err != nil {
-		return nil, Classify(err)
+		return nil, fmt.Errorf("explain statement %s: %w", st.name, Classify(err))
 	}
 	defer func() { err = errors.Join(err, found.Close()) }()
 	for found.Next() {
 		var line string
 		if err := found.Scan(&line); err != nil {
-			return nil, Classify(err)
+			return nil, fmt.Errorf("read the plan of statement %s: %w", st.name, Classify(err))
 		}
 		lines = append(lines, line)
 	}
-	return lines, Classify(found.Err())
+	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("read the plan of statement %s: %w", st.name, Classify(err))
+	}
+	return lines, nil
 }
 
 // Explain runs a statement and returns, line by line, how the database goes about

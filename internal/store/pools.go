@@ -94,7 +94,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		// The driver keeps prepared statements for each connection by itself.
 		db, err := openGORM(gormpostgres.New(gormpostgres.Config{Conn: one.pool}))
 		if err != nil {
-			return nil, errors.Join(Classify(err), s.Close())
+			return nil, errors.Join(fmt.Errorf("prepare a pool: %w", Classify(err)), s.Close())
 		}
 		*one.to = db
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"usersync/internal/usersync"
 )
@@ -55,5 +56,8 @@ func Decode[T any](text string, to *T) error {
 	if text == "" {
 		return nil
 	}
-	return json.Unmarshal([]byte(text), to)
+	if err := json.Unmarshal([]byte(text), to); err != nil {
+		return fmt.Errorf("decode stored JSON: %w", err)
+	}
+	return nil
 }

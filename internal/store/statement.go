@@ -228,7 +228,10 @@ func (r *Rows) Args(e Engine) ([]any, error) {
 	}
 	if e == SQLite {
 		encoded, err := json.Marshal(r.values)
-		return []any{string(encoded)}, err
+		if err != nil {
+			return nil, fmt.Errorf("encode the rows: %w", err)
+		}
+		return []any{string(encoded)}, nil
 	}
 	args := make([]any, len(r.columns))
 	for i, c := range r.columns {
@@ -288,7 +291,8 @@ type Row struct {
 	err       error
 }
 
-// Scan reads the row, as sql.Row does: sql.ErrNoRows when there is none.
+// Scan reads the row, as sql.Row does: sql.ErrNoRows when there is none. Its other
+// errors are classified and name the statement, as those of Conn.Exec are.
 func (r Row) Scan(dest ...any) error {
 	if r.err != nil {
 		return r.statement.failed(r.err)

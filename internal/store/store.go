@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 
@@ -81,7 +82,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	//lint:loop one ping for each of the four pools
 	for _, p := range s.pools {
 		if err := p.PingContext(ctx); err != nil {
-			return Classify(err)
+			return fmt.Errorf("ping the database: %w", Classify(err))
 		}
 	}
 	return nil

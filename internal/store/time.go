@@ -13,14 +13,14 @@ var nowStatement = Define("store.now", `SELECT {now}`)
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	var us int64
 	err := s.Reader().QueryRow(ctx, nowStatement).Scan(&us)
-	return At(us), Classify(err)
+	return At(us), err
 }
 
 // Now returns the database's time.
 func (tx *Tx) Now(ctx context.Context) (time.Time, error) {
 	var us int64
 	err := tx.QueryRow(ctx, nowStatement).Scan(&us)
-	return At(us), Classify(err)
+	return At(us), err
 }
 
 // Micros is how times are stored: UTC microseconds since 1970, 0 for never.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -110,12 +111,16 @@ func Repeat(ctx context.Context, do func(try int) error) error {
 // the transaction, see Repeat.
 func (s *Store) Once(ctx context.Context, fn func(*Tx) error) error {
 	var ready []string
+	var failed error
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
 		tx := &Tx{Conn: Conn{db.Statement.ConnPool, s.Engine}, gorm: db, store: s}
-		err := tx.settle(fn(tx))
+		failed = tx.settle(fn(tx))
 		ready = tx.ready
-		return err
+		return failed
 	})
+	if err != nil && failed == nil {
+		return fmt.Errorf("begin or commit the transaction: %w", Classify(err))
+	}
 	if err == nil {
 		s.ready.Raise(ready...)
 	}
