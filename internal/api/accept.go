@@ -134,10 +134,6 @@ func (c *Call) Submit(items []*intake.Acceptance, refused map[int]string) (*inta
 	return sub, nil
 }
 
-// Wake has the relay look for tasks at once. Handlers call it for work that was
-// stored past the door.
-func (c *Call) Wake() { c.edge.door.Wake() }
-
 // MaxWait is the longest wait that Prefer may ask for.
 const MaxWait = 30 * time.Second
 

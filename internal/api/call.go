@@ -66,6 +66,15 @@ func (c *Call) rename(id string) {
 	c.Header().Set(headerRequestID, id)
 }
 
+// Answer answers with v as JSON, or returns the error that kept a service from
+// making v.
+func (c *Call) Answer(status int, v any, err error) error {
+	if err != nil {
+		return err
+	}
+	return c.JSON(status, v)
+}
+
 // JSON answers with v as JSON, without a newline at the end and without HTML
 // escapes.
 func (c *Call) JSON(status int, v any) error { return c.write(status, "application/json", v) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -60,6 +61,22 @@ func (s *Service) kindOf(c platform.Connection) (connector.Kind, error) {
 	return k, nil
 }
 
+// ListConnections returns the connections, newest first.
+func (s *Service) ListConnections(ctx context.Context, org *store.Org, before string, limit int) ([]platform.Connection, error) {
+	return platform.ListConnections(ctx, org, before, limit)
+}
+
+// ListDestinations returns all connections, oldest first, without what is secret
+// about them.
+func (s *Service) ListDestinations(ctx context.Context, org *store.Org) ([]platform.Connection, error) {
+	return platform.ListDestinations(ctx, org)
+}
+
+// GetConnection returns a connection.
+func (s *Service) GetConnection(ctx context.Context, org *store.Org, id string) (platform.Connection, error) {
+	return platform.GetConnection(ctx, org, id)
+}
+
 // CreateConnection makes a connection.
 func (s *Service) CreateConnection(ctx context.Context, actor string, org *store.Org, in ConnectionInput, proof Proof) (platform.Connection, error) {
 	kind, v := s.validateNew(in)
@@ -110,7 +127,7 @@ func (in ConnectionInput) validate() (v invalid) {
 func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store.Org, id string, in ConnectionInput, proof Proof) (platform.Connection, error) {
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
-		return before, err
+		return before, fmt.Errorf("read the connection: %w", err)
 	}
 	v := in.validate()
 	if in.Platform != nil && *in.Platform != before.Platform {
@@ -124,7 +141,7 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 	if err != nil {
 		return before, err
 	}
-	return platform.UpdateConnection(ctx, org, actor, id, func(c *platform.Connection) ([]string, error) {
+	return s.changed(platform.UpdateConnection(ctx, org, actor, id, func(c *platform.Connection) ([]string, error) {
 		changed := in.applyName(c)
 		if len(fields) == 0 {
 			return changed, nil
@@ -134,7 +151,17 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 		}
 		c.Credentials, c.Settings, c.Facts, c.CheckedAt = after.Credentials, after.Settings, after.Facts, after.CheckedAt
 		return slices.Concat(changed, fields, reconnect(c, before)), nil
-	})
+	}))
+}
+
+// changed has the relay look at once for the pushes that the change of a
+// connection makes due.
+func (s *Service) changed(c platform.Connection, err error) (platform.Connection, error) {
+	if err != nil {
+		return c, fmt.Errorf("change the connection: %w", err)
+	}
+	s.wake()
+	return c, nil
 }
 
 // changeAccess applies the credentials and settings of in to c and proves them
@@ -311,7 +338,7 @@ type Checked struct {
 func (s *Service) CheckConnection(ctx context.Context, actor string, org *store.Org, id string) (Checked, error) {
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
-		return Checked{}, err
+		return Checked{}, fmt.Errorf("read the connection: %w", err)
 	}
 	kind, err := s.kindOf(before)
 	if err != nil {
@@ -322,7 +349,7 @@ func (s *Service) CheckConnection(ctx context.Context, actor string, org *store.
 		return failed(err, before)
 	}
 	out := Checked{OK: true}
-	out.Connection, err = platform.CheckedConnection(ctx, org, actor, id, takeIn(before, after))
+	out.Connection, err = s.changed(platform.CheckedConnection(ctx, org, actor, id, takeIn(before, after)))
 	return out, err
 }
 
@@ -359,7 +386,7 @@ func takeIn(before, after platform.Connection) func(*platform.Connection) ([]str
 
 // PauseConnection has nothing more pushed to a connection.
 func (s *Service) PauseConnection(ctx context.Context, actor string, org *store.Org, id string) (platform.Connection, error) {
-	return platform.PauseConnection(ctx, org, actor, id)
+	return s.changed(platform.PauseConnection(ctx, org, actor, id))
 }
 
 // ResumeConnection has a connection pushed to again. The platform is asked
@@ -367,14 +394,14 @@ func (s *Service) PauseConnection(ctx context.Context, actor string, org *store.
 func (s *Service) ResumeConnection(ctx context.Context, actor string, org *store.Org, id string) (platform.Connection, error) {
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
-		return before, err
+		return before, fmt.Errorf("read the connection: %w", err)
 	}
 	if before.Status != platform.ConnectionDisconnected {
-		return platform.ResumeConnection(ctx, org, actor, id)
+		return s.changed(platform.ResumeConnection(ctx, org, actor, id))
 	}
 	checked, err := s.CheckConnection(ctx, actor, org, id)
 	if err != nil {
-		return before, err
+		return before, fmt.Errorf("check the connection: %w", err)
 	}
 	if !checked.OK {
 		return before, stillRefused(checked)
@@ -393,5 +420,9 @@ func stillRefused(c Checked) error {
 
 // DeleteConnection removes a connection. What waits for it is skipped.
 func (s *Service) DeleteConnection(ctx context.Context, actor string, org *store.Org, id string) error {
-	return platform.DeleteConnection(ctx, org, actor, id)
+	if err := platform.DeleteConnection(ctx, org, actor, id); err != nil {
+		return fmt.Errorf("delete the connection: %w", err)
+	}
+	s.wake()
+	return nil
 }

@@ -3,6 +3,7 @@ package management
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -73,7 +74,7 @@ func (s *Service) Shown(c platform.Connection) (json.RawMessage, error) {
 	kind, _ := s.kind(c.Platform)
 	fields, err := object([]byte(c.Credentials.Reveal()))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the credentials: %w", err)
 	}
 	for name, value := range fields {
 		if isReadable(kind, name) {
@@ -81,7 +82,7 @@ func (s *Service) Shown(c platform.Connection) (json.RawMessage, error) {
 		}
 		plain, err := parse(value)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the credential %s: %w", name, err)
 		}
 		fields[name] = encode(masked(plain))
 	}

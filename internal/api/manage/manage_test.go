@@ -36,19 +36,23 @@ type site struct {
 	woken *atomic.Int32
 }
 
+// fullQueue is a queue in which tasks wait. Nobody pauses it in these tests.
+type fullQueue struct{ management.Queues }
+
+func (fullQueue) Depths() ([]queue.Depth, error) {
+	return []queue.Depth{{Queue: queue.Run, Pending: 7, Latency: 1500 * time.Millisecond}}, nil
+}
+
 func newSite(t *testing.T) site {
 	t.Helper()
 	s := storetest.Open(t, storetest.Options(t, "sqlite"))
 	woken := &atomic.Int32{}
 	edge := api.New(api.Options{Store: s, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler)})
-	edge.Mount(manage.Dialects(manage.Options{
-		Admin: &management.Service{Store: s, Guard: &outbound.Guard{}},
-		Token: usersync.NewSecret(adminToken),
-		Depths: func() ([]queue.Depth, error) {
-			return []queue.Depth{{Queue: queue.Run, Pending: 7, Latency: 1500 * time.Millisecond}}, nil
-		},
-		Wake: func() { woken.Add(1) },
-	})...)
+	handlers := &manage.Handlers{
+		Management: &management.Service{Store: s, Guard: &outbound.Guard{}, Queues: fullQueue{}, Wake: func() { woken.Add(1) }},
+		AdminToken: usersync.NewSecret(adminToken),
+	}
+	edge.Mount(handlers.Dialects()...)
 	server := httptest.NewServer(edge)
 	t.Cleanup(server.Close)
 	return site{t, server.URL, s, woken}
@@ -176,7 +180,7 @@ func (s site) wantProblem(a answer, status int, code usersync.Code) {
 
 // routes are all routes with example ids in their paths.
 func routes(organization, key, endpoint string) (operators, tenants []api.Route) {
-	dialects := manage.Dialects(manage.Options{})
+	dialects := new(manage.Handlers).Dialects()
 	fill := func(list []api.Route, r *strings.Replacer) []api.Route {
 		var out []api.Route
 		for _, route := range list {
@@ -221,7 +225,7 @@ func TestOperatorRoutesWantTheAdminToken(t *testing.T) {
 func TestWithoutAnAdminTokenNobodyIsOperator(t *testing.T) {
 	t.Parallel()
 	edge := api.New(api.Options{Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler)})
-	edge.Mount(manage.Dialects(manage.Options{})...)
+	edge.Mount(new(manage.Handlers).Dialects()...)
 	for _, credential := range []string{"", "Bearer", "Bearer ", "Bearer x"} {
 		r := httptest.NewRequest("GET", "/admin/v1/organizations", nil)
 		r.Header.Set("Authorization", credential)

@@ -183,7 +183,7 @@ func TestStepsAreShownInTheDialectsWords(t *testing.T) {
 		{request.StepView{Status: request.StepSkipped, Reason: usersync.ReasonUnsubscribed}, platformBody{Status: "skipped", Details: "The user has unsubscribed there"}},
 		{request.StepView{Status: request.StepUnchanged}, platformBody{Status: "unchanged", Details: "The platform already has exactly this"}},
 	} {
-		if got := platformOf(c.step); got != c.want {
+		if got := newPlatformBody(c.step); got != c.want {
 			t.Errorf("%+v, want %+v", got, c.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"net/http"
 
 	"usersync/internal/api"
@@ -46,12 +47,8 @@ type batch struct {
 
 // syncBatch is POST /v1/user-sync/batch. Users are refused one by one; when
 // all are, the call is refused with 400 and the reasons.
-func syncBatch(c *api.Call) error {
-	body, err := c.Body()
-	if err != nil {
-		return err
-	}
-	b, err := readBatch(c, body)
+func (h *Handlers) syncBatch(c *api.Call) error {
+	b, err := readBody(c, func(body []byte) (*batch, error) { return readBatch(c, body) })
 	if err != nil {
 		return err
 	}
@@ -60,7 +57,7 @@ func syncBatch(c *api.Call) error {
 	}
 	sub, err := c.Submit(b.items, b.refused)
 	if err != nil {
-		return err
+		return fmt.Errorf("accept the batch: %w", err)
 	}
 	refused := b.refused
 	if sub.Replayed {
