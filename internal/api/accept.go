@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -35,7 +36,7 @@ func (c *Call) Idempotency() (*idempotency.Key, error) {
 	}
 	hash, err := c.bodyHash()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("hash the call: %w", err)
 	}
 	return &idempotency.Key{Scope: c.Request().Method + " " + c.Request().URL.Path, Key: key, BodyHash: hash}, nil
 }
@@ -67,11 +68,11 @@ func parseIdempotencyKey(sent []string) (key string, ok bool) {
 func (c *Call) bodyHash() (string, error) {
 	body, err := c.Body()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the body: %w", err)
 	}
 	query, err := c.Query()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the query: %w", err)
 	}
 	rest := make(map[string][]string, len(query))
 	for name, values := range query {
@@ -100,7 +101,7 @@ func (c *Call) Acceptance(kind request.Kind, id string, in usersync.UserInput) *
 func (c *Call) Asking(kind request.Kind, userID string, email usersync.Email, in any) (*intake.Acceptance, error) {
 	input, err := json.Marshal(in)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("encode what is asked for: %w", err)
 	}
 	return &intake.Acceptance{
 		RequestID: c.ID, Kind: kind, Traceparent: c.Traceparent(), Input: input,
@@ -115,14 +116,14 @@ func (c *Call) Asking(kind request.Kind, userID string, email usersync.Email, in
 func (c *Call) Submit(items []*intake.Acceptance, refused map[int]string) (*intake.Submission, error) {
 	idempotency, err := c.Idempotency()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the idempotency key: %w", err)
 	}
 	if idempotency != nil {
 		idempotency.Refused = refused
 	}
 	sub := &intake.Submission{Organization: c.Caller.Key.Organization, KeyID: c.Caller.Key.ID, Idempotency: idempotency, Items: items}
 	if err := c.edge.door.Submit(c.ctx, sub); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("submit the requests: %w", err)
 	}
 	if sub.Replayed {
 		c.Header().Set("Idempotency-Replayed", "true")

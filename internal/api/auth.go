@@ -60,7 +60,7 @@ func (c *Call) Authenticate(key usersync.Secret) error {
 	}
 	caller, ok, err := c.edge.callers.find(c.ctx, tenant.HashKey(key))
 	if err != nil {
-		return err
+		return fmt.Errorf("find the caller: %w", err)
 	}
 	if !ok || !caller.Key.ValidAt(c.start) {
 		return intake.ErrInvalidKey
@@ -147,7 +147,7 @@ func (k *callers) ask(ctx context.Context, hash string) (a answer, err error) {
 	}()
 	a.caller, a.ok, err = k.load(ctx, hash)
 	if err != nil {
-		return answer{}, err
+		return answer{}, fmt.Errorf("look up a key: %w", err)
 	}
 	a.until = time.Now().Add(callerFresh)
 	k.known.Add(hash, a)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -84,7 +85,7 @@ func (c *Call) write(status int, mediaType string, v any) error {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
-		return err
+		return fmt.Errorf("encode the answer: %w", err)
 	}
 	return c.Blob(status, mediaType, bytes.TrimSuffix(out.Bytes(), []byte("\n")))
 }

@@ -155,7 +155,7 @@ func (l *limits) exchangeOnce(ctx context.Context) error {
 	defer cancel()
 	others, err := l.exchange(ctx, took)
 	if err != nil {
-		return err
+		return fmt.Errorf("exchange what was taken: %w", err)
 	}
 	now := time.Now()
 	l.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -22,7 +23,7 @@ func Once(handler func(*Call) error) func(*Call) error {
 	return func(c *Call) error {
 		key, err := c.Idempotency()
 		if err != nil {
-			return err
+			return fmt.Errorf("read the idempotency key: %w", err)
 		}
 		if key == nil {
 			return handler(c)
@@ -59,7 +60,7 @@ func (c *Call) once(key idempotency.Key, handler func(*Call) error) error {
 		kept, mine, err := idempotency.Take(c.ctx, c.edge.store, organization, key)
 		switch {
 		case err != nil:
-			return err
+			return fmt.Errorf("take the idempotency key: %w", err)
 		case mine:
 			return c.first(organization, key, handler)
 		case kept != nil:
@@ -84,10 +85,10 @@ func (c *Call) first(organization string, key idempotency.Key, handler func(*Cal
 	}
 	encoded, err := json.Marshal(recorded.kept())
 	if err != nil {
-		return err
+		return fmt.Errorf("encode the answer: %w", err)
 	}
 	if err := idempotency.Keep(ctx, c.edge.store, organization, key, encoded); err != nil {
-		return err
+		return fmt.Errorf("keep the answer: %w", err)
 	}
 	return recorded.send(c)
 }
@@ -116,7 +117,7 @@ func firstOf(err, then error, last func() error) error {
 func (c *Call) replay(kept []byte) error {
 	var answer keptAnswer
 	if err := json.Unmarshal(kept, &answer); err != nil {
-		return err
+		return fmt.Errorf("read the kept answer: %w", err)
 	}
 	for name, value := range answer.Header {
 		c.Header().Set(name, value)

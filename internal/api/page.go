@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strconv"
 
 	"usersync/internal/usersync"
@@ -33,7 +34,7 @@ func (c *Call) Page(prefix usersync.Prefix) (Page, error) {
 func (c *Call) PageOf(valid func(string) bool) (p Page, err error) {
 	query, err := c.Query()
 	if err != nil {
-		return p, err
+		return p, fmt.Errorf("read the query: %w", err)
 	}
 	p.Limit = defaultPage
 	if text := query.Get("limit"); text != "" {

@@ -2,6 +2,7 @@ package management
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"usersync/internal/colleague"
@@ -150,7 +151,7 @@ func (s *Service) Invite(ctx context.Context, actor string, caller tenant.Caller
 	}
 	c, err := colleague.MarkInvited(ctx, caller.Org, actor, id)
 	if err != nil {
-		return Invitation{}, err
+		return Invitation{}, fmt.Errorf("mark the colleague as invited: %w", err)
 	}
 	messageID, err := s.sendInvitation(ctx, caller, c)
 	return Invitation{Colleague: c, MessageID: messageID, Err: usersync.AsError(err)}, nil
@@ -167,7 +168,7 @@ func (s *Service) sendInvitation(ctx context.Context, caller tenant.Caller, c co
 	}
 	inviter, err := user.Name(ctx, caller.Org, c.Inviter)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the name of the inviter: %w", err)
 	}
 	letter, err := renderInvitation(settings.InvitationTemplate, map[string]string{
 		"name": c.Name, "email": c.Email, "jobTitle": c.JobTitle, "companyName": c.CompanyName, "inviterName": inviter,
@@ -175,7 +176,7 @@ func (s *Service) sendInvitation(ctx context.Context, caller tenant.Caller, c co
 		"organization": caller.Organization.Name,
 	})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("fill in the invitation: %w", err)
 	}
 	letter.To, letter.ToName = to, c.Name
 	return s.Mail.Send(ctx, *settings.SMTP, letter)

@@ -86,10 +86,10 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	c := platform.Connection{Platform: kind.Name, Name: kind.Title}
 	in.applyName(&c)
 	if _, err := in.applyAccess(kind, &c); err != nil {
-		return c, err
+		return c, fmt.Errorf("take over the credentials and settings: %w", err)
 	}
 	if err := s.prove(ctx, kind, &c, proof); err != nil {
-		return c, err
+		return c, fmt.Errorf("prove the connection: %w", err)
 	}
 	return platform.CreateConnection(ctx, org, actor, c)
 }
@@ -139,7 +139,7 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 	after := before
 	fields, err := s.changeAccess(ctx, in, &after, proof)
 	if err != nil {
-		return before, err
+		return before, fmt.Errorf("change the credentials and settings: %w", err)
 	}
 	return s.changed(platform.UpdateConnection(ctx, org, actor, id, func(c *platform.Connection) ([]string, error) {
 		changed := in.applyName(c)
@@ -172,7 +172,7 @@ func (s *Service) changeAccess(ctx context.Context, in ConnectionInput, c *platf
 	}
 	kind, err := s.kindOf(*c)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the platform: %w", err)
 	}
 	fields, err := in.applyAccess(kind, c)
 	if err != nil || len(fields) == 0 {
@@ -217,11 +217,11 @@ func (in ConnectionInput) applyAccess(kind connector.Kind, c *platform.Connectio
 	v.checkNames("settings", kind.Settings, in.Settings)
 	credentials, err := object([]byte(c.Credentials.Reveal()))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the stored credentials: %w", err)
 	}
 	settings, err := object(c.Settings)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the stored settings: %w", err)
 	}
 	kept := in.keepMasked(&v, kind, credentials)
 	if moved := in.movesTo(settings); kept && moved != "" {
@@ -270,7 +270,7 @@ func (s *Service) open(kind connector.Kind, c platform.Connection) (connector.Co
 	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: c.Settings}
 	if len(c.Facts) > 0 {
 		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read what earlier checks learnt: %w", err)
 		}
 	}
 	opened, err := kind.Open(cfg, s.Calls())
@@ -286,7 +286,7 @@ func learn(ctx context.Context, opened connector.Connector, c *platform.Connecti
 	defer cancel()
 	facts, err := opened.Check(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("check the connection at the platform: %w", err)
 	}
 	c.Facts, err = json.Marshal(facts)
 	c.CheckedAt.Time = time.Now().UTC()
@@ -342,7 +342,7 @@ func (s *Service) CheckConnection(ctx context.Context, actor string, org *store.
 	}
 	kind, err := s.kindOf(before)
 	if err != nil {
-		return Checked{}, err
+		return Checked{}, fmt.Errorf("find the platform: %w", err)
 	}
 	after := before
 	if err := s.try(ctx, kind, &after); err != nil {
@@ -367,7 +367,7 @@ func failed(err error, c platform.Connection) (Checked, error) {
 func (s *Service) try(ctx context.Context, kind connector.Kind, c *platform.Connection) error {
 	opened, err := s.open(kind, *c)
 	if err != nil {
-		return err
+		return fmt.Errorf("open the connection: %w", err)
 	}
 	return learn(ctx, opened, c)
 }

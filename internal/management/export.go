@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -27,14 +28,14 @@ func (s *Service) Export(ctx context.Context, o tenant.Organization, id string, 
 	org := s.Store.Org(o.ID)
 	u, err := user.Get(ctx, org, id)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the user: %w", err)
 	}
 	e := &exporter{ctx: ctx, org: org, user: u, to: to}
 	if err := e.records(o); err != nil {
-		return err
+		return fmt.Errorf("export what there is one of: %w", err)
 	}
 	if err := e.lists(); err != nil {
-		return err
+		return fmt.Errorf("export the lists: %w", err)
 	}
 	return e.text("}")
 }
@@ -69,7 +70,7 @@ func (e *exporter) value(v any) error {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
-		return err
+		return fmt.Errorf("encode a value: %w", err)
 	}
 	_, err := e.to.Write(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
 	return err
@@ -93,14 +94,14 @@ type exportedUser struct {
 func (e *exporter) records(o tenant.Organization) error {
 	person, err := export.FindPerson(e.ctx, e.org, e.user.Email)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the entry of the directory: %w", err)
 	}
 	if e.colleague, err = export.FindColleague(e.ctx, e.org, e.user.Email); err != nil {
-		return err
+		return fmt.Errorf("read the record as a colleague: %w", err)
 	}
 	erased, err := export.ErasedAt(e.ctx, e.org, o.Salt, e.user.Email)
 	if err != nil {
-		return err
+		return fmt.Errorf("read when the address was erased: %w", err)
 	}
 	members := []struct {
 		name  string
@@ -113,7 +114,7 @@ func (e *exporter) records(o tenant.Organization) error {
 	}
 	for _, m := range members {
 		if err := e.member(m.name, m.value); err != nil {
-			return err
+			return fmt.Errorf("write the member: %w", err)
 		}
 	}
 	if erased.IsZero() {
@@ -126,7 +127,7 @@ func (e *exporter) lists() error {
 	if err := list(e, "colleaguesFound", func(after string) ([]export.Link, error) {
 		return export.Found(e.ctx, e.org, e.user.ID, after, exportPage)
 	}, func(l export.Link) string { return l.ColleagueID }); err != nil {
-		return err
+		return fmt.Errorf("export the colleagues found: %w", err)
 	}
 	if err := list(e, "foundFor", func(after string) ([]export.Link, error) {
 		if e.colleague == nil {
@@ -134,20 +135,20 @@ func (e *exporter) lists() error {
 		}
 		return export.FoundFor(e.ctx, e.org, e.colleague.ID, after, exportPage)
 	}, func(l export.Link) string { return l.UserID }); err != nil {
-		return err
+		return fmt.Errorf("export whom they were found for: %w", err)
 	}
 	if err := list(e, "colleaguesInvited", func(after string) ([]export.Colleague, error) {
 		return export.Invited(e.ctx, e.org, e.user.Email, after, exportPage)
 	}, func(c export.Colleague) string { return c.ID }); err != nil {
-		return err
+		return fmt.Errorf("export the colleagues invited: %w", err)
 	}
 	if err := list(e, "requests", func(after string) ([]export.Request, error) {
 		return export.Requests(e.ctx, e.org, e.user.ID, after, exportPage)
 	}, func(r export.Request) string { return r.RequestID }); err != nil {
-		return err
+		return fmt.Errorf("export the requests: %w", err)
 	}
 	if err := e.mentions(); err != nil {
-		return err
+		return fmt.Errorf("export the mentions: %w", err)
 	}
 	return list(e, "events", func(before string) ([]event.Event, error) {
 		return event.List(e.ctx, e.org, event.Filter{UserID: e.user.ID, Before: before, Limit: exportPage})
@@ -164,7 +165,7 @@ func list[T any](e *exporter, name string, load func(from string) ([]T, error), 
 	for {
 		page, err := load(from)
 		if err != nil {
-			return err
+			return fmt.Errorf("load a page: %w", err)
 		}
 		for _, item := range page {
 			if err := a.add(item); err != nil {
@@ -222,7 +223,7 @@ func (e *exporter) mentions() error {
 	for { //lint:loop follows a cursor, page by page
 		page, next, more, err := export.Mentions(e.ctx, e.org, e.colleague.ID, from, exportPage)
 		if err != nil {
-			return err
+			return fmt.Errorf("load a page of mentions: %w", err)
 		}
 		for _, m := range page {
 			about := mention{m, about(m.Body, e.colleague.ID)}

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"fmt"
 	"net/http"
 
 	"usersync/internal/api"
@@ -16,7 +17,7 @@ func (h *Handlers) listEvents(c *api.Call) error {
 	}
 	query, err := c.Query()
 	if err != nil {
-		return err
+		return fmt.Errorf("read the query: %w", err)
 	}
 	load := func(before string, limit int) ([]event.Event, error) {
 		f := event.Filter{UserID: user, Type: event.Type(query.Get("type")), Before: before, Limit: limit}

@@ -72,7 +72,7 @@ type importBody struct {
 func (h *Handlers) getImport(c *api.Call) error {
 	i, first, err := h.Management.GetImport(c.Context(), c.Caller.Org, c.Param("id"), shownErrors)
 	if err != nil {
-		return err
+		return fmt.Errorf("get the import: %w", err)
 	}
 	setRetryAfter(c, i)
 	return c.JSON(http.StatusOK, importBody{i, append([]directory.ImportError{}, first...), importsPath + "/" + i.ID + "/errors"})
