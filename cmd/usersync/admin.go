@@ -25,7 +25,7 @@ const listLimit = 500
 func withAdmin(c *cobra.Command, fn func(*management.Service) (any, error)) error {
 	a, closeStore, err := app.OpenAdmin(c.Context(), os.Environ())
 	if err != nil {
-		return err
+		return fmt.Errorf("open the database: %w", err)
 	}
 	defer closeStore()
 	result, err := fn(a)

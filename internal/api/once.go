@@ -16,9 +16,10 @@ import (
 // kept, sealed, for a day and given again to every further call with the key and
 // the same body. A call that comes while the first is under way waits for it.
 //
-// Accepting calls do not need it: they keep their key in the accepting
-// transaction. Here the key is kept beside it: a process that dies after the
-// change and before the answer was kept leaves a key that runs again.
+// Calls that accept requests do not need it, since they keep their key in the
+// accepting transaction. Here the key is kept outside of the transaction: when the
+// process dies between the change and the keeping of the answer, a further call
+// with the key runs the handler again.
 func Once(handler func(*Call) error) func(*Call) error {
 	return func(c *Call) error {
 		key, err := c.Idempotency()
@@ -39,7 +40,7 @@ const (
 	oncePoll = 50 * time.Millisecond
 )
 
-// errUnderWay is the refusal of a call whose key is still being worked.
+// errUnderWay refuses a call while the first call with its key still runs.
 var errUnderWay = usersync.Errorf(usersync.CodeConflict, "A call with this Idempotency-Key is still under way; send it again later.")
 
 // keptAnswer is an answer as it is stored.

@@ -37,7 +37,7 @@ func (s *Service) validateEndpoint(in EndpointInput) (v invalid) {
 	return v
 }
 
-// validateTypes names the first fault only: the list can be long.
+// validateTypes names the first fault only, since the list can be long.
 func validateTypes(v *invalid, types []string) {
 	if len(types) == 0 {
 		v.add("eventTypes", `must name at least one type, or "*"`)

@@ -17,13 +17,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-// exportPage is how many requests are held in memory at a time: at the most,
-// with 50 colleagues and three messages each, some megabytes.
+// exportPage is how many requests are held in memory at a time. With 50
+// colleagues and three messages each, they take some megabytes.
 const exportPage = 50
 
-// Export writes everything held about a user as one JSON object, page by page:
-// a user with very many requests takes no more memory than one with few. It
-// returns store.ErrNoUser before anything is written.
+// Export writes everything held about a user as one JSON object, page by page, so
+// that a user with very many requests takes no more memory than one with few. It
+// returns user.ErrNotFound before anything is written.
 func (s *Service) Export(ctx context.Context, o tenant.Organization, id string, to io.Writer) error {
 	org := s.Store.Org(o.ID)
 	u, err := user.Get(ctx, org, id)
@@ -40,7 +40,7 @@ func (s *Service) Export(ctx context.Context, o tenant.Organization, id string, 
 	return e.text("}")
 }
 
-// exporter is one export on its way.
+// exporter writes one export.
 type exporter struct {
 	ctx       context.Context
 	org       *store.Org
@@ -89,8 +89,8 @@ type exportedUser struct {
 	Sequences map[usersync.Field]int64 `json:"sequences"`
 }
 
-// records writes what there is at most one of. Everything is read before the
-// first byte goes out.
+// records writes the members that are no lists. It reads all of them before it
+// writes the first byte.
 func (e *exporter) records(o tenant.Organization) error {
 	person, err := export.FindPerson(e.ctx, e.org, e.user.Email)
 	if err != nil {
@@ -179,7 +179,7 @@ func list[T any](e *exporter, name string, load func(from string) ([]T, error), 
 	}
 }
 
-// array is a list on its way.
+// array writes one list of an export.
 type array struct {
 	*exporter
 	filled bool

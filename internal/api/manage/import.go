@@ -26,8 +26,8 @@ var (
 
 const importsPath = "/v1/directory/imports"
 
-// createImport is POST /v1/directory/imports: it answers when the file is
-// stored, and the lines are worked afterwards.
+// createImport is POST /v1/directory/imports. It answers when the file is stored;
+// a task works the lines afterwards.
 func (h *Handlers) createImport(c *api.Call) error {
 	body, err := c.BodyStream()
 	if err != nil {

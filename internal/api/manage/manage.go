@@ -1,5 +1,5 @@
-// Package manage is the management dialect: operators run organizations, keys,
-// credits and the queue; tenants look after their own. It is an API of ours.
+// Package manage is the management dialect. Operators manage organizations, keys,
+// credits and the queue; tenants manage what is their own.
 package manage
 
 import (
@@ -79,8 +79,8 @@ func (h *Handlers) operator() api.Dialect {
 	}
 }
 
-// tenant's routes that only read take a key with the scope read or manage, the
-// rest one with manage.
+// tenant returns the routes of tenants. Those that only read need the scope read
+// or manage; most others need manage.
 func (h *Handlers) tenant() api.Dialect {
 	const (
 		endpoints   = "/v1/webhook-endpoints"
@@ -167,7 +167,7 @@ func (h *Handlers) authenticateOperator(c *api.Call) error {
 	return nil
 }
 
-// same compares in a time that depends on neither text; the hashes make the
+// same compares in a time that depends on neither text. The hashes make the
 // lengths equal.
 func same(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
@@ -182,12 +182,12 @@ func (h *Handlers) authenticateTenant(c *api.Call) error {
 // forbidCaching keeps the answer, which may hold a new secret, out of all caches.
 func forbidCaching(c *api.Call) { c.Header().Set("Cache-Control", "no-store") }
 
-// reading lets keys in that may read or manage.
+// reading refuses keys that have neither the scope read nor manage.
 func reading(handler func(*api.Call) error) func(*api.Call) error {
 	return oneOf(handler, tenant.ScopeRead, tenant.ScopeManage)
 }
 
-// oneOf lets keys in that have one of the scopes.
+// oneOf refuses keys that have none of the scopes.
 func oneOf(handler func(*api.Call) error, scopes ...tenant.Scope) func(*api.Call) error {
 	names := make([]string, len(scopes))
 	for i, s := range scopes {

@@ -37,8 +37,8 @@ const (
 	syncSelected = "selected"
 )
 
-// usersSync is what a bulk call asks for, in both of its shapes: a list to be
-// synced (A), or an audience to be made (B).
+// usersSync is what a bulk call asks for. A call has one of two shapes: it syncs
+// a list, or it makes an audience.
 type usersSync struct {
 	platform string
 	dryRun   bool
@@ -72,7 +72,8 @@ func (u *usersSync) filter() []parameter {
 	return []parameter{flag("filterActive", &u.filterActive), whole("activeDays", &u.activeDays, maxDays)}
 }
 
-// check completes what the parameters say; audience tells the shape.
+// check completes what the parameters say. It reports whether the call makes an
+// audience.
 func (u *usersSync) check(t *taken, now time.Time) (audience bool, err error) {
 	isGiven := func(name string) bool { return t.given[name] }
 	lists, audiences := slices.IndexFunc(listOnly, isGiven), slices.IndexFunc(audienceOnly, isGiven)
@@ -99,7 +100,8 @@ func (u *usersSync) check(t *taken, now time.Time) (audience bool, err error) {
 	return false, t.err()
 }
 
-// activeSince is the earliest time that users were last told of; zero for all.
+// activeSince returns the time since which users must have been reported. It is
+// zero when all users are meant.
 func (u *usersSync) activeSince(now time.Time) usersync.Time {
 	if !u.filterActive {
 		return usersync.Time{}
@@ -131,8 +133,9 @@ func (h *Handlers) syncUsers(c *api.Call) error {
 	return h.runBulk(c, b)
 }
 
-// planList finds the connection to sync: the active one whose list is meant, or
-// else the first, to another list.
+// planList finds the connection to sync. That is the active one whose settings
+// name the list; when none does, it is the first one, with another list for this
+// bulk.
 func (h *Handlers) planList(c *api.Call, u usersSync) (b bulk.Input, err error) {
 	kind, connections, err := h.connections(c, u.platform)
 	if err != nil {
@@ -146,8 +149,8 @@ func (h *Handlers) planList(c *api.Call, u usersSync) (b bulk.Input, err error) 
 	return bulk.Input{PlatformSync: patch, Connection: chosen.ID, UserIDs: u.userIDs}, nil
 }
 
-// connections returns the organization's active connections to a platform; the
-// error says why there is none.
+// connections returns the organization's active connections to a platform. It
+// returns an error when there is none.
 func (h *Handlers) connections(c *api.Call, name string) (kind connector.Kind, active []platform.Connection, err error) {
 	at := slices.IndexFunc(h.Management.Platforms, func(k connector.Kind) bool { return k.Name == name })
 	if at < 0 {
@@ -176,8 +179,8 @@ func (h *Handlers) names() string {
 	return strings.Join(names, ", ")
 }
 
-// choose returns the connection to push to and what must be overridden there:
-// nothing at one whose settings say the same.
+// choose returns the connection to push to and what is overridden there. Nothing
+// is overridden at a connection whose settings say the same.
 func choose(kind connector.Kind, active []platform.Connection, patch usersync.PlatformSync) (platform.Connection, usersync.PlatformSync, error) {
 	for _, one := range active {
 		patched, err := kind.Patch(one.Settings, patch)
@@ -191,7 +194,7 @@ func choose(kind connector.Kind, active []platform.Connection, patch usersync.Pl
 	return active[0], patch, nil
 }
 
-// patchFault names the parameter that the platform has nothing for.
+// patchFault refuses the parameter that the platform does not support.
 func patchFault(kind connector.Kind, one platform.Connection, patch usersync.PlatformSync, err error) error {
 	message := usersync.AsError(err).Message
 	if patch.List != "" {
@@ -225,7 +228,7 @@ func (h *Handlers) planAudience(c *api.Call, u usersSync) (b bulk.Input, err err
 var errNoAudiences = usersync.Errorf(usersync.CodeInvalid, "No connected platform can make audiences; connect one, or sync a list by platform, list_id and sync_type.")
 
 // audienceMaker returns the first active connection whose connector makes
-// audiences; with a platform, the first of that.
+// audiences. When name is not "", it is one to the platform of that name.
 func (h *Handlers) audienceMaker(c *api.Call, name string) (none platform.Connection, err error) {
 	var all []platform.Connection
 	if name != "" {
@@ -244,8 +247,8 @@ func (h *Handlers) audienceMaker(c *api.Call, name string) (none platform.Connec
 	return none, errNoAudiences
 }
 
-// makesAudiences opens a connection to see what it can do; one that cannot be
-// opened can do nothing.
+// makesAudiences reports whether the connector of a connection makes audiences. A
+// connection that cannot be opened makes none.
 func (h *Handlers) makesAudiences(c *api.Call, one platform.Connection) bool {
 	if h.Open == nil {
 		return false
@@ -258,8 +261,9 @@ func (h *Handlers) makesAudiences(c *api.Call, one platform.Connection) bool {
 	return ok
 }
 
-// listBody is the answer of shape A: the contract's fields in its order, and
-// behind them ours, which a finished real sync has none of.
+// listBody is the answer to a call that syncs a list. It has the contract's fields
+// in its order. Our own follow; the answer to a finished sync that is no dry run
+// has none of them.
 type listBody struct {
 	Success  bool              `json:"success"`
 	SyncID   string            `json:"sync_id"`
@@ -277,7 +281,7 @@ type stats struct {
 	Errors  int64 `json:"errors"`
 }
 
-// audienceBody is the answer of shape B.
+// audienceBody is the answer to a call that makes an audience.
 type audienceBody struct {
 	Success       bool              `json:"success"`
 	Audience      audience          `json:"audience"`
@@ -304,7 +308,7 @@ func (h *Handlers) runBulk(c *api.Call, b bulk.Input) error {
 	}
 	id := sub.Accepted[0].RequestID
 	if sub.Replayed {
-		// A name that was made of the day stays the first day's.
+		// The default name holds the day of the first call.
 		if b, err = h.Management.GetBulkInput(c.Context(), c.Caller.Org, id); err != nil {
 			return fmt.Errorf("read what the first call asked for: %w", err)
 		}
@@ -332,7 +336,7 @@ func newListBody(r *request.View, b bulk.Input) listBody {
 	return a
 }
 
-// fault says why a bulk has failed as a whole; "" when it has not.
+// fault returns why a bulk has failed as a whole, "" when it has not.
 func fault(r *request.View) string {
 	for _, s := range r.Steps {
 		if s.Status == request.StepFailed {
@@ -357,7 +361,7 @@ func newAudienceBody(r *request.View, b bulk.Input) audienceBody {
 	return a
 }
 
-// filled says how far an audience is.
+// filled returns a sentence on how many contacts an audience has.
 func filled(r *request.View, bulk bulk.Input, in int64) string {
 	p := r.Progress
 	switch {

@@ -1,5 +1,5 @@
-// Package marketing is the dialect of marketing operations: push one known user,
-// or many, to the connected platforms, or see what a push would do. It is
+// Package marketing is the dialect of marketing operations. It pushes one known
+// user, or many, to the connected platforms, or shows what a push would do. It is
 // compatible with OnlyAutomator's marketing API.
 package marketing
 
@@ -55,8 +55,8 @@ func (h *Handlers) Dialect() api.Dialect {
 	}
 }
 
-// authenticate takes the key from a header, or from the query: clients of these
-// routes put it there.
+// authenticate takes the key from a header, or from the query, where clients of
+// these routes put it.
 func (h *Handlers) authenticate(c *api.Call) error {
 	key := api.HeaderKey(c.Request().Header)
 	if key.IsZero() {
@@ -68,7 +68,7 @@ func (h *Handlers) authenticate(c *api.Call) error {
 	}
 	err := c.Authenticate(key)
 	if errors.Is(err, api.ErrUnlinked) {
-		return api.ErrNoKey // to these clients a key is valid or not
+		return api.ErrNoKey // the contract knows only valid and invalid keys
 	}
 	return err
 }

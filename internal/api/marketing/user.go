@@ -21,7 +21,7 @@ const awaited = 10 * time.Second
 // maxName bounds a first name in characters, as where users are made.
 const maxName = 256
 
-// maxEmail bounds an address in characters: more than any is long.
+// maxEmail bounds an address in characters. Every valid address is shorter.
 const maxEmail = 512
 
 var errNoUser = usersync.Errorf(usersync.CodeNotFound, "User not found with the specified email")
@@ -50,8 +50,8 @@ func (u *userSync) check(t *taken, email string) error {
 	return t.err()
 }
 
-// userBody is the answer of the contract: its fields in its order. RequestID
-// is ours and only there while the work goes on.
+// userBody is the answer of the contract, with its fields in its order. RequestID
+// is our own, and is there only until the work is done.
 type userBody struct {
 	Success   bool           `json:"success"`
 	User      shownUser      `json:"user"`
@@ -146,7 +146,7 @@ func newUserBody(u userSync, known user.Stored, report *request.View) userBody {
 	return body
 }
 
-// succeeded is false when anything has failed.
+// succeeded reports whether nothing has failed.
 func succeeded(r *request.View) bool {
 	for _, s := range r.Steps {
 		if s.Status == request.StepFailed {
@@ -195,11 +195,11 @@ func failureDetails(s request.StepView) string {
 func faultOf(o usersync.Owner) string {
 	switch o {
 	case usersync.OwnerYou:
-		return "yours to mend"
+		return "you can fix this"
 	case usersync.OwnerPlatform:
-		return "the platform's doing"
+		return "caused by the platform"
 	}
-	return "our fault"
+	return "caused by this service"
 }
 
 // retryDetails says why a push has not come through and when it is tried again.

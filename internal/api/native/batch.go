@@ -38,15 +38,15 @@ type result struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// batch is a list of users, taken apart.
+// batch is a list of users: those to accept, and why the others are refused.
 type batch struct {
 	size    int
 	items   []*intake.Acceptance
 	refused map[int]string
 }
 
-// syncBatch is POST /v1/user-sync/batch. Users are refused one by one; when
-// all are, the call is refused with 400 and the reasons.
+// syncBatch is POST /v1/user-sync/batch. Each user is accepted or refused. When
+// all are refused, the answer is 400 with the reasons.
 func (h *Handlers) syncBatch(c *api.Call) error {
 	b, err := readBody(c, func(body []byte) (*batch, error) { return readBatch(c, body) })
 	if err != nil {
@@ -90,7 +90,7 @@ func readBatch(c *api.Call, body []byte) (*batch, error) {
 	return b, nil
 }
 
-// read takes the users one by one; those beyond the bound are only counted.
+// read reads the users one by one. It only counts those beyond maxBatch.
 func (b *batch) read(c *api.Call, r *api.Reader) {
 	for i := range r.Array() {
 		b.size++

@@ -1,5 +1,5 @@
-// Package native is the dialect of product back ends: send a user, poll,
-// receive a webhook. It is compatible with Wazper's API.
+// Package native is the dialect of product back ends, which send users, poll their
+// requests and receive webhooks. It is compatible with Wazper's API.
 package native
 
 import (
@@ -63,7 +63,7 @@ type refusal struct {
 	Error string `json:"error"`
 }
 
-// breakdown is an error of ours in the dialect's shape.
+// breakdown is an internal error in the dialect's shape.
 type breakdown struct {
 	Success bool   `json:"success"`
 	Error   string `json:"error"`

@@ -12,8 +12,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// requestID returns the id in the path, where a bulk may go by its sync_id; what
-// is no id names nothing.
+// requestID returns the id of the request that the path names by its id or, for a
+// bulk, by its sync_id. It returns request.ErrNotFound for another text.
 func requestID(c *api.Call) (string, error) {
 	id := bulk.RequestOf(c.Param("id"))
 	if !usersync.HasPrefix(id, usersync.PrefixRequest) {

@@ -14,8 +14,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Bounds of what is said of a user. The contract is silent; a field is shown
-// to people, an attribute travels to platforms.
+// Bounds of what is said of a user. The contract sets none. Fields are shown to
+// people, and attributes are sent to platforms.
 const (
 	maxField      = 256  // characters
 	maxLink       = 2048 // characters
