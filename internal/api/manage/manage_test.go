@@ -802,3 +802,14 @@ func TestAuditSaysWhoChangedWhatWithoutValues(t *testing.T) {
 		}
 	}
 }
+
+func TestErrorsOfAnUnknownImportAreNoFile(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	_, key := s.key(s.organization("Acme"), `["*"]`)
+	a := s.tenant(key, "GET", "/v1/directory/imports/"+usersync.NewID(usersync.PrefixImport)+"/errors", "")
+	s.wantProblem(a, 404, usersync.CodeNotFound)
+	if file := a.header.Get("Content-Disposition"); file != "" {
+		t.Errorf("the problem is answered as the file %q", file)
+	}
+}

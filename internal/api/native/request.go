@@ -66,7 +66,7 @@ func (h *Handlers) listRequests(c *api.Call) error {
 	}
 	filter, err := readFilter(c)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the filter: %w", err)
 	}
 	filter.Before, filter.Limit = page.Before, page.Limit+1
 	reports, err := h.Management.ListRequests(c.Context(), c.Caller.Org, filter)
