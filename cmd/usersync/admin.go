@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"usersync/internal/app"
-	"usersync/internal/credit"
 	"usersync/internal/management"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -19,11 +18,14 @@ import (
 // actor is who the audit log says made a change from the command line.
 const actor = "command line"
 
+// listLimit is how many items a list shows, the newest ones.
+const listLimit = 500
+
 // withAdmin opens the database that the environment names, for one call.
 func withAdmin(c *cobra.Command, fn func(*management.Service) (any, error)) error {
 	a, closeStore, err := app.OpenAdmin(c.Context(), os.Environ())
 	if err != nil {
-		return err
+		return fmt.Errorf("open the database: %w", err)
 	}
 	defer closeStore()
 	result, err := fn(a)
@@ -53,7 +55,7 @@ func organizations() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the organizations, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) { return tenant.List(c.Context(), a.Store, "", 500) })
+			return withAdmin(c, func(a *management.Service) (any, error) { return a.ListOrganizations(c.Context(), "", listLimit) })
 		},
 	}
 	disable := &cobra.Command{
@@ -104,7 +106,7 @@ func keys() *cobra.Command {
 		Use: "list ORGANIZATION", Short: "List an organization's keys, newest first", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withAdmin(c, func(a *management.Service) (any, error) {
-				return tenant.ListKeys(c.Context(), a.Store.Org(args[0]), "", 500)
+				return a.ListKeys(c.Context(), args[0], "", listLimit)
 			})
 		},
 	}
@@ -147,7 +149,7 @@ func credits() *cobra.Command {
 		Use: "ledger ORGANIZATION", Short: "List the ledger, newest first", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withAdmin(c, func(a *management.Service) (any, error) {
-				return credit.Ledger(c.Context(), a.Store.Org(args[0]), "", 500)
+				return a.ListLedgerOf(c.Context(), args[0], "", listLimit)
 			})
 		},
 	}
@@ -155,7 +157,7 @@ func credits() *cobra.Command {
 		Use: "verify ORGANIZATION", Short: "Prove that the balance is the sum of the ledger", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withAdmin(c, func(a *management.Service) (any, error) {
-				v, err := credit.Verify(c.Context(), a.Store.Org(args[0]))
+				v, err := a.VerifyCredits(c.Context(), args[0])
 				if err == nil && !v.OK {
 					err = fmt.Errorf("balance %d, sum of entries %d, requests charged twice %d", v.Balance, v.Sum, v.Overcharged)
 				}

@@ -26,7 +26,7 @@ func healthcheck() *cobra.Command {
 func checkHealth(ctx context.Context, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("make the call: %w", err)
 	}
 	client := &http.Client{
 		Timeout: healthWithin,
@@ -36,7 +36,7 @@ func checkHealth(ctx context.Context, url string) error {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return err
+		return fmt.Errorf("call the service: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {

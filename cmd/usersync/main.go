@@ -48,7 +48,7 @@ func migrate() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			applied, err := app.Migrate(c.Context(), os.Environ())
 			if err != nil {
-				return err
+				return fmt.Errorf("migrate the database: %w", err)
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%d migrations applied; the database has this release's schema\n", applied)
 			return err

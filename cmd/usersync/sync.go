@@ -87,11 +87,11 @@ var errUnwell = errors.New("not every user was synced, see above")
 func (j *syncJob) run(ctx context.Context) error {
 	file, err := inspect(j.file)
 	if err != nil {
-		return err
+		return fmt.Errorf("inspect the file: %w", err)
 	}
 	log, err := openJournal(j.state, journalHead{File: file.hash, URL: j.client.base, Began: time.Now()}, j.resume)
 	if err != nil {
-		return err
+		return fmt.Errorf("open the record of progress: %w", err)
 	}
 	defer func() { _ = log.close() }()
 	sent := &sending{job: j, hash: file.hash, lines: file.lines, journal: log}
@@ -100,7 +100,7 @@ func (j *syncJob) run(ctx context.Context) error {
 	}
 	s := summary{accepted: len(log.requests()), refused: sent.refused()}
 	if err := writeErrors(j.errors, s.refused); err != nil {
-		return err
+		return fmt.Errorf("list who was refused: %w", err)
 	}
 	if j.noWait {
 		_, _ = fmt.Fprintf(j.out, "%d users accepted, %d refused; the same command without --no-wait tells how it ended\n", s.accepted, len(s.refused))
@@ -111,7 +111,7 @@ func (j *syncJob) run(ctx context.Context) error {
 	}
 	s.print(j.out, j.errors)
 	if err := log.remove(); err != nil {
-		return err
+		return fmt.Errorf("remove the record of progress: %w", err)
 	}
 	return s.verdict()
 }

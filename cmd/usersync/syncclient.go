@@ -93,7 +93,7 @@ func again(status int) bool {
 func (c *syncClient) once(ctx context.Context, method, path, idempotencyKey string, body []byte) (answer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, err
+		return answer{}, fmt.Errorf("make the call: %w", err)
 	}
 	request.Header.Set("X-API-Key", c.key.Reveal())
 	request.Header.Set("User-Agent", "usersync-sync")
@@ -108,7 +108,7 @@ func (c *syncClient) once(ctx context.Context, method, path, idempotencyKey stri
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return answer{}, err
+		return answer{}, fmt.Errorf("read the answer: %w", err)
 	}
 	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
 	return answer{response.StatusCode, text, time.Duration(seconds) * time.Second}, nil
@@ -134,11 +134,11 @@ func (c *syncClient) sendBatch(ctx context.Context, hash string, b batch) (journ
 	entry := journalEntry{First: b.lines[0]}
 	body, err := json.Marshal(map[string]any{"users": b.users})
 	if err != nil {
-		return entry, err
+		return entry, fmt.Errorf("encode the batch: %w", err)
 	}
 	a, err := c.call(ctx, http.MethodPost, "/v1/user-sync/batch", hash+"-"+strconv.FormatInt(entry.First, 10), body)
 	if err != nil {
-		return entry, err
+		return entry, fmt.Errorf("send the batch: %w", err)
 	}
 	var said struct {
 		Results []struct {

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -34,7 +35,7 @@ func inspect(name string) (inspected, error) {
 	defer func() { _ = f.Close() }()
 	hash, breaks := sha256.New(), &lineCounter{}
 	if _, err := io.Copy(io.MultiWriter(hash, breaks), f); err != nil {
-		return inspected{}, err
+		return inspected{}, fmt.Errorf("hash the file: %w", err)
 	}
 	return inspected{hex.EncodeToString(hash.Sum(nil)), breaks.n}, nil
 }
@@ -124,7 +125,7 @@ func (s *sending) send(ctx context.Context, b batch) error {
 		return err
 	}
 	if err := s.journal.add(entry); err != nil {
-		return err
+		return fmt.Errorf("record the batch as sent: %w", err)
 	}
 	s.job.progress.add(entry.users())
 	return nil
@@ -139,7 +140,7 @@ func (s *sending) read(ctx context.Context, to chan<- batch) error {
 	defer func() { _ = f.Close() }()
 	rows, err := importfile.Open(f, importfile.Options{Fields: importfile.Users, Others: true})
 	if err != nil {
-		return err
+		return fmt.Errorf("read the headings: %w", err)
 	}
 	total, next := 0, batch{}
 	for {
@@ -157,7 +158,7 @@ func (s *sending) read(ctx context.Context, to chan<- batch) error {
 		}
 		encoded, err := json.Marshal(userOf(row))
 		if err != nil {
-			return err
+			return fmt.Errorf("encode a user: %w", err)
 		}
 		if len(next.users) == batchUsers || next.bytes+len(encoded) > batchBytes {
 			if err := s.hand(ctx, to, next); err != nil {

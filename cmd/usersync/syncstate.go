@@ -54,10 +54,10 @@ func openJournal(name string, head journalHead, resume bool) (*journal, error) {
 		return nil, err
 	}
 	if err := j.file.Truncate(end); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cut the torn line: %w", err)
 	}
 	if _, err := j.file.Seek(end, io.SeekStart); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("go to the end: %w", err)
 	}
 	if end > 0 {
 		return j, nil
@@ -135,7 +135,7 @@ func (j *journal) add(e journalEntry) error {
 func (j *journal) write(v any) error {
 	line, err := json.Marshal(v)
 	if err != nil {
-		return err
+		return fmt.Errorf("encode an entry: %w", err)
 	}
 	_, err = j.file.Write(append(line, '\n'))
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -84,7 +85,7 @@ func (j *syncJob) walk(ctx context.Context, since time.Time, left map[string]boo
 	for {
 		a, err := j.client.call(ctx, http.MethodGet, "/v1/requests?"+query.Encode(), "", nil)
 		if err != nil {
-			return open, err
+			return open, fmt.Errorf("list the requests: %w", err)
 		}
 		var page struct {
 			Items      []listed `json:"items"`

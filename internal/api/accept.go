@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -21,9 +22,9 @@ import (
 // maxIdempotencyKey is the longest Idempotency-Key in bytes.
 const maxIdempotencyKey = 255
 
-// Idempotency returns what the header Idempotency-Key says of this call, and nil
-// when it is not sent. The key may be quoted, as the draft of the header has
-// it, or bare. It has 1 to 255 visible ASCII characters.
+// Idempotency returns the idempotency key of the call, nil when the header
+// Idempotency-Key is not sent. The key has 1 to 255 visible ASCII characters. It
+// may be quoted, as the draft of the header requires, or bare.
 func (c *Call) Idempotency() (*idempotency.Key, error) {
 	sent := c.Request().Header.Values("Idempotency-Key")
 	if len(sent) == 0 {
@@ -35,7 +36,7 @@ func (c *Call) Idempotency() (*idempotency.Key, error) {
 	}
 	hash, err := c.bodyHash()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("hash the call: %w", err)
 	}
 	return &idempotency.Key{Scope: c.Request().Method + " " + c.Request().URL.Path, Key: key, BodyHash: hash}, nil
 }
@@ -62,16 +63,16 @@ func parseIdempotencyKey(sent []string) (key string, ok bool) {
 	return key, true
 }
 
-// bodyHash is what makes two calls the same: the raw body, and the query
-// without the key that some dialects' callers put there.
+// bodyHash returns a hash that is equal for equal calls. It covers the raw body,
+// and the query without the API key that callers of some dialects put there.
 func (c *Call) bodyHash() (string, error) {
 	body, err := c.Body()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the body: %w", err)
 	}
 	query, err := c.Query()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the query: %w", err)
 	}
 	rest := make(map[string][]string, len(query))
 	for name, values := range query {
@@ -95,12 +96,12 @@ func (c *Call) Acceptance(kind request.Kind, id string, in usersync.UserInput) *
 	}
 }
 
-// Asking returns the call's own request of a kind that asks for in, about a
-// known user or, with "", about nobody in particular.
+// Asking returns a request of a kind with the id of the call and the input in. It
+// is about the user userID, or about no single user when that is "".
 func (c *Call) Asking(kind request.Kind, userID string, email usersync.Email, in any) (*intake.Acceptance, error) {
 	input, err := json.Marshal(in)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("encode what is asked for: %w", err)
 	}
 	return &intake.Acceptance{
 		RequestID: c.ID, Kind: kind, Traceparent: c.Traceparent(), Input: input,
@@ -108,21 +109,21 @@ func (c *Call) Asking(kind request.Kind, userID string, email usersync.Email, in
 	}, nil
 }
 
-// Submit hands requests in and returns when they are stored to stay. Refused
-// holds, by position, what the call says of those it does not hand in. The
-// submission's Accepted has what was accepted, by this call or by the earlier
-// one that it replays; the answer's headers say which.
+// Submit submits requests and returns when they are committed. Refused holds, by
+// position, why the others of the call are not submitted. The submission's
+// Accepted lists what was accepted by this call, or by the earlier call that it
+// replays; then the answer has the header Idempotency-Replayed.
 func (c *Call) Submit(items []*intake.Acceptance, refused map[int]string) (*intake.Submission, error) {
 	idempotency, err := c.Idempotency()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the idempotency key: %w", err)
 	}
 	if idempotency != nil {
 		idempotency.Refused = refused
 	}
 	sub := &intake.Submission{Organization: c.Caller.Key.Organization, KeyID: c.Caller.Key.ID, Idempotency: idempotency, Items: items}
 	if err := c.edge.door.Submit(c.ctx, sub); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("submit the requests: %w", err)
 	}
 	if sub.Replayed {
 		c.Header().Set("Idempotency-Replayed", "true")
@@ -177,8 +178,8 @@ func (c *Call) Report(id string) (*request.View, error) {
 	return report, err
 }
 
-// Await is Report for a route whose calls wait unless they prefer otherwise:
-// Prefer: respond-async (RFC 7240 §4.1) alone is answered at once.
+// Await is Report for a route whose calls wait for unasked when they send no
+// preference. Prefer: respond-async (RFC 7240 §4.1) is answered at once.
 func (c *Call) Await(id string, unasked time.Duration) (*request.View, error) {
 	if _, ok := c.Wait(); ok {
 		return c.Report(id)
@@ -207,7 +208,7 @@ func prefersAsync(headers []string) bool {
 // is false when too many calls wait already.
 func (c *Call) reportWithin(id string, wait time.Duration) (report *request.View, waits bool, err error) {
 	// The wait is registered before the request is read: otherwise the request could
-	// finish between the two, and nobody would tell.
+	// finish between the two, and the wait would miss it.
 	finished, forget, waits := c.edge.waiters.Register(request.Ref{Organization: c.Caller.Org.ID(), ID: id})
 	defer forget()
 	report, err = request.Get(c.ctx, c.Caller.Org, id)

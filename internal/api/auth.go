@@ -46,7 +46,7 @@ func BearerToken(h http.Header) string {
 	return strings.TrimSpace(token)
 }
 
-// maxKey bounds a key in bytes. No key that we made is as long.
+// maxKey bounds a key in bytes. Every key that we make is shorter.
 const maxKey = 256
 
 // Authenticate finds the caller that the key belongs to, and refuses in this
@@ -60,7 +60,7 @@ func (c *Call) Authenticate(key usersync.Secret) error {
 	}
 	caller, ok, err := c.edge.callers.find(c.ctx, tenant.HashKey(key))
 	if err != nil {
-		return err
+		return fmt.Errorf("find the caller: %w", err)
 	}
 	if !ok || !caller.Key.ValidAt(c.start) {
 		return intake.ErrInvalidKey
@@ -83,17 +83,17 @@ func (c *Call) Authenticate(key usersync.Secret) error {
 }
 
 const (
-	// callerFresh is how long a caller is believed. The accepting transaction
-	// looks at the key again, so nothing is accepted on a revoked one.
+	// callerFresh is how long the answer of the database counts. The accepting
+	// transaction reads the key again, so nothing is accepted on a revoked one.
 	callerFresh = time.Second
-	// callerLookup bounds one look into the database, whoever waits for it.
+	// callerLookup bounds one query, however many calls wait for it.
 	callerLookup = 5 * time.Second
 	// maxCallers bounds the callers remembered, known and unknown.
 	maxCallers = 10_000
 )
 
-// callers remembers who keys belong to, and which keys nobody has. Many calls at
-// once with one key ask the database once.
+// callers caches whom keys belong to, and which keys do not exist. Concurrent
+// calls with one key share one query.
 type callers struct {
 	load   func(ctx context.Context, hash string) (tenant.Caller, bool, error)
 	asking singleflight.Group
@@ -147,7 +147,7 @@ func (k *callers) ask(ctx context.Context, hash string) (a answer, err error) {
 	}()
 	a.caller, a.ok, err = k.load(ctx, hash)
 	if err != nil {
-		return answer{}, err
+		return answer{}, fmt.Errorf("look up a key: %w", err)
 	}
 	a.until = time.Now().Add(callerFresh)
 	k.known.Add(hash, a)

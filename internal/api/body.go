@@ -29,9 +29,9 @@ var (
 	errTooLong = refuse(http.StatusRequestEntityTooLarge, "The body is too large.")
 )
 
-// Body returns the whole body; it belongs to the call and is gone with it. The
-// error is 415 for a media type the route does not take, 413 for a body over
-// its limit.
+// Body returns the whole body. It must not be used after the call. The error has
+// the status 415 for a media type that the route does not accept, and 413 for a
+// body over its limit.
 func (c *Call) Body() ([]byte, error) {
 	if c.body != nil {
 		return c.body.Bytes(), nil
@@ -69,8 +69,8 @@ func (c *Call) BodyStream() (io.Reader, error) {
 	if err := c.checkBody(); err != nil {
 		return nil, err
 	}
-	// The server's own limit is for bodies that are read at once. Where there
-	// is no connection to set it on, there is none to wait for either.
+	// The server's own deadline is for bodies that are read at once. Without a
+	// connection, as in tests, there is no deadline to set.
 	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(streamWithin))
 	return &limited{call: c, left: c.bodyLimit()}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,8 +22,8 @@ import (
 // Blob, NoContent and the like are Echo's.
 type echoContext = echo.Context
 
-// Call is one HTTP request on its way through the edge. It must not be used
-// after its handler returned.
+// Call is one HTTP request that the edge handles. It must not be used after its
+// handler returned.
 type Call struct {
 	echoContext
 	// ID names the call (req_…): X-Request-Id, the log line, and the request
@@ -48,7 +49,7 @@ type Call struct {
 }
 
 // Context returns the call's context: it carries trace and log line, and ends
-// when the caller goes.
+// when the caller disconnects.
 func (c *Call) Context() context.Context { return c.ctx }
 
 // Traceparent returns the trace context that travels with the call's work.
@@ -57,13 +58,22 @@ func (c *Call) Traceparent() string { return c.trace.String() }
 // Header returns the header of the answer.
 func (c *Call) Header() http.Header { return c.Response().Header() }
 
-// Quote is all that a caller is told of an error of ours.
+// Quote is all that a caller is told of an internal error.
 func (c *Call) Quote() string { return "Request " + c.ID + " failed; quote this id." }
 
 // rename gives the call the id of the earlier request that it replays.
 func (c *Call) rename(id string) {
 	c.ID = id
 	c.Header().Set(headerRequestID, id)
+}
+
+// Answer answers with v as JSON, or returns the error that kept a service from
+// making v.
+func (c *Call) Answer(status int, v any, err error) error {
+	if err != nil {
+		return err
+	}
+	return c.JSON(status, v)
 }
 
 // JSON answers with v as JSON, without a newline at the end and without HTML
@@ -75,7 +85,7 @@ func (c *Call) write(status int, mediaType string, v any) error {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
-		return err
+		return fmt.Errorf("encode the answer: %w", err)
 	}
 	return c.Blob(status, mediaType, bytes.TrimSuffix(out.Bytes(), []byte("\n")))
 }

@@ -7,8 +7,8 @@ import (
 	"usersync/internal/tenant"
 )
 
-// Dialect is one public way of speaking to us: where it lives, who may call,
-// what can be asked, and what an error looks like.
+// Dialect is one public API: its paths, who may call it, its routes, and what an
+// error looks like.
 type Dialect struct {
 	// Name is the dialect's label in metrics and log lines.
 	Name string

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"fmt"
 	"html/template"
 	"net/http"
 )
@@ -31,7 +32,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bot
 func (o Operations) docs(c *Call) error {
 	var page bytes.Buffer
 	if err := docsPage.Execute(&page, o.Dialects); err != nil {
-		return err
+		return fmt.Errorf("write the page: %w", err)
 	}
 	h := c.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")

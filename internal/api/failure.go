@@ -79,8 +79,8 @@ func ofEcho(h *echo.HTTPError) Failure {
 	return failureOf(usersync.AsError(h.Unwrap()))
 }
 
-// statusGone is logged when the caller went away before the answer was made. It is
-// not a registered status; proxies use it for the same.
+// statusGone is logged when the caller disconnected before the answer was made. It
+// is not a registered status; nginx uses it in the same way.
 const statusGone = 499
 
 // fail answers with err in the dialect's shape.

@@ -27,7 +27,7 @@ const (
 	exchangeEvery = 250 * time.Millisecond
 	// exchangeWithin bounds one exchange. When one fails, the limits stay local.
 	exchangeWithin = time.Second
-	// sweepEvery is how often full buckets are dropped. A full one is as good as new.
+	// sweepEvery is how often full buckets are dropped. A new bucket is full too.
 	sweepEvery = 10 * time.Second
 	// maxBuckets bounds the buckets. Only keys that exist get one.
 	maxBuckets = 100_000
@@ -111,8 +111,9 @@ func (l *limits) take(id string, limit tenant.RateLimit, now time.Time) (tokens 
 	return 0, true
 }
 
-// deduct takes from a bucket what others took of it, down to one burst of debt
-// at most: a bucket that many processes emptied at once must not stay shut.
+// deduct takes from a bucket what other processes took of it. The bucket goes at
+// most one burst below zero, so that one that many processes emptied at once is
+// not closed for long.
 func (b *bucket) deduct(n int64, now time.Time) {
 	spare := int64(b.limiter.TokensAt(now)) + int64(b.limit.Burst)
 	for n = min(n, spare); n > 0; n -= int64(b.limit.Burst) {
@@ -155,7 +156,7 @@ func (l *limits) exchangeOnce(ctx context.Context) error {
 	defer cancel()
 	others, err := l.exchange(ctx, took)
 	if err != nil {
-		return err
+		return fmt.Errorf("exchange what was taken: %w", err)
 	}
 	now := time.Now()
 	l.mu.Lock()

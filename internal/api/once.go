@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -15,14 +16,15 @@ import (
 // kept, sealed, for a day and given again to every further call with the key and
 // the same body. A call that comes while the first is under way waits for it.
 //
-// Accepting calls do not need it: they keep their key in the accepting
-// transaction. Here the key is kept beside it: a process that dies after the
-// change and before the answer was kept leaves a key that runs again.
+// Calls that accept requests do not need it, since they keep their key in the
+// accepting transaction. Here the key is kept outside of the transaction: when the
+// process dies between the change and the keeping of the answer, a further call
+// with the key runs the handler again.
 func Once(handler func(*Call) error) func(*Call) error {
 	return func(c *Call) error {
 		key, err := c.Idempotency()
 		if err != nil {
-			return err
+			return fmt.Errorf("read the idempotency key: %w", err)
 		}
 		if key == nil {
 			return handler(c)
@@ -38,7 +40,7 @@ const (
 	oncePoll = 50 * time.Millisecond
 )
 
-// errUnderWay is the refusal of a call whose key is still being worked.
+// errUnderWay refuses a call while the first call with its key still runs.
 var errUnderWay = usersync.Errorf(usersync.CodeConflict, "A call with this Idempotency-Key is still under way; send it again later.")
 
 // keptAnswer is an answer as it is stored.
@@ -59,7 +61,7 @@ func (c *Call) once(key idempotency.Key, handler func(*Call) error) error {
 		kept, mine, err := idempotency.Take(c.ctx, c.edge.store, organization, key)
 		switch {
 		case err != nil:
-			return err
+			return fmt.Errorf("take the idempotency key: %w", err)
 		case mine:
 			return c.first(organization, key, handler)
 		case kept != nil:
@@ -84,10 +86,10 @@ func (c *Call) first(organization string, key idempotency.Key, handler func(*Cal
 	}
 	encoded, err := json.Marshal(recorded.kept())
 	if err != nil {
-		return err
+		return fmt.Errorf("encode the answer: %w", err)
 	}
 	if err := idempotency.Keep(ctx, c.edge.store, organization, key, encoded); err != nil {
-		return err
+		return fmt.Errorf("keep the answer: %w", err)
 	}
 	return recorded.send(c)
 }
@@ -116,7 +118,7 @@ func firstOf(err, then error, last func() error) error {
 func (c *Call) replay(kept []byte) error {
 	var answer keptAnswer
 	if err := json.Unmarshal(kept, &answer); err != nil {
-		return err
+		return fmt.Errorf("read the kept answer: %w", err)
 	}
 	for name, value := range answer.Header {
 		c.Header().Set(name, value)

@@ -10,9 +10,9 @@ import (
 	"log/slog"
 )
 
-// Operations answer what an operator's machinery asks of a process: whether it
-// lives, whether it is ready, and how it is doing. They need no key, since OPS_ADDR
-// binds them apart.
+// Operations answers probes and Prometheus: whether the process lives, whether it
+// is ready, and its metrics. The routes need no key, since OPS_ADDR gives them a
+// port of their own.
 type Operations struct {
 	// Checks are what /readyz looks at.
 	Checks []Check
@@ -32,11 +32,11 @@ type Check struct {
 	Optional bool
 }
 
-// checkWithin bounds the checks of one /readyz, within a prober's patience.
+// checkWithin bounds the checks of one /readyz. Probes usually wait longer.
 const checkWithin = 2 * time.Second
 
-// Dialect returns the routes to mount: beside the API, or on an edge of their
-// own.
+// Dialect returns the routes to mount, either beside the API or on an edge of
+// their own.
 func (o Operations) Dialect() Dialect {
 	return Dialect{Name: "operations", Level: slog.LevelDebug, Routes: []Route{
 		{Method: http.MethodGet, Path: "/healthz", Summary: "The process lives.", Handler: health},

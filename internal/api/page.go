@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strconv"
 
 	"usersync/internal/usersync"
@@ -15,8 +16,7 @@ const (
 
 // Page says which part of a list is asked for.
 type Page struct {
-	// Before is the id that only older ones follow or, in a list that goes up, that
-	// only higher ones follow. It is "" for the first page.
+	// Before is the id after which the page begins. It is "" for the first page.
 	Before string
 	// Limit is how many items are shown. Load one more to know whether more follow.
 	Limit int
@@ -28,12 +28,12 @@ func (c *Call) Page(prefix usersync.Prefix) (Page, error) {
 	return c.PageOf(func(id string) bool { return usersync.HasPrefix(id, prefix) })
 }
 
-// PageOf is Page for things whose names have another form: valid says what may
-// be one.
+// PageOf is Page for things whose ids have another form; valid reports whether a
+// text can be one.
 func (c *Call) PageOf(valid func(string) bool) (p Page, err error) {
 	query, err := c.Query()
 	if err != nil {
-		return p, err
+		return p, fmt.Errorf("read the query: %w", err)
 	}
 	p.Limit = defaultPage
 	if text := query.Get("limit"); text != "" {

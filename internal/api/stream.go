@@ -2,6 +2,8 @@ package api
 
 import (
 	"bufio"
+	"encoding/csv"
+	"fmt"
 	"io"
 	"net/http"
 )
@@ -25,8 +27,26 @@ func (c *Call) WriteStream(mediaType string, write func(io.Writer) error) error 
 	}
 	if !c.Response().Committed {
 		c.Header().Del("Content-Type")
+		c.Header().Del("Content-Disposition")
 		return err
 	}
 	c.fail(err)
 	panic(http.ErrAbortHandler)
+}
+
+// WriteCSV answers 200 with a CSV file of that name: a line of headings, and the
+// lines that fill writes one by one. It is otherwise like WriteStream.
+func (c *Call) WriteCSV(name string, headings []string, fill func(write func(line []string) error) error) error {
+	c.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	return c.WriteStream("text/csv; charset=utf-8", func(out io.Writer) error {
+		w := csv.NewWriter(out)
+		if err := w.Write(headings); err != nil {
+			return fmt.Errorf("write the headings: %w", err)
+		}
+		if err := fill(w.Write); err != nil {
+			return err
+		}
+		w.Flush()
+		return w.Error()
+	})
 }

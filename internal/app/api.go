@@ -10,7 +10,6 @@ import (
 	"usersync/internal/api/native"
 	"usersync/internal/connector"
 	"usersync/internal/connectors"
-	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/mail"
 	"usersync/internal/management"
@@ -40,18 +39,15 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	operations := &management.Service{
 		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
 		Platforms: connectors.Kinds, Calls: func() *connector.Client { return a.hub.Client("") },
+		Queues: a.Queue,
 	}
-	management := manage.Options{
-		Admin: operations, Token: a.cfg.AdminToken, Directory: &directory.Service{Store: a.Store},
-		Depths: a.Queue.Depths, Pause: a.Queue.Pause, Resume: a.Queue.Resume, Wake: func() {},
+	users := &native.Handlers{Management: operations}
+	campaigns := &marketing.Handlers{
+		Management: operations,
+		Open:       (&platform.Pusher{Store: a.Store, Kind: connectors.Find, Hub: a.hub}).Open,
 	}
-	return append([]api.Dialect{
-		native.Options{Admin: operations}.Dialect(),
-		marketing.Options{
-			Kinds: connectors.Kinds, Wake: func() {},
-			Open: (&platform.Pusher{Store: a.Store, Kind: connectors.Find, Hub: a.hub}).Open,
-		}.Dialect(),
-	}, manage.Dialects(management)...)
+	administration := &manage.Handlers{Management: operations, AdminToken: a.cfg.AdminToken}
+	return append([]api.Dialect{users.Dialect(), campaigns.Dialect()}, administration.Dialects()...)
 }
 
 // buildOperations serves the operations routes on their own port, or on that of

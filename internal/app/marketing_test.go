@@ -112,7 +112,7 @@ func TestMarketingTellsOfAPlatformThatRefusesAndOfOneThatIsAway(t *testing.T) {
 		m.server.Break("http", fakeplatform.Fault{Status: 422})
 		var got userSynced
 		a := m.call(t, path, ada, "wait=30", &got)
-		if a.Status != http.StatusOK || got.Success || got.status() != "failed" || !strings.Contains(got.Platforms[0].Details, "the platform's doing") {
+		if a.Status != http.StatusOK || got.Success || got.status() != "failed" || !strings.Contains(got.Platforms[0].Details, "caused by the platform") {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 		req := a.Header.Get("X-Request-Id")

@@ -2,6 +2,7 @@ package management
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"usersync/internal/colleague"
@@ -130,17 +131,18 @@ func (s *Service) UpdateColleague(ctx context.Context, actor string, caller tena
 // Invitation is what became of an invitation.
 type Invitation struct {
 	Colleague colleague.Colleague
-	// MessageID is that of the e-mail; "" when none went out, and then Err says
-	// why in words for the organization.
+	// MessageID is that of the e-mail. It is "" when none was sent; Err then says
+	// why, in words for the organization.
 	MessageID string
 	Err       *usersync.Error
 }
 
-// errNoSMTP is why no e-mail goes out before the organization has a server.
+// errNoSMTP says why no e-mail is sent for an organization without a mail server.
 var errNoSMTP = usersync.Errorf(usersync.CodeInvalid, "The organization has no SMTP server: set settings.smtp.")
 
 // Invite marks a colleague as invited and sends them the organization's
-// invitation. An e-mail that cannot be sent is no error: the invitation says so.
+// invitation. When the e-mail cannot be sent, Invite returns no error; the
+// Invitation says why.
 func (s *Service) Invite(ctx context.Context, actor string, caller tenant.Caller, id string) (Invitation, error) {
 	if err := colleaguesOf(caller); err != nil {
 		return Invitation{}, err
@@ -150,7 +152,7 @@ func (s *Service) Invite(ctx context.Context, actor string, caller tenant.Caller
 	}
 	c, err := colleague.MarkInvited(ctx, caller.Org, actor, id)
 	if err != nil {
-		return Invitation{}, err
+		return Invitation{}, fmt.Errorf("mark the colleague as invited: %w", err)
 	}
 	messageID, err := s.sendInvitation(ctx, caller, c)
 	return Invitation{Colleague: c, MessageID: messageID, Err: usersync.AsError(err)}, nil
@@ -167,7 +169,7 @@ func (s *Service) sendInvitation(ctx context.Context, caller tenant.Caller, c co
 	}
 	inviter, err := user.Name(ctx, caller.Org, c.Inviter)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the name of the inviter: %w", err)
 	}
 	letter, err := renderInvitation(settings.InvitationTemplate, map[string]string{
 		"name": c.Name, "email": c.Email, "jobTitle": c.JobTitle, "companyName": c.CompanyName, "inviterName": inviter,
@@ -175,7 +177,7 @@ func (s *Service) sendInvitation(ctx context.Context, caller tenant.Caller, c co
 		"organization": caller.Organization.Name,
 	})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("fill in the invitation: %w", err)
 	}
 	letter.To, letter.ToName = to, c.Name
 	return s.Mail.Send(ctx, *settings.SMTP, letter)
@@ -193,15 +195,15 @@ Accept the invitation here:
 {{end}}`,
 }
 
-// invitationFields are what a template can show, with values to try it out.
+// invitationFields are the fields that a template can show, with example values.
 var invitationFields = map[string]string{
 	"name": "Ann Example", "email": "ann@example.com", "jobTitle": "Engineer", "companyName": "Example Inc.",
 	"inviterName": "Bob Example", "inviterEmail": "bob@example.com", "inviteLink": "https://app.example.com/join",
 	"redirectionLink": "https://app.example.com/", "organization": "Example Inc.",
 }
 
-// renderInvitation fills in a template; parts that are not set are the defaults,
-// but who sets a text and no HTML gets no HTML.
+// renderInvitation fills in a template. The default stands for a subject or a text
+// that is not set. There is no default HTML.
 func renderInvitation(t tenant.InvitationTemplate, data map[string]string) (letter mail.Letter, err error) {
 	if t.Subject == "" {
 		t.Subject = defaultInvitation.Subject

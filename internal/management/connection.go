@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -17,8 +18,8 @@ import (
 )
 
 // ConnectionInput is what a tenant says of a connection; nil leaves a field as
-// it is. Of credentials and settings the fields that are sent change, null takes
-// one away, and a secret equal to its mask is the one that is stored.
+// it is. Only those credentials and settings change that are sent. null removes
+// one, and a secret equal to its mask stays as it is stored.
 type ConnectionInput struct {
 	// Platform is fixed when the connection is made.
 	Platform    *string                    `json:"platform"`
@@ -27,8 +28,8 @@ type ConnectionInput struct {
 	Settings    map[string]json.RawMessage `json:"settings"`
 }
 
-// checkWithin is how long a platform has for all calls of one check: the caller
-// waits for it.
+// checkWithin bounds all calls of one check together, since the caller waits for
+// them.
 const checkWithin = 30 * time.Second
 
 // Proof is how new credentials and settings are proved before they are kept.
@@ -36,9 +37,10 @@ type Proof int
 
 // The proofs.
 const (
-	// AtPlatform asks the platform; what it refuses is not kept.
+	// AtPlatform asks the platform. What it refuses is not stored.
 	AtPlatform Proof = iota
-	// ByForm asks nobody: they are what a connector of the platform can be made of.
+	// ByForm makes no call. It checks only that a connector of the platform can be
+	// made of them.
 	ByForm
 )
 
@@ -60,6 +62,22 @@ func (s *Service) kindOf(c platform.Connection) (connector.Kind, error) {
 	return k, nil
 }
 
+// ListConnections returns the connections, newest first.
+func (s *Service) ListConnections(ctx context.Context, org *store.Org, before string, limit int) ([]platform.Connection, error) {
+	return platform.ListConnections(ctx, org, before, limit)
+}
+
+// ListDestinations returns all connections, oldest first, without what is secret
+// about them.
+func (s *Service) ListDestinations(ctx context.Context, org *store.Org) ([]platform.Connection, error) {
+	return platform.ListDestinations(ctx, org)
+}
+
+// GetConnection returns a connection.
+func (s *Service) GetConnection(ctx context.Context, org *store.Org, id string) (platform.Connection, error) {
+	return platform.GetConnection(ctx, org, id)
+}
+
 // CreateConnection makes a connection.
 func (s *Service) CreateConnection(ctx context.Context, actor string, org *store.Org, in ConnectionInput, proof Proof) (platform.Connection, error) {
 	kind, v := s.validateNew(in)
@@ -69,10 +87,10 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	c := platform.Connection{Platform: kind.Name, Name: kind.Title}
 	in.applyName(&c)
 	if _, err := in.applyAccess(kind, &c); err != nil {
-		return c, err
+		return c, fmt.Errorf("take over the credentials and settings: %w", err)
 	}
 	if err := s.prove(ctx, kind, &c, proof); err != nil {
-		return c, err
+		return c, fmt.Errorf("prove the connection: %w", err)
 	}
 	return platform.CreateConnection(ctx, org, actor, c)
 }
@@ -105,12 +123,12 @@ func (in ConnectionInput) validate() (v invalid) {
 	return v
 }
 
-// UpdateConnection changes what in says. A connection that was disconnected goes on
-// with credentials that were proved at the platform.
+// UpdateConnection changes what in says. A connection that was disconnected becomes
+// active again when its new credentials were proved at the platform.
 func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store.Org, id string, in ConnectionInput, proof Proof) (platform.Connection, error) {
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
-		return before, err
+		return before, fmt.Errorf("read the connection: %w", err)
 	}
 	v := in.validate()
 	if in.Platform != nil && *in.Platform != before.Platform {
@@ -122,9 +140,9 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 	after := before
 	fields, err := s.changeAccess(ctx, in, &after, proof)
 	if err != nil {
-		return before, err
+		return before, fmt.Errorf("change the credentials and settings: %w", err)
 	}
-	return platform.UpdateConnection(ctx, org, actor, id, func(c *platform.Connection) ([]string, error) {
+	return s.changed(platform.UpdateConnection(ctx, org, actor, id, func(c *platform.Connection) ([]string, error) {
 		changed := in.applyName(c)
 		if len(fields) == 0 {
 			return changed, nil
@@ -134,18 +152,27 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 		}
 		c.Credentials, c.Settings, c.Facts, c.CheckedAt = after.Credentials, after.Settings, after.Facts, after.CheckedAt
 		return slices.Concat(changed, fields, reconnect(c, before)), nil
-	})
+	}))
 }
 
-// changeAccess applies the credentials and settings of in to c and proves them
-// when they are others. It returns the names of those that are.
+// changed completes the change of a connection. It wakes the relay, since the
+// change may make pushes due.
+func (s *Service) changed(c platform.Connection, err error) (platform.Connection, error) {
+	if err != nil {
+		return c, fmt.Errorf("change the connection: %w", err)
+	}
+	return c, nil
+}
+
+// changeAccess applies the credentials and settings of in to c, and proves them
+// when any of them changes. It returns the names of those that change.
 func (s *Service) changeAccess(ctx context.Context, in ConnectionInput, c *platform.Connection, proof Proof) ([]string, error) {
 	if in.Credentials == nil && in.Settings == nil {
 		return nil, nil
 	}
 	kind, err := s.kindOf(*c)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the platform: %w", err)
 	}
 	fields, err := in.applyAccess(kind, c)
 	if err != nil || len(fields) == 0 {
@@ -154,8 +181,8 @@ func (s *Service) changeAccess(ctx context.Context, in ConnectionInput, c *platf
 	return fields, s.prove(ctx, kind, c, proof)
 }
 
-// errChangedMeanwhile is the refusal of a change that rests on what is no longer
-// so.
+// errChangedMeanwhile refuses a change that is based on an older state of the
+// connection.
 var errChangedMeanwhile = usersync.Errorf(usersync.CodeConflict, "The connection was changed meanwhile; read it and decide again.")
 
 // sameAccess reports whether two states of a connection reach the platform in
@@ -164,8 +191,8 @@ func sameAccess(a, b platform.Connection) bool {
 	return a.Credentials.Reveal() == b.Credentials.Reveal() && bytes.Equal(a.Settings, b.Settings)
 }
 
-// reconnect has a connection go on that the platform had refused, when it was
-// checked since.
+// reconnect makes a connection active again that the platform had refused, when
+// it was checked since. It returns the names of the fields that it changed.
 func reconnect(c *platform.Connection, before platform.Connection) []string {
 	if c.Status != platform.ConnectionDisconnected || !c.CheckedAt.After(before.CheckedAt.Time) {
 		return nil
@@ -190,11 +217,11 @@ func (in ConnectionInput) applyAccess(kind connector.Kind, c *platform.Connectio
 	v.checkNames("settings", kind.Settings, in.Settings)
 	credentials, err := object([]byte(c.Credentials.Reveal()))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the stored credentials: %w", err)
 	}
 	settings, err := object(c.Settings)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the stored settings: %w", err)
 	}
 	kept := in.keepMasked(&v, kind, credentials)
 	if moved := in.movesTo(settings); kept && moved != "" {
@@ -208,13 +235,13 @@ func (in ConnectionInput) applyAccess(kind connector.Kind, c *platform.Connectio
 	return fields, nil
 }
 
-// movesTo returns the setting in which in names another address than the stored
-// settings, "" for none: whoever may change a connection must not have its
-// secrets sent to a server of their own.
+// movesTo returns the name of a setting that in changes to another address, ""
+// when there is none. Whoever may change a connection must not be able to have
+// its stored secrets sent to a server of their own.
 func (in ConnectionInput) movesTo(settings map[string]json.RawMessage) string {
 	for _, name := range slices.Sorted(maps.Keys(in.Settings)) {
 		var address string
-		_ = json.Unmarshal(in.Settings[name], &address) // what is no text is no address
+		_ = json.Unmarshal(in.Settings[name], &address) // a value that is no text is no address
 		u, err := url.Parse(address)
 		isURL := err == nil && (u.Scheme == "https" || u.Scheme == "http")
 		if isURL && !bytes.Equal(encode(in.Settings[name]), encode(settings[name])) {
@@ -224,9 +251,9 @@ func (in ConnectionInput) movesTo(settings map[string]json.RawMessage) string {
 	return ""
 }
 
-// prove looks whether a connection can be opened and, at the platform, whether it
-// takes it. What earlier checks learnt is of other credentials or
-// settings and is forgotten.
+// prove checks that a connection can be opened and, for AtPlatform, that the
+// platform accepts it. It drops what earlier checks learnt, since that belongs to
+// other credentials or settings.
 func (s *Service) prove(ctx context.Context, kind connector.Kind, c *platform.Connection, proof Proof) error {
 	c.Facts, c.CheckedAt = nil, usersync.Time{}
 	opened, err := s.open(kind, *c)
@@ -243,7 +270,7 @@ func (s *Service) open(kind connector.Kind, c platform.Connection) (connector.Co
 	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: c.Settings}
 	if len(c.Facts) > 0 {
 		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read what earlier checks learnt: %w", err)
 		}
 	}
 	opened, err := kind.Open(cfg, s.Calls())
@@ -253,21 +280,22 @@ func (s *Service) open(kind connector.Kind, c platform.Connection) (connector.Co
 	return opened, err
 }
 
-// learn checks a connection and keeps what the platform told.
+// learn checks a connection and keeps in c what the platform says of the account.
 func learn(ctx context.Context, opened connector.Connector, c *platform.Connection) error {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	facts, err := opened.Check(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("check the connection at the platform: %w", err)
 	}
 	c.Facts, err = json.Marshal(facts)
 	c.CheckedAt.Time = time.Now().UTC()
 	return err
 }
 
-// refusal says why a connection is not kept: a platform that refuses it has
-// found a wrong field of the input, one that cannot be asked has not.
+// refusal returns the error for a connection that is not stored. When the platform
+// refuses it, a field of the input is wrong. When the platform cannot be asked,
+// nothing is known to be wrong with the input.
 func refusal(kind connector.Kind, err error) error {
 	e := usersync.AsError(err)
 	switch e.Code {
@@ -287,9 +315,9 @@ func refusal(kind connector.Kind, err error) error {
 	return err
 }
 
-// refusedField is what was wrong where the connector does not tell.
+// refusedField is the field that is wrong when the connector does not name one.
 func refusedField(code usersync.Code) string {
-	if code == usersync.CodeInvalid { // an address that may not be called, say
+	if code == usersync.CodeInvalid { // for example an address that must not be called
 		return "settings"
 	}
 	return "credentials"
@@ -298,36 +326,36 @@ func refusedField(code usersync.Code) string {
 // Checked is how a check of a connection went.
 type Checked struct {
 	OK bool `json:"ok"`
-	// Code and Message say why not, in words of the platform.
+	// Code and Message say why the platform refuses it.
 	Code    usersync.Code `json:"code,omitempty"`
 	Message string        `json:"message,omitempty"`
 	// Connection is as it is now.
 	Connection platform.Connection `json:"-"`
 }
 
-// CheckConnection asks the platform whether it takes a connection. A failed
-// check changes nothing; one that succeeds renews what is known of the account,
-// and a disconnected connection goes on.
+// CheckConnection asks the platform whether it accepts a connection. A failed
+// check changes nothing. A check that succeeds renews what is known of the
+// account, and makes a disconnected connection active again.
 func (s *Service) CheckConnection(ctx context.Context, actor string, org *store.Org, id string) (Checked, error) {
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
-		return Checked{}, err
+		return Checked{}, fmt.Errorf("read the connection: %w", err)
 	}
 	kind, err := s.kindOf(before)
 	if err != nil {
-		return Checked{}, err
+		return Checked{}, fmt.Errorf("find the platform: %w", err)
 	}
 	after := before
 	if err := s.try(ctx, kind, &after); err != nil {
 		return failed(err, before)
 	}
 	out := Checked{OK: true}
-	out.Connection, err = platform.CheckedConnection(ctx, org, actor, id, takeIn(before, after))
+	out.Connection, err = s.changed(platform.CheckedConnection(ctx, org, actor, id, takeIn(before, after)))
 	return out, err
 }
 
-// failed says how a check went that found something wrong. Errors of ours are
-// no finding.
+// failed returns the result of a check that found something wrong. An error that
+// is our own says nothing of the connection and is returned.
 func failed(err error, c platform.Connection) (Checked, error) {
 	e := usersync.AsError(err)
 	if e.Code == usersync.CodeInternal {
@@ -340,13 +368,13 @@ func failed(err error, c platform.Connection) (Checked, error) {
 func (s *Service) try(ctx context.Context, kind connector.Kind, c *platform.Connection) error {
 	opened, err := s.open(kind, *c)
 	if err != nil {
-		return err
+		return fmt.Errorf("open the connection: %w", err)
 	}
 	return learn(ctx, opened, c)
 }
 
-// takeIn is a change that keeps what a check learnt, unless the connection is
-// another by now.
+// takeIn returns the change that stores what a check learnt. The change is refused
+// when the connection has changed since before.
 func takeIn(before, after platform.Connection) func(*platform.Connection) ([]string, error) {
 	return func(c *platform.Connection) ([]string, error) {
 		if !sameAccess(*c, before) {
@@ -357,24 +385,24 @@ func takeIn(before, after platform.Connection) func(*platform.Connection) ([]str
 	}
 }
 
-// PauseConnection has nothing more pushed to a connection.
+// PauseConnection stops pushes to a connection.
 func (s *Service) PauseConnection(ctx context.Context, actor string, org *store.Org, id string) (platform.Connection, error) {
-	return platform.PauseConnection(ctx, org, actor, id)
+	return s.changed(platform.PauseConnection(ctx, org, actor, id))
 }
 
-// ResumeConnection has a connection pushed to again. The platform is asked
-// first when it had refused it.
+// ResumeConnection starts pushes to a connection again. A connection that the
+// platform had refused is checked first.
 func (s *Service) ResumeConnection(ctx context.Context, actor string, org *store.Org, id string) (platform.Connection, error) {
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
-		return before, err
+		return before, fmt.Errorf("read the connection: %w", err)
 	}
 	if before.Status != platform.ConnectionDisconnected {
-		return platform.ResumeConnection(ctx, org, actor, id)
+		return s.changed(platform.ResumeConnection(ctx, org, actor, id))
 	}
 	checked, err := s.CheckConnection(ctx, actor, org, id)
 	if err != nil {
-		return before, err
+		return before, fmt.Errorf("check the connection: %w", err)
 	}
 	if !checked.OK {
 		return before, stillRefused(checked)
@@ -393,5 +421,8 @@ func stillRefused(c Checked) error {
 
 // DeleteConnection removes a connection. What waits for it is skipped.
 func (s *Service) DeleteConnection(ctx context.Context, actor string, org *store.Org, id string) error {
-	return platform.DeleteConnection(ctx, org, actor, id)
+	if err := platform.DeleteConnection(ctx, org, actor, id); err != nil {
+		return fmt.Errorf("delete the connection: %w", err)
+	}
+	return nil
 }

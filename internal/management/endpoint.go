@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"usersync/internal/delivery"
 	"usersync/internal/store"
@@ -38,7 +37,7 @@ func (s *Service) validateEndpoint(in EndpointInput) (v invalid) {
 	return v
 }
 
-// validateTypes names the first fault only: the list can be long.
+// validateTypes names the first fault only, since the list can be long.
 func validateTypes(v *invalid, types []string) {
 	if len(types) == 0 {
 		v.add("eventTypes", `must name at least one type, or "*"`)
@@ -117,6 +116,27 @@ func (s *Service) UpdateEndpoint(ctx context.Context, actor string, org *store.O
 	return delivery.UpdateEndpoint(ctx, org, actor, id, func(e *delivery.Endpoint) ([]string, error) { return in.apply(e), nil })
 }
 
+// ListEndpoints returns the webhook endpoints, newest first.
+func (s *Service) ListEndpoints(ctx context.Context, org *store.Org, before string, limit int) ([]delivery.Endpoint, error) {
+	return delivery.ListEndpoints(ctx, org, before, limit)
+}
+
+// ListKeyedEndpoints returns the endpoints whose messages are signed with a key
+// pair, newest first.
+func (s *Service) ListKeyedEndpoints(ctx context.Context, org *store.Org, before string, limit int) ([]delivery.Endpoint, error) {
+	return delivery.KeyedEndpoints(ctx, org, before, limit)
+}
+
+// GetEndpoint returns a webhook endpoint.
+func (s *Service) GetEndpoint(ctx context.Context, org *store.Org, id string) (delivery.Endpoint, error) {
+	return delivery.GetEndpoint(ctx, org, id)
+}
+
+// EnableEndpoint has an endpoint that was disabled receive messages again.
+func (s *Service) EnableEndpoint(ctx context.Context, actor string, org *store.Org, id string) (delivery.Endpoint, error) {
+	return delivery.EnableEndpoint(ctx, org, actor, id)
+}
+
 // RotateSecret gives an endpoint a new secret. The one before signs beside it
 // for usersync.SecretOverlap.
 func (s *Service) RotateSecret(ctx context.Context, actor string, org *store.Org, id string) (delivery.Endpoint, error) {
@@ -125,38 +145,8 @@ func (s *Service) RotateSecret(ctx context.Context, actor string, org *store.Org
 
 // DeleteEndpoint removes an endpoint. Deliveries that wait for it fail.
 func (s *Service) DeleteEndpoint(ctx context.Context, actor string, org *store.Org, id string) error {
-	return delivery.DeleteEndpoint(ctx, org, actor, id, delivery.AbandonTask(org.ID(), id))
-}
-
-// RecoverInput names the window in which messages were made.
-type RecoverInput struct {
-	Since time.Time `json:"since"`
-	Until time.Time `json:"until"` // zero: now
-}
-
-func (in RecoverInput) window(now time.Time) (delivery.Window, error) {
-	var v invalid
-	w := delivery.Window{Since: in.Since, Until: now}
-	if !in.Until.IsZero() && in.Until.Before(now) {
-		w.Until = in.Until
+	if err := delivery.DeleteEndpoint(ctx, org, actor, id, delivery.AbandonTask(org.ID(), id)); err != nil {
+		return fmt.Errorf("delete the endpoint: %w", err)
 	}
-	switch {
-	case in.Since.IsZero():
-		v.add("since", "must be a time like 2026-11-22T10:00:00Z")
-	case !in.Until.IsZero() && !in.Since.Before(in.Until):
-		v.add("until", "must be after since")
-	case !in.Since.Before(now):
-		v.add("since", "must be in the past")
-	}
-	return w, v.err()
-}
-
-// Recover sends every failed delivery to an endpoint again whose message was
-// made in the window, and returns how many those are.
-func (s *Service) Recover(ctx context.Context, actor string, org *store.Org, id string, in RecoverInput) (int64, error) {
-	w, err := in.window(time.Now())
-	if err != nil {
-		return 0, err
-	}
-	return delivery.RecoverWindow(ctx, org, actor, id, w)
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -16,30 +17,30 @@ import (
 	"usersync/internal/usersync"
 )
 
-// exportPage is how many requests are held in memory at a time: at the most,
-// with 50 colleagues and three messages each, some megabytes.
+// exportPage is how many requests are held in memory at a time. With 50
+// colleagues and three messages each, they take some megabytes.
 const exportPage = 50
 
-// Export writes everything held about a user as one JSON object, page by page:
-// a user with very many requests takes no more memory than one with few. It
-// returns store.ErrNoUser before anything is written.
+// Export writes everything held about a user as one JSON object, page by page, so
+// that a user with very many requests takes no more memory than one with few. It
+// returns user.ErrNotFound before anything is written.
 func (s *Service) Export(ctx context.Context, o tenant.Organization, id string, to io.Writer) error {
 	org := s.Store.Org(o.ID)
 	u, err := user.Get(ctx, org, id)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the user: %w", err)
 	}
 	e := &exporter{ctx: ctx, org: org, user: u, to: to}
 	if err := e.records(o); err != nil {
-		return err
+		return fmt.Errorf("export what there is one of: %w", err)
 	}
 	if err := e.lists(); err != nil {
-		return err
+		return fmt.Errorf("export the lists: %w", err)
 	}
 	return e.text("}")
 }
 
-// exporter is one export on its way.
+// exporter writes one export.
 type exporter struct {
 	ctx       context.Context
 	org       *store.Org
@@ -69,7 +70,7 @@ func (e *exporter) value(v any) error {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
-		return err
+		return fmt.Errorf("encode a value: %w", err)
 	}
 	_, err := e.to.Write(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
 	return err
@@ -88,19 +89,19 @@ type exportedUser struct {
 	Sequences map[usersync.Field]int64 `json:"sequences"`
 }
 
-// records writes what there is at most one of. Everything is read before the
-// first byte goes out.
+// records writes the members that are no lists. It reads all of them before it
+// writes the first byte.
 func (e *exporter) records(o tenant.Organization) error {
 	person, err := export.FindPerson(e.ctx, e.org, e.user.Email)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the entry of the directory: %w", err)
 	}
 	if e.colleague, err = export.FindColleague(e.ctx, e.org, e.user.Email); err != nil {
-		return err
+		return fmt.Errorf("read the record as a colleague: %w", err)
 	}
 	erased, err := export.ErasedAt(e.ctx, e.org, o.Salt, e.user.Email)
 	if err != nil {
-		return err
+		return fmt.Errorf("read when the address was erased: %w", err)
 	}
 	members := []struct {
 		name  string
@@ -113,7 +114,7 @@ func (e *exporter) records(o tenant.Organization) error {
 	}
 	for _, m := range members {
 		if err := e.member(m.name, m.value); err != nil {
-			return err
+			return fmt.Errorf("write the member: %w", err)
 		}
 	}
 	if erased.IsZero() {
@@ -126,7 +127,7 @@ func (e *exporter) lists() error {
 	if err := list(e, "colleaguesFound", func(after string) ([]export.Link, error) {
 		return export.Found(e.ctx, e.org, e.user.ID, after, exportPage)
 	}, func(l export.Link) string { return l.ColleagueID }); err != nil {
-		return err
+		return fmt.Errorf("export the colleagues found: %w", err)
 	}
 	if err := list(e, "foundFor", func(after string) ([]export.Link, error) {
 		if e.colleague == nil {
@@ -134,20 +135,20 @@ func (e *exporter) lists() error {
 		}
 		return export.FoundFor(e.ctx, e.org, e.colleague.ID, after, exportPage)
 	}, func(l export.Link) string { return l.UserID }); err != nil {
-		return err
+		return fmt.Errorf("export whom they were found for: %w", err)
 	}
 	if err := list(e, "colleaguesInvited", func(after string) ([]export.Colleague, error) {
 		return export.Invited(e.ctx, e.org, e.user.Email, after, exportPage)
 	}, func(c export.Colleague) string { return c.ID }); err != nil {
-		return err
+		return fmt.Errorf("export the colleagues invited: %w", err)
 	}
 	if err := list(e, "requests", func(after string) ([]export.Request, error) {
 		return export.Requests(e.ctx, e.org, e.user.ID, after, exportPage)
 	}, func(r export.Request) string { return r.RequestID }); err != nil {
-		return err
+		return fmt.Errorf("export the requests: %w", err)
 	}
 	if err := e.mentions(); err != nil {
-		return err
+		return fmt.Errorf("export the mentions: %w", err)
 	}
 	return list(e, "events", func(before string) ([]event.Event, error) {
 		return event.List(e.ctx, e.org, event.Filter{UserID: e.user.ID, Before: before, Limit: exportPage})
@@ -164,7 +165,7 @@ func list[T any](e *exporter, name string, load func(from string) ([]T, error), 
 	for {
 		page, err := load(from)
 		if err != nil {
-			return err
+			return fmt.Errorf("load a page: %w", err)
 		}
 		for _, item := range page {
 			if err := a.add(item); err != nil {
@@ -178,7 +179,7 @@ func list[T any](e *exporter, name string, load func(from string) ([]T, error), 
 	}
 }
 
-// array is a list on its way.
+// array writes one list of an export.
 type array struct {
 	*exporter
 	filled bool
@@ -222,7 +223,7 @@ func (e *exporter) mentions() error {
 	for { //lint:loop follows a cursor, page by page
 		page, next, more, err := export.Mentions(e.ctx, e.org, e.colleague.ID, from, exportPage)
 		if err != nil {
-			return err
+			return fmt.Errorf("load a page of mentions: %w", err)
 		}
 		for _, m := range page {
 			about := mention{m, about(m.Body, e.colleague.ID)}

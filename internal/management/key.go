@@ -42,10 +42,25 @@ func (s *Service) CreateKey(ctx context.Context, actor, organization string, in 
 	if err := in.validate(time.Now()); err != nil {
 		return tenant.Key{}, usersync.Secret{}, err
 	}
-	if _, err := tenant.Get(ctx, s.Store, organization); err != nil {
+	if _, err := s.viewOf(ctx, organization); err != nil {
 		return tenant.Key{}, usersync.Secret{}, err
 	}
 	return tenant.CreateKey(ctx, s.Store, actor, organization, tenant.Key{Name: in.Name, Scopes: in.Scopes, ExpiresAt: usersync.Time{Time: in.ExpiresAt}})
+}
+
+// ListKeys returns the API keys of an organization, newest first. It returns
+// tenant.ErrNotFound when there is no such organization.
+func (s *Service) ListKeys(ctx context.Context, organization, before string, limit int) ([]tenant.Key, error) {
+	org, err := s.viewOf(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	return tenant.ListKeys(ctx, org, before, limit)
+}
+
+// GetKey returns an API key, masked.
+func (s *Service) GetKey(ctx context.Context, organization, id string) (tenant.Key, error) {
+	return tenant.GetKey(ctx, s.Store.Org(organization), id)
 }
 
 // RevokeKey ends a key now.
@@ -74,7 +89,7 @@ func (s *Service) RotateKey(ctx context.Context, actor, organization, id string,
 	org, now := s.Store.Org(organization), time.Now()
 	old, err := tenant.GetKey(ctx, org, id)
 	if err != nil {
-		return tenant.Key{}, usersync.Secret{}, err
+		return tenant.Key{}, usersync.Secret{}, fmt.Errorf("read the key: %w", err)
 	}
 	if !old.ValidAt(now) {
 		return tenant.Key{}, usersync.Secret{}, errEnded
@@ -85,10 +100,10 @@ func (s *Service) RotateKey(ctx context.Context, actor, organization, id string,
 	}
 	next, secret, err := tenant.CreateKey(ctx, s.Store, actor, organization, next)
 	if err != nil {
-		return tenant.Key{}, usersync.Secret{}, err
+		return tenant.Key{}, usersync.Secret{}, fmt.Errorf("make the next key: %w", err)
 	}
 	if _, err := tenant.RevokeKey(ctx, org, actor, id, now.Add(overlap)); err != nil {
-		return tenant.Key{}, usersync.Secret{}, err
+		return tenant.Key{}, usersync.Secret{}, fmt.Errorf("end the key before: %w", err)
 	}
 	return next, secret, nil
 }

@@ -1,5 +1,6 @@
-// Package management holds the operations that the management API and the command
-// line share: organizations, their keys, credits, webhook endpoints and connections.
+// Package management holds the operations that the dialects and the command line
+// share. Each noun has a file: organizations, keys, credits, webhook endpoints,
+// connections, requests and so on. Handlers call nothing below it.
 package management
 
 import (
@@ -14,16 +15,19 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Service carries out operators' and tenants' administrative calls.
+// Service carries out what operators and tenants ask for. A method that takes a
+// *store.Org sees the rows of that organization only.
 type Service struct {
 	Store *store.Store
 	Guard *outbound.Guard
 	Mail  *mail.Sender
 	// Platforms are those that connections can be made to.
 	Platforms []connector.Kind
-	// Calls makes the client that a connection is checked with: one without a
-	// breaker, as somebody wants to know how things are now.
+	// Calls makes the client that a connection is checked with. It has no breaker,
+	// since somebody wants to know how things are now.
 	Calls func() *connector.Client
+	// Queues are the task queues. It is nil on the command line.
+	Queues Queues
 }
 
 // invalid collects what is wrong with the fields of an input.

@@ -3,6 +3,7 @@ package management
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// object reads a JSON object by its fields; nothing is an empty one.
+// object reads the fields of a JSON object. An empty text is an empty object.
 func object(text []byte) (map[string]json.RawMessage, error) {
 	fields := map[string]json.RawMessage{}
 	if len(text) == 0 {
@@ -22,7 +23,7 @@ func object(text []byte) (map[string]json.RawMessage, error) {
 	return fields, err
 }
 
-// encode writes what was read from JSON before, and cannot fail.
+// encode writes JSON. It cannot fail, since v was read from JSON.
 func encode(v any) json.RawMessage {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -31,8 +32,8 @@ func encode(v any) json.RawMessage {
 	return bytes.TrimSpace(out.Bytes())
 }
 
-// checkNames notes the fields that a platform does not have. Their names are
-// looked at to the letter, where a decoder would take them in any case.
+// checkNames notes the fields that a platform does not have. It compares names
+// exactly; a decoder would ignore upper and lower case.
 func (v *invalid) checkNames(place string, known []connector.Field, sent map[string]json.RawMessage) {
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		if !slices.ContainsFunc(known, func(f connector.Field) bool { return f.Name == name }) {
@@ -61,19 +62,19 @@ func merge(place string, stored, sent map[string]json.RawMessage) (changed []str
 	return changed
 }
 
-// readable reports whether a credential is none: it is shown as it is. A list
-// or a map may hold anything.
+// readable reports whether a credential is no secret and is shown as it is. A list
+// or a map may hold anything, so both count as secrets.
 func readable(f connector.Field) bool {
 	return !f.Secret && f.Type != "list" && f.Type != "map"
 }
 
-// Shown returns the credentials of a connection as they may be read: secrets as
-// their masks. Of a platform that is not known all are secrets.
+// Shown returns the credentials of a connection with their secrets masked. When
+// the platform is not known, every credential counts as a secret.
 func (s *Service) Shown(c platform.Connection) (json.RawMessage, error) {
 	kind, _ := s.kind(c.Platform)
 	fields, err := object([]byte(c.Credentials.Reveal()))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the credentials: %w", err)
 	}
 	for name, value := range fields {
 		if isReadable(kind, name) {
@@ -81,7 +82,7 @@ func (s *Service) Shown(c platform.Connection) (json.RawMessage, error) {
 		}
 		plain, err := parse(value)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the credential %s: %w", name, err)
 		}
 		fields[name] = encode(masked(plain))
 	}
@@ -92,8 +93,8 @@ func isReadable(kind connector.Kind, name string) bool {
 	return slices.ContainsFunc(kind.Credentials, func(f connector.Field) bool { return f.Name == name && readable(f) })
 }
 
-// keepMasked puts the stored secrets in the place of the masks that were sent
-// of them. It reports whether a secret stays as it is stored.
+// keepMasked replaces the masks that were sent by the stored secrets. It reports
+// whether any secret stays as it is stored.
 func (in ConnectionInput) keepMasked(v *invalid, kind connector.Kind, stored map[string]json.RawMessage) (kept bool) {
 	for name, value := range stored {
 		_, replaced := in.Credentials[name]
@@ -106,7 +107,7 @@ func (in ConnectionInput) keepMasked(v *invalid, kind connector.Kind, stored map
 		sent, err := parse(in.Credentials[name])
 		old, oldErr := parse(stored[name])
 		if err != nil || oldErr != nil {
-			continue // the platform's kind says what is wrong
+			continue // opening the connection says what is wrong
 		}
 		masks := holdsMask(sent)
 		plain := unmasked(sent, old)
@@ -119,7 +120,7 @@ func (in ConnectionInput) keepMasked(v *invalid, kind connector.Kind, stored map
 	return kept
 }
 
-// parse reads a JSON value; its numbers stay as they are written.
+// parse reads a JSON value. Numbers stay as they are written.
 func parse(text json.RawMessage) (value any, err error) {
 	if len(text) == 0 {
 		return nil, nil
@@ -147,8 +148,7 @@ func masked(value any) any {
 	return value
 }
 
-// unmasked returns what was sent with the stored texts in the place of their
-// masks.
+// unmasked returns what was sent, with every mask replaced by the stored text.
 func unmasked(sent, stored any) any {
 	switch v := sent.(type) {
 	case string:
@@ -169,8 +169,8 @@ func unmasked(sent, stored any) any {
 	return sent
 }
 
-// holdsMask reports whether there is a mask in a value: of a secret that is not
-// the stored one.
+// holdsMask reports whether a value still holds a mask. Such a mask belongs to
+// another secret than the stored one.
 func holdsMask(value any) bool {
 	switch v := value.(type) {
 	case string:

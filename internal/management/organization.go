@@ -2,6 +2,7 @@ package management
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -125,9 +126,34 @@ func (s *Service) CreateOrganization(ctx context.Context, actor string, in Organ
 	return tenant.Create(ctx, s.Store, actor, o)
 }
 
-// Organization returns the organization that org is the view of.
-func (s *Service) Organization(ctx context.Context, org *store.Org) (tenant.Organization, error) {
-	return tenant.Get(ctx, s.Store, org.ID())
+// ListOrganizations returns the organizations, newest first.
+func (s *Service) ListOrganizations(ctx context.Context, before string, limit int) ([]tenant.Organization, error) {
+	return tenant.List(ctx, s.Store, before, limit)
+}
+
+// GetOrganization returns an organization.
+func (s *Service) GetOrganization(ctx context.Context, id string) (tenant.Organization, error) {
+	return tenant.Get(ctx, s.Store, id)
+}
+
+// GetOwnOrganization is GetOrganization for a tenant: the rate limit is the
+// operator's and is left out.
+func (s *Service) GetOwnOrganization(ctx context.Context, org *store.Org) (tenant.Organization, error) {
+	return own(tenant.Get(ctx, s.Store, org.ID()))
+}
+
+func own(o tenant.Organization, err error) (tenant.Organization, error) {
+	o.Settings.RateLimit = tenant.RateLimit{}
+	return o, err
+}
+
+// viewOf returns the view of an organization that an operator names, when there
+// is one.
+func (s *Service) viewOf(ctx context.Context, id string) (*store.Org, error) {
+	if _, err := tenant.Get(ctx, s.Store, id); err != nil {
+		return nil, fmt.Errorf("read the organization: %w", err)
+	}
+	return s.Store.Org(id), nil
 }
 
 // UpdateOrganization changes what in says.
@@ -141,9 +167,10 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor, id string, in O
 	})
 }
 
-// UpdateOwnOrganization is UpdateOrganization for a tenant.
+// UpdateOwnOrganization is UpdateOrganization for a tenant: the rate limit is the
+// operator's and is left out.
 func (s *Service) UpdateOwnOrganization(ctx context.Context, actor string, org *store.Org, in OwnOrganizationInput) (tenant.Organization, error) {
-	return s.UpdateOrganization(ctx, actor, org.ID(), in.input())
+	return own(s.UpdateOrganization(ctx, actor, org.ID(), in.input()))
 }
 
 // DisableOrganization refuses the organization's calls from now on.

@@ -185,7 +185,7 @@ func (in SMTPInput) validateHost(v *invalid, guard *outbound.Guard) {
 	}
 }
 
-// validate tries the parts out on example values.
+// validate renders each part with example values.
 func (in TemplateInput) validate(v *invalid) {
 	var t tenant.InvitationTemplate
 	in.apply(&t)
@@ -224,7 +224,7 @@ func (in RateLimitInput) validate(v *invalid) {
 	}
 }
 
-// validateAliases names the first fault only: lists can be long.
+// validateAliases names the first fault only, since lists can be long.
 func validateAliases(v *invalid, lists [][]string) {
 	total := 0
 	for i, list := range lists {
@@ -288,7 +288,8 @@ func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
 	return c
 }
 
-// applySources keeps the keys of which only the mask came back.
+// applySources returns the new sources. A key that was sent as its mask stays as
+// it is stored.
 func applySources(stored tenant.Settings, sources []SourceInput) []tenant.ColleagueSource {
 	out := make([]tenant.ColleagueSource, len(sources))
 	for i, in := range sources {
@@ -328,7 +329,7 @@ func (in TemplateInput) apply(t *tenant.InvitationTemplate) []string {
 	return c
 }
 
-// checkWhole refuses settings whose parts do not make a whole.
+// checkWhole refuses settings that are each valid but do not work together.
 func checkWhole(s tenant.Settings) error {
 	var v invalid
 	if s.SMTP != nil && s.SMTP.From == "" {

@@ -3,33 +3,22 @@ package management
 import (
 	"context"
 
-	"usersync/internal/erasure"
-	"usersync/internal/identity"
-	"usersync/internal/tenant"
+	"usersync/internal/store"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
-// EraseUser erases a user: what says who they are at once, the rest by a task.
-func (s *Service) EraseUser(ctx context.Context, actor string, o tenant.Organization, id string) (erasure.Erasure, error) {
-	return s.erase(ctx, actor, o, erasure.Subject{UserID: id})
+// ListUsers returns the users by id; after is the id that they follow.
+func (s *Service) ListUsers(ctx context.Context, org *store.Org, after string, limit int) ([]user.Stored, error) {
+	return user.List(ctx, org, after, limit)
 }
 
-// EraseEmail erases whoever has an address: a user, an entry of the directory,
-// a colleague, or nobody yet.
-func (s *Service) EraseEmail(ctx context.Context, actor string, o tenant.Organization, email string) (erasure.Erasure, error) {
-	var v invalid
-	address, err := identity.ParseEmail(email)
-	if err != nil {
-		v.add("email", "must be an e-mail address")
-		return erasure.Erasure{}, v.err()
-	}
-	subject := erasure.Subject{Email: address}
-	if identity.KindOf(address) == identity.Work {
-		subject.Company = identity.Company(address.Domain())
-	}
-	return s.erase(ctx, actor, o, subject)
+// ListUsersByEmail returns the user with an address, or nobody.
+func (s *Service) ListUsersByEmail(ctx context.Context, org *store.Org, email usersync.Email) ([]user.Stored, error) {
+	return user.ByEmail(ctx, org, email)
 }
 
-func (s *Service) erase(ctx context.Context, actor string, o tenant.Organization, subject erasure.Subject) (erasure.Erasure, error) {
-	return erasure.Begin(ctx, s.Store.Org(o.ID), actor, o.Salt, subject, func(t erasure.Traces) usersync.Task { return erasure.Task(o.ID, t) })
+// GetUser returns a user.
+func (s *Service) GetUser(ctx context.Context, org *store.Org, id string) (user.Stored, error) {
+	return user.Get(ctx, org, id)
 }

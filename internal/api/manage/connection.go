@@ -2,6 +2,7 @@ package manage
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"usersync/internal/api"
@@ -11,35 +12,33 @@ import (
 	"usersync/internal/usersync"
 )
 
-// connection is a connection with its credentials, the secrets among them
+// connectionBody is a connection with its credentials, the secrets among them
 // masked.
-type connection struct {
+type connectionBody struct {
 	platform.Connection
 	Credentials json.RawMessage `json:"credentials"`
 }
 
-func (o Options) shownConnection(c platform.Connection) (connection, error) {
-	credentials, err := o.Admin.Shown(c)
-	return connection{c, credentials}, err
+// viewOfConnection returns a connection with its secrets masked.
+func (h *Handlers) viewOfConnection(one platform.Connection) (connectionBody, error) {
+	credentials, err := h.Management.Shown(one)
+	if err != nil {
+		return connectionBody{}, fmt.Errorf("mask the credentials: %w", err)
+	}
+	return connectionBody{one, credentials}, nil
 }
 
-// answerConnection answers with a connection as it may be read.
-func (o Options) answerConnection(c *api.Call, one platform.Connection, err error) error {
-	if err != nil {
-		return err
-	}
-	shown, err := o.shownConnection(one)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, shown)
+// answerConnection answers with a connection with its secrets masked.
+func (h *Handlers) answerConnection(c *api.Call, one platform.Connection, err error) error {
+	return answerView(c, one, err, h.viewOfConnection)
 }
 
-// readChange reads what a call says of a connection, and how it is to be proved.
-func readChange(c *api.Call) (in management.ConnectionInput, proof management.Proof, err error) {
+// readConnectionInput reads what a call says of a connection, and how it is to be
+// proved.
+func readConnectionInput(c *api.Call) (in management.ConnectionInput, proof management.Proof, err error) {
 	query, err := c.Query()
 	if err != nil {
-		return in, proof, err
+		return in, proof, fmt.Errorf("read the query: %w", err)
 	}
 	switch query.Get("check") {
 	case "", "true":
@@ -52,97 +51,59 @@ func readChange(c *api.Call) (in management.ConnectionInput, proof management.Pr
 	return in, proof, c.Decode(&in)
 }
 
-func (o Options) createConnection(c *api.Call) error {
-	in, proof, err := readChange(c)
+func (h *Handlers) createConnection(c *api.Call) error {
+	in, proof, err := readConnectionInput(c)
 	if err != nil {
 		return err
 	}
-	made, err := o.Admin.CreateConnection(c.Context(), c.Actor, c.Caller.Org, in, proof)
+	made, err := h.Management.CreateConnection(c.Context(), c.Actor, c.Caller.Org, in, proof)
+	body, err := convert(made, err, h.viewOfConnection)
+	return created(c, "/v1/connections/"+made.ID, body, err)
+}
+
+func (h *Handlers) listConnections(c *api.Call) error {
+	list := views(h.Management.ListConnections, h.viewOfConnection)
+	return ownPage(c, usersync.PrefixConnection, list, func(one connectionBody) string { return one.ID })
+}
+
+func (h *Handlers) getConnection(c *api.Call) error {
+	one, err := h.Management.GetConnection(c.Context(), c.Caller.Org, c.Param("id"))
+	return h.answerConnection(c, one, err)
+}
+
+func (h *Handlers) updateConnection(c *api.Call) error {
+	in, proof, err := readConnectionInput(c)
 	if err != nil {
 		return err
 	}
-	shown, err := o.shownConnection(made)
-	if err != nil {
-		return err
-	}
-	return created(c, "/v1/connections/"+made.ID, shown)
+	one, err := h.Management.UpdateConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in, proof)
+	return h.answerConnection(c, one, err)
 }
 
-func (o Options) listConnections(c *api.Call) error {
-	load := func(before string, limit int) ([]connection, error) {
-		list, err := platform.ListConnections(c.Context(), c.Caller.Org, before, limit)
-		out := make([]connection, len(list))
-		for i, one := range list {
-			if out[i], err = o.shownConnection(one); err != nil {
-				return nil, err
-			}
-		}
-		return out, err
-	}
-	return page(c, usersync.PrefixConnection, load, func(one connection) string { return one.ID })
+func (h *Handlers) deleteConnection(c *api.Call) error {
+	return removed(c, h.Management.DeleteConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id")))
 }
 
-func (o Options) showConnection(c *api.Call) error {
-	one, err := platform.GetConnection(c.Context(), c.Caller.Org, c.Param("id"))
-	return o.answerConnection(c, one, err)
-}
-
-func (o Options) updateConnection(c *api.Call) error {
-	in, proof, err := readChange(c)
-	if err != nil {
-		return err
-	}
-	one, err := o.Admin.UpdateConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in, proof)
-	o.Wake()
-	return o.answerConnection(c, one, err)
-}
-
-func (o Options) deleteConnection(c *api.Call) error {
-	if err := o.Admin.DeleteConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id")); err != nil {
-		return err
-	}
-	o.Wake()
-	return c.NoContent(http.StatusNoContent)
-}
-
-// checkedConnection is how a check went.
-type checkedConnection struct {
+// checkedBody is how the check of a connection went.
+type checkedBody struct {
 	management.Checked
-	Connection connection `json:"connection"`
+	Connection connectionBody `json:"connection"`
 }
 
-func (o Options) checkConnection(c *api.Call) error {
-	if err := c.Decode(new(nothing)); err != nil {
-		return err
-	}
-	checked, err := o.Admin.CheckConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
-	if err != nil {
-		return err
-	}
-	o.Wake()
-	shown, err := o.shownConnection(checked.Connection)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, checkedConnection{checked, shown})
+func (h *Handlers) checkConnection(c *api.Call) error {
+	checked, err := h.Management.CheckConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	body, err := convert(checked.Connection, err, h.viewOfConnection)
+	return c.Answer(http.StatusOK, checkedBody{checked, body}, err)
 }
 
-func (o Options) pauseConnection(c *api.Call) error {
-	if err := c.Decode(new(nothing)); err != nil {
-		return err
-	}
-	one, err := o.Admin.PauseConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
-	o.Wake()
-	return o.answerConnection(c, one, err)
+func (h *Handlers) pauseConnection(c *api.Call) error {
+	one, err := h.Management.PauseConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	return h.answerConnection(c, one, err)
 }
 
-func (o Options) resumeConnection(c *api.Call) error {
-	if err := c.Decode(new(nothing)); err != nil {
-		return err
-	}
-	one, err := o.Admin.ResumeConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
-	o.Wake()
-	return o.answerConnection(c, one, err)
+func (h *Handlers) resumeConnection(c *api.Call) error {
+	one, err := h.Management.ResumeConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	return h.answerConnection(c, one, err)
 }
 
 // platformBody is what connections can be made to.
@@ -153,9 +114,9 @@ type platformBody struct {
 	Settings    []connector.Field `json:"settings"`
 }
 
-func (o Options) listPlatforms(c *api.Call) error {
+func (h *Handlers) listPlatforms(c *api.Call) error {
 	out := api.List[platformBody]{Items: []platformBody{}}
-	for _, k := range o.Admin.Platforms {
+	for _, k := range h.Management.Platforms {
 		out.Items = append(out.Items, platformBody{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings})
 	}
 	return c.JSON(http.StatusOK, out)

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"fmt"
 	"net/http"
 
 	"usersync/internal/api"
@@ -10,119 +11,87 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// endpoint is a webhook endpoint with what verifies its messages: the secret,
-// in clear when it is made and masked ever after, or the public key.
-type endpoint struct {
+// endpointBody is a webhook endpoint with what verifies its messages: the secret
+// or the public key. The secret is in clear when it is made and masked in every
+// later answer.
+type endpointBody struct {
 	delivery.Endpoint
 	Secret    string `json:"secret,omitempty"`
 	PublicKey string `json:"publicKey,omitempty"`
 }
 
-// masked shows an endpoint without its secret.
-func masked(e delivery.Endpoint) (endpoint, error) { return show(e, usersync.Secret.Masked) }
-
-// revealed shows an endpoint with its new secret: the only time.
-func revealed(e delivery.Endpoint) (endpoint, error) { return show(e, usersync.Secret.Reveal) }
-
-func show(e delivery.Endpoint, secret func(usersync.Secret) string) (out endpoint, err error) {
-	out.Endpoint = e
-	if e.Signing == delivery.SigningAsymmetric {
-		out.PublicKey, err = webhooksig.PublicKey(e.Secrets[0])
-		return out, err
+// newEndpointBody converts an endpoint; secret says how its secret is shown.
+func newEndpointBody(e delivery.Endpoint, secret func(usersync.Secret) string) (body endpointBody, err error) {
+	body.Endpoint = e
+	if e.Signing != delivery.SigningAsymmetric {
+		body.Secret = secret(e.Secrets[0])
+		return body, nil
 	}
-	out.Secret = secret(e.Secrets[0])
-	return out, nil
+	if body.PublicKey, err = webhooksig.PublicKey(e.Secrets[0]); err != nil {
+		return body, fmt.Errorf("derive the public key: %w", err)
+	}
+	return body, nil
 }
 
-// answerMasked answers with an endpoint without its secret.
-func answerMasked(c *api.Call, e delivery.Endpoint, err error) error {
+// viewOfEndpoint returns an endpoint with its secret masked.
+func viewOfEndpoint(e delivery.Endpoint) (endpointBody, error) {
+	return newEndpointBody(e, usersync.Secret.Masked)
+}
+
+// revealedEndpoint returns an endpoint with its new secret in clear.
+func revealedEndpoint(e delivery.Endpoint) (endpointBody, error) {
+	return newEndpointBody(e, usersync.Secret.Reveal)
+}
+
+func (h *Handlers) createEndpoint(c *api.Call) error {
+	in, err := decode[management.EndpointInput](c)
 	if err != nil {
 		return err
 	}
-	shown, err := masked(e)
+	e, _, err := h.Management.CreateEndpoint(c.Context(), c.Actor, c.Caller.Org, in)
+	body, err := convert(e, err, revealedEndpoint)
+	return created(c, "/v1/webhook-endpoints/"+e.ID, body, err)
+}
+
+func (h *Handlers) listEndpoints(c *api.Call) error {
+	return ownPage(c, usersync.PrefixEndpoint, views(h.Management.ListEndpoints, viewOfEndpoint), func(e endpointBody) string { return e.ID })
+}
+
+func (h *Handlers) getEndpoint(c *api.Call) error {
+	e, err := h.Management.GetEndpoint(c.Context(), c.Caller.Org, c.Param("id"))
+	return answerView(c, e, err, viewOfEndpoint)
+}
+
+func (h *Handlers) updateEndpoint(c *api.Call) error {
+	in, err := decode[management.EndpointInput](c)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, shown)
+	e, err := h.Management.UpdateEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in)
+	return answerView(c, e, err, viewOfEndpoint)
 }
 
-func (o Options) createEndpoint(c *api.Call) error {
-	var in management.EndpointInput
-	if err := c.Decode(&in); err != nil {
-		return err
-	}
-	e, _, err := o.Admin.CreateEndpoint(c.Context(), c.Actor, c.Caller.Org, in)
-	if err != nil {
-		return err
-	}
-	shown, err := revealed(e)
-	if err != nil {
-		return err
-	}
-	return created(c, "/v1/webhook-endpoints/"+e.ID, shown)
+func (h *Handlers) deleteEndpoint(c *api.Call) error {
+	return removed(c, h.Management.DeleteEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id")))
 }
 
-func (o Options) listEndpoints(c *api.Call) error {
-	load := func(before string, limit int) ([]endpoint, error) {
-		list, err := delivery.ListEndpoints(c.Context(), c.Caller.Org, before, limit)
-		out := make([]endpoint, len(list))
-		for i, e := range list {
-			if out[i], err = masked(e); err != nil {
-				return nil, err
-			}
-		}
-		return out, err
-	}
-	return page(c, usersync.PrefixEndpoint, load, func(e endpoint) string { return e.ID })
+func (h *Handlers) rotateEndpointSecret(c *api.Call) error {
+	e, err := h.Management.RotateSecret(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	return answerView(c, e, err, revealedEndpoint)
 }
 
-func (o Options) showEndpoint(c *api.Call) error {
-	e, err := delivery.GetEndpoint(c.Context(), c.Caller.Org, c.Param("id"))
-	return answerMasked(c, e, err)
+func (h *Handlers) enableEndpoint(c *api.Call) error {
+	e, err := h.Management.EnableEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
+	return answerView(c, e, err, viewOfEndpoint)
 }
 
-func (o Options) updateEndpoint(c *api.Call) error {
-	var in management.EndpointInput
-	if err := c.Decode(&in); err != nil {
-		return err
-	}
-	e, err := o.Admin.UpdateEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in)
-	return answerMasked(c, e, err)
+func (h *Handlers) testEndpoint(c *api.Call) error {
+	d, err := h.Management.TestEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), c.Traceparent())
+	return answerNewDelivery(c, d, err)
 }
 
-func (o Options) deleteEndpoint(c *api.Call) error {
-	if err := o.Admin.DeleteEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id")); err != nil {
-		return err
-	}
-	o.Wake()
-	return c.NoContent(http.StatusNoContent)
-}
-
-func (o Options) rotateSecret(c *api.Call) error {
-	if err := c.Decode(new(nothing)); err != nil {
-		return err
-	}
-	e, err := o.Admin.RotateSecret(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
-	if err != nil {
-		return err
-	}
-	shown, err := revealed(e)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, shown)
-}
-
-func enableEndpoint(c *api.Call) error {
-	if err := c.Decode(new(nothing)); err != nil {
-		return err
-	}
-	e, err := delivery.EnableEndpoint(c.Context(), c.Caller.Org, c.Actor, c.Param("id"))
-	return answerMasked(c, e, err)
-}
-
-// webhookKey is a public key whose signatures are to be taken.
-type webhookKey struct {
+// webhookKeyBody is a public key whose signatures are to be accepted.
+type webhookKeyBody struct {
 	EndpointID string `json:"endpointId"`
 	Key        string `json:"key"`
 	// Current says that it is the endpoint's key; the one that it replaced
@@ -132,29 +101,38 @@ type webhookKey struct {
 }
 
 // listWebhookKeys answers with the public keys of a page of endpoints.
-func listWebhookKeys(c *api.Call) error {
+func (h *Handlers) listWebhookKeys(c *api.Call) error {
 	p, err := c.Page(usersync.PrefixEndpoint)
 	if err != nil {
-		return err
+		return fmt.Errorf("read which page is asked for: %w", err)
 	}
-	endpoints, err := delivery.KeyedEndpoints(c.Context(), c.Caller.Org, p.Before, p.Limit+1)
+	endpoints, err := h.Management.ListKeyedEndpoints(c.Context(), c.Caller.Org, p.Before, p.Limit+1)
 	if err != nil {
-		return err
+		return fmt.Errorf("list the endpoints: %w", err)
 	}
 	some := api.NewList(p, endpoints, func(e delivery.Endpoint) string { return e.ID })
-	out := api.List[webhookKey]{Items: []webhookKey{}, NextCursor: some.NextCursor}
+	out := api.List[webhookKeyBody]{Items: []webhookKeyBody{}, NextCursor: some.NextCursor}
 	for _, e := range some.Items {
-		for i, private := range e.Secrets {
-			public, err := webhooksig.PublicKey(private)
-			if err != nil {
-				return err
-			}
-			key := webhookKey{EndpointID: e.ID, Key: public, Current: i == 0}
-			if i > 0 {
-				key.ValidUntil = e.OldSecretUntil
-			}
-			out.Items = append(out.Items, key)
+		keys, err := newWebhookKeyBodies(e)
+		if err != nil {
+			return fmt.Errorf("show the keys of the endpoint: %w", err)
 		}
+		out.Items = append(out.Items, keys...)
 	}
 	return c.JSON(http.StatusOK, out)
+}
+
+func newWebhookKeyBodies(e delivery.Endpoint) ([]webhookKeyBody, error) {
+	out := make([]webhookKeyBody, len(e.Secrets))
+	for i, private := range e.Secrets {
+		public, err := webhooksig.PublicKey(private)
+		if err != nil {
+			return nil, fmt.Errorf("derive the public key: %w", err)
+		}
+		out[i] = webhookKeyBody{EndpointID: e.ID, Key: public, Current: i == 0}
+		if i > 0 {
+			out[i].ValidUntil = e.OldSecretUntil
+		}
+	}
+	return out, nil
 }

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -10,21 +11,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (o Options) createKey(c *api.Call) error {
-	var in management.KeyInput
-	if err := c.Decode(&in); err != nil {
-		return err
-	}
-	k, secret, err := o.Admin.CreateKey(c.Context(), c.Actor, c.Param("id"), in)
-	if err != nil {
-		return err
-	}
-	return madeKey(c, k, secret)
-}
-
-// newKey is the answer that shows a new key itself. Every other answer shows a
-// usersync.Key, whose hint stands in the place of the key.
-type newKey struct {
+// newKeyBody is the answer that shows a new key itself. Every other answer shows
+// a tenant.Key, whose hint stands in the place of the key.
+type newKeyBody struct {
 	ID        string         `json:"id"`
 	Name      string         `json:"name"`
 	Key       string         `json:"key"` // the key itself, as the client is to send it
@@ -33,36 +22,36 @@ type newKey struct {
 	ExpiresAt usersync.Time  `json:"expiresAt,omitzero"`
 }
 
-// madeKey answers with a new key: the only time that the key itself is shown.
-func madeKey(c *api.Call, k tenant.Key, secret usersync.Secret) error {
-	answer := newKey{ID: k.ID, Name: k.Name, Key: secret.Reveal(), Scopes: k.Scopes, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt}
-	return created(c, "/admin/v1/organizations/"+k.Organization+"/api-keys/"+k.ID, answer)
+// answerNewKey answers with a new key. No later answer shows the key itself.
+func answerNewKey(c *api.Call, k tenant.Key, secret usersync.Secret, err error) error {
+	body := newKeyBody{ID: k.ID, Name: k.Name, Key: secret.Reveal(), Scopes: k.Scopes, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt}
+	return created(c, "/admin/v1/organizations/"+k.Organization+"/api-keys/"+k.ID, body, err)
 }
 
-func (o Options) listKeys(c *api.Call) error {
-	org, err := o.organization(c)
+func (h *Handlers) createKey(c *api.Call) error {
+	in, err := decode[management.KeyInput](c)
 	if err != nil {
 		return err
 	}
+	k, secret, err := h.Management.CreateKey(c.Context(), c.Actor, c.Param("id"), in)
+	return answerNewKey(c, k, secret, err)
+}
+
+func (h *Handlers) listKeys(c *api.Call) error {
 	load := func(before string, limit int) ([]tenant.Key, error) {
-		return tenant.ListKeys(c.Context(), org, before, limit)
+		return h.Management.ListKeys(c.Context(), c.Param("id"), before, limit)
 	}
 	return page(c, usersync.PrefixKey, load, func(k tenant.Key) string { return k.ID })
 }
 
-func (o Options) showKey(c *api.Call) error {
-	k, err := tenant.GetKey(c.Context(), o.Admin.Store.Org(c.Param("id")), c.Param("keyId"))
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, k)
+func (h *Handlers) getKey(c *api.Call) error {
+	k, err := h.Management.GetKey(c.Context(), c.Param("id"), c.Param("keyId"))
+	return c.Answer(http.StatusOK, k, err)
 }
 
-func (o Options) revokeKey(c *api.Call) error {
-	if _, err := o.Admin.RevokeKey(c.Context(), c.Actor, c.Param("id"), c.Param("keyId")); err != nil {
-		return err
-	}
-	return c.NoContent(http.StatusNoContent)
+func (h *Handlers) revokeKey(c *api.Call) error {
+	_, err := h.Management.RevokeKey(c.Context(), c.Actor, c.Param("id"), c.Param("keyId"))
+	return removed(c, err)
 }
 
 // rotation is what an operator says of replacing a key.
@@ -82,18 +71,15 @@ func (r rotation) overlap() (time.Duration, error) {
 	return d, nil
 }
 
-func (o Options) rotateKey(c *api.Call) error {
-	var in rotation
-	if err := c.Decode(&in); err != nil {
+func (h *Handlers) rotateKey(c *api.Call) error {
+	in, err := decode[rotation](c)
+	if err != nil {
 		return err
 	}
 	overlap, err := in.overlap()
 	if err != nil {
-		return err
+		return fmt.Errorf("read the overlap: %w", err)
 	}
-	k, secret, err := o.Admin.RotateKey(c.Context(), c.Actor, c.Param("id"), c.Param("keyId"), overlap)
-	if err != nil {
-		return err
-	}
-	return madeKey(c, k, secret)
+	k, secret, err := h.Management.RotateKey(c.Context(), c.Actor, c.Param("id"), c.Param("keyId"), overlap)
+	return answerNewKey(c, k, secret, err)
 }

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,25 +32,27 @@ type site struct {
 	t     *testing.T
 	url   string
 	store *store.Store
-	woken *atomic.Int32
+}
+
+// fullQueue is a queue in which tasks wait. Nobody pauses it in these tests.
+type fullQueue struct{ management.Queues }
+
+func (fullQueue) Depths() ([]queue.Depth, error) {
+	return []queue.Depth{{Queue: queue.Run, Pending: 7, Latency: 1500 * time.Millisecond}}, nil
 }
 
 func newSite(t *testing.T) site {
 	t.Helper()
 	s := storetest.Open(t, storetest.Options(t, "sqlite"))
-	woken := &atomic.Int32{}
 	edge := api.New(api.Options{Store: s, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler)})
-	edge.Mount(manage.Dialects(manage.Options{
-		Admin: &management.Service{Store: s, Guard: &outbound.Guard{}},
-		Token: usersync.NewSecret(adminToken),
-		Depths: func() ([]queue.Depth, error) {
-			return []queue.Depth{{Queue: queue.Run, Pending: 7, Latency: 1500 * time.Millisecond}}, nil
-		},
-		Wake: func() { woken.Add(1) },
-	})...)
+	handlers := &manage.Handlers{
+		Management: &management.Service{Store: s, Guard: &outbound.Guard{}, Queues: fullQueue{}},
+		AdminToken: usersync.NewSecret(adminToken),
+	}
+	edge.Mount(handlers.Dialects()...)
 	server := httptest.NewServer(edge)
 	t.Cleanup(server.Close)
-	return site{t, server.URL, s, woken}
+	return site{t, server.URL, s}
 }
 
 // answer is what came back; body is nil where there is none.
@@ -176,7 +177,7 @@ func (s site) wantProblem(a answer, status int, code usersync.Code) {
 
 // routes are all routes with example ids in their paths.
 func routes(organization, key, endpoint string) (operators, tenants []api.Route) {
-	dialects := manage.Dialects(manage.Options{})
+	dialects := new(manage.Handlers).Dialects()
 	fill := func(list []api.Route, r *strings.Replacer) []api.Route {
 		var out []api.Route
 		for _, route := range list {
@@ -221,7 +222,7 @@ func TestOperatorRoutesWantTheAdminToken(t *testing.T) {
 func TestWithoutAnAdminTokenNobodyIsOperator(t *testing.T) {
 	t.Parallel()
 	edge := api.New(api.Options{Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler)})
-	edge.Mount(manage.Dialects(manage.Options{})...)
+	edge.Mount(new(manage.Handlers).Dialects()...)
 	for _, credential := range []string{"", "Bearer", "Bearer ", "Bearer x"} {
 		r := httptest.NewRequest("GET", "/admin/v1/organizations", nil)
 		r.Header.Set("Authorization", credential)
@@ -749,9 +750,10 @@ func TestRebuildSendsAgainWhatNoWorkerHolds(t *testing.T) {
 	if _, ok, err := outbox.Claim(t.Context(), s.store, taken[0].ID, taken[0].Generation); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
+	s.store.Ready().Take()
 	a := s.want(s.operator("POST", "/admin/v1/rebuild", ""), 200)
-	if a.body["tasks"] != 1.0 || s.woken.Load() != 1 {
-		t.Errorf("%v tasks, woken %d times", a.body["tasks"], s.woken.Load())
+	if woken := s.store.Ready().Take(); a.body["tasks"] != 1.0 || len(woken) != len(queue.Queues) {
+		t.Errorf("%v tasks, %q are said to have something to send", a.body["tasks"], woken)
 	}
 	if state, err := outbox.Count(t.Context(), s.store); err != nil || state.Ready != 1 || state.Sent != 1 {
 		t.Errorf("outbox %+v, %v", state, err)
@@ -796,5 +798,16 @@ func TestAuditSaysWhoChangedWhatWithoutValues(t *testing.T) {
 		if bytes.Contains(text, []byte(secret)) {
 			t.Errorf("the audit log shows %s", secret)
 		}
+	}
+}
+
+func TestErrorsOfAnUnknownImportAreNoFile(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	_, key := s.key(s.organization("Acme"), `["*"]`)
+	a := s.tenant(key, "GET", "/v1/directory/imports/"+usersync.NewID(usersync.PrefixImport)+"/errors", "")
+	s.wantProblem(a, 404, usersync.CodeNotFound)
+	if file := a.header.Get("Content-Disposition"); file != "" {
+		t.Errorf("the problem is answered as the file %q", file)
 	}
 }

@@ -5,89 +5,55 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/management"
-	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
-func (o Options) createOrganization(c *api.Call) error {
-	var in management.OrganizationInput
-	if err := c.Decode(&in); err != nil {
-		return err
-	}
-	org, err := o.Admin.CreateOrganization(c.Context(), c.Actor, in)
+func (h *Handlers) createOrganization(c *api.Call) error {
+	in, err := decode[management.OrganizationInput](c)
 	if err != nil {
 		return err
 	}
-	return created(c, "/admin/v1/organizations/"+org.ID, org)
+	org, err := h.Management.CreateOrganization(c.Context(), c.Actor, in)
+	return created(c, "/admin/v1/organizations/"+org.ID, org, err)
 }
 
-func (o Options) listOrganizations(c *api.Call) error {
+func (h *Handlers) listOrganizations(c *api.Call) error {
 	load := func(before string, limit int) ([]tenant.Organization, error) {
-		return tenant.List(c.Context(), o.Admin.Store, before, limit)
+		return h.Management.ListOrganizations(c.Context(), before, limit)
 	}
 	return page(c, usersync.PrefixOrganization, load, func(org tenant.Organization) string { return org.ID })
 }
 
-func (o Options) showOrganization(c *api.Call) error {
-	org, err := tenant.Get(c.Context(), o.Admin.Store, c.Param("id"))
+func (h *Handlers) getOrganization(c *api.Call) error {
+	org, err := h.Management.GetOrganization(c.Context(), c.Param("id"))
+	return c.Answer(http.StatusOK, org, err)
+}
+
+func (h *Handlers) updateOrganization(c *api.Call) error {
+	in, err := decode[management.OrganizationInput](c)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, org)
+	org, err := h.Management.UpdateOrganization(c.Context(), c.Actor, c.Param("id"), in)
+	return c.Answer(http.StatusOK, org, err)
 }
 
-func (o Options) updateOrganization(c *api.Call) error {
-	var in management.OrganizationInput
-	if err := c.Decode(&in); err != nil {
-		return err
-	}
-	org, err := o.Admin.UpdateOrganization(c.Context(), c.Actor, c.Param("id"), in)
+func (h *Handlers) disableOrganization(c *api.Call) error {
+	_, err := h.Management.DisableOrganization(c.Context(), c.Actor, c.Param("id"))
+	return removed(c, err)
+}
+
+func (h *Handlers) getOwnOrganization(c *api.Call) error {
+	org, err := h.Management.GetOwnOrganization(c.Context(), c.Caller.Org)
+	return c.Answer(http.StatusOK, org, err)
+}
+
+func (h *Handlers) updateOwnOrganization(c *api.Call) error {
+	in, err := decode[management.OwnOrganizationInput](c)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, org)
-}
-
-func (o Options) disableOrganization(c *api.Call) error {
-	if _, err := o.Admin.DisableOrganization(c.Context(), c.Actor, c.Param("id")); err != nil {
-		return err
-	}
-	return c.NoContent(http.StatusNoContent)
-}
-
-// organization returns the view of the organization that the path names, when
-// there is one.
-func (o Options) organization(c *api.Call) (*store.Org, error) {
-	org, err := tenant.Get(c.Context(), o.Admin.Store, c.Param("id"))
-	if err != nil {
-		return nil, err
-	}
-	return o.Admin.Store.Org(org.ID), nil
-}
-
-func (o Options) showOwn(c *api.Call) error {
-	org, err := o.Admin.Organization(c.Context(), c.Caller.Org)
-	if err != nil {
-		return err
-	}
-	return own(c, org)
-}
-
-func (o Options) updateOwn(c *api.Call) error {
-	var in management.OwnOrganizationInput
-	if err := c.Decode(&in); err != nil {
-		return err
-	}
-	org, err := o.Admin.UpdateOwnOrganization(c.Context(), c.Actor, c.Caller.Org, in)
-	if err != nil {
-		return err
-	}
-	return own(c, org)
-}
-
-// own shows a tenant what is theirs: the rate limit is the operator's.
-func own(c *api.Call, org tenant.Organization) error {
-	org.Settings.RateLimit = tenant.RateLimit{}
-	return c.JSON(http.StatusOK, org)
+	org, err := h.Management.UpdateOwnOrganization(c.Context(), c.Actor, c.Caller.Org, in)
+	return c.Answer(http.StatusOK, org, err)
 }

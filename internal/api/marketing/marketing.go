@@ -1,27 +1,27 @@
-// Package marketing is the dialect of marketing operations: push one known user,
-// or many, to the connected platforms, or see what a push would do. It is
+// Package marketing is the dialect of marketing operations. It pushes one known
+// user, or many, to the connected platforms, or shows what a push would do. It is
 // compatible with OnlyAutomator's marketing API.
 package marketing
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"usersync/internal/api"
 	"usersync/internal/connector"
+	"usersync/internal/management"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
-// Options are what the dialect works with.
-type Options struct {
-	// Kinds are the platforms there are.
-	Kinds []connector.Kind
+// Handlers answer the calls of the dialect.
+type Handlers struct {
+	// Management carries out the calls.
+	Management *management.Service
 	// Open opens a connection of an organization. It makes no call.
 	Open func(ctx context.Context, organization, connection string) (connector.Connector, error)
-	// Wake has the relay look for bulk work now.
-	Wake func()
 }
 
 const (
@@ -31,42 +31,42 @@ const (
 )
 
 // Dialect returns the marketing routes.
-func (o Options) Dialect() api.Dialect {
+func (h *Handlers) Dialect() api.Dialect {
 	const scope = tenant.ScopeMarketing
 	return api.Dialect{
 		Name:     "marketing",
 		Prefixes: []string{"/api/marketing/", "/api/test/"},
-		Auth:     authenticate,
+		Auth:     h.authenticate,
 		Render:   render,
 		Routes: []api.Route{
-			{Method: http.MethodPost, Path: syncUserPath, Scope: scope, Handler: syncUser(false),
+			{Method: http.MethodPost, Path: syncUserPath, Scope: scope, Handler: h.syncUser,
 				Summary: "Pushes one known user to the connected platforms, now."},
-			{Method: http.MethodGet, Path: testUserPath, Scope: scope, Handler: syncUser(true),
+			{Method: http.MethodGet, Path: testUserPath, Scope: scope, Handler: h.testSyncUser,
 				Summary: "Shows what pushing a known user would do; dryRun is true unless it is given."},
-			{Method: http.MethodPost, Path: testUserPath, Scope: scope, Handler: syncUser(true),
+			{Method: http.MethodPost, Path: testUserPath, Scope: scope, Handler: h.testSyncUser,
 				Summary: "Shows what pushing a known user would do; dryRun is true unless it is given."},
-			{Method: http.MethodPost, Path: syncUsersPath, Scope: scope, Handler: o.syncUsers, BodyLimit: bulkLimit,
+			{Method: http.MethodPost, Path: syncUsersPath, Scope: scope, Handler: h.syncUsers, BodyLimit: bulkLimit,
 				Summary: "Pushes many known users to one platform, or to a new audience there."},
-			{Method: http.MethodGet, Path: syncUsersPath, Scope: scope, Handler: previewUsers,
+			{Method: http.MethodGet, Path: syncUsersPath, Scope: scope, Handler: h.previewUsers,
 				Summary: "Counts the users that such a push would take and shows the first five."},
 		},
 	}
 }
 
-// authenticate takes the key from a header, or from the query: clients of these
-// routes put it there.
-func authenticate(c *api.Call) error {
+// authenticate takes the key from a header, or from the query, where clients of
+// these routes put it.
+func (h *Handlers) authenticate(c *api.Call) error {
 	key := api.HeaderKey(c.Request().Header)
 	if key.IsZero() {
 		query, err := c.Query()
 		if err != nil {
-			return err
+			return fmt.Errorf("read the query: %w", err)
 		}
 		key = usersync.NewSecret(query.Get("apiKey"))
 	}
 	err := c.Authenticate(key)
 	if errors.Is(err, api.ErrUnlinked) {
-		return api.ErrNoKey // to these clients a key is valid or not
+		return api.ErrNoKey // the contract knows only valid and invalid keys
 	}
 	return err
 }

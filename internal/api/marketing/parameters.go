@@ -1,6 +1,7 @@
 package marketing
 
 import (
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -27,16 +28,16 @@ type taken struct {
 	wrong []usersync.FieldError
 }
 
-// take reads the parameters of a call: from the body, and over it from the
-// query. What nobody asks for is ignored, an empty value counts as not given.
+// take reads the parameters of a call. What the query says counts over what the
+// body says. Other parameters are ignored, and an empty value counts as not given.
 func take(c *api.Call, parameters []parameter) (*taken, error) {
 	query, err := c.Query()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the query: %w", err)
 	}
 	body, err := c.Body()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("receive the body: %w", err)
 	}
 	return parse(query, body, parameters)
 }
@@ -45,7 +46,7 @@ func parse(query url.Values, body []byte, parameters []parameter) (*taken, error
 	t := &taken{given: map[string]bool{}}
 	if len(body) > 0 {
 		if err := t.readBody(body, parameters); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the body: %w", err)
 		}
 	}
 	for _, p := range parameters {
@@ -119,11 +120,9 @@ func text(name string, to *string, limit int) parameter {
 	}
 }
 
-const wrongBool = "must be true or false"
-
 // flag takes true and false, and 1 and 0, also as texts.
 func flag(name string, to *bool) parameter {
-	set := func(text string) bool {
+	return scalar(name, "must be true or false", func(text string) bool {
 		switch strings.ToLower(text) {
 		case "true", "1":
 			*to = true
@@ -133,45 +132,12 @@ func flag(name string, to *bool) parameter {
 			return false
 		}
 		return true
-	}
-	return parameter{
-		name: name,
-		text: func(values []string) string {
-			if !set(values[0]) {
-				return wrongBool
-			}
-			return ""
-		},
-		json: func(r *api.Reader) {
-			switch r.Kind() {
-			case api.KindBool:
-				*to = r.Bool()
-			case api.KindString:
-				if !set(r.Text()) {
-					r.Wrong(wrongBool)
-				}
-			case api.KindNull:
-				r.Skip()
-			default:
-				if !set(string(r.Raw())) {
-					r.Wrong(wrongBool)
-				}
-			}
-		},
-	}
+	})
 }
 
-// whole takes a whole number from 1 to limit, also as a text.
-func whole(name string, to *int, limit int) parameter {
-	wrong := "must be a whole number from 1 to " + strconv.Itoa(limit)
-	set := func(text string) bool {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > limit {
-			return false
-		}
-		*to = n
-		return true
-	}
+// scalar takes one value that set reads, also as a text of JSON. set returns
+// false for what it cannot read, and wrong says what it must be.
+func scalar(name, wrong string, set func(text string) bool) parameter {
 	return parameter{
 		name: name,
 		text: func(values []string) string {
@@ -195,6 +161,18 @@ func whole(name string, to *int, limit int) parameter {
 			}
 		},
 	}
+}
+
+// whole takes a whole number from 1 to limit, also as a text.
+func whole(name string, to *int, limit int) parameter {
+	return scalar(name, "must be a whole number from 1 to "+strconv.Itoa(limit), func(text string) bool {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > limit {
+			return false
+		}
+		*to = n
+		return true
+	})
 }
 
 // list takes texts of 1 to length visible characters, at most limit of them. In a

@@ -179,11 +179,11 @@ func TestStepsAreShownInTheDialectsWords(t *testing.T) {
 		{request.StepView{Status: request.StepRetrying, NextAttemptAt: at, Error: &request.ErrorView{Message: "It did not answer."}},
 			platformBody{Status: "pending", Details: "It did not answer. It is tried again at 2026-11-22T10:00:00Z."}},
 		{request.StepView{Status: request.StepFailed, Error: &request.ErrorView{Message: "A bad address.", Owner: usersync.OwnerPlatform, Hint: "Look."}},
-			platformBody{Status: "failed", Details: "A bad address. (the platform's doing: Look.)"}},
+			platformBody{Status: "failed", Details: "A bad address. (caused by the platform: Look.)"}},
 		{request.StepView{Status: request.StepSkipped, Reason: usersync.ReasonUnsubscribed}, platformBody{Status: "skipped", Details: "The user has unsubscribed there"}},
 		{request.StepView{Status: request.StepUnchanged}, platformBody{Status: "unchanged", Details: "The platform already has exactly this"}},
 	} {
-		if got := platformOf(c.step); got != c.want {
+		if got := newPlatformBody(c.step); got != c.want {
 			t.Errorf("%+v, want %+v", got, c.want)
 		}
 	}

@@ -2,6 +2,7 @@ package marketing
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -20,7 +21,7 @@ const awaited = 10 * time.Second
 // maxName bounds a first name in characters, as where users are made.
 const maxName = 256
 
-// maxEmail bounds an address in characters: more than any is long.
+// maxEmail bounds an address in characters. Every valid address is shorter.
 const maxEmail = 512
 
 var errNoUser = usersync.Errorf(usersync.CodeNotFound, "User not found with the specified email")
@@ -49,9 +50,9 @@ func (u *userSync) check(t *taken, email string) error {
 	return t.err()
 }
 
-// userAnswer is the answer of the contract: its fields in its order. RequestID
-// is ours and only there while the work goes on.
-type userAnswer struct {
+// userBody is the answer of the contract, with its fields in its order. RequestID
+// is our own, and is there only until the work is done.
+type userBody struct {
 	Success   bool           `json:"success"`
 	User      shownUser      `json:"user"`
 	DryRun    bool           `json:"dryRun"`
@@ -73,26 +74,25 @@ type platformBody struct {
 	Details string             `json:"details"`
 }
 
-// syncUser is POST /api/marketing/sync-user, and with dryRun true by itself
-// /api/test/sync-user.
-func syncUser(dryRun bool) func(*api.Call) error {
-	return func(c *api.Call) error {
-		u, email := userSync{dryRun: dryRun}, ""
-		t, err := take(c, u.parameters(&email))
-		if err != nil {
-			return err
-		}
-		if err := u.check(t, email); err != nil {
-			return err
-		}
-		return u.run(c)
-	}
-}
+// syncUser is POST /api/marketing/sync-user.
+func (h *Handlers) syncUser(c *api.Call) error { return h.pushUser(c, userSync{}) }
 
-func (u userSync) run(c *api.Call) error {
-	users, err := user.ByEmail(c.Context(), c.Caller.Org, u.email)
+// testSyncUser is /api/test/sync-user: dryRun is true unless it is given.
+func (h *Handlers) testSyncUser(c *api.Call) error { return h.pushUser(c, userSync{dryRun: true}) }
+
+// pushUser pushes the user that the parameters name; u holds their defaults.
+func (h *Handlers) pushUser(c *api.Call, u userSync) error {
+	email := ""
+	t, err := take(c, u.parameters(&email))
 	if err != nil {
 		return err
+	}
+	if err := u.check(t, email); err != nil {
+		return fmt.Errorf("check the parameters: %w", err)
+	}
+	users, err := h.Management.ListUsersByEmail(c.Context(), c.Caller.Org, u.email)
+	if err != nil {
+		return fmt.Errorf("find the user: %w", err)
 	}
 	if len(users) == 0 {
 		return errNoUser
@@ -100,31 +100,53 @@ func (u userSync) run(c *api.Call) error {
 	known := users[0]
 	item, err := c.Asking(request.KindPlatformSync, known.ID, u.email, usersync.PlatformSync{DryRun: u.dryRun, FirstName: u.firstName})
 	if err != nil {
-		return err
+		return fmt.Errorf("make the request: %w", err)
 	}
 	sub, err := c.Submit([]*intake.Acceptance{item}, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("accept the request: %w", err)
 	}
-	id := sub.Accepted[0].RequestID
-	c.Header().Set("Location", "/v1/requests/"+id)
-	report, err := c.Await(id, awaited)
+	report, err := awaitRequest(c, sub.Accepted[0].RequestID)
 	if err != nil {
 		return err
 	}
-	a := userAnswer{
-		Success: succeeded(report), DryRun: u.dryRun, Platforms: platforms(report),
-		User: shownUser{known.ID, known.Email, cmp.Or(u.firstName, known.FirstName), known.LastName},
-	}
-	if report.Status.Final() {
-		return c.JSON(http.StatusOK, a)
-	}
-	a.RequestID = id
-	c.Header().Set("Retry-After", "1")
-	return c.JSON(http.StatusAccepted, a)
+	return c.JSON(statusOf(report), newUserBody(u, known, report))
 }
 
-// succeeded is false when anything has failed.
+// awaitRequest waits for a request that was accepted, and says where it is and
+// when to look again.
+func awaitRequest(c *api.Call, id string) (*request.View, error) {
+	c.Header().Set("Location", "/v1/requests/"+id)
+	report, err := c.Await(id, awaited)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the request: %w", err)
+	}
+	if !report.Status.Final() {
+		c.Header().Set("Retry-After", "1")
+	}
+	return report, nil
+}
+
+// statusOf is 202 for a request that goes on.
+func statusOf(r *request.View) int {
+	if r.Status.Final() {
+		return http.StatusOK
+	}
+	return http.StatusAccepted
+}
+
+func newUserBody(u userSync, known user.Stored, report *request.View) userBody {
+	body := userBody{
+		Success: succeeded(report), DryRun: u.dryRun, Platforms: newPlatformBodies(report),
+		User: shownUser{known.ID, known.Email, cmp.Or(u.firstName, known.FirstName), known.LastName},
+	}
+	if !report.Status.Final() {
+		body.RequestID = report.RequestID
+	}
+	return body
+}
+
+// succeeded reports whether nothing has failed.
 func succeeded(r *request.View) bool {
 	for _, s := range r.Steps {
 		if s.Status == request.StepFailed {
@@ -134,36 +156,36 @@ func succeeded(r *request.View) bool {
 	return r.Status != request.Failed
 }
 
-func platforms(r *request.View) []platformBody {
+func newPlatformBodies(r *request.View) []platformBody {
 	out := []platformBody{}
 	for _, s := range r.Steps {
 		if s.Name == request.StepPlatform && s.Platform != "" {
-			out = append(out, platformOf(s))
+			out = append(out, newPlatformBody(s))
 		}
 	}
 	return out
 }
 
-// platformOf shows a step in the dialect's words.
-func platformOf(s request.StepView) platformBody {
+// newPlatformBody converts a step to the words of the dialect.
+func newPlatformBody(s request.StepView) platformBody {
 	p := platformBody{Name: s.Platform, Status: s.Status, Details: s.Details}
 	switch s.Status {
 	case request.StepFailed:
-		p.Details = failed(s)
+		p.Details = failureDetails(s)
 	case request.StepRetrying:
-		p.Status, p.Details = request.StepPending, retrying(s)
+		p.Status, p.Details = request.StepPending, retryDetails(s)
 	case request.StepPending:
 		p.Details = cmp.Or(s.Details, "Waiting for the platform")
 	case request.StepSkipped:
-		p.Details = cmp.Or(s.Details, skipped(s.Reason))
+		p.Details = cmp.Or(s.Details, skipDetails(s.Reason))
 	case request.StepUnchanged:
 		p.Details = cmp.Or(s.Details, "The platform already has exactly this")
 	}
 	return p
 }
 
-// failed says why, whose fault it is and what to do.
-func failed(s request.StepView) string {
+// failureDetails says why a push failed, whose fault it is and what to do.
+func failureDetails(s request.StepView) string {
 	if s.Error == nil {
 		return cmp.Or(s.Details, "The push failed")
 	}
@@ -173,15 +195,15 @@ func failed(s request.StepView) string {
 func faultOf(o usersync.Owner) string {
 	switch o {
 	case usersync.OwnerYou:
-		return "yours to mend"
+		return "you can fix this"
 	case usersync.OwnerPlatform:
-		return "the platform's doing"
+		return "caused by the platform"
 	}
-	return "our fault"
+	return "caused by this service"
 }
 
-// retrying says why a push has not come through and when it is tried again.
-func retrying(s request.StepView) string {
+// retryDetails says why a push has not come through and when it is tried again.
+func retryDetails(s request.StepView) string {
 	why := "The platform could not take it"
 	if s.Error != nil {
 		why = s.Error.Message
@@ -192,7 +214,7 @@ func retrying(s request.StepView) string {
 	return why + " It is tried again at " + s.NextAttemptAt.UTC().Format(time.RFC3339) + "."
 }
 
-func skipped(reason string) string {
+func skipDetails(reason string) string {
 	switch reason {
 	case platform.ReasonConnectionPaused:
 		return "The connection is paused"

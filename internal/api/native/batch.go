@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"net/http"
 
 	"usersync/internal/api"
@@ -37,21 +38,17 @@ type result struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// batch is a list of users, taken apart.
+// batch is a list of users: those to accept, and why the others are refused.
 type batch struct {
 	size    int
 	items   []*intake.Acceptance
 	refused map[int]string
 }
 
-// syncBatch is POST /v1/user-sync/batch. Users are refused one by one; when
-// all are, the call is refused with 400 and the reasons.
-func syncBatch(c *api.Call) error {
-	body, err := c.Body()
-	if err != nil {
-		return err
-	}
-	b, err := readBatch(c, body)
+// syncBatch is POST /v1/user-sync/batch. Each user is accepted or refused. When
+// all are refused, the answer is 400 with the reasons.
+func (h *Handlers) syncBatch(c *api.Call) error {
+	b, err := readBody(c, func(body []byte) (*batch, error) { return readBatch(c, body) })
 	if err != nil {
 		return err
 	}
@@ -60,7 +57,7 @@ func syncBatch(c *api.Call) error {
 	}
 	sub, err := c.Submit(b.items, b.refused)
 	if err != nil {
-		return err
+		return fmt.Errorf("accept the batch: %w", err)
 	}
 	refused := b.refused
 	if sub.Replayed {
@@ -93,7 +90,7 @@ func readBatch(c *api.Call, body []byte) (*batch, error) {
 	return b, nil
 }
 
-// read takes the users one by one; those beyond the bound are only counted.
+// read reads the users one by one. It only counts those beyond maxBatch.
 func (b *batch) read(c *api.Call, r *api.Reader) {
 	for i := range r.Array() {
 		b.size++

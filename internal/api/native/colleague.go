@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"net/http"
 
 	"usersync/internal/api"
@@ -9,33 +10,23 @@ import (
 )
 
 // listColleagues is GET /v1/colleagues-list: a bare array.
-func (o Options) listColleagues(c *api.Call) error {
+func (h *Handlers) listColleagues(c *api.Call) error {
 	query, err := c.Query()
 	if err != nil {
-		return err
+		return fmt.Errorf("read the query: %w", err)
 	}
-	list, err := o.Admin.ListColleagues(c.Context(), c.Caller, query.Get("email"))
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, append([]colleague.Colleague{}, list...))
+	list, err := h.Management.ListColleagues(c.Context(), c.Caller, query.Get("email"))
+	return c.Answer(http.StatusOK, append([]colleague.Colleague{}, list...), err)
 }
 
 // createColleague is POST /v1/colleagues-create.
-func (o Options) createColleague(c *api.Call) error {
-	body, err := c.Body()
+func (h *Handlers) createColleague(c *api.Call) error {
+	in, err := readBody(c, readColleague)
 	if err != nil {
 		return err
 	}
-	in, err := readColleague(body)
-	if err != nil {
-		return err
-	}
-	colleague, err := o.Admin.CreateColleague(c.Context(), c.Actor, c.Caller, in)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusCreated, colleague)
+	made, err := h.Management.CreateColleague(c.Context(), c.Actor, c.Caller, in)
+	return c.Answer(http.StatusCreated, made, err)
 }
 
 func readColleague(body []byte) (in management.ColleagueInput, err error) {
@@ -81,23 +72,16 @@ func readTeam(r *api.Reader) int64 {
 }
 
 // updateColleague is PATCH /v1/colleagues-update.
-func (o Options) updateColleague(c *api.Call) error {
-	body, err := c.Body()
+func (h *Handlers) updateColleague(c *api.Call) error {
+	in, err := readBody(c, readColleagueChange)
 	if err != nil {
 		return err
 	}
-	in, err := readChange(body)
-	if err != nil {
-		return err
-	}
-	colleague, err := o.Admin.UpdateColleague(c.Context(), c.Actor, c.Caller, in)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, colleague)
+	updated, err := h.Management.UpdateColleague(c.Context(), c.Actor, c.Caller, in)
+	return c.Answer(http.StatusOK, updated, err)
 }
 
-func readChange(body []byte) (in management.ColleagueChange, err error) {
+func readColleagueChange(body []byte) (in management.ColleagueChange, err error) {
 	if len(body) == 0 {
 		return in, nil
 	}
@@ -115,9 +99,9 @@ func readChange(body []byte) (in management.ColleagueChange, err error) {
 	return in, r.End()
 }
 
-// invitation is the answer to POST /v1/send-invitation: the fields of the
+// invitationBody is the answer to POST /v1/send-invitation: the fields of the
 // contract in its order.
-type invitation struct {
+type invitationBody struct {
 	Success     bool                `json:"success"`
 	RequestID   string              `json:"requestId"`
 	Invite      colleague.Colleague `json:"invite"`
@@ -130,28 +114,25 @@ type emailResult struct {
 	ID string `json:"id"`
 }
 
-// sendInvitation is POST /v1/send-invitation. An e-mail that cannot be sent is
-// told in a 200.
-func (o Options) sendInvitation(c *api.Call) error {
-	body, err := c.Body()
+// sendInvitation is POST /v1/send-invitation. The answer is 200 also when the
+// e-mail cannot be sent, and says why.
+func (h *Handlers) sendInvitation(c *api.Call) error {
+	id, err := readBody(c, readColleagueID)
 	if err != nil {
 		return err
 	}
-	id, err := readColleagueID(body)
-	if err != nil {
-		return err
-	}
-	sent, err := o.Admin.Invite(c.Context(), c.Actor, c.Caller, id)
-	if err != nil {
-		return err
-	}
-	answer := invitation{Success: true, RequestID: c.ID, Invite: sent.Colleague, EmailSent: sent.Err == nil}
+	sent, err := h.Management.Invite(c.Context(), c.Actor, c.Caller, id)
+	return c.Answer(http.StatusOK, newInvitationBody(c.ID, sent), err)
+}
+
+func newInvitationBody(callID string, sent management.Invitation) invitationBody {
+	body := invitationBody{Success: true, RequestID: callID, Invite: sent.Colleague, EmailSent: sent.Err == nil}
 	if sent.Err != nil {
-		answer.EmailError = &sent.Err.Message
-	} else {
-		answer.EmailResult = &emailResult{sent.MessageID}
+		body.EmailError = &sent.Err.Message
+		return body
 	}
-	return c.JSON(http.StatusOK, answer)
+	body.EmailResult = &emailResult{sent.MessageID}
+	return body
 }
 
 func readColleagueID(body []byte) (id string, err error) {

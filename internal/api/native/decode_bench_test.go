@@ -18,7 +18,7 @@ func BenchmarkReadUser(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := readBody(body); err != nil {
+		if _, err := readUserBody(body); err != nil {
 			b.Fatal(err)
 		}
 	}

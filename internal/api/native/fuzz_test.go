@@ -51,7 +51,7 @@ func FuzzUserSyncStaysAsItIs(f *testing.F) {
 }
 
 func taken(body []byte) (usersync.UserInput, error) {
-	sent, err := readBody(body)
+	sent, err := readUserBody(body)
 	if err != nil {
 		return usersync.UserInput{}, err
 	}
@@ -109,7 +109,7 @@ func FuzzColleagueBodies(f *testing.F) {
 		if err == nil && (utf8.RuneCountInString(in.Name) > maxField || utf8.RuneCountInString(in.Website) > maxLink || in.Team > maxTeam || in.Team < -maxTeam) {
 			t.Fatalf("%q is taken as %+v", body, in)
 		}
-		_, changed := readChange(body)
+		_, changed := readColleagueChange(body)
 		for _, err := range []error{err, changed} {
 			if err != nil && usersync.CodeOf(err) != usersync.CodeInvalid {
 				t.Fatalf("%q: %v", body, err)

@@ -1,8 +1,9 @@
-// Package native is the dialect of product back ends: send a user, poll,
-// receive a webhook. It is compatible with Wazper's API.
+// Package native is the dialect of product back ends, which send users, poll their
+// requests and receive webhooks. It is compatible with Wazper's API.
 package native
 
 import (
+	"fmt"
 	"net/http"
 
 	"usersync/internal/api"
@@ -10,42 +11,51 @@ import (
 	"usersync/internal/tenant"
 )
 
-// Options are what the dialect works with.
-type Options struct {
-	// Admin carries out the colleague calls.
-	Admin *management.Service
+// Handlers answer the calls of the dialect.
+type Handlers struct {
+	// Management carries out the calls on requests and colleagues.
+	Management *management.Service
 }
 
 // Dialect returns the native routes.
-func (o Options) Dialect() api.Dialect {
+func (h *Handlers) Dialect() api.Dialect {
 	return api.Dialect{
 		Name:     "native",
 		Prefixes: []string{"/v1/user-sync", "/v1/requests", "/v1/colleagues-", "/v1/send-invitation"},
 		Auth:     api.KeyAuth,
 		Render:   render,
 		Routes: []api.Route{
-			{Method: http.MethodPost, Path: "/v1/user-sync", Scope: tenant.ScopeSync, Handler: syncUser,
+			{Method: http.MethodPost, Path: "/v1/user-sync", Scope: tenant.ScopeSync, Handler: h.syncUser,
 				Summary: "Accepts one user and works on it in the background."},
-			{Method: http.MethodPost, Path: "/v1/user-sync/batch", Scope: tenant.ScopeSync, Handler: syncBatch, BodyLimit: batchLimit,
+			{Method: http.MethodPost, Path: "/v1/user-sync/batch", Scope: tenant.ScopeSync, Handler: h.syncBatch, BodyLimit: batchLimit,
 				Summary: "Accepts up to 1,000 users in one transaction."},
-			{Method: http.MethodGet, Path: "/v1/requests", Scope: tenant.ScopeRead, Handler: listRequests,
+			{Method: http.MethodGet, Path: "/v1/requests", Scope: tenant.ScopeRead, Handler: h.listRequests,
 				Summary: "Lists requests, newest first."},
-			{Method: http.MethodGet, Path: "/v1/requests/:id", Scope: tenant.ScopeRead, Handler: showRequest,
+			{Method: http.MethodGet, Path: "/v1/requests/:id", Scope: tenant.ScopeRead, Handler: h.getRequest,
 				Summary: "Shows a request and its steps."},
-			{Method: http.MethodGet, Path: "/v1/requests/:id/errors", Scope: tenant.ScopeRead, Handler: listErrors,
+			{Method: http.MethodGet, Path: "/v1/requests/:id/errors", Scope: tenant.ScopeRead, Handler: h.listRequestErrors,
 				Summary: "Lists the users of a bulk that failed or were skipped, and why; CSV with Accept: text/csv."},
-			{Method: http.MethodPost, Path: "/v1/requests/:id/retry", Scope: tenant.ScopeSync, Handler: retryRequest,
+			{Method: http.MethodPost, Path: "/v1/requests/:id/retry", Scope: tenant.ScopeSync, Handler: h.retryRequest,
 				Summary: "Runs the failed steps of a request again, or the failed users of a bulk."},
-			{Method: http.MethodGet, Path: "/v1/colleagues-list", Scope: tenant.ScopeColleagues, Handler: o.listColleagues,
+			{Method: http.MethodGet, Path: "/v1/colleagues-list", Scope: tenant.ScopeColleagues, Handler: h.listColleagues,
 				Summary: "Lists the colleagues of the user with an e-mail address."},
-			{Method: http.MethodPost, Path: "/v1/colleagues-create", Scope: tenant.ScopeColleagues, Handler: api.Once(o.createColleague),
+			{Method: http.MethodPost, Path: "/v1/colleagues-create", Scope: tenant.ScopeColleagues, Handler: api.Once(h.createColleague),
 				Summary: "Makes a colleague by hand."},
-			{Method: http.MethodPatch, Path: "/v1/colleagues-update", Scope: tenant.ScopeColleagues, Handler: o.updateColleague,
+			{Method: http.MethodPatch, Path: "/v1/colleagues-update", Scope: tenant.ScopeColleagues, Handler: h.updateColleague,
 				Summary: "Changes a colleague's status or e-mail address."},
-			{Method: http.MethodPost, Path: "/v1/send-invitation", Scope: tenant.ScopeColleagues, Handler: api.Once(o.sendInvitation),
+			{Method: http.MethodPost, Path: "/v1/send-invitation", Scope: tenant.ScopeColleagues, Handler: api.Once(h.sendInvitation),
 				Summary: "Invites a colleague by e-mail."},
 		},
 	}
+}
+
+// readBody returns what read finds in the body of a call.
+func readBody[T any](c *api.Call, read func([]byte) (T, error)) (in T, err error) {
+	body, err := c.Body()
+	if err != nil {
+		return in, fmt.Errorf("read the body: %w", err)
+	}
+	return read(body)
 }
 
 // refusal is an error in the dialect's shape.
@@ -53,7 +63,7 @@ type refusal struct {
 	Error string `json:"error"`
 }
 
-// breakdown is an error of ours in the dialect's shape.
+// breakdown is an internal error in the dialect's shape.
 type breakdown struct {
 	Success bool   `json:"success"`
 	Error   string `json:"error"`

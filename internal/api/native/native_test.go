@@ -11,6 +11,7 @@ import (
 
 	"usersync/internal/api/apitest"
 	"usersync/internal/colleague"
+	"usersync/internal/management"
 	"usersync/internal/request"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -23,9 +24,12 @@ type accepted struct {
 	Status, RequestID, UserID, Message string
 }
 
+// handlers need no store: a call brings the view of its organization.
+func handlers() *Handlers { return &Handlers{Management: &management.Service{}} }
+
 func TestUserSyncAnswersWithTheGivenBody(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	answer := s.Do(t, http.MethodPost, "/v1/user-sync", john)
 	if answer.Status != http.StatusAccepted {
 		t.Fatalf("status %d: %s", answer.Status, answer.Body)
@@ -55,7 +59,7 @@ func TestUserSyncAnswersWithTheGivenBody(t *testing.T) {
 
 func TestUserSyncRefusesWithTheGivenBodies(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	field := func(f string) string {
 		return `{"user":{"email":"a@example.com","country":"US",` + f + `}}`
 	}
@@ -121,7 +125,7 @@ func TestUserSyncRefusesWithTheGivenBodies(t *testing.T) {
 
 func TestUserSyncTakesWhatItsClientsSend(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	for name, body := range map[string]string{
 		"unknown fields":  `{"source":{"deep":[1,2,{"a":null}]},"user":{"email":"a@example.com","country":"Germany","plan":[true,false]}}`,
 		"nulls":           `{"user":{"email":"a@example.com","country":"DEU","firstName":null,"attributes":null}}`,
@@ -141,7 +145,7 @@ func TestUserSyncTakesWhatItsClientsSend(t *testing.T) {
 
 func TestUserSyncChecksKeyThenOrganizationThenScopeThenBodyThenCredits(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	ctx := t.Context()
 	disabled, disabledKey, _ := s.NewOrganization(t, tenant.Settings{}, 1)
 	_, err := tenant.Update(ctx, s.Store, "test", disabled.ID, func(o *tenant.Organization) ([]string, error) {
@@ -196,7 +200,7 @@ func TestUserSyncChecksKeyThenOrganizationThenScopeThenBodyThenCredits(t *testin
 
 func TestIdempotencyKeyAcceptsOnce(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	const calls = 50
 	answers := make([]apitest.Answer, calls)
 	var running sync.WaitGroup
@@ -244,7 +248,7 @@ func TestIdempotencyKeyAcceptsOnce(t *testing.T) {
 
 func TestRequestIsShownUnfinishedThenFinished(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	var made accepted
 	s.Do(t, http.MethodPost, "/v1/user-sync", john).JSON(t, &made)
 	path := "/v1/requests/" + made.RequestID
@@ -280,7 +284,7 @@ func TestRequestIsShownUnfinishedThenFinished(t *testing.T) {
 
 func TestPreferWaitAnswersWhenTheWorkIsDone(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	answer := make(chan apitest.Answer, 1)
 	go func() {
 		answer <- s.Do(t, http.MethodPost, "/v1/user-sync", john, "Prefer: respond-async, Wait=\"99\"")
@@ -321,7 +325,7 @@ func checkWaited(t *testing.T, s *apitest.Server, got apitest.Answer) {
 
 func TestRetryRunsOnlyWhatFailed(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	var made accepted
 	s.Do(t, http.MethodPost, "/v1/user-sync", john).JSON(t, &made)
 	path := "/v1/requests/" + made.RequestID + "/retry"
@@ -345,7 +349,7 @@ type list struct {
 
 func TestRequestsAreListedNewestFirstPageByPage(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	if a := s.Do(t, http.MethodGet, "/v1/requests", ""); a.Body != `{"items":[],"nextCursor":""}` {
 		t.Errorf("an empty list is %s", a.Body)
 	}
@@ -383,7 +387,7 @@ func TestRequestsAreListedNewestFirstPageByPage(t *testing.T) {
 
 func TestListRefusesWrongParameters(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	for query, want := range map[string]string{
 		"limit=0":       "limit must be a whole number from 1 to 500",
 		"limit=501":     "limit must be a whole number from 1 to 500",
@@ -412,7 +416,7 @@ type batchReply struct {
 
 func TestBatchAnswersUserByUserInOrder(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	body := `{"users":[{"email":"a@example.com","country":"US"},{"email":"a"},null,{"email":"b@example.com","country":"DE","firstName":7},
 		"x",{"email":"A@example.com","country":"US"}]}`
 	first := s.Do(t, http.MethodPost, "/v1/user-sync/batch", body, "Idempotency-Key: batch")
@@ -440,7 +444,7 @@ func TestBatchAnswersUserByUserInOrder(t *testing.T) {
 
 func TestBatchTakesAThousandUsersAndNoMore(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	// Most are refused, and some of them long, so that the test weighs little on
 	// the database and much on the bounds.
 	users := func(n int) string {
@@ -476,7 +480,7 @@ func TestBatchTakesAThousandUsersAndNoMore(t *testing.T) {
 
 func TestInternalErrorShowsAnIDAndNothingElse(t *testing.T) {
 	t.Parallel()
-	s := apitest.Start(t, Options{}.Dialect())
+	s := apitest.Start(t, handlers().Dialect())
 	s.Do(t, http.MethodGet, "/v1/requests", "") // the caller is known for a second
 	apitest.Must(t, s.Store.Close())
 	a := s.Do(t, http.MethodGet, "/v1/requests/"+usersync.NewID(usersync.PrefixRequest), "")
@@ -492,7 +496,7 @@ func FuzzUserSyncBody(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		sent, err := readBody(body)
+		sent, err := readUserBody(body)
 		if err == nil && len(body) > 0 && !json.Valid(body) {
 			t.Fatalf("%q was read, but it is no JSON", body)
 		}
@@ -517,7 +521,7 @@ func BenchmarkUserSyncDecode(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		sent, err := readBody(body)
+		sent, err := readUserBody(body)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,17 +1,21 @@
 package native
 
 import (
+	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"usersync/internal/api"
 	"usersync/internal/identity"
+	"usersync/internal/intake"
+	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
-// Bounds of what is said of a user. The contract is silent; a field is shown
-// to people, an attribute travels to platforms.
+// Bounds of what is said of a user. The contract sets none. Fields are shown to
+// people, and attributes are sent to platforms.
 const (
 	maxField      = 256  // characters
 	maxLink       = 2048 // characters
@@ -28,14 +32,60 @@ var (
 	errNotCountry = usersync.Errorf(usersync.CodeInvalid, "User country is unknown")
 )
 
+// syncUser is POST /v1/user-sync.
+func (h *Handlers) syncUser(c *api.Call) error {
+	sent, err := readBody(c, readUserBody)
+	if err != nil {
+		return err
+	}
+	user, err := sent.check()
+	if err != nil {
+		return fmt.Errorf("check the user: %w", err)
+	}
+	sub, err := c.Submit([]*intake.Acceptance{c.Acceptance(request.KindUserSync, c.ID, user)}, nil)
+	if err != nil {
+		return fmt.Errorf("accept the user: %w", err)
+	}
+	accepted := sub.Accepted[0]
+	c.Header().Set("Location", "/v1/requests/"+accepted.RequestID)
+	if report := finished(c, accepted.RequestID); report != nil {
+		return c.JSON(http.StatusOK, report)
+	}
+	return c.Blob(http.StatusAccepted, "application/json", appendAccepted(make([]byte, 0, 256), accepted))
+}
+
+// finished returns the report of a request that finished while the caller
+// waited. It returns nil when they do not wait and when the wait was too short.
+// It returns nil for an error too, since the work is accepted all the same.
+func finished(c *api.Call, id string) *request.View {
+	if _, ok := c.Wait(); !ok {
+		return nil
+	}
+	report, err := c.Report(id)
+	if err != nil || !report.Status.Final() {
+		return nil
+	}
+	return report
+}
+
+// appendAccepted writes the 202 of the contract: its fields in its order. The
+// ids need no escapes.
+func appendAccepted(to []byte, a *intake.Acceptance) []byte {
+	to = append(to, `{"success":true,"status":"processing","requestId":"`...)
+	to = append(to, a.RequestID...)
+	to = append(to, `","userId":"`...)
+	to = append(to, a.UserID...)
+	return append(to, `","message":"Request accepted and is being processed asynchronously."}`...)
+}
+
 // sentUser is a user as it was sent: address and country are not checked yet.
 type sentUser struct {
 	usersync.UserInput
 	email, country string
 }
 
-// readBody reads {"user": {…}}. A body that is not there holds no user.
-func readBody(body []byte) (sentUser, error) {
+// readUserBody reads {"user": {…}}. A body that is not there holds no user.
+func readUserBody(body []byte) (sentUser, error) {
 	var u sentUser
 	if len(body) == 0 {
 		return u, nil

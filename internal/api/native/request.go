@@ -1,19 +1,19 @@
 package native
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
 	"usersync/internal/api"
 	"usersync/internal/bulk"
 	"usersync/internal/identity"
-	"usersync/internal/intake"
 	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
 
-// requestID returns the id in the path, where a bulk may go by its sync_id; what
-// is no id names nothing.
+// requestID returns the id of the request that the path names by its id or, for a
+// bulk, by its sync_id. It returns request.ErrNotFound for another text.
 func requestID(c *api.Call) (string, error) {
 	id := bulk.RequestOf(c.Param("id"))
 	if !usersync.HasPrefix(id, usersync.PrefixRequest) {
@@ -22,44 +22,36 @@ func requestID(c *api.Call) (string, error) {
 	return id, nil
 }
 
-// showRequest is GET /v1/requests/{requestId}.
-func showRequest(c *api.Call) error {
+// getRequest is GET /v1/requests/{requestId}.
+func (h *Handlers) getRequest(c *api.Call) error {
 	id, err := requestID(c)
 	if err != nil {
 		return err
 	}
 	report, err := c.Report(id)
-	if err != nil {
-		return err
-	}
-	if !report.Status.Final() {
+	if err == nil && !report.Status.Final() {
 		c.Header().Set("Retry-After", "1")
 	}
-	return c.JSON(http.StatusOK, report)
+	return c.Answer(http.StatusOK, report, err)
 }
 
 // retryRequest is POST /v1/requests/{requestId}/retry. It answers 202 with the
 // request as it is now.
-func retryRequest(c *api.Call) error {
+func (h *Handlers) retryRequest(c *api.Call) error {
 	id, err := requestID(c)
 	if err != nil {
 		return err
 	}
 	key, err := c.Idempotency()
 	if err != nil {
-		return err
+		return fmt.Errorf("read the idempotency key: %w", err)
 	}
-	org := c.Caller.Org
-	replayed, err := intake.Retry(c.Context(), org, id, c.ID, key)
+	report, replayed, err := h.Management.RetryRequest(c.Context(), c.Caller.Org, id, c.ID, key)
 	if err != nil {
 		return err
 	}
 	if replayed {
 		c.Header().Set("Idempotency-Replayed", "true")
-	}
-	report, err := request.Get(c.Context(), org, id)
-	if err != nil {
-		return err
 	}
 	c.Header().Set("Location", "/v1/requests/"+id)
 	c.Header().Set("Retry-After", "1")
@@ -67,31 +59,24 @@ func retryRequest(c *api.Call) error {
 }
 
 // listRequests is GET /v1/requests.
-func listRequests(c *api.Call) error {
+func (h *Handlers) listRequests(c *api.Call) error {
 	page, err := c.Page(usersync.PrefixRequest)
 	if err != nil {
-		return err
+		return fmt.Errorf("read which page is asked for: %w", err)
 	}
 	filter, err := readFilter(c)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the filter: %w", err)
 	}
 	filter.Before, filter.Limit = page.Before, page.Limit+1
-	ids, err := request.ListIDs(c.Context(), c.Caller.Org, filter)
-	if err != nil {
-		return err
-	}
-	reports, err := request.List(c.Context(), c.Caller.Org, ids)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, api.NewList(page, reports, func(r *request.View) string { return r.RequestID }))
+	reports, err := h.Management.ListRequests(c.Context(), c.Caller.Org, filter)
+	return c.Answer(http.StatusOK, api.NewList(page, reports, func(r *request.View) string { return r.RequestID }), err)
 }
 
 func readFilter(c *api.Call) (f request.Filter, err error) {
 	query, err := c.Query()
 	if err != nil {
-		return f, err
+		return f, fmt.Errorf("read the query: %w", err)
 	}
 	f.Status, f.Kind = request.Status(query.Get("status")), request.Kind(query.Get("kind"))
 	if f.Status != "" && !f.Status.Valid() {

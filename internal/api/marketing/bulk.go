@@ -37,8 +37,8 @@ const (
 	syncSelected = "selected"
 )
 
-// usersSync is what a bulk call asks for, in both of its shapes: a list to be
-// synced (A), or an audience to be made (B).
+// usersSync is what a bulk call asks for. A call has one of two shapes: it syncs
+// a list, or it makes an audience.
 type usersSync struct {
 	platform string
 	dryRun   bool
@@ -72,7 +72,8 @@ func (u *usersSync) filter() []parameter {
 	return []parameter{flag("filterActive", &u.filterActive), whole("activeDays", &u.activeDays, maxDays)}
 }
 
-// check completes what the parameters say; audience tells the shape.
+// check completes what the parameters say. It reports whether the call makes an
+// audience.
 func (u *usersSync) check(t *taken, now time.Time) (audience bool, err error) {
 	isGiven := func(name string) bool { return t.given[name] }
 	lists, audiences := slices.IndexFunc(listOnly, isGiven), slices.IndexFunc(audienceOnly, isGiven)
@@ -99,7 +100,8 @@ func (u *usersSync) check(t *taken, now time.Time) (audience bool, err error) {
 	return false, t.err()
 }
 
-// activeSince is the earliest time that users were last told of; zero for all.
+// activeSince returns the time since which users must have been reported. It is
+// zero when all users are meant.
 func (u *usersSync) activeSince(now time.Time) usersync.Time {
 	if !u.filterActive {
 		return usersync.Time{}
@@ -108,7 +110,7 @@ func (u *usersSync) activeSince(now time.Time) usersync.Time {
 }
 
 // syncUsers is POST /api/marketing/sync-users.
-func (o Options) syncUsers(c *api.Call) error {
+func (h *Handlers) syncUsers(c *api.Call) error {
 	now := time.Now()
 	u := usersSync{activeDays: defaultDays}
 	t, err := take(c, u.parameters())
@@ -117,45 +119,46 @@ func (o Options) syncUsers(c *api.Call) error {
 	}
 	audience, err := u.check(t, now)
 	if err != nil {
-		return err
+		return fmt.Errorf("check the parameters: %w", err)
 	}
-	plan := o.planList
+	plan := h.planList
 	if audience {
-		plan = o.planAudience
+		plan = h.planAudience
 	}
-	bulk, err := plan(c, u)
+	b, err := plan(c, u)
 	if err != nil {
-		return err
+		return fmt.Errorf("plan the bulk: %w", err)
 	}
-	bulk.ActiveSince = u.activeSince(now)
-	return o.runBulk(c, bulk)
+	b.ActiveSince = u.activeSince(now)
+	return h.runBulk(c, b)
 }
 
-// planList finds the connection to sync: the active one whose list is meant, or
-// else the first, to another list.
-func (o Options) planList(c *api.Call, u usersSync) (b bulk.Input, err error) {
-	kind, connections, err := o.connections(c, u.platform)
+// planList finds the connection to sync. That is the active one whose settings
+// name the list; when none does, it is the first one, with another list for this
+// bulk.
+func (h *Handlers) planList(c *api.Call, u usersSync) (b bulk.Input, err error) {
+	kind, connections, err := h.connections(c, u.platform)
 	if err != nil {
-		return b, err
+		return b, fmt.Errorf("find the connections: %w", err)
 	}
 	chosen, patch, err := choose(kind, connections, usersync.PlatformSync{List: u.listID, Tags: u.tags})
 	if err != nil {
-		return b, err
+		return b, fmt.Errorf("choose a connection: %w", err)
 	}
 	patch.DryRun = u.dryRun
 	return bulk.Input{PlatformSync: patch, Connection: chosen.ID, UserIDs: u.userIDs}, nil
 }
 
-// connections returns the organization's active connections to a platform; the
-// error says why there is none.
-func (o Options) connections(c *api.Call, name string) (kind connector.Kind, active []platform.Connection, err error) {
-	at := slices.IndexFunc(o.Kinds, func(k connector.Kind) bool { return k.Name == name })
+// connections returns the organization's active connections to a platform. It
+// returns an error when there is none.
+func (h *Handlers) connections(c *api.Call, name string) (kind connector.Kind, active []platform.Connection, err error) {
+	at := slices.IndexFunc(h.Management.Platforms, func(k connector.Kind) bool { return k.Name == name })
 	if at < 0 {
-		return kind, nil, api.Invalid("platform", "is not one of "+o.names())
+		return kind, nil, api.Invalid("platform", "is not one of "+h.names())
 	}
-	all, err := platform.ListDestinations(c.Context(), c.Caller.Org)
+	all, err := h.Management.ListDestinations(c.Context(), c.Caller.Org)
 	if err != nil {
-		return kind, nil, err
+		return kind, nil, fmt.Errorf("list the connections: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(one platform.Connection) bool { return one.Platform != name })
 	if len(all) == 0 {
@@ -165,19 +168,19 @@ func (o Options) connections(c *api.Call, name string) (kind connector.Kind, act
 	if len(active) == 0 {
 		return kind, nil, usersync.Errorf(usersync.CodeConflict, "The connection to %s is %s.", name, all[0].Status)
 	}
-	return o.Kinds[at], active, nil
+	return h.Management.Platforms[at], active, nil
 }
 
-func (o Options) names() string {
-	names := make([]string, len(o.Kinds))
-	for i, k := range o.Kinds {
+func (h *Handlers) names() string {
+	names := make([]string, len(h.Management.Platforms))
+	for i, k := range h.Management.Platforms {
 		names[i] = k.Name
 	}
 	return strings.Join(names, ", ")
 }
 
-// choose returns the connection to push to and what must be overridden there:
-// nothing at one whose settings say the same.
+// choose returns the connection to push to and what is overridden there. Nothing
+// is overridden at a connection whose settings say the same.
 func choose(kind connector.Kind, active []platform.Connection, patch usersync.PlatformSync) (platform.Connection, usersync.PlatformSync, error) {
 	for _, one := range active {
 		patched, err := kind.Patch(one.Settings, patch)
@@ -191,7 +194,7 @@ func choose(kind connector.Kind, active []platform.Connection, patch usersync.Pl
 	return active[0], patch, nil
 }
 
-// patchFault names the parameter that the platform has nothing for.
+// patchFault refuses the parameter that the platform does not support.
 func patchFault(kind connector.Kind, one platform.Connection, patch usersync.PlatformSync, err error) error {
 	message := usersync.AsError(err).Message
 	if patch.List != "" {
@@ -211,10 +214,10 @@ func sameJSON(a, b json.RawMessage) bool {
 }
 
 // planAudience finds the connection that makes the audience.
-func (o Options) planAudience(c *api.Call, u usersSync) (b bulk.Input, err error) {
-	connection, err := o.audienceMaker(c, u.platform)
+func (h *Handlers) planAudience(c *api.Call, u usersSync) (b bulk.Input, err error) {
+	connection, err := h.audienceMaker(c, u.platform)
 	if err != nil {
-		return b, err
+		return b, fmt.Errorf("find a connection that makes audiences: %w", err)
 	}
 	return bulk.Input{
 		PlatformSync: usersync.PlatformSync{DryRun: u.dryRun}, Connection: connection.ID,
@@ -225,32 +228,32 @@ func (o Options) planAudience(c *api.Call, u usersSync) (b bulk.Input, err error
 var errNoAudiences = usersync.Errorf(usersync.CodeInvalid, "No connected platform can make audiences; connect one, or sync a list by platform, list_id and sync_type.")
 
 // audienceMaker returns the first active connection whose connector makes
-// audiences; with a platform, the first of that.
-func (o Options) audienceMaker(c *api.Call, name string) (none platform.Connection, err error) {
+// audiences. When name is not "", it is one to the platform of that name.
+func (h *Handlers) audienceMaker(c *api.Call, name string) (none platform.Connection, err error) {
 	var all []platform.Connection
 	if name != "" {
-		_, all, err = o.connections(c, name)
+		_, all, err = h.connections(c, name)
 	} else {
-		all, err = platform.ListDestinations(c.Context(), c.Caller.Org)
+		all, err = h.Management.ListDestinations(c.Context(), c.Caller.Org)
 	}
 	if err != nil {
-		return none, err
+		return none, fmt.Errorf("find the connections: %w", err)
 	}
 	for _, one := range all {
-		if one.Status == platform.ConnectionActive && o.makesAudiences(c, one) {
+		if one.Status == platform.ConnectionActive && h.makesAudiences(c, one) {
 			return one, nil
 		}
 	}
 	return none, errNoAudiences
 }
 
-// makesAudiences opens a connection to see what it can do; one that cannot be
-// opened can do nothing.
-func (o Options) makesAudiences(c *api.Call, one platform.Connection) bool {
-	if o.Open == nil {
+// makesAudiences reports whether the connector of a connection makes audiences. A
+// connection that cannot be opened makes none.
+func (h *Handlers) makesAudiences(c *api.Call, one platform.Connection) bool {
+	if h.Open == nil {
 		return false
 	}
-	opened, err := o.Open(c.Context(), c.Caller.Org.ID(), one.ID)
+	opened, err := h.Open(c.Context(), c.Caller.Org.ID(), one.ID)
 	if err != nil {
 		return false
 	}
@@ -258,9 +261,10 @@ func (o Options) makesAudiences(c *api.Call, one platform.Connection) bool {
 	return ok
 }
 
-// listAnswer is the answer of shape A: the contract's fields in its order, and
-// behind them ours, which a finished real sync has none of.
-type listAnswer struct {
+// listBody is the answer to a call that syncs a list. It has the contract's fields
+// in its order. Our own follow; the answer to a finished sync that is no dry run
+// has none of them.
+type listBody struct {
 	Success  bool              `json:"success"`
 	SyncID   string            `json:"sync_id"`
 	Stats    stats             `json:"stats"`
@@ -277,8 +281,8 @@ type stats struct {
 	Errors  int64 `json:"errors"`
 }
 
-// audienceAnswer is the answer of shape B.
-type audienceAnswer struct {
+// audienceBody is the answer to a call that makes an audience.
+type audienceBody struct {
 	Success       bool              `json:"success"`
 	Audience      audience          `json:"audience"`
 	ContactsAdded int64             `json:"contacts_added"`
@@ -293,42 +297,35 @@ type audience struct {
 	Name string `json:"name"`
 }
 
-func (o Options) runBulk(c *api.Call, b bulk.Input) error {
+func (h *Handlers) runBulk(c *api.Call, b bulk.Input) error {
 	item, err := c.Asking(request.KindPlatformBulk, "", usersync.Email{}, b)
 	if err != nil {
-		return err
+		return fmt.Errorf("make the request: %w", err)
 	}
 	sub, err := c.Submit([]*intake.Acceptance{item}, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("accept the request: %w", err)
 	}
 	id := sub.Accepted[0].RequestID
 	if sub.Replayed {
-		// A name that was made of the day stays the first day's.
-		if b, err = bulk.LoadInput(c.Context(), c.Caller.Org, id); err != nil {
-			return err
+		// The default name holds the day of the first call.
+		if b, err = h.Management.GetBulkInput(c.Context(), c.Caller.Org, id); err != nil {
+			return fmt.Errorf("read what the first call asked for: %w", err)
 		}
 	}
-	o.Wake()
-	c.Header().Set("Location", "/v1/requests/"+id)
-	report, err := c.Await(id, awaited)
+	report, err := awaitRequest(c, id)
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if !report.Status.Final() {
-		status = http.StatusAccepted
-		c.Header().Set("Retry-After", "1")
-	}
 	if b.AudienceName != "" {
-		return c.JSON(status, audienceOf(report, b))
+		return c.JSON(statusOf(report), newAudienceBody(report, b))
 	}
-	return c.JSON(status, listOf(report, b))
+	return c.JSON(statusOf(report), newListBody(report, b))
 }
 
-func listOf(r *request.View, b bulk.Input) listAnswer {
+func newListBody(r *request.View, b bulk.Input) listBody {
 	p := r.Progress
-	a := listAnswer{
+	a := listBody{
 		Success: succeeded(r), SyncID: bulk.SyncID(r.RequestID), DryRun: b.DryRun, Message: fault(r),
 		Stats: stats{Total: p.Total, Added: p.Added, Updated: p.Updated, Removed: p.Removed, Errors: p.Errors},
 	}
@@ -338,20 +335,20 @@ func listOf(r *request.View, b bulk.Input) listAnswer {
 	return a
 }
 
-// fault says why a bulk has failed as a whole; "" when it has not.
+// fault returns why a bulk has failed as a whole, "" when it has not.
 func fault(r *request.View) string {
 	for _, s := range r.Steps {
 		if s.Status == request.StepFailed {
-			return failed(s)
+			return failureDetails(s)
 		}
 	}
 	return ""
 }
 
-func audienceOf(r *request.View, b bulk.Input) audienceAnswer {
+func newAudienceBody(r *request.View, b bulk.Input) audienceBody {
 	p := r.Progress
 	in := p.Added + p.Updated + p.Unchanged
-	a := audienceAnswer{
+	a := audienceBody{
 		Success: succeeded(r), Audience: audience{p.AudienceID, b.AudienceName}, ContactsAdded: in, DryRun: b.DryRun, Message: fault(r),
 	}
 	if a.Message == "" {
@@ -363,7 +360,7 @@ func audienceOf(r *request.View, b bulk.Input) audienceAnswer {
 	return a
 }
 
-// filled says how far an audience is.
+// filled returns a sentence on how many contacts an audience has.
 func filled(r *request.View, bulk bulk.Input, in int64) string {
 	p := r.Progress
 	switch {
@@ -375,8 +372,8 @@ func filled(r *request.View, bulk bulk.Input, in int64) string {
 	return fmt.Sprintf("The audience '%s' has %d of %d contacts; %d failed.", bulk.AudienceName, in, p.Total, p.Errors)
 }
 
-// preview is the answer of GET /api/marketing/sync-users.
-type preview struct {
+// previewBody is the answer of GET /api/marketing/sync-users.
+type previewBody struct {
 	Success bool            `json:"success"`
 	Count   int64           `json:"count"`
 	Users   []previewedUser `json:"users"`
@@ -389,20 +386,20 @@ type previewedUser struct {
 	LastName  string         `json:"last_name"`
 }
 
-func previewUsers(c *api.Call) error {
+func (h *Handlers) previewUsers(c *api.Call) error {
 	u := usersSync{activeDays: defaultDays}
 	t, err := take(c, u.filter())
 	if err != nil {
 		return err
 	}
 	if err := t.err(); err != nil {
-		return err
+		return fmt.Errorf("check the parameters: %w", err)
 	}
-	count, first, err := bulk.Preview(c.Context(), c.Caller.Org, u.activeSince(time.Now()).Time, previewed)
+	count, first, err := h.Management.PreviewBulk(c.Context(), c.Caller.Org, u.activeSince(time.Now()).Time, previewed)
 	if err != nil {
-		return err
+		return fmt.Errorf("preview the bulk: %w", err)
 	}
-	out := preview{Success: true, Count: count, Users: []previewedUser{}}
+	out := previewBody{Success: true, Count: count, Users: []previewedUser{}}
 	for _, s := range first {
 		in := usersync.UserInput{FirstName: s.FirstName, LastName: s.LastName, Name: s.Name}
 		out.Users = append(out.Users, previewedUser{s.Email, in.FullName(), s.FirstName, s.LastName})

@@ -1,0 +1,56 @@
+package native
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"usersync/internal/api"
+	"usersync/internal/bulk"
+)
+
+// listRequestErrors is GET /v1/requests/{requestId}/errors: the users of a bulk
+// that failed or were skipped. Requests of other kinds have none.
+func (h *Handlers) listRequestErrors(c *api.Call) error {
+	id, err := requestID(c)
+	if err != nil {
+		return err
+	}
+	page, err := c.PageOf(isShortText)
+	if err != nil {
+		return fmt.Errorf("read which page is asked for: %w", err)
+	}
+	if prefersCSV(c.Request().Header.Values("Accept")) {
+		return h.writeRequestErrors(c, id)
+	}
+	list, err := h.Management.ListRequestErrors(c.Context(), c.Caller.Org, id, page.Before, page.Limit+1)
+	return c.Answer(http.StatusOK, api.NewList(page, list, func(e bulk.Error) string { return e.UserID }), err)
+}
+
+// isShortText accepts whatever a caller may have sent as a user's id.
+func isShortText(s string) bool { return s != "" && len(s) <= 256 }
+
+// prefersCSV reports whether CSV is asked for. A caller who accepts both gets JSON.
+func prefersCSV(accept []string) bool {
+	all := strings.ToLower(strings.Join(accept, ","))
+	return strings.Contains(all, "text/csv") && !strings.Contains(all, "json")
+}
+
+// writeRequestErrors writes all errors of a request as CSV.
+func (h *Handlers) writeRequestErrors(c *api.Call, id string) error {
+	headings := []string{"user_id", "email", "status", "code", "message"}
+	return c.WriteCSV(id+"-errors.csv", headings, func(write func([]string) error) error {
+		return h.Management.EachRequestError(c.Context(), c.Caller.Org, id, func(e bulk.Error) error {
+			return write([]string{cell(e.UserID), cell(e.Email), string(e.Status), cell(e.Code), cell(e.Message)})
+		})
+	})
+}
+
+// cell keeps a text from being a formula where the file is opened: an id and an
+// address are the caller's, a message may quote a platform.
+func cell(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}

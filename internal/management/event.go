@@ -1,0 +1,18 @@
+package management
+
+import (
+	"context"
+
+	"usersync/internal/event"
+	"usersync/internal/store"
+)
+
+// ListEvents returns what happened to users, newest first.
+func (s *Service) ListEvents(ctx context.Context, org *store.Org, f event.Filter) ([]event.Event, error) {
+	return event.List(ctx, org, f)
+}
+
+// GetEvent returns an event.
+func (s *Service) GetEvent(ctx context.Context, org *store.Org, id string) (event.Event, error) {
+	return event.Get(ctx, org, id)
+}

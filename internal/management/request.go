@@ -1,0 +1,66 @@
+package management
+
+import (
+	"context"
+	"fmt"
+
+	"usersync/internal/bulk"
+	"usersync/internal/idempotency"
+	"usersync/internal/intake"
+	"usersync/internal/request"
+	"usersync/internal/store"
+)
+
+// ListRequests returns the requests that a filter finds, newest first.
+func (s *Service) ListRequests(ctx context.Context, org *store.Org, f request.Filter) ([]*request.View, error) {
+	ids, err := request.ListIDs(ctx, org, f)
+	if err != nil {
+		return nil, fmt.Errorf("find the requests: %w", err)
+	}
+	return request.List(ctx, org, ids)
+}
+
+// RetryRequest runs the failed steps of a request again, or the failed users of
+// a bulk, and returns the request as it is now. A call whose idempotency key was
+// taken before changes nothing and is replayed; callID tells the calls apart.
+func (s *Service) RetryRequest(ctx context.Context, org *store.Org, id, callID string, key *idempotency.Key) (view *request.View, replayed bool, err error) {
+	replayed, err = intake.Retry(ctx, org, id, callID, key)
+	if err != nil {
+		return nil, false, fmt.Errorf("retry the request: %w", err)
+	}
+	view, err = request.Get(ctx, org, id)
+	if err != nil {
+		return nil, false, fmt.Errorf("read the request: %w", err)
+	}
+	return view, replayed, nil
+}
+
+// ListRequestErrors returns the users of a bulk that failed or were skipped, by
+// id; after is the id that they follow. Requests of other kinds have none.
+func (s *Service) ListRequestErrors(ctx context.Context, org *store.Org, id, after string, limit int) ([]bulk.Error, error) {
+	if _, err := request.Get(ctx, org, id); err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	return bulk.ListErrors(ctx, org, id, after, limit)
+}
+
+// EachRequestError calls do with every user of a bulk that failed or was
+// skipped, by id, until do returns an error.
+func (s *Service) EachRequestError(ctx context.Context, org *store.Org, id string, do func(bulk.Error) error) error {
+	if _, err := request.Get(ctx, org, id); err != nil {
+		return fmt.Errorf("read the request: %w", err)
+	}
+	for after := ""; ; { //lint:loop follows a cursor, page by page
+		list, err := bulk.ListErrors(ctx, org, id, after, errorPage)
+		if err != nil {
+			return fmt.Errorf("read the errors of the request: %w", err)
+		}
+		if err := each(list, do); err != nil {
+			return err
+		}
+		if len(list) < errorPage {
+			return nil
+		}
+		after = list[len(list)-1].UserID
+	}
+}
