@@ -1,3 +1,4 @@
+// Package audit keeps who changed what: a row beside every change that somebody asked for.
 package audit
 
 import (
@@ -8,6 +9,17 @@ import (
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
+
+// Entry is one line of the audit log.
+type Entry struct {
+	ID           string        `json:"id"`
+	Organization string        `json:"organizationId"`
+	Actor        string        `json:"actor"`
+	Action       string        `json:"action"`
+	Object       string        `json:"object"`
+	Fields       []string      `json:"fields"`
+	At           usersync.Time `json:"at"`
+}
 
 // auditRow is a row of audit: who changed what and which fields, never values.
 type auditRow struct {
@@ -34,17 +46,6 @@ func Record(ctx context.Context, tx *store.Tx, organization, actor, action, obje
 // Note writes an operator's change to what is not in the database.
 func Note(ctx context.Context, s *store.Store, actor, action, object string) error {
 	return s.Tx(ctx, func(tx *store.Tx) error { return Record(ctx, tx, "", actor, action, object) })
-}
-
-// Entry is one line of the audit log.
-type Entry struct {
-	ID           string        `json:"id"`
-	Organization string        `json:"organizationId"`
-	Actor        string        `json:"actor"`
-	Action       string        `json:"action"`
-	Object       string        `json:"object"`
-	Fields       []string      `json:"fields"`
-	At           usersync.Time `json:"at"`
 }
 
 // List returns up to limit lines of the audit log, newest first, of one

@@ -2,19 +2,86 @@ package directory
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
 	"usersync/internal/audit"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
-	"usersync/internal/tenant"
-	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
+
+// ImportStatus says how far an import of people is.
+type ImportStatus string
+
+// The statuses of an import. One that is being uploaded is receiving, which
+// nobody is shown: it counts when it is complete.
+const (
+	ImportReceiving ImportStatus = "receiving"
+	ImportQueued    ImportStatus = "queued"
+	ImportRunning   ImportStatus = "running"
+	ImportSucceeded ImportStatus = "succeeded"
+	ImportFailed    ImportStatus = "failed"
+)
+
+// ImportStatuses are those that the API shows.
+var ImportStatuses = []ImportStatus{ImportQueued, ImportRunning, ImportSucceeded, ImportFailed}
+
+// Final reports whether nothing more will happen.
+func (s ImportStatus) Final() bool { return s == ImportSucceeded || s == ImportFailed }
+
+// Import is one file of people on its way into the directory.
+type Import struct {
+	ID       string       `json:"id"`
+	Status   ImportStatus `json:"status"`
+	Format   string       `json:"format"`   // csv or ndjson
+	Encoding string       `json:"encoding"` // as detected or declared
+	// IgnoredColumns are the columns that hold nothing of a person.
+	IgnoredColumns []string `json:"ignoredColumns,omitempty"`
+	// Lines counts the lines that say something, wrong ones included; Done
+	// those dealt with: Saved and Refused.
+	Lines   int64 `json:"lines"`
+	Done    int64 `json:"done"`
+	Saved   int64 `json:"saved"`
+	Refused int64 `json:"refused"`
+	// RatePerSecond is how many lines were dealt with a second, ETASeconds how
+	// long the rest will take at that rate; 0 when unknown.
+	RatePerSecond int64 `json:"ratePerSecond,omitempty"`
+	ETASeconds    int64 `json:"etaSeconds,omitempty"`
+	// Message says why an import failed.
+	Message    string        `json:"message,omitempty"`
+	CreatedAt  usersync.Time `json:"createdAt"`
+	StartedAt  usersync.Time `json:"startedAt,omitzero"`
+	FinishedAt usersync.Time `json:"finishedAt,omitzero"`
+}
+
+// Estimate sets rate and time left from what was done until now.
+func (i *Import) Estimate(now time.Time) {
+	if i.StartedAt.IsZero() {
+		return
+	}
+	if i.Status.Final() {
+		now = i.FinishedAt.Time
+	}
+	took := now.Sub(i.StartedAt.Time).Seconds()
+	if took <= 0 || i.Done == 0 {
+		return
+	}
+	rate := float64(i.Done) / took
+	i.RatePerSecond = max(int64(rate), 1)
+	if left := float64(i.Lines-i.Done) / rate; left > 0 && !i.Status.Final() {
+		i.ETASeconds = max(int64(left), 1)
+	}
+}
+
+// ImportError says what is wrong with one line of an import, in words that
+// follow the field's name and never quote the line.
+type ImportError struct {
+	Line    int64  `json:"line"`
+	Field   string `json:"field"` // "" for the line as a whole
+	Message string `json:"message"`
+}
 
 // importRow is a row of imports.
 type importRow struct {
@@ -65,80 +132,6 @@ func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id st
 	now := store.Micros(time.Now())
 	row := importRow{ID: id, OrganizationID: o.ID(), Status: string(ImportReceiving), Format: format, Actor: actor, CreatedAt: now, UpdatedAt: now}
 	return id, store.Classify(o.GORMWrite(ctx).Create(&row).Error)
-}
-
-// Chunk is some lines of an upload.
-type Chunk struct {
-	Number int // from 0
-	Body   []byte
-	// Refused are the lines that could not even be read.
-	Refused []ImportError
-}
-
-var receiveStatement = store.Define(`
-UPDATE imports SET done = done + $3, refused = refused + $3, updated_at = {now}
-WHERE id = $1 AND organization_id = $2 AND status = 'receiving' RETURNING refused`)
-
-var insertChunkStatement = store.Define(`
-INSERT INTO import_chunks (import_id, number, body) VALUES ($1, $2, $3) ON CONFLICT (import_id, number) DO NOTHING`)
-
-// AddChunk stores the next lines of an upload.
-func AddChunk(ctx context.Context, o *store.Org, id string, c Chunk) error {
-	return o.Tx(ctx, func(tx *store.Tx) error {
-		var refused int64
-		lines := countLines(c.Refused)
-		err := tx.QueryRow(ctx, receiveStatement, id, o.ID(), lines).Scan(&refused)
-		if errors.Is(err, sql.ErrNoRows) {
-			return ErrNoImport
-		}
-		if err != nil {
-			return err
-		}
-		if err := keepImportErrors(ctx, tx, id, refused-lines, c.Refused); err != nil || len(c.Body) == 0 {
-			return err
-		}
-		_, err = tx.Exec(ctx, insertChunkStatement, nil, id, c.Number, string(c.Body))
-		return err
-	})
-}
-
-// countLines counts the lines that errors are about; those of one line stand
-// together.
-func countLines(list []ImportError) (n int64) {
-	for i, e := range list {
-		if i == 0 || list[i-1].Line != e.Line {
-			n++
-		}
-	}
-	return n
-}
-
-var insertImportErrorsStatement = store.Define(`
-INSERT INTO import_errors (import_id, line, position, field, message)
-SELECT $1, r.line, r.position, r.field, r.message FROM {rows} WHERE true
-ON CONFLICT (import_id, line, position) DO NOTHING`,
-	store.Col("line", store.Bigint), store.Col("position", store.Integer), store.Col("field", store.Text), store.Col("message", store.Text))
-
-// keepImportErrors stores errors as long as there is room beside the lines
-// refused before.
-func keepImportErrors(ctx context.Context, tx *store.Tx, id string, before int64, list []ImportError) error {
-	set := insertImportErrorsStatement.Rows(len(list))
-	position := int64(0)
-	for i, e := range list {
-		position++
-		if i == 0 || list[i-1].Line != e.Line {
-			position = 0
-			before++
-		}
-		if before > KeptImportErrors {
-			break
-		}
-		set.Add(e.Line, position, e.Field, e.Message)
-	}
-	if set.Len() == 0 {
-		return nil
-	}
-	return tx.Later(ctx, insertImportErrorsStatement, set, nil, id)
 }
 
 // Totals is what is known of a file once it was read to its end.
@@ -233,99 +226,6 @@ func ListErrors(ctx context.Context, o *store.Org, id string, after ErrorPlace, 
 		return e, err
 	}, id, o.ID(), after.Line, after.position, limit)
 	return found, after, err
-}
-
-var nextChunkStatement = store.Define(`
-SELECT c.number, c.body FROM import_chunks c JOIN imports i ON i.id = c.import_id
-WHERE c.import_id = $1 AND i.organization_id = $2 AND i.status IN ('queued', 'running')
-ORDER BY c.number LIMIT 1`)
-
-// NextChunk returns the first lines of an import that are not dealt
-// with; ok is false when there are none.
-func NextChunk(ctx context.Context, o *store.Org, id string) (c Chunk, ok bool, err error) {
-	var body string
-	err = o.Reader().QueryRow(ctx, nextChunkStatement, id, o.ID()).Scan(&c.Number, &body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return c, false, nil
-	}
-	c.Body = []byte(body)
-	return c, err == nil, store.Classify(err)
-}
-
-// Line is a person and the line of the file that told of them.
-type Line struct {
-	Line int64
-	Person
-}
-
-// Outcome is what becomes of a chunk.
-type Outcome struct {
-	Number  int
-	Salt    []byte // the organization's
-	Lines   []Line
-	Refused []ImportError // those of one line together
-}
-
-var (
-	dropChunkStatement = store.Define(`DELETE FROM import_chunks WHERE import_id = $1 AND number = $2`)
-	advanceStatement   = store.Define(`
-UPDATE imports SET done = done + $3 + $4, saved = saved + $3, refused = refused + $4, status = 'running',
-    started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END, updated_at = {now}
-WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running') RETURNING refused`)
-)
-
-// erasedMessage refuses the line of a person who was erased.
-const erasedMessage = "was erased"
-
-// SettleChunk stores the people of a chunk, counts its lines and removes
-// it. It stands behind the fence of the run, so a chunk counts once.
-func SettleChunk(ctx context.Context, tx *store.Tx, organization, id string, o Outcome) error {
-	n, err := tx.Exec(ctx, dropChunkStatement, nil, id, o.Number)
-	if err := outbox.Held(n, err); err != nil {
-		return err
-	}
-	// An erasure takes the same lock: it sees all these people, or they see it.
-	if err := tenant.Lock(ctx, tx, organization); err != nil {
-		return err
-	}
-	people, refused, err := withoutErased(ctx, tx, organization, o)
-	if err != nil {
-		return err
-	}
-	if err := savePeople(ctx, tx, organization, o.Salt, people); err != nil {
-		return err
-	}
-	var total int64
-	lines := countLines(refused)
-	err = tx.QueryRow(ctx, advanceStatement, id, organization, len(people), lines).Scan(&total)
-	if errors.Is(err, sql.ErrNoRows) {
-		return outbox.ErrClaimLost // ended meanwhile
-	}
-	if err != nil {
-		return store.Classify(err)
-	}
-	return keepImportErrors(ctx, tx, id, total-lines, refused)
-}
-
-// withoutErased returns the people to store and all lines refused.
-func withoutErased(ctx context.Context, tx *store.Tx, organization string, o Outcome) ([]Person, []ImportError, error) {
-	keys := make([]string, len(o.Lines))
-	for i, l := range o.Lines {
-		keys[i] = l.Email.Key()
-	}
-	erased, err := user.ErasedAmong(ctx, tx, organization, o.Salt, keys)
-	if err != nil {
-		return nil, nil, err
-	}
-	people, refused := make([]Person, 0, len(o.Lines)), o.Refused
-	for _, l := range o.Lines {
-		if erased[l.Email.Key()] {
-			refused = append(refused, ImportError{Line: l.Line, Field: "email", Message: erasedMessage})
-			continue
-		}
-		people = append(people, l.Person)
-	}
-	return people, refused, nil
 }
 
 var finishImportStatement = store.Define(`

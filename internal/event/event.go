@@ -1,3 +1,4 @@
+// Package event keeps what happened to users.
 package event
 
 import (
@@ -9,6 +10,30 @@ import (
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
+
+// Type says what happened to a user.
+type Type string
+
+// The events that we write ourselves.
+const (
+	UserCreated Type = "user.created" // attributes: fields, the names of what was said
+	UserUpdated Type = "user.updated" // attributes: fields, the names of what has a new value
+	UserErased  Type = "user.erased"
+)
+
+// Event is something that happened to a user.
+type Event struct {
+	ID   string `json:"id"`
+	Type Type   `json:"type"`
+	// Source is who or what it came from: the kind of a request, or the id of a key.
+	Source string `json:"source"`
+	// UserID is "" when nobody that is known was meant.
+	UserID string `json:"userId"`
+	// Cause is the id of what led to it: a request, an erasure.
+	Cause      string         `json:"cause"`
+	Attributes map[string]any `json:"attributes"`
+	CreatedAt  usersync.Time  `json:"createdAt"`
+}
 
 var insertEventsStatement = store.Define(`
 INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
@@ -94,28 +119,4 @@ func Get(ctx context.Context, o *store.Org, id string) (Event, error) {
 		return e, ErrNotFound
 	}
 	return e, store.Classify(err)
-}
-
-// Type says what happened to a user.
-type Type string
-
-// The events that we write ourselves.
-const (
-	UserCreated Type = "user.created" // attributes: fields, the names of what was said
-	UserUpdated Type = "user.updated" // attributes: fields, the names of what has a new value
-	UserErased  Type = "user.erased"
-)
-
-// Event is something that happened to a user.
-type Event struct {
-	ID   string `json:"id"`
-	Type Type   `json:"type"`
-	// Source is who or what it came from: the kind of a request, or the id of a key.
-	Source string `json:"source"`
-	// UserID is "" when nobody that is known was meant.
-	UserID string `json:"userId"`
-	// Cause is the id of what led to it: a request, an erasure.
-	Cause      string         `json:"cause"`
-	Attributes map[string]any `json:"attributes"`
-	CreatedAt  usersync.Time  `json:"createdAt"`
 }

@@ -1,3 +1,4 @@
+// Package retention removes what an organization does not want to keep any longer.
 package retention
 
 import (

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"usersync/internal/audit"
@@ -18,6 +19,48 @@ import (
 
 // keyPrefix begins every API key, so that a leaked one can be recognised.
 const keyPrefix = "usk_"
+
+// Scope is what an API key may do.
+type Scope string
+
+// The scopes of API keys.
+const (
+	ScopeSync       Scope = "sync"
+	ScopeRead       Scope = "read"
+	ScopeColleagues Scope = "colleagues"
+	ScopeMarketing  Scope = "marketing"
+	ScopeEvents     Scope = "events"
+	ScopeManage     Scope = "manage"
+	ScopeErase      Scope = "erase"
+	ScopeAll        Scope = "*"
+)
+
+// Scopes lists every scope.
+var Scopes = []Scope{ScopeSync, ScopeRead, ScopeColleagues, ScopeMarketing, ScopeEvents, ScopeManage, ScopeErase, ScopeAll}
+
+// Key is an API key without the key itself, which is stored as a hash only.
+type Key struct {
+	ID           string        `json:"id"`
+	Organization string        `json:"-"`
+	Name         string        `json:"name"`
+	Hint         string        `json:"key"` // the visible ending, see Secret.Masked; never the key
+	Scopes       []Scope       `json:"scopes"`
+	CreatedAt    usersync.Time `json:"createdAt"`
+	ExpiresAt    usersync.Time `json:"expiresAt,omitzero"`
+	RevokedAt    usersync.Time `json:"revokedAt,omitzero"`
+}
+
+// Allows reports whether the key has the scope.
+func (k Key) Allows(s Scope) bool {
+	return slices.Contains(k.Scopes, s) || slices.Contains(k.Scopes, ScopeAll)
+}
+
+// ValidAt reports whether the key is neither revoked nor expired at t.
+func (k Key) ValidAt(t time.Time) bool {
+	revoked := !k.RevokedAt.IsZero() && !t.Before(k.RevokedAt.Time)
+	expired := !k.ExpiresAt.IsZero() && !t.Before(k.ExpiresAt.Time)
+	return !revoked && !expired
+}
 
 // keyRow is a row of api_keys.
 type keyRow struct {

@@ -6,12 +6,39 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"usersync/internal/audit"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
+)
+
+// Organization is the tenant; it owns everything else.
+type Organization struct {
+	ID                     string        `json:"id"`
+	Name                   string        `json:"name"`
+	Status                 string        `json:"status"`
+	DefaultInviteLink      string        `json:"defaultInviteLink"`
+	DefaultRedirectionLink string        `json:"defaultRedirectionLink"`
+	Tenant                 Codes         `json:"tenant"`
+	Settings               Settings      `json:"settings"`
+	CreatedAt              usersync.Time `json:"createdAt"`
+	UpdatedAt              usersync.Time `json:"updatedAt"`
+	// Salt keys the ids that are derived from e-mail addresses.
+	Salt []byte `json:"-"`
+}
+
+// Codes is how the directory dialect names an organization.
+type Codes struct {
+	ClientGroupCode string `json:"clientGroupCode"`
+	ClientCode      string `json:"clientCode"`
+	PaperCode       string `json:"paperCode"`
+}
+
+// Statuses of an organization.
+const (
+	Active   = "active"
+	Disabled = "disabled"
 )
 
 // balanceRow is a row of balances: the first lock of settling and of top-up.
@@ -64,48 +91,6 @@ func FromRow(s *store.Store, r Row) (Organization, error) {
 		return o, err
 	}
 	return o, openSecrets(s, r, &o.Settings)
-}
-
-func SettingsPlace(id string) string { return "organizations/" + id + "/secrets" }
-
-func openSecrets(s *store.Store, r Row, to *Settings) error {
-	plain, err := s.Sealer().Open(r.Secrets, SettingsPlace(r.ID))
-	if err != nil {
-		return err
-	}
-	var secrets map[string]string
-	if err := json.Unmarshal(plain, &secrets); err != nil {
-		return err
-	}
-	for place, field := range to.SecretFields() {
-		if text := secrets[place]; text != "" {
-			field.Secret = usersync.NewSecret(text)
-		}
-	}
-	return nil
-}
-
-// encodeSettings returns settings as they are stored: the text of what anybody
-// may read, and the secrets sealed, "" when there are none.
-func encodeSettings(s *store.Store, id string, settings Settings) (open, sealed string, err error) {
-	settings = settings.Clone()
-	secrets := map[string]string{}
-	for place, field := range settings.SecretFields() {
-		if !field.IsZero() {
-			secrets[place] = field.Reveal()
-		}
-		field.Secret = usersync.Secret{}
-	}
-	text, err := json.Marshal(settings)
-	if err != nil || len(secrets) == 0 {
-		return string(text), "", err
-	}
-	plain, err := json.Marshal(secrets)
-	if err != nil {
-		return "", "", err
-	}
-	sealed, err = s.Sealer().Seal(plain, SettingsPlace(id))
-	return string(text), sealed, err
 }
 
 // Create stores a new, active organization with no credits. Name
@@ -209,198 +194,4 @@ func Update(ctx context.Context, s *store.Store, actor, id string, change func(*
 		return audit.Record(ctx, tx, id, actor, "organization.update", id, fields...)
 	})
 	return out, err
-}
-
-// Organization is the tenant; it owns everything else.
-type Organization struct {
-	ID                     string        `json:"id"`
-	Name                   string        `json:"name"`
-	Status                 string        `json:"status"`
-	DefaultInviteLink      string        `json:"defaultInviteLink"`
-	DefaultRedirectionLink string        `json:"defaultRedirectionLink"`
-	Tenant                 Codes         `json:"tenant"`
-	Settings               Settings      `json:"settings"`
-	CreatedAt              usersync.Time `json:"createdAt"`
-	UpdatedAt              usersync.Time `json:"updatedAt"`
-	// Salt keys the ids that are derived from e-mail addresses.
-	Salt []byte `json:"-"`
-}
-
-// Codes is how the directory dialect names an organization.
-type Codes struct {
-	ClientGroupCode string `json:"clientGroupCode"`
-	ClientCode      string `json:"clientCode"`
-	PaperCode       string `json:"paperCode"`
-}
-
-// Statuses of an organization.
-const (
-	Active   = "active"
-	Disabled = "disabled"
-)
-
-// Settings are an organization's own; the zero value is the default.
-type Settings struct {
-	// ColleaguesEnabled false turns the colleague calls and the search off.
-	ColleaguesEnabled *bool `json:"colleaguesEnabled,omitempty"`
-	// ColleagueSources are where colleagues are looked for; none means SourceUsers
-	// and SourceDirectory.
-	ColleagueSources []ColleagueSource `json:"colleagueSources,omitempty"`
-	// AliasDomains are lists of domains that are one company each.
-	AliasDomains       [][]string         `json:"aliasDomains,omitempty"`
-	SMTP               *usersync.SMTP     `json:"smtp,omitempty"`
-	InvitationTemplate InvitationTemplate `json:"invitationTemplate,omitzero"`
-	// LowCreditThreshold is the balance at which credits.low goes out, once on the
-	// way down; nil is DefaultLowCredit.
-	LowCreditThreshold *int64        `json:"lowCreditThreshold,omitempty"`
-	ContactEmail       string        `json:"contactEmail,omitempty"`
-	RateLimit          RateLimit     `json:"rateLimit,omitzero"`
-	RetentionDays      RetentionDays `json:"retentionDays,omitzero"`
-}
-
-// DefaultLowCredit is the balance below which an organization is warned that
-// sets no threshold.
-const DefaultLowCredit = 10
-
-// LowCredit returns the threshold in force.
-func (s Settings) LowCredit() int64 {
-	if s.LowCreditThreshold == nil {
-		return DefaultLowCredit
-	}
-	return *s.LowCreditThreshold
-}
-
-// Colleagues reports whether the colleague search is on: the default.
-func (s Settings) Colleagues() bool { return s.ColleaguesEnabled == nil || *s.ColleaguesEnabled }
-
-// The sources of the colleague search.
-const (
-	SourceUsers     = "users"     // the organization's users and the colleagues made by hand
-	SourceDirectory = "directory" // the people it imported
-	SourceHunter    = "hunter"    // Hunter's domain search
-)
-
-// Sources lists the names of all sources.
-var Sources = []string{SourceUsers, SourceDirectory, SourceHunter}
-
-// ColleagueSource is one place where colleagues are looked for.
-type ColleagueSource struct {
-	Name string `json:"name"`
-	// APIKey and URL belong to directory services; an empty URL is the service's own.
-	APIKey usersync.MaskedSecret `json:"apiKey,omitzero"`
-	URL    string                `json:"url,omitempty"`
-}
-
-// Source returns the settings of a source; ok is false when it is off.
-func (s Settings) Source(name string) (source ColleagueSource, ok bool) {
-	if len(s.ColleagueSources) == 0 {
-		return ColleagueSource{Name: name}, name != SourceHunter
-	}
-	for _, source := range s.ColleagueSources {
-		if source.Name == name {
-			return source, true
-		}
-	}
-	return ColleagueSource{}, false
-}
-
-// InvitationTemplate is the text of an organization's invitations; empty parts
-// are the defaults.
-type InvitationTemplate struct {
-	Subject string `json:"subject,omitempty"`
-	Text    string `json:"text,omitempty"`
-	HTML    string `json:"html,omitempty"`
-}
-
-// RetentionDays says how long what is finished is kept, in days; 0 is the
-// default.
-type RetentionDays struct {
-	Requests   int `json:"requests,omitempty"`
-	Events     int `json:"events,omitempty"`
-	Deliveries int `json:"deliveries,omitempty"`
-}
-
-// SecretFields returns the secrets among the settings by their place, to be
-// kept apart from the rest.
-func (s *Settings) SecretFields() map[string]*usersync.MaskedSecret {
-	fields := map[string]*usersync.MaskedSecret{}
-	if s.SMTP != nil {
-		fields["smtp.password"] = &s.SMTP.Password
-	}
-	for i := range s.ColleagueSources {
-		fields["colleagueSources."+s.ColleagueSources[i].Name+".apiKey"] = &s.ColleagueSources[i].APIKey
-	}
-	return fields
-}
-
-// Clone returns a copy that shares nothing a change could reach.
-func (s Settings) Clone() Settings {
-	if s.SMTP != nil {
-		smtp := *s.SMTP
-		s.SMTP = &smtp
-	}
-	s.ColleagueSources = slices.Clone(s.ColleagueSources)
-	return s
-}
-
-// RateLimit bounds the calls of one API key.
-type RateLimit struct {
-	Rate  float64 `json:"rate,omitempty"`  // requests a second
-	Burst int     `json:"burst,omitempty"` // requests at once
-}
-
-// DefaultRateLimit holds where an organization sets none.
-var DefaultRateLimit = RateLimit{Rate: 2000, Burst: 4000}
-
-// OrDefault fills what is not set.
-func (l RateLimit) OrDefault() RateLimit {
-	if l.Rate <= 0 {
-		l.Rate = DefaultRateLimit.Rate
-	}
-	if l.Burst <= 0 {
-		l.Burst = max(int(2*l.Rate), 1)
-	}
-	return l
-}
-
-// Scope is what an API key may do.
-type Scope string
-
-// The scopes of API keys.
-const (
-	ScopeSync       Scope = "sync"
-	ScopeRead       Scope = "read"
-	ScopeColleagues Scope = "colleagues"
-	ScopeMarketing  Scope = "marketing"
-	ScopeEvents     Scope = "events"
-	ScopeManage     Scope = "manage"
-	ScopeErase      Scope = "erase"
-	ScopeAll        Scope = "*"
-)
-
-// Scopes lists every scope.
-var Scopes = []Scope{ScopeSync, ScopeRead, ScopeColleagues, ScopeMarketing, ScopeEvents, ScopeManage, ScopeErase, ScopeAll}
-
-// Key is an API key without the key itself, which is stored as a hash only.
-type Key struct {
-	ID           string        `json:"id"`
-	Organization string        `json:"-"`
-	Name         string        `json:"name"`
-	Hint         string        `json:"key"` // the visible ending, see Secret.Masked; never the key
-	Scopes       []Scope       `json:"scopes"`
-	CreatedAt    usersync.Time `json:"createdAt"`
-	ExpiresAt    usersync.Time `json:"expiresAt,omitzero"`
-	RevokedAt    usersync.Time `json:"revokedAt,omitzero"`
-}
-
-// Allows reports whether the key has the scope.
-func (k Key) Allows(s Scope) bool {
-	return slices.Contains(k.Scopes, s) || slices.Contains(k.Scopes, ScopeAll)
-}
-
-// ValidAt reports whether the key is neither revoked nor expired at t.
-func (k Key) ValidAt(t time.Time) bool {
-	revoked := !k.RevokedAt.IsZero() && !t.Before(k.RevokedAt.Time)
-	expired := !k.ExpiresAt.IsZero() && !t.Before(k.ExpiresAt.Time)
-	return !revoked && !expired
 }

@@ -1,3 +1,4 @@
+// Package user is the people whom organizations tell us about, and who of them was erased.
 package user
 
 import (
@@ -15,30 +16,6 @@ import (
 type Update struct {
 	usersync.User
 	Identity
-}
-
-var updateUsersStatement = store.Define(`
-UPDATE users SET company = r.company, country = r.country, department = r.department, seniority = r.seniority,
-    first_name = r.first_name, last_name = r.last_name, name = r.name, job_title = r.job_title, invite_link = r.invite_link,
-    attributes = r.attributes, sequences = r.sequences, version = r.version + 1, updated_at = {now}
-FROM {rows} WHERE users.id = r.id AND users.version = r.version`,
-	store.Col("id", store.Text), store.Col("version", store.Bigint), store.Col("company", store.Text), store.Col("country", store.Text), store.Col("department", store.Text),
-	store.Col("seniority", store.Integer), store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text),
-	store.Col("invite_link", store.Text), store.Col("attributes", store.Text), store.Col("sequences", store.Text))
-
-// Save stores merged users. It returns ErrStale when one of them changed
-// since it was read.
-func Save(ctx context.Context, tx *store.Tx, users []Update) error {
-	if len(users) == 0 {
-		return nil
-	}
-	slices.SortFunc(users, func(a, b Update) int { return cmp.Compare(a.ID, b.ID) })
-	set := updateUsersStatement.Rows(len(users))
-	for _, u := range users {
-		set.Add(u.ID, u.Version, u.Company, u.Country, u.Department, int64(u.Seniority), u.FirstName, u.LastName,
-			u.Name, u.JobTitle, u.InviteLink, store.Encode(u.Attributes), store.Encode(u.Sequences))
-	}
-	return tx.Later(ctx, updateUsersStatement, set, store.AtLeast(len(users), store.ErrStale))
 }
 
 // Stored is a user as it is shown.
@@ -65,6 +42,30 @@ type Stored struct {
 func (u Stored) Input() usersync.UserInput {
 	return usersync.UserInput{Email: u.Email, Country: u.Country, FirstName: u.FirstName, LastName: u.LastName, Name: u.Name,
 		JobTitle: u.JobTitle, InviteLink: u.InviteLink, Attributes: u.Attributes}
+}
+
+var updateUsersStatement = store.Define(`
+UPDATE users SET company = r.company, country = r.country, department = r.department, seniority = r.seniority,
+    first_name = r.first_name, last_name = r.last_name, name = r.name, job_title = r.job_title, invite_link = r.invite_link,
+    attributes = r.attributes, sequences = r.sequences, version = r.version + 1, updated_at = {now}
+FROM {rows} WHERE users.id = r.id AND users.version = r.version`,
+	store.Col("id", store.Text), store.Col("version", store.Bigint), store.Col("company", store.Text), store.Col("country", store.Text), store.Col("department", store.Text),
+	store.Col("seniority", store.Integer), store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text),
+	store.Col("invite_link", store.Text), store.Col("attributes", store.Text), store.Col("sequences", store.Text))
+
+// Save stores merged users. It returns ErrStale when one of them changed
+// since it was read.
+func Save(ctx context.Context, tx *store.Tx, users []Update) error {
+	if len(users) == 0 {
+		return nil
+	}
+	slices.SortFunc(users, func(a, b Update) int { return cmp.Compare(a.ID, b.ID) })
+	set := updateUsersStatement.Rows(len(users))
+	for _, u := range users {
+		set.Add(u.ID, u.Version, u.Company, u.Country, u.Department, int64(u.Seniority), u.FirstName, u.LastName,
+			u.Name, u.JobTitle, u.InviteLink, store.Encode(u.Attributes), store.Encode(u.Sequences))
+	}
+	return tx.Later(ctx, updateUsersStatement, set, store.AtLeast(len(users), store.ErrStale))
 }
 
 const Columns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, sequences,

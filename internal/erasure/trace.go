@@ -1,0 +1,190 @@
+package erasure
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"usersync/internal/delivery"
+	"usersync/internal/request"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Cursor is how far an erasure has come in one of its lists.
+type Cursor struct {
+	UserID string `json:"user,omitempty"`
+	ID     string `json:"id,omitempty"`
+}
+
+// BatchRequest is a request of which something is to be emptied.
+type BatchRequest struct {
+	User, Id string
+	run      int
+}
+
+var (
+	ownRequestsStatement = store.Define(`
+SELECT user_id, id, run FROM requests WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3`)
+	blankRequestsStatement = store.Define(`
+UPDATE requests SET email = '', input = '{}' FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id`,
+		store.Col("organization_id", store.Text), store.Col("id", store.Text))
+	blankStepsStatement = store.Define(`
+UPDATE steps SET found = '' FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND steps.found <> ''`, store.Col("id", store.Text))
+)
+
+func ScanBatchRequest(scan func(...any) error) (q BatchRequest, err error) {
+	return q, scan(&q.User, &q.Id, &q.run)
+}
+
+// EraseRequests empties up to limit requests of an erased user and their
+// messages, oldest first from the cursor on. It returns where to go on; more
+// is false after the last.
+func EraseRequests(ctx context.Context, tx *store.Tx, organization, userID string, from Cursor, limit int) (next Cursor, removed Removed, more bool, err error) {
+	list, err := store.Collect(ctx, tx.Conn, ownRequestsStatement, nil, ScanBatchRequest, userID, from.ID, limit)
+	if err != nil || len(list) == 0 {
+		return from, removed, false, err
+	}
+	ids := make([]string, len(list))
+	for i, q := range list {
+		ids[i] = q.Id
+	}
+	if _, err := tx.Exec(ctx, blankRequestsStatement, request.RequestRows(blankRequestsStatement, organization, ids)); err != nil {
+		return from, removed, false, err
+	}
+	if _, err := tx.Exec(ctx, blankStepsStatement, store.IDRows(blankStepsStatement, ids), organization); err != nil {
+		return from, removed, false, err
+	}
+	removed.Requests = int64(len(list))
+	removed.Messages, err = emptyMessages(ctx, tx, organization, list, "")
+	return Cursor{ID: list[len(list)-1].Id}, removed, len(list) == limit, err
+}
+
+var (
+	MentionsStatement = store.Define(`
+SELECT q.user_id, q.id, q.run FROM colleague_links l JOIN requests q ON q.user_id = l.user_id
+WHERE l.colleague_id = $1 AND l.user_id >= $2 AND (l.user_id > $2 OR q.id > $3) ORDER BY l.user_id, q.id LIMIT $4`)
+	dropLinksStatement = store.Define(`DELETE FROM colleague_links WHERE colleague_id = $1`)
+)
+
+// EraseMentions empties the messages in which the person was told to others as
+// a colleague, up to limit requests of those others at a time.
+func EraseMentions(ctx context.Context, tx *store.Tx, organization, colleagueID string, from Cursor, limit int) (next Cursor, removed Removed, more bool, err error) {
+	list, err := store.Collect(ctx, tx.Conn, MentionsStatement, nil, ScanBatchRequest, colleagueID, from.UserID, from.ID, limit)
+	if err != nil {
+		return from, removed, false, err
+	}
+	if len(list) > 0 {
+		if removed.Messages, err = emptyMessages(ctx, tx, organization, list, colleagueID); err != nil {
+			return from, removed, false, err
+		}
+		last := list[len(list)-1]
+		next = Cursor{UserID: last.User, ID: last.Id}
+	}
+	if len(list) == limit {
+		return next, removed, true, nil
+	}
+	removed.Links, err = tx.Exec(ctx, dropLinksStatement, nil, colleagueID)
+	return next, removed, false, err
+}
+
+var blankEventsStatement = store.Define(`
+UPDATE events SET attributes = '' WHERE id {any}SELECT id FROM events WHERE user_id = $1 AND attributes <> '' ORDER BY id LIMIT $2{/any}`)
+
+// EraseEvents empties up to limit events of an erased user.
+func EraseEvents(ctx context.Context, tx *store.Tx, userID string, limit int) (removed Removed, more bool, err error) {
+	removed.Events, err = tx.Exec(ctx, blankEventsStatement, nil, userID, limit)
+	return removed, removed.Events == int64(limit), err
+}
+
+// The pattern is a colleague's id, or nothing for every message. Bodies hold
+// the ids of all whom they name.
+var emptyMessagesStatement = store.Define(`
+UPDATE messages SET body = '' FROM {rows}
+WHERE messages.id = r.id AND messages.organization_id = $1 AND messages.body <> '' AND messages.body LIKE '%' || $2 || '%'
+RETURNING messages.id`, store.Col("id", store.Text))
+
+// emptyMessages empties the messages of requests that name a colleague, all of
+// them for "", and ends their deliveries. It returns how many it emptied.
+func emptyMessages(ctx context.Context, tx *store.Tx, organization string, requests []BatchRequest, colleague string) (int64, error) {
+	set := MessageRows(emptyMessagesStatement, requests)
+	emptied, err := store.Collect(ctx, tx.Conn, emptyMessagesStatement, set, store.ScanString, organization, colleague)
+	if err != nil || len(emptied) == 0 {
+		return 0, err
+	}
+	return int64(len(emptied)), endDeliveries(ctx, tx, organization, emptied)
+}
+
+// MessageRows names all messages that the requests can have led to.
+func MessageRows(st *store.Statement, requests []BatchRequest) *store.Rows {
+	set := st.Rows(len(delivery.RequestMessageTypes) * len(requests))
+	for _, q := range requests {
+		for run := 1; run <= q.run; run++ {
+			for _, t := range delivery.RequestMessageTypes {
+				set.Add(delivery.RequestMessageID(q.Id, run, t))
+			}
+		}
+	}
+	return set
+}
+
+// DeliveryRanges holds, for each message, the range of its deliveries' ids.
+func DeliveryRanges(st *store.Statement, messages []string) *store.Rows {
+	set := st.Rows(len(messages))
+	for _, id := range messages {
+		low := string(usersync.PrefixDelivery) + id[len(usersync.PrefixMessage):]
+		set.Add(low, low+"~")
+	}
+	return set
+}
+
+var (
+	deliveriesOfStatement = store.Define(`
+SELECT `+delivery.DeliveryColumns+`
+FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
+JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1
+ORDER BY d.id`, store.Col("low", store.Text), store.Col("high", store.Text))
+	endDeliveriesStatement = store.Define(`
+UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.attempt_count, next_attempt_at = 0, updated_at = {now},
+    failed_at = CASE WHEN r.status = 'failed' AND failed_at = 0 THEN {now} ELSE failed_at END, task_id = '`+delivery.ErasedTask+`'
+FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.status = r.was AND deliveries.attempt_count = r.had`,
+		store.Col("id", store.Text), store.Col("status", store.Text), store.Col("attempts", store.Text), store.Col("attempt_count", store.Bigint), store.Col("was", store.Text), store.Col("had", store.Bigint))
+)
+
+// endDeliveries empties what receivers answered to messages, which may repeat
+// them, and has the deliveries fail that are still to be made.
+func endDeliveries(ctx context.Context, tx *store.Tx, organization string, messages []string) error {
+	list, err := store.Collect(ctx, tx.Conn, deliveriesOfStatement, DeliveryRanges(deliveriesOfStatement, messages), delivery.ReadDelivery, organization)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	now := usersync.Time{Time: time.Now().UTC()}
+	set := endDeliveriesStatement.Rows(len(list))
+	for _, d := range list {
+		was, had := d.Status, d.Attempted
+		endErased(&d, now)
+		attempts, err := json.Marshal(d.Attempts)
+		if err != nil {
+			return err
+		}
+		set.Add(d.ID, string(d.Status), string(attempts), int64(d.Attempted), string(was), int64(had))
+	}
+	n, err := tx.Exec(ctx, endDeliveriesStatement, set, organization)
+	if err == nil && n < int64(len(list)) {
+		return store.ErrRace // an attempt was written meanwhile
+	}
+	return err
+}
+
+// erasedReason is why a delivery failed whose message was erased.
+const erasedReason = "erased"
+
+func endErased(d *delivery.Delivery, now usersync.Time) {
+	for i := range d.Attempts {
+		d.Attempts[i].Response = ""
+	}
+	if d.Status.Open() {
+		d.Status = delivery.Failed
+		d.Note(delivery.Attempt{At: now, Error: erasedReason})
+	}
+}

@@ -1,0 +1,93 @@
+package export
+
+import (
+	"context"
+	"errors"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Colleague is a colleague record.
+type Colleague struct {
+	ID              string         `json:"id"`
+	Email           usersync.Email `json:"email"`
+	Name            string         `json:"name"`
+	JobTitle        string         `json:"jobTitle"`
+	Status          string         `json:"status"`
+	CompanyName     string         `json:"companyName"`
+	Website         string         `json:"website"`
+	InviteLink      string         `json:"inviteLink"`
+	RedirectionLink string         `json:"redirectionLink"`
+	Photo           string         `json:"photo"`
+	CreatedAt       usersync.Time  `json:"createdAt"`
+	UpdatedAt       usersync.Time  `json:"updatedAt"`
+}
+
+const heldColleagueColumns = `id, email, email_key, name, job_title, status, company_name, website, invite_link, redirection_link, photo,
+    created_at, updated_at`
+
+var (
+	heldColleagueStatement = store.Define(`SELECT ` + heldColleagueColumns + ` FROM colleagues WHERE organization_id = $1 AND email_key = $2`)
+	heldInvitedStatement   = store.Define(`
+SELECT ` + heldColleagueColumns + ` FROM colleagues
+WHERE organization_id = $1 AND invited_by = $2 AND invited_by <> '' AND id > $3 ORDER BY id LIMIT $4`)
+)
+
+func scanHeldColleague(scan func(...any) error) (c Colleague, err error) {
+	var address, key string
+	var created, updated int64
+	err = scan(&c.ID, &address, &key, &c.Name, &c.JobTitle, &c.Status, &c.CompanyName, &c.Website, &c.InviteLink, &c.RedirectionLink, &c.Photo,
+		&created, &updated)
+	c.Email, c.CreatedAt, c.UpdatedAt = usersync.NewEmail(address, key), store.Stamp(created), store.Stamp(updated)
+	return c, err
+}
+
+// FindColleague returns the colleague record of an address; nil when there is none.
+func FindColleague(ctx context.Context, o *store.Org, email usersync.Email) (*Colleague, error) {
+	return oneOf(store.Collect(ctx, o.Reader(), heldColleagueStatement, nil, scanHeldColleague, o.ID(), email.Key()))
+}
+
+// Invited returns the colleagues that somebody made by hand, from the one
+// after the given on.
+func Invited(ctx context.Context, o *store.Org, email usersync.Email, after string, limit int) ([]Colleague, error) {
+	return store.Collect(ctx, o.Reader(), heldInvitedStatement, nil, scanHeldColleague, o.ID(), email.Key(), after, limit)
+}
+
+// Link says that somebody was found as a user's colleague.
+type Link struct {
+	UserID      string        `json:"userId"`
+	ColleagueID string        `json:"colleagueId"`
+	Score       float64       `json:"score"`
+	Reasons     []string      `json:"reasons"`
+	CreatedAt   usersync.Time `json:"createdAt"`
+}
+
+var (
+	heldFoundStatement = store.Define(`
+SELECT user_id, colleague_id, score, reasons, created_at FROM colleague_links
+WHERE user_id = $2 AND organization_id = $1 AND colleague_id > $3 ORDER BY colleague_id LIMIT $4`)
+	heldFoundForStatement = store.Define(`
+SELECT user_id, colleague_id, score, reasons, created_at FROM colleague_links
+WHERE colleague_id = $2 AND organization_id = $1 AND user_id > $3 ORDER BY user_id LIMIT $4`)
+)
+
+func scanHeldLink(scan func(...any) error) (l Link, err error) {
+	var reasons string
+	var created int64
+	err = scan(&l.UserID, &l.ColleagueID, &l.Score, &reasons, &created)
+	l.CreatedAt = store.Stamp(created)
+	return l, errors.Join(err, store.Decode(reasons, &l.Reasons))
+}
+
+// Found returns who was found for a user, from the colleague after the
+// given on.
+func Found(ctx context.Context, o *store.Org, userID, after string, limit int) ([]Link, error) {
+	return store.Collect(ctx, o.Reader(), heldFoundStatement, nil, scanHeldLink, o.ID(), userID, after, limit)
+}
+
+// FoundFor returns for whom a colleague was found, from the user after the
+// given on.
+func FoundFor(ctx context.Context, o *store.Org, colleagueID, after string, limit int) ([]Link, error) {
+	return store.Collect(ctx, o.Reader(), heldFoundForStatement, nil, scanHeldLink, o.ID(), colleagueID, after, limit)
+}
