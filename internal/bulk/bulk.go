@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"time"
 
 	"usersync/internal/outbox"
 	"usersync/internal/request"
@@ -292,21 +291,4 @@ func Retry(ctx context.Context, tx *store.Tx, organization, id string, status re
 	}
 	_, err = tx.Exec(ctx, reopenStepStatement, nil, organization, id)
 	return n, err
-}
-
-var (
-	countUsersStatement = store.Define(`SELECT count(*) FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2`)
-	firstUsersStatement = store.Define(`
-SELECT ` + user.Columns + ` FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2 ORDER BY id LIMIT $3`)
-)
-
-// Preview counts the users that were last told of at or after since and
-// returns the first limit of them, by their ids.
-func Preview(ctx context.Context, o *store.Org, since time.Time, limit int) (count int64, first []user.Stored, err error) {
-	db := o.Reader()
-	if err := db.QueryRow(ctx, countUsersStatement, o.ID(), store.Micros(since)).Scan(&count); err != nil {
-		return 0, nil, store.Classify(err)
-	}
-	first, err = store.Collect(ctx, db, firstUsersStatement, nil, user.Scan, o.ID(), store.Micros(since), limit)
-	return count, first, err
 }

@@ -82,13 +82,13 @@ func TopUp(ctx context.Context, s *store.Store, actor, organization string, amou
 			return err
 		}
 		if reference != "" {
-			entry, err = ScanEntry(tx.QueryRow(ctx, byReferenceStatement, organization, reference).Scan)
+			entry, err = scanEntry(tx.QueryRow(ctx, byReferenceStatement, organization, reference).Scan)
 			if !errors.Is(err, sql.ErrNoRows) {
 				return store.Classify(err)
 			}
 		}
 		account.Balance += amount
-		entry, err = ScanEntry(tx.QueryRow(ctx, topUpStatement, usersync.NewID(usersync.PrefixLedger), organization, amount, reference, account.Balance).Scan)
+		entry, err = scanEntry(tx.QueryRow(ctx, topUpStatement, usersync.NewID(usersync.PrefixLedger), organization, amount, reference, account.Balance).Scan)
 		if err != nil {
 			return err
 		}

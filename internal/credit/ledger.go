@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -29,7 +30,7 @@ const (
 	EntryCharge = "charge"
 )
 
-func ScanEntry(scan func(...any) error) (e Entry, err error) {
+func scanEntry(scan func(...any) error) (e Entry, err error) {
 	var created int64
 	err = scan(&e.ID, &e.Kind, &e.Amount, &e.RequestID, &e.Reference, &e.BalanceAfter, &created)
 	e.CreatedAt = store.Stamp(created)
@@ -45,7 +46,7 @@ WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organi
 // Ledger returns up to limit entries, newest first, older than the id before
 // when that is given.
 func Ledger(ctx context.Context, o *store.Org, before string, limit int) ([]Entry, error) {
-	return store.Collect(ctx, o.Reader(), ledgerStatement, nil, ScanEntry, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixLedger)), limit)
+	return store.Collect(ctx, o.Reader(), ledgerStatement, nil, scanEntry, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixLedger)), limit)
 }
 
 // Verification is the proof that the ledger and the balance agree.
@@ -93,4 +94,23 @@ func Charge(ctx context.Context, tx *store.Tx, a *Account, requests []string) er
 		set.Add(usersync.NewID(usersync.PrefixLedger), id, a.Balance)
 	}
 	return tx.Later(ctx, chargeStatement, set, nil, a.Organization)
+}
+
+var chargesStatement = store.Define(`
+SELECT l.id, l.kind, l.amount, l.request_id, l.reference, l.balance_after, l.created_at
+FROM {rows} JOIN ledger l ON l.organization_id = r.organization_id AND l.request_id = r.id AND l.request_id <> ''`,
+	store.Col("organization_id", store.Text), store.Col("id", store.Text))
+
+// Charges returns the entries that charge for the requests, in no order: a request
+// that is free or not paid yet has none.
+func Charges(ctx context.Context, o *store.Org, requests []string) ([]Entry, error) {
+	set := chargesStatement.Rows(len(requests))
+	for _, id := range requests {
+		set.Add(o.ID(), id)
+	}
+	list, err := store.Collect(ctx, o.Reader(), chargesStatement, set, scanEntry)
+	if err != nil {
+		return nil, fmt.Errorf("read the charges of requests: %w", err)
+	}
+	return list, nil
 }

@@ -127,9 +127,9 @@ WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running') RETUR
 // erasedMessage refuses the line of a person who was erased.
 const erasedMessage = "was erased"
 
-// SettleChunk stores the people of a chunk, counts its lines and removes
+// SaveChunk stores the people of a chunk, counts its lines and removes
 // it. It stands behind the fence of the run, so a chunk counts once.
-func SettleChunk(ctx context.Context, tx *store.Tx, organization, id string, o Outcome) error {
+func SaveChunk(ctx context.Context, tx *store.Tx, organization, id string, o Outcome) error {
 	n, err := tx.Exec(ctx, dropChunkStatement, nil, id, o.Number)
 	if err := outbox.Held(n, err); err != nil {
 		return err

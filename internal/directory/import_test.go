@@ -51,7 +51,7 @@ func settle(t *testing.T, n roomtest.Tenant, id string, c usersync.Claim, o dire
 		if err := outbox.Hold(t.Context(), tx, c); err != nil {
 			return err
 		}
-		return directory.SettleChunk(t.Context(), tx, n.Organization.ID, id, o)
+		return directory.SaveChunk(t.Context(), tx, n.Organization.ID, id, o)
 	})
 }
 

@@ -84,12 +84,12 @@ func (s *Service) settle(ctx context.Context, c usersync.Claim, args Args, o Out
 			if err := outbox.Hold(ctx, tx, c); err != nil {
 				return err
 			}
-			return SettleChunk(ctx, tx, c.Organization, args.ImportID, o)
+			return SaveChunk(ctx, tx, c.Organization, args.ImportID, o)
 		}
 		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
-		if err := SettleChunk(ctx, tx, c.Organization, args.ImportID, o); err != nil {
+		if err := SaveChunk(ctx, tx, c.Organization, args.ImportID, o); err != nil {
 			return err
 		}
 		return outbox.Enqueue(ctx, tx, task(c.Organization, c.Traceparent, args, strconv.Itoa(o.Number)))

@@ -3,6 +3,7 @@ package erasure
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"usersync/internal/delivery"
@@ -17,10 +18,11 @@ type Cursor struct {
 	ID     string `json:"id,omitempty"`
 }
 
-// BatchRequest is a request of which something is to be emptied.
-type BatchRequest struct {
-	User, Id string
-	run      int
+// RequestRef names a request and what led to its messages: their ids derive from the
+// request, its runs and their type.
+type RequestRef struct {
+	ID, UserID string
+	Runs       int
 }
 
 var (
@@ -33,21 +35,21 @@ UPDATE requests SET email = '', input = '{}' FROM {rows} WHERE requests.organiza
 UPDATE steps SET found = '' FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND steps.found <> ''`, store.Col("id", store.Text))
 )
 
-func ScanBatchRequest(scan func(...any) error) (q BatchRequest, err error) {
-	return q, scan(&q.User, &q.Id, &q.run)
+func scanRequestRef(scan func(...any) error) (q RequestRef, err error) {
+	return q, scan(&q.UserID, &q.ID, &q.Runs)
 }
 
 // EraseRequests empties up to limit requests of an erased user and their
 // messages, oldest first from the cursor on. It returns where to go on; more
 // is false after the last.
 func EraseRequests(ctx context.Context, tx *store.Tx, organization, userID string, from Cursor, limit int) (next Cursor, removed Removed, more bool, err error) {
-	list, err := store.Collect(ctx, tx.Conn, ownRequestsStatement, nil, ScanBatchRequest, userID, from.ID, limit)
+	list, err := store.Collect(ctx, tx.Conn, ownRequestsStatement, nil, scanRequestRef, userID, from.ID, limit)
 	if err != nil || len(list) == 0 {
 		return from, removed, false, err
 	}
 	ids := make([]string, len(list))
 	for i, q := range list {
-		ids[i] = q.Id
+		ids[i] = q.ID
 	}
 	if _, err := tx.Exec(ctx, blankRequestsStatement, request.RequestRows(blankRequestsStatement, organization, ids)); err != nil {
 		return from, removed, false, err
@@ -57,20 +59,35 @@ func EraseRequests(ctx context.Context, tx *store.Tx, organization, userID strin
 	}
 	removed.Requests = int64(len(list))
 	removed.Messages, err = emptyMessages(ctx, tx, organization, list, "")
-	return Cursor{ID: list[len(list)-1].Id}, removed, len(list) == limit, err
+	return Cursor{ID: list[len(list)-1].ID}, removed, len(list) == limit, err
 }
 
 var (
-	MentionsStatement = store.Define(`
+	mentionsStatement = store.Define(`
 SELECT q.user_id, q.id, q.run FROM colleague_links l JOIN requests q ON q.user_id = l.user_id
 WHERE l.colleague_id = $1 AND l.user_id >= $2 AND (l.user_id > $2 OR q.id > $3) ORDER BY l.user_id, q.id LIMIT $4`)
 	dropLinksStatement = store.Define(`DELETE FROM colleague_links WHERE colleague_id = $1`)
 )
 
+// ListMentions returns up to limit requests whose messages may name a colleague: those
+// of the users that the colleague was found for, from the cursor on. It returns where
+// to go on; more is false after the last.
+func ListMentions(ctx context.Context, db store.Conn, colleagueID string, from Cursor, limit int) (list []RequestRef, next Cursor, more bool, err error) {
+	list, err = store.Collect(ctx, db, mentionsStatement, nil, scanRequestRef, colleagueID, from.UserID, from.ID, limit)
+	if err != nil {
+		return nil, from, false, fmt.Errorf("read the requests that name a colleague: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, from, false, nil
+	}
+	last := list[len(list)-1]
+	return list, Cursor{UserID: last.UserID, ID: last.ID}, len(list) == limit, nil
+}
+
 // EraseMentions empties the messages in which the person was told to others as
 // a colleague, up to limit requests of those others at a time.
 func EraseMentions(ctx context.Context, tx *store.Tx, organization, colleagueID string, from Cursor, limit int) (next Cursor, removed Removed, more bool, err error) {
-	list, err := store.Collect(ctx, tx.Conn, MentionsStatement, nil, ScanBatchRequest, colleagueID, from.UserID, from.ID, limit)
+	list, next, more, err := ListMentions(ctx, tx.Conn, colleagueID, from, limit)
 	if err != nil {
 		return from, removed, false, err
 	}
@@ -78,14 +95,14 @@ func EraseMentions(ctx context.Context, tx *store.Tx, organization, colleagueID 
 		if removed.Messages, err = emptyMessages(ctx, tx, organization, list, colleagueID); err != nil {
 			return from, removed, false, err
 		}
-		last := list[len(list)-1]
-		next = Cursor{UserID: last.User, ID: last.Id}
 	}
-	if len(list) == limit {
+	if more {
 		return next, removed, true, nil
 	}
-	removed.Links, err = tx.Exec(ctx, dropLinksStatement, nil, colleagueID)
-	return next, removed, false, err
+	if removed.Links, err = tx.Exec(ctx, dropLinksStatement, nil, colleagueID); err != nil {
+		return from, removed, false, fmt.Errorf("remove the links to a colleague: %w", err)
+	}
+	return next, removed, false, nil
 }
 
 var blankEventsStatement = store.Define(`
@@ -106,7 +123,7 @@ RETURNING messages.id`, store.Col("id", store.Text))
 
 // emptyMessages empties the messages of requests that name a colleague, all of
 // them for "", and ends their deliveries. It returns how many it emptied.
-func emptyMessages(ctx context.Context, tx *store.Tx, organization string, requests []BatchRequest, colleague string) (int64, error) {
+func emptyMessages(ctx context.Context, tx *store.Tx, organization string, requests []RequestRef, colleague string) (int64, error) {
 	set := MessageRows(emptyMessagesStatement, requests)
 	emptied, err := store.Collect(ctx, tx.Conn, emptyMessagesStatement, set, store.ScanString, organization, colleague)
 	if err != nil || len(emptied) == 0 {
@@ -116,26 +133,12 @@ func emptyMessages(ctx context.Context, tx *store.Tx, organization string, reque
 }
 
 // MessageRows names all messages that the requests can have led to.
-func MessageRows(st *store.Statement, requests []BatchRequest) *store.Rows {
-	set := st.Rows(len(delivery.RequestMessageTypes) * len(requests))
+func MessageRows(st *store.Statement, requests []RequestRef) *store.Rows {
+	var ids []string
 	for _, q := range requests {
-		for run := 1; run <= q.run; run++ {
-			for _, t := range delivery.RequestMessageTypes {
-				set.Add(delivery.RequestMessageID(q.Id, run, t))
-			}
-		}
+		ids = append(ids, delivery.RequestMessageIDs(q.ID, q.Runs)...)
 	}
-	return set
-}
-
-// DeliveryRanges holds, for each message, the range of its deliveries' ids.
-func DeliveryRanges(st *store.Statement, messages []string) *store.Rows {
-	set := st.Rows(len(messages))
-	for _, id := range messages {
-		low := string(usersync.PrefixDelivery) + id[len(usersync.PrefixMessage):]
-		set.Add(low, low+"~")
-	}
-	return set
+	return store.IDRows(st, ids)
 }
 
 var (
@@ -154,7 +157,12 @@ FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND d
 // endDeliveries empties what receivers answered to messages, which may repeat
 // them, and has the deliveries fail that are still to be made.
 func endDeliveries(ctx context.Context, tx *store.Tx, organization string, messages []string) error {
-	list, err := store.Collect(ctx, tx.Conn, deliveriesOfStatement, DeliveryRanges(deliveriesOfStatement, messages), delivery.ReadDelivery, organization)
+	ranges := deliveriesOfStatement.Rows(len(messages))
+	for _, id := range messages {
+		low, high := delivery.IDRange(id)
+		ranges.Add(low, high)
+	}
+	list, err := store.Collect(ctx, tx.Conn, deliveriesOfStatement, ranges, delivery.ReadDelivery, organization)
 	if err != nil || len(list) == 0 {
 		return err
 	}

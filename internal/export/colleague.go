@@ -8,8 +8,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Colleague is a colleague record.
-type Colleague struct {
+// ColleagueRecord is a colleague record.
+type ColleagueRecord struct {
 	ID              string         `json:"id"`
 	Email           usersync.Email `json:"email"`
 	Name            string         `json:"name"`
@@ -24,17 +24,17 @@ type Colleague struct {
 	UpdatedAt       usersync.Time  `json:"updatedAt"`
 }
 
-const heldColleagueColumns = `id, email, email_key, name, job_title, status, company_name, website, invite_link, redirection_link, photo,
+const colleagueColumns = `id, email, email_key, name, job_title, status, company_name, website, invite_link, redirection_link, photo,
     created_at, updated_at`
 
 var (
-	heldColleagueStatement = store.Define(`SELECT ` + heldColleagueColumns + ` FROM colleagues WHERE organization_id = $1 AND email_key = $2`)
-	heldInvitedStatement   = store.Define(`
-SELECT ` + heldColleagueColumns + ` FROM colleagues
+	colleagueStatement         = store.Define(`SELECT ` + colleagueColumns + ` FROM colleagues WHERE organization_id = $1 AND email_key = $2`)
+	colleaguesInvitedStatement = store.Define(`
+SELECT ` + colleagueColumns + ` FROM colleagues
 WHERE organization_id = $1 AND invited_by = $2 AND invited_by <> '' AND id > $3 ORDER BY id LIMIT $4`)
 )
 
-func scanHeldColleague(scan func(...any) error) (c Colleague, err error) {
+func scanColleagueRecord(scan func(...any) error) (c ColleagueRecord, err error) {
 	var address, key string
 	var created, updated int64
 	err = scan(&c.ID, &address, &key, &c.Name, &c.JobTitle, &c.Status, &c.CompanyName, &c.Website, &c.InviteLink, &c.RedirectionLink, &c.Photo,
@@ -43,15 +43,15 @@ func scanHeldColleague(scan func(...any) error) (c Colleague, err error) {
 	return c, err
 }
 
-// FindColleague returns the colleague record of an address; nil when there is none.
-func FindColleague(ctx context.Context, o *store.Org, email usersync.Email) (*Colleague, error) {
-	return oneOf(store.Collect(ctx, o.Reader(), heldColleagueStatement, nil, scanHeldColleague, o.ID(), email.Key()))
+// FindColleagueRecord returns the colleague record of an address; nil when there is none.
+func FindColleagueRecord(ctx context.Context, o *store.Org, email usersync.Email) (*ColleagueRecord, error) {
+	return oneOf(store.Collect(ctx, o.Reader(), colleagueStatement, nil, scanColleagueRecord, o.ID(), email.Key()))
 }
 
-// Invited returns the colleagues that somebody made by hand, from the one
+// ColleaguesInvited returns the colleagues that somebody made by hand, from the one
 // after the given on.
-func Invited(ctx context.Context, o *store.Org, email usersync.Email, after string, limit int) ([]Colleague, error) {
-	return store.Collect(ctx, o.Reader(), heldInvitedStatement, nil, scanHeldColleague, o.ID(), email.Key(), after, limit)
+func ColleaguesInvited(ctx context.Context, o *store.Org, email usersync.Email, after string, limit int) ([]ColleagueRecord, error) {
+	return store.Collect(ctx, o.Reader(), colleaguesInvitedStatement, nil, scanColleagueRecord, o.ID(), email.Key(), after, limit)
 }
 
 // Link says that somebody was found as a user's colleague.
@@ -64,15 +64,15 @@ type Link struct {
 }
 
 var (
-	heldFoundStatement = store.Define(`
+	colleaguesFoundStatement = store.Define(`
 SELECT user_id, colleague_id, score, reasons, created_at FROM colleague_links
 WHERE user_id = $2 AND organization_id = $1 AND colleague_id > $3 ORDER BY colleague_id LIMIT $4`)
-	heldFoundForStatement = store.Define(`
+	foundForStatement = store.Define(`
 SELECT user_id, colleague_id, score, reasons, created_at FROM colleague_links
 WHERE colleague_id = $2 AND organization_id = $1 AND user_id > $3 ORDER BY user_id LIMIT $4`)
 )
 
-func scanHeldLink(scan func(...any) error) (l Link, err error) {
+func scanLink(scan func(...any) error) (l Link, err error) {
 	var reasons string
 	var created int64
 	err = scan(&l.UserID, &l.ColleagueID, &l.Score, &reasons, &created)
@@ -80,14 +80,14 @@ func scanHeldLink(scan func(...any) error) (l Link, err error) {
 	return l, errors.Join(err, store.Decode(reasons, &l.Reasons))
 }
 
-// Found returns who was found for a user, from the colleague after the
+// ColleaguesFound returns who was found for a user, from the colleague after the
 // given on.
-func Found(ctx context.Context, o *store.Org, userID, after string, limit int) ([]Link, error) {
-	return store.Collect(ctx, o.Reader(), heldFoundStatement, nil, scanHeldLink, o.ID(), userID, after, limit)
+func ColleaguesFound(ctx context.Context, o *store.Org, userID, after string, limit int) ([]Link, error) {
+	return store.Collect(ctx, o.Reader(), colleaguesFoundStatement, nil, scanLink, o.ID(), userID, after, limit)
 }
 
 // FoundFor returns for whom a colleague was found, from the user after the
 // given on.
 func FoundFor(ctx context.Context, o *store.Org, colleagueID, after string, limit int) ([]Link, error) {
-	return store.Collect(ctx, o.Reader(), heldFoundForStatement, nil, scanHeldLink, o.ID(), colleagueID, after, limit)
+	return store.Collect(ctx, o.Reader(), foundForStatement, nil, scanLink, o.ID(), colleagueID, after, limit)
 }

@@ -8,8 +8,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Person is an entry of the directory.
-type Person struct {
+// DirectoryEntry is an entry of the directory.
+type DirectoryEntry struct {
 	ID          string         `json:"id"`
 	Email       usersync.Email `json:"email"`
 	Name        string         `json:"name"`
@@ -23,13 +23,13 @@ type Person struct {
 	UpdatedAt   usersync.Time  `json:"updatedAt"`
 }
 
-var heldPersonStatement = store.Define(`
+var directoryEntryStatement = store.Define(`
 SELECT id, email, email_key, name, job_title, country, company, company_name, website, photo, created_at, updated_at FROM people
 WHERE organization_id = $1 AND email_key = $2`)
 
-// FindPerson returns the entry of an address in the directory; nil when there is none.
-func FindPerson(ctx context.Context, o *store.Org, email usersync.Email) (*Person, error) {
-	return oneOf(store.Collect(ctx, o.Reader(), heldPersonStatement, nil, func(scan func(...any) error) (p Person, err error) {
+// FindDirectoryEntry returns the entry of an address in the directory; nil when there is none.
+func FindDirectoryEntry(ctx context.Context, o *store.Org, email usersync.Email) (*DirectoryEntry, error) {
+	return oneOf(store.Collect(ctx, o.Reader(), directoryEntryStatement, nil, func(scan func(...any) error) (p DirectoryEntry, err error) {
 		var address, key string
 		var created, updated int64
 		err = scan(&p.ID, &address, &key, &p.Name, &p.JobTitle, &p.Country, &p.Company, &p.CompanyName, &p.Website, &p.Photo, &created, &updated)

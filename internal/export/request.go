@@ -2,9 +2,9 @@ package export
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"usersync/internal/credit"
 	"usersync/internal/delivery"
@@ -43,28 +43,28 @@ type Delivery struct {
 }
 
 var (
-	heldRequestIDsStatement = store.Define(`
+	requestsStatement = store.Define(`
 SELECT user_id, id, run FROM requests WHERE user_id = $2 AND organization_id = $1 AND id > $3 ORDER BY id LIMIT $4`)
-	heldInputsStatement = store.Define(`
+	inputsStatement = store.Define(`
 SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
 		store.Col("organization_id", store.Text), store.Col("id", store.Text))
-	heldChargesStatement = store.Define(`
-SELECT l.id, l.kind, l.amount, l.request_id, l.reference, l.balance_after, l.created_at
-FROM {rows} JOIN ledger l ON l.organization_id = r.organization_id AND l.request_id = r.id AND l.request_id <> ''`,
-		store.Col("organization_id", store.Text), store.Col("id", store.Text))
 )
+
+func scanRequestRef(scan func(...any) error) (q erasure.RequestRef, err error) {
+	return q, scan(&q.UserID, &q.ID, &q.Runs)
+}
 
 // Requests returns a user's requests, oldest first, from the one after the
 // given on.
 func Requests(ctx context.Context, o *store.Org, userID, after string, limit int) ([]Request, error) {
 	db := o.Reader()
-	list, err := store.Collect(ctx, db, heldRequestIDsStatement, nil, erasure.ScanBatchRequest, o.ID(), userID, after, limit)
+	list, err := store.Collect(ctx, db, requestsStatement, nil, scanRequestRef, o.ID(), userID, after, limit)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	ids := make([]string, len(list))
 	for i, q := range list {
-		ids[i] = q.Id
+		ids[i] = q.ID
 	}
 	reports, err := request.List(ctx, o, ids)
 	if err != nil {
@@ -78,10 +78,10 @@ func Requests(ctx context.Context, o *store.Org, userID, after string, limit int
 		out[i] = Request{View: r, Input: json.RawMessage("{}"), Messages: []Message{}}
 		byID[r.RequestID] = &out[i]
 	}
-	if err := fillHeld(ctx, o, db, byID, ids); err != nil {
+	if err := fillRequests(ctx, o, db, byID, ids); err != nil {
 		return nil, err
 	}
-	messages, err := heldMessages(ctx, o, db, list, "")
+	messages, err := listMessages(ctx, o, db, list, "")
 	for _, m := range messages {
 		if q := byID[m.RequestID]; q != nil {
 			q.Messages = append(q.Messages, m)
@@ -90,25 +90,30 @@ func Requests(ctx context.Context, o *store.Org, userID, after string, limit int
 	return out, err
 }
 
-func fillHeld(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*Request, ids []string) error {
-	_, err := store.Collect(ctx, db, heldInputsStatement, request.RequestRows(heldInputsStatement, o.ID(), ids), func(scan func(...any) error) (struct{}, error) {
-		var id, input string
-		err := scan(&id, &input)
-		if q := byID[id]; q != nil {
-			q.Input = json.RawMessage(input)
-		}
-		return struct{}{}, err
+// fillRequests adds to requests what is kept beside them.
+func fillRequests(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*Request, ids []string) error {
+	type row struct{ id, input string }
+	inputs, err := store.Collect(ctx, db, inputsStatement, request.RequestRows(inputsStatement, o.ID(), ids), func(scan func(...any) error) (r row, err error) {
+		return r, scan(&r.id, &r.input)
 	})
+	if err != nil {
+		return fmt.Errorf("read the inputs of requests: %w", err)
+	}
+	for _, r := range inputs {
+		if q := byID[r.id]; q != nil {
+			q.Input = json.RawMessage(r.input)
+		}
+	}
+	charges, err := credit.Charges(ctx, o, ids)
 	if err != nil {
 		return err
 	}
-	charges, err := store.Collect(ctx, db, heldChargesStatement, request.RequestRows(heldChargesStatement, o.ID(), ids), credit.ScanEntry)
 	for i, e := range charges {
 		if q := byID[e.RequestID]; q != nil {
 			q.Charge = &charges[i]
 		}
 	}
-	return err
+	return nil
 }
 
 // Mentions returns the messages that told others of a colleague, from the
@@ -116,23 +121,24 @@ func fillHeld(ctx context.Context, o *store.Org, db store.Conn, byID map[string]
 // after the last.
 func Mentions(ctx context.Context, o *store.Org, colleagueID string, from erasure.Cursor, limit int) (list []Message, next erasure.Cursor, more bool, err error) {
 	db := o.Reader()
-	requests, err := store.Collect(ctx, db, erasure.MentionsStatement, nil, erasure.ScanBatchRequest, colleagueID, from.UserID, from.ID, limit)
+	requests, next, more, err := erasure.ListMentions(ctx, db, colleagueID, from, limit)
 	if err != nil || len(requests) == 0 {
 		return nil, from, false, err
 	}
-	last := requests[len(requests)-1]
-	list, err = heldMessages(ctx, o, db, requests, colleagueID)
-	return list, erasure.Cursor{UserID: last.User, ID: last.Id}, len(requests) == limit, err
+	if list, err = listMessages(ctx, o, db, requests, colleagueID); err != nil {
+		return nil, from, false, err
+	}
+	return list, next, more, nil
 }
 
-var heldMessagesStatement = store.Define(`
+var messagesStatement = store.Define(`
 SELECT m.id, m.type, m.request_id, m.sequence, m.body, m.created_at FROM {rows} JOIN messages m ON m.id = r.id
 WHERE m.organization_id = $1 AND m.body LIKE '%' || $2 || '%' ORDER BY m.id`, store.Col("id", store.Text))
 
-// heldMessages returns the messages of requests that name a colleague, all of
+// listMessages returns the messages of requests that name a colleague, all of
 // them for "", with their deliveries.
-func heldMessages(ctx context.Context, o *store.Org, db store.Conn, requests []erasure.BatchRequest, colleague string) ([]Message, error) {
-	list, err := store.Collect(ctx, db, heldMessagesStatement, erasure.MessageRows(heldMessagesStatement, requests), func(scan func(...any) error) (m Message, err error) {
+func listMessages(ctx context.Context, o *store.Org, db store.Conn, requests []erasure.RequestRef, colleague string) ([]Message, error) {
+	list, err := store.Collect(ctx, db, messagesStatement, erasure.MessageRows(messagesStatement, requests), func(scan func(...any) error) (m Message, err error) {
 		var body string
 		var created int64
 		err = scan(&m.ID, &m.Type, &m.RequestID, &m.Sequence, &body, &created)
@@ -148,7 +154,7 @@ func heldMessages(ctx context.Context, o *store.Org, db store.Conn, requests []e
 	return list, fillDeliveries(ctx, o, db, list)
 }
 
-var heldDeliveriesStatement = store.Define(`
+var deliveriesStatement = store.Define(`
 SELECT d.message_id, d.endpoint_id, d.status, d.attempts
 FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
 JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1
@@ -156,30 +162,28 @@ ORDER BY d.id`, store.Col("low", store.Text), store.Col("high", store.Text))
 
 func fillDeliveries(ctx context.Context, o *store.Org, db store.Conn, list []Message) error {
 	byID := make(map[string]*Message, len(list))
-	ids := make([]string, len(list))
+	set := deliveriesStatement.Rows(len(list))
 	for i := range list {
-		ids[i], byID[list[i].ID] = list[i].ID, &list[i]
+		byID[list[i].ID] = &list[i]
+		low, high := delivery.IDRange(list[i].ID)
+		set.Add(low, high)
 	}
-	_, err := store.Collect(ctx, db, heldDeliveriesStatement, erasure.DeliveryRanges(heldDeliveriesStatement, ids), func(scan func(...any) error) (struct{}, error) {
-		d := Delivery{Attempts: []delivery.Attempt{}}
-		var message, attempts string
-		err := errors.Join(scan(&message, &d.EndpointID, &d.Status, &attempts), store.Decode(attempts, &d.Attempts))
-		if m := byID[message]; m != nil {
-			m.Deliveries = append(m.Deliveries, d)
-		}
-		return struct{}{}, err
+	type row struct {
+		message string
+		Delivery
+	}
+	found, err := store.Collect(ctx, db, deliveriesStatement, set, func(scan func(...any) error) (r row, err error) {
+		var attempts string
+		r.Attempts = []delivery.Attempt{}
+		return r, errors.Join(scan(&r.message, &r.EndpointID, &r.Status, &attempts), store.Decode(attempts, &r.Attempts))
 	}, o.ID())
-	return err
-}
-
-var erasedAtStatement = store.Define(`SELECT created_at FROM erased WHERE organization_id = $1 AND person = $2`)
-
-// ErasedAt returns when the person with an address was erased; zero for never.
-func ErasedAt(ctx context.Context, o *store.Org, salt []byte, email usersync.Email) (usersync.Time, error) {
-	var when int64
-	err := o.Reader().QueryRow(ctx, erasedAtStatement, o.ID(), usersync.KeyedID(usersync.PrefixErasure, salt, email.Key())).Scan(&when)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
+	if err != nil {
+		return fmt.Errorf("read the deliveries of messages: %w", err)
 	}
-	return store.Stamp(when), store.Classify(err)
+	for _, r := range found {
+		if m := byID[r.message]; m != nil {
+			m.Deliveries = append(m.Deliveries, r.Delivery)
+		}
+	}
+	return nil
 }

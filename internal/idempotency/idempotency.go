@@ -32,8 +32,9 @@ var ErrReused = usersync.Errorf(usersync.CodeConflict, "The Idempotency-Key was 
 // that took it: longer than any call may take.
 const keyHeldFor = time.Minute
 
-// AnswerMark opens a kept answer, which shares its column with acceptances.
-const AnswerMark = "answer:"
+// AnswerPrefix stands before a sealed answer in the column acceptance, which also
+// holds acceptances that are not sealed.
+const AnswerPrefix = "answer:"
 
 // takeKeyStatement takes a key that nobody has, or that was left without an
 // answer.
@@ -49,7 +50,7 @@ SELECT body_hash, acceptance FROM idempotency_keys WHERE organization_id = $1 AN
 
 // Take gives an Idempotency-Key to the first call that asks. For the others
 // it returns the answer kept for the key, nil while there is none. The error is
-// ErrKeyReused for another body.
+// ErrReused for another body.
 func Take(ctx context.Context, s *store.Store, organization string, key Key) (answer []byte, mine bool, err error) {
 	var one int
 	err = s.Writer().QueryRow(ctx, takeKeyStatement, organization, key.Scope, key.Key, key.BodyHash, keyHeldFor.Microseconds()).Scan(&one)
@@ -71,10 +72,12 @@ func Take(ctx context.Context, s *store.Store, organization string, key Key) (an
 	case kept == "":
 		return nil, false, nil
 	}
-	answer, err = s.Sealer().Open(kept[len(AnswerMark):], AnswerPlace(organization, key))
+	answer, err = s.Sealer().Open(kept[len(AnswerPrefix):], AnswerPlace(organization, key))
 	return answer, false, err
 }
 
+// AnswerPlace returns the place that a sealed answer is bound to: sealed for one key,
+// it cannot be opened for another.
 func AnswerPlace(organization string, key Key) string {
 	return "idempotency_keys/" + organization + "/" + key.Scope + "/" + key.Key
 }
@@ -82,14 +85,14 @@ func AnswerPlace(organization string, key Key) string {
 var keepAnswerStatement = store.Define(`
 UPDATE idempotency_keys SET acceptance = $4 WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance = ''`)
 
-// Keep keeps the answer to a key that TakeKey gave; it is sealed, as it
+// Keep keeps the answer to a key that Take gave; it is sealed, as it
 // may hold a new secret.
 func Keep(ctx context.Context, s *store.Store, organization string, key Key, answer []byte) error {
 	sealed, err := s.Sealer().Seal(answer, AnswerPlace(organization, key))
 	if err != nil {
 		return err
 	}
-	_, err = s.Writer().Exec(ctx, keepAnswerStatement, nil, organization, key.Scope, key.Key, AnswerMark+sealed)
+	_, err = s.Writer().Exec(ctx, keepAnswerStatement, nil, organization, key.Scope, key.Key, AnswerPrefix+sealed)
 	return err
 }
 

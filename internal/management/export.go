@@ -44,7 +44,7 @@ type exporter struct {
 	ctx       context.Context
 	org       *store.Org
 	user      user.Stored
-	colleague *export.Colleague
+	colleague *export.ColleagueRecord
 	to        io.Writer
 	begun     bool
 }
@@ -91,14 +91,14 @@ type exportedUser struct {
 // records writes what there is at most one of. Everything is read before the
 // first byte goes out.
 func (e *exporter) records(o tenant.Organization) error {
-	person, err := export.FindPerson(e.ctx, e.org, e.user.Email)
+	person, err := export.FindDirectoryEntry(e.ctx, e.org, e.user.Email)
 	if err != nil {
 		return err
 	}
-	if e.colleague, err = export.FindColleague(e.ctx, e.org, e.user.Email); err != nil {
+	if e.colleague, err = export.FindColleagueRecord(e.ctx, e.org, e.user.Email); err != nil {
 		return err
 	}
-	erased, err := export.ErasedAt(e.ctx, e.org, o.Salt, e.user.Email)
+	erased, err := user.ErasedAt(e.ctx, e.org, o.Salt, e.user.Email)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (e *exporter) records(o tenant.Organization) error {
 
 func (e *exporter) lists() error {
 	if err := list(e, "colleaguesFound", func(after string) ([]export.Link, error) {
-		return export.Found(e.ctx, e.org, e.user.ID, after, exportPage)
+		return export.ColleaguesFound(e.ctx, e.org, e.user.ID, after, exportPage)
 	}, func(l export.Link) string { return l.ColleagueID }); err != nil {
 		return err
 	}
@@ -136,9 +136,9 @@ func (e *exporter) lists() error {
 	}, func(l export.Link) string { return l.UserID }); err != nil {
 		return err
 	}
-	if err := list(e, "colleaguesInvited", func(after string) ([]export.Colleague, error) {
-		return export.Invited(e.ctx, e.org, e.user.Email, after, exportPage)
-	}, func(c export.Colleague) string { return c.ID }); err != nil {
+	if err := list(e, "colleaguesInvited", func(after string) ([]export.ColleagueRecord, error) {
+		return export.ColleaguesInvited(e.ctx, e.org, e.user.Email, after, exportPage)
+	}, func(c export.ColleagueRecord) string { return c.ID }); err != nil {
 		return err
 	}
 	if err := list(e, "requests", func(after string) ([]export.Request, error) {

@@ -4,7 +4,6 @@ package retention
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"usersync/internal/delivery"
@@ -90,11 +89,7 @@ func retireRequests(ctx context.Context, o *store.Org, before string, limit int)
 	var ids, messages []string
 	for _, r := range old {
 		ids = append(ids, r.id)
-		for run := 1; run <= r.run; run++ {
-			for _, t := range delivery.RequestMessageTypes {
-				messages = append(messages, delivery.RequestMessageID(r.id, run, t))
-			}
-		}
+		messages = append(messages, delivery.RequestMessageIDs(r.id, r.run)...)
 	}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		//lint:loop one statement for each table
@@ -132,9 +127,9 @@ func dropMessages(ctx context.Context, tx *store.Tx, organization string, ids []
 	}
 	deliveries, messages := dropDeliveriesOfStatement.Rows(len(ids)), dropMessagesStatement.Rows(len(ids))
 	for _, id := range ids {
-		low := string(usersync.PrefixDelivery) + strings.TrimPrefix(id, string(usersync.PrefixMessage))
-		deliveries.Add(low, low+"~")
-		messages.Add(id, low, low+"~")
+		low, high := delivery.IDRange(id)
+		deliveries.Add(low, high)
+		messages.Add(id, low, high)
 	}
 	if err := tx.Later(ctx, dropDeliveriesOfStatement, deliveries, nil, organization); err != nil {
 		return err

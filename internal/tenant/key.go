@@ -199,7 +199,7 @@ FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE k.ha
 // is no such key.
 func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok bool, err error) {
 	var k keyRow
-	var o Row
+	var o OrganizationRow
 	err = s.Reader().QueryRow(ctx, callerStatement, hash).Scan(
 		&k.ID, &k.OrganizationID, &k.Name, &k.Hint, &k.Scopes, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt,
 		&o.ID, &o.Name, &o.Status, &o.Salt, &o.DefaultInviteLink, &o.DefaultRedirectionLink, &o.Settings, &o.Secrets, &o.CreatedAt, &o.UpdatedAt)
@@ -212,7 +212,7 @@ func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok 
 	if c.Key, err = k.key(); err != nil {
 		return c, false, err
 	}
-	if c.Organization, err = FromRow(s, o); err != nil {
+	if c.Organization, err = o.Organization(s); err != nil {
 		return c, false, err
 	}
 	c.Org = s.Org(o.ID)

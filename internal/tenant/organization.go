@@ -58,8 +58,9 @@ func Lock(ctx context.Context, tx *store.Tx, id string) error {
 	return store.Classify(tx.QueryRow(ctx, lockOrganizationStatement, id).Scan(&locked))
 }
 
-// Row is a row of organizations.
-type Row struct {
+// OrganizationRow is a row of the table organizations. It is exported for queries that
+// read an organization together with what belongs to it.
+type OrganizationRow struct {
 	ID                     string `gorm:"primaryKey"`
 	Name                   string
 	Status                 string
@@ -76,10 +77,11 @@ type Row struct {
 	UpdatedAt int64 `gorm:"autoUpdateTime:false"`
 }
 
-func (Row) TableName() string { return "organizations" }
+// TableName names the table for GORM.
+func (OrganizationRow) TableName() string { return "organizations" }
 
-// FromRow returns what the row says, the secrets of its settings opened.
-func FromRow(s *store.Store, r Row) (Organization, error) {
+// Organization returns what the row says, with the secrets of its settings opened.
+func (r OrganizationRow) Organization(s *store.Store) (Organization, error) {
 	o := Organization{
 		ID: r.ID, Name: r.Name, Status: r.Status, DefaultInviteLink: r.DefaultInviteLink,
 		DefaultRedirectionLink: r.DefaultRedirectionLink, CreatedAt: store.Stamp(r.CreatedAt), UpdatedAt: store.Stamp(r.UpdatedAt),
@@ -104,7 +106,7 @@ func Create(ctx context.Context, s *store.Store, actor string, o Organization) (
 		return o, err
 	}
 	now := store.Micros(time.Now())
-	row := Row{
+	row := OrganizationRow{
 		ID: id, Name: o.Name, Status: Active,
 		Salt: base64.StdEncoding.EncodeToString(salt), DefaultInviteLink: o.DefaultInviteLink,
 		DefaultRedirectionLink: o.DefaultRedirectionLink, Settings: settings, Secrets: secrets, CreatedAt: now, UpdatedAt: now,
@@ -122,7 +124,7 @@ func Create(ctx context.Context, s *store.Store, actor string, o Organization) (
 	if err != nil {
 		return o, err
 	}
-	return FromRow(s, row)
+	return row.Organization(s)
 }
 
 // ErrNotFound is the refusal of an id that names no organization.
@@ -130,7 +132,7 @@ var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Organization not found
 
 // Get returns one organization.
 func Get(ctx context.Context, s *store.Store, id string) (Organization, error) {
-	var row Row
+	var row OrganizationRow
 	err := s.GORM(ctx).First(&row, "id = ?", id).Error
 	if store.NotFound(err) {
 		return Organization{}, ErrNotFound
@@ -138,19 +140,19 @@ func Get(ctx context.Context, s *store.Store, id string) (Organization, error) {
 	if err != nil {
 		return Organization{}, store.Classify(err)
 	}
-	return FromRow(s, row)
+	return row.Organization(s)
 }
 
 // List returns up to limit organizations, newest first, older than
 // the id before when that is given.
 func List(ctx context.Context, s *store.Store, before string, limit int) ([]Organization, error) {
-	var list []Row
+	var list []OrganizationRow
 	if err := store.Page(s.GORM(ctx), before, limit).Find(&list).Error; err != nil {
 		return nil, store.Classify(err)
 	}
 	out := make([]Organization, 0, len(list))
 	for _, row := range list {
-		o, err := FromRow(s, row)
+		o, err := row.Organization(s)
 		if err != nil {
 			return nil, err
 		}
@@ -163,7 +165,7 @@ func List(ctx context.Context, s *store.Store, before string, limit int) ([]Orga
 // stored values and alters them; it returns the names of what it changed.
 func Update(ctx context.Context, s *store.Store, actor, id string, change func(*Organization) ([]string, error)) (out Organization, err error) {
 	err = s.Tx(ctx, func(tx *store.Tx) error {
-		var row Row
+		var row OrganizationRow
 		err := tx.GORM().Clauses(tx.ForUpdate()...).First(&row, "id = ?", id).Error
 		if store.NotFound(err) {
 			return ErrNotFound
@@ -171,7 +173,7 @@ func Update(ctx context.Context, s *store.Store, actor, id string, change func(*
 		if err != nil {
 			return err
 		}
-		if out, err = FromRow(s, row); err != nil {
+		if out, err = row.Organization(s); err != nil {
 			return err
 		}
 		fields, err := change(&out)

@@ -112,10 +112,12 @@ func (s Settings) Clone() Settings {
 	return s
 }
 
-func SettingsPlace(id string) string { return "organizations/" + id + "/secrets" }
+// SecretsPlace returns the place that the sealed secrets of an organization's settings
+// are bound to: sealed for one organization, they cannot be opened for another.
+func SecretsPlace(id string) string { return "organizations/" + id + "/secrets" }
 
-func openSecrets(s *store.Store, r Row, to *Settings) error {
-	plain, err := s.Sealer().Open(r.Secrets, SettingsPlace(r.ID))
+func openSecrets(s *store.Store, r OrganizationRow, to *Settings) error {
+	plain, err := s.Sealer().Open(r.Secrets, SecretsPlace(r.ID))
 	if err != nil {
 		return err
 	}
@@ -150,7 +152,7 @@ func encodeSettings(s *store.Store, id string, settings Settings) (open, sealed 
 	if err != nil {
 		return "", "", err
 	}
-	sealed, err = s.Sealer().Seal(plain, SettingsPlace(id))
+	sealed, err = s.Sealer().Seal(plain, SecretsPlace(id))
 	return string(text), sealed, err
 }
 

@@ -2,6 +2,9 @@ package user
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -30,4 +33,16 @@ func ErasedAmong(ctx context.Context, tx *store.Tx, organization string, salt []
 		erased[byPerson[person]] = true
 	}
 	return erased, err
+}
+
+var erasedAtStatement = store.Define(`SELECT created_at FROM erased WHERE organization_id = $1 AND person = $2`)
+
+// ErasedAt returns when the person with an address was erased; zero for never.
+func ErasedAt(ctx context.Context, o *store.Org, salt []byte, email usersync.Email) (usersync.Time, error) {
+	var when int64
+	err := o.Reader().QueryRow(ctx, erasedAtStatement, o.ID(), usersync.KeyedID(usersync.PrefixErasure, salt, email.Key())).Scan(&when)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return usersync.Time{}, fmt.Errorf("read when a person was erased: %w", store.Classify(err))
+	}
+	return store.Stamp(when), nil
 }

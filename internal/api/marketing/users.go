@@ -15,6 +15,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/platform"
 	"usersync/internal/request"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -398,7 +399,7 @@ func previewUsers(c *api.Call) error {
 	if err := t.err(); err != nil {
 		return err
 	}
-	count, first, err := bulk.Preview(c.Context(), c.Caller.Org, u.activeSince(time.Now()).Time, previewed)
+	count, first, err := user.UpdatedSince(c.Context(), c.Caller.Org, u.activeSince(time.Now()).Time, previewed)
 	if err != nil {
 		return err
 	}
