@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 
 	"usersync/internal/outbox"
@@ -98,13 +99,13 @@ WHERE organization_id = $1 AND id = $2 AND ` + unfinishedRequest)
 func Begin(ctx context.Context, tx *store.Tx, organization string, b Bulk, audienceID string, step request.Step) error {
 	input, err := json.Marshal(b.Input)
 	if err != nil {
-		return err
+		return fmt.Errorf("encode the input of the bulk: %w", err)
 	}
 	if err := tx.Later(ctx, beginBulkStatement, nil, nil, organization, b.ID, b.Input.Connection, audienceID); err != nil {
-		return err
+		return fmt.Errorf("insert the bulk: %w", err)
 	}
 	if err := outbox.Held(tx.Exec(ctx, processBulkStatement, nil, organization, b.ID, string(input))); err != nil {
-		return err
+		return fmt.Errorf("mark the bulk as processing: %w", err)
 	}
 	return request.SaveSteps(ctx, tx, organization, []request.StepOf{{RequestID: b.ID, Step: step}})
 }
@@ -128,14 +129,14 @@ func Advance(ctx context.Context, tx *store.Tx, organization string, b Bulk, s S
 	if b.Again {
 		fresh = 0 // the total counts them already
 		if err := tx.Later(ctx, dropAgainStatement, nil, nil, b.ID, organization, b.Cursor, s.Cursor); err != nil {
-			return err
+			return fmt.Errorf("remove the marks of users that are planned again: %w", err)
 		}
 	}
 	if err := tx.Later(ctx, startBulkStatement, nil, nil, organization, b.ID); err != nil {
-		return err
+		return fmt.Errorf("mark the bulk as processing: %w", err)
 	}
 	if err := tx.Later(ctx, advanceBulkStatement, nil, nil, b.ID, organization, s.Cursor, planned, fresh); err != nil {
-		return err
+		return fmt.Errorf("advance the bulk: %w", err)
 	}
 	var faults []Error
 	for _, id := range s.Unknown {
@@ -180,7 +181,7 @@ func Count(ctx context.Context, tx *store.Tx, organization string, deltas map[st
 	}
 	if len(ids) > 0 {
 		if err := tx.Later(ctx, countBulkStatement, set, nil, organization); err != nil {
-			return err
+			return fmt.Errorf("add to the counts of bulks: %w", err)
 		}
 	}
 	if len(faults) == 0 {
@@ -224,12 +225,15 @@ func Finish(ctx context.Context, tx *store.Tx, organization string, ids ...strin
 	}
 	slices.Sort(ids)
 	finished, err = store.Collect(ctx, tx.Conn, finishBulksStatement, request.RequestRows(finishBulksStatement, organization, ids), store.ScanString)
-	if err != nil || len(finished) == 0 {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("finish bulks: %w", err)
+	}
+	if len(finished) == 0 {
+		return nil, nil
 	}
 	inputs, err := request.PlatformInputsIn(ctx, tx.Conn, organization, finished)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the inputs of finished bulks: %w", err)
 	}
 	steps := finishBulkStepsStatement.Rows(len(inputs))
 	for _, id := range finished {
@@ -239,8 +243,10 @@ func Finish(ctx context.Context, tx *store.Tx, organization string, ids ...strin
 		}
 		steps.Add(id, string(status))
 	}
-	_, err = tx.Exec(ctx, finishBulkStepsStatement, steps, organization)
-	return finished, err
+	if _, err := tx.Exec(ctx, finishBulkStepsStatement, steps, organization); err != nil {
+		return finished, fmt.Errorf("finish the steps of bulks: %w", err)
+	}
+	return finished, nil
 }
 
 var failBulkStatement = store.Define(`
@@ -250,8 +256,11 @@ WHERE organization_id = $1 AND id = $2 AND ` + unfinishedRequest)
 // Fail ends a bulk that cannot be made; its one step says why.
 func Fail(ctx context.Context, tx *store.Tx, organization, id string, step request.Step) error {
 	n, err := tx.Exec(ctx, failBulkStatement, nil, organization, id)
-	if err != nil || n == 0 {
-		return err
+	if err != nil {
+		return fmt.Errorf("fail the bulk: %w", err)
+	}
+	if n == 0 {
+		return nil
 	}
 	return request.SaveSteps(ctx, tx, organization, []request.StepOf{{RequestID: id, Step: step}})
 }
@@ -283,12 +292,17 @@ func Retry(ctx context.Context, tx *store.Tx, organization, id string, status re
 		return 1, nil
 	}
 	n, err := tx.Exec(ctx, againBulkStatement, nil, organization, id)
-	if err != nil || n == 0 {
-		return n, err
+	if err != nil {
+		return n, fmt.Errorf("mark the failed users of the bulk: %w", err)
+	}
+	if n == 0 {
+		return n, nil
 	}
 	if err := tx.Later(ctx, reopenBulkStatement, nil, nil, organization, id, n); err != nil {
-		return n, err
+		return n, fmt.Errorf("reopen the bulk: %w", err)
 	}
-	_, err = tx.Exec(ctx, reopenStepStatement, nil, organization, id)
-	return n, err
+	if _, err := tx.Exec(ctx, reopenStepStatement, nil, organization, id); err != nil {
+		return n, fmt.Errorf("reopen the step of the bulk: %w", err)
+	}
+	return n, nil
 }

@@ -3,6 +3,7 @@ package bulk
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -53,7 +54,10 @@ func SliceUsers(ctx context.Context, o *store.Org, after string, since time.Time
 			s.Users = append(s.Users, r.UserVersion)
 		}
 	}
-	return s, err
+	if err != nil {
+		return s, fmt.Errorf("read a slice of the users: %w", err)
+	}
+	return s, nil
 }
 
 // SliceNamed returns the next limit of ids, which are sorted, after the cursor.
@@ -71,7 +75,7 @@ func SliceNamed(ctx context.Context, o *store.Org, ids []string, after string, l
 func SliceAgain(ctx context.Context, o *store.Org, id, after string, limit int) (Slice, error) {
 	part, err := store.Collect(ctx, o.Reader(), againStatement, nil, store.ScanString, o.ID(), id, after, limit)
 	if err != nil {
-		return Slice{}, err
+		return Slice{}, fmt.Errorf("read the users that are planned again: %w", err)
 	}
 	return slice(ctx, o, part, after, len(part) < limit)
 }
@@ -95,5 +99,8 @@ func slice(ctx context.Context, o *store.Org, ids []string, after string, last b
 			s.Unknown = append(s.Unknown, id)
 		}
 	}
-	return s, err
+	if err != nil {
+		return s, fmt.Errorf("read a slice of the named users: %w", err)
+	}
+	return s, nil
 }

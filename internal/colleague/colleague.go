@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 
 	"usersync/internal/audit"
@@ -107,7 +108,10 @@ func List(ctx context.Context, o *store.Org, email usersync.Email) ([]Colleague,
 	for i := range list {
 		list[i].Inviter = email.Key()
 	}
-	return list, err
+	if err != nil {
+		return list, fmt.Errorf("list colleagues: %w", err)
+	}
+	return list, nil
 }
 
 var colleagueStatement = store.Define(`
@@ -151,7 +155,7 @@ func Create(ctx context.Context, o *store.Org, actor string, salt []byte, n NewC
 		set := makeColleagueStatement.Rows(1)
 		id = usersync.KeyedID(usersync.PrefixColleague, salt, n.Email.Key())
 		if taken, err := colleagueExists(ctx, tx, id); err != nil {
-			return err
+			return fmt.Errorf("look for the colleague's id: %w", err)
 		} else if taken {
 			id = usersync.NewID(usersync.PrefixColleague)
 		}
@@ -159,7 +163,7 @@ func Create(ctx context.Context, o *store.Org, actor string, salt []byte, n NewC
 			n.RedirectionLink, n.Team, n.Inviter.Key(), n.Company, n.Department, int64(n.Seniority))
 		made, err := store.Collect(ctx, tx.Conn, makeColleagueStatement, set, store.ScanID, o.ID())
 		if err != nil {
-			return err
+			return fmt.Errorf("insert the colleague: %w", err)
 		}
 		if len(made) == 0 {
 			return ErrTaken
@@ -210,13 +214,13 @@ func Update(ctx context.Context, o *store.Org, actor, id string, u Change) (Coll
 			return ErrTaken
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("update the colleague: %w", err)
 		}
 		if n == 0 {
 			return ErrNotFound
 		}
 		if out, err = scanColleague(tx.QueryRow(ctx, colleagueStatement, o.ID(), id).Scan); err != nil {
-			return err
+			return fmt.Errorf("read the changed colleague: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "colleague.update", id, u.fields()...)
 	})
@@ -243,13 +247,13 @@ func MarkInvited(ctx context.Context, o *store.Org, actor, id string) (out Colle
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(ctx, inviteStatement, nil, o.ID(), id)
 		if err != nil {
-			return err
+			return fmt.Errorf("mark the colleague as invited: %w", err)
 		}
 		if n == 0 {
 			return ErrNotFound
 		}
 		if out, err = scanColleague(tx.QueryRow(ctx, colleagueStatement, o.ID(), id).Scan); err != nil {
-			return err
+			return fmt.Errorf("read the invited colleague: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "colleague.invite", id, "status")
 	})

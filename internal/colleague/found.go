@@ -90,7 +90,7 @@ func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []by
 	}
 	ids, err := recordsByKey(ctx, tx, organization, byKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the records of found colleagues: %w", err)
 	}
 	//lint:loop tries again when another transaction stored some of them meanwhile
 	for try := 0; len(ids) < len(byKey); try++ {
@@ -98,10 +98,10 @@ func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []by
 			return nil, missing(ctx, tx, organization, salt, byKey, ids)
 		}
 		if err := insertColleagues(ctx, tx, organization, salt, byKey, ids, try > 0); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("insert found colleagues: %w", err)
 		}
 		if ids, err = recordsByKey(ctx, tx, organization, byKey); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the records of found colleagues again: %w", err)
 		}
 	}
 	return ids, linkColleagues(ctx, tx, organization, found, ids)
@@ -165,7 +165,7 @@ func linkColleagues(ctx context.Context, tx *store.Tx, organization string, foun
 	for _, l := range order {
 		reasons, err := json.Marshal(links[l].Reasons)
 		if err != nil {
-			return err
+			return fmt.Errorf("encode the reasons of a match: %w", err)
 		}
 		set.Add(l.user, l.colleague, links[l].Score, string(reasons))
 	}
@@ -190,7 +190,7 @@ func missing(ctx context.Context, tx *store.Tx, organization string, salt []byte
 	}
 	erased, err := user.ErasedAmong(ctx, tx, organization, salt, keys)
 	if err != nil {
-		return err
+		return fmt.Errorf("find out why colleagues are missing: %w", err)
 	}
 	if len(erased) == 0 {
 		return store.ErrRace

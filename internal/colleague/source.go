@@ -2,6 +2,7 @@ package colleague
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -162,7 +163,7 @@ func introduce(ctx context.Context, org *store.Org, found []Answer) ([]Answer, e
 	}
 	standings, err := Standings(ctx, org, keys)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("compare the answers with what is known: %w", err)
 	}
 	introduced := make([]Answer, len(found))
 	for i, a := range found {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/audit"
@@ -90,13 +91,13 @@ func TopUp(ctx context.Context, s *store.Store, actor, organization string, amou
 		account.Balance += amount
 		entry, err = scanEntry(tx.QueryRow(ctx, topUpStatement, usersync.NewID(usersync.PrefixLedger), organization, amount, reference, account.Balance).Scan)
 		if err != nil {
-			return err
+			return fmt.Errorf("insert the top-up: %w", err)
 		}
 		if err := Save(ctx, tx, account); err != nil {
-			return err
+			return fmt.Errorf("save the balance: %w", err)
 		}
 		if err := Unpark(ctx, tx, organization, amount); err != nil {
-			return err
+			return fmt.Errorf("wake the parked tasks: %w", err)
 		}
 		return audit.Record(ctx, tx, organization, actor, "credits.top_up", entry.ID, "amount", "reference")
 	})
@@ -131,13 +132,13 @@ func ResumePayable(ctx context.Context, s *store.Store, limit int) error {
 		return p, scan(&p.organization, &p.balance)
 	}, limit)
 	if err != nil {
-		return err
+		return fmt.Errorf("find parked tasks that can be paid: %w", err)
 	}
 	//lint:loop each organization's balance is locked in a transaction of its own
 	for _, p := range list {
 		err := s.Tx(ctx, func(tx *store.Tx) error { return Unpark(ctx, tx, p.organization, p.balance) })
 		if err != nil {
-			return err
+			return fmt.Errorf("wake the parked tasks of %s: %w", p.organization, err)
 		}
 	}
 	return nil

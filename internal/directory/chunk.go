@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"usersync/internal/outbox"
 	"usersync/internal/store"
@@ -36,13 +37,18 @@ func AddChunk(ctx context.Context, o *store.Org, id string, c Chunk) error {
 			return ErrNoImport
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("count the lines of a chunk: %w", err)
 		}
-		if err := keepImportErrors(ctx, tx, id, refused-lines, c.Refused); err != nil || len(c.Body) == 0 {
-			return err
+		if err := keepImportErrors(ctx, tx, id, refused-lines, c.Refused); err != nil {
+			return fmt.Errorf("keep the errors of a chunk: %w", err)
 		}
-		_, err = tx.Exec(ctx, insertChunkStatement, nil, id, c.Number, string(c.Body))
-		return err
+		if len(c.Body) == 0 {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, insertChunkStatement, nil, id, c.Number, string(c.Body)); err != nil {
+			return fmt.Errorf("insert a chunk: %w", err)
+		}
+		return nil
 	})
 }
 
@@ -136,14 +142,14 @@ func SaveChunk(ctx context.Context, tx *store.Tx, organization, id string, o Out
 	}
 	// An erasure takes the same lock: it sees all these people, or they see it.
 	if err := tenant.Lock(ctx, tx, organization); err != nil {
-		return err
+		return fmt.Errorf("lock the organization: %w", err)
 	}
 	people, refused, err := withoutErased(ctx, tx, organization, o)
 	if err != nil {
-		return err
+		return fmt.Errorf("leave out people who were erased: %w", err)
 	}
 	if err := savePeople(ctx, tx, organization, o.Salt, people); err != nil {
-		return err
+		return fmt.Errorf("save the people of a chunk: %w", err)
 	}
 	var total int64
 	lines := countLines(refused)

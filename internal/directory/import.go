@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -145,7 +146,7 @@ type Totals struct {
 func CompleteImport(ctx context.Context, o *store.Org, id string, totals Totals, task usersync.Task) (out Import, err error) {
 	ignored, err := json.Marshal(totals.Ignored)
 	if err != nil {
-		return out, err
+		return out, fmt.Errorf("encode the ignored columns: %w", err)
 	}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		row := importRow{}
@@ -154,14 +155,14 @@ func CompleteImport(ctx context.Context, o *store.Org, id string, totals Totals,
 			return ErrNoImport
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("read the import: %w", err)
 		}
 		row.Status, row.Lines, row.Encoding, row.Ignored, row.UpdatedAt = string(ImportQueued), totals.Lines, totals.Encoding, string(ignored), store.Micros(time.Now())
 		if err := tx.GORM().Select("status", "lines", "encoding", "ignored", "updated_at").Updates(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("queue the import: %w", err)
 		}
 		if err := outbox.Enqueue(ctx, tx, task); err != nil {
-			return err
+			return fmt.Errorf("enqueue the import's task: %w", err)
 		}
 		if out, err = row.imported(); err != nil {
 			return err
@@ -184,7 +185,7 @@ func ListImports(ctx context.Context, o *store.Org, before string, limit int) ([
 	for _, row := range list {
 		i, err := row.imported()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read import %q: %w", row.ID, err)
 		}
 		out = append(out, i)
 	}
@@ -225,7 +226,10 @@ func ListErrors(ctx context.Context, o *store.Org, id string, after ErrorPlace, 
 		after.Line = e.Line
 		return e, err
 	}, id, o.ID(), after.Line, after.position, limit)
-	return found, after, err
+	if err != nil {
+		return found, after, fmt.Errorf("read the errors of an import: %w", err)
+	}
+	return found, after, nil
 }
 
 var finishImportStatement = store.Define(`
@@ -249,11 +253,16 @@ WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running')`)
 // FailImport ends an import that cannot go on, and removes what is left of it.
 func FailImport(ctx context.Context, tx *store.Tx, organization, id, message string) error {
 	n, err := tx.Exec(ctx, failImportStatement, nil, id, organization, message)
-	if err != nil || n == 0 {
-		return err
+	if err != nil {
+		return fmt.Errorf("fail the import: %w", err)
 	}
-	_, err = tx.Exec(ctx, dropChunksStatement, nil, id)
-	return err
+	if n == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, dropChunksStatement, nil, id); err != nil {
+		return fmt.Errorf("drop the chunks of an import: %w", err)
+	}
+	return nil
 }
 
 var (
@@ -265,13 +274,16 @@ var (
 func DropImport(ctx context.Context, o *store.Org, id string) error {
 	return o.Tx(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(ctx, dropReceivingStatement, nil, id, o.ID())
-		if err != nil || n == 0 {
-			return err
+		if err != nil {
+			return fmt.Errorf("drop an upload: %w", err)
+		}
+		if n == 0 {
+			return nil
 		}
 		//lint:loop one statement for each table
 		for _, st := range []*store.Statement{dropChunksStatement, dropErrorsStatement} {
 			if err := tx.Later(ctx, st, nil, nil, id); err != nil {
-				return err
+				return fmt.Errorf("drop the rows of an upload: %w", err)
 			}
 		}
 		return nil
@@ -288,13 +300,13 @@ func DropAbandonedImports(ctx context.Context, s *store.Store, limit int) (int, 
 		return both, scan(&both)
 	}, AbandonedAfter.Microseconds(), limit)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("find abandoned uploads: %w", err)
 	}
 	//lint:loop up to limit broken uploads, each removed in a transaction
 	for _, both := range found {
 		organization, id, _ := strings.Cut(both, " ")
 		if err := DropImport(ctx, s.Org(organization), id); err != nil {
-			return 0, err
+			return 0, fmt.Errorf("drop the abandoned upload %s: %w", id, err)
 		}
 	}
 	return len(found), nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ var errNoLines = usersync.Errorf(usersync.CodeInvalid, "The file has no lines th
 func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (Import, error) {
 	file, err := importfile.Open(u.Body, importfile.Options{Format: u.Format, Charset: u.Charset, Fields: importfile.People})
 	if err != nil {
-		return Import{}, err
+		return Import{}, fmt.Errorf("open the file: %w", err)
 	}
 	r := &receipt{ctx: ctx, org: org, upload: u, file: file}
 	made, err := r.receive()
@@ -95,7 +96,7 @@ func (r *receipt) receive() (Import, error) {
 		if wrong, ok := errors.AsType[*importfile.LineError](err); ok {
 			r.refused = append(r.refused, ImportError{Line: wrong.Line, Field: string(wrong.Field), Message: wrong.Message})
 		} else if err != nil {
-			return Import{}, err
+			return Import{}, fmt.Errorf("read the file: %w", err)
 		} else {
 			r.add(row)
 		}
@@ -104,7 +105,7 @@ func (r *receipt) receive() (Import, error) {
 			continue
 		}
 		if err := r.store(); err != nil {
-			return Import{}, err
+			return Import{}, fmt.Errorf("store a chunk: %w", err)
 		}
 	}
 	return r.complete()
@@ -127,17 +128,17 @@ func (r *receipt) add(row importfile.Row) {
 func (r *receipt) store() (err error) {
 	if r.id == "" {
 		if r.id, err = BeginImport(r.ctx, r.org, r.upload.Actor, string(r.file.Format())); err != nil {
-			return err
+			return fmt.Errorf("begin the import: %w", err)
 		}
 	}
 	chunk := Chunk{Number: r.number, Refused: r.refused}
 	if len(r.lines) > 0 {
 		if chunk.Body, err = json.Marshal(r.lines); err != nil {
-			return err
+			return fmt.Errorf("encode a chunk: %w", err)
 		}
 	}
 	if err := AddChunk(r.ctx, r.org, r.id, chunk); err != nil {
-		return err
+		return fmt.Errorf("add chunk %d: %w", r.number, err)
 	}
 	r.number++
 	r.lines, r.refused, r.bytes = r.lines[:0], r.refused[:0], 0
@@ -150,7 +151,7 @@ func (r *receipt) complete() (Import, error) {
 	}
 	if len(r.lines)+len(r.refused) > 0 {
 		if err := r.store(); err != nil {
-			return Import{}, err
+			return Import{}, fmt.Errorf("store the last chunk: %w", err)
 		}
 	}
 	totals := Totals{Lines: r.count, Encoding: r.file.Encoding(), Ignored: r.file.Ignored()}

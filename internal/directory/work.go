@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -35,19 +36,19 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 		return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Finish(ctx, tx, c) })
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("read the import's organization: %w", err)
 	}
 	for ends := time.Now().Add(cmp.Or(s.Turn, defaultTurn)); ; { //lint:loop works chunk after chunk, each in a transaction
 		chunk, ok, err := NextChunk(ctx, org, args.ImportID)
 		if err != nil {
-			return err
+			return fmt.Errorf("read the next chunk: %w", err)
 		}
 		if !ok {
 			return s.finish(ctx, c, args)
 		}
 		outcome, err := judge(chunk)
 		if err != nil {
-			return err
+			return fmt.Errorf("check chunk %d: %w", chunk.Number, err)
 		}
 		outcome.Salt = owner.Salt
 		over := time.Now().After(ends)
@@ -62,7 +63,7 @@ func judge(chunk Chunk) (Outcome, error) {
 	o := Outcome{Number: chunk.Number}
 	var lines []chunkLine
 	if err := json.Unmarshal(chunk.Body, &lines); err != nil {
-		return o, err
+		return o, fmt.Errorf("decode the lines of a chunk: %w", err)
 	}
 	for _, l := range lines {
 		p, wrong := check(l)
@@ -90,7 +91,7 @@ func (s *Service) settle(ctx context.Context, c usersync.Claim, args Args, o Out
 			return err
 		}
 		if err := SaveChunk(ctx, tx, c.Organization, args.ImportID, o); err != nil {
-			return err
+			return fmt.Errorf("save a chunk: %w", err)
 		}
 		return outbox.Enqueue(ctx, tx, task(c.Organization, c.Traceparent, args, strconv.Itoa(o.Number)))
 	})

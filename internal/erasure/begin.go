@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/audit"
@@ -64,43 +65,43 @@ func Begin(ctx context.Context, o *store.Org, actor string, salt []byte, s Subje
 			return err
 		}
 		if err := platform.WakePushesOf(ctx, tx, p.userID); err != nil {
-			return err
+			return fmt.Errorf("wake the user's pushes: %w", err)
 		}
 		// Every settling of the organization locks the balance as well: what is
 		// settled before is found here, what comes after finds nobody.
 		if _, err := credit.Lock(ctx, tx, o.ID()); err != nil {
-			return err
+			return fmt.Errorf("lock the balance: %w", err)
 		}
 		if err := tenant.Lock(ctx, tx, o.ID()); err != nil {
-			return err
+			return fmt.Errorf("lock the organization: %w", err)
 		}
 		traces := Traces{ErasureID: row.ID, UserID: p.userID}
 		var removed Removed
 		if traces.ColleagueID, err = erasePerson(ctx, tx, o.ID(), salt, p, &removed); err != nil {
-			return err
+			return fmt.Errorf("remove the person: %w", err)
 		}
 		receipts := []platform.Receipt{}
 		if p.userID != "" {
 			if receipts, err = platform.ErasePushes(ctx, tx, o.ID(), p.userID, p.email, row.ID); err != nil {
-				return err
+				return fmt.Errorf("remove the user from the platforms: %w", err)
 			}
 		}
 		if err := endRequests(ctx, tx, o.ID(), p.userID); err != nil {
-			return err
+			return fmt.Errorf("end the user's requests: %w", err)
 		}
 		encoded, err := json.Marshal(receipts)
 		if err != nil {
-			return err
+			return fmt.Errorf("encode the receipts of platforms: %w", err)
 		}
 		row.Platforms, row.UserID, row.CreatedAt = string(encoded), p.userID, store.Micros(time.Now())
 		if row.Removed, err = encodeRemoved(removed); err != nil {
-			return err
+			return fmt.Errorf("encode what was removed: %w", err)
 		}
 		if err := tx.GORM().Create(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("insert the erasure: %w", err)
 		}
 		if err := noteErasure(ctx, tx, o.ID(), actor, row); err != nil {
-			return err
+			return fmt.Errorf("record the erasure: %w", err)
 		}
 		return outbox.Enqueue(ctx, tx, plan(traces))
 	})
@@ -143,20 +144,22 @@ func scanSubject(row store.Row) (p subject, err error) {
 // colleague record.
 func erasePerson(ctx context.Context, tx *store.Tx, organization string, salt []byte, p subject, removed *Removed) (colleague string, err error) {
 	if err := tx.Later(ctx, rememberErasedStatement, nil, nil, organization, usersync.KeyedID(usersync.PrefixErasure, salt, p.key)); err != nil {
-		return "", err
+		return "", fmt.Errorf("remember the erased person: %w", err)
 	}
 	if removed.People, err = tx.Exec(ctx, deletePersonStatement, nil, organization, p.key); err != nil {
-		return "", err
+		return "", fmt.Errorf("delete the directory entry: %w", err)
 	}
 	// A directory service's answers are asked for again, without the person.
 	if err := tx.Later(ctx, dropAnswersStatement, nil, nil, organization, p.company); err != nil {
-		return "", err
+		return "", fmt.Errorf("drop the answers of colleague sources: %w", err)
 	}
 	if colleague, err = eraseColleague(ctx, tx, organization, p, removed); err != nil || p.userID == "" {
 		return colleague, err
 	}
-	removed.Users, err = tx.Exec(ctx, deleteUserStatement, nil, p.userID)
-	return colleague, err
+	if removed.Users, err = tx.Exec(ctx, deleteUserStatement, nil, p.userID); err != nil {
+		return colleague, fmt.Errorf("delete the user: %w", err)
+	}
+	return colleague, nil
 }
 
 var (
@@ -183,12 +186,17 @@ func eraseColleague(ctx context.Context, tx *store.Tx, organization string, p su
 	if id != "" {
 		removed.Colleagues = 1
 	}
-	if err := tx.Later(ctx, forgetInviterStatement, nil, nil, organization, p.key); err != nil || p.userID == "" {
-		return id, err
+	if err := tx.Later(ctx, forgetInviterStatement, nil, nil, organization, p.key); err != nil {
+		return id, fmt.Errorf("forget the inviter: %w", err)
+	}
+	if p.userID == "" {
+		return id, nil
 	}
 	if err := tx.Later(ctx, forgetInviteLinkStatement, nil, nil, p.userID, organization, p.inviteLink); err != nil {
-		return id, err
+		return id, fmt.Errorf("forget the invite link: %w", err)
 	}
-	removed.Links, err = tx.Exec(ctx, dropOwnLinksStatement, nil, p.userID)
-	return id, err
+	if removed.Links, err = tx.Exec(ctx, dropOwnLinksStatement, nil, p.userID); err != nil {
+		return id, fmt.Errorf("delete the user's colleague links: %w", err)
+	}
+	return id, nil
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"usersync/internal/platform"
 	"usersync/internal/store"
@@ -115,22 +116,24 @@ func NoteRemoved(ctx context.Context, tx *store.Tx, id string, more Removed) err
 	}
 	var removed Removed
 	if err := store.Decode(text, &removed); err != nil {
-		return err
+		return fmt.Errorf("decode what was removed: %w", err)
 	}
 	removed.Add(more)
 	text, err := encodeRemoved(removed)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, saveErasureStatement, nil, id, text)
-	return err
+	if _, err := tx.Exec(ctx, saveErasureStatement, nil, id, text); err != nil {
+		return fmt.Errorf("save what was removed: %w", err)
+	}
+	return nil
 }
 
 // Close notes that nothing is left at our side. The erasure is done when
 // no platform has a receipt outstanding.
 func Close(ctx context.Context, tx *store.Tx, id string) error {
 	if err := tx.Later(ctx, closeErasureStatement, nil, nil, id); err != nil {
-		return err
+		return fmt.Errorf("close the erasure: %w", err)
 	}
 	return platform.ChangeReceipts(ctx, tx, id, func([]platform.Receipt) {})
 }

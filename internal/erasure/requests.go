@@ -2,6 +2,7 @@ package erasure
 
 import (
 	"context"
+	"fmt"
 
 	"usersync/internal/outbox"
 	"usersync/internal/request"
@@ -43,8 +44,11 @@ func endRequests(ctx context.Context, tx *store.Tx, organization, userID string)
 		return nil
 	}
 	list, err := store.Collect(ctx, tx.Conn, endRequestsStatement, nil, scanEnded, userID)
-	if err != nil || len(list) == 0 {
-		return err
+	if err != nil {
+		return fmt.Errorf("end the user's requests: %w", err)
+	}
+	if len(list) == 0 {
+		return nil
 	}
 	if err := failErased(ctx, tx, organization, list); err != nil {
 		return err
@@ -53,16 +57,21 @@ func endRequests(ctx context.Context, tx *store.Tx, organization, userID string)
 	for _, e := range list {
 		set.Add(e.task)
 	}
-	_, err = tx.Exec(ctx, dropParkedStatement, set)
-	return err
+	if _, err := tx.Exec(ctx, dropParkedStatement, set); err != nil {
+		return fmt.Errorf("drop the parked tasks: %w", err)
+	}
+	return nil
 }
 
 // EndOrphans has those of the claimed tasks' requests fail whose user is gone,
 // and returns their ids.
 func EndOrphans(ctx context.Context, tx *store.Tx, c usersync.Claim, ids []string) ([]string, error) {
 	list, err := store.Collect(ctx, tx.Conn, endOrphansStatement, request.RequestRows(endOrphansStatement, c.Organization, ids), scanEnded, outbox.TaskWords(c))
-	if err != nil || len(list) == 0 {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("end the requests of erased users: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, nil
 	}
 	out := make([]string, len(list))
 	for i, e := range list {
@@ -83,7 +92,7 @@ func failErased(ctx context.Context, tx *store.Tx, organization string, list []e
 		skipped.Add(e.id)
 	}
 	if err := tx.Later(ctx, skipErasedStatement, skipped, nil, organization); err != nil {
-		return err
+		return fmt.Errorf("skip the steps of erased users: %w", err)
 	}
 	steps := request.StepsStatement.Rows(len(list))
 	for _, e := range list {

@@ -5,6 +5,7 @@ package erasure
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"usersync/internal/outbox"
@@ -61,10 +62,10 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		then, removed, err := batch(ctx, tx, c.Organization, args)
 		if err != nil {
-			return err
+			return fmt.Errorf("erase a batch of %s: %w", args.Part, err)
 		}
 		if err := NoteRemoved(ctx, tx, args.ErasureID, removed); err != nil {
-			return err
+			return fmt.Errorf("note what was removed: %w", err)
 		}
 		if then.Part != "" {
 			return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, then).Args, time.Time{})

@@ -44,18 +44,21 @@ func scanRequestRef(scan func(...any) error) (q RequestRef, err error) {
 // is false after the last.
 func EraseRequests(ctx context.Context, tx *store.Tx, organization, userID string, from Cursor, limit int) (next Cursor, removed Removed, more bool, err error) {
 	list, err := store.Collect(ctx, tx.Conn, ownRequestsStatement, nil, scanRequestRef, userID, from.ID, limit)
-	if err != nil || len(list) == 0 {
-		return from, removed, false, err
+	if err != nil {
+		return from, removed, false, fmt.Errorf("read the user's requests: %w", err)
+	}
+	if len(list) == 0 {
+		return from, removed, false, nil
 	}
 	ids := make([]string, len(list))
 	for i, q := range list {
 		ids[i] = q.ID
 	}
 	if _, err := tx.Exec(ctx, blankRequestsStatement, request.RequestRows(blankRequestsStatement, organization, ids)); err != nil {
-		return from, removed, false, err
+		return from, removed, false, fmt.Errorf("empty requests: %w", err)
 	}
 	if _, err := tx.Exec(ctx, blankStepsStatement, store.IDRows(blankStepsStatement, ids), organization); err != nil {
-		return from, removed, false, err
+		return from, removed, false, fmt.Errorf("empty the steps of requests: %w", err)
 	}
 	removed.Requests = int64(len(list))
 	removed.Messages, err = emptyMessages(ctx, tx, organization, list, "")
@@ -110,8 +113,10 @@ UPDATE events SET attributes = '' WHERE id {any}SELECT id FROM events WHERE user
 
 // EraseEvents empties up to limit events of an erased user.
 func EraseEvents(ctx context.Context, tx *store.Tx, userID string, limit int) (removed Removed, more bool, err error) {
-	removed.Events, err = tx.Exec(ctx, blankEventsStatement, nil, userID, limit)
-	return removed, removed.Events == int64(limit), err
+	if removed.Events, err = tx.Exec(ctx, blankEventsStatement, nil, userID, limit); err != nil {
+		return removed, removed.Events == int64(limit), fmt.Errorf("empty events: %w", err)
+	}
+	return removed, removed.Events == int64(limit), nil
 }
 
 // The pattern is a colleague's id, or nothing for every message. Bodies hold
@@ -126,8 +131,11 @@ RETURNING messages.id`, store.Col("id", store.Text))
 func emptyMessages(ctx context.Context, tx *store.Tx, organization string, requests []RequestRef, colleague string) (int64, error) {
 	set := MessageRows(emptyMessagesStatement, requests)
 	emptied, err := store.Collect(ctx, tx.Conn, emptyMessagesStatement, set, store.ScanString, organization, colleague)
-	if err != nil || len(emptied) == 0 {
-		return 0, err
+	if err != nil {
+		return 0, fmt.Errorf("empty messages: %w", err)
+	}
+	if len(emptied) == 0 {
+		return 0, nil
 	}
 	return int64(len(emptied)), endDeliveries(ctx, tx, organization, emptied)
 }
@@ -163,8 +171,11 @@ func endDeliveries(ctx context.Context, tx *store.Tx, organization string, messa
 		ranges.Add(low, high)
 	}
 	list, err := store.Collect(ctx, tx.Conn, deliveriesOfStatement, ranges, delivery.ReadDelivery, organization)
-	if err != nil || len(list) == 0 {
-		return err
+	if err != nil {
+		return fmt.Errorf("read the deliveries of messages: %w", err)
+	}
+	if len(list) == 0 {
+		return nil
 	}
 	now := usersync.Time{Time: time.Now().UTC()}
 	set := endDeliveriesStatement.Rows(len(list))
@@ -173,7 +184,7 @@ func endDeliveries(ctx context.Context, tx *store.Tx, organization string, messa
 		endErased(&d, now)
 		attempts, err := json.Marshal(d.Attempts)
 		if err != nil {
-			return err
+			return fmt.Errorf("encode the attempts of a delivery: %w", err)
 		}
 		set.Add(d.ID, string(d.Status), string(attempts), int64(d.Attempted), string(was), int64(had))
 	}
@@ -181,7 +192,10 @@ func endDeliveries(ctx context.Context, tx *store.Tx, organization string, messa
 	if err == nil && n < int64(len(list)) {
 		return store.ErrRace // an attempt was written meanwhile
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("end the deliveries of messages: %w", err)
+	}
+	return nil
 }
 
 // erasedReason is why a delivery failed whose message was erased.

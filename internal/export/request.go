@@ -59,8 +59,11 @@ func scanRequestRef(scan func(...any) error) (q erasure.RequestRef, err error) {
 func Requests(ctx context.Context, o *store.Org, userID, after string, limit int) ([]Request, error) {
 	db := o.Reader()
 	list, err := store.Collect(ctx, db, requestsStatement, nil, scanRequestRef, o.ID(), userID, after, limit)
-	if err != nil || len(list) == 0 {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("find the user's requests: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, nil
 	}
 	ids := make([]string, len(list))
 	for i, q := range list {
@@ -68,7 +71,7 @@ func Requests(ctx context.Context, o *store.Org, userID, after string, limit int
 	}
 	reports, err := request.List(ctx, o, ids)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the user's requests: %w", err)
 	}
 	out := make([]Request, len(reports))
 	byID := make(map[string]*Request, len(reports))
@@ -87,7 +90,10 @@ func Requests(ctx context.Context, o *store.Org, userID, after string, limit int
 			q.Messages = append(q.Messages, m)
 		}
 	}
-	return out, err
+	if err != nil {
+		return out, fmt.Errorf("read the messages of the user's requests: %w", err)
+	}
+	return out, nil
 }
 
 // fillRequests adds to requests what is kept beside them.
@@ -126,7 +132,7 @@ func Mentions(ctx context.Context, o *store.Org, colleagueID string, from erasur
 		return nil, from, false, err
 	}
 	if list, err = listMessages(ctx, o, db, requests, colleagueID); err != nil {
-		return nil, from, false, err
+		return nil, from, false, fmt.Errorf("read the messages that name the person: %w", err)
 	}
 	return list, next, more, nil
 }
@@ -148,8 +154,11 @@ func listMessages(ctx context.Context, o *store.Org, db store.Conn, requests []e
 		m.CreatedAt, m.Deliveries = store.Stamp(created), []Delivery{}
 		return m, err
 	}, o.ID(), colleague)
-	if err != nil || len(list) == 0 {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, nil
 	}
 	return list, fillDeliveries(ctx, o, db, list)
 }

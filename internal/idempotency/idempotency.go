@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/store"
@@ -72,8 +73,10 @@ func Take(ctx context.Context, s *store.Store, organization string, key Key) (an
 	case kept == "":
 		return nil, false, nil
 	}
-	answer, err = s.Sealer().Open(kept[len(AnswerPrefix):], AnswerPlace(organization, key))
-	return answer, false, err
+	if answer, err = s.Sealer().Open(kept[len(AnswerPrefix):], AnswerPlace(organization, key)); err != nil {
+		return answer, false, fmt.Errorf("open the kept answer: %w", err)
+	}
+	return answer, false, nil
 }
 
 // AnswerPlace returns the place that a sealed answer is bound to: sealed for one key,
@@ -90,10 +93,12 @@ UPDATE idempotency_keys SET acceptance = $4 WHERE organization_id = $1 AND scope
 func Keep(ctx context.Context, s *store.Store, organization string, key Key, answer []byte) error {
 	sealed, err := s.Sealer().Seal(answer, AnswerPlace(organization, key))
 	if err != nil {
-		return err
+		return fmt.Errorf("seal the answer: %w", err)
 	}
-	_, err = s.Writer().Exec(ctx, keepAnswerStatement, nil, organization, key.Scope, key.Key, AnswerPrefix+sealed)
-	return err
+	if _, err := s.Writer().Exec(ctx, keepAnswerStatement, nil, organization, key.Scope, key.Key, AnswerPrefix+sealed); err != nil {
+		return fmt.Errorf("keep the answer: %w", err)
+	}
+	return nil
 }
 
 var dropKeyStatement = store.Define(`
@@ -101,6 +106,8 @@ DELETE FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key =
 
 // Drop gives back a key whose call came to nothing.
 func Drop(ctx context.Context, s *store.Store, organization string, key Key) error {
-	_, err := s.Writer().Exec(ctx, dropKeyStatement, nil, organization, key.Scope, key.Key)
-	return err
+	if _, err := s.Writer().Exec(ctx, dropKeyStatement, nil, organization, key.Scope, key.Key); err != nil {
+		return fmt.Errorf("give the Idempotency-Key back: %w", err)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ package retention
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"usersync/internal/delivery"
@@ -24,17 +25,17 @@ func Run(ctx context.Context, s *store.Store, now time.Time, limit int) (more bo
 		return k, scan(&k.id, &k.settings)
 	})
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("find the organizations with retention days: %w", err)
 	}
 	//lint:loop each organization keeps for days of its own, and removes in transactions of its own
 	for _, k := range list {
 		var settings tenant.Settings
 		if err := json.Unmarshal([]byte(k.settings), &settings); err != nil {
-			return false, err
+			return false, fmt.Errorf("decode the settings of organization %s: %w", k.id, err)
 		}
 		left, err := retire(ctx, s.Org(k.id), settings.RetentionDays, now, limit)
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("remove what is old of organization %s: %w", k.id, err)
 		}
 		more = more || left
 	}
@@ -56,7 +57,7 @@ func retire(ctx context.Context, o *store.Org, days tenant.RetentionDays, now ti
 		}
 		n, err := sort.drop(ctx, o, usersync.IDBound(sort.prefix, now.AddDate(0, 0, -sort.days)), limit)
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("remove rows with the prefix %s: %w", sort.prefix, err)
 		}
 		more = more || n == limit
 	}
@@ -83,8 +84,11 @@ func retireRequests(ctx context.Context, o *store.Org, before string, limit int)
 	old, err := store.Collect(ctx, o.Reader(), oldRequestsStatement, nil, func(scan func(...any) error) (r request, err error) {
 		return r, scan(&r.id, &r.run)
 	}, o.ID(), before, limit)
-	if err != nil || len(old) == 0 {
-		return 0, err
+	if err != nil {
+		return 0, fmt.Errorf("find old requests: %w", err)
+	}
+	if len(old) == 0 {
+		return 0, nil
 	}
 	var ids, messages []string
 	for _, r := range old {
@@ -95,11 +99,11 @@ func retireRequests(ctx context.Context, o *store.Org, before string, limit int)
 		//lint:loop one statement for each table
 		for _, st := range []*store.Statement{dropStepsStatement, dropBulksStatement, dropBulkErrsStatement} {
 			if _, err := tx.Exec(ctx, st, store.IDRows(st, ids)); err != nil {
-				return err
+				return fmt.Errorf("remove what belongs to old requests: %w", err)
 			}
 		}
 		if _, err := tx.Exec(ctx, dropRequestsStatement, store.IDRows(dropRequestsStatement, ids), o.ID()); err != nil {
-			return err
+			return fmt.Errorf("remove old requests: %w", err)
 		}
 		return dropMessages(ctx, tx, o.ID(), messages)
 	})
@@ -132,7 +136,7 @@ func dropMessages(ctx context.Context, tx *store.Tx, organization string, ids []
 		messages.Add(id, low, high)
 	}
 	if err := tx.Later(ctx, dropDeliveriesOfStatement, deliveries, nil, organization); err != nil {
-		return err
+		return fmt.Errorf("remove the deliveries of old messages: %w", err)
 	}
 	return tx.Later(ctx, dropMessagesStatement, messages, nil, organization)
 }
@@ -145,8 +149,11 @@ WHERE e.organization_id = $1 ORDER BY each.value LIMIT $3`)
 // retireDeliveries removes messages whose deliveries are finished.
 func retireDeliveries(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
 	old, err := store.Collect(ctx, o.Reader(), oldMessagesStatement, nil, store.ScanID, o.ID(), before, limit)
-	if err != nil || len(old) == 0 {
-		return 0, err
+	if err != nil {
+		return 0, fmt.Errorf("find old messages: %w", err)
+	}
+	if len(old) == 0 {
+		return 0, nil
 	}
 	return len(old), o.Tx(ctx, func(tx *store.Tx) error { return dropMessages(ctx, tx, o.ID(), old) })
 }

@@ -92,8 +92,11 @@ func eachSealed(ctx context.Context, s *store.Store, c sealedColumn, fn func([]s
 	//lint:loop follows a cursor, page by page
 	for {
 		list, err := sealedPage(ctx, s, c, st, after)
-		if err != nil || len(list) == 0 {
-			return err
+		if err != nil {
+			return fmt.Errorf("read sealed values of %s: %w", c, err)
+		}
+		if len(list) == 0 {
+			return nil
 		}
 		if err := fn(list); err != nil {
 			return err
@@ -132,7 +135,7 @@ func Run(ctx context.Context, s *store.Store, tell func(Rewrapped)) ([]Rewrapped
 			return nil
 		})
 		if err != nil {
-			return out, err
+			return out, fmt.Errorf("rewrap %s: %w", c, err)
 		}
 		out = append(out, done)
 	}
@@ -161,7 +164,10 @@ func rewrapValues(ctx context.Context, s *store.Store, c sealedColumn, swap *sto
 	n, err := s.Writer().Exec(ctx, swap, set)
 	done.Changed += n
 	done.Moved += int64(set.Len()) - n
-	return err
+	if err != nil {
+		return fmt.Errorf("write rewrapped values: %w", err)
+	}
+	return nil
 }
 
 // SealedKeys counts the sealed values under each sealing key, by its id.
@@ -180,7 +186,7 @@ func SealedKeys(ctx context.Context, s *store.Store) (map[string]int64, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("count the sealed values of %s: %w", c, err)
 		}
 	}
 	return out, nil

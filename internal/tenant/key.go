@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -103,7 +104,7 @@ func CreateKey(ctx context.Context, s *store.Store, actor, organization string, 
 	}
 	scopes, err := json.Marshal(k.Scopes)
 	if err != nil {
-		return k, usersync.Secret{}, err
+		return k, usersync.Secret{}, fmt.Errorf("encode the scopes: %w", err)
 	}
 	row := keyRow{
 		ID: usersync.NewID(usersync.PrefixKey), OrganizationID: organization, Name: k.Name, Hash: HashKey(secret),
@@ -111,7 +112,7 @@ func CreateKey(ctx context.Context, s *store.Store, actor, organization string, 
 	}
 	err = s.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.GORM().Create(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("insert the API key: %w", err)
 		}
 		return audit.Record(ctx, tx, organization, actor, "api_key.create", row.ID, "name", "scopes", "expiresAt")
 	})
@@ -133,7 +134,7 @@ func ListKeys(ctx context.Context, o *store.Org, before string, limit int) ([]Ke
 	for _, row := range list {
 		k, err := row.key()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read API key %q: %w", row.ID, err)
 		}
 		out = append(out, k)
 	}
@@ -166,13 +167,13 @@ func RevokeKey(ctx context.Context, o *store.Org, actor, id string, when time.Ti
 			return ErrNoKey
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("read the API key: %w", err)
 		}
 		if row.RevokedAt == 0 || row.RevokedAt > store.Micros(when) {
 			row.RevokedAt = store.Micros(when)
 		}
 		if err := tx.GORM().Model(&keyRow{ID: id}).Update("revoked_at", row.RevokedAt).Error; err != nil {
-			return err
+			return fmt.Errorf("revoke the API key: %w", err)
 		}
 		if key, err = row.key(); err != nil {
 			return err
@@ -210,10 +211,10 @@ func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok 
 		return c, false, store.Classify(err)
 	}
 	if c.Key, err = k.key(); err != nil {
-		return c, false, err
+		return c, false, fmt.Errorf("read API key %q: %w", k.ID, err)
 	}
 	if c.Organization, err = o.Organization(s); err != nil {
-		return c, false, err
+		return c, false, fmt.Errorf("read organization %q: %w", o.ID, err)
 	}
 	c.Org = s.Org(o.ID)
 	return c, true, nil

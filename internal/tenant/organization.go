@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/audit"
@@ -89,8 +90,11 @@ func (r OrganizationRow) Organization(s *store.Store) (Organization, error) {
 	}
 	salt, err := base64.StdEncoding.DecodeString(r.Salt)
 	o.Salt = salt
-	if err := errors.Join(err, json.Unmarshal([]byte(r.Settings), &o.Settings)); err != nil || r.Secrets == "" {
-		return o, err
+	if err := errors.Join(err, json.Unmarshal([]byte(r.Settings), &o.Settings)); err != nil {
+		return o, fmt.Errorf("decode the organization's salt and settings: %w", err)
+	}
+	if r.Secrets == "" {
+		return o, nil
 	}
 	return o, openSecrets(s, r, &o.Settings)
 }
@@ -103,7 +107,7 @@ func Create(ctx context.Context, s *store.Store, actor string, o Organization) (
 	id := usersync.NewID(usersync.PrefixOrganization)
 	settings, secrets, err := encodeSettings(s, id, o.Settings)
 	if err != nil {
-		return o, err
+		return o, fmt.Errorf("create an organization: %w", err)
 	}
 	now := store.Micros(time.Now())
 	row := OrganizationRow{
@@ -114,10 +118,10 @@ func Create(ctx context.Context, s *store.Store, actor string, o Organization) (
 	}
 	err = s.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.GORM().Create(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("insert the organization: %w", err)
 		}
 		if err := tx.GORM().Create(&balanceRow{OrganizationID: row.ID}).Error; err != nil {
-			return err
+			return fmt.Errorf("insert the organization's balance: %w", err)
 		}
 		return audit.Record(ctx, tx, row.ID, actor, "organization.create", row.ID, "name")
 	})
@@ -154,7 +158,7 @@ func List(ctx context.Context, s *store.Store, before string, limit int) ([]Orga
 	for _, row := range list {
 		o, err := row.Organization(s)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read organization %q: %w", row.ID, err)
 		}
 		out = append(out, o)
 	}
@@ -171,10 +175,10 @@ func Update(ctx context.Context, s *store.Store, actor, id string, change func(*
 			return ErrNotFound
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("read the organization: %w", err)
 		}
 		if out, err = row.Organization(s); err != nil {
-			return err
+			return fmt.Errorf("read organization %q: %w", id, err)
 		}
 		fields, err := change(&out)
 		if err != nil || len(fields) == 0 {
@@ -182,7 +186,7 @@ func Update(ctx context.Context, s *store.Store, actor, id string, change func(*
 		}
 		settings, secrets, err := encodeSettings(s, id, out.Settings)
 		if err != nil {
-			return err
+			return fmt.Errorf("change organization %q: %w", id, err)
 		}
 		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
 		err = tx.GORM().Model(&row).Updates(map[string]any{
@@ -191,7 +195,7 @@ func Update(ctx context.Context, s *store.Store, actor, id string, change func(*
 			"client_group_code": out.Tenant.ClientGroupCode, "client_code": out.Tenant.ClientCode, "paper_code": out.Tenant.PaperCode,
 		}).Error
 		if err != nil {
-			return err
+			return fmt.Errorf("update the organization: %w", err)
 		}
 		return audit.Record(ctx, tx, id, actor, "organization.update", id, fields...)
 	})

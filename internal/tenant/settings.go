@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"usersync/internal/store"
@@ -119,11 +120,11 @@ func SecretsPlace(id string) string { return "organizations/" + id + "/secrets" 
 func openSecrets(s *store.Store, r OrganizationRow, to *Settings) error {
 	plain, err := s.Sealer().Open(r.Secrets, SecretsPlace(r.ID))
 	if err != nil {
-		return err
+		return fmt.Errorf("open the sealed settings: %w", err)
 	}
 	var secrets map[string]string
 	if err := json.Unmarshal(plain, &secrets); err != nil {
-		return err
+		return fmt.Errorf("decode the sealed settings: %w", err)
 	}
 	for place, field := range to.SecretFields() {
 		if text := secrets[place]; text != "" {
@@ -145,15 +146,20 @@ func encodeSettings(s *store.Store, id string, settings Settings) (open, sealed 
 		field.Secret = usersync.Secret{}
 	}
 	text, err := json.Marshal(settings)
-	if err != nil || len(secrets) == 0 {
-		return string(text), "", err
+	if err != nil {
+		return string(text), "", fmt.Errorf("encode the settings: %w", err)
+	}
+	if len(secrets) == 0 {
+		return string(text), "", nil
 	}
 	plain, err := json.Marshal(secrets)
 	if err != nil {
-		return "", "", err
+		return "", "", fmt.Errorf("encode the secrets of the settings: %w", err)
 	}
-	sealed, err = s.Sealer().Seal(plain, SecretsPlace(id))
-	return string(text), sealed, err
+	if sealed, err = s.Sealer().Seal(plain, SecretsPlace(id)); err != nil {
+		return string(text), sealed, fmt.Errorf("seal the secrets of the settings: %w", err)
+	}
+	return string(text), sealed, nil
 }
 
 // RateLimit bounds the calls of one API key.

@@ -32,7 +32,10 @@ func ErasedAmong(ctx context.Context, tx *store.Tx, organization string, salt []
 	for _, person := range found {
 		erased[byPerson[person]] = true
 	}
-	return erased, err
+	if err != nil {
+		return erased, fmt.Errorf("read who was erased: %w", err)
+	}
+	return erased, nil
 }
 
 var erasedAtStatement = store.Define(`SELECT created_at FROM erased WHERE organization_id = $1 AND person = $2`)

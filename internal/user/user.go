@@ -141,7 +141,10 @@ func ByID(ctx context.Context, o *store.Org, ids []string) (map[string]Stored, e
 	for _, u := range list {
 		out[u.ID] = u
 	}
-	return out, err
+	if err != nil {
+		return out, fmt.Errorf("read users by id: %w", err)
+	}
+	return out, nil
 }
 
 var (
