@@ -1,4 +1,5 @@
-// Package audit keeps who changed what: a row beside every change that somebody asked for.
+// Package audit keeps who changed what: it writes a row in the transaction of every
+// change that somebody asked for.
 package audit
 
 import (
@@ -34,8 +35,8 @@ type auditRow struct {
 
 func (auditRow) TableName() string { return "audit" }
 
-// Record notes a change in the transaction that makes it. actor is the id of a
-// key, or the name of a door such as "operator".
+// Record notes a change in the transaction that makes it. actor is the id of an
+// API key, or the name of who else acts, such as "operator".
 func Record(ctx context.Context, tx *store.Tx, organization, actor, action, object string, fields ...string) error {
 	return tx.GORM().WithContext(ctx).Create(&auditRow{
 		ID: usersync.NewID(usersync.PrefixAudit), OrganizationID: organization, Actor: actor, Action: action,
@@ -43,7 +44,7 @@ func Record(ctx context.Context, tx *store.Tx, organization, actor, action, obje
 	}).Error
 }
 
-// Note writes an operator's change to what is not in the database.
+// Note records an operator's change to something that is outside of the database.
 func Note(ctx context.Context, s *store.Store, actor, action, object string) error {
 	return s.Tx(ctx, func(tx *store.Tx) error { return Record(ctx, tx, "", actor, action, object) })
 }

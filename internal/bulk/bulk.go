@@ -166,7 +166,7 @@ ON CONFLICT (request_id, user_id) DO UPDATE SET status = excluded.status, code =
 
 // Count adds outcomes of users to the bulks that wait for them, and keeps
 // why some failed or were skipped. Of a delta the outcomes count; Done follows
-// from them. Call FinishBulks behind it.
+// from them. Call Finish after it.
 func Count(ctx context.Context, tx *store.Tx, organization string, deltas map[string]request.Progress, faults []Error) error {
 	ids := make([]string, 0, len(deltas))
 	for id := range deltas {
@@ -199,8 +199,8 @@ func Count(ctx context.Context, tx *store.Tx, organization string, deltas map[st
 }
 
 var (
-	// The outcome of a bulk follows the rule of usersync.StatusOf, a user being a
-	// step.
+	// The outcome of a bulk follows the rule of request.StatusOf, where each
+	// user counts as a step.
 	finishBulksStatement = store.Define(`
 UPDATE requests SET finished_at = {now}, status = CASE WHEN b.errors = 0 THEN 'succeeded'
     WHEN b.added + b.updated + b.unchanged + b.removed = 0 THEN 'failed' ELSE 'partially_succeeded' END

@@ -1,3 +1,7 @@
+// Package colleague keeps colleague records and searches for colleagues: the people who
+// work at the same company as a user, best match first. A Source says where people are
+// looked for. This package decides who counts and in what order. It decides by what the
+// sources know alone, so the same answers always give the same result.
 package colleague
 
 import (
@@ -147,7 +151,7 @@ RETURNING id`,
 	store.Col("company", store.Text), store.Col("department", store.Text), store.Col("seniority", store.Integer))
 
 // Create stores a colleague made by hand: pending, or joined when the
-// person is a user already. The error is ErrColleagueTaken when the organization
+// person is a user already. The error is ErrTaken when the organization
 // has one with that address.
 func Create(ctx context.Context, o *store.Org, actor string, salt []byte, n NewColleague) (Colleague, error) {
 	var id string
@@ -205,7 +209,7 @@ UPDATE colleagues SET status = CASE WHEN $3 = '' THEN status ELSE $3 END,
 WHERE id = $2 AND organization_id = $1 AND status <> 'deleted'`)
 
 // Update changes one colleague; its latest action moves. Errors are
-// ErrNoColleague and, for an address that another has, ErrColleagueTaken.
+// ErrNotFound and, for an address that another colleague has, ErrTaken.
 func Update(ctx context.Context, o *store.Org, actor, id string, u Change) (Colleague, error) {
 	var out Colleague
 	err := o.Tx(ctx, func(tx *store.Tx) error {

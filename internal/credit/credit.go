@@ -1,5 +1,5 @@
-// Package credit is the money: a balance for each organization, an append-only ledger
-// whose sum it is, and the rule that a request is charged once at most.
+// Package credit keeps the credits of organizations: a balance each, the append-only
+// ledger whose sum it is, and the rule that a request is charged at most once.
 package credit
 
 import (
@@ -69,9 +69,9 @@ var unparkStatement = store.Define(`
 UPDATE outbox SET state = 'ready', look_at = 0 WHERE id {any}
     SELECT id FROM outbox WHERE state = 'parked' AND organization_id = $1 ORDER BY id LIMIT $2 {skip locked}{/any}`)
 
-// TopUp adds credits and, in the same transaction, has as many waiting
-// requests go on as it added, oldest first. The same reference twice returns
-// the first entry and adds nothing.
+// TopUp adds credits and, in the same transaction, wakes as many requests that wait for
+// credits, oldest first. A reference that was used before returns its first entry and
+// adds nothing.
 func TopUp(ctx context.Context, s *store.Store, actor, organization string, amount int64, reference string) (entry Entry, err error) {
 	if amount <= 0 {
 		return entry, &usersync.Error{Code: usersync.CodeInvalid, Message: "amount must be a whole number above 0",
@@ -104,7 +104,7 @@ func TopUp(ctx context.Context, s *store.Store, actor, organization string, amou
 	return entry, err
 }
 
-// Unpark has up to n parked tasks of an organization go on, oldest first.
+// Unpark makes up to n parked tasks of an organization ready again, oldest first.
 func Unpark(ctx context.Context, tx *store.Tx, organization string, n int64) error {
 	return tx.Later(ctx, unparkStatement, nil, nil, organization, n)
 }
@@ -121,8 +121,9 @@ WITH RECURSIVE parked(organization_id) AS (
 SELECT b.organization_id, b.balance FROM parked JOIN balances b ON b.organization_id = parked.organization_id
 WHERE b.balance > 0 LIMIT $1`)
 
-// ResumePayable has parked tasks go on wherever there are credits for them:
-// what a top-up did not wake because an earlier request turned out to be free.
+// ResumePayable wakes parked tasks of up to limit organizations that have credits. A
+// top-up wakes as many tasks as it adds credits. When one of them turns out to be free,
+// its credit is left for a task that nothing else wakes.
 func ResumePayable(ctx context.Context, s *store.Store, limit int) error {
 	type payable struct {
 		organization string

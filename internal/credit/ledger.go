@@ -81,9 +81,9 @@ INSERT INTO ledger (id, organization_id, kind, amount, request_id, balance_after
 SELECT r.id, $1, 'charge', -1, r.request_id, r.balance_after, {now} FROM {rows} WHERE true`,
 	store.Col("id", store.Text), store.Col("request_id", store.Text), store.Col("balance_after", store.Bigint))
 
-// Charge takes one credit from a locked account for each of the requests. The
-// request of an entry is unique, so a second charge for one cannot be written:
-// it fails the transaction. Ids are made now: the ledger is listed by them.
+// Charge takes one credit from a locked account for each of the requests. The request
+// of an entry is unique, so a second charge for a request fails the transaction. The ids
+// of entries are made under the lock, because the ledger is listed in their order.
 func Charge(ctx context.Context, tx *store.Tx, a *Account, requests []string) error {
 	if len(requests) == 0 {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"usersync/internal/user"
 )
 
-// Chunk is some lines of an upload.
+// Chunk is a part of an upload: some of its lines.
 type Chunk struct {
 	Number int // from 0
 	Body   []byte
@@ -108,13 +108,13 @@ func NextChunk(ctx context.Context, o *store.Org, id string) (c Chunk, ok bool, 
 	return c, err == nil, store.Classify(err)
 }
 
-// Line is a person and the line of the file that told of them.
+// Line is a person and the number of the line that names them.
 type Line struct {
 	Line int64
 	Person
 }
 
-// Outcome is what becomes of a chunk.
+// Outcome is what becomes of the lines of a chunk.
 type Outcome struct {
 	Number  int
 	Salt    []byte // the organization's
@@ -133,8 +133,9 @@ WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running') RETUR
 // erasedMessage refuses the line of a person who was erased.
 const erasedMessage = "was erased"
 
-// SaveChunk stores the people of a chunk, counts its lines and removes
-// it. It stands behind the fence of the run, so a chunk counts once.
+// SaveChunk stores the people of a chunk, counts its lines and removes the chunk. It
+// stands behind the fence of the run, so a chunk counts once. The error is
+// outbox.ErrClaimLost when the chunk is gone or the import has ended.
 func SaveChunk(ctx context.Context, tx *store.Tx, organization, id string, o Outcome) error {
 	n, err := tx.Exec(ctx, dropChunkStatement, nil, id, o.Number)
 	if err := outbox.Held(n, err); err != nil {
@@ -155,7 +156,7 @@ func SaveChunk(ctx context.Context, tx *store.Tx, organization, id string, o Out
 	lines := countLines(refused)
 	err = tx.QueryRow(ctx, advanceStatement, id, organization, len(people), lines).Scan(&total)
 	if errors.Is(err, sql.ErrNoRows) {
-		return outbox.ErrClaimLost // ended meanwhile
+		return outbox.ErrClaimLost // the import has ended meanwhile
 	}
 	if err != nil {
 		return store.Classify(err)

@@ -13,11 +13,11 @@ import (
 	"usersync/internal/usersync"
 )
 
-// ImportStatus says how far an import of people is.
+// ImportStatus says how far an import has come.
 type ImportStatus string
 
-// The statuses of an import. One that is being uploaded is receiving, which
-// nobody is shown: it counts when it is complete.
+// The statuses of an import. While its file is uploaded an import is receiving and is
+// shown to nobody.
 const (
 	ImportReceiving ImportStatus = "receiving"
 	ImportQueued    ImportStatus = "queued"
@@ -29,25 +29,25 @@ const (
 // ImportStatuses are those that the API shows.
 var ImportStatuses = []ImportStatus{ImportQueued, ImportRunning, ImportSucceeded, ImportFailed}
 
-// Final reports whether nothing more will happen.
+// Final reports whether the import has ended.
 func (s ImportStatus) Final() bool { return s == ImportSucceeded || s == ImportFailed }
 
-// Import is one file of people on its way into the directory.
+// Import is one uploaded file of people, and how far it has come into the directory.
 type Import struct {
 	ID       string       `json:"id"`
 	Status   ImportStatus `json:"status"`
 	Format   string       `json:"format"`   // csv or ndjson
 	Encoding string       `json:"encoding"` // as detected or declared
-	// IgnoredColumns are the columns that hold nothing of a person.
+	// IgnoredColumns are the names of the columns that are not used.
 	IgnoredColumns []string `json:"ignoredColumns,omitempty"`
-	// Lines counts the lines that say something, wrong ones included; Done
-	// those dealt with: Saved and Refused.
+	// Lines counts the lines that are not empty, wrong ones included. Done counts
+	// those that were worked: Saved and Refused.
 	Lines   int64 `json:"lines"`
 	Done    int64 `json:"done"`
 	Saved   int64 `json:"saved"`
 	Refused int64 `json:"refused"`
-	// RatePerSecond is how many lines were dealt with a second, ETASeconds how
-	// long the rest will take at that rate; 0 when unknown.
+	// RatePerSecond is how many lines were worked a second, ETASeconds how long the
+	// rest will take at that rate; 0 when unknown.
 	RatePerSecond int64 `json:"ratePerSecond,omitempty"`
 	ETASeconds    int64 `json:"etaSeconds,omitempty"`
 	// Message says why an import failed.
@@ -122,12 +122,12 @@ var ErrNoImport = usersync.Errorf(usersync.CodeNotFound, "Import not found")
 // rest are counted.
 const KeptImportErrors = 10_000
 
-// AbandonedAfter is after how long without a sign of life an upload counts as
-// broken off: longer than any may take.
+// AbandonedAfter is how long an upload may go without a new chunk before it counts as
+// broken off. It is longer than any upload may take.
 const AbandonedAfter = time.Hour
 
-// BeginImport notes that a file is being uploaded. It counts for nothing until
-// CompleteImport.
+// BeginImport notes that a file is being uploaded. The import is neither shown nor
+// worked before CompleteImport.
 func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id string, err error) {
 	id = usersync.NewID(usersync.PrefixImport)
 	now := store.Micros(time.Now())
@@ -135,14 +135,15 @@ func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id st
 	return id, store.Classify(o.GORMWrite(ctx).Create(&row).Error)
 }
 
-// Totals is what is known of a file once it was read to its end.
+// Totals is what is known of a file after it was read to its end.
 type Totals struct {
 	Lines    int64
 	Encoding string
 	Ignored  []string
 }
 
-// CompleteImport makes an upload count and writes the task that works it.
+// CompleteImport queues an import whose upload is complete, with the task that saves
+// its people.
 func CompleteImport(ctx context.Context, o *store.Org, id string, totals Totals, task usersync.Task) (out Import, err error) {
 	ignored, err := json.Marshal(totals.Ignored)
 	if err != nil {
@@ -205,8 +206,8 @@ func GetImport(ctx context.Context, o *store.Org, id string) (Import, error) {
 	return row.imported()
 }
 
-// ErrorPlace says behind which error of an import to read on; the zero
-// place is before the first.
+// ErrorPlace is the place of an error in the list of an import's errors, to read on
+// from. The zero place is before the first error.
 type ErrorPlace struct {
 	Line     int64
 	position int64
@@ -238,7 +239,7 @@ UPDATE imports SET finished_at = {now}, updated_at = {now}, started_at = CASE WH
     message = CASE WHEN saved = 0 AND refused > 0 THEN 'No line could be imported.' ELSE '' END
 WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running')`)
 
-// FinishImport ends an import whose chunks are all dealt with.
+// FinishImport ends an import that has no chunk left.
 func FinishImport(ctx context.Context, tx *store.Tx, organization, id string) error {
 	return tx.Later(ctx, finishImportStatement, nil, nil, id, organization)
 }
@@ -250,7 +251,7 @@ WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running')`)
 	dropChunksStatement = store.Define(`DELETE FROM import_chunks WHERE import_id = $1`)
 )
 
-// FailImport ends an import that cannot go on, and removes what is left of it.
+// FailImport ends an import that cannot go on, and removes its remaining chunks.
 func FailImport(ctx context.Context, tx *store.Tx, organization, id, message string) error {
 	n, err := tx.Exec(ctx, failImportStatement, nil, id, organization, message)
 	if err != nil {
@@ -293,8 +294,8 @@ func DropImport(ctx context.Context, o *store.Org, id string) error {
 var abandonedStatement = store.Define(`
 SELECT organization_id || ' ' || id FROM imports WHERE status = 'receiving' AND updated_at < {now} - $1 ORDER BY updated_at LIMIT $2`)
 
-// DropAbandonedImports removes up to limit uploads that ended without a word,
-// because the process that received them died.
+// DropAbandonedImports removes up to limit uploads whose process died while it received
+// them. It returns how many it removed.
 func DropAbandonedImports(ctx context.Context, s *store.Store, limit int) (int, error) {
 	found, err := store.Collect(ctx, s.Reader(), abandonedStatement, nil, func(scan func(...any) error) (both string, err error) {
 		return both, scan(&both)

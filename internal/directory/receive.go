@@ -14,15 +14,15 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Service receives and works imports.
+// Service receives uploads and saves their people.
 type Service struct {
 	Store *store.Store
-	// Turn is how long an import has its slot before it stands in line again:
-	// it bounds how long others wait, and a shutdown. 0: 3 s.
+	// Turn is how long an import runs before the imports of other organizations get
+	// their turn. It bounds how long they wait, and how long a shutdown takes. 0 means 3 s.
 	Turn time.Duration
 }
 
-// Upload is a file as it comes in.
+// Upload is a file that a client is sending.
 type Upload struct {
 	Body        io.Reader
 	Format      importfile.Format
@@ -31,14 +31,15 @@ type Upload struct {
 	Traceparent string
 }
 
-// Bounds of a chunk: few enough lines that its transaction keeps nobody
-// waiting, and not more memory than that, however long they are.
+// Bounds of a chunk. The number of lines keeps its transaction short, and the number
+// of bytes bounds the memory when lines are long.
 const (
 	chunkLines = 500
 	chunkBytes = 1 << 20
 )
 
-// chunkLine is one line on its way: short names, for there are millions.
+// chunkLine is a line as a chunk stores it. The names are short because a file can
+// have millions of lines.
 type chunkLine struct {
 	Line        int64  `json:"l"`
 	Email       string `json:"e,omitempty"`
@@ -158,8 +159,8 @@ func (r *receipt) complete() (Import, error) {
 	return CompleteImport(r.ctx, r.org, r.id, totals, task(r.org.ID(), r.upload.Traceparent, Args{ImportID: r.id}))
 }
 
-// dropWithin bounds the removal of what a failed upload left behind. What is
-// not removed then, the relay tidies away.
+// dropWithin bounds the removal of what a failed upload left behind. The relay removes
+// the rest later, see DropAbandonedImports.
 const dropWithin = 10 * time.Second
 
 func (r *receipt) drop() error {

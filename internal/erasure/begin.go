@@ -55,7 +55,7 @@ INSERT INTO erased (organization_id, person, created_at) VALUES ($1, $2, {now}) 
 // Begin removes a person at once: the user, the entry in the directory and the
 // colleague record are gone when it returns, and what was still to be done for
 // the user has failed. What is left in older rows goes with the task that plan
-// makes. It returns ErrNoUser when a user id names none; an address that
+// makes. The error is user.ErrNotFound when a user id names none; an address that
 // nothing is known of is remembered as erased all the same.
 func Begin(ctx context.Context, o *store.Org, actor string, salt []byte, s Subject, plan func(Traces) usersync.Task) (out Erasure, err error) {
 	row := erasureRow{ID: usersync.NewID(usersync.PrefixErasure), OrganizationID: o.ID(), Status: platform.ErasureRunning}

@@ -129,8 +129,8 @@ func NoteRemoved(ctx context.Context, tx *store.Tx, id string, more Removed) err
 	return nil
 }
 
-// Close notes that nothing is left at our side. The erasure is done when
-// no platform has a receipt outstanding.
+// Close notes that nothing of the person is left in our own database. The erasure is
+// done when every platform has confirmed the removal, too.
 func Close(ctx context.Context, tx *store.Tx, id string) error {
 	if err := tx.Later(ctx, closeErasureStatement, nil, nil, id); err != nil {
 		return fmt.Errorf("close the erasure: %w", err)

@@ -38,7 +38,7 @@ func scanEnded(scan func(...any) error) (e ended, err error) {
 }
 
 // endRequests has everything fail that was still to be done for a user. A
-// worker that is in the middle of it finds its requests gone, see SaveOutcomes.
+// worker that is in the middle of it finds its requests gone, see request.SaveOutcomes.
 func endRequests(ctx context.Context, tx *store.Tx, organization, userID string) error {
 	if userID == "" {
 		return nil

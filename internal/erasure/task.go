@@ -39,8 +39,8 @@ const (
 // next is the part that follows; "" after the last.
 var next = map[Part]Part{Requests: Mentions, Mentions: Events}
 
-// batchOf bounds the requests of one transaction: it holds their rows for some
-// tens of milliseconds.
+// batchOf bounds the requests of one transaction, which locks their rows for some tens
+// of milliseconds.
 const batchOf = 200
 
 // Task returns the task that removes the traces of a person.
@@ -95,10 +95,11 @@ func batch(ctx context.Context, tx *store.Tx, organization string, args Args) (t
 	return then, removed, err
 }
 
-// later is when an erasure is tried again that failed for half an hour.
+// later is how long an erasure waits after its task has failed too often.
 const later = 10 * time.Minute
 
-// giveUp does not: what was promised to be erased is tried until it is.
+// giveUp does not give up: an erasure that was promised is tried until it is done. It
+// begins again after a while.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args, time.Now().Add(later))

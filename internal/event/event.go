@@ -1,4 +1,4 @@
-// Package event keeps what happened to users.
+// Package event keeps what happened to users, for their organization to read.
 package event
 
 import (
@@ -14,7 +14,7 @@ import (
 // Type says what happened to a user.
 type Type string
 
-// The events that we write ourselves.
+// The types of the events that this service writes itself.
 const (
 	UserCreated Type = "user.created" // attributes: fields, the names of what was said
 	UserUpdated Type = "user.updated" // attributes: fields, the names of what has a new value
@@ -25,11 +25,11 @@ const (
 type Event struct {
 	ID   string `json:"id"`
 	Type Type   `json:"type"`
-	// Source is who or what it came from: the kind of a request, or the id of a key.
+	// Source is what it came from: the kind of a request, or the id of an API key.
 	Source string `json:"source"`
-	// UserID is "" when nobody that is known was meant.
+	// UserID is "" when the event is about nobody who is known.
 	UserID string `json:"userId"`
-	// Cause is the id of what led to it: a request, an erasure.
+	// Cause is the id of the request or the erasure that led to it.
 	Cause      string         `json:"cause"`
 	Attributes map[string]any `json:"attributes"`
 	CreatedAt  usersync.Time  `json:"createdAt"`
@@ -41,8 +41,8 @@ SELECT r.id, $1, r.user_id, r.type, r.source, r.cause, r.attributes, {now} FROM 
 ON CONFLICT (id) DO NOTHING`,
 	store.Col("id", store.Text), store.Col("user_id", store.Text), store.Col("type", store.Text), store.Col("source", store.Text), store.Col("cause", store.Text), store.Col("attributes", store.Text))
 
-// Save writes events, in the transaction of what they tell. An event
-// whose id is there already is the same event.
+// Save writes events in the transaction of the change that they tell of. An event whose
+// id is stored already is the same event and is not written again.
 func Save(ctx context.Context, tx *store.Tx, organization string, events []Event) error {
 	if len(events) == 0 {
 		return nil
@@ -78,8 +78,9 @@ func listEvents(condition, order string) *store.Statement {
 	return store.Define(`SELECT ` + eventColumns + ` FROM events WHERE ` + condition + ` ORDER BY ` + order + ` DESC LIMIT $3`)
 }
 
-// Types that every request may write are found in the list of all; the others
-// have an index of their own, whose condition the third says again.
+// commonEvents are the types that every request may write. They are found in the list of
+// all events. The other types have an index of their own, whose condition the statement
+// typedEventsStatement repeats.
 const commonEvents = `('user.created', 'user.updated')`
 
 var (
@@ -112,7 +113,7 @@ var eventStatement = store.Define(`SELECT ` + eventColumns + ` FROM events WHERE
 // ErrNotFound is the refusal of an id that names no event of the organization.
 var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Event not found")
 
-// Get returns one event.
+// Get returns one event. The error is ErrNotFound when the organization has none of that id.
 func Get(ctx context.Context, o *store.Org, id string) (Event, error) {
 	e, err := scanEvent(o.Reader().QueryRow(ctx, eventStatement, o.ID(), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -8,7 +8,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// ColleagueRecord is a colleague record.
+// ColleagueRecord is what is stored of a person as somebody's colleague.
 type ColleagueRecord struct {
 	ID              string         `json:"id"`
 	Email           usersync.Email `json:"email"`
@@ -48,8 +48,8 @@ func FindColleagueRecord(ctx context.Context, o *store.Org, email usersync.Email
 	return oneOf(store.Collect(ctx, o.Reader(), colleagueStatement, nil, scanColleagueRecord, o.ID(), email.Key()))
 }
 
-// ColleaguesInvited returns the colleagues that somebody made by hand, from the one
-// after the given on.
+// ColleaguesInvited returns up to limit colleagues that the person with an address made
+// by hand, in the order of their ids and behind the id after.
 func ColleaguesInvited(ctx context.Context, o *store.Org, email usersync.Email, after string, limit int) ([]ColleagueRecord, error) {
 	return store.Collect(ctx, o.Reader(), colleaguesInvitedStatement, nil, scanColleagueRecord, o.ID(), email.Key(), after, limit)
 }
@@ -80,14 +80,14 @@ func scanLink(scan func(...any) error) (l Link, err error) {
 	return l, errors.Join(err, store.Decode(reasons, &l.Reasons))
 }
 
-// ColleaguesFound returns who was found for a user, from the colleague after the
-// given on.
+// ColleaguesFound returns up to limit links to the colleagues that were found for a
+// user, in the order of the colleagues' ids and behind the id after.
 func ColleaguesFound(ctx context.Context, o *store.Org, userID, after string, limit int) ([]Link, error) {
 	return store.Collect(ctx, o.Reader(), colleaguesFoundStatement, nil, scanLink, o.ID(), userID, after, limit)
 }
 
-// FoundFor returns for whom a colleague was found, from the user after the
-// given on.
+// FoundFor returns up to limit links to the users that a colleague was found for, in the
+// order of the users' ids and behind the id after.
 func FoundFor(ctx context.Context, o *store.Org, colleagueID, after string, limit int) ([]Link, error) {
 	return store.Collect(ctx, o.Reader(), foundForStatement, nil, scanLink, o.ID(), colleagueID, after, limit)
 }

@@ -1,4 +1,5 @@
-// Package export reads everything that is held about one person, for the person to see.
+// Package export reads everything that is stored about one person, so that the person
+// can be shown it.
 package export
 
 import (
@@ -8,7 +9,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// DirectoryEntry is an entry of the directory.
+// DirectoryEntry is what the imported directory says of the person.
 type DirectoryEntry struct {
 	ID          string         `json:"id"`
 	Email       usersync.Email `json:"email"`

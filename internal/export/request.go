@@ -54,8 +54,7 @@ func scanRequestRef(scan func(...any) error) (q erasure.RequestRef, err error) {
 	return q, scan(&q.UserID, &q.ID, &q.Runs)
 }
 
-// Requests returns a user's requests, oldest first, from the one after the
-// given on.
+// Requests returns up to limit requests of a user, oldest first and behind the id after.
 func Requests(ctx context.Context, o *store.Org, userID, after string, limit int) ([]Request, error) {
 	db := o.Reader()
 	list, err := store.Collect(ctx, db, requestsStatement, nil, scanRequestRef, o.ID(), userID, after, limit)
@@ -122,9 +121,9 @@ func fillRequests(ctx context.Context, o *store.Org, db store.Conn, byID map[str
 	return nil
 }
 
-// Mentions returns the messages that told others of a colleague, from the
-// place after the given on, of up to limit requests at a time. more is false
-// after the last.
+// Mentions returns the messages of up to limit requests in which others were told of a
+// colleague, from the place from on. It returns where to go on; more is false after the
+// last.
 func Mentions(ctx context.Context, o *store.Org, colleagueID string, from erasure.Cursor, limit int) (list []Message, next erasure.Cursor, more bool, err error) {
 	db := o.Reader()
 	requests, next, more, err := erasure.ListMentions(ctx, db, colleagueID, from, limit)

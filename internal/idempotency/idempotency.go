@@ -29,8 +29,8 @@ const KeptFor = 24 * time.Hour
 // ErrReused is the refusal of a key that another call was made with.
 var ErrReused = usersync.Errorf(usersync.CodeConflict, "The Idempotency-Key was used with another request.")
 
-// keyHeldFor is how long a key whose answer has not come belongs to the call
-// that took it: longer than any call may take.
+// keyHeldFor is how long a key without an answer belongs to the call that took it. It is
+// longer than any call may take.
 const keyHeldFor = time.Minute
 
 // AnswerPrefix stands before a sealed answer in the column acceptance, which also
@@ -49,8 +49,8 @@ RETURNING 1`)
 var keptAnswerStatement = store.Define(`
 SELECT body_hash, acceptance FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3`)
 
-// Take gives an Idempotency-Key to the first call that asks. For the others
-// it returns the answer kept for the key, nil while there is none. The error is
+// Take gives an Idempotency-Key to the first call that asks: mine is true. The others
+// get the answer that is kept for the key, nil while there is none. The error is
 // ErrReused for another body.
 func Take(ctx context.Context, s *store.Store, organization string, key Key) (answer []byte, mine bool, err error) {
 	var one int
@@ -64,7 +64,7 @@ func Take(ctx context.Context, s *store.Store, organization string, key Key) (an
 	var hash, kept string
 	err = s.Reader().QueryRow(ctx, keptAnswerStatement, organization, key.Scope, key.Key).Scan(&hash, &kept)
 	switch {
-	case errors.Is(err, sql.ErrNoRows): // given back meanwhile
+	case errors.Is(err, sql.ErrNoRows): // the key was given back meanwhile
 		return nil, false, nil
 	case err != nil:
 		return nil, false, store.Classify(err)
@@ -104,7 +104,7 @@ func Keep(ctx context.Context, s *store.Store, organization string, key Key, ans
 var dropKeyStatement = store.Define(`
 DELETE FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance = ''`)
 
-// Drop gives back a key whose call came to nothing.
+// Drop gives back a key whose call failed without an answer to keep.
 func Drop(ctx context.Context, s *store.Store, organization string, key Key) error {
 	if _, err := s.Writer().Exec(ctx, dropKeyStatement, nil, organization, key.Scope, key.Key); err != nil {
 		return fmt.Errorf("give the Idempotency-Key back: %w", err)

@@ -1,4 +1,4 @@
-// Package retention removes what an organization does not want to keep any longer.
+// Package retention removes what is older than an organization wants to keep.
 package retention
 
 import (
@@ -42,6 +42,7 @@ func Run(ctx context.Context, s *store.Store, now time.Time, limit int) (more bo
 	return more, nil
 }
 
+// retire removes what is old of one organization, one sort of rows after the other.
 func retire(ctx context.Context, o *store.Org, days tenant.RetentionDays, now time.Time, limit int) (more bool, err error) {
 	for _, sort := range []struct {
 		days   int
@@ -123,8 +124,8 @@ DELETE FROM messages WHERE organization_id = $1 AND id IN (
 		store.Col("id", store.Text), store.Col("low", store.Text), store.Col("high", store.Text))
 )
 
-// dropMessages removes messages with their deliveries, but for those that are
-// still on their way.
+// dropMessages removes messages with their deliveries, except for those that an endpoint
+// still waits for.
 func dropMessages(ctx context.Context, tx *store.Tx, organization string, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -162,6 +163,7 @@ var retireEventsStatement = store.Define(`
 DELETE FROM events WHERE id {any}SELECT id FROM events
     WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id, id LIMIT $3{/any}`)
 
+// retireEvents removes events.
 func retireEvents(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
 	n, err := o.Writer().Exec(ctx, retireEventsStatement, nil, o.ID(), before, limit)
 	return int(n), err

@@ -1,4 +1,5 @@
-// Package rewrap puts every sealed value under the key that seals now.
+// Package rewrap changes sealing keys: it wraps every sealed value under the key that
+// seals now.
 package rewrap
 
 import (
@@ -14,8 +15,8 @@ import (
 	"usersync/internal/tenant"
 )
 
-// sealedColumn is a column that holds sealed values, among others when it has a
-// mark.
+// sealedColumn is a column that holds sealed values. A column with a mark holds other
+// values too.
 type sealedColumn struct {
 	table, column string
 	key           []string // the primary key
@@ -23,7 +24,7 @@ type sealedColumn struct {
 	place         func(key []string) string
 }
 
-// sealedColumns are all of them: THE LIST.
+// sealedColumns lists every column that holds sealed values. A new one gets a line here.
 var sealedColumns = []sealedColumn{
 	{table: "organizations", column: "secrets", key: []string{"id"}, place: func(key []string) string { return tenant.SecretsPlace(key[0]) }},
 	{table: "webhook_endpoints", column: "secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
@@ -111,8 +112,8 @@ type Rewrapped struct {
 	// Values were read, of which Changed are wrapped under the first key now and
 	// Moved were written by others meanwhile.
 	Values, Changed, Moved int64
-	// Unopened cannot be: their key is missing, or they were tampered with. Err
-	// says why of the last.
+	// Unopened counts the values that cannot be opened: their key is missing, or they
+	// were tampered with. Err says why the last of them cannot.
 	Unopened int64
 	Err      error
 }

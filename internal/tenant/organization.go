@@ -14,7 +14,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Organization is the tenant; it owns everything else.
+// Organization is a tenant: it owns users, requests and everything else.
 type Organization struct {
 	ID                     string        `json:"id"`
 	Name                   string        `json:"name"`
@@ -42,7 +42,7 @@ const (
 	Disabled = "disabled"
 )
 
-// balanceRow is a row of balances: the first lock of settling and of top-up.
+// balanceRow is a row of balances, which settling and top-ups lock first.
 type balanceRow struct {
 	OrganizationID  string `gorm:"primaryKey"`
 	Balance         int64
@@ -53,7 +53,8 @@ func (balanceRow) TableName() string { return "balances" }
 
 var lockOrganizationStatement = store.Define(`SELECT id FROM organizations WHERE id = $1 {for update}`)
 
-// Lock keeps imports and erasures of an organization apart.
+// Lock locks an organization until the transaction ends. It keeps imports and erasures
+// of one organization apart.
 func Lock(ctx context.Context, tx *store.Tx, id string) error {
 	var locked string
 	return store.Classify(tx.QueryRow(ctx, lockOrganizationStatement, id).Scan(&locked))

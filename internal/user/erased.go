@@ -14,8 +14,8 @@ var erasedAmongStatement = store.Define(`
 SELECT r.person FROM {rows} JOIN erased e ON e.organization_id = r.organization_id AND e.person = r.person`,
 	store.Col("organization_id", store.Text), store.Col("person", store.Text))
 
-// ErasedAmong returns which of the e-mail keys are those of people who were
-// erased: nothing but the organization's own word may bring them back.
+// ErasedAmong returns which of the e-mail keys belong to people who were erased. Only a
+// request of the organization about that person may bring one back.
 func ErasedAmong(ctx context.Context, tx *store.Tx, organization string, salt []byte, keys []string) (map[string]bool, error) {
 	erased := map[string]bool{}
 	if len(keys) == 0 {

@@ -14,8 +14,8 @@ type Identity struct {
 	Seniority  int
 }
 
-// IdentityOf returns what the colleague search compares a user by. Only a work
-// address tells a company.
+// IdentityOf derives what the colleague search compares a user by. Only a work address
+// tells a company.
 func IdentityOf(in usersync.UserInput) Identity {
 	p := Identity{
 		Key:        identity.CanonicalKey(in.Email),

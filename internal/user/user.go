@@ -1,4 +1,5 @@
-// Package user is the people whom organizations tell us about, and who of them was erased.
+// Package user keeps the people whom organizations tell us about, and remembers who of
+// them was erased.
 package user
 
 import (
@@ -14,7 +15,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Update is a changed user with what follows from the change.
+// Update is a changed user, with what the colleague search compares by anew.
 type Update struct {
 	usersync.User
 	Identity
@@ -55,8 +56,8 @@ FROM {rows} WHERE users.id = r.id AND users.version = r.version`,
 	store.Col("seniority", store.Integer), store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text),
 	store.Col("invite_link", store.Text), store.Col("attributes", store.Text), store.Col("sequences", store.Text))
 
-// Save stores merged users. It returns ErrStale when one of them changed
-// since it was read.
+// Save stores merged users. The transaction fails with store.ErrStale when one of them
+// has changed since it was read.
 func Save(ctx context.Context, tx *store.Tx, users []Update) error {
 	if len(users) == 0 {
 		return nil
@@ -103,7 +104,7 @@ func Get(ctx context.Context, o *store.Org, id string) (Stored, error) {
 	return u, store.Classify(err)
 }
 
-// ByEmail returns the user with an address, none or one.
+// ByEmail returns the user with an address: a list of none or one.
 func ByEmail(ctx context.Context, o *store.Org, email usersync.Email) ([]Stored, error) {
 	return store.Collect(ctx, o.Reader(), userKeyStatement, nil, scanUser, o.ID(), email.Key())
 }
@@ -134,7 +135,7 @@ SELECT u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name,
     u.sequences, u.version, u.created_at, u.updated_at
 FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, store.Col("id", store.Text))
 
-// ByID returns those of the users that there are, as they are now.
+// ByID returns the users that exist among the ids, by their ids.
 func ByID(ctx context.Context, o *store.Org, ids []string) (map[string]Stored, error) {
 	list, err := store.Collect(ctx, o.Reader(), usersByIDStatement, store.IDRows(usersByIDStatement, ids), scanUser, o.ID())
 	out := make(map[string]Stored, len(list))

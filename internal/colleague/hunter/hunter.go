@@ -45,7 +45,7 @@ const (
 // paused stands in the place of a company for the whole service.
 const paused = "*"
 
-// Name is usersync.SourceHunter.
+// Name is tenant.SourceHunter.
 func (*Source) Name() string { return tenant.SourceHunter }
 
 // Find answers each query with the people at its company, whatever country or
