@@ -190,7 +190,7 @@ func TestErasedPersonBecomesNoColleagueUnlessTheyAreAUserAgain(t *testing.T) {
 		if !ok || len(gone.Keys) != 1 || gone.Keys[0] != "john@acme.example" {
 			t.Fatalf("an erased person is stored as a colleague: %v", err)
 		}
-		if text := fmt.Sprint(err); text != "store: 1 of the people found were erased" {
+		if text := fmt.Sprint(err); text != "1 of the people found were erased" {
 			t.Errorf("the error says %q", text)
 		}
 		n.accept(t, "john@acme.example", 1)
