@@ -1,3 +1,5 @@
+// Package audit keeps who changed what: it writes a row in the transaction of every
+// change that somebody asked for.
 package audit
 
 import (
@@ -8,6 +10,17 @@ import (
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
+
+// Entry is one line of the audit log.
+type Entry struct {
+	ID           string        `json:"id"`
+	Organization string        `json:"organizationId"`
+	Actor        string        `json:"actor"`
+	Action       string        `json:"action"`
+	Object       string        `json:"object"`
+	Fields       []string      `json:"fields"`
+	At           usersync.Time `json:"at"`
+}
 
 // auditRow is a row of audit: who changed what and which fields, never values.
 type auditRow struct {
@@ -22,8 +35,8 @@ type auditRow struct {
 
 func (auditRow) TableName() string { return "audit" }
 
-// Record notes a change in the transaction that makes it. actor is the id of a
-// key, or the name of a door such as "operator".
+// Record notes a change in the transaction that makes it. actor is the id of an
+// API key, or the name of who else acts, such as "operator".
 func Record(ctx context.Context, tx *store.Tx, organization, actor, action, object string, fields ...string) error {
 	return tx.GORM().WithContext(ctx).Create(&auditRow{
 		ID: usersync.NewID(usersync.PrefixAudit), OrganizationID: organization, Actor: actor, Action: action,
@@ -31,20 +44,9 @@ func Record(ctx context.Context, tx *store.Tx, organization, actor, action, obje
 	}).Error
 }
 
-// Note writes an operator's change to what is not in the database.
+// Note records an operator's change to something that is outside of the database.
 func Note(ctx context.Context, s *store.Store, actor, action, object string) error {
 	return s.Tx(ctx, func(tx *store.Tx) error { return Record(ctx, tx, "", actor, action, object) })
-}
-
-// Entry is one line of the audit log.
-type Entry struct {
-	ID           string        `json:"id"`
-	Organization string        `json:"organizationId"`
-	Actor        string        `json:"actor"`
-	Action       string        `json:"action"`
-	Object       string        `json:"object"`
-	Fields       []string      `json:"fields"`
-	At           usersync.Time `json:"at"`
 }
 
 // List returns up to limit lines of the audit log, newest first, of one

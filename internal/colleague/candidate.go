@@ -3,6 +3,7 @@ package colleague
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -173,7 +174,10 @@ func candidatesOf(ctx context.Context, o *store.Org, queries []CandidateQuery, s
 		}
 		return struct{}{}, err
 	}, o.ID())
-	return found, err
+	if err != nil {
+		return found, fmt.Errorf("read candidates: %w", err)
+	}
+	return found, nil
 }
 
 // nobodys is a country and a department that no person has: what is unknown is
@@ -220,7 +224,10 @@ func Standings(ctx context.Context, o *store.Org, keys []string) (map[string]Sta
 		standings[key] = s
 		return struct{}{}, err
 	}, o.ID())
-	return standings, err
+	if err != nil {
+		return standings, fmt.Errorf("read what is known of addresses: %w", err)
+	}
+	return standings, nil
 }
 
 // ExplainCandidates returns how the database goes about each of the statements
@@ -232,7 +239,7 @@ func ExplainCandidates(ctx context.Context, o *store.Org, queries []CandidateQue
 	for table, st := range map[string]*store.Statement{"users": userCandidates, "colleagues": handMadeCandidates, "people": peopleCandidates} {
 		lines, err := o.Explain(ctx, st, candidateRows(st, queries), o.ID())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("explain the candidates of %s: %w", table, err)
 		}
 		plans[table] = strings.Join(lines, "\n")
 	}

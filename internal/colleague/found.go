@@ -13,38 +13,38 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Label is what a report shows of a colleague.
-type Label struct{ Name, Email, JobTitle string }
+// Summary is what a report or a message shows of a colleague.
+type Summary struct{ ID, Name, Email, JobTitle string }
+
+func scanSummary(scan func(...any) error) (s Summary, err error) {
+	return s, scan(&s.ID, &s.Name, &s.Email, &s.JobTitle)
+}
 
 var colleaguesByIDStatement = store.Define("colleague.byID", `
 SELECT c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.id = r.id
 WHERE c.organization_id = $1 AND c.status <> 'deleted'`, store.Col("id", store.Text))
 
-func ColleaguesByID(ctx context.Context, o *store.Org, db store.Conn, ids []string) (map[string]Label, error) {
-	known := map[string]Label{}
+// ByID returns those of the colleagues that are neither deleted nor erased, by their
+// ids. It sorts ids, which may name one more than once.
+func ByID(ctx context.Context, o *store.Org, db store.Conn, ids []string) (map[string]Summary, error) {
+	known := map[string]Summary{}
 	if len(ids) == 0 {
 		return known, nil
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	_, err := store.Collect(ctx, db, colleaguesByIDStatement, store.IDRows(colleaguesByIDStatement, ids), func(scan func(...any) error) (struct{}, error) {
-		var id string
-		var c Label
-		err := scan(&id, &c.Name, &c.Email, &c.JobTitle)
-		known[id] = c
-		return struct{}{}, err
-	}, o.ID())
-	return known, err
+	list, err := store.Collect(ctx, db, colleaguesByIDStatement, store.IDRows(colleaguesByIDStatement, ids), scanSummary, o.ID())
+	if err != nil {
+		return nil, fmt.Errorf("read colleagues by id: %w", err)
+	}
+	for _, c := range list {
+		known[c.ID] = c
+	}
+	return known, nil
 }
 
-// Saved is a colleague record.
-type Saved struct {
-	ID string
-	Label
-}
-
-// Finding is a colleague found for a user.
-type Finding struct {
+// Found is a colleague that was found for a user, as it is to be stored.
+type Found struct {
 	UserID string
 	Candidate
 	InviteLink      string
@@ -80,17 +80,17 @@ WHERE colleague_links.score <> excluded.score OR colleague_links.reasons <> excl
 // organization and is linked to the user it was found for. It returns the
 // records by e-mail key, or an *ErasedError when somebody found was erased
 // and is no user again.
-func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []byte, found []Finding) (map[string]Saved, error) {
+func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []byte, found []Found) (map[string]Summary, error) {
 	if len(found) == 0 {
 		return nil, nil
 	}
-	byKey := map[string]Finding{}
+	byKey := map[string]Found{}
 	for _, f := range found {
 		byKey[f.Email.Key()] = f
 	}
-	ids, err := colleagueIDs(ctx, tx, organization, byKey)
+	ids, err := recordsByKey(ctx, tx, organization, byKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the records of found colleagues: %w", err)
 	}
 	//lint:loop tries again when another transaction stored some of them meanwhile
 	for try := 0; len(ids) < len(byKey); try++ {
@@ -98,24 +98,24 @@ func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []by
 			return nil, missing(ctx, tx, organization, salt, byKey, ids)
 		}
 		if err := insertColleagues(ctx, tx, organization, salt, byKey, ids, try > 0); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("insert found colleagues: %w", err)
 		}
-		if ids, err = colleagueIDs(ctx, tx, organization, byKey); err != nil {
-			return nil, err
+		if ids, err = recordsByKey(ctx, tx, organization, byKey); err != nil {
+			return nil, fmt.Errorf("read the records of found colleagues again: %w", err)
 		}
 	}
 	return ids, linkColleagues(ctx, tx, organization, found, ids)
 }
 
-func colleagueIDs(ctx context.Context, tx *store.Tx, organization string, byKey map[string]Finding) (map[string]Saved, error) {
+func recordsByKey(ctx context.Context, tx *store.Tx, organization string, byKey map[string]Found) (map[string]Summary, error) {
 	set := colleagueIDsStatement.Rows(len(byKey))
 	for key := range byKey {
 		set.Add(organization, key)
 	}
-	ids := make(map[string]Saved, len(byKey))
+	ids := make(map[string]Summary, len(byKey))
 	_, err := store.Collect(ctx, tx.Conn, colleagueIDsStatement, set, func(scan func(...any) error) (struct{}, error) {
 		var key string
-		var c Saved
+		var c Summary
 		err := scan(&key, &c.ID, &c.Name, &c.Email, &c.JobTitle)
 		ids[key] = c
 		return struct{}{}, err
@@ -123,7 +123,7 @@ func colleagueIDs(ctx context.Context, tx *store.Tx, organization string, byKey 
 	return ids, err
 }
 
-func insertColleagues(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Finding, known map[string]Saved, random bool) error {
+func insertColleagues(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Found, known map[string]Summary, random bool) error {
 	keys := make([]string, 0, len(byKey))
 	for key := range byKey {
 		if _, ok := known[key]; !ok {
@@ -148,9 +148,9 @@ func insertColleagues(ctx context.Context, tx *store.Tx, organization string, sa
 	return tx.Later(ctx, insertColleaguesStatement, set, nil, organization)
 }
 
-func linkColleagues(ctx context.Context, tx *store.Tx, organization string, found []Finding, ids map[string]Saved) error {
+func linkColleagues(ctx context.Context, tx *store.Tx, organization string, found []Found, ids map[string]Summary) error {
 	type link struct{ user, colleague string }
-	links := map[link]Finding{}
+	links := map[link]Found{}
 	for _, f := range found {
 		links[link{f.UserID, ids[f.Email.Key()].ID}] = f
 	}
@@ -165,7 +165,7 @@ func linkColleagues(ctx context.Context, tx *store.Tx, organization string, foun
 	for _, l := range order {
 		reasons, err := json.Marshal(links[l].Reasons)
 		if err != nil {
-			return err
+			return fmt.Errorf("encode the reasons of a match: %w", err)
 		}
 		set.Add(l.user, l.colleague, links[l].Score, string(reasons))
 	}
@@ -177,11 +177,11 @@ func linkColleagues(ctx context.Context, tx *store.Tx, organization string, foun
 type ErasedError struct{ Keys []string }
 
 func (e *ErasedError) Error() string {
-	return fmt.Sprintf("store: %d of the people found were erased", len(e.Keys))
+	return fmt.Sprintf("%d of the people found were erased", len(e.Keys))
 }
 
 // missing says why some colleagues could not be stored.
-func missing(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Finding, known map[string]Saved) error {
+func missing(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Found, known map[string]Summary) error {
 	var keys []string
 	for key := range byKey {
 		if _, ok := known[key]; !ok {
@@ -190,7 +190,7 @@ func missing(ctx context.Context, tx *store.Tx, organization string, salt []byte
 	}
 	erased, err := user.ErasedAmong(ctx, tx, organization, salt, keys)
 	if err != nil {
-		return err
+		return fmt.Errorf("find out why colleagues are missing: %w", err)
 	}
 	if len(erased) == 0 {
 		return store.ErrRace

@@ -7,6 +7,15 @@ import (
 	"usersync/internal/usersync"
 )
 
+// Reasons a step was skipped.
+const (
+	ReasonPersonalEmail      = "personal_email"
+	ReasonDisposableEmail    = "disposable_email"
+	ReasonRoleAddress        = "role_address"
+	ReasonNoCompany          = "no_company"
+	ReasonColleaguesDisabled = "colleagues_disabled"
+)
+
 // plan collects the queries of a set of targets: targets of the same company,
 // country and department share theirs.
 type plan struct {

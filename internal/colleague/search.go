@@ -1,7 +1,3 @@
-// Package colleague is the colleague search: who works at the same company as
-// a user, best match first. Where people are looked for is behind Source; who
-// counts and in what order is decided here, from what the sources know and
-// nothing else: no clock, no chance.
 package colleague
 
 import (
@@ -20,9 +16,10 @@ type Target struct {
 	JobTitle string // as the caller sent it, "" when unknown
 }
 
-// Result is what the search for one target ends in.
+// Result is the outcome of the search for one target.
 type Result struct {
-	// Skipped says why nobody was looked for: one of usersync.Reason…, or ""
+	// Skipped says why nobody was looked for: one of the reasons
+	// of a skipped step, such as ReasonNoCompany, or ""
 	// when the search ran.
 	Skipped string
 	// Found holds at most MaxColleagues people, best first.

@@ -2,6 +2,7 @@ package colleague
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,7 +15,7 @@ import (
 
 // Source is where colleagues are looked for.
 type Source interface {
-	// Name is one of usersync.Sources: organizations switch it on by that.
+	// Name is one of tenant.Sources: organizations switch a source on by its name.
 	Name() string
 	// Find gives one answer per query, in the order of the queries. It may
 	// answer with people who are no colleagues: the search leaves them out.
@@ -43,7 +44,7 @@ type Answer struct {
 // Users are the organization's users and the colleagues it made by hand.
 type Users struct{}
 
-// Name is usersync.SourceUsers.
+// Name is tenant.SourceUsers.
 func (Users) Name() string { return tenant.SourceUsers }
 
 // Find reads from the store.
@@ -54,7 +55,7 @@ func (Users) Find(ctx context.Context, ask Ask) ([]Answer, error) {
 // Directory is the people that the organization imported.
 type Directory struct{}
 
-// Name is usersync.SourceDirectory.
+// Name is tenant.SourceDirectory.
 func (Directory) Name() string { return tenant.SourceDirectory }
 
 // Find reads from the store.
@@ -109,7 +110,7 @@ func (s *Search) ask(ctx context.Context, org *store.Org, settings tenant.Settin
 	return all, nil
 }
 
-// askOwn makes a source's failure for one query that of all.
+// askOwn asks a source of our own. Its failure for one query fails all of them.
 func askOwn(ctx context.Context, source Source, ask Ask) ([]Answer, error) {
 	found, err := find(ctx, source, ask)
 	if err != nil {
@@ -131,8 +132,8 @@ func find(ctx context.Context, source Source, ask Ask) ([]Answer, error) {
 	return found, err
 }
 
-// askService turns a service's failure into answers that say so. An error is
-// ours: the run ends, or the database does not answer.
+// askService asks a service. A failure of the service stands in the answers. The error
+// is one of our own: the run has ended, or the database does not answer.
 func askService(ctx context.Context, service Source, ask Ask) ([]Answer, error) {
 	limited, cancel := context.WithTimeout(ctx, serviceWithin)
 	defer cancel()
@@ -162,7 +163,7 @@ func introduce(ctx context.Context, org *store.Org, found []Answer) ([]Answer, e
 	}
 	standings, err := Standings(ctx, org, keys)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("compare the answers with what is known: %w", err)
 	}
 	introduced := make([]Answer, len(found))
 	for i, a := range found {

@@ -2,6 +2,7 @@ package colleague
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"usersync/internal/store"
@@ -27,7 +28,10 @@ func SourceAnswers(ctx context.Context, o *store.Org, source string, companies [
 		answers[company] = answer
 		return struct{}{}, err
 	})
-	return answers, err
+	if err != nil {
+		return answers, fmt.Errorf("read the answers of source %s: %w", source, err)
+	}
+	return answers, nil
 }
 
 var keepSourceAnswerStatement = store.Define("colleague.keepSourceAnswer", `
@@ -36,8 +40,10 @@ ON CONFLICT (organization_id, source, company) DO UPDATE SET answer = excluded.a
 
 // KeepSourceAnswer keeps what a directory service said of a company for a time.
 func KeepSourceAnswer(ctx context.Context, o *store.Org, source, company, answer string, during time.Duration) error {
-	_, err := o.Writer().Exec(ctx, keepSourceAnswerStatement, nil, o.ID(), source, company, answer, during.Microseconds())
-	return err
+	if _, err := o.Writer().Exec(ctx, keepSourceAnswerStatement, nil, o.ID(), source, company, answer, during.Microseconds()); err != nil {
+		return fmt.Errorf("keep the answer of source %s: %w", source, err)
+	}
+	return nil
 }
 
 var dropSourceAnswersStatement = store.Define("colleague.dropSourceAnswers", `

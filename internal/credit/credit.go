@@ -1,10 +1,12 @@
+// Package credit keeps the credits of organizations: a balance each, the append-only
+// ledger whose sum it is, and the rule that a request is charged at most once.
 package credit
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/audit"
@@ -55,26 +57,6 @@ func Save(ctx context.Context, tx *store.Tx, a Account) error {
 	return tx.Later(ctx, saveBalanceStatement, nil, nil, a.Organization, a.Balance, a.Sequence)
 }
 
-var chargeStatement = store.Define("credit.charge", `
-INSERT INTO ledger (id, organization_id, kind, amount, request_id, balance_after, created_at)
-SELECT r.id, $1, 'charge', -1, r.request_id, r.balance_after, {now} FROM {rows} WHERE true`,
-	store.Col("id", store.Text), store.Col("request_id", store.Text), store.Col("balance_after", store.Bigint))
-
-// Charge takes one credit from a locked account for each of the requests. The
-// request of an entry is unique, so a second charge for one cannot be written:
-// it fails the transaction. Ids are made now: the ledger is listed by them.
-func Charge(ctx context.Context, tx *store.Tx, a *Account, requests []string) error {
-	if len(requests) == 0 {
-		return nil
-	}
-	set := chargeStatement.Rows(len(requests))
-	for _, id := range requests {
-		a.Balance--
-		set.Add(usersync.NewID(usersync.PrefixLedger), id, a.Balance)
-	}
-	return tx.Later(ctx, chargeStatement, set, nil, a.Organization)
-}
-
 var topUpStatement = store.Define("credit.topUp", `
 INSERT INTO ledger (id, organization_id, kind, amount, reference, balance_after, created_at)
 VALUES ($1, $2, 'top_up', $3, $4, $5, {now})
@@ -88,9 +70,9 @@ var unparkStatement = store.Define("credit.unpark", `
 UPDATE outbox SET state = 'ready', look_at = 0 WHERE id {any}
     SELECT id FROM outbox WHERE state = 'parked' AND organization_id = $1 ORDER BY id LIMIT $2 {skip locked}{/any}`)
 
-// TopUp adds credits and, in the same transaction, has as many waiting
-// requests go on as it added, oldest first. The same reference twice returns
-// the first entry and adds nothing.
+// TopUp adds credits and, in the same transaction, wakes as many requests that wait for
+// credits, oldest first. A reference that was used before returns its first entry and
+// adds nothing.
 func TopUp(ctx context.Context, s *store.Store, actor, organization string, amount int64, reference string) (entry Entry, err error) {
 	if amount <= 0 {
 		return entry, &usersync.Error{Code: usersync.CodeInvalid, Message: "amount must be a whole number above 0",
@@ -102,77 +84,31 @@ func TopUp(ctx context.Context, s *store.Store, actor, organization string, amou
 			return err
 		}
 		if reference != "" {
-			entry, err = ScanEntry(tx.QueryRow(ctx, byReferenceStatement, organization, reference).Scan)
+			entry, err = scanEntry(tx.QueryRow(ctx, byReferenceStatement, organization, reference).Scan)
 			if !errors.Is(err, sql.ErrNoRows) {
 				return store.Classify(err)
 			}
 		}
 		account.Balance += amount
-		entry, err = ScanEntry(tx.QueryRow(ctx, topUpStatement, usersync.NewID(usersync.PrefixLedger), organization, amount, reference, account.Balance).Scan)
+		entry, err = scanEntry(tx.QueryRow(ctx, topUpStatement, usersync.NewID(usersync.PrefixLedger), organization, amount, reference, account.Balance).Scan)
 		if err != nil {
-			return err
+			return fmt.Errorf("insert the top-up: %w", err)
 		}
 		if err := Save(ctx, tx, account); err != nil {
-			return err
+			return fmt.Errorf("save the balance: %w", err)
 		}
 		if err := Unpark(ctx, tx, organization, amount); err != nil {
-			return err
+			return fmt.Errorf("wake the parked tasks: %w", err)
 		}
 		return audit.Record(ctx, tx, organization, actor, "credits.top_up", entry.ID, "amount", "reference")
 	})
 	return entry, err
 }
 
-// Unpark has up to n parked tasks of an organization go on, oldest first.
+// Unpark makes up to n parked tasks of an organization ready again, oldest first.
 func Unpark(ctx context.Context, tx *store.Tx, organization string, n int64) error {
-	tx.Readied(queue.Run) // only runs are parked
+	tx.Readied(queue.Run) // Only runs are parked.
 	return tx.Later(ctx, unparkStatement, nil, nil, organization, n)
-}
-
-func ScanEntry(scan func(...any) error) (e Entry, err error) {
-	var created int64
-	err = scan(&e.ID, &e.Kind, &e.Amount, &e.RequestID, &e.Reference, &e.BalanceAfter, &created)
-	e.CreatedAt = store.Stamp(created)
-	return e, err
-}
-
-// The tuple is compared over the columns of the index ledger_organization, whose
-// order no other index has.
-var ledgerStatement = store.Define("credit.ledger", `
-SELECT id, kind, amount, request_id, reference, balance_after, created_at FROM ledger
-WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id DESC, id DESC LIMIT $3`)
-
-// Ledger returns up to limit entries, newest first, older than the id before
-// when that is given.
-func Ledger(ctx context.Context, o *store.Org, before string, limit int) ([]Entry, error) {
-	return store.Collect(ctx, o.Reader(), ledgerStatement, nil, ScanEntry, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixLedger)), limit)
-}
-
-// Verification is the proof that the ledger and the balance agree.
-type Verification struct {
-	OK      bool  `json:"ok"`
-	Balance int64 `json:"balance"`
-	Sum     int64 `json:"sum"`
-	Entries int64 `json:"entries"`
-	// Overcharged counts requests with more than one charge: always 0.
-	Overcharged int64 `json:"overcharged"`
-}
-
-var verifyStatement = store.Define("credit.verify", `
-SELECT b.balance, (SELECT coalesce(sum(amount), 0) FROM ledger WHERE organization_id = $1),
-    (SELECT count(*) FROM ledger WHERE organization_id = $1),
-    (SELECT count(*) FROM (SELECT request_id FROM ledger WHERE organization_id = $1 AND kind = 'charge'
-        GROUP BY request_id HAVING count(*) > 1) AS twice)
-FROM balances b WHERE b.organization_id = $1`)
-
-// Verify recomputes the balance from the ledger.
-func Verify(ctx context.Context, o *store.Org) (v Verification, err error) {
-	err = o.Reader().QueryRow(ctx, verifyStatement, o.ID()).Scan(&v.Balance, &v.Sum, &v.Entries, &v.Overcharged)
-	v.OK = v.Balance == v.Sum && v.Overcharged == 0
-	if errors.Is(err, sql.ErrNoRows) {
-		return v, tenant.ErrNotFound
-	}
-	return v, store.Classify(err)
 }
 
 // The recursion hops over the index from one organization to the next, so one
@@ -187,8 +123,9 @@ WITH RECURSIVE parked(organization_id) AS (
 SELECT b.organization_id, b.balance FROM parked JOIN balances b ON b.organization_id = parked.organization_id
 WHERE b.balance > 0 LIMIT $1`)
 
-// ResumePayable has parked tasks go on wherever there are credits for them:
-// what a top-up did not wake because an earlier request turned out to be free.
+// ResumePayable wakes parked tasks of up to limit organizations that have credits. A
+// top-up wakes as many tasks as it adds credits. When one of them turns out to be free,
+// its credit is left for a task that nothing else wakes.
 func ResumePayable(ctx context.Context, s *store.Store, limit int) error {
 	type payable struct {
 		organization string
@@ -198,32 +135,14 @@ func ResumePayable(ctx context.Context, s *store.Store, limit int) error {
 		return p, scan(&p.organization, &p.balance)
 	}, limit)
 	if err != nil {
-		return err
+		return fmt.Errorf("find parked tasks that can be paid: %w", err)
 	}
 	//lint:loop each organization's balance is locked in a transaction of its own
 	for _, p := range list {
 		err := s.Tx(ctx, func(tx *store.Tx) error { return Unpark(ctx, tx, p.organization, p.balance) })
 		if err != nil {
-			return err
+			return fmt.Errorf("wake the parked tasks of %s: %w", p.organization, err)
 		}
 	}
 	return nil
 }
-
-// Entry is a line of the append-only ledger. The balance is the sum of all
-// amounts.
-type Entry struct {
-	ID           string        `json:"id"`
-	Kind         string        `json:"kind"`   // top_up or charge
-	Amount       int64         `json:"amount"` // in credits; negative for a charge
-	RequestID    string        `json:"requestId,omitempty"`
-	Reference    string        `json:"reference,omitempty"`
-	BalanceAfter int64         `json:"balance"`
-	CreatedAt    usersync.Time `json:"createdAt"`
-}
-
-// Kinds of ledger entries.
-const (
-	EntryTopUp  = "top_up"
-	EntryCharge = "charge"
-)

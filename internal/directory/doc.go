@@ -1,5 +1,5 @@
 // Package directory takes files of people that an organization uploads into
 // its directory, where the colleague search finds them. An upload is stored in
-// chunks while it comes in; a task works them off one by one, so that an import
-// goes on where it was, whatever dies.
+// chunks while it comes in. A task saves the chunks one by one, so an import goes on
+// where it was after any process has died.
 package directory

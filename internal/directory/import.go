@@ -2,19 +2,87 @@ package directory
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"usersync/internal/audit"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
-	"usersync/internal/tenant"
-	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
+
+// ImportStatus says how far an import has come.
+type ImportStatus string
+
+// The statuses of an import. While its file is uploaded an import is receiving and is
+// shown to nobody.
+const (
+	ImportReceiving ImportStatus = "receiving"
+	ImportQueued    ImportStatus = "queued"
+	ImportRunning   ImportStatus = "running"
+	ImportSucceeded ImportStatus = "succeeded"
+	ImportFailed    ImportStatus = "failed"
+)
+
+// ImportStatuses are those that the API shows.
+var ImportStatuses = []ImportStatus{ImportQueued, ImportRunning, ImportSucceeded, ImportFailed}
+
+// Final reports whether the import has ended.
+func (s ImportStatus) Final() bool { return s == ImportSucceeded || s == ImportFailed }
+
+// Import is one uploaded file of people, and how far it has come into the directory.
+type Import struct {
+	ID       string       `json:"id"`
+	Status   ImportStatus `json:"status"`
+	Format   string       `json:"format"`   // csv or ndjson
+	Encoding string       `json:"encoding"` // as detected or declared
+	// IgnoredColumns are the names of the columns that are not used.
+	IgnoredColumns []string `json:"ignoredColumns,omitempty"`
+	// Lines counts the lines that are not empty, wrong ones included. Done counts
+	// those that were worked: Saved and Refused.
+	Lines   int64 `json:"lines"`
+	Done    int64 `json:"done"`
+	Saved   int64 `json:"saved"`
+	Refused int64 `json:"refused"`
+	// RatePerSecond is how many lines were worked a second, ETASeconds how long the
+	// rest will take at that rate; 0 when unknown.
+	RatePerSecond int64 `json:"ratePerSecond,omitempty"`
+	ETASeconds    int64 `json:"etaSeconds,omitempty"`
+	// Message says why an import failed.
+	Message    string        `json:"message,omitempty"`
+	CreatedAt  usersync.Time `json:"createdAt"`
+	StartedAt  usersync.Time `json:"startedAt,omitzero"`
+	FinishedAt usersync.Time `json:"finishedAt,omitzero"`
+}
+
+// Estimate sets rate and time left from what was done until now.
+func (i *Import) Estimate(now time.Time) {
+	if i.StartedAt.IsZero() {
+		return
+	}
+	if i.Status.Final() {
+		now = i.FinishedAt.Time
+	}
+	took := now.Sub(i.StartedAt.Time).Seconds()
+	if took <= 0 || i.Done == 0 {
+		return
+	}
+	rate := float64(i.Done) / took
+	i.RatePerSecond = max(int64(rate), 1)
+	if left := float64(i.Lines-i.Done) / rate; left > 0 && !i.Status.Final() {
+		i.ETASeconds = max(int64(left), 1)
+	}
+}
+
+// ImportError says what is wrong with one line of an import, in words that
+// follow the field's name and never quote the line.
+type ImportError struct {
+	Line    int64  `json:"line"`
+	Field   string `json:"field"` // "" for the line as a whole
+	Message string `json:"message"`
+}
 
 // importRow is a row of imports.
 type importRow struct {
@@ -54,12 +122,12 @@ var ErrNoImport = usersync.Errorf(usersync.CodeNotFound, "Import not found")
 // rest are counted.
 const KeptImportErrors = 10_000
 
-// AbandonedAfter is after how long without a sign of life an upload counts as
-// broken off: longer than any may take.
+// AbandonedAfter is how long an upload may go without a new chunk before it counts as
+// broken off. It is longer than any upload may take.
 const AbandonedAfter = time.Hour
 
-// BeginImport notes that a file is being uploaded. It counts for nothing until
-// CompleteImport.
+// BeginImport notes that a file is being uploaded. The import is neither shown nor
+// worked before CompleteImport.
 func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id string, err error) {
 	id = usersync.NewID(usersync.PrefixImport)
 	now := store.Micros(time.Now())
@@ -67,92 +135,19 @@ func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id st
 	return id, store.Classify(o.GORMWrite(ctx).Create(&row).Error)
 }
 
-// Chunk is some lines of an upload.
-type Chunk struct {
-	Number int // from 0
-	Body   []byte
-	// Refused are the lines that could not even be read.
-	Refused []ImportError
-}
-
-var receiveStatement = store.Define("directory.receiveImport", `
-UPDATE imports SET done = done + $3, refused = refused + $3, updated_at = {now}
-WHERE id = $1 AND organization_id = $2 AND status = 'receiving' RETURNING refused`)
-
-var insertChunkStatement = store.Define("directory.insertChunk", `
-INSERT INTO import_chunks (import_id, number, body) VALUES ($1, $2, $3) ON CONFLICT (import_id, number) DO NOTHING`)
-
-// AddChunk stores the next lines of an upload.
-func AddChunk(ctx context.Context, o *store.Org, id string, c Chunk) error {
-	return o.Tx(ctx, func(tx *store.Tx) error {
-		var refused int64
-		lines := countLines(c.Refused)
-		err := tx.QueryRow(ctx, receiveStatement, id, o.ID(), lines).Scan(&refused)
-		if errors.Is(err, sql.ErrNoRows) {
-			return ErrNoImport
-		}
-		if err != nil {
-			return err
-		}
-		if err := keepImportErrors(ctx, tx, id, refused-lines, c.Refused); err != nil || len(c.Body) == 0 {
-			return err
-		}
-		_, err = tx.Exec(ctx, insertChunkStatement, nil, id, c.Number, string(c.Body))
-		return err
-	})
-}
-
-// countLines counts the lines that errors are about; those of one line stand
-// together.
-func countLines(list []ImportError) (n int64) {
-	for i, e := range list {
-		if i == 0 || list[i-1].Line != e.Line {
-			n++
-		}
-	}
-	return n
-}
-
-var insertImportErrorsStatement = store.Define("directory.insertImportErrors", `
-INSERT INTO import_errors (import_id, line, position, field, message)
-SELECT $1, r.line, r.position, r.field, r.message FROM {rows} WHERE true
-ON CONFLICT (import_id, line, position) DO NOTHING`,
-	store.Col("line", store.Bigint), store.Col("position", store.Integer), store.Col("field", store.Text), store.Col("message", store.Text))
-
-// keepImportErrors stores errors as long as there is room beside the lines
-// refused before.
-func keepImportErrors(ctx context.Context, tx *store.Tx, id string, before int64, list []ImportError) error {
-	set := insertImportErrorsStatement.Rows(len(list))
-	position := int64(0)
-	for i, e := range list {
-		position++
-		if i == 0 || list[i-1].Line != e.Line {
-			position = 0
-			before++
-		}
-		if before > KeptImportErrors {
-			break
-		}
-		set.Add(e.Line, position, e.Field, e.Message)
-	}
-	if set.Len() == 0 {
-		return nil
-	}
-	return tx.Later(ctx, insertImportErrorsStatement, set, nil, id)
-}
-
-// Totals is what is known of a file once it was read to its end.
+// Totals is what is known of a file after it was read to its end.
 type Totals struct {
 	Lines    int64
 	Encoding string
 	Ignored  []string
 }
 
-// CompleteImport makes an upload count and writes the task that works it.
+// CompleteImport queues an import whose upload is complete, with the task that saves
+// its people.
 func CompleteImport(ctx context.Context, o *store.Org, id string, totals Totals, task usersync.Task) (out Import, err error) {
 	ignored, err := json.Marshal(totals.Ignored)
 	if err != nil {
-		return out, err
+		return out, fmt.Errorf("encode the ignored columns: %w", err)
 	}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		row := importRow{}
@@ -161,14 +156,14 @@ func CompleteImport(ctx context.Context, o *store.Org, id string, totals Totals,
 			return ErrNoImport
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("read the import: %w", err)
 		}
 		row.Status, row.Lines, row.Encoding, row.Ignored, row.UpdatedAt = string(ImportQueued), totals.Lines, totals.Encoding, string(ignored), store.Micros(time.Now())
 		if err := tx.GORM().Select("status", "lines", "encoding", "ignored", "updated_at").Updates(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("queue the import: %w", err)
 		}
 		if err := outbox.Enqueue(ctx, tx, task); err != nil {
-			return err
+			return fmt.Errorf("enqueue the import's task: %w", err)
 		}
 		if out, err = row.imported(); err != nil {
 			return err
@@ -191,7 +186,7 @@ func ListImports(ctx context.Context, o *store.Org, before string, limit int) ([
 	for _, row := range list {
 		i, err := row.imported()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read import %q: %w", row.ID, err)
 		}
 		out = append(out, i)
 	}
@@ -211,8 +206,8 @@ func GetImport(ctx context.Context, o *store.Org, id string) (Import, error) {
 	return row.imported()
 }
 
-// ErrorPlace says behind which error of an import to read on; the zero
-// place is before the first.
+// ErrorPlace is the place of an error in the list of an import's errors, to read on
+// from. The zero place is before the first error.
 type ErrorPlace struct {
 	Line     int64
 	position int64
@@ -232,100 +227,10 @@ func ListErrors(ctx context.Context, o *store.Org, id string, after ErrorPlace, 
 		after.Line = e.Line
 		return e, err
 	}, id, o.ID(), after.Line, after.position, limit)
-	return found, after, err
-}
-
-var nextChunkStatement = store.Define("directory.nextChunk", `
-SELECT c.number, c.body FROM import_chunks c JOIN imports i ON i.id = c.import_id
-WHERE c.import_id = $1 AND i.organization_id = $2 AND i.status IN ('queued', 'running')
-ORDER BY c.number LIMIT 1`)
-
-// NextChunk returns the first lines of an import that are not dealt
-// with; ok is false when there are none.
-func NextChunk(ctx context.Context, o *store.Org, id string) (c Chunk, ok bool, err error) {
-	var body string
-	err = o.Reader().QueryRow(ctx, nextChunkStatement, id, o.ID()).Scan(&c.Number, &body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return c, false, nil
-	}
-	c.Body = []byte(body)
-	return c, err == nil, store.Classify(err)
-}
-
-// Line is a person and the line of the file that told of them.
-type Line struct {
-	Line int64
-	Person
-}
-
-// Outcome is what becomes of a chunk.
-type Outcome struct {
-	Number  int
-	Salt    []byte // the organization's
-	Lines   []Line
-	Refused []ImportError // those of one line together
-}
-
-var (
-	dropChunkStatement = store.Define("directory.dropChunk", `DELETE FROM import_chunks WHERE import_id = $1 AND number = $2`)
-	advanceStatement   = store.Define("directory.advanceImport", `
-UPDATE imports SET done = done + $3 + $4, saved = saved + $3, refused = refused + $4, status = 'running',
-    started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END, updated_at = {now}
-WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running') RETURNING refused`)
-)
-
-// erasedMessage refuses the line of a person who was erased.
-const erasedMessage = "was erased"
-
-// SettleChunk stores the people of a chunk, counts its lines and removes
-// it. It stands behind the fence of the run, so a chunk counts once.
-func SettleChunk(ctx context.Context, tx *store.Tx, organization, id string, o Outcome) error {
-	n, err := tx.Exec(ctx, dropChunkStatement, nil, id, o.Number)
-	if err := outbox.Held(n, err); err != nil {
-		return err
-	}
-	// An erasure takes the same lock: it sees all these people, or they see it.
-	if err := tenant.Lock(ctx, tx, organization); err != nil {
-		return err
-	}
-	people, refused, err := withoutErased(ctx, tx, organization, o)
 	if err != nil {
-		return err
+		return found, after, fmt.Errorf("read the errors of an import: %w", err)
 	}
-	if err := savePeople(ctx, tx, organization, o.Salt, people); err != nil {
-		return err
-	}
-	var total int64
-	lines := countLines(refused)
-	err = tx.QueryRow(ctx, advanceStatement, id, organization, len(people), lines).Scan(&total)
-	if errors.Is(err, sql.ErrNoRows) {
-		return outbox.ErrClaimLost // ended meanwhile
-	}
-	if err != nil {
-		return store.Classify(err)
-	}
-	return keepImportErrors(ctx, tx, id, total-lines, refused)
-}
-
-// withoutErased returns the people to store and all lines refused.
-func withoutErased(ctx context.Context, tx *store.Tx, organization string, o Outcome) ([]Person, []ImportError, error) {
-	keys := make([]string, len(o.Lines))
-	for i, l := range o.Lines {
-		keys[i] = l.Email.Key()
-	}
-	erased, err := user.ErasedAmong(ctx, tx, organization, o.Salt, keys)
-	if err != nil {
-		return nil, nil, err
-	}
-	people, refused := make([]Person, 0, len(o.Lines)), o.Refused
-	for _, l := range o.Lines {
-		if erased[l.Email.Key()] {
-			refused = append(refused, ImportError{Line: l.Line, Field: "email", Message: erasedMessage})
-			continue
-		}
-		people = append(people, l.Person)
-	}
-	return people, refused, nil
+	return found, after, nil
 }
 
 var finishImportStatement = store.Define("directory.finishImport", `
@@ -334,7 +239,7 @@ UPDATE imports SET finished_at = {now}, updated_at = {now}, started_at = CASE WH
     message = CASE WHEN saved = 0 AND refused > 0 THEN 'No line could be imported.' ELSE '' END
 WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running')`)
 
-// FinishImport ends an import whose chunks are all dealt with.
+// FinishImport ends an import that has no chunk left.
 func FinishImport(ctx context.Context, tx *store.Tx, organization, id string) error {
 	return tx.Later(ctx, finishImportStatement, nil, nil, id, organization)
 }
@@ -346,14 +251,19 @@ WHERE id = $1 AND organization_id = $2 AND status IN ('queued', 'running')`)
 	dropChunksStatement = store.Define("directory.dropChunks", `DELETE FROM import_chunks WHERE import_id = $1`)
 )
 
-// FailImport ends an import that cannot go on, and removes what is left of it.
+// FailImport ends an import that cannot go on, and removes its remaining chunks.
 func FailImport(ctx context.Context, tx *store.Tx, organization, id, message string) error {
 	n, err := tx.Exec(ctx, failImportStatement, nil, id, organization, message)
-	if err != nil || n == 0 {
-		return err
+	if err != nil {
+		return fmt.Errorf("fail the import: %w", err)
 	}
-	_, err = tx.Exec(ctx, dropChunksStatement, nil, id)
-	return err
+	if n == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, dropChunksStatement, nil, id); err != nil {
+		return fmt.Errorf("drop the chunks of an import: %w", err)
+	}
+	return nil
 }
 
 var (
@@ -365,36 +275,39 @@ var (
 func DropImport(ctx context.Context, o *store.Org, id string) error {
 	return o.Tx(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(ctx, dropReceivingStatement, nil, id, o.ID())
-		if err != nil || n == 0 {
-			return err
+		if err != nil {
+			return fmt.Errorf("drop an upload: %w", err)
+		}
+		if n == 0 {
+			return nil
 		}
 		//lint:loop one statement for each table
 		for _, st := range []*store.Statement{dropChunksStatement, dropErrorsStatement} {
 			if err := tx.Later(ctx, st, nil, nil, id); err != nil {
-				return err
+				return fmt.Errorf("drop the rows of an upload: %w", err)
 			}
 		}
 		return nil
 	})
 }
 
-var abandonedStatement = store.Define("directory.abandonedImports", `
+var abandonedStatement = store.Define("directory.abandoned", `
 SELECT organization_id || ' ' || id FROM imports WHERE status = 'receiving' AND updated_at < {now} - $1 ORDER BY updated_at LIMIT $2`)
 
-// DropAbandonedImports removes up to limit uploads that ended without a word,
-// because the process that received them died.
+// DropAbandonedImports removes up to limit uploads whose process died while it received
+// them. It returns how many it removed.
 func DropAbandonedImports(ctx context.Context, s *store.Store, limit int) (int, error) {
 	found, err := store.Collect(ctx, s.Reader(), abandonedStatement, nil, func(scan func(...any) error) (both string, err error) {
 		return both, scan(&both)
 	}, AbandonedAfter.Microseconds(), limit)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("find abandoned uploads: %w", err)
 	}
 	//lint:loop up to limit broken uploads, each removed in a transaction
 	for _, both := range found {
 		organization, id, _ := strings.Cut(both, " ")
 		if err := DropImport(ctx, s.Org(organization), id); err != nil {
-			return 0, err
+			return 0, fmt.Errorf("drop the abandoned upload %s: %w", id, err)
 		}
 	}
 	return len(found), nil

@@ -57,9 +57,8 @@ func savePeople(ctx context.Context, tx *store.Tx, organization string, salt []b
 	return tx.Later(ctx, savePeopleStatement, set, nil, organization)
 }
 
-// lastOfEach returns the last person of each address, sorted by address: so
-// that two transactions that save the same people wait for, and never block,
-// each other.
+// lastOfEach returns the last person of each address, sorted by address. With one order
+// two transactions that save the same people wait for each other and cannot deadlock.
 func lastOfEach(people []Person) []Person {
 	byKey := make(map[string]int, len(people))
 	for i, p := range people {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -13,15 +14,15 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Service receives and works imports.
+// Service receives uploads and saves their people.
 type Service struct {
 	Store *store.Store
-	// Turn is how long an import has its slot before it stands in line again:
-	// it bounds how long others wait, and a shutdown. 0: 3 s.
+	// Turn is how long an import runs before the imports of other organizations get
+	// their turn. It bounds how long they wait, and how long a shutdown takes. 0 means 3 s.
 	Turn time.Duration
 }
 
-// Upload is a file as it comes in.
+// Upload is a file that a client is sending.
 type Upload struct {
 	Body        io.Reader
 	Format      importfile.Format
@@ -30,14 +31,15 @@ type Upload struct {
 	Traceparent string
 }
 
-// Bounds of a chunk: few enough lines that its transaction keeps nobody
-// waiting, and not more memory than that, however long they are.
+// Bounds of a chunk. The number of lines keeps its transaction short, and the number
+// of bytes bounds the memory when lines are long.
 const (
 	chunkLines = 500
 	chunkBytes = 1 << 20
 )
 
-// chunkLine is one line on its way: short names, for there are millions.
+// chunkLine is a line as a chunk stores it. The names are short because a file can
+// have millions of lines.
 type chunkLine struct {
 	Line        int64  `json:"l"`
 	Email       string `json:"e,omitempty"`
@@ -61,7 +63,7 @@ var errNoLines = usersync.Errorf(usersync.CodeInvalid, "The file has no lines th
 func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (Import, error) {
 	file, err := importfile.Open(u.Body, importfile.Options{Format: u.Format, Charset: u.Charset, Fields: importfile.People})
 	if err != nil {
-		return Import{}, err
+		return Import{}, fmt.Errorf("open the file: %w", err)
 	}
 	r := &receipt{ctx: ctx, org: org, upload: u, file: file}
 	made, err := r.receive()
@@ -95,7 +97,7 @@ func (r *receipt) receive() (Import, error) {
 		if wrong, ok := errors.AsType[*importfile.LineError](err); ok {
 			r.refused = append(r.refused, ImportError{Line: wrong.Line, Field: string(wrong.Field), Message: wrong.Message})
 		} else if err != nil {
-			return Import{}, err
+			return Import{}, fmt.Errorf("read the file: %w", err)
 		} else {
 			r.add(row)
 		}
@@ -104,7 +106,7 @@ func (r *receipt) receive() (Import, error) {
 			continue
 		}
 		if err := r.store(); err != nil {
-			return Import{}, err
+			return Import{}, fmt.Errorf("store a chunk: %w", err)
 		}
 	}
 	return r.complete()
@@ -127,17 +129,17 @@ func (r *receipt) add(row importfile.Row) {
 func (r *receipt) store() (err error) {
 	if r.id == "" {
 		if r.id, err = BeginImport(r.ctx, r.org, r.upload.Actor, string(r.file.Format())); err != nil {
-			return err
+			return fmt.Errorf("begin the import: %w", err)
 		}
 	}
 	chunk := Chunk{Number: r.number, Refused: r.refused}
 	if len(r.lines) > 0 {
 		if chunk.Body, err = json.Marshal(r.lines); err != nil {
-			return err
+			return fmt.Errorf("encode a chunk: %w", err)
 		}
 	}
 	if err := AddChunk(r.ctx, r.org, r.id, chunk); err != nil {
-		return err
+		return fmt.Errorf("add chunk %d: %w", r.number, err)
 	}
 	r.number++
 	r.lines, r.refused, r.bytes = r.lines[:0], r.refused[:0], 0
@@ -150,15 +152,15 @@ func (r *receipt) complete() (Import, error) {
 	}
 	if len(r.lines)+len(r.refused) > 0 {
 		if err := r.store(); err != nil {
-			return Import{}, err
+			return Import{}, fmt.Errorf("store the last chunk: %w", err)
 		}
 	}
 	totals := Totals{Lines: r.count, Encoding: r.file.Encoding(), Ignored: r.file.Ignored()}
 	return CompleteImport(r.ctx, r.org, r.id, totals, task(r.org.ID(), r.upload.Traceparent, Args{ImportID: r.id}))
 }
 
-// dropWithin bounds the removal of what a failed upload left behind. What is
-// not removed then, the relay tidies away.
+// dropWithin bounds the removal of what a failed upload left behind. The relay removes
+// the rest later, see DropAbandonedImports.
 const dropWithin = 10 * time.Second
 
 func (r *receipt) drop() error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -15,15 +16,15 @@ import (
 	"usersync/internal/usersync"
 )
 
-// ImportFile works an import off, chunk by chunk.
+// ImportFile is the task that saves the people of an import, chunk by chunk.
 var ImportFile = queue.Kind[Args]{Name: "directory.import", Queue: queue.Bulk, Timeout: 2 * time.Minute}
 
-// Args of Import.
+// Args are the arguments of ImportFile.
 type Args struct {
 	ImportID string `json:"import"`
 }
 
-// Handler returns the handler of Import.
+// Handler returns the handler of ImportFile.
 func (s *Service) Handler() queue.Handler { return ImportFile.Work(s.work, s.giveUp) }
 
 const defaultTurn = 3 * time.Second
@@ -35,34 +36,34 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 		return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Finish(ctx, tx, c) })
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("read the import's organization: %w", err)
 	}
 	for ends := time.Now().Add(cmp.Or(s.Turn, defaultTurn)); ; { //lint:loop works chunk after chunk, each in a transaction
 		chunk, ok, err := NextChunk(ctx, org, args.ImportID)
 		if err != nil {
-			return err
+			return fmt.Errorf("read the next chunk: %w", err)
 		}
 		if !ok {
 			return s.finish(ctx, c, args)
 		}
-		outcome, err := judge(chunk)
+		outcome, err := checkChunk(chunk)
 		if err != nil {
-			return err
+			return fmt.Errorf("check chunk %d: %w", chunk.Number, err)
 		}
 		outcome.Salt = owner.Salt
 		over := time.Now().After(ends)
-		if err := s.settle(ctx, c, args, outcome, over); err != nil || over {
+		if err := s.saveChunk(ctx, c, args, outcome, over); err != nil || over {
 			return err
 		}
 	}
 }
 
-// judge says what becomes of each line of a chunk.
-func judge(chunk Chunk) (Outcome, error) {
+// checkChunk says what becomes of each line of a chunk.
+func checkChunk(chunk Chunk) (Outcome, error) {
 	o := Outcome{Number: chunk.Number}
 	var lines []chunkLine
 	if err := json.Unmarshal(chunk.Body, &lines); err != nil {
-		return o, err
+		return o, fmt.Errorf("decode the lines of a chunk: %w", err)
 	}
 	for _, l := range lines {
 		p, wrong := check(l)
@@ -75,22 +76,22 @@ func judge(chunk Chunk) (Outcome, error) {
 	return o, nil
 }
 
-// settle writes a chunk's outcome under the claim. At the end of a turn another
-// task goes on: one that is as old as its turn, and not as the import, is not
-// taken for stuck.
-func (s *Service) settle(ctx context.Context, c usersync.Claim, args Args, o Outcome, over bool) error {
+// saveChunk writes a chunk's outcome under the claim. When the turn is over it hands
+// the rest of the import to a new task. That task is only as old as its turn, so a
+// long import is not taken for a task that is stuck.
+func (s *Service) saveChunk(ctx context.Context, c usersync.Claim, args Args, o Outcome, over bool) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		if !over {
 			if err := outbox.Hold(ctx, tx, c); err != nil {
 				return err
 			}
-			return SettleChunk(ctx, tx, c.Organization, args.ImportID, o)
+			return SaveChunk(ctx, tx, c.Organization, args.ImportID, o)
 		}
 		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
-		if err := SettleChunk(ctx, tx, c.Organization, args.ImportID, o); err != nil {
-			return err
+		if err := SaveChunk(ctx, tx, c.Organization, args.ImportID, o); err != nil {
+			return fmt.Errorf("save a chunk: %w", err)
 		}
 		return outbox.Enqueue(ctx, tx, task(c.Organization, c.Traceparent, args, strconv.Itoa(o.Number)))
 	})
@@ -112,7 +113,7 @@ func (s *Service) finish(ctx context.Context, c usersync.Claim, args Args) error
 	})
 }
 
-// giveUp ends an import that failed again and again; what was saved stays.
+// giveUp ends an import whose task failed too often. The people saved so far stay.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := outbox.Finish(ctx, tx, c); err != nil {

@@ -1,105 +1,144 @@
-// Package erasure removes what is left of an erased person in rows that stay:
-// requests, webhook messages, events. The person's own records are gone before,
-// in the transaction that began the erasure.
 package erasure
 
 import (
+	"cmp"
 	"context"
-	"time"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
 
-	"usersync/internal/outbox"
-	"usersync/internal/queue"
+	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
-// Erase removes one person's traces, a batch with every run.
-var Erase = queue.Kind[Args]{Name: "user.erase", Queue: queue.Run, Timeout: time.Minute}
-
-// Args of Erase: ids, and how far it has come.
-type Args struct {
-	ErasureID   string `json:"erasure"`
-	UserID      string `json:"user,omitempty"`
-	ColleagueID string `json:"colleague,omitempty"`
-	Part        Part   `json:"part"`
-	From        Cursor `json:"from,omitzero"`
+// Erasure is the receipt for erasing a person: what went, and how far it is.
+type Erasure struct {
+	ID string `json:"id"`
+	// UserID is "" when the person was no user.
+	UserID  string  `json:"userId"`
+	Status  string  `json:"status"`
+	Removed Removed `json:"removed"`
+	// Platforms has one receipt for each platform that knew the person.
+	Platforms  []platform.Receipt `json:"platforms"`
+	CreatedAt  usersync.Time      `json:"createdAt"`
+	FinishedAt usersync.Time      `json:"finishedAt,omitzero"`
 }
 
-// Part is one sort of rows that an erasure goes through.
-type Part string
+// Removed counts the records that were deleted or emptied.
+type Removed struct {
+	Users      int64 `json:"users"`
+	People     int64 `json:"people"`     // entries of the directory
+	Colleagues int64 `json:"colleagues"` // colleague records
+	Links      int64 `json:"links"`      // who was found as whose colleague
+	Requests   int64 `json:"requests"`
+	Messages   int64 `json:"messages"` // webhook messages
+	Events     int64 `json:"events"`
+}
 
-// The parts, in the order of the work.
-const (
-	Requests Part = "requests" // the person's own requests and what was sent of them
-	Mentions Part = "mentions" // messages that told others of the person
-	Events   Part = "events"
+// Add adds what another part of the work removed.
+func (r *Removed) Add(more Removed) {
+	r.Users += more.Users
+	r.People += more.People
+	r.Colleagues += more.Colleagues
+	r.Links += more.Links
+	r.Requests += more.Requests
+	r.Messages += more.Messages
+	r.Events += more.Events
+}
+
+// erasureRow is a row of erasures.
+type erasureRow struct {
+	ID             string `gorm:"primaryKey"`
+	OrganizationID string
+	UserID         string
+	Status         string
+	Removed        string
+	Platforms      string
+	CreatedAt      int64 `gorm:"autoCreateTime:false"`
+	FinishedAt     int64
+}
+
+func (erasureRow) TableName() string { return "erasures" }
+
+func (r erasureRow) erasure() (Erasure, error) {
+	e := Erasure{
+		ID: r.ID, UserID: r.UserID, Status: r.Status, Platforms: []platform.Receipt{},
+		CreatedAt: store.Stamp(r.CreatedAt), FinishedAt: store.Stamp(r.FinishedAt),
+	}
+	return e, errors.Join(store.Decode(r.Removed, &e.Removed), store.Decode(r.Platforms, &e.Platforms))
+}
+
+// ErrNotFound is the refusal of an id that names no erasure of the organization.
+var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Erasure not found")
+
+const erasureColumns = `id, user_id, status, removed, platforms, created_at, finished_at`
+
+var (
+	erasureStatement  = store.Define("erasure.erasure", `SELECT `+erasureColumns+` FROM erasures WHERE id = $2 AND organization_id = $1`)
+	erasuresStatement = store.Define("erasure.erasures", `SELECT `+erasureColumns+` FROM erasures WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`)
 )
 
-// next is the part that follows; "" after the last.
-var next = map[Part]Part{Requests: Mentions, Mentions: Events}
-
-// batchOf bounds the requests of one transaction: it holds their rows for some
-// tens of milliseconds.
-const batchOf = 200
-
-// Task returns the task that removes the traces of a person.
-func Task(organization string, t Traces) usersync.Task {
-	id := usersync.DeriveID(usersync.PrefixTask, t.ErasureID)
-	return Erase.Task(id, organization, organization, Args{ErasureID: t.ErasureID, UserID: t.UserID, ColleagueID: t.ColleagueID, Part: Requests})
-}
-
-// Service erases.
-type Service struct{ Store *store.Store }
-
-// Handler returns the handler of Erase.
-func (s *Service) Handler() queue.Handler { return Erase.Work(s.work, s.giveUp) }
-
-// work does one batch. What it removed, the count and where to go on are one
-// transaction: killed anywhere, the next run goes on from there. The fence comes
-// last, because only then is known where to go on.
-func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
-	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		then, removed, err := batch(ctx, tx, c.Organization, args)
-		if err != nil {
-			return err
-		}
-		if err := NoteRemoved(ctx, tx, args.ErasureID, removed); err != nil {
-			return err
-		}
-		if then.Part != "" {
-			return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, then).Args, time.Time{})
-		}
-		if err := Close(ctx, tx, args.ErasureID); err != nil {
-			return err
-		}
-		return outbox.Finish(ctx, tx, c)
-	})
-}
-
-// batch removes one batch and returns the arguments of the next.
-func batch(ctx context.Context, tx *store.Tx, organization string, args Args) (then Args, removed Removed, err error) {
-	more := false
-	then = args
-	switch {
-	case args.Part == Requests && args.UserID != "":
-		then.From, removed, more, err = EraseRequests(ctx, tx, organization, args.UserID, args.From, batchOf)
-	case args.Part == Mentions && args.ColleagueID != "":
-		then.From, removed, more, err = EraseMentions(ctx, tx, organization, args.ColleagueID, args.From, batchOf)
-	case args.Part == Events && args.UserID != "":
-		removed, more, err = EraseEvents(ctx, tx, args.UserID, batchOf)
+func scanErasure(scan func(...any) error) (Erasure, error) {
+	var r erasureRow
+	if err := scan(&r.ID, &r.UserID, &r.Status, &r.Removed, &r.Platforms, &r.CreatedAt, &r.FinishedAt); err != nil {
+		return Erasure{}, err
 	}
-	if !more {
-		then.Part, then.From = next[args.Part], Cursor{}
-	}
-	return then, removed, err
+	return r.erasure()
 }
 
-// later is when an erasure is tried again that failed for half an hour.
-const later = 10 * time.Minute
+// Get returns one erasure.
+func Get(ctx context.Context, o *store.Org, id string) (Erasure, error) {
+	e, err := scanErasure(o.Reader().QueryRow(ctx, erasureStatement, o.ID(), id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return e, ErrNotFound
+	}
+	return e, store.Classify(err)
+}
 
-// giveUp does not: what was promised to be erased is tried until it is.
-func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
-	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args, time.Now().Add(later))
-	})
+// List returns up to limit erasures, newest first.
+func List(ctx context.Context, o *store.Org, before string, limit int) ([]Erasure, error) {
+	return store.Collect(ctx, o.Reader(), erasuresStatement, nil, scanErasure, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixErasure)), limit)
+}
+
+var (
+	removedStatement      = store.Define("erasure.removed", `SELECT removed FROM erasures WHERE id = $1 {for update}`)
+	saveErasureStatement  = store.Define("erasure.saveErasure", `UPDATE erasures SET removed = $2 WHERE id = $1`)
+	closeErasureStatement = store.Define("erasure.closeErasure", `UPDATE erasures SET swept_at = {now} WHERE id = $1`)
+)
+
+// NoteRemoved adds to what an erasure has removed.
+func NoteRemoved(ctx context.Context, tx *store.Tx, id string, more Removed) error {
+	var text string
+	if err := tx.QueryRow(ctx, removedStatement, id).Scan(&text); err != nil {
+		return store.Classify(err)
+	}
+	var removed Removed
+	if err := store.Decode(text, &removed); err != nil {
+		return fmt.Errorf("decode what was removed: %w", err)
+	}
+	removed.Add(more)
+	text, err := encodeRemoved(removed)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, saveErasureStatement, nil, id, text); err != nil {
+		return fmt.Errorf("save what was removed: %w", err)
+	}
+	return nil
+}
+
+// Close notes that nothing of the person is left in our own database. The erasure is
+// done when every platform has confirmed the removal, too.
+func Close(ctx context.Context, tx *store.Tx, id string) error {
+	if err := tx.Later(ctx, closeErasureStatement, nil, nil, id); err != nil {
+		return fmt.Errorf("close the erasure: %w", err)
+	}
+	return platform.ChangeReceipts(ctx, tx, id, func([]platform.Receipt) {})
+}
+
+func encodeRemoved(r Removed) (string, error) {
+	text, err := json.Marshal(r)
+	return string(text), err
 }

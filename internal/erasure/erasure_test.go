@@ -171,11 +171,11 @@ func TestErasedPersonBecomesNoColleagueUnlessTheyAreAUserAgain(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		n := newTenant(t, open())
 		eve, _ := n.accept(t, "eve@acme.example", 1)
-		found := []colleague.Finding{
+		found := []colleague.Found{
 			{UserID: eve, Candidate: colleague.Candidate{Email: usersync.NewEmail("john@acme.example", "john@acme.example")}, Reasons: []string{"same_company"}},
 			{UserID: eve, Candidate: colleague.Candidate{Email: usersync.NewEmail("ann@acme.example", "ann@acme.example")}, Reasons: []string{"same_company"}},
 		}
-		save := func() (saved map[string]colleague.Saved, err error) {
+		save := func() (saved map[string]colleague.Summary, err error) {
 			err = n.Tx(t.Context(), func(tx *store.Tx) error {
 				saved, err = colleague.SaveFound(t.Context(), tx, n.org.ID, n.org.Salt, found)
 				return err
@@ -190,7 +190,7 @@ func TestErasedPersonBecomesNoColleagueUnlessTheyAreAUserAgain(t *testing.T) {
 		if !ok || len(gone.Keys) != 1 || gone.Keys[0] != "john@acme.example" {
 			t.Fatalf("an erased person is stored as a colleague: %v", err)
 		}
-		if text := fmt.Sprint(err); text != "store: 1 of the people found were erased" {
+		if text := fmt.Sprint(err); text != "1 of the people found were erased" {
 			t.Errorf("the error says %q", text)
 		}
 		n.accept(t, "john@acme.example", 1)

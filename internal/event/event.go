@@ -1,3 +1,4 @@
+// Package event keeps what happened to users, for their organization to read.
 package event
 
 import (
@@ -10,14 +11,38 @@ import (
 	"usersync/internal/usersync"
 )
 
-var insertEventsStatement = store.Define("event.insert", `
+// Type says what happened to a user.
+type Type string
+
+// The types of the events that this service writes itself.
+const (
+	UserCreated Type = "user.created" // attributes: fields, the names of what was said
+	UserUpdated Type = "user.updated" // attributes: fields, the names of what has a new value
+	UserErased  Type = "user.erased"
+)
+
+// Event is something that happened to a user.
+type Event struct {
+	ID   string `json:"id"`
+	Type Type   `json:"type"`
+	// Source is what it came from: the kind of a request, or the id of an API key.
+	Source string `json:"source"`
+	// UserID is "" when the event is about nobody who is known.
+	UserID string `json:"userId"`
+	// Cause is the id of the request or the erasure that led to it.
+	Cause      string         `json:"cause"`
+	Attributes map[string]any `json:"attributes"`
+	CreatedAt  usersync.Time  `json:"createdAt"`
+}
+
+var insertEventsStatement = store.Define("event.insertEvents", `
 INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
 SELECT r.id, $1, r.user_id, r.type, r.source, r.cause, r.attributes, {now} FROM {rows} WHERE true
 ON CONFLICT (id) DO NOTHING`,
 	store.Col("id", store.Text), store.Col("user_id", store.Text), store.Col("type", store.Text), store.Col("source", store.Text), store.Col("cause", store.Text), store.Col("attributes", store.Text))
 
-// Save writes events, in the transaction of what they tell. An event
-// whose id is there already is the same event.
+// Save writes events in the transaction of the change that they tell of. An event whose
+// id is stored already is the same event and is not written again.
 func Save(ctx context.Context, tx *store.Tx, organization string, events []Event) error {
 	if len(events) == 0 {
 		return nil
@@ -53,8 +78,9 @@ func listEvents(name, condition, order string) *store.Statement {
 	return store.Define(name, `SELECT `+eventColumns+` FROM events WHERE `+condition+` ORDER BY `+order+` DESC LIMIT $3`)
 }
 
-// Types that every request may write are found in the list of all; the others
-// have an index of their own, whose condition the third says again.
+// commonEvents are the types that every request may write. They are found in the list of
+// all events. The other types have an index of their own, whose condition the statement
+// typedEventsStatement repeats.
 const commonEvents = `('user.created', 'user.updated')`
 
 var (
@@ -82,40 +108,16 @@ func query(o *store.Org, f Filter) (*store.Statement, []any) {
 	return allEventsStatement, args
 }
 
-var eventStatement = store.Define("event.get", `SELECT `+eventColumns+` FROM events WHERE id = $2 AND organization_id = $1`)
+var eventStatement = store.Define("event.event", `SELECT `+eventColumns+` FROM events WHERE id = $2 AND organization_id = $1`)
 
 // ErrNotFound is the refusal of an id that names no event of the organization.
 var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Event not found")
 
-// Get returns one event.
+// Get returns one event. The error is ErrNotFound when the organization has none of that id.
 func Get(ctx context.Context, o *store.Org, id string) (Event, error) {
 	e, err := scanEvent(o.Reader().QueryRow(ctx, eventStatement, o.ID(), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return e, ErrNotFound
 	}
 	return e, store.Classify(err)
-}
-
-// Type says what happened to a user.
-type Type string
-
-// The events that we write ourselves.
-const (
-	UserCreated Type = "user.created" // attributes: fields, the names of what was said
-	UserUpdated Type = "user.updated" // attributes: fields, the names of what has a new value
-	UserErased  Type = "user.erased"
-)
-
-// Event is something that happened to a user.
-type Event struct {
-	ID   string `json:"id"`
-	Type Type   `json:"type"`
-	// Source is who or what it came from: the kind of a request, or the id of a key.
-	Source string `json:"source"`
-	// UserID is "" when nobody that is known was meant.
-	UserID string `json:"userId"`
-	// Cause is the id of what led to it: a request, an erasure.
-	Cause      string         `json:"cause"`
-	Attributes map[string]any `json:"attributes"`
-	CreatedAt  usersync.Time  `json:"createdAt"`
 }

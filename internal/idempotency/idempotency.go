@@ -1,9 +1,12 @@
+// Package idempotency keeps the answers of calls that must not be made twice, by the
+// key that their caller sent (docs/adr/0010).
 package idempotency
 
 import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/store"
@@ -26,12 +29,13 @@ const KeptFor = 24 * time.Hour
 // ErrReused is the refusal of a key that another call was made with.
 var ErrReused = usersync.Errorf(usersync.CodeConflict, "The Idempotency-Key was used with another request.")
 
-// keyHeldFor is how long a key whose answer has not come belongs to the call
-// that took it: longer than any call may take.
+// keyHeldFor is how long a key without an answer belongs to the call that took it. It is
+// longer than any call may take.
 const keyHeldFor = time.Minute
 
-// AnswerMark opens a kept answer, which shares its column with acceptances.
-const AnswerMark = "answer:"
+// AnswerPrefix stands before a sealed answer in the column acceptance, which also
+// holds acceptances that are not sealed.
+const AnswerPrefix = "answer:"
 
 // takeKeyStatement takes a key that nobody has, or that was left without an
 // answer.
@@ -45,9 +49,9 @@ RETURNING 1`)
 var keptAnswerStatement = store.Define("idempotency.keptAnswer", `
 SELECT body_hash, acceptance FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3`)
 
-// Take gives an Idempotency-Key to the first call that asks. For the others
-// it returns the answer kept for the key, nil while there is none. The error is
-// ErrKeyReused for another body.
+// Take gives an Idempotency-Key to the first call that asks: mine is true. The others
+// get the answer that is kept for the key, nil while there is none. The error is
+// ErrReused for another body.
 func Take(ctx context.Context, s *store.Store, organization string, key Key) (answer []byte, mine bool, err error) {
 	var one int
 	err = s.Writer().QueryRow(ctx, takeKeyStatement, organization, key.Scope, key.Key, key.BodyHash, keyHeldFor.Microseconds()).Scan(&one)
@@ -60,7 +64,7 @@ func Take(ctx context.Context, s *store.Store, organization string, key Key) (an
 	var hash, kept string
 	err = s.Reader().QueryRow(ctx, keptAnswerStatement, organization, key.Scope, key.Key).Scan(&hash, &kept)
 	switch {
-	case errors.Is(err, sql.ErrNoRows): // given back meanwhile
+	case errors.Is(err, sql.ErrNoRows): // the key was given back meanwhile
 		return nil, false, nil
 	case err != nil:
 		return nil, false, store.Classify(err)
@@ -69,10 +73,14 @@ func Take(ctx context.Context, s *store.Store, organization string, key Key) (an
 	case kept == "":
 		return nil, false, nil
 	}
-	answer, err = s.Sealer().Open(kept[len(AnswerMark):], AnswerPlace(organization, key))
-	return answer, false, err
+	if answer, err = s.Sealer().Open(kept[len(AnswerPrefix):], AnswerPlace(organization, key)); err != nil {
+		return answer, false, fmt.Errorf("open the kept answer: %w", err)
+	}
+	return answer, false, nil
 }
 
+// AnswerPlace returns the place that a sealed answer is bound to: sealed for one key,
+// it cannot be opened for another.
 func AnswerPlace(organization string, key Key) string {
 	return "idempotency_keys/" + organization + "/" + key.Scope + "/" + key.Key
 }
@@ -80,22 +88,26 @@ func AnswerPlace(organization string, key Key) string {
 var keepAnswerStatement = store.Define("idempotency.keepAnswer", `
 UPDATE idempotency_keys SET acceptance = $4 WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance = ''`)
 
-// Keep keeps the answer to a key that TakeKey gave; it is sealed, as it
+// Keep keeps the answer to a key that Take gave; it is sealed, as it
 // may hold a new secret.
 func Keep(ctx context.Context, s *store.Store, organization string, key Key, answer []byte) error {
 	sealed, err := s.Sealer().Seal(answer, AnswerPlace(organization, key))
 	if err != nil {
-		return err
+		return fmt.Errorf("seal the answer: %w", err)
 	}
-	_, err = s.Writer().Exec(ctx, keepAnswerStatement, nil, organization, key.Scope, key.Key, AnswerMark+sealed)
-	return err
+	if _, err := s.Writer().Exec(ctx, keepAnswerStatement, nil, organization, key.Scope, key.Key, AnswerPrefix+sealed); err != nil {
+		return fmt.Errorf("keep the answer: %w", err)
+	}
+	return nil
 }
 
 var dropKeyStatement = store.Define("idempotency.dropKey", `
 DELETE FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance = ''`)
 
-// Drop gives back a key whose call came to nothing.
+// Drop gives back a key whose call failed without an answer to keep.
 func Drop(ctx context.Context, s *store.Store, organization string, key Key) error {
-	_, err := s.Writer().Exec(ctx, dropKeyStatement, nil, organization, key.Scope, key.Key)
-	return err
+	if _, err := s.Writer().Exec(ctx, dropKeyStatement, nil, organization, key.Scope, key.Key); err != nil {
+		return fmt.Errorf("give the Idempotency-Key back: %w", err)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -45,7 +46,7 @@ func open(r io.Reader, charset string) (*source, error) {
 	buffer := bufio.NewReaderSize(r, bufferSize)
 	sample, err := buffer.Peek(maxLine)
 	if len(sample) == 0 && err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, fmt.Errorf("read the beginning of the file: %w", err)
 	}
 	for _, bom := range boms {
 		if bytes.HasPrefix(sample, []byte(bom.bytes)) {
@@ -96,7 +97,7 @@ func decoding(from *bufio.Reader, name string) (*source, error) {
 	}
 	e, err := htmlindex.Get(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the encoding %q: %w", name, err)
 	}
 	return decoded(from, name, e), nil
 }

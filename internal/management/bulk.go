@@ -18,5 +18,5 @@ func (s *Service) GetBulkInput(ctx context.Context, org *store.Org, id string) (
 // last reported since then, or all of them for the zero time. It returns the
 // first of them too, at most limit.
 func (s *Service) PreviewBulk(ctx context.Context, org *store.Org, since time.Time, limit int) (count int64, first []user.Stored, err error) {
-	return bulk.Preview(ctx, org, since, limit)
+	return user.UpdatedSince(ctx, org, since, limit)
 }

@@ -45,7 +45,7 @@ type exporter struct {
 	ctx       context.Context
 	org       *store.Org
 	user      user.Stored
-	colleague *export.Colleague
+	colleague *export.ColleagueRecord
 	to        io.Writer
 	begun     bool
 }
@@ -92,14 +92,14 @@ type exportedUser struct {
 // records writes the members that are no lists. It reads all of them before it
 // writes the first byte.
 func (e *exporter) records(o tenant.Organization) error {
-	person, err := export.FindPerson(e.ctx, e.org, e.user.Email)
+	person, err := export.FindDirectoryEntry(e.ctx, e.org, e.user.Email)
 	if err != nil {
 		return fmt.Errorf("read the entry of the directory: %w", err)
 	}
-	if e.colleague, err = export.FindColleague(e.ctx, e.org, e.user.Email); err != nil {
+	if e.colleague, err = export.FindColleagueRecord(e.ctx, e.org, e.user.Email); err != nil {
 		return fmt.Errorf("read the record as a colleague: %w", err)
 	}
-	erased, err := export.ErasedAt(e.ctx, e.org, o.Salt, e.user.Email)
+	erased, err := user.ErasedAt(e.ctx, e.org, o.Salt, e.user.Email)
 	if err != nil {
 		return fmt.Errorf("read when the address was erased: %w", err)
 	}
@@ -125,7 +125,7 @@ func (e *exporter) records(o tenant.Organization) error {
 
 func (e *exporter) lists() error {
 	if err := list(e, "colleaguesFound", func(after string) ([]export.Link, error) {
-		return export.Found(e.ctx, e.org, e.user.ID, after, exportPage)
+		return export.ColleaguesFound(e.ctx, e.org, e.user.ID, after, exportPage)
 	}, func(l export.Link) string { return l.ColleagueID }); err != nil {
 		return fmt.Errorf("export the colleagues found: %w", err)
 	}
@@ -137,9 +137,9 @@ func (e *exporter) lists() error {
 	}, func(l export.Link) string { return l.UserID }); err != nil {
 		return fmt.Errorf("export whom they were found for: %w", err)
 	}
-	if err := list(e, "colleaguesInvited", func(after string) ([]export.Colleague, error) {
-		return export.Invited(e.ctx, e.org, e.user.Email, after, exportPage)
-	}, func(c export.Colleague) string { return c.ID }); err != nil {
+	if err := list(e, "colleaguesInvited", func(after string) ([]export.ColleagueRecord, error) {
+		return export.ColleaguesInvited(e.ctx, e.org, e.user.Email, after, exportPage)
+	}, func(c export.ColleagueRecord) string { return c.ID }); err != nil {
 		return fmt.Errorf("export the colleagues invited: %w", err)
 	}
 	if err := list(e, "requests", func(after string) ([]export.Request, error) {

@@ -112,7 +112,7 @@ type settlement struct {
 	verdicts []verdict
 	charges  []string
 	parked   []usersync.Task
-	records  map[string]colleague.Saved
+	records  map[string]colleague.Summary
 }
 
 func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
@@ -212,11 +212,11 @@ func (st *settlement) decide(w request.Work, plan platformPlan, v verdict) {
 
 // saveColleagues stores the colleagues found and notes their ids in the steps.
 func (st *settlement) saveColleagues(ctx context.Context) (err error) {
-	var all []colleague.Finding
+	var all []colleague.Found
 	for i, w := range st.works {
 		u := st.users[w.User.ID]
 		for _, m := range st.verdicts[i].found {
-			all = append(all, colleague.Finding{
+			all = append(all, colleague.Found{
 				UserID: u.ID, Candidate: m.Candidate, Score: m.Score, Reasons: m.Reasons,
 				InviteLink: inviteLink(u.InviteLink, st.organization), RedirectionLink: st.organization.DefaultRedirectionLink,
 			})

@@ -27,7 +27,7 @@ WHERE o.id = $1 ORDER BY c.id`)
 // LoadOrganizationWithConnections returns what a run needs to know of an organization: Organization and
 // Destinations in one way to the database.
 func LoadOrganizationWithConnections(ctx context.Context, s *store.Store, id string) (o tenant.Organization, connections []Connection, err error) {
-	var row tenant.Row
+	var row tenant.OrganizationRow
 	found, err := store.Collect(ctx, s.Reader(), settingStatement, nil, func(scan func(...any) error) (c Connection, err error) {
 		var settings string
 		err = scan(&row.ID, &row.Name, &row.Status, &row.Salt, &row.DefaultInviteLink, &row.DefaultRedirectionLink, &row.ClientGroupCode,
@@ -44,7 +44,7 @@ func LoadOrganizationWithConnections(ctx context.Context, s *store.Store, id str
 	case found[0].ID == "": // no connection
 		found = nil
 	}
-	o, err = tenant.FromRow(s, row)
+	o, err = row.Organization(s)
 	return o, found, err
 }
 

@@ -265,7 +265,7 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 			colleagues = append(colleagues, m.ColleagueID)
 		}
 	}
-	known, err := colleague.ColleaguesByID(ctx, o, db, colleagues)
+	known, err := colleague.ByID(ctx, o, db, colleagues)
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func PlannedSteps(kind Kind) []StepView {
 	return []StepView{{Name: StepColleagues, Status: StepPending}}
 }
 
-func reportColleagues(found []Match, known map[string]colleague.Label) *ColleaguesView {
+func reportColleagues(found []Match, known map[string]colleague.Summary) *ColleaguesView {
 	out := &ColleaguesView{Found: len(found), Items: []ColleagueView{}}
 	for _, m := range found {
 		c, ok := known[m.ColleagueID]

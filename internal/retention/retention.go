@@ -1,9 +1,10 @@
+// Package retention removes what is older than an organization wants to keep.
 package retention
 
 import (
 	"context"
 	"encoding/json"
-	"strings"
+	"fmt"
 	"time"
 
 	"usersync/internal/delivery"
@@ -24,23 +25,24 @@ func Run(ctx context.Context, s *store.Store, now time.Time, limit int) (more bo
 		return k, scan(&k.id, &k.settings)
 	})
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("find the organizations with retention days: %w", err)
 	}
 	//lint:loop each organization keeps for days of its own, and removes in transactions of its own
 	for _, k := range list {
 		var settings tenant.Settings
 		if err := json.Unmarshal([]byte(k.settings), &settings); err != nil {
-			return false, err
+			return false, fmt.Errorf("decode the settings of organization %s: %w", k.id, err)
 		}
 		left, err := retire(ctx, s.Org(k.id), settings.RetentionDays, now, limit)
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("remove what is old of organization %s: %w", k.id, err)
 		}
 		more = more || left
 	}
 	return more, nil
 }
 
+// retire removes what is old of one organization, one sort of rows after the other.
 func retire(ctx context.Context, o *store.Org, days tenant.RetentionDays, now time.Time, limit int) (more bool, err error) {
 	for _, sort := range []struct {
 		days   int
@@ -56,7 +58,7 @@ func retire(ctx context.Context, o *store.Org, days tenant.RetentionDays, now ti
 		}
 		n, err := sort.drop(ctx, o, usersync.IDBound(sort.prefix, now.AddDate(0, 0, -sort.days)), limit)
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("remove rows with the prefix %s: %w", sort.prefix, err)
 		}
 		more = more || n == limit
 	}
@@ -83,27 +85,26 @@ func retireRequests(ctx context.Context, o *store.Org, before string, limit int)
 	old, err := store.Collect(ctx, o.Reader(), oldRequestsStatement, nil, func(scan func(...any) error) (r request, err error) {
 		return r, scan(&r.id, &r.run)
 	}, o.ID(), before, limit)
-	if err != nil || len(old) == 0 {
-		return 0, err
+	if err != nil {
+		return 0, fmt.Errorf("find old requests: %w", err)
+	}
+	if len(old) == 0 {
+		return 0, nil
 	}
 	var ids, messages []string
 	for _, r := range old {
 		ids = append(ids, r.id)
-		for run := 1; run <= r.run; run++ {
-			for _, t := range delivery.RequestMessageTypes {
-				messages = append(messages, delivery.RequestMessageID(r.id, run, t))
-			}
-		}
+		messages = append(messages, delivery.RequestMessageIDs(r.id, r.run)...)
 	}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		//lint:loop one statement for each table
 		for _, st := range []*store.Statement{dropStepsStatement, dropBulksStatement, dropBulkErrsStatement} {
 			if _, err := tx.Exec(ctx, st, store.IDRows(st, ids)); err != nil {
-				return err
+				return fmt.Errorf("remove what belongs to old requests: %w", err)
 			}
 		}
 		if _, err := tx.Exec(ctx, dropRequestsStatement, store.IDRows(dropRequestsStatement, ids), o.ID()); err != nil {
-			return err
+			return fmt.Errorf("remove old requests: %w", err)
 		}
 		return dropMessages(ctx, tx, o.ID(), messages)
 	})
@@ -123,20 +124,20 @@ DELETE FROM messages WHERE organization_id = $1 AND id IN (
 		store.Col("id", store.Text), store.Col("low", store.Text), store.Col("high", store.Text))
 )
 
-// dropMessages removes messages with their deliveries, but for those that are
-// still on their way.
+// dropMessages removes messages with their deliveries, except for those that an endpoint
+// still waits for.
 func dropMessages(ctx context.Context, tx *store.Tx, organization string, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	deliveries, messages := dropDeliveriesOfStatement.Rows(len(ids)), dropMessagesStatement.Rows(len(ids))
 	for _, id := range ids {
-		low := string(usersync.PrefixDelivery) + strings.TrimPrefix(id, string(usersync.PrefixMessage))
-		deliveries.Add(low, low+"~")
-		messages.Add(id, low, low+"~")
+		low, high := delivery.IDRange(id)
+		deliveries.Add(low, high)
+		messages.Add(id, low, high)
 	}
 	if err := tx.Later(ctx, dropDeliveriesOfStatement, deliveries, nil, organization); err != nil {
-		return err
+		return fmt.Errorf("remove the deliveries of old messages: %w", err)
 	}
 	return tx.Later(ctx, dropMessagesStatement, messages, nil, organization)
 }
@@ -149,8 +150,11 @@ WHERE e.organization_id = $1 ORDER BY each.value LIMIT $3`)
 // retireDeliveries removes messages whose deliveries are finished.
 func retireDeliveries(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
 	old, err := store.Collect(ctx, o.Reader(), oldMessagesStatement, nil, store.ScanID, o.ID(), before, limit)
-	if err != nil || len(old) == 0 {
-		return 0, err
+	if err != nil {
+		return 0, fmt.Errorf("find old messages: %w", err)
+	}
+	if len(old) == 0 {
+		return 0, nil
 	}
 	return len(old), o.Tx(ctx, func(tx *store.Tx) error { return dropMessages(ctx, tx, o.ID(), old) })
 }
@@ -159,6 +163,7 @@ var retireEventsStatement = store.Define("retention.retireEvents", `
 DELETE FROM events WHERE id {any}SELECT id FROM events
     WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id, id LIMIT $3{/any}`)
 
+// retireEvents removes events.
 func retireEvents(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
 	n, err := o.Writer().Exec(ctx, retireEventsStatement, nil, o.ID(), before, limit)
 	return int(n), err

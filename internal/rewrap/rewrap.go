@@ -25,12 +25,12 @@ type sealedColumn struct {
 
 // sealedColumns are all of them: THE LIST.
 var sealedColumns = withStatements(
-	sealedColumn{table: "organizations", column: "secrets", key: []string{"id"}, place: func(key []string) string { return tenant.SettingsPlace(key[0]) }},
+	sealedColumn{table: "organizations", column: "secrets", key: []string{"id"}, place: func(key []string) string { return tenant.SecretsPlace(key[0]) }},
 	sealedColumn{table: "webhook_endpoints", column: "secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
 	sealedColumn{table: "webhook_endpoints", column: "old_secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
 	sealedColumn{table: "connections", column: "credentials", key: []string{"id"}, place: func(key []string) string { return platform.CredentialsPlace(key[0]) }},
 	sealedColumn{table: "pushes", column: "removal", key: []string{"connection_id", "user_id"}, place: func(key []string) string { return platform.RemovalPlace(key[0], key[1]) }},
-	sealedColumn{table: "idempotency_keys", column: "acceptance", key: []string{"organization_id", "scope", "key"}, mark: idempotency.AnswerMark, place: func(key []string) string {
+	sealedColumn{table: "idempotency_keys", column: "acceptance", key: []string{"organization_id", "scope", "key"}, mark: idempotency.AnswerPrefix, place: func(key []string) string {
 		return idempotency.AnswerPlace(key[0], idempotency.Key{Scope: key[1], Key: key[2]})
 	}},
 )

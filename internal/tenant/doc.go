@@ -1,3 +1,3 @@
-// Package tenant is who uses the service: organizations with their settings, and the API
-// keys by which they are known.
+// Package tenant keeps who uses the service: organizations with their settings, and the
+// API keys that identify them.
 package tenant

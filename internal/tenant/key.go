@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"usersync/internal/audit"
@@ -18,6 +20,48 @@ import (
 
 // keyPrefix begins every API key, so that a leaked one can be recognised.
 const keyPrefix = "usk_"
+
+// Scope is what an API key may do.
+type Scope string
+
+// The scopes of API keys.
+const (
+	ScopeSync       Scope = "sync"
+	ScopeRead       Scope = "read"
+	ScopeColleagues Scope = "colleagues"
+	ScopeMarketing  Scope = "marketing"
+	ScopeEvents     Scope = "events"
+	ScopeManage     Scope = "manage"
+	ScopeErase      Scope = "erase"
+	ScopeAll        Scope = "*"
+)
+
+// Scopes lists every scope.
+var Scopes = []Scope{ScopeSync, ScopeRead, ScopeColleagues, ScopeMarketing, ScopeEvents, ScopeManage, ScopeErase, ScopeAll}
+
+// Key is an API key without the key itself, which is stored as a hash only.
+type Key struct {
+	ID           string        `json:"id"`
+	Organization string        `json:"-"`
+	Name         string        `json:"name"`
+	Hint         string        `json:"key"` // the visible ending, see Secret.Masked; never the key
+	Scopes       []Scope       `json:"scopes"`
+	CreatedAt    usersync.Time `json:"createdAt"`
+	ExpiresAt    usersync.Time `json:"expiresAt,omitzero"`
+	RevokedAt    usersync.Time `json:"revokedAt,omitzero"`
+}
+
+// Allows reports whether the key has the scope.
+func (k Key) Allows(s Scope) bool {
+	return slices.Contains(k.Scopes, s) || slices.Contains(k.Scopes, ScopeAll)
+}
+
+// ValidAt reports whether the key is neither revoked nor expired at t.
+func (k Key) ValidAt(t time.Time) bool {
+	revoked := !k.RevokedAt.IsZero() && !t.Before(k.RevokedAt.Time)
+	expired := !k.ExpiresAt.IsZero() && !t.Before(k.ExpiresAt.Time)
+	return !revoked && !expired
+}
 
 // keyRow is a row of api_keys.
 type keyRow struct {
@@ -60,7 +104,7 @@ func CreateKey(ctx context.Context, s *store.Store, actor, organization string, 
 	}
 	scopes, err := json.Marshal(k.Scopes)
 	if err != nil {
-		return k, usersync.Secret{}, err
+		return k, usersync.Secret{}, fmt.Errorf("encode the scopes: %w", err)
 	}
 	row := keyRow{
 		ID: usersync.NewID(usersync.PrefixKey), OrganizationID: organization, Name: k.Name, Hash: HashKey(secret),
@@ -68,7 +112,7 @@ func CreateKey(ctx context.Context, s *store.Store, actor, organization string, 
 	}
 	err = s.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.GORM().Create(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("insert the API key: %w", err)
 		}
 		return audit.Record(ctx, tx, organization, actor, "api_key.create", row.ID, "name", "scopes", "expiresAt")
 	})
@@ -90,7 +134,7 @@ func ListKeys(ctx context.Context, o *store.Org, before string, limit int) ([]Ke
 	for _, row := range list {
 		k, err := row.key()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read API key %q: %w", row.ID, err)
 		}
 		out = append(out, k)
 	}
@@ -123,13 +167,13 @@ func RevokeKey(ctx context.Context, o *store.Org, actor, id string, when time.Ti
 			return ErrNoKey
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("read the API key: %w", err)
 		}
 		if row.RevokedAt == 0 || row.RevokedAt > store.Micros(when) {
 			row.RevokedAt = store.Micros(when)
 		}
 		if err := tx.GORM().Model(&keyRow{ID: id}).Update("revoked_at", row.RevokedAt).Error; err != nil {
-			return err
+			return fmt.Errorf("revoke the API key: %w", err)
 		}
 		if key, err = row.key(); err != nil {
 			return err
@@ -156,7 +200,7 @@ FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE k.ha
 // is no such key.
 func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok bool, err error) {
 	var k keyRow
-	var o Row
+	var o OrganizationRow
 	err = s.Reader().QueryRow(ctx, callerStatement, hash).Scan(
 		&k.ID, &k.OrganizationID, &k.Name, &k.Hint, &k.Scopes, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt,
 		&o.ID, &o.Name, &o.Status, &o.Salt, &o.DefaultInviteLink, &o.DefaultRedirectionLink, &o.Settings, &o.Secrets, &o.CreatedAt, &o.UpdatedAt)
@@ -167,10 +211,10 @@ func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok 
 		return c, false, store.Classify(err)
 	}
 	if c.Key, err = k.key(); err != nil {
-		return c, false, err
+		return c, false, fmt.Errorf("read API key %q: %w", k.ID, err)
 	}
-	if c.Organization, err = FromRow(s, o); err != nil {
-		return c, false, err
+	if c.Organization, err = o.Organization(s); err != nil {
+		return c, false, fmt.Errorf("read organization %q: %w", o.ID, err)
 	}
 	c.Org = s.Org(o.ID)
 	return c, true, nil

@@ -2,6 +2,9 @@ package user
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -11,8 +14,8 @@ var erasedAmongStatement = store.Define("user.erasedAmong", `
 SELECT r.person FROM {rows} JOIN erased e ON e.organization_id = r.organization_id AND e.person = r.person`,
 	store.Col("organization_id", store.Text), store.Col("person", store.Text))
 
-// ErasedAmong returns which of the e-mail keys are those of people who were
-// erased: nothing but the organization's own word may bring them back.
+// ErasedAmong returns which of the e-mail keys belong to people who were erased. Only a
+// request of the organization about that person may bring one back.
 func ErasedAmong(ctx context.Context, tx *store.Tx, organization string, salt []byte, keys []string) (map[string]bool, error) {
 	erased := map[string]bool{}
 	if len(keys) == 0 {
@@ -29,5 +32,20 @@ func ErasedAmong(ctx context.Context, tx *store.Tx, organization string, salt []
 	for _, person := range found {
 		erased[byPerson[person]] = true
 	}
-	return erased, err
+	if err != nil {
+		return erased, fmt.Errorf("read who was erased: %w", err)
+	}
+	return erased, nil
+}
+
+var erasedAtStatement = store.Define("user.erasedAt", `SELECT created_at FROM erased WHERE organization_id = $1 AND person = $2`)
+
+// ErasedAt returns when the person with an address was erased; zero for never.
+func ErasedAt(ctx context.Context, o *store.Org, salt []byte, email usersync.Email) (usersync.Time, error) {
+	var when int64
+	err := o.Reader().QueryRow(ctx, erasedAtStatement, o.ID(), usersync.KeyedID(usersync.PrefixErasure, salt, email.Key())).Scan(&when)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return usersync.Time{}, fmt.Errorf("read when a person was erased: %w", store.Classify(err))
+	}
+	return store.Stamp(when), nil
 }

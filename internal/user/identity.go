@@ -5,8 +5,17 @@ import (
 	"usersync/internal/usersync"
 )
 
-// IdentityOf returns what the colleague search compares a user by. Only a work
-// address tells a company.
+// Identity is what the colleague search compares people by. It follows from the
+// address, the country and the job title.
+type Identity struct {
+	Key        string // the address without +tag: the same person under two addresses
+	Company    string // "" for personal and disposable addresses
+	Department string
+	Seniority  int
+}
+
+// IdentityOf derives what the colleague search compares a user by. Only a work address
+// tells a company.
 func IdentityOf(in usersync.UserInput) Identity {
 	p := Identity{
 		Key:        identity.CanonicalKey(in.Email),
@@ -17,13 +26,4 @@ func IdentityOf(in usersync.UserInput) Identity {
 		p.Company = identity.Company(in.Email.Domain())
 	}
 	return p
-}
-
-// Identity is what the colleague search compares people by. It follows from the
-// address, the country and the job title.
-type Identity struct {
-	Key        string // the address without +tag: the same person under two addresses
-	Company    string // "" for personal and disposable addresses
-	Department string
-	Seniority  int
 }

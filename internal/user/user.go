@@ -1,3 +1,5 @@
+// Package user keeps the people whom organizations tell us about, and remembers who of
+// them was erased.
 package user
 
 import (
@@ -5,40 +7,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
-// Update is a changed user with what follows from the change.
+// Update is a changed user, with what the colleague search compares by anew.
 type Update struct {
 	usersync.User
 	Identity
-}
-
-var updateUsersStatement = store.Define("user.update", `
-UPDATE users SET company = r.company, country = r.country, department = r.department, seniority = r.seniority,
-    first_name = r.first_name, last_name = r.last_name, name = r.name, job_title = r.job_title, invite_link = r.invite_link,
-    attributes = r.attributes, sequences = r.sequences, version = r.version + 1, updated_at = {now}
-FROM {rows} WHERE users.id = r.id AND users.version = r.version`,
-	store.Col("id", store.Text), store.Col("version", store.Bigint), store.Col("company", store.Text), store.Col("country", store.Text), store.Col("department", store.Text),
-	store.Col("seniority", store.Integer), store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text),
-	store.Col("invite_link", store.Text), store.Col("attributes", store.Text), store.Col("sequences", store.Text))
-
-// Save stores merged users. It returns ErrStale when one of them changed
-// since it was read.
-func Save(ctx context.Context, tx *store.Tx, users []Update) error {
-	if len(users) == 0 {
-		return nil
-	}
-	slices.SortFunc(users, func(a, b Update) int { return cmp.Compare(a.ID, b.ID) })
-	set := updateUsersStatement.Rows(len(users))
-	for _, u := range users {
-		set.Add(u.ID, u.Version, u.Company, u.Country, u.Department, int64(u.Seniority), u.FirstName, u.LastName,
-			u.Name, u.JobTitle, u.InviteLink, store.Encode(u.Attributes), store.Encode(u.Sequences))
-	}
-	return tx.Later(ctx, updateUsersStatement, set, store.AtLeast(len(users), store.ErrStale))
 }
 
 // Stored is a user as it is shown.
@@ -67,10 +47,34 @@ func (u Stored) Input() usersync.UserInput {
 		JobTitle: u.JobTitle, InviteLink: u.InviteLink, Attributes: u.Attributes}
 }
 
-const Columns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, sequences,
+var updateUsersStatement = store.Define("user.updateUsers", `
+UPDATE users SET company = r.company, country = r.country, department = r.department, seniority = r.seniority,
+    first_name = r.first_name, last_name = r.last_name, name = r.name, job_title = r.job_title, invite_link = r.invite_link,
+    attributes = r.attributes, sequences = r.sequences, version = r.version + 1, updated_at = {now}
+FROM {rows} WHERE users.id = r.id AND users.version = r.version`,
+	store.Col("id", store.Text), store.Col("version", store.Bigint), store.Col("company", store.Text), store.Col("country", store.Text), store.Col("department", store.Text),
+	store.Col("seniority", store.Integer), store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text),
+	store.Col("invite_link", store.Text), store.Col("attributes", store.Text), store.Col("sequences", store.Text))
+
+// Save stores merged users. The transaction fails with store.ErrStale when one of them
+// has changed since it was read.
+func Save(ctx context.Context, tx *store.Tx, users []Update) error {
+	if len(users) == 0 {
+		return nil
+	}
+	slices.SortFunc(users, func(a, b Update) int { return cmp.Compare(a.ID, b.ID) })
+	set := updateUsersStatement.Rows(len(users))
+	for _, u := range users {
+		set.Add(u.ID, u.Version, u.Company, u.Country, u.Department, int64(u.Seniority), u.FirstName, u.LastName,
+			u.Name, u.JobTitle, u.InviteLink, store.Encode(u.Attributes), store.Encode(u.Sequences))
+	}
+	return tx.Later(ctx, updateUsersStatement, set, store.AtLeast(len(users), store.ErrStale))
+}
+
+const columns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, sequences,
     version, created_at, updated_at`
 
-func Scan(scan func(...any) error) (u Stored, err error) {
+func scanUser(scan func(...any) error) (u Stored, err error) {
 	var email, key, attributes, sequences string
 	var created, updated int64
 	err = scan(&u.ID, &email, &key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink, &attributes, &u.Company,
@@ -83,9 +87,9 @@ func Scan(scan func(...any) error) (u Stored, err error) {
 }
 
 var (
-	userStatement    = store.Define("user.get", `SELECT `+Columns+` FROM users WHERE id = $2 AND organization_id = $1`)
-	userKeyStatement = store.Define("user.byAddress", `SELECT `+Columns+` FROM users WHERE organization_id = $1 AND email_key = $2`)
-	usersStatement   = store.Define("user.list", `SELECT `+Columns+` FROM users WHERE organization_id = $1 AND id <> '' AND id < $2 ORDER BY id DESC LIMIT $3`)
+	userStatement    = store.Define("user.user", `SELECT `+columns+` FROM users WHERE id = $2 AND organization_id = $1`)
+	userKeyStatement = store.Define("user.userKey", `SELECT `+columns+` FROM users WHERE organization_id = $1 AND email_key = $2`)
+	usersStatement   = store.Define("user.users", `SELECT `+columns+` FROM users WHERE organization_id = $1 AND id <> '' AND id < $2 ORDER BY id DESC LIMIT $3`)
 )
 
 // ErrNotFound is the refusal of an id that names no user of the organization.
@@ -93,25 +97,25 @@ var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "User not found")
 
 // Get returns one user.
 func Get(ctx context.Context, o *store.Org, id string) (Stored, error) {
-	u, err := Scan(o.Reader().QueryRow(ctx, userStatement, o.ID(), id).Scan)
+	u, err := scanUser(o.Reader().QueryRow(ctx, userStatement, o.ID(), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return u, ErrNotFound
 	}
 	return u, store.Classify(err)
 }
 
-// ByEmail returns the user with an address, none or one.
+// ByEmail returns the user with an address: a list of none or one.
 func ByEmail(ctx context.Context, o *store.Org, email usersync.Email) ([]Stored, error) {
-	return store.Collect(ctx, o.Reader(), userKeyStatement, nil, Scan, o.ID(), email.Key())
+	return store.Collect(ctx, o.Reader(), userKeyStatement, nil, scanUser, o.ID(), email.Key())
 }
 
 // List returns up to limit users in descending order of their ids, which
 // tell nothing of time, with ids below before when that is given.
 func List(ctx context.Context, o *store.Org, before string, limit int) ([]Stored, error) {
-	return store.Collect(ctx, o.Reader(), usersStatement, nil, Scan, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixUser)), limit)
+	return store.Collect(ctx, o.Reader(), usersStatement, nil, scanUser, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixUser)), limit)
 }
 
-var userNameStatement = store.Define("user.name", `
+var userNameStatement = store.Define("user.userName", `
 SELECT name, first_name, last_name FROM users WHERE organization_id = $1 AND email_key = $2`)
 
 // Name returns the full name of the user with this e-mail key, "" when it or
@@ -126,17 +130,39 @@ func Name(ctx context.Context, o *store.Org, key string) (string, error) {
 }
 
 // usersByIDStatement reads users as they are now.
-var usersByIDStatement = store.Define("user.byID", `
+var usersByIDStatement = store.Define("user.usersByID", `
 SELECT u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.company,
     u.sequences, u.version, u.created_at, u.updated_at
 FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, store.Col("id", store.Text))
 
-// ByID returns those of the users that there are, as they are now.
+// ByID returns the users that exist among the ids, by their ids.
 func ByID(ctx context.Context, o *store.Org, ids []string) (map[string]Stored, error) {
-	list, err := store.Collect(ctx, o.Reader(), usersByIDStatement, store.IDRows(usersByIDStatement, ids), Scan, o.ID())
+	list, err := store.Collect(ctx, o.Reader(), usersByIDStatement, store.IDRows(usersByIDStatement, ids), scanUser, o.ID())
 	out := make(map[string]Stored, len(list))
 	for _, u := range list {
 		out[u.ID] = u
 	}
-	return out, err
+	if err != nil {
+		return out, fmt.Errorf("read users by id: %w", err)
+	}
+	return out, nil
+}
+
+var (
+	countUpdatedStatement = store.Define("user.countUpdated", `SELECT count(*) FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2`)
+	firstUpdatedStatement = store.Define("user.firstUpdated", `
+SELECT `+columns+` FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2 ORDER BY id LIMIT $3`)
+)
+
+// UpdatedSince counts the users that were last told of at or after a time, and
+// returns the first limit of them, by their ids.
+func UpdatedSince(ctx context.Context, o *store.Org, since time.Time, limit int) (count int64, first []Stored, err error) {
+	db := o.Reader()
+	if err := db.QueryRow(ctx, countUpdatedStatement, o.ID(), store.Micros(since)).Scan(&count); err != nil {
+		return 0, nil, fmt.Errorf("count the active users: %w", store.Classify(err))
+	}
+	if first, err = store.Collect(ctx, db, firstUpdatedStatement, nil, scanUser, o.ID(), store.Micros(since), limit); err != nil {
+		return 0, nil, fmt.Errorf("read the first active users: %w", err)
+	}
+	return count, first, nil
 }

@@ -15,6 +15,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/platform"
 	"usersync/internal/request"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 

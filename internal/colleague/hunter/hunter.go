@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,7 +45,7 @@ const (
 // paused stands in the place of a company for the whole service.
 const paused = "*"
 
-// Name is usersync.SourceHunter.
+// Name is tenant.SourceHunter.
 func (*Source) Name() string { return tenant.SourceHunter }
 
 // Find answers each query with the people at its company, whatever country or
@@ -130,7 +131,7 @@ func (s *Source) call(ctx context.Context, settings tenant.ColleagueSource, comp
 	request.Header.Set("Accept", "application/json")
 	response, err := s.Client.Do(ctx, request)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("ask Hunter: %w", err)
 	}
 	if code := codeOf(response.Status); code != "" {
 		return "", refusal(code)
@@ -216,7 +217,10 @@ func digest(response *outbound.Response) (string, error) {
 			Website: website(r.Data.Domain), Seen: seen})
 	}
 	text, err := json.Marshal(entries)
-	return string(text), err
+	if err != nil {
+		return "", fmt.Errorf("encode the answer: %w", err)
+	}
+	return string(text), nil
 }
 
 func website(domain string) string {

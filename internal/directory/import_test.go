@@ -44,14 +44,14 @@ func uploadChunks(t *testing.T, n roomtest.Tenant, chunks int, refused []directo
 	return id, c
 }
 
-func settle(t *testing.T, n roomtest.Tenant, id string, c usersync.Claim, o directory.Outcome) error {
+func saveChunk(t *testing.T, n roomtest.Tenant, id string, c usersync.Claim, o directory.Outcome) error {
 	t.Helper()
 	o.Salt = n.Organization.Salt
 	return n.Tx(t.Context(), func(tx *store.Tx) error {
 		if err := outbox.Hold(t.Context(), tx, c); err != nil {
 			return err
 		}
-		return directory.SettleChunk(t.Context(), tx, n.Organization.ID, id, o)
+		return directory.SaveChunk(t.Context(), tx, n.Organization.ID, id, o)
 	})
 }
 
@@ -75,17 +75,17 @@ func TestAChunkCountsOnceWhoeverComesBack(t *testing.T) {
 		id, c := uploadChunks(t, n, 2, nil)
 		o := directory.Outcome{Lines: []directory.Line{line(2, "ann@x.example", "first"), line(3, "bob@x.example", ""), line(4, "ann@x.example", "last")},
 			Refused: []directory.ImportError{{Line: 5, Field: "email", Message: "is required"}, {Line: 5, Field: "name", Message: "is wrong"}}}
-		if err := settle(t, n, id, c, o); err != nil {
+		if err := saveChunk(t, n, id, c, o); err != nil {
 			t.Fatal(err)
 		}
 		// The same worker again, and one whose claim is another's.
-		if err := settle(t, n, id, c, o); !errors.Is(err, outbox.ErrClaimLost) {
-			t.Errorf("a chunk is settled twice: %v", err)
+		if err := saveChunk(t, n, id, c, o); !errors.Is(err, outbox.ErrClaimLost) {
+			t.Errorf("a chunk is saved twice: %v", err)
 		}
 		stale := c
 		stale.Token = usersync.NewID(usersync.PrefixClaim)
-		if err := settle(t, n, id, stale, directory.Outcome{Number: 1, Lines: o.Lines}); !errors.Is(err, outbox.ErrClaimLost) {
-			t.Errorf("a lost claim settles: %v", err)
+		if err := saveChunk(t, n, id, stale, directory.Outcome{Number: 1, Lines: o.Lines}); !errors.Is(err, outbox.ErrClaimLost) {
+			t.Errorf("a lost claim saves: %v", err)
 		}
 		if i := imported(t, n, id); i.Done != 4 || i.Saved != 3 || i.Refused != 1 || i.Status != directory.ImportRunning {
 			t.Errorf("%+v", i)
@@ -115,7 +115,7 @@ func TestErasedPeopleDoNotComeBack(t *testing.T) {
 				o.of.Organization.ID, usersync.KeyedID(usersync.PrefixErasure, o.of.Organization.Salt, o.key))
 		}
 		id, c := uploadChunks(t, n, 1, nil)
-		if err := settle(t, n, id, c, directory.Outcome{Lines: []directory.Line{line(2, "ann@x.example", ""), line(3, "bob@x.example", "")}}); err != nil {
+		if err := saveChunk(t, n, id, c, directory.Outcome{Lines: []directory.Line{line(2, "ann@x.example", ""), line(3, "bob@x.example", "")}}); err != nil {
 			t.Fatal(err)
 		}
 		if i := imported(t, n, id); i.Saved != 1 || i.Refused != 1 || roomtest.Count(t, db, `SELECT count(*) FROM people WHERE email_key = 'bob@x.example'`) != 1 {
@@ -138,10 +138,10 @@ func TestErrorsBeyondTheBoundAreOnlyCounted(t *testing.T) {
 		}
 		id, c := uploadChunks(t, n, 2, refused)
 		more := []directory.ImportError{{Line: 20_001, Field: "a", Message: "x"}, {Line: 20_001, Field: "b", Message: "x"}, {Line: 20_002, Field: "a", Message: "x"}}
-		if err := settle(t, n, id, c, directory.Outcome{Refused: more}); err != nil {
+		if err := saveChunk(t, n, id, c, directory.Outcome{Refused: more}); err != nil {
 			t.Fatal(err)
 		}
-		if err := settle(t, n, id, c, directory.Outcome{Number: 1, Refused: []directory.ImportError{{Line: 30_000, Message: "x"}}}); err != nil {
+		if err := saveChunk(t, n, id, c, directory.Outcome{Number: 1, Refused: []directory.ImportError{{Line: 30_000, Message: "x"}}}); err != nil {
 			t.Fatal(err)
 		}
 		if i := imported(t, n, id); i.Refused != directory.KeptImportErrors+2 || i.Done != i.Refused {

@@ -228,7 +228,7 @@ func TestFilesThatCannotBeReadAreRefused(t *testing.T) {
 		{"with a header without end", strings.NewReader(strings.Repeat("x", 2*maxLine)), Options{Format: CSV}, "The first line, which names the columns, is longer than 64 KiB."},
 		{"in a charset nobody knows", strings.NewReader("email\n"), Options{Charset: "klingon"}, "The charset that was declared is not known; send UTF-8, UTF-16 or Windows-1252, or declare one of the Encoding Standard."},
 		{"in a charset that hides", strings.NewReader("email\n"), Options{Charset: "hz-gb-2312"}, "The charset that was declared is not supported; send the file as UTF-8."},
-		{"broken off", iotest.ErrReader(broken), Options{}, "broken"},
+		{"broken off", iotest.ErrReader(broken), Options{}, "read the beginning of the file: broken"},
 	} {
 		c.o.Fields = People
 		_, err := Open(c.from, c.o)

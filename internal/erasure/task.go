@@ -1,0 +1,107 @@
+// Package erasure removes what is left of an erased person in rows that stay:
+// requests, webhook messages, events. The person's own records are gone before,
+// in the transaction that began the erasure.
+package erasure
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"usersync/internal/outbox"
+	"usersync/internal/queue"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Erase removes one person's traces, a batch with every run.
+var Erase = queue.Kind[Args]{Name: "user.erase", Queue: queue.Run, Timeout: time.Minute}
+
+// Args of Erase: ids, and how far it has come.
+type Args struct {
+	ErasureID   string `json:"erasure"`
+	UserID      string `json:"user,omitempty"`
+	ColleagueID string `json:"colleague,omitempty"`
+	Part        Part   `json:"part"`
+	From        Cursor `json:"from,omitzero"`
+}
+
+// Part is one sort of rows that an erasure goes through.
+type Part string
+
+// The parts, in the order of the work.
+const (
+	Requests Part = "requests" // the person's own requests and what was sent of them
+	Mentions Part = "mentions" // messages that told others of the person
+	Events   Part = "events"
+)
+
+// next is the part that follows; "" after the last.
+var next = map[Part]Part{Requests: Mentions, Mentions: Events}
+
+// batchOf bounds the requests of one transaction, which locks their rows for some tens
+// of milliseconds.
+const batchOf = 200
+
+// Task returns the task that removes the traces of a person.
+func Task(organization string, t Traces) usersync.Task {
+	id := usersync.DeriveID(usersync.PrefixTask, t.ErasureID)
+	return Erase.Task(id, organization, organization, Args{ErasureID: t.ErasureID, UserID: t.UserID, ColleagueID: t.ColleagueID, Part: Requests})
+}
+
+// Service erases.
+type Service struct{ Store *store.Store }
+
+// Handler returns the handler of Erase.
+func (s *Service) Handler() queue.Handler { return Erase.Work(s.work, s.giveUp) }
+
+// work does one batch. What it removed, the count and where to go on are one
+// transaction: killed anywhere, the next run goes on from there. The fence comes
+// last, because only then is known where to go on.
+func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		then, removed, err := batch(ctx, tx, c.Organization, args)
+		if err != nil {
+			return fmt.Errorf("erase a batch of %s: %w", args.Part, err)
+		}
+		if err := NoteRemoved(ctx, tx, args.ErasureID, removed); err != nil {
+			return fmt.Errorf("note what was removed: %w", err)
+		}
+		if then.Part != "" {
+			return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, then).Args, time.Time{})
+		}
+		if err := Close(ctx, tx, args.ErasureID); err != nil {
+			return err
+		}
+		return outbox.Finish(ctx, tx, c)
+	})
+}
+
+// batch removes one batch and returns the arguments of the next.
+func batch(ctx context.Context, tx *store.Tx, organization string, args Args) (then Args, removed Removed, err error) {
+	more := false
+	then = args
+	switch {
+	case args.Part == Requests && args.UserID != "":
+		then.From, removed, more, err = EraseRequests(ctx, tx, organization, args.UserID, args.From, batchOf)
+	case args.Part == Mentions && args.ColleagueID != "":
+		then.From, removed, more, err = EraseMentions(ctx, tx, organization, args.ColleagueID, args.From, batchOf)
+	case args.Part == Events && args.UserID != "":
+		removed, more, err = EraseEvents(ctx, tx, args.UserID, batchOf)
+	}
+	if !more {
+		then.Part, then.From = next[args.Part], Cursor{}
+	}
+	return then, removed, err
+}
+
+// later is how long an erasure waits after its task has failed too often.
+const later = 10 * time.Minute
+
+// giveUp does not give up: an erasure that was promised is tried until it is done. It
+// begins again after a while.
+func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args, time.Now().Add(later))
+	})
+}

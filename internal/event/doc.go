@@ -1,2 +1,0 @@
-// Package event keeps what happened to users.
-package event

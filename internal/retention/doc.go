@@ -1,2 +1,0 @@
-// Package retention removes what an organization does not want to keep any longer.
-package retention

@@ -1,0 +1,90 @@
+package retention_test
+
+import (
+	"database/sql"
+	"testing"
+	"time"
+
+	"usersync/internal/event"
+	"usersync/internal/intake"
+	"usersync/internal/retention"
+	"usersync/internal/roomtest"
+	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/usersync"
+)
+
+// keep has an organization keep requests and events for a day.
+func keep(t *testing.T, n roomtest.Tenant) {
+	t.Helper()
+	_, err := tenant.Update(t.Context(), n.Store, "test", n.Organization.ID, func(o *tenant.Organization) ([]string, error) {
+		o.Settings.RetentionDays = tenant.RetentionDays{Requests: 1, Events: 1}
+		return []string{"settings"}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// accept accepts count requests, all but the first of which are finished, and an
+// event of their user.
+func accept(t *testing.T, db *sql.DB, n roomtest.Tenant, count int) {
+	t.Helper()
+	var items []*intake.Acceptance
+	for range count {
+		items = append(items, n.Acceptance("ann@acme.example"))
+	}
+	n.Accept(t, n.Submission(items...))
+	roomtest.Execute(t, db, `UPDATE requests SET status = 'succeeded' WHERE organization_id = $1 AND id <> $2`, n.Organization.ID, items[0].RequestID)
+	roomtest.Execute(t, db, `INSERT INTO steps (request_id, position, organization_id, name, status, updated_at) VALUES ($1, 0, $2, 'colleagues', 'succeeded', 1)`,
+		items[1].RequestID, n.Organization.ID)
+	err := n.Tx(t.Context(), func(tx *store.Tx) error {
+		return event.Save(t.Context(), tx, n.Organization.ID, []event.Event{{ID: usersync.NewID(usersync.PrefixEvent), Type: event.UserCreated, UserID: items[0].UserID}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOnlyWhatIsFinishedAndOldIsRemovedAndOnlyWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n, keeper := roomtest.New(t, s, 9), roomtest.New(t, s, 9)
+		keep(t, n)
+		accept(t, db, n, 3)
+		accept(t, db, keeper, 3)
+		left := func(table string) int {
+			return roomtest.Count(t, db, `SELECT count(*) FROM `+table+` WHERE organization_id = '`+n.Organization.ID+`'`)
+		}
+		if more, err := retention.Run(t.Context(), s, time.Now().Add(23*time.Hour), 10); err != nil || more || left("requests") != 3 || left("events") != 1 {
+			t.Errorf("before the time %d requests and %d events are left, %v %v", left("requests"), left("events"), more, err)
+		}
+		if more, err := retention.Run(t.Context(), s, time.Now().Add(25*time.Hour), 10); err != nil || more {
+			t.Errorf("%v %v", more, err)
+		}
+		if left("requests") != 1 || left("steps") != 0 || left("events") != 0 || left("users") != 1 || left("ledger") == 0 {
+			t.Errorf("left are %d requests, %d steps, %d events, %d users, %d ledger entries", left("requests"), left("steps"), left("events"), left("users"), left("ledger"))
+		}
+		if roomtest.Count(t, db, `SELECT count(*) FROM requests`) != 4 || roomtest.Count(t, db, `SELECT count(*) FROM events`) != 1 {
+			t.Error("an organization that keeps everything has lost something")
+		}
+	})
+}
+
+func TestARunRemovesUpToTheLimitAndSaysThatThereIsMore(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := roomtest.New(t, s, 9)
+		keep(t, n)
+		accept(t, db, n, 4) // three of them are finished
+		for run, want := range []struct {
+			more bool
+			left int
+		}{{true, 2}, {false, 1}} {
+			more, err := retention.Run(t.Context(), s, time.Now().Add(25*time.Hour), 2)
+			if left := roomtest.Count(t, db, `SELECT count(*) FROM requests`); err != nil || more != want.more || left != want.left {
+				t.Errorf("run %d: more %v, %d left, %v", run, more, left, err)
+			}
+		}
+	})
+}

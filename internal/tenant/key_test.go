@@ -1,0 +1,87 @@
+package tenant_test
+
+import (
+	"database/sql"
+	"errors"
+	"testing"
+	"time"
+
+	"usersync/internal/roomtest"
+	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/usersync"
+)
+
+// A key that ends later overlaps with its successor; a second end may bring the
+// first forward, and never puts it off.
+func TestTheEndOfAKeyIsBroughtForwardAndNeverPutOff(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, _ *sql.DB) {
+		n := roomtest.New(t, s, 0)
+		org := n.Org(n.Organization.ID)
+		now := time.Now()
+		for _, step := range []struct{ when, want time.Duration }{{2 * time.Hour, 2 * time.Hour}, {time.Hour, time.Hour}, {3 * time.Hour, time.Hour}} {
+			k, err := tenant.RevokeKey(t.Context(), org, "test", n.Key.ID, now.Add(step.when))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !k.ValidAt(now.Add(step.want-time.Second)) || k.ValidAt(now.Add(step.want)) {
+				t.Errorf("revoked in %v, the key ends at %v, want in %v", step.when, k.RevokedAt, step.want)
+			}
+		}
+		kept, err := tenant.GetKey(t.Context(), org, n.Key.ID)
+		if err != nil || kept.ValidAt(now.Add(time.Hour)) {
+			t.Errorf("%+v %v", kept, err)
+		}
+	})
+}
+
+func TestAKeyIsKnownToItsOrganizationOnly(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, _ *sql.DB) {
+		n, other := roomtest.New(t, s, 0), roomtest.New(t, s, 0)
+		stranger := s.Org(other.Organization.ID)
+		if _, err := tenant.GetKey(t.Context(), stranger, n.Key.ID); !errors.Is(err, tenant.ErrNoKey) {
+			t.Errorf("another organization reads the key: %v", err)
+		}
+		if _, err := tenant.RevokeKey(t.Context(), stranger, "test", n.Key.ID, time.Now()); !errors.Is(err, tenant.ErrNoKey) {
+			t.Errorf("another organization revokes the key: %v", err)
+		}
+		list, err := tenant.ListKeys(t.Context(), stranger, "", 10)
+		if err != nil || len(list) != 1 || list[0].ID != other.Key.ID {
+			t.Errorf("%+v %v", list, err)
+		}
+	})
+}
+
+// The key itself is stored nowhere: its hash finds the caller.
+func TestACallerIsFoundByTheHashOfTheKeyAlone(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := roomtest.New(t, s, 0)
+		k, secret, err := tenant.CreateKey(t.Context(), s, "test", n.Organization.ID, tenant.Key{Name: "reader", Scopes: []tenant.Scope{tenant.ScopeRead}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, unlinked, err := tenant.CreateKey(t.Context(), s, "test", "", tenant.Key{Name: "unlinked"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for column, text := range roomtest.Texts(t, db) {
+			if text == secret.Reveal() {
+				t.Errorf("the key stands in %s", column)
+			}
+		}
+		c, ok, err := tenant.FindCaller(t.Context(), s, tenant.HashKey(secret))
+		if err != nil || !ok || c.Key.ID != k.ID || c.Organization.ID != n.Organization.ID || c.Org.ID() != n.Organization.ID ||
+			!c.Key.Allows(tenant.ScopeRead) || c.Key.Allows(tenant.ScopeManage) {
+			t.Errorf("%+v %v %v", c, ok, err)
+		}
+		if c, ok, err = tenant.FindCaller(t.Context(), s, tenant.HashKey(unlinked)); err != nil || !ok || c.Organization.ID != "" || !c.Key.Allows(tenant.ScopeManage) {
+			t.Errorf("a key that is not linked is %+v %v %v", c, ok, err)
+		}
+		if _, ok, err = tenant.FindCaller(t.Context(), s, tenant.HashKey(usersync.NewSecret("usk_unknown"))); ok || err != nil {
+			t.Errorf("an unknown key is %v %v", ok, err)
+		}
+	})
+}

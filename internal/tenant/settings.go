@@ -1,0 +1,183 @@
+package tenant
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// Settings are an organization's own; the zero value is the default.
+type Settings struct {
+	// ColleaguesEnabled false turns the colleague calls and the search off.
+	ColleaguesEnabled *bool `json:"colleaguesEnabled,omitempty"`
+	// ColleagueSources are where colleagues are looked for; none means SourceUsers
+	// and SourceDirectory.
+	ColleagueSources []ColleagueSource `json:"colleagueSources,omitempty"`
+	// AliasDomains are lists of domains that are one company each.
+	AliasDomains       [][]string         `json:"aliasDomains,omitempty"`
+	SMTP               *usersync.SMTP     `json:"smtp,omitempty"`
+	InvitationTemplate InvitationTemplate `json:"invitationTemplate,omitzero"`
+	// LowCreditThreshold is the balance at which credits.low goes out, once on the
+	// way down; nil is DefaultLowCredit.
+	LowCreditThreshold *int64        `json:"lowCreditThreshold,omitempty"`
+	ContactEmail       string        `json:"contactEmail,omitempty"`
+	RateLimit          RateLimit     `json:"rateLimit,omitzero"`
+	RetentionDays      RetentionDays `json:"retentionDays,omitzero"`
+}
+
+// DefaultLowCredit is the balance below which an organization is warned that
+// sets no threshold.
+const DefaultLowCredit = 10
+
+// LowCredit returns the threshold in force.
+func (s Settings) LowCredit() int64 {
+	if s.LowCreditThreshold == nil {
+		return DefaultLowCredit
+	}
+	return *s.LowCreditThreshold
+}
+
+// Colleagues reports whether the colleague search is on: the default.
+func (s Settings) Colleagues() bool { return s.ColleaguesEnabled == nil || *s.ColleaguesEnabled }
+
+// The sources of the colleague search.
+const (
+	SourceUsers     = "users"     // the organization's users and the colleagues made by hand
+	SourceDirectory = "directory" // the people it imported
+	SourceHunter    = "hunter"    // Hunter's domain search
+)
+
+// Sources lists the names of all sources.
+var Sources = []string{SourceUsers, SourceDirectory, SourceHunter}
+
+// ColleagueSource is one place where colleagues are looked for.
+type ColleagueSource struct {
+	Name string `json:"name"`
+	// APIKey and URL belong to directory services; an empty URL is the service's own.
+	APIKey usersync.MaskedSecret `json:"apiKey,omitzero"`
+	URL    string                `json:"url,omitempty"`
+}
+
+// Source returns the settings of a source; ok is false when it is off.
+func (s Settings) Source(name string) (source ColleagueSource, ok bool) {
+	if len(s.ColleagueSources) == 0 {
+		return ColleagueSource{Name: name}, name != SourceHunter
+	}
+	for _, source := range s.ColleagueSources {
+		if source.Name == name {
+			return source, true
+		}
+	}
+	return ColleagueSource{}, false
+}
+
+// InvitationTemplate is the text of an organization's invitations; empty parts
+// are the defaults.
+type InvitationTemplate struct {
+	Subject string `json:"subject,omitempty"`
+	Text    string `json:"text,omitempty"`
+	HTML    string `json:"html,omitempty"`
+}
+
+// RetentionDays says how long what is finished is kept, in days; 0 is the
+// default.
+type RetentionDays struct {
+	Requests   int `json:"requests,omitempty"`
+	Events     int `json:"events,omitempty"`
+	Deliveries int `json:"deliveries,omitempty"`
+}
+
+// SecretFields returns the secrets among the settings by their place, to be
+// kept apart from the rest.
+func (s *Settings) SecretFields() map[string]*usersync.MaskedSecret {
+	fields := map[string]*usersync.MaskedSecret{}
+	if s.SMTP != nil {
+		fields["smtp.password"] = &s.SMTP.Password
+	}
+	for i := range s.ColleagueSources {
+		fields["colleagueSources."+s.ColleagueSources[i].Name+".apiKey"] = &s.ColleagueSources[i].APIKey
+	}
+	return fields
+}
+
+// Clone returns a copy that shares nothing a change could reach.
+func (s Settings) Clone() Settings {
+	if s.SMTP != nil {
+		smtp := *s.SMTP
+		s.SMTP = &smtp
+	}
+	s.ColleagueSources = slices.Clone(s.ColleagueSources)
+	return s
+}
+
+// SecretsPlace returns the place that the sealed secrets of an organization's settings
+// are bound to: sealed for one organization, they cannot be opened for another.
+func SecretsPlace(id string) string { return "organizations/" + id + "/secrets" }
+
+func openSecrets(s *store.Store, r OrganizationRow, to *Settings) error {
+	plain, err := s.Sealer().Open(r.Secrets, SecretsPlace(r.ID))
+	if err != nil {
+		return fmt.Errorf("open the sealed settings: %w", err)
+	}
+	var secrets map[string]string
+	if err := json.Unmarshal(plain, &secrets); err != nil {
+		return fmt.Errorf("decode the sealed settings: %w", err)
+	}
+	for place, field := range to.SecretFields() {
+		if text := secrets[place]; text != "" {
+			field.Secret = usersync.NewSecret(text)
+		}
+	}
+	return nil
+}
+
+// encodeSettings returns settings as they are stored: the text of what anybody
+// may read, and the secrets sealed, "" when there are none.
+func encodeSettings(s *store.Store, id string, settings Settings) (open, sealed string, err error) {
+	settings = settings.Clone()
+	secrets := map[string]string{}
+	for place, field := range settings.SecretFields() {
+		if !field.IsZero() {
+			secrets[place] = field.Reveal()
+		}
+		field.Secret = usersync.Secret{}
+	}
+	text, err := json.Marshal(settings)
+	if err != nil {
+		return string(text), "", fmt.Errorf("encode the settings: %w", err)
+	}
+	if len(secrets) == 0 {
+		return string(text), "", nil
+	}
+	plain, err := json.Marshal(secrets)
+	if err != nil {
+		return "", "", fmt.Errorf("encode the secrets of the settings: %w", err)
+	}
+	if sealed, err = s.Sealer().Seal(plain, SecretsPlace(id)); err != nil {
+		return string(text), sealed, fmt.Errorf("seal the secrets of the settings: %w", err)
+	}
+	return string(text), sealed, nil
+}
+
+// RateLimit bounds the calls of one API key.
+type RateLimit struct {
+	Rate  float64 `json:"rate,omitempty"`  // requests a second
+	Burst int     `json:"burst,omitempty"` // requests at once
+}
+
+// DefaultRateLimit holds where an organization sets none.
+var DefaultRateLimit = RateLimit{Rate: 2000, Burst: 4000}
+
+// OrDefault fills what is not set.
+func (l RateLimit) OrDefault() RateLimit {
+	if l.Rate <= 0 {
+		l.Rate = DefaultRateLimit.Rate
+	}
+	if l.Burst <= 0 {
+		l.Burst = max(int(2*l.Rate), 1)
+	}
+	return l
+}

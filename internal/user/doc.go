@@ -1,2 +1,0 @@
-// Package user is the people whom organizations tell us about, and who of them was erased.
-package user
