@@ -219,11 +219,11 @@ func KeyedEndpoints(ctx context.Context, o *store.Org, before string, limit int)
 	return pageEndpoints(o, o.GORM(ctx).Where("organization_id = ? AND signing = ?", o.ID(), SigningAsymmetric), before, limit)
 }
 
-// UseEndpoint runs fn in a transaction that holds the lock of an enabled
+// withEndpoint runs fn in a transaction that holds the lock of an enabled
 // endpoint, and notes in the audit log that actor did action to object.
-func UseEndpoint(ctx context.Context, o *store.Org, endpoint, actor, action, object string, fields []string, fn func(*store.Tx) error) error {
+func withEndpoint(ctx context.Context, o *store.Org, endpoint, actor, action, object string, fields []string, fn func(*store.Tx) error) error {
 	return o.Tx(ctx, func(tx *store.Tx) error {
-		state, err := LockEndpoint(ctx, tx, o.ID(), endpoint)
+		state, err := lockEndpoint(ctx, tx, o.ID(), endpoint)
 		if err != nil {
 			return err
 		}
@@ -261,9 +261,9 @@ func DeleteEndpoint(ctx context.Context, o *store.Org, actor, id string, then ..
 var enabledEndpointsStatement = store.Define(`
 SELECT id, event_types FROM webhook_endpoints WHERE organization_id = $1 AND status = 'enabled' ORDER BY id`)
 
-// Subscriptions returns the enabled endpoints of an organization with what
+// EnabledEndpoints returns the enabled endpoints of an organization with what
 // they want, without their secrets.
-func Subscriptions(ctx context.Context, tx *store.Tx, organization string) ([]Endpoint, error) {
+func EnabledEndpoints(ctx context.Context, tx *store.Tx, organization string) ([]Endpoint, error) {
 	return store.Collect(ctx, tx.Conn, enabledEndpointsStatement, nil, func(scan func(...any) error) (e Endpoint, err error) {
 		var types string
 		err = scan(&e.ID, &types)
@@ -272,8 +272,8 @@ func Subscriptions(ctx context.Context, tx *store.Tx, organization string) ([]En
 	}, organization)
 }
 
-// EndpointState is a locked endpoint, without its secrets.
-type EndpointState struct {
+// lockedEndpoint is a locked endpoint, without its secrets.
+type lockedEndpoint struct {
 	ID           string
 	URL          string
 	Status       string
@@ -285,9 +285,9 @@ type EndpointState struct {
 var lockEndpointStatement = store.Define(`
 SELECT id, url, status, failing_since, {now} FROM webhook_endpoints WHERE id = $2 AND organization_id = $1 {for update}`)
 
-// LockEndpoint locks an endpoint until the transaction ends: before the claim
+// lockEndpoint locks an endpoint until the transaction ends: before the claim
 // of a delivery's task and before deliveries.
-func LockEndpoint(ctx context.Context, tx *store.Tx, organization, id string) (e EndpointState, err error) {
+func lockEndpoint(ctx context.Context, tx *store.Tx, organization, id string) (e lockedEndpoint, err error) {
 	var failing, now int64
 	err = tx.QueryRow(ctx, lockEndpointStatement, organization, id).Scan(&e.ID, &e.URL, &e.Status, &failing, &now)
 	e.FailingSince, e.Now = store.At(failing), store.At(now)
@@ -301,11 +301,11 @@ var healthStatement = store.Define(`
 UPDATE webhook_endpoints SET failing_since = CASE WHEN $3 = 1 THEN {now} ELSE 0 END
 WHERE id = $2 AND organization_id = $1 AND ($3 = 1) <> (failing_since > 0)`)
 
-// NoteHealth keeps since when an endpoint has been failing. It writes nothing
+// saveHealth keeps since when an endpoint has been failing. It writes nothing
 // where nothing changes.
 //
 //lint:flag failing is what was observed, and is stored
-func NoteHealth(ctx context.Context, tx *store.Tx, organization, endpoint string, failing bool) error {
+func saveHealth(ctx context.Context, tx *store.Tx, organization, endpoint string, failing bool) error {
 	flag := 0
 	if failing {
 		flag = 1
@@ -319,8 +319,8 @@ UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = $3, updated_
 // deliverer is who the audit log says disabled an endpoint that cannot be reached.
 const deliverer = "delivery"
 
-// DisableEndpoint disables an endpoint that its owner did not disable.
-func DisableEndpoint(ctx context.Context, tx *store.Tx, organization, id, reason string) error {
+// disableEndpoint disables an endpoint that its owner did not disable.
+func disableEndpoint(ctx context.Context, tx *store.Tx, organization, id, reason string) error {
 	if err := tx.Later(ctx, disableEndpointStatement, nil, nil, organization, id, reason); err != nil {
 		return err
 	}

@@ -2,9 +2,7 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
-	"time"
 
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
@@ -14,19 +12,6 @@ import (
 
 // tasksOf bounds the deliveries of one task.
 const tasksOf = 64
-
-// envelope is the body of a webhook, after Standard Webhooks.
-type envelope struct {
-	Type      MessageType   `json:"type"`
-	Timestamp usersync.Time `json:"timestamp"`
-	Sequence  int64         `json:"sequence"`
-	Data      any           `json:"data"`
-}
-
-// Body renders the body of a message: once, every attempt sends these bytes.
-func Body(t MessageType, at time.Time, sequence int64, data any) ([]byte, error) {
-	return json.Marshal(envelope{t, usersync.Time{Time: at}, sequence, data})
-}
 
 // Enqueue stores messages, in the transaction of what they tell, with one
 // pending delivery for each endpoint, and the tasks that deliver them.
@@ -40,7 +25,7 @@ func Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []
 
 func save(ctx context.Context, tx *store.Tx, organization string, messages []NewMessage) ([]usersync.Task, error) {
 	tasks := assign(organization, messages)
-	return tasks, SaveMessages(ctx, tx, organization, messages)
+	return tasks, saveMessages(ctx, tx, organization, messages)
 }
 
 // Direct are tasks that are worked where they are written: it spares them the
@@ -85,11 +70,11 @@ func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string,
 }
 
 // openOf returns, by task, the deliveries of messages as they were just stored.
-func openOf(messages []NewMessage) map[string][]Open {
-	open := map[string][]Open{}
+func openOf(messages []NewMessage) map[string][]OpenDelivery {
+	open := map[string][]OpenDelivery{}
 	for _, m := range messages {
 		for i, endpoint := range m.Endpoints {
-			open[m.Tasks[i]] = append(open[m.Tasks[i]], Open{Traceparent: m.Traceparent, Delivery: Delivery{
+			open[m.Tasks[i]] = append(open[m.Tasks[i]], OpenDelivery{Traceparent: m.Traceparent, Delivery: Delivery{
 				ID: DeliveryID(m.ID, endpoint), MessageID: m.ID, EndpointID: endpoint, Type: m.Type,
 				Status: Pending, Body: m.Body,
 			}})
@@ -154,14 +139,14 @@ type batches struct {
 
 type batch struct {
 	id, traceparent string
-	args            Args
+	args            DeliverArgs
 }
 
 // add puts a delivery into a task and returns the task's id.
 func (b *batches) add(endpoint, delivery, traceparent string) string {
 	one := b.open[endpoint]
 	if one == nil || len(one.args.DeliveryIDs) == tasksOf {
-		one = &batch{id: b.id(delivery), traceparent: traceparent, args: Args{EndpointID: endpoint}}
+		one = &batch{id: b.id(delivery), traceparent: traceparent, args: DeliverArgs{EndpointID: endpoint}}
 		b.open[endpoint] = one
 		b.all = append(b.all, one)
 	}

@@ -257,7 +257,7 @@ func eraseColleague(ctx context.Context, tx *store.Tx, organization string, p su
 var (
 	endRequestsStatement = store.Define(`
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now}
-WHERE user_id = $1 AND status IN ` + request.UnfinishedStatuses + ` RETURNING id, kind, run, task_id`)
+WHERE user_id = $1 AND status IN ` + request.UnfinishedStatusesSQL + ` RETURNING id, kind, run, task_id`)
 	dropParkedStatement = store.Define(`
 DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/any}`, store.Col("id", store.Text))
 	// A request that was accepted while its user was erased is found by nobody
@@ -265,7 +265,7 @@ DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/a
 	endOrphansStatement = store.Define(`
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now} FROM {rows}
 WHERE requests.organization_id = r.organization_id AND requests.id = r.request_id AND requests.task_id {words}$1{/words}
-    AND requests.status IN `+request.UnfinishedStatuses+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
+    AND requests.status IN `+request.UnfinishedStatusesSQL+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
 RETURNING requests.id, requests.kind, requests.run, requests.task_id`, store.Col("organization_id", store.Text), store.Col("request_id", store.Text))
 )
 
@@ -305,7 +305,7 @@ func endRequests(ctx context.Context, tx *store.Tx, organization, userID string)
 // EndOrphans has those of the claimed tasks' requests fail whose user is gone,
 // and returns their ids.
 func EndOrphans(ctx context.Context, tx *store.Tx, c usersync.Claim, ids []string) ([]string, error) {
-	list, err := store.Collect(ctx, tx.Conn, endOrphansStatement, request.RequestRows(endOrphansStatement, c.Organization, ids), scanEnded, outbox.TaskWords(c))
+	list, err := store.Collect(ctx, tx.Conn, endOrphansStatement, request.IDRows(endOrphansStatement, c.Organization, ids), scanEnded, outbox.TaskWords(c))
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -330,12 +330,12 @@ func failErased(ctx context.Context, tx *store.Tx, organization string, list []e
 	if err := tx.Later(ctx, skipErasedStatement, skipped, nil, organization); err != nil {
 		return err
 	}
-	steps := request.StepsStatement.Rows(len(list))
-	for _, e := range list {
-		steps.Add(e.id, int64(0), string(firstStep(e.kind)), "", "", string(request.StepFailed), "", int64(e.run), int64(0), "",
-			string(request.ErrErased.Code), request.ErrErased.Message, "")
+	steps := make([]request.StepUpdate, len(list))
+	for i, e := range list {
+		steps[i] = request.StepUpdate{RequestID: e.id, Step: request.Step{Name: firstStep(e.kind), Status: request.StepFailed, Attempts: e.run,
+			ErrorCode: request.ErrErased.Code, ErrorMessage: request.ErrErased.Message}}
 	}
-	return tx.Later(ctx, request.StepsStatement, steps, nil, organization)
+	return request.SaveSteps(ctx, tx, organization, steps)
 }
 
 // firstStep is the name of the step that requests of a kind begin with.
@@ -384,7 +384,7 @@ func EraseRequests(ctx context.Context, tx *store.Tx, organization, userID strin
 	for i, q := range list {
 		ids[i] = q.Id
 	}
-	if _, err := tx.Exec(ctx, blankRequestsStatement, request.RequestRows(blankRequestsStatement, organization, ids)); err != nil {
+	if _, err := tx.Exec(ctx, blankRequestsStatement, request.IDRows(blankRequestsStatement, organization, ids)); err != nil {
 		return from, removed, false, err
 	}
 	if _, err := tx.Exec(ctx, blankStepsStatement, store.IDRows(blankStepsStatement, ids), organization); err != nil {
@@ -475,7 +475,7 @@ func DeliveryRanges(st *store.Statement, messages []string) *store.Rows {
 
 var (
 	deliveriesOfStatement = store.Define(`
-SELECT `+delivery.DeliveryColumns+`
+SELECT `+delivery.Columns+`
 FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
 JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1
 ORDER BY d.id`, store.Col("low", store.Text), store.Col("high", store.Text))
@@ -489,7 +489,7 @@ FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND d
 // endDeliveries empties what receivers answered to messages, which may repeat
 // them, and has the deliveries fail that are still to be made.
 func endDeliveries(ctx context.Context, tx *store.Tx, organization string, messages []string) error {
-	list, err := store.Collect(ctx, tx.Conn, deliveriesOfStatement, DeliveryRanges(deliveriesOfStatement, messages), delivery.ReadDelivery, organization)
+	list, err := store.Collect(ctx, tx.Conn, deliveriesOfStatement, DeliveryRanges(deliveriesOfStatement, messages), delivery.ScanDelivery, organization)
 	if err != nil || len(list) == 0 {
 		return err
 	}

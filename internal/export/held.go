@@ -213,7 +213,7 @@ func Requests(ctx context.Context, o *store.Org, userID, after string, limit int
 }
 
 func fillHeld(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*Request, ids []string) error {
-	_, err := store.Collect(ctx, db, heldInputsStatement, request.RequestRows(heldInputsStatement, o.ID(), ids), func(scan func(...any) error) (struct{}, error) {
+	_, err := store.Collect(ctx, db, heldInputsStatement, request.IDRows(heldInputsStatement, o.ID(), ids), func(scan func(...any) error) (struct{}, error) {
 		var id, input string
 		err := scan(&id, &input)
 		if q := byID[id]; q != nil {
@@ -224,7 +224,7 @@ func fillHeld(ctx context.Context, o *store.Org, db store.Conn, byID map[string]
 	if err != nil {
 		return err
 	}
-	charges, err := store.Collect(ctx, db, heldChargesStatement, request.RequestRows(heldChargesStatement, o.ID(), ids), credit.ScanEntry)
+	charges, err := store.Collect(ctx, db, heldChargesStatement, request.IDRows(heldChargesStatement, o.ID(), ids), credit.ScanEntry)
 	for i, e := range charges {
 		if q := byID[e.RequestID]; q != nil {
 			q.Charge = &charges[i]

@@ -125,7 +125,7 @@ func (s *Service) RotateSecret(ctx context.Context, actor string, org *store.Org
 
 // DeleteEndpoint removes an endpoint. Deliveries that wait for it fail.
 func (s *Service) DeleteEndpoint(ctx context.Context, actor string, org *store.Org, id string) error {
-	return delivery.DeleteEndpoint(ctx, org, actor, id, delivery.AbandonTask(org.ID(), id))
+	return delivery.DeleteEndpoint(ctx, org, actor, id, delivery.EndDeliveriesTask(org.ID(), id))
 }
 
 // RecoverInput names the window in which messages were made.
@@ -134,9 +134,9 @@ type RecoverInput struct {
 	Until time.Time `json:"until"` // zero: now
 }
 
-func (in RecoverInput) window(now time.Time) (delivery.Window, error) {
+func (in RecoverInput) window(now time.Time) (delivery.RecoveryWindow, error) {
 	var v invalid
-	w := delivery.Window{Since: in.Since, Until: now}
+	w := delivery.RecoveryWindow{Since: in.Since, Until: now}
 	if !in.Until.IsZero() && in.Until.Before(now) {
 		w.Until = in.Until
 	}
@@ -158,5 +158,5 @@ func (s *Service) Recover(ctx context.Context, actor string, org *store.Org, id 
 	if err != nil {
 		return 0, err
 	}
-	return delivery.RecoverWindow(ctx, org, actor, id, w)
+	return delivery.RecoverFailed(ctx, org, actor, id, w)
 }

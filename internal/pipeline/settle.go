@@ -130,7 +130,7 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 		return err
 	}
 	var err error
-	if st.account, st.wanting, err = delivery.OpenAccount(ctx, st.tx, st.organization.ID); err != nil {
+	if st.account, st.wanting, err = delivery.LockAccountWithEndpoints(ctx, st.tx, st.organization.ID); err != nil {
 		return err
 	}
 	st.before = st.account
@@ -261,7 +261,7 @@ func (st *settlement) messages(ctx context.Context) (messages []delivery.NewMess
 		return nil, err
 	}
 	for i, w := range st.works {
-		for _, t := range request.MessageTypes(st.outcomes[i].Status, len(st.verdicts[i].found)) {
+		for _, t := range request.MessageTypesFor(st.outcomes[i].Status, len(st.verdicts[i].found)) {
 			m, err := st.message(t, w, reports[i], endpoints)
 			if err != nil {
 				return nil, err
@@ -299,7 +299,7 @@ func (st *settlement) reports(ctx context.Context) ([]func() request.View, error
 	if len(stored) == 0 {
 		return out, nil
 	}
-	list, err := request.ToldOf(ctx, st.tx, st.organization.ID, stored)
+	list, err := request.ViewsForMessages(ctx, st.tx, st.organization.ID, stored)
 	for i, w := range st.works {
 		for _, r := range list {
 			if r.RequestID == w.ID {

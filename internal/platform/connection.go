@@ -347,15 +347,6 @@ func SkipReason(connectionStatus string) string {
 	return ReasonConnectionDeleted
 }
 
-// Disconnected is what a connection.disconnected message tells.
-type Disconnected struct {
-	ConnectionID string        `json:"connectionId"`
-	Platform     string        `json:"platform"`
-	Name         string        `json:"name"`
-	Reason       string        `json:"reason"`
-	At           usersync.Time `json:"disconnectedAt"`
-}
-
 // Ranks of pushes at one connection: what somebody waits for goes first.
 const (
 	RankOnDemand = 0 // a person looks at the answer

@@ -11,8 +11,6 @@ import (
 
 	"usersync/internal/bulk"
 	"usersync/internal/connector"
-	"usersync/internal/credit"
-	"usersync/internal/delivery"
 	"usersync/internal/outbox"
 	"usersync/internal/request"
 	"usersync/internal/store"
@@ -40,7 +38,7 @@ func (e ending) final() bool {
 type outcomes struct {
 	*turn
 	tx       *store.Tx
-	steps    []request.StepOf
+	steps    []request.StepUpdate
 	ended    []Wait
 	requests map[string]bool
 	bulks    map[string]request.Progress
@@ -72,7 +70,7 @@ func (b *outcomes) end(w Wait, e ending) {
 	if e.failure != nil {
 		s.ErrorCode, s.ErrorMessage = e.failure.Code, e.failure.Message
 	}
-	b.steps = append(b.steps, request.StepOf{RequestID: w.RequestID, Step: s})
+	b.steps = append(b.steps, request.StepUpdate{RequestID: w.RequestID, Step: s})
 	b.requests[w.RequestID] = true
 }
 
@@ -148,13 +146,29 @@ func (b *outcomes) publish(ctx context.Context) {
 	}
 }
 
-// settle writes what became of states. A claim that was lost meanwhile means
-// that another may have pushed before our call arrived: what is newest is
-// pushed once more.
+// settle writes what became of users whose newest state was pushed, and of those
+// who are gone.
 func (p *turn) settle(ctx context.Context, items []*item, gone []string) error {
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
+	return p.writeOutcomes(ctx, items, func(ctx context.Context, b *outcomes) error { return b.settleStates(ctx, items, gone) })
+}
+
+// settleOnce writes what became of pushes that do not coalesce.
+func (p *turn) settleOnce(ctx context.Context, items []*item, gone []Wait) error {
+	if len(items)+len(gone) == 0 {
+		return nil
+	}
+	return p.writeOutcomes(ctx, items, func(ctx context.Context, b *outcomes) error { return b.settleSingles(ctx, items, gone) })
+}
+
+// writeOutcomes runs write in a transaction under the claim of the connection's
+// task, and then counts and publishes what it wrote. An error that concerns the
+// connection disconnects it instead. When the claim was lost meanwhile, another
+// worker may have pushed before our call arrived: the newest state is pushed once
+// more.
+func (p *turn) writeOutcomes(ctx context.Context, items []*item, write func(context.Context, *outcomes) error) error {
 	for _, it := range items {
 		if disconnects(it.err) {
 			return p.disconnect(ctx, it.err)
@@ -168,7 +182,7 @@ func (p *turn) settle(ctx context.Context, items []*item, gone []string) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 			return err
 		}
-		return b.settleStates(ctx, items, gone)
+		return write(ctx, b)
 	})
 	if errors.Is(err, outbox.ErrClaimLost) {
 		return errors.Join(err, p.pushAgain(ctx, items))
@@ -201,6 +215,7 @@ func (b *outcomes) note(items []*item) {
 	}
 }
 
+// pushAgain has the users pushed once more for whom the platform was called.
 func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	var users []string
 	for _, it := range items {
@@ -216,6 +231,8 @@ func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	return PushAgain(ctx, p.Store, p.id, users)
 }
 
+// settleStates writes what became of pushes of the newest state, and tells those
+// who wait for them.
 func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []string) error {
 	byUser := make(map[string]*item, len(items))
 	users := append([]string(nil), gone...)
@@ -326,37 +343,8 @@ func askAfter(since time.Time) time.Duration {
 // jitter spreads what failed together: ±10 %.
 func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
 
-// settleOnce writes what became of pushes that do not coalesce.
-func (p *turn) settleOnce(ctx context.Context, items []*item, gone []Wait) error {
-	if len(items)+len(gone) == 0 {
-		return nil
-	}
-	for _, it := range items {
-		if disconnects(it.err) {
-			return p.disconnect(ctx, it.err)
-		}
-	}
-	ctx, stop := outlast(ctx, settleWithin)
-	defer stop()
-	b := &outcomes{turn: p}
-	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
-		b.reset(tx)
-		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-			return err
-		}
-		return b.settleSingles(ctx, items, gone)
-	})
-	if errors.Is(err, outbox.ErrClaimLost) {
-		return errors.Join(err, p.pushAgain(ctx, items))
-	}
-	if err != nil {
-		return err
-	}
-	b.note(items)
-	b.publish(ctx)
-	return nil
-}
-
+// settleSingles writes what became of pushes that do not coalesce, and of those
+// whose user is gone.
 func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait) error {
 	for _, w := range gone {
 		b.end(w, ending{status: request.StepSkipped, reason: ReasonErased, details: "The user was erased"})
@@ -388,74 +376,4 @@ func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait
 		return err
 	}
 	return b.save(ctx)
-}
-
-// tellFinished enqueues the messages about requests that a push has finished.
-func tellFinished(ctx context.Context, tx *store.Tx, organization string, finished []*request.Locked) error {
-	var news []*request.Locked
-	for _, q := range finished {
-		if q.Kind == request.KindUserSync {
-			news = append(news, q)
-		}
-	}
-	if len(news) == 0 {
-		return nil
-	}
-	endpoints, err := delivery.Subscriptions(ctx, tx, organization)
-	if err != nil || len(endpoints) == 0 {
-		return err
-	}
-	ids := make([]string, len(news))
-	for i, q := range news {
-		ids[i] = q.ID
-	}
-	reports, err := request.ToldOf(ctx, tx, organization, ids)
-	if err != nil {
-		return err
-	}
-	account, err := credit.Lock(ctx, tx, organization)
-	if err != nil {
-		return err
-	}
-	before := account
-	var messages []delivery.NewMessage
-	for i, q := range news {
-		for _, t := range request.MessageTypes(q.Status, 0) {
-			m := delivery.NewMessage{Traceparent: q.Traceparent, Message: delivery.Message{ID: delivery.RequestMessageID(q.ID, q.Run, t), Type: t, RequestID: q.ID}}
-			if err := delivery.AddressTo(&account, &m, endpoints, reports[i]); err != nil {
-				return err
-			}
-			if len(m.Endpoints) > 0 {
-				messages = append(messages, m)
-			}
-		}
-	}
-	if account == before {
-		return nil
-	}
-	if err := delivery.Enqueue(ctx, tx, organization, messages); err != nil {
-		return err
-	}
-	return credit.Save(ctx, tx, account)
-}
-
-// tellDisconnected enqueues the message about a connection that the platform refuses.
-func tellDisconnected(ctx context.Context, tx *store.Tx, c Connection, reason string) error {
-	endpoints, err := delivery.Subscriptions(ctx, tx, c.Organization)
-	if err != nil || len(endpoints) == 0 {
-		return err
-	}
-	account, err := credit.Lock(ctx, tx, c.Organization)
-	if err != nil {
-		return err
-	}
-	m := delivery.NewMessage{Message: delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageDisconnected}}
-	told := Disconnected{ConnectionID: c.ID, Platform: c.Platform, Name: c.Name, Reason: reason, At: usersync.Time{Time: account.Now}}
-	if err := delivery.AddressTo(&account, &m, endpoints, told); err != nil || len(m.Endpoints) == 0 {
-		return err
-	}
-	if err := delivery.Enqueue(ctx, tx, c.Organization, []delivery.NewMessage{m}); err != nil {
-		return err
-	}
-	return credit.Save(ctx, tx, account)
 }

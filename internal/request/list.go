@@ -15,8 +15,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// UnfinishedStatuses are the statuses in which a request still has work to come.
-const UnfinishedStatuses = `('queued', 'processing', 'awaiting_credits')`
+// UnfinishedStatusesSQL are the statuses in which a request still has work to come.
+const UnfinishedStatusesSQL = `('queued', 'processing', 'awaiting_credits')`
 
 // Filter narrows a list of requests.
 type Filter struct {
@@ -264,7 +264,7 @@ const verifyAtOnce = 500
 func (l requestList) open(ctx context.Context, tasks []string) (found []string, err error) {
 	var ids []string
 	for _, args := range tasks {
-		named, err := IDsOfTask(json.RawMessage(args))
+		named, err := IDsFromTaskArgs(json.RawMessage(args))
 		if err != nil {
 			return nil, err
 		}
@@ -273,7 +273,7 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 	ids = newestFirst(slices.DeleteFunc(ids, func(id string) bool { return id >= l.Before || id < l.from }))
 	//lint:loop asks slice after slice until the page is full
 	for chunk := range slices.Chunk(ids, verifyAtOnce) {
-		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, RequestRows(ofStatusStatement, l.Id, chunk), store.ScanString,
+		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, IDRows(ofStatusStatement, l.Id, chunk), store.ScanString,
 			string(l.Status), string(l.Kind), l.user, store.Micros(l.Since))
 		if err != nil {
 			return nil, err
@@ -285,9 +285,9 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 	return found, nil
 }
 
-// IDsOfTask returns the requests that the arguments of a task name: those of
+// IDsFromTaskArgs returns the requests that the arguments of a task name: those of
 // a batch, one, or none.
-func IDsOfTask(args json.RawMessage) ([]string, error) {
+func IDsFromTaskArgs(args json.RawMessage) ([]string, error) {
 	var named struct {
 		Batch []string `json:"requests"`
 		One   string   `json:"request"`
