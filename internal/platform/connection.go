@@ -13,16 +13,37 @@ import (
 	"usersync/internal/usersync"
 )
 
-// SkipSentence says why a connection is passed over and what brings it back.
-func SkipSentence(reason string) string {
-	switch reason {
-	case ReasonConnectionPaused:
-		return "The connection is paused; the user is pushed when it is resumed"
-	case ReasonConnectionDisconnected:
-		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
-	}
-	return "The connection was deleted"
+// Connection is one account at one platform, with credentials and settings.
+type Connection struct {
+	ID       string `json:"id"`
+	Platform string `json:"platform"` // the connector's name
+	Name     string `json:"name"`
+	Status   string `json:"status"` // active, paused or disconnected
+	// Reason says why it is disconnected, in the platform's words.
+	Reason string `json:"reason,omitempty"`
+	// Settings are the connector's own, as JSON.
+	Settings  json.RawMessage `json:"settings"`
+	CreatedAt usersync.Time   `json:"createdAt"`
+	UpdatedAt usersync.Time   `json:"updatedAt"`
+	// CheckedAt is when the platform last took the credentials.
+	CheckedAt usersync.Time `json:"checkedAt,omitzero"`
+	// Credentials are the connector's own, as JSON.
+	Credentials usersync.Secret `json:"-"`
+	// Facts is what the last check learnt of the account, as JSON.
+	Facts json.RawMessage `json:"-"`
+	// Organization owns it.
+	Organization string `json:"-"`
 }
+
+// Statuses of a connection.
+const (
+	ConnectionActive = "active"
+	ConnectionPaused = "paused" // by its owner
+	// ConnectionDisconnected is set when the platform refuses the credentials.
+	ConnectionDisconnected = "disconnected"
+	// ConnectionDeleted hides a connection whose rows are still being removed.
+	ConnectionDeleted = "deleted"
+)
 
 // connectionRow is a row of connections.
 type connectionRow struct {
@@ -59,21 +80,6 @@ func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
 	return c, err
 }
 
-// Of the task that pushes to a connection.
-const (
-	pushKind  = "platform.push"
-	pushQueue = "push"
-)
-
-// pushTask is that task as it is made with the connection: it stays for as long
-// as the connection does, and nobody runs it before it is woken.
-func pushTask(organization, connection string) (usersync.Task, error) {
-	args, err := json.Marshal(map[string]string{"connection": connection})
-	return usersync.Task{
-		ID: PushTaskID(connection), Organization: organization, Kind: pushKind, Queue: pushQueue, FairnessKey: connection, Args: args, DueAt: NeverDue,
-	}, err
-}
-
 // CreateConnection stores a new, active connection with what c says, and the
 // task that pushes to it.
 func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connection) (Connection, error) {
@@ -82,10 +88,7 @@ func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connect
 	if err != nil {
 		return c, err
 	}
-	task, err := pushTask(o.ID(), id)
-	if err != nil {
-		return c, err
-	}
+	task := pushTask(o.ID(), id)
 	now := store.Micros(time.Now())
 	row := connectionRow{ID: id, OrganizationID: o.ID(), Platform: c.Platform, Name: c.Name, Status: ConnectionActive, Settings: string(c.Settings),
 		Credentials: sealed, Facts: string(c.Facts), CheckedAt: store.Micros(c.CheckedAt.Time), CreatedAt: now, UpdatedAt: now}
@@ -214,19 +217,6 @@ func changeConnection(ctx context.Context, o *store.Org, actor, action, id strin
 	return out, err
 }
 
-// tellPushes has a connection's task look again when a change concerns it.
-func tellPushes(ctx context.Context, tx *store.Tx, before, after Connection) error {
-	if after.Status == ConnectionActive && before.Status != after.Status {
-		if err := resumePushes(ctx, tx, after.ID); err != nil {
-			return err
-		}
-	}
-	if sameAccess(before, after) {
-		return nil
-	}
-	return wakePushes(ctx, tx, after.ID)
-}
-
 // sameAccess reports whether a platform is reached in the same way.
 func sameAccess(a, b Connection) bool {
 	return a.Status == b.Status && a.Credentials.Reveal() == b.Credentials.Reveal() && string(a.Settings) == string(b.Settings)
@@ -288,81 +278,7 @@ func Disconnect(ctx context.Context, tx *store.Tx, c Connection, reason string) 
 
 var dropConnectionStatement = store.Define(`DELETE FROM connections WHERE id = $2 AND organization_id = $1 AND status = 'deleted'`)
 
-// DropConnection removes a connection that was deleted and of which nothing is left.
-func DropConnection(ctx context.Context, tx *store.Tx, organization, id string) error {
+// dropConnection removes a connection that was deleted and of which nothing is left.
+func dropConnection(ctx context.Context, tx *store.Tx, organization, id string) error {
 	return tx.Later(ctx, dropConnectionStatement, nil, nil, organization, id)
-}
-
-// Connection is one account at one platform, with credentials and settings.
-type Connection struct {
-	ID       string `json:"id"`
-	Platform string `json:"platform"` // the connector's name
-	Name     string `json:"name"`
-	Status   string `json:"status"` // active, paused or disconnected
-	// Reason says why it is disconnected, in the platform's words.
-	Reason string `json:"reason,omitempty"`
-	// Settings are the connector's own, as JSON.
-	Settings  json.RawMessage `json:"settings"`
-	CreatedAt usersync.Time   `json:"createdAt"`
-	UpdatedAt usersync.Time   `json:"updatedAt"`
-	// CheckedAt is when the platform last took the credentials.
-	CheckedAt usersync.Time `json:"checkedAt,omitzero"`
-	// Credentials are the connector's own, as JSON.
-	Credentials usersync.Secret `json:"-"`
-	// Facts is what the last check learnt of the account, as JSON.
-	Facts json.RawMessage `json:"-"`
-	// Organization owns it.
-	Organization string `json:"-"`
-}
-
-// Statuses of a connection.
-const (
-	ConnectionActive = "active"
-	ConnectionPaused = "paused" // by its owner
-	// ConnectionDisconnected is set when the platform refuses the credentials.
-	ConnectionDisconnected = "disconnected"
-	// ConnectionDeleted hides a connection whose rows are still being removed.
-	ConnectionDeleted = "deleted"
-)
-
-// Reasons a platform step was skipped.
-const (
-	ReasonConnectionPaused       = "connection_paused"
-	ReasonConnectionDisconnected = "connection_disconnected"
-	ReasonConnectionDeleted      = "connection_deleted"
-	ReasonErased                 = "erased"
-)
-
-// SkipReason says why nothing is pushed to a connection of this status; "" for
-// an active one.
-func SkipReason(connectionStatus string) string {
-	switch connectionStatus {
-	case ConnectionActive:
-		return ""
-	case ConnectionPaused:
-		return ReasonConnectionPaused
-	case ConnectionDisconnected:
-		return ReasonConnectionDisconnected
-	}
-	return ReasonConnectionDeleted
-}
-
-// Ranks of pushes at one connection: what somebody waits for goes first.
-const (
-	RankOnDemand = 0 // a person looks at the answer
-	RankOrdinary = 1
-	RankBulk     = 2
-)
-
-// pushSchedule holds the waits after failed attempts of a platform step: 5 s,
-// 30 s, 2 min, 10 min, 1 h, then hourly (contract user-sync.md).
-var pushSchedule = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}
-
-// PushFor is how long after acceptance a platform step is tried.
-const PushFor = 24 * time.Hour
-
-// PushWait returns how long to wait after the given number of failed attempts,
-// without jitter.
-func PushWait(attempts int) time.Duration {
-	return pushSchedule[min(max(attempts, 1), len(pushSchedule))-1]
 }

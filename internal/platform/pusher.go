@@ -11,21 +11,10 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
-	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
 )
-
-// Push brings to one connection what is due there. There is one such task for
-// each connection, as long as it lives: whoever holds its claim is the only one
-// that pushes there.
-var Push = queue.Kind[PushArgs]{Name: "platform.push", Queue: queue.Push, Timeout: 5 * time.Minute}
-
-// PushArgs are the arguments of Push.
-type PushArgs struct {
-	ConnectionID string `json:"connection"`
-}
 
 // Pusher pushes users to platforms.
 type Pusher struct {
@@ -99,7 +88,7 @@ type turn struct {
 }
 
 func (p *turn) run(ctx context.Context) error {
-	if err := TakeOver(ctx, p.org, p.id, orphanWait); err != nil {
+	if err := takeOver(ctx, p.org, p.id, orphanWait); err != nil {
 		return err
 	}
 	for until := time.Now().Add(pushTurn); time.Now().Before(until); { //lint:loop each turn takes and pushes what is due then
@@ -224,94 +213,10 @@ func (p *turn) end(ctx context.Context) error {
 		}
 		switch {
 		case due.IsZero():
-			due = NeverDue
+			due = neverDue
 		case due.Before(p.notBefore):
 			due = p.notBefore
 		}
 		return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, due)
 	})
-}
-
-// rest ends what waits at a connection that is not active: skipped, with why.
-// What is wanted there stays wanted; of one that was deleted nothing stays.
-func (p *turn) rest(ctx context.Context) error {
-	reason := SkipReason(p.connection.Status)
-	for { //lint:loop works slice after slice, each in a transaction
-		done := false
-		b := &outcomes{turn: p}
-		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
-			b.reset(tx)
-			done = false
-			same, err := p.lock(ctx, tx)
-			if err != nil {
-				return err
-			}
-			if !same { // resumed meanwhile: what is due stays due
-				done = true
-				return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, time.Now())
-			}
-			if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-				return err
-			}
-			waits, err := Waits(ctx, tx, p.id, atRest)
-			if err != nil {
-				return err
-			}
-			for _, w := range waits {
-				b.end(w, ending{status: request.StepSkipped, reason: reason, details: SkipSentence(reason)})
-			}
-			if err := b.save(ctx); err != nil {
-				return err
-			}
-			if len(waits) == atRest {
-				return nil
-			}
-			if p.connection.Status == ConnectionDeleted {
-				done, err = p.clear(ctx, tx)
-				return err
-			}
-			if err := RestPushes(ctx, tx, p.id); err != nil {
-				return err
-			}
-			done = true
-			return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, NeverDue)
-		})
-		if err != nil {
-			return err
-		}
-		b.publish(ctx)
-		if done {
-			return nil
-		}
-	}
-}
-
-// lock locks the connection, as those do who change it before they wake its task,
-// and reports whether it is as it was when the turn began.
-func (p *turn) lock(ctx context.Context, tx *store.Tx) (same bool, err error) {
-	c, err := LockConnection(ctx, tx, p.org.ID(), p.id)
-	if errors.Is(err, ErrNoConnection) {
-		return p.connection.Status == ConnectionDeleted, nil
-	}
-	return c.Status == p.connection.Status, err
-}
-
-// clear removes rows of a deleted connection, in the end its task.
-func (p *turn) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
-	n, erasures, err := ClearPushes(ctx, tx, p.id, atRest)
-	if err != nil {
-		return false, err
-	}
-	for _, erasure := range erasures { //lint:loop each erasure's row is locked and written by itself, and erasures are few
-		if err := NoteReceipt(ctx, tx, erasure, p.id, ReceiptSkipped); err != nil {
-			return false, err
-		}
-	}
-	if n == atRest {
-		return false, nil
-	}
-	if err := DropConnection(ctx, tx, p.org.ID(), p.id); err != nil {
-		return false, err
-	}
-	return true, outbox.Finish(ctx, tx, p.claim)
 }

@@ -52,7 +52,7 @@ ON CONFLICT (connection_id, user_id, request_id) DO UPDATE SET position = exclud
 	store.Col("version", store.Bigint), store.Col("rank", store.Integer))
 
 // WantPushes has users pushed to connections that are active, and wakes their
-// pumps. Pushes of one user to one connection coalesce: a wish that is there
+// pushers. Pushes of one user to one connection coalesce: a wish that is there
 // already is only raised.
 func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []Want) error {
 	if len(wants) == 0 {

@@ -112,7 +112,7 @@ type StepUpdate struct {
 }
 
 // SaveSteps writes steps of requests that the caller may write to: of a claimed
-// task, or those that wait for a push under the claim of its pump.
+// task, or those that wait for a push under the claim of its pusher.
 func SaveSteps(ctx context.Context, tx *store.Tx, organization string, list []StepUpdate) error {
 	if len(list) == 0 {
 		return nil

@@ -2,8 +2,10 @@ package platform
 
 import (
 	"context"
-	"golang.org/x/sync/errgroup"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
+
 	"usersync/internal/connector"
 	"usersync/internal/request"
 	"usersync/internal/user"
@@ -16,7 +18,7 @@ const previewsAtOnce = 8
 // singles makes the pushes of one rank that do not coalesce: previews, and
 // pushes with what a request overrides.
 func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
-	due, err := DueWaits(ctx, p.org, p.id, rank, max(p.kind.Batch, previewsAtOnce))
+	due, err := dueWaits(ctx, p.org, p.id, rank, max(p.kind.Batch, previewsAtOnce))
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
@@ -57,7 +59,7 @@ func (g *group) fail(why *usersync.Error) {
 	}
 }
 
-// group reads the users, applies what is overridden and sorts them.
+// group reads the users, applies what requests override and sorts them.
 func (p *turn) group(ctx context.Context, due []Wait) (groups []*group, gone []Wait, err error) {
 	var users, requests []string
 	for _, w := range due {
@@ -71,7 +73,7 @@ func (p *turn) group(ctx context.Context, due []Wait) (groups []*group, gone []W
 	if err != nil {
 		return nil, nil, err
 	}
-	remotes, err := Remotes(ctx, p.org, p.id, compact(users))
+	remotes, err := loadRemotes(ctx, p.org, p.id, compact(users))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -228,7 +228,7 @@ func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	return PushAgain(ctx, p.Store, p.id, users)
+	return p.Store.Tx(ctx, func(tx *store.Tx) error { return pushAgain(ctx, tx, p.id, users) })
 }
 
 // settleStates writes what became of pushes of the newest state, and tells those
@@ -240,7 +240,7 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 		byUser[it.push.UserID] = it
 		users = append(users, it.push.UserID)
 	}
-	waits, err := StateWaits(ctx, b.tx, b.id, compact(users))
+	waits, err := stateWaits(ctx, b.tx, b.id, compact(users))
 	if err != nil {
 		return err
 	}
@@ -263,11 +263,11 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 		b.end(w, e)
 		waited[w.UserID] = waited[w.UserID] || !e.final()
 	}
-	outs := make([]PushOutcome, 0, len(items))
+	outs := make([]pushOutcome, 0, len(items))
 	for _, it := range items {
 		outs = append(outs, it.pushed(endings[it.push.UserID], waited[it.push.UserID]))
 	}
-	if err := SavePushes(ctx, b.tx, b.id, outs); err != nil {
+	if err := savePushes(ctx, b.tx, b.id, outs); err != nil {
 		return err
 	}
 	if err := DropGone(ctx, b.tx, b.id, gone); err != nil {
@@ -278,7 +278,7 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 
 // expired ends what was tried for as long as the contract says.
 func expired(e ending, since time.Time) ending {
-	if e.final() || e.next.Before(since.Add(PushFor)) {
+	if e.final() || e.next.Before(since.Add(tryPushFor)) {
 		return e
 	}
 	why := cmp.Or(e.failure, usersync.Errorf(usersync.CodeUnavailable, "The platform did not say what became of the user."))
@@ -286,10 +286,10 @@ func expired(e ending, since time.Time) ending {
 }
 
 // pushed is what the row of a state says after this run.
-func (it *item) pushed(e ending, waited bool) PushOutcome {
-	o := PushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called}
+func (it *item) pushed(e ending, waited bool) pushOutcome {
+	o := pushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called}
 	switch {
-	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(PushFor)):
+	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(tryPushFor)):
 		o.Status = PushRest
 	case e.status == request.StepPending:
 		o.Status, o.Job, o.Hash, o.DueAt = PushConfirming, it.result.Job, it.hash, e.next
@@ -349,7 +349,7 @@ func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait
 	for _, w := range gone {
 		b.end(w, ending{status: request.StepSkipped, reason: ReasonErased, details: "The user was erased"})
 	}
-	var later []DelayedWait
+	var later []delayedWait
 	overridden := map[string]string{}
 	for _, it := range items {
 		e := expired(b.ending(it, it.wait.Attempts), it.wait.CreatedAt)
@@ -363,16 +363,16 @@ func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait
 			if e.status == request.StepPending {
 				w.Attempts = it.wait.Attempts
 			}
-			later = append(later, DelayedWait{Wait: w, DueAt: e.next})
+			later = append(later, delayedWait{Wait: w, DueAt: e.next})
 		}
 		if it.called {
 			overridden[it.wait.UserID] = it.result.Remote
 		}
 	}
-	if err := Overridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
+	if err := markOverridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
 		return err
 	}
-	if err := DelayWaits(ctx, b.tx, b.id, later); err != nil {
+	if err := delayWaits(ctx, b.tx, b.id, later); err != nil {
 		return err
 	}
 	return b.save(ctx)
