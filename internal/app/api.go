@@ -40,7 +40,7 @@ const mailWithin = 15 * time.Second
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	operations := &management.Service{
 		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
-		Platforms: connectors.Kinds, Calls: func() *connector.Client { return a.hub.Client("") },
+		Platforms: connectors.Platforms, Calls: func() *connector.Client { return a.hub.Client("") },
 	}
 	management := manage.Options{
 		Admin: operations, Token: a.cfg.AdminToken, Directory: &directory.Service{Store: a.Store},
@@ -49,8 +49,8 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	return append([]api.Dialect{
 		native.Options{Admin: operations}.Dialect(),
 		marketing.Options{
-			Kinds: connectors.Kinds, Wake: func() { a.Relay.Wake(queue.Bulk) },
-			Open: (&platform.Pusher{Store: a.Store, Kind: connectors.Find, Hub: a.hub}).Open,
+			Kinds: connectors.Platforms, Wake: func() { a.Relay.Wake(queue.Bulk) },
+			Open: (&platform.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).Open,
 		}.Dialect(),
 	}, manage.Dialects(management)...)
 }

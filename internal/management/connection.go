@@ -43,16 +43,16 @@ const (
 )
 
 // kind returns the platform with a name.
-func (s *Service) kind(platform string) (connector.Kind, bool) {
-	i := slices.IndexFunc(s.Platforms, func(k connector.Kind) bool { return k.Name == platform })
+func (s *Service) kind(platform string) (connector.Platform, bool) {
+	i := slices.IndexFunc(s.Platforms, func(k connector.Platform) bool { return k.Name == platform })
 	if i < 0 {
-		return connector.Kind{}, false
+		return connector.Platform{}, false
 	}
 	return s.Platforms[i], true
 }
 
 // kindOf returns the platform of a stored connection.
-func (s *Service) kindOf(c platform.Connection) (connector.Kind, error) {
+func (s *Service) kindOf(c platform.Connection) (connector.Platform, error) {
 	k, ok := s.kind(c.Platform)
 	if !ok {
 		return k, usersync.Errorf(usersync.CodeConflict, "This service no longer knows the platform %s; delete the connection.", c.Platform)
@@ -77,7 +77,7 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	return platform.CreateConnection(ctx, org, actor, c)
 }
 
-func (s *Service) validateNew(in ConnectionInput) (kind connector.Kind, v invalid) {
+func (s *Service) validateNew(in ConnectionInput) (kind connector.Platform, v invalid) {
 	v = in.validate()
 	name := ""
 	if in.Platform != nil {
@@ -184,7 +184,7 @@ func (in ConnectionInput) applyName(c *platform.Connection) []string {
 
 // applyAccess writes the credentials and settings of in to c and returns the
 // names of those it changed.
-func (in ConnectionInput) applyAccess(kind connector.Kind, c *platform.Connection) ([]string, error) {
+func (in ConnectionInput) applyAccess(kind connector.Platform, c *platform.Connection) ([]string, error) {
 	var v invalid
 	v.checkNames("credentials", kind.Credentials, in.Credentials)
 	v.checkNames("settings", kind.Settings, in.Settings)
@@ -227,7 +227,7 @@ func (in ConnectionInput) movesTo(settings map[string]json.RawMessage) string {
 // prove looks whether a connection can be opened and, at the platform, whether it
 // takes it. What earlier checks learnt is of other credentials or
 // settings and is forgotten.
-func (s *Service) prove(ctx context.Context, kind connector.Kind, c *platform.Connection, proof Proof) error {
+func (s *Service) prove(ctx context.Context, kind connector.Platform, c *platform.Connection, proof Proof) error {
 	c.Facts, c.CheckedAt = nil, usersync.Time{}
 	opened, err := s.open(kind, *c)
 	if err != nil || proof == ByForm {
@@ -239,7 +239,7 @@ func (s *Service) prove(ctx context.Context, kind connector.Kind, c *platform.Co
 	return nil
 }
 
-func (s *Service) open(kind connector.Kind, c platform.Connection) (connector.Connector, error) {
+func (s *Service) open(kind connector.Platform, c platform.Connection) (connector.Connector, error) {
 	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: c.Settings}
 	if len(c.Facts) > 0 {
 		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
@@ -268,7 +268,7 @@ func learn(ctx context.Context, opened connector.Connector, c *platform.Connecti
 
 // refusal says why a connection is not kept: a platform that refuses it has
 // found a wrong field of the input, one that cannot be asked has not.
-func refusal(kind connector.Kind, err error) error {
+func refusal(kind connector.Platform, err error) error {
 	e := usersync.AsError(err)
 	switch e.Code {
 	case usersync.CodeInvalid, usersync.CodeDisconnected, usersync.CodeRejected:
@@ -337,7 +337,7 @@ func failed(err error, c platform.Connection) (Checked, error) {
 }
 
 // try opens and checks a stored connection.
-func (s *Service) try(ctx context.Context, kind connector.Kind, c *platform.Connection) error {
+func (s *Service) try(ctx context.Context, kind connector.Platform, c *platform.Connection) error {
 	opened, err := s.open(kind, *c)
 	if err != nil {
 		return err

@@ -20,8 +20,8 @@ import (
 type Pusher struct {
 	Store *store.Store
 	Queue *queue.Client
-	// Kind finds a platform by name.
-	Kind func(name string) (connector.Kind, bool)
+	// FindPlatform finds a platform by name.
+	FindPlatform func(name string) (connector.Platform, bool)
 	// Hub makes the calls.
 	Hub     *connector.Hub
 	Metrics *telemetry.Metrics
@@ -57,9 +57,9 @@ const (
 	// settleWithin is how long what a platform answered may take to be written
 	// after the worker was told to stop.
 	settleWithin = 4 * time.Second
-	// unknownKind is how long a connection waits whose platform only a newer
+	// unknownPlatform is how long a connection waits whose platform only a newer
 	// release knows.
-	unknownKind = time.Minute
+	unknownPlatform = time.Minute
 	// atRest bounds the rows of one transaction that ends what waits at a
 	// connection which is not active.
 	atRest = 500
@@ -79,7 +79,7 @@ type turn struct {
 	org        *store.Org
 	id         string
 	connection Connection
-	kind       connector.Kind
+	platform   connector.Platform
 	// opened are the connectors of this turn, by what overrides the settings.
 	opened map[string]connector.Connector
 	// notBefore is when the platform wants to be asked again.
@@ -128,11 +128,11 @@ func (p *turn) look(ctx context.Context) (active bool, err error) {
 	if c.Status != ConnectionActive {
 		return false, nil
 	}
-	kind, known := p.Kind(c.Platform)
+	platform, known := p.FindPlatform(c.Platform)
 	if !known {
-		return false, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+		return false, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownPlatform}
 	}
-	p.kind = kind
+	p.platform = platform
 	return true, nil
 }
 
@@ -142,7 +142,7 @@ func (p *turn) open(patch usersync.PlatformSync) (connector.Connector, error) {
 	if c := p.opened[key]; c != nil {
 		return c, nil
 	}
-	c, err := open(p.kind, p.connection, patch, p.Hub.Client(p.id))
+	c, err := open(p.platform, p.connection, patch, p.Hub.Client(p.id))
 	if err == nil {
 		p.opened[key] = c
 	}
@@ -160,16 +160,16 @@ func (s *Pusher) Open(ctx context.Context, organization, connection string) (con
 	if err != nil {
 		return nil, err
 	}
-	kind, known := s.Kind(c.Platform)
+	platform, known := s.FindPlatform(c.Platform)
 	if !known {
-		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownPlatform}
 	}
-	return open(kind, c, usersync.PlatformSync{}, s.Hub.Client(connection))
+	return open(platform, c, usersync.PlatformSync{}, s.Hub.Client(connection))
 }
 
 // open opens a connection with what a request overrides of its settings.
-func open(kind connector.Kind, c Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
-	settings, err := kind.Patch(c.Settings, patch)
+func open(platform connector.Platform, c Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
+	settings, err := platform.Patch(c.Settings, patch)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func open(kind connector.Kind, c Connection, patch usersync.PlatformSync, client
 			return nil, usersync.Errorf(usersync.CodeInternal, "What is known of the account cannot be read.").Because(err)
 		}
 	}
-	return kind.Open(cfg, client)
+	return platform.Open(cfg, client)
 }
 
 // work does what is due next and reports whether there was anything: what

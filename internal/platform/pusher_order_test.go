@@ -167,7 +167,7 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	o := &order{t: t, rng: rng, store: s, org: s.Org(created.ID), values: map[string]float64{},
 		model: &model{t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), values: map[string]float64{}}}
 	type none struct{}
-	kind := connector.Define(connector.Kind{Name: "model", Batch: 64}, func(none, none, connector.Facts, *connector.Client) (connector.Connector, error) {
+	kind := connector.Define(connector.Platform{Name: "model", Batch: 64}, func(none, none, connector.Facts, *connector.Client) (connector.Connector, error) {
 		return o.platform, nil
 	})
 	o.platform = o.model
@@ -181,7 +181,7 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	pusher := &platform.Pusher{Store: s, Queue: client, Log: slog.New(slog.DiscardHandler),
-		Kind: func(string) (connector.Kind, bool) { return kind, true }, Hub: &connector.Hub{}}
+		FindPlatform: func(string) (connector.Platform, bool) { return kind, true }, Hub: &connector.Hub{}}
 	o.pusher = pusher.Handler()
 	o.travel = storetest.Travel(t, options)
 	o.makeUsers(created)

@@ -18,7 +18,7 @@ const previewsAtOnce = 8
 // singles makes the pushes of one rank that do not coalesce: previews, and
 // pushes with what a request overrides.
 func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
-	due, err := dueWaits(ctx, p.org, p.id, rank, max(p.kind.Batch, previewsAtOnce))
+	due, err := dueWaits(ctx, p.org, p.id, rank, max(p.platform.Batch, previewsAtOnce))
 	if err != nil || len(due) == 0 {
 		return false, err
 	}

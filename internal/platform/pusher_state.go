@@ -30,7 +30,7 @@ type item struct {
 // states pushes the newest states of the users that are due, asks for those that
 // the platform works on, and removes those who were erased.
 func (p *turn) states(ctx context.Context) (worked bool, err error) {
-	due, err := DuePushes(ctx, p.org, p.id, max(p.kind.Batch, 1))
+	due, err := DuePushes(ctx, p.org, p.id, max(p.platform.Batch, 1))
 	if err != nil || len(due) == 0 {
 		return false, err
 	}

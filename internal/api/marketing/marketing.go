@@ -17,7 +17,7 @@ import (
 // Options are what the dialect works with.
 type Options struct {
 	// Kinds are the platforms there are.
-	Kinds []connector.Kind
+	Kinds []connector.Platform
 	// Open opens a connection of an organization. It makes no call.
 	Open func(ctx context.Context, organization, connection string) (connector.Connector, error)
 	// Wake has the relay look for bulk work now.

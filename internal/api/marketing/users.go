@@ -148,8 +148,8 @@ func (o Options) planList(c *api.Call, u usersSync) (b bulk.Input, err error) {
 
 // connections returns the organization's active connections to a platform; the
 // error says why there is none.
-func (o Options) connections(c *api.Call, name string) (kind connector.Kind, active []platform.Connection, err error) {
-	at := slices.IndexFunc(o.Kinds, func(k connector.Kind) bool { return k.Name == name })
+func (o Options) connections(c *api.Call, name string) (kind connector.Platform, active []platform.Connection, err error) {
+	at := slices.IndexFunc(o.Kinds, func(k connector.Platform) bool { return k.Name == name })
 	if at < 0 {
 		return kind, nil, api.Invalid("platform", "is not one of "+o.names())
 	}
@@ -178,7 +178,7 @@ func (o Options) names() string {
 
 // choose returns the connection to push to and what must be overridden there:
 // nothing at one whose settings say the same.
-func choose(kind connector.Kind, active []platform.Connection, patch usersync.PlatformSync) (platform.Connection, usersync.PlatformSync, error) {
+func choose(kind connector.Platform, active []platform.Connection, patch usersync.PlatformSync) (platform.Connection, usersync.PlatformSync, error) {
 	for _, one := range active {
 		patched, err := kind.Patch(one.Settings, patch)
 		if err != nil {
@@ -192,7 +192,7 @@ func choose(kind connector.Kind, active []platform.Connection, patch usersync.Pl
 }
 
 // patchFault names the parameter that the platform has nothing for.
-func patchFault(kind connector.Kind, one platform.Connection, patch usersync.PlatformSync, err error) error {
+func patchFault(kind connector.Platform, one platform.Connection, patch usersync.PlatformSync, err error) error {
 	message := usersync.AsError(err).Message
 	if patch.List != "" {
 		if _, wrong := kind.Patch(one.Settings, usersync.PlatformSync{List: patch.List}); wrong != nil {
