@@ -83,7 +83,7 @@ func (s *Service) deliver(ctx context.Context, c usersync.Claim, args DeliverArg
 	if !known {
 		var err error
 		if open, err = LoadOpenDeliveries(ctx, org, c.TaskID, args.DeliveryIDs); err != nil {
-			return err
+			return fmt.Errorf("load the open deliveries: %w", err)
 		}
 	}
 	if len(open) == 0 {
@@ -100,7 +100,7 @@ func (s *Service) deliver(ctx context.Context, c usersync.Claim, args DeliverArg
 	}
 	signer, err := webhooksig.NewSigner(endpoint.Secrets...)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the signing keys: %w", err)
 	}
 	results, err := s.attempt(ctx, endpoint, signer, open)
 	if err != nil {
@@ -220,7 +220,7 @@ func (s *Service) post(ctx context.Context, endpoint Endpoint, signer *webhooksi
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args DeliverArgs, cause error) error {
 	open, err := LoadOpenDeliveries(ctx, s.Store.Org(c.Organization), c.TaskID, args.DeliveryIDs)
 	if err != nil {
-		return err
+		return fmt.Errorf("load the open deliveries: %w", err)
 	}
 	return s.recordOutcomes(ctx, c, args, refuse(open, fmt.Sprintf("given up: %s", usersync.AsError(cause).Message)))
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"usersync/internal/credit"
@@ -24,14 +25,14 @@ type EndpointDisabledData struct {
 // for it.
 func disable(ctx context.Context, tx *store.Tx, organization string, e lockedEndpoint, reason string) error {
 	if err := disableEndpoint(ctx, tx, organization, e.ID, reason); err != nil {
-		return err
+		return fmt.Errorf("disable the endpoint: %w", err)
 	}
 	told := EndpointDisabledData{EndpointID: e.ID, URL: e.URL, Reason: reason, FailingSince: usersync.Time{Time: e.FailingSince}, DisabledAt: usersync.Time{Time: e.Now}}
 	if e.FailingSince.IsZero() {
 		told.FailingSince = told.DisabledAt
 	}
 	if err := tellOthers(ctx, tx, organization, told); err != nil {
-		return err
+		return fmt.Errorf("tell the other endpoints: %w", err)
 	}
 	return outbox.Enqueue(ctx, tx, EndDeliveriesTask(organization, e.ID))
 }
@@ -41,7 +42,7 @@ func disable(ctx context.Context, tx *store.Tx, organization string, e lockedEnd
 func tellOthers(ctx context.Context, tx *store.Tx, organization string, d EndpointDisabledData) error {
 	endpoints, err := EnabledEndpoints(ctx, tx, organization)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the enabled endpoints: %w", err)
 	}
 	endpoints = slices.DeleteFunc(endpoints, func(e Endpoint) bool { return e.ID == d.EndpointID })
 	var account credit.Account
@@ -50,10 +51,10 @@ func tellOthers(ctx context.Context, tx *store.Tx, organization string, d Endpoi
 		return nil
 	}
 	if account, err = credit.Lock(ctx, tx, organization); err != nil {
-		return err
+		return fmt.Errorf("lock the account: %w", err)
 	}
 	if err := messages.Add(AboutOrganization(MessageEndpointDisabled), d); err != nil {
-		return err
+		return fmt.Errorf("make the message: %w", err)
 	}
 	return messages.Enqueue(ctx, tx)
 }

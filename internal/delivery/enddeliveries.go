@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/outbox"
@@ -40,7 +41,7 @@ func (s *Service) endDeliveries(ctx context.Context, c usersync.Claim, args EndD
 		}
 		moved, err := makeReady(ctx, tx, queue.Deliver, args.EndpointID, wokenAtOnce)
 		if err != nil {
-			return err
+			return fmt.Errorf("make the endpoint's tasks ready: %w", err)
 		}
 		if moved < wokenAtOnce {
 			return outbox.Finish(ctx, tx, c)

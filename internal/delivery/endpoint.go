@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/audit"
@@ -34,6 +35,8 @@ type endpointRow struct {
 
 func (endpointRow) TableName() string { return "webhook_endpoints" }
 
+// SecretPlace names where the sealed secret of an endpoint is kept, for
+// store.Sealer.
 func SecretPlace(id string) string { return "webhook_endpoints/" + id + "/secret" }
 
 // overlaps reports whether the replaced secret still signs.
@@ -57,7 +60,7 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 	for _, one := range sealed {
 		plain, err := seal.Open(one, SecretPlace(r.ID))
 		if err != nil {
-			return e, err
+			return e, fmt.Errorf("open the sealed secret: %w", err)
 		}
 		e.Secrets = append(e.Secrets, usersync.NewSecret(string(plain)))
 	}
@@ -68,19 +71,19 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint, secret usersync.Secret) (Endpoint, error) {
 	types, err := json.Marshal(e.EventTypes)
 	if err != nil {
-		return e, err
+		return e, fmt.Errorf("encode the event types: %w", err)
 	}
 	id := usersync.NewID(usersync.PrefixEndpoint)
 	sealed, err := o.Sealer().Seal([]byte(secret.Reveal()), SecretPlace(id))
 	if err != nil {
-		return e, err
+		return e, fmt.Errorf("seal the secret: %w", err)
 	}
 	now := store.Micros(time.Now())
 	row := endpointRow{ID: id, OrganizationID: o.ID(), URL: e.URL, EventTypes: string(types), Description: e.Description,
 		Signing: cmp.Or(e.Signing, SigningSymmetric), Status: EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.GORM().Create(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("store the endpoint: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.create", id, "url", "eventTypes", "description", "signing")
 	})
@@ -98,13 +101,13 @@ func ListEndpoints(ctx context.Context, o *store.Org, before string, limit int) 
 func pageEndpoints(o *store.Org, query *store.GORMQuery, before string, limit int) ([]Endpoint, error) {
 	var list []endpointRow
 	if err := store.Page(query, before, limit).Find(&list).Error; err != nil {
-		return nil, store.Classify(err)
+		return nil, fmt.Errorf("list the endpoints: %w", store.Classify(err))
 	}
 	out := make([]Endpoint, 0, len(list))
 	for _, row := range list {
 		e, err := row.endpoint(o.Sealer())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		out = append(out, e)
 	}
@@ -127,7 +130,8 @@ func GetEndpoint(ctx context.Context, o *store.Org, id string) (Endpoint, error)
 	return row.endpoint(o.Sealer())
 }
 
-// UpdateEndpoint changes one endpoint under a lock, see UpdateOrganization.
+// UpdateEndpoint changes one endpoint under a lock: change returns the names of the
+// fields that it changed, for the audit log.
 func UpdateEndpoint(ctx context.Context, o *store.Org, actor string, id string, change func(*Endpoint) ([]string, error)) (Endpoint, error) {
 	return changeEndpoint(ctx, o, actor, "webhook_endpoint.update", id, change)
 }
@@ -151,7 +155,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 			return err
 		}
 		if out, err = row.endpoint(o.Sealer()); err != nil {
-			return err
+			return fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		fields, err := change(&out)
 		if err != nil || len(fields) == 0 {
@@ -159,7 +163,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 		}
 		types, err := json.Marshal(out.EventTypes)
 		if err != nil {
-			return err
+			return fmt.Errorf("encode the event types: %w", err)
 		}
 		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
 		values := map[string]any{
@@ -171,7 +175,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 		}
 		err = tx.GORM().Model(&row).Updates(values).Error
 		if err != nil {
-			return err
+			return fmt.Errorf("update the endpoint: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, action, id, fields...)
 	})
@@ -196,17 +200,17 @@ func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func
 		}
 		sealed, err := o.Sealer().Seal([]byte(make(row.Signing).Reveal()), SecretPlace(id))
 		if err != nil {
-			return err
+			return fmt.Errorf("seal the secret: %w", err)
 		}
 		now := time.Now()
 		row.OldSecret, row.OldSecretUntil = row.Secret, store.Micros(now.Add(SecretOverlap))
 		row.Secret, row.UpdatedAt = sealed, store.Micros(now)
 		err = tx.GORM().Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at").Updates(row).Error
 		if err != nil {
-			return err
+			return fmt.Errorf("update the endpoint: %w", err)
 		}
 		if e, err = row.endpoint(o.Sealer()); err != nil {
-			return err
+			return fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.rotate_secret", id, "secret")
 	})
@@ -249,10 +253,10 @@ func DeleteEndpoint(ctx context.Context, o *store.Org, actor, id string, then ..
 			return err
 		}
 		if err := tx.GORM().Delete(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("delete the endpoint: %w", err)
 		}
 		if err := outbox.Enqueue(ctx, tx, then...); err != nil {
-			return err
+			return fmt.Errorf("enqueue the task: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.delete", id)
 	})
@@ -322,7 +326,7 @@ const deliverer = "delivery"
 // disableEndpoint disables an endpoint that its owner did not disable.
 func disableEndpoint(ctx context.Context, tx *store.Tx, organization, id, reason string) error {
 	if err := tx.Later(ctx, disableEndpointStatement, nil, nil, organization, id, reason); err != nil {
-		return err
+		return fmt.Errorf("write that the endpoint is disabled: %w", err)
 	}
 	return audit.Record(ctx, tx, organization, deliverer, "webhook_endpoint.disable", id, "status", "disabledReason")
 }

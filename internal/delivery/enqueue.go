@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"usersync/internal/outbox"
@@ -59,7 +60,7 @@ func (d *Direct) Enqueue(ctx context.Context, tx *store.Tx, organization string,
 	})
 	claims, err := outbox.EnqueueClaimed(ctx, tx, own...)
 	if err != nil {
-		return err
+		return fmt.Errorf("enqueue the claimed tasks: %w", err)
 	}
 	open := openOf(messages)
 	for i := range claims {

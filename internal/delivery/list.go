@@ -37,6 +37,7 @@ func List(ctx context.Context, o *store.Org, endpoint string, status Status, bef
 	return store.Collect(ctx, o.Reader(), listDeliveries[status], nil, ScanDelivery, o.ID(), endpoint, cmp.Or(before, store.AfterAll(usersync.PrefixDelivery)), limit)
 }
 
+// ScanDelivery reads a delivery from the columns Columns.
 func ScanDelivery(scan func(...any) error) (Delivery, error) { return scanDelivery(scan) }
 
 var deliveryStatement = store.Define(`SELECT ` + Columns + ` FROM deliveries d WHERE d.id = $2 AND d.organization_id = $1`)

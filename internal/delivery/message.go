@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"usersync/internal/store"
@@ -43,7 +44,7 @@ func saveMessages(ctx context.Context, tx *store.Tx, organization string, messag
 		}
 	}
 	if err := tx.Later(ctx, insertMessagesStatement, set, nil, organization); err != nil {
-		return err
+		return fmt.Errorf("store the messages: %w", err)
 	}
 	if deliveries.Len() == 0 {
 		return nil
@@ -51,6 +52,8 @@ func saveMessages(ctx context.Context, tx *store.Tx, organization string, messag
 	return tx.Later(ctx, insertDeliveriesStatement, deliveries, nil, organization)
 }
 
+// RequestDeliveriesStatement reads the deliveries whose ids lie in ranges. The ids of
+// the deliveries of one message are such a range, see DeliveryID.
 var RequestDeliveriesStatement = store.Define(`
 SELECT d.message_id, d.endpoint_id, d.type, d.status, d.attempt_count
 FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}

@@ -68,7 +68,7 @@ func (m *Messages) Enqueue(ctx context.Context, tx *store.Tx) error {
 		return nil
 	}
 	if err := Enqueue(ctx, tx, m.account.Organization, m.list); err != nil {
-		return err
+		return fmt.Errorf("enqueue the messages: %w", err)
 	}
 	return credit.Save(ctx, tx, *m.account)
 }

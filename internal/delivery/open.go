@@ -13,10 +13,10 @@ type OpenDelivery struct {
 	Traceparent string
 }
 
-// Columns are what scanDelivery reads.
+// Columns are the columns of deliveries, as d, that ScanDelivery reads.
 const Columns = `d.id, d.message_id, d.endpoint_id, d.type, d.status, d.attempts, d.attempt_count, d.earlier_attempts, d.next_attempt_at, d.created_at`
 
-// scanDelivery reads deliveryColumns and what stands behind them.
+// scanDelivery reads Columns and what stands behind them.
 func scanDelivery(scan func(...any) error, more ...any) (d Delivery, err error) {
 	var attempts string
 	var next, created int64

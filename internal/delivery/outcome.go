@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -56,15 +57,15 @@ func (o *recorder) run(ctx context.Context) error {
 		return err
 	}
 	if err := o.finish(ctx); err != nil {
-		return err
+		return fmt.Errorf("end the delivery task: %w", err)
 	}
 	if health.known {
 		if err := saveHealth(ctx, o.tx, o.claim.Organization, o.endpoint, health.failing); err != nil {
-			return err
+			return fmt.Errorf("save the health of the endpoint: %w", err)
 		}
 	}
 	if err := o.save(ctx); err != nil {
-		return err
+		return fmt.Errorf("save the outcomes: %w", err)
 	}
 	if reason == "" {
 		return nil
@@ -189,7 +190,7 @@ func saveOutcomes(ctx context.Context, tx *store.Tx, c usersync.Claim, outcomes 
 	set := saveDeliveriesStatement.Rows(len(outcomes))
 	for _, o := range outcomes {
 		if err := addOutcome(set, o, c.TaskID); err != nil {
-			return err
+			return fmt.Errorf("encode the attempts of a delivery: %w", err)
 		}
 	}
 	saved, err := store.Collect(ctx, tx.Conn, saveDeliveriesStatement, set, store.ScanString, c.Organization)

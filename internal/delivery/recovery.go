@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/outbox"
@@ -55,7 +56,7 @@ func (s *Service) recover(ctx context.Context, c usersync.Claim, args RecoverArg
 		w := RecoveryWindow{Since: time.UnixMicro(args.Since), Until: time.UnixMicro(args.Until)}
 		failed, err := lockFailed(ctx, tx, c.Organization, args.EndpointID, w, args.After, recoverAtOnce)
 		if err != nil {
-			return err
+			return fmt.Errorf("lock the failed deliveries: %w", err)
 		}
 		if err := goOn(ctx, tx, c, args, failed); err != nil || len(failed) == 0 {
 			return err

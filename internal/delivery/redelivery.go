@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"usersync/internal/outbox"
 	"usersync/internal/store"
@@ -26,7 +27,7 @@ func Redeliver(ctx context.Context, org *store.Org, actor, id string) (d Deliver
 	err = withEndpoint(ctx, org, known.EndpointID, actor, "delivery.redeliver", id, nil, func(tx *store.Tx) error {
 		sent, err := resend(ctx, tx, org.ID(), known.EndpointID, []string{id})
 		if err != nil {
-			return err
+			return fmt.Errorf("send the deliveries again: %w", err)
 		}
 		if sent == 0 {
 			return errErased

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/audit"
@@ -64,6 +65,8 @@ type connectionRow struct {
 
 func (connectionRow) TableName() string { return "connections" }
 
+// CredentialsPlace names where the sealed credentials of a connection are kept, for
+// store.Sealer.
 func CredentialsPlace(id string) string { return "connections/" + id + "/credentials" }
 
 func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
@@ -86,7 +89,7 @@ func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connect
 	id := usersync.NewID(usersync.PrefixConnection)
 	sealed, err := o.Sealer().Seal([]byte(c.Credentials.Reveal()), CredentialsPlace(id))
 	if err != nil {
-		return c, err
+		return c, fmt.Errorf("seal the secret: %w", err)
 	}
 	task := pushTask(o.ID(), id)
 	now := store.Micros(time.Now())
@@ -94,10 +97,10 @@ func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connect
 		Credentials: sealed, Facts: string(c.Facts), CheckedAt: store.Micros(c.CheckedAt.Time), CreatedAt: now, UpdatedAt: now}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.GORM().Create(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("store the connection: %w", err)
 		}
 		if err := outbox.Enqueue(ctx, tx, task); err != nil {
-			return err
+			return fmt.Errorf("enqueue the task: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "connection.create", id, "platform", "name", "credentials", "settings")
 	})
@@ -112,13 +115,13 @@ func ListConnections(ctx context.Context, o *store.Org, before string, limit int
 	var list []connectionRow
 	query := o.GORM(ctx).Where("organization_id = ? AND status <> ?", o.ID(), ConnectionDeleted)
 	if err := store.Page(query, before, limit).Find(&list).Error; err != nil {
-		return nil, store.Classify(err)
+		return nil, fmt.Errorf("list the connections: %w", store.Classify(err))
 	}
 	out := make([]Connection, 0, len(list))
 	for _, row := range list {
 		c, err := row.connection(o.Sealer())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the stored connection: %w", err)
 		}
 		out = append(out, c)
 	}
@@ -146,7 +149,8 @@ func loadConnectionRow(o *store.Org, db *store.GORMQuery, id string) (row connec
 	return row, store.Classify(err)
 }
 
-// UpdateConnection changes one connection under a lock, see UpdateOrganization.
+// UpdateConnection changes one connection under a lock: change returns the names of
+// the fields that it changed, for the audit log.
 // New credentials or settings wake its task, and so does another status.
 func UpdateConnection(ctx context.Context, o *store.Org, actor, id string, change func(*Connection) ([]string, error)) (Connection, error) {
 	return changeConnection(ctx, o, actor, "connection.update", id, change)
@@ -189,7 +193,7 @@ func changeConnection(ctx context.Context, o *store.Org, actor, action, id strin
 		}
 		before, err := row.connection(o.Sealer())
 		if err != nil {
-			return err
+			return fmt.Errorf("read the stored connection: %w", err)
 		}
 		out = before
 		fields, err := change(&out)
@@ -203,14 +207,14 @@ func changeConnection(ctx context.Context, o *store.Org, actor, action, id strin
 			"facts": string(out.Facts), "checked_at": store.Micros(out.CheckedAt.Time), "updated_at": store.Micros(out.UpdatedAt.Time)}
 		if out.Credentials.Reveal() != before.Credentials.Reveal() {
 			if values["credentials"], err = o.Sealer().Seal([]byte(out.Credentials.Reveal()), CredentialsPlace(id)); err != nil {
-				return err
+				return fmt.Errorf("seal the secret: %w", err)
 			}
 		}
 		if err := tx.GORM().Model(&row).Updates(values).Error; err != nil {
-			return err
+			return fmt.Errorf("update the connection: %w", err)
 		}
 		if err := tellPushes(ctx, tx, before, out); err != nil {
-			return err
+			return fmt.Errorf("wake the connection's task: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, action, id, fields...)
 	})
@@ -232,10 +236,10 @@ func DeleteConnection(ctx context.Context, o *store.Org, actor, id string) error
 		}
 		err = tx.GORM().Model(&row).Updates(map[string]any{"status": ConnectionDeleted, "credentials": "", "updated_at": store.Micros(time.Now())}).Error
 		if err != nil {
-			return err
+			return fmt.Errorf("update the connection: %w", err)
 		}
 		if err := wakePushes(ctx, tx, id); err != nil {
-			return err
+			return fmt.Errorf("wake the connection's task: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "connection.delete", id)
 	})

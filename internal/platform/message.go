@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 
 	"usersync/internal/credit"
 	"usersync/internal/delivery"
@@ -28,17 +29,17 @@ func tellFinished(ctx context.Context, tx *store.Tx, organization string, finish
 	}
 	views, err := request.ViewsForMessages(ctx, tx, organization, ids)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the requests that messages tell of: %w", err)
 	}
 	account, err := credit.Lock(ctx, tx, organization)
 	if err != nil {
-		return err
+		return fmt.Errorf("lock the account: %w", err)
 	}
 	messages := delivery.NewMessages(&account, endpoints)
 	for i, q := range synced {
 		for _, t := range request.MessageTypesFor(q.Status, 0) {
 			if err := messages.Add(delivery.AboutRequest(t, q.ID, q.Run, q.Traceparent), views[i]); err != nil {
-				return err
+				return fmt.Errorf("make the message: %w", err)
 			}
 		}
 	}
@@ -59,7 +60,7 @@ type DisconnectedData struct {
 func tellDisconnected(ctx context.Context, tx *store.Tx, c Connection, reason string) error {
 	endpoints, err := delivery.EnabledEndpoints(ctx, tx, c.Organization)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the enabled endpoints: %w", err)
 	}
 	var account credit.Account
 	messages := delivery.NewMessages(&account, endpoints)
@@ -67,11 +68,11 @@ func tellDisconnected(ctx context.Context, tx *store.Tx, c Connection, reason st
 		return nil
 	}
 	if account, err = credit.Lock(ctx, tx, c.Organization); err != nil {
-		return err
+		return fmt.Errorf("lock the account: %w", err)
 	}
 	data := DisconnectedData{ConnectionID: c.ID, Platform: c.Platform, Name: c.Name, Reason: reason, At: usersync.Time{Time: account.Now}}
 	if err := messages.Add(delivery.AboutOrganization(delivery.MessageDisconnected), data); err != nil {
-		return err
+		return fmt.Errorf("make the message: %w", err)
 	}
 	return messages.Enqueue(ctx, tx)
 }

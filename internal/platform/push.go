@@ -3,6 +3,7 @@ package platform
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -208,7 +209,7 @@ FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.
 func pushAgain(ctx context.Context, tx *store.Tx, connection string, users []string) error {
 	slices.Sort(users)
 	if err := wakePushes(ctx, tx, connection); err != nil {
-		return err
+		return fmt.Errorf("wake the connection's task: %w", err)
 	}
 	_, err := tx.Exec(ctx, dirtyStatement, placeRows(dirtyStatement, connection, users))
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -89,7 +90,7 @@ type turn struct {
 
 func (p *turn) run(ctx context.Context) error {
 	if err := takeOver(ctx, p.org, p.id, orphanWait); err != nil {
-		return err
+		return fmt.Errorf("take over the calls of a lost claim: %w", err)
 	}
 	for until := time.Now().Add(pushTurn); time.Now().Before(until); { //lint:loop each turn takes and pushes what is due then
 		active, err := p.look(ctx)
@@ -171,7 +172,7 @@ func (s *Pusher) Open(ctx context.Context, organization, connection string) (con
 func open(platform connector.Platform, c Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
 	settings, err := platform.Patch(c.Settings, patch)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("apply what the request overrides: %w", err)
 	}
 	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: settings}
 	if len(c.Facts) > 0 {
@@ -205,11 +206,11 @@ func (p *turn) work(ctx context.Context) (more bool, err error) {
 func (p *turn) end(ctx context.Context) error {
 	return p.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-			return err
+			return fmt.Errorf("hold the claim: %w", err)
 		}
 		due, err := NextPush(ctx, tx, p.id)
 		if err != nil {
-			return err
+			return fmt.Errorf("find when a push is due next: %w", err)
 		}
 		switch {
 		case due.IsZero():

@@ -70,7 +70,7 @@ func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 	for job, due := range jobs { //lint:loop each job is asked for at the platform and settled by itself
 		items, gone, err := p.load(ctx, due)
 		if err != nil {
-			return err
+			return fmt.Errorf("load the users to push: %w", err)
 		}
 		if !ok { // another platform's row cannot be: the connector has changed
 			for _, it := range items {

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func (p *turn) disconnect(ctx context.Context, why *usersync.Error) error {
 			return err
 		}
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-			return err
+			return fmt.Errorf("hold the claim: %w", err)
 		}
 		return tellDisconnected(ctx, tx, p.connection, reason)
 	})

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -57,7 +58,7 @@ func (p *turn) remove(ctx context.Context, c connector.Connector, due []PushRow)
 // without end, for an erasure promises it.
 func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, errs []*usersync.Error) error {
 	if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-		return err
+		return fmt.Errorf("hold the claim: %w", err)
 	}
 	var dropped []string
 	var removed []usersync.Email
@@ -78,14 +79,14 @@ func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, er
 		}
 	}
 	if err := noteReceipts(ctx, tx, p.id, receipts); err != nil {
-		return err
+		return fmt.Errorf("note the receipts: %w", err)
 	}
 	// The organization may have sent the same person again meanwhile.
 	if err := pushAddressesAgain(ctx, tx, p.org.ID(), p.id, removed); err != nil {
-		return err
+		return fmt.Errorf("push users of the removed addresses again: %w", err)
 	}
 	if err := dropPushes(ctx, tx, p.id, dropped); err != nil {
-		return err
+		return fmt.Errorf("drop the pushes: %w", err)
 	}
 	return delayRemovals(ctx, tx, p.id, later)
 }

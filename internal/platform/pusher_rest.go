@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/outbox"
@@ -22,18 +23,18 @@ func (p *turn) rest(ctx context.Context) error {
 			done = false
 			same, err := p.lock(ctx, tx)
 			if err != nil {
-				return err
+				return fmt.Errorf("lock the connection: %w", err)
 			}
 			if !same { // resumed meanwhile: what is due stays due
 				done = true
 				return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, time.Now())
 			}
 			if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-				return err
+				return fmt.Errorf("hold the claim: %w", err)
 			}
 			waits, err := Waits(ctx, tx, p.id, atRest)
 			if err != nil {
-				return err
+				return fmt.Errorf("read who waits at the connection: %w", err)
 			}
 			for _, w := range waits {
 				b.end(w, ending{status: request.StepSkipped, reason: reason, details: SkipSentence(reason)})
@@ -49,7 +50,7 @@ func (p *turn) rest(ctx context.Context) error {
 				return err
 			}
 			if err := restPushes(ctx, tx, p.id); err != nil {
-				return err
+				return fmt.Errorf("end what is due at the connection: %w", err)
 			}
 			done = true
 			return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, neverDue)
@@ -78,20 +79,20 @@ func (p *turn) lock(ctx context.Context, tx *store.Tx) (same bool, err error) {
 func (p *turn) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
 	n, erasures, err := clearPushes(ctx, tx, p.id, atRest)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("clear the pushes of the deleted connection: %w", err)
 	}
 	receipts := map[string]string{}
 	for _, erasure := range erasures {
 		receipts[erasure] = ReceiptSkipped
 	}
 	if err := noteReceipts(ctx, tx, p.id, receipts); err != nil {
-		return false, err
+		return false, fmt.Errorf("note the receipts: %w", err)
 	}
 	if n == atRest {
 		return false, nil
 	}
 	if err := dropConnection(ctx, tx, p.org.ID(), p.id); err != nil {
-		return false, err
+		return false, fmt.Errorf("drop the connection: %w", err)
 	}
 	return true, outbox.Finish(ctx, tx, p.claim)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -102,24 +103,24 @@ func (b *outcomes) count(w Wait, e ending) {
 func (b *outcomes) save(ctx context.Context) error {
 	organization := b.org.ID()
 	if err := request.SaveSteps(ctx, b.tx, organization, b.steps); err != nil {
-		return err
+		return fmt.Errorf("save the steps: %w", err)
 	}
 	if err := DropWaits(ctx, b.tx, b.id, b.ended); err != nil {
-		return err
+		return fmt.Errorf("drop the waits that ended: %w", err)
 	}
 	if err := b.saveBulks(ctx); err != nil {
-		return err
+		return fmt.Errorf("save the progress of bulks: %w", err)
 	}
 	if len(b.requests) == 0 {
 		return nil
 	}
 	now, err := b.tx.Now(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the database's time: %w", err)
 	}
 	finished, err := request.Fold(ctx, b.tx, organization, slices.Sorted(maps.Keys(b.requests)), now)
 	if err != nil {
-		return err
+		return fmt.Errorf("update the requests of the steps: %w", err)
 	}
 	for _, q := range finished {
 		b.finished = append(b.finished, q.ID)
@@ -133,7 +134,7 @@ func (b *outcomes) saveBulks(ctx context.Context) (err error) {
 		return nil
 	}
 	if err := bulk.Count(ctx, b.tx, b.org.ID(), b.bulks, b.errors); err != nil {
-		return err
+		return fmt.Errorf("count the users of a bulk: %w", err)
 	}
 	b.finished, err = bulk.Finish(ctx, b.tx, b.org.ID(), slices.Collect(maps.Keys(b.bulks))...)
 	return err
@@ -180,7 +181,7 @@ func (p *turn) writeOutcomes(ctx context.Context, items []*item, write func(cont
 	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 		b.reset(tx)
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-			return err
+			return fmt.Errorf("hold the claim: %w", err)
 		}
 		return write(ctx, b)
 	})
@@ -242,7 +243,7 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 	}
 	waits, err := stateWaits(ctx, b.tx, b.id, compact(users))
 	if err != nil {
-		return err
+		return fmt.Errorf("read who waits for the users: %w", err)
 	}
 	endings := make(map[string]ending, len(items))
 	for _, it := range items {
@@ -268,10 +269,10 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 		outs = append(outs, it.pushed(endings[it.push.UserID], waited[it.push.UserID]))
 	}
 	if err := savePushes(ctx, b.tx, b.id, outs); err != nil {
-		return err
+		return fmt.Errorf("save the outcomes of pushes: %w", err)
 	}
 	if err := DropGone(ctx, b.tx, b.id, gone); err != nil {
-		return err
+		return fmt.Errorf("drop the pushes of users who are gone: %w", err)
 	}
 	return b.save(ctx)
 }
@@ -370,10 +371,10 @@ func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait
 		}
 	}
 	if err := markOverridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
-		return err
+		return fmt.Errorf("note what was pushed with overrides: %w", err)
 	}
 	if err := delayWaits(ctx, b.tx, b.id, later); err != nil {
-		return err
+		return fmt.Errorf("delay the waits: %w", err)
 	}
 	return b.save(ctx)
 }

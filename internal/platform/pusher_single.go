@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -24,7 +25,7 @@ func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
 	}
 	groups, gone, err := p.group(ctx, due)
 	if err != nil {
-		return true, err
+		return true, fmt.Errorf("group the pushes: %w", err)
 	}
 	if err := p.settleOnce(ctx, nil, gone); err != nil {
 		return true, err
@@ -67,15 +68,15 @@ func (p *turn) group(ctx context.Context, due []Wait) (groups []*group, gone []W
 	}
 	found, err := user.ByID(ctx, p.org, compact(users))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read the users: %w", err)
 	}
 	inputs, err := request.PlatformInputs(ctx, p.org, compact(requests))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read what the requests ask of the push: %w", err)
 	}
 	remotes, err := loadRemotes(ctx, p.org, p.id, compact(users))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read what platforms call the users: %w", err)
 	}
 	byKey := map[string]*group{}
 	for _, w := range due {

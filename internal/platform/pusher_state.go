@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"usersync/internal/connector"
@@ -70,7 +71,7 @@ func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []Push
 	}
 	items, gone, err := p.load(ctx, due)
 	if err != nil {
-		return err
+		return fmt.Errorf("load the users to push: %w", err)
 	}
 	var calls []*item
 	for _, it := range items {
@@ -83,7 +84,7 @@ func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []Push
 	if len(calls) > 0 {
 		begun, err := p.begin(ctx, calls)
 		if err != nil {
-			return err
+			return fmt.Errorf("note that calls begin: %w", err)
 		}
 		erased := map[*item]bool{}
 		for _, it := range calls {
@@ -114,7 +115,7 @@ func (p *turn) load(ctx context.Context, due []PushRow) (items []*item, gone []s
 	}
 	users, err := user.ByID(ctx, p.org, ids)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read the users: %w", err)
 	}
 	for _, d := range due {
 		u, ok := users[d.UserID]
@@ -143,7 +144,7 @@ func (p *turn) hash(c connector.Connector, profile connector.Profile) string {
 func (p *turn) begin(ctx context.Context, calls []*item) (begun map[string]bool, err error) {
 	err = p.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-			return err
+			return fmt.Errorf("hold the claim: %w", err)
 		}
 		ids := make([]string, len(calls))
 		for i, it := range calls {

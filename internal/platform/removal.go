@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"usersync/internal/bulk"
@@ -40,10 +41,10 @@ func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, addres
 		return r, scan(&r.connection, &r.user, &r.platform, &r.known)
 	}, userID)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the pushes of the user: %w", err)
 	}
 	if err := dropUserWaits(ctx, tx, organization, userID); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("drop the waits for the user: %w", err)
 	}
 	receipts := []Receipt{}
 	set := removalStatement.Rows(len(list))
@@ -53,14 +54,14 @@ func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, addres
 		}
 		sealed, err := tx.Sealer().Seal([]byte(address), RemovalPlace(r.connection, r.user))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("seal the address: %w", err)
 		}
 		set.Add(r.connection, r.user, sealed)
 		receipts = append(receipts, Receipt{ConnectionID: r.connection, Platform: r.platform, Status: ReceiptPending})
 	}
 	if set.Len() > 0 {
 		if err := tx.Later(ctx, removalStatement, set, nil, erasureID); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("mark the user for removal: %w", err)
 		}
 	}
 	_, err = tx.Exec(ctx, dropUserPushesStatement, nil, userID)
@@ -73,7 +74,7 @@ func WakePushesOf(ctx context.Context, tx *store.Tx, userID string) error {
 		return id, scan(&id)
 	}, userID)
 	if err != nil {
-		return err
+		return fmt.Errorf("find the connections of the user: %w", err)
 	}
 	return wakePushes(ctx, tx, connections...)
 }
@@ -95,7 +96,7 @@ func dropUserWaits(ctx context.Context, tx *store.Tx, organization, userID strin
 		return err
 	}
 	if err := bulk.Count(ctx, tx, organization, bulks, nil); err != nil {
-		return err
+		return fmt.Errorf("count the users of a bulk: %w", err)
 	}
 	ids := make([]string, 0, len(bulks))
 	for id := range bulks {

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -72,7 +73,7 @@ WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR 
 // resumePushes makes everything due at a connection that the platform has not got.
 func resumePushes(ctx context.Context, tx *store.Tx, connection string) error {
 	if err := wakePushes(ctx, tx, connection); err != nil {
-		return err
+		return fmt.Errorf("wake the connection's task: %w", err)
 	}
 	return tx.Later(ctx, resumeStatement, nil, nil, connection)
 }
@@ -81,7 +82,7 @@ func resumePushes(ctx context.Context, tx *store.Tx, connection string) error {
 func tellPushes(ctx context.Context, tx *store.Tx, before, after Connection) error {
 	if after.Status == ConnectionActive && before.Status != after.Status {
 		if err := resumePushes(ctx, tx, after.ID); err != nil {
-			return err
+			return fmt.Errorf("resume the pushes: %w", err)
 		}
 	}
 	if sameAccess(before, after) {

@@ -3,6 +3,7 @@ package platform
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"usersync/internal/store"
@@ -68,11 +69,11 @@ func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []
 		}
 	}
 	if err := wakePushes(ctx, tx, connectionsOf(wants)...); err != nil {
-		return err
+		return fmt.Errorf("wake the connection's task: %w", err)
 	}
 	if len(states) > 0 {
 		if _, err := tx.Exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
-			return err
+			return fmt.Errorf("want the pushes: %w", err)
 		}
 	}
 	return tx.Later(ctx, waitStatement, waits, nil, organization)

@@ -15,7 +15,7 @@ const (
 	Run     = "run"
 	Push    = "push" // to platforms
 	Deliver = "deliver"
-	Bulk    = "bulk" // long work that nobody waits for at the other end of a line
+	Bulk    = "bulk" // long work whose end no caller waits for
 )
 
 // Queues lists the queues.
@@ -27,8 +27,9 @@ type Kind[A any] struct {
 	Name    string // kept in outbox and Redis: never rename
 	Queue   string
 	Timeout time.Duration
-	// Along, when it is not 0, says that a run takes what waits in its lane along,
-	// up to so many bytes of arguments: usersync.Claim.Along.
+	// Coalesce, when it is not 0, lets a run take the tasks with it that wait under
+	// the same fairness key, up to so many bytes of arguments: see
+	// usersync.Claim.Coalesced.
 	Coalesce int
 }
 
@@ -39,8 +40,8 @@ type Batch[A any] interface {
 	Only(item string) A
 }
 
-// Task returns a task of this kind. ID and Lane say what it is and with what
-// it shares; the rest of the fields are for the caller to fill.
+// Task returns a task of this kind. Tasks with the same fairness key share their
+// turns. The caller fills the other fields.
 func (k Kind[A]) Task(id, organization, fairnessKey string, args A) usersync.Task {
 	encoded, err := json.Marshal(args)
 	if err != nil {
@@ -123,7 +124,7 @@ func parts[A any](args A) (map[string]json.RawMessage, error) {
 	for _, item := range batch.Items() {
 		encoded, err := json.Marshal(batch.Only(item))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("encode to JSON: %w", err)
 		}
 		out[item] = encoded
 	}

@@ -2,6 +2,7 @@ package request
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"usersync/internal/store"
@@ -41,6 +42,8 @@ func Fold(ctx context.Context, tx *store.Tx, organization string, ids []string, 
 	if set.Len() == 0 {
 		return nil, nil
 	}
-	_, err = tx.Exec(ctx, foldStatement, set)
-	return finished, err
+	if _, err := tx.Exec(ctx, foldStatement, set); err != nil {
+		return nil, fmt.Errorf("save the statuses of requests: %w", err)
+	}
+	return finished, nil
 }

@@ -193,7 +193,7 @@ ORDER BY q.id DESC`, store.Col("organization_id", store.Text), store.Col("id", s
 func (l requestList) queued(ctx context.Context) ([]string, error) {
 	tasks, err := l.tasks(ctx, openTasksStatement, fewTasks)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the open tasks: %w", err)
 	}
 	if len(tasks) < fewTasks {
 		return l.open(ctx, tasks)
@@ -203,7 +203,7 @@ func (l requestList) queued(ctx context.Context) ([]string, error) {
 		return found[:min(len(found), l.Limit)], err
 	}
 	if tasks, err = l.tasks(ctx, openTasksStatement, allTasks); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the open tasks: %w", err)
 	}
 	return l.open(ctx, tasks)
 }
@@ -243,15 +243,15 @@ func (l requestList) newest() (*store.Statement, []any) {
 func (l requestList) processing(ctx context.Context) ([]string, error) {
 	tasks, err := l.tasks(ctx, claimedTasksStatement, allTasks)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the claimed tasks: %w", err)
 	}
 	claimed, err := l.open(ctx, tasks)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the requests of open tasks: %w", err)
 	}
 	stored, err := l.stored(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list the stored requests: %w", err)
 	}
 	ids := newestFirst(append(stored, claimed...))
 	return ids[:min(len(ids), l.Limit)], nil
@@ -266,7 +266,7 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 	for _, args := range tasks {
 		named, err := IDsFromTaskArgs(json.RawMessage(args))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the arguments of a task: %w", err)
 		}
 		ids = append(ids, named...)
 	}
@@ -276,7 +276,7 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, IDRows(ofStatusStatement, l.Id, chunk), store.ScanString,
 			string(l.Status), string(l.Kind), l.user, store.Micros(l.Since))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the requests of a status: %w", err)
 		}
 		if found = append(found, some...); len(found) >= l.Limit {
 			return found[:l.Limit], nil

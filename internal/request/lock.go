@@ -38,15 +38,18 @@ func Lock(ctx context.Context, tx *store.Tx, organization string, ids []string) 
 		return struct{}{}, err
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lock the requests: %w", err)
 	}
 	steps, err := store.Collect(ctx, tx.Conn, stepsStatement, store.IDRows(stepsStatement, ids), scanStep, organization)
+	if err != nil {
+		return nil, fmt.Errorf("read the steps of requests: %w", err)
+	}
 	for _, s := range steps {
 		if q := out[s.request]; q != nil {
 			q.Steps = append(q.Steps, s.step)
 		}
 	}
-	return out, err
+	return out, nil
 }
 
 var lockRequestStatement = store.Define(`

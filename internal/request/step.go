@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/store"
@@ -69,11 +70,14 @@ ORDER BY s.request_id, s.position`, store.Col("id", store.Text))
 // Steps returns the steps of one request, in their order.
 func Steps(ctx context.Context, o *store.Org, id string) ([]Step, error) {
 	rows, err := store.Collect(ctx, o.Reader(), stepsStatement, store.IDRows(stepsStatement, []string{id}), scanStep, o.ID())
+	if err != nil {
+		return nil, fmt.Errorf("read the steps: %w", err)
+	}
 	steps := make([]Step, len(rows))
 	for i, r := range rows {
 		steps[i] = r.step
 	}
-	return steps, err
+	return steps, nil
 }
 
 // stepRow is a step with the request it belongs to.
@@ -120,7 +124,7 @@ func SaveSteps(ctx context.Context, tx *store.Tx, organization string, list []St
 	set := saveStepsStatement.Rows(len(list))
 	for _, s := range list {
 		if err := addStep(set, s.RequestID, s.Step); err != nil {
-			return err
+			return fmt.Errorf("encode a step: %w", err)
 		}
 	}
 	return tx.Later(ctx, saveStepsStatement, set, nil, organization)

@@ -2,6 +2,7 @@ package request
 
 import (
 	"context"
+	"fmt"
 
 	"usersync/internal/colleague"
 	"usersync/internal/credit"
@@ -54,29 +55,35 @@ func List(ctx context.Context, o *store.Org, ids []string) ([]*View, error) {
 		return nil, err
 	}
 	balance, err := credit.Balance(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("read the balance: %w", err)
+	}
 	for _, r := range list {
 		r.Credits.Balance = &balance
 	}
-	return list, err
+	return list, nil
 }
 
 func views(ctx context.Context, o *store.Org, db store.Conn, ids []string) ([]*View, error) {
 	found, err := store.Collect(ctx, db, viewStatement, IDRows(viewStatement, o.ID(), ids), scanRequest)
-	if err != nil || len(found) == 0 {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("read the requests: %w", err)
+	}
+	if len(found) == 0 {
+		return nil, nil
 	}
 	byID := make(map[string]*stored, len(found))
 	for i := range found {
 		byID[found[i].view.RequestID] = &found[i]
 	}
 	if err := fillSteps(ctx, o, db, byID, ids); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the steps of requests: %w", err)
 	}
 	if err := fillWebhooks(ctx, o, db, byID); err != nil {
 		return nil, err
 	}
 	if err := fillProgress(ctx, o, db, byID); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the progress of bulks: %w", err)
 	}
 	var out []*View
 	for _, id := range ids {
@@ -90,7 +97,7 @@ func views(ctx context.Context, o *store.Org, db store.Conn, ids []string) ([]*V
 func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored, ids []string) error {
 	list, err := store.Collect(ctx, db, stepsStatement, store.IDRows(stepsStatement, ids), scanStep, o.ID())
 	if err != nil {
-		return err
+		return fmt.Errorf("read the steps: %w", err)
 	}
 	var colleagues []string
 	for _, r := range list {
@@ -100,7 +107,7 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 	}
 	known, err := colleague.ColleaguesByID(ctx, o, db, colleagues)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the colleagues: %w", err)
 	}
 	for _, r := range list {
 		q := byID[r.request]

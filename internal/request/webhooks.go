@@ -2,6 +2,7 @@ package request
 
 import (
 	"context"
+	"fmt"
 
 	"usersync/internal/delivery"
 	"usersync/internal/store"
@@ -58,9 +59,12 @@ func fillWebhooks(ctx context.Context, o *store.Org, db store.Conn, byID map[str
 		err = scan(&w.ID, &w.EndpointID, &w.Type, &w.Status, &w.Attempts)
 		return row{w.ID, *w}, err
 	}, o.ID())
+	if err != nil {
+		return fmt.Errorf("read the deliveries of messages: %w", err)
+	}
 	for _, r := range list {
 		q := owner[r.message]
 		q.view.Webhooks = append(q.view.Webhooks, r.webhook)
 	}
-	return err
+	return nil
 }

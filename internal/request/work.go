@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/outbox"
@@ -106,12 +107,12 @@ func SaveOutcomes(ctx context.Context, tx *store.Tx, c usersync.Claim, outcomes 
 		set.Add(c.Organization, o.RequestID, string(o.Status), o.Charged, store.Micros(o.StartedAt), finished, o.TaskID)
 		for _, s := range o.Steps {
 			if err := addStep(steps, o.RequestID, s); err != nil {
-				return err
+				return fmt.Errorf("encode a step: %w", err)
 			}
 		}
 	}
 	if err := tx.Later(ctx, outcomeStatement, set, store.AtLeast(len(outcomes), store.ErrStale), outbox.TaskWords(c)); err != nil {
-		return err
+		return fmt.Errorf("save the outcomes of requests: %w", err)
 	}
 	return tx.Later(ctx, saveStepsStatement, steps, nil, c.Organization)
 }
