@@ -307,8 +307,6 @@ WHERE id = $2 AND organization_id = $1 AND ($3 = 1) <> (failing_since > 0)`)
 
 // saveHealth keeps since when an endpoint has been failing. It writes nothing
 // where nothing changes.
-//
-//lint:flag failing is what was observed, and is stored
 func saveHealth(ctx context.Context, tx *store.Tx, organization, endpoint string, failing bool) error {
 	flag := 0
 	if failing {
