@@ -34,7 +34,7 @@ func serve(t *testing.T) (base string, printed []connection) {
 	lines.Scan()
 	_, rest, _ := strings.Cut(lines.Text(), " at ")
 	base, _, _ = strings.Cut(rest, ",")
-	for range connectors.Kinds {
+	for range connectors.Platforms {
 		lines.Scan()
 		var c connection
 		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {

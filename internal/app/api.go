@@ -38,13 +38,13 @@ const mailWithin = 15 * time.Second
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	operations := &management.Service{
 		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
-		Platforms: connectors.Kinds, Calls: func() *connector.Client { return a.hub.Client("") },
+		Platforms: connectors.Platforms, Calls: func() *connector.Client { return a.hub.Client("") },
 		Queues: a.Queue,
 	}
 	users := &native.Handlers{Management: operations}
 	campaigns := &marketing.Handlers{
 		Management: operations,
-		Open:       (&platform.Pusher{Store: a.Store, Kind: connectors.Find, Hub: a.hub}).Open,
+		Open:       (&platform.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).Open,
 	}
 	administration := &manage.Handlers{Management: operations, AdminToken: a.cfg.AdminToken}
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect()}, administration.Dialects()...)

@@ -249,7 +249,7 @@ func (a *App) own() []netip.AddrPort {
 
 func (a *App) buildWorker(guard *outbound.Guard) {
 	a.client = &outbound.Client{Guard: guard, Timeout: attemptWithin, MaxResponse: 64 << 10, UserAgent: "usersync/" + a.version()}
-	push := &platform.Pusher{Store: a.Store, Queue: a.Queue, Kind: connectors.Find, Hub: a.hub, Metrics: a.metrics, Log: a.o.Log}
+	push := &platform.Pusher{Store: a.Store, Queue: a.Queue, FindPlatform: connectors.Find, Hub: a.hub, Metrics: a.metrics, Log: a.o.Log}
 	deliverSlots := max(a.cfg.WorkerConcurrency, leastDeliver)
 	local := queue.NewLocalSlots(deliverSlots)
 	run := &pipeline.Service{

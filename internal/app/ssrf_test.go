@@ -246,7 +246,7 @@ func TestDirectoryServicesCallNoDisguisedAddress(t *testing.T) {
 
 func TestPlatformsCallNoDisguisedAddress(t *testing.T) {
 	t.Parallel()
-	for _, k := range connectors.Kinds {
+	for _, k := range connectors.Platforms {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			a := newAstray(t)
@@ -263,7 +263,7 @@ func TestPlatformsCallNoDisguisedAddress(t *testing.T) {
 }
 
 // addressesOf returns the settings of a platform that name an address.
-func addressesOf(k connector.Kind) []string {
+func addressesOf(k connector.Platform) []string {
 	addresses := []string{"baseUrl"}
 	for _, f := range k.Settings {
 		if strings.Contains(strings.ToLower(f.Name), "url") && f.Name != "baseUrl" {
@@ -275,7 +275,7 @@ func addressesOf(k connector.Kind) []string {
 
 // openAt opens a connection whose setting names the address, as saving does, and
 // when that takes it, as it takes a name, makes the call that checks it.
-func openAt(t *testing.T, k connector.Kind, client *connector.Client, setting, address string) error {
+func openAt(t *testing.T, k connector.Platform, client *connector.Client, setting, address string) error {
 	t.Helper()
 	i := slices.IndexFunc(fakes.New(), func(f fakeplatform.Platform) bool { return f.Name() == k.Name })
 	cfg := fakes.New()[i].Config()

@@ -48,7 +48,7 @@ type Input struct {
 }
 
 // unfinishedRequest is the condition of a request that still has work to come.
-const unfinishedRequest = `status IN ` + request.UnfinishedStatuses
+const unfinishedRequest = `status IN ` + request.UnfinishedStatusesSQL
 
 var bulkStatement = store.Define("bulk.bulk", `
 SELECT q.id, q.run, q.input, coalesce(b.created_at, 0), coalesce(b.planned, 0), coalesce(b.again, 0), coalesce(b.cursor, '')
@@ -107,7 +107,7 @@ func Begin(ctx context.Context, tx *store.Tx, organization string, b Bulk, audie
 	if err := outbox.Held(tx.Exec(ctx, processBulkStatement, nil, organization, b.ID, string(input))); err != nil {
 		return fmt.Errorf("mark the bulk as processing: %w", err)
 	}
-	return request.SaveSteps(ctx, tx, organization, []request.StepOf{{RequestID: b.ID, Step: step}})
+	return request.SaveSteps(ctx, tx, organization, []request.StepUpdate{{RequestID: b.ID, Step: step}})
 }
 
 var (
@@ -224,14 +224,14 @@ func Finish(ctx context.Context, tx *store.Tx, organization string, ids ...strin
 		return nil, nil
 	}
 	slices.Sort(ids)
-	finished, err = store.Collect(ctx, tx.Conn, finishBulksStatement, request.RequestRows(finishBulksStatement, organization, ids), store.ScanString)
+	finished, err = store.Collect(ctx, tx.Conn, finishBulksStatement, request.IDRows(finishBulksStatement, organization, ids), store.ScanString)
 	if err != nil {
 		return nil, fmt.Errorf("finish bulks: %w", err)
 	}
 	if len(finished) == 0 {
 		return nil, nil
 	}
-	inputs, err := request.PlatformInputsIn(ctx, tx.Conn, organization, finished)
+	inputs, err := request.PlatformInputsInTx(ctx, tx, organization, finished)
 	if err != nil {
 		return nil, fmt.Errorf("read the inputs of finished bulks: %w", err)
 	}
@@ -262,7 +262,7 @@ func Fail(ctx context.Context, tx *store.Tx, organization, id string, step reque
 	if n == 0 {
 		return nil
 	}
-	return request.SaveSteps(ctx, tx, organization, []request.StepOf{{RequestID: id, Step: step}})
+	return request.SaveSteps(ctx, tx, organization, []request.StepUpdate{{RequestID: id, Step: step}})
 }
 
 var (

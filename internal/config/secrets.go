@@ -103,7 +103,7 @@ func (c *Config) readOrMake(k kept) error {
 		return err
 	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return err
+		return fmt.Errorf("make the data directory: %w", err)
 	}
 	err = writeNew(c.keptPath(k), k.make().Reveal()+"\n")
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -118,7 +118,7 @@ func (c *Config) readKept(k kept) error {
 	path := c.keptPath(k)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("read a kept secret: %w", err)
 	}
 	value := strings.TrimSpace(string(text))
 	if !k.right(value) {
@@ -167,7 +167,7 @@ func writeNew(path, text string) error {
 func syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("open the data directory: %w", err)
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }

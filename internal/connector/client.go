@@ -33,20 +33,20 @@ type Client struct {
 	// Connection names the connection, for the breaker.
 	Connection string
 
-	hub     *Hub
-	breaker *breaker
-	kind    Kind
-	base    string
-	limits  Limits
-	account string // as the limits know it
+	hub      *Hub
+	breaker  *breaker
+	platform Platform
+	base     string
+	limits   Limits
+	account  string // as the limits know it
 	// secrets are the credentials, which a platform may repeat in its answers.
 	secrets []string
 }
 
 // with returns the client as a connector of kind k uses it.
-func (c *Client) with(k Kind, common Common, cfg Config) *Client {
+func (c *Client) with(k Platform, common Common, cfg Config) *Client {
 	out := *c
-	out.kind, out.base, out.limits = k, common.BaseURL, k.Limits
+	out.platform, out.base, out.limits = k, common.BaseURL, k.Limits
 	out.secrets = k.secrets(cfg.Credentials)
 	// Before the first check an account is known by the credentials alone.
 	out.account = k.Name + ":" + cmp.Or(cfg.Facts.Account, Fingerprint(usersync.NewSecret(string(cfg.Credentials))))
@@ -82,7 +82,7 @@ func (c *Client) URL(base, path string) string {
 }
 
 // Do makes one call. For an answer that is no success it returns the answer and
-// what Kind.Classify makes of it.
+// what Platform.Classify makes of it.
 //
 // Do waits a short while for the limits of the account. After that, and while the
 // account is paused, it makes no call and returns an error of code rate_limited
@@ -91,18 +91,18 @@ func (c *Client) URL(base, path string) string {
 // no call is left, pauses the account for all its connections in all processes.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response, error) {
 	if err := c.breaker.refusal(); err != nil {
-		c.hub.observe(c.kind.Name, "open", 0)
+		c.hub.observe(c.platform.Name, "open", 0)
 		return nil, err
 	}
 	release, err := c.slot(ctx)
 	if err != nil {
-		c.hub.observe(c.kind.Name, "throttled", 0)
+		c.hub.observe(c.platform.Name, "throttled", 0)
 		return nil, err
 	}
 	defer release()
 	response, open, err := c.breaker.run(func() (*outbound.Response, error) { return c.call(ctx, req) })
 	if open {
-		c.hub.observe(c.kind.Name, "open", 0)
+		c.hub.observe(c.platform.Name, "open", 0)
 	}
 	return response, err
 }
@@ -119,7 +119,7 @@ func (c *Client) call(ctx context.Context, req *http.Request) (*outbound.Respons
 		}
 		c.hub.pause(ctx, c.account, restOf(response, err))
 	}
-	c.hub.observe(c.kind.Name, outcome(err), time.Since(start))
+	c.hub.observe(c.platform.Name, outcome(err), time.Since(start))
 	return response, err
 }
 
@@ -261,8 +261,8 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 const throttledFor = 10 * time.Second
 
 func (c *Client) meaning(r *outbound.Response) *usersync.Error {
-	if c.kind.Classify != nil {
-		return c.kind.Classify(r)
+	if c.platform.Classify != nil {
+		return c.platform.Classify(r)
 	}
 	return Classify(r, "")
 }

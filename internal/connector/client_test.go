@@ -44,8 +44,8 @@ type settings struct {
 }
 
 // kind is a platform with these limits.
-func kind(limits connector.Limits) connector.Kind {
-	return connector.Define(connector.Kind{Name: "plain", Title: "Plain", Batch: 1, Limits: limits},
+func kind(limits connector.Limits) connector.Platform {
+	return connector.Define(connector.Platform{Name: "plain", Title: "Plain", Batch: 1, Limits: limits},
 		func(_ credentials, _ settings, _ connector.Facts, client *connector.Client) (connector.Connector, error) {
 			return plain{client: client}, nil
 		})
@@ -294,7 +294,7 @@ func TestABrokenConnectionIsLeftAloneAndOthersAreNot(t *testing.T) {
 	}
 }
 
-func TestACallEndsInTheTimeOfItsKind(t *testing.T) {
+func TestACallEndsInTheTimeOfItsPlatform(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	_, err := open(t, hub(t, nil), connector.Limits{Timeout: 50 * time.Millisecond}, "con_1", "a", p.url).call(t.Context())

@@ -26,7 +26,7 @@ type Connector interface {
 	// profiles of equal content need only one push.
 	Content(p Profile) any
 	// Push adds or updates people. It never subscribes people again who left. It takes
-	// up to Kind.Batch profiles of different people and returns one result for each, in
+	// up to Platform.Batch profiles of different people and returns one result for each, in
 	// their order. An error means that nobody is known to have arrived. After the error
 	// rejected, the caller halves the batch until the guilty person is alone. If results
 	// come beside an error, only those with a Status count.

@@ -38,7 +38,7 @@ func openAcme(_ acmeCredentials, s acmeSettings, facts connector.Facts, _ *conne
 }
 
 func ExampleDefine() {
-	kind := connector.Define(connector.Kind{Name: "acme", Title: "Acme", Batch: 500}, openAcme)
+	kind := connector.Define(connector.Platform{Name: "acme", Title: "Acme", Batch: 500}, openAcme)
 	for _, f := range append(kind.Credentials, kind.Settings[:2]...) {
 		fmt.Printf("%s is a %s, required: %v\n", f.Name, f.Type, f.Required)
 	}

@@ -14,25 +14,25 @@ import (
 	"usersync/internal/connector/sendgrid"
 )
 
-// Kinds are the platforms, in the order of GET /v1/platforms: THE LIST.
-var Kinds = []connector.Kind{
-	mailchimp.Kind,
-	sendgrid.Kind,
-	hubspot.Kind,
-	brevo.Kind,
-	customerio.Kind,
-	klaviyo.Kind,
-	activecampaign.Kind,
-	copernica.Kind,
-	httpdest.Kind,
+// Platforms are the platforms, in the order of GET /v1/platforms: THE LIST.
+var Platforms = []connector.Platform{
+	mailchimp.Platform,
+	sendgrid.Platform,
+	hubspot.Platform,
+	brevo.Platform,
+	customerio.Platform,
+	klaviyo.Platform,
+	activecampaign.Platform,
+	copernica.Platform,
+	httpdest.Platform,
 }
 
 // Find returns the kind with a name.
-func Find(name string) (connector.Kind, bool) {
-	for _, k := range Kinds {
+func Find(name string) (connector.Platform, bool) {
+	for _, k := range Platforms {
 		if k.Name == name {
 			return k, true
 		}
 	}
-	return connector.Kind{}, false
+	return connector.Platform{}, false
 }

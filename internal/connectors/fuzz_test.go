@@ -29,7 +29,7 @@ func FuzzClassify(f *testing.F) {
 		if status < 300 || status > 599 {
 			t.Skip()
 		}
-		for _, k := range connectors.Kinds {
+		for _, k := range connectors.Platforms {
 			if k.Classify == nil { // it goes by the status alone
 				k.Classify = func(r *outbound.Response) *usersync.Error { return connector.Classify(r, "") }
 			}

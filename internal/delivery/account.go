@@ -13,17 +13,18 @@ import (
 	"usersync/internal/tenant"
 )
 
-var openAccountStatement = store.Define("delivery.openAccount", `
+var lockAccountStatement = store.Define("delivery.lockAccount", `
 SELECT b.balance, b.message_sequence, {now}, coalesce((SELECT string_agg('{"id":"' || e.id || '","eventTypes":' || e.event_types || '}', ',')
     FROM webhook_endpoints e WHERE e.organization_id = $1 AND e.status = 'enabled'), '')
 FROM balances b WHERE b.organization_id = $1 {for update}`)
 
-// OpenAccount is LockAccount and Subscriptions in one way to the database.
-func OpenAccount(ctx context.Context, tx *store.Tx, organization string) (a credit.Account, endpoints []Endpoint, err error) {
+// LockAccountWithEndpoints does what credit.Lock and EnabledEndpoints do, in one
+// statement: it locks the organization's account and reads the enabled endpoints.
+func LockAccountWithEndpoints(ctx context.Context, tx *store.Tx, organization string) (a credit.Account, endpoints []Endpoint, err error) {
 	a.Organization = organization
 	var now int64
 	var list string
-	err = tx.QueryRow(ctx, openAccountStatement, organization).Scan(&a.Balance, &a.Sequence, &now, &list)
+	err = tx.QueryRow(ctx, lockAccountStatement, organization).Scan(&a.Balance, &a.Sequence, &now, &list)
 	a.Now = store.At(now)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, nil, tenant.ErrNotFound

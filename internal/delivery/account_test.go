@@ -55,10 +55,10 @@ func TestOpenAccountNamesTheEndpointsThatAreSubscribed(t *testing.T) {
 func opened(t *testing.T, n roomtest.Tenant) (account credit.Account, endpoints []delivery.Endpoint) {
 	t.Helper()
 	err := n.Tx(t.Context(), func(tx *store.Tx) (err error) {
-		if account, endpoints, err = delivery.OpenAccount(t.Context(), tx, n.Organization.ID); err != nil {
+		if account, endpoints, err = delivery.LockAccountWithEndpoints(t.Context(), tx, n.Organization.ID); err != nil {
 			return err
 		}
-		subscribed, err := delivery.Subscriptions(t.Context(), tx, n.Organization.ID)
+		subscribed, err := delivery.EnabledEndpoints(t.Context(), tx, n.Organization.ID)
 		if err == nil && len(endpoints)+len(subscribed) > 0 && !reflect.DeepEqual(endpoints, subscribed) {
 			t.Errorf("the account names %v, subscribed are %v", endpoints, subscribed)
 		}

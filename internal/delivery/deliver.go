@@ -24,22 +24,23 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// Deliver brings deliveries of one endpoint there.
-var Deliver = queue.Kind[Args]{Name: "webhook.deliver", Queue: queue.Deliver, Timeout: 2 * time.Minute}
+// Deliver attempts deliveries to one endpoint.
+var Deliver = queue.Kind[DeliverArgs]{Name: "webhook.deliver", Queue: queue.Deliver, Timeout: 2 * time.Minute}
 
-// Args of Deliver.
-type Args struct {
+// DeliverArgs are the arguments of Deliver.
+type DeliverArgs struct {
 	EndpointID  string   `json:"endpoint"`
 	DeliveryIDs []string `json:"deliveries"`
 }
 
 // Items returns the ids of the deliveries.
-func (a Args) Items() []string { return a.DeliveryIDs }
+func (a DeliverArgs) Items() []string { return a.DeliveryIDs }
 
 // Only returns the arguments for one of the deliveries.
-func (a Args) Only(id string) Args { return Args{a.EndpointID, []string{id}} }
+func (a DeliverArgs) Only(id string) DeliverArgs { return DeliverArgs{a.EndpointID, []string{id}} }
 
-// Service delivers, and does what sending again and disabling leave to do.
+// Service works the tasks of this package: deliveries, recoveries, and the end of
+// deliveries to an endpoint that is disabled or deleted.
 type Service struct {
 	Store   *store.Store
 	Client  *outbound.Client // its Timeout is that of an attempt: 15 s
@@ -49,7 +50,7 @@ type Service struct {
 
 // Handlers returns the handlers of this package's kinds of tasks.
 func (s *Service) Handlers() []queue.Handler {
-	return []queue.Handler{Deliver.Work(s.deliver, s.giveUp), Recover.Work(s.recover, drop[RecoverArgs](s)), Abandon.Work(s.abandon, drop[AbandonArgs](s))}
+	return []queue.Handler{Deliver.Work(s.deliver, s.giveUp), Recover.Work(s.recover, drop[RecoverArgs](s)), EndDeliveries.Work(s.endDeliveries, drop[EndDeliveriesArgs](s))}
 }
 
 // drop ends a task that cannot be worked: somebody has to ask again.
@@ -76,13 +77,13 @@ const (
 	whyDisabled = "the endpoint is disabled"
 )
 
-func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) error {
+func (s *Service) deliver(ctx context.Context, c usersync.Claim, args DeliverArgs) error {
 	org := s.Store.Org(c.Organization)
-	open, known := c.Known.([]Open)
+	open, known := c.Known.([]OpenDelivery)
 	if !known {
 		var err error
-		if open, err = LoadOpen(ctx, org, c.TaskID, args.DeliveryIDs); err != nil {
-			return err
+		if open, err = LoadOpenDeliveries(ctx, org, c.TaskID, args.DeliveryIDs); err != nil {
+			return fmt.Errorf("load the open deliveries: %w", err)
 		}
 	}
 	if len(open) == 0 {
@@ -91,21 +92,21 @@ func (s *Service) deliver(ctx context.Context, c usersync.Claim, args Args) erro
 	endpoint, err := GetEndpoint(ctx, org, args.EndpointID)
 	switch {
 	case errors.Is(err, ErrNoEndpoint):
-		return s.settle(ctx, c, args, refuse(open, whyDeleted))
+		return s.recordOutcomes(ctx, c, args, refuse(open, whyDeleted))
 	case err != nil:
 		return err
 	case endpoint.Status != EndpointEnabled:
-		return s.settle(ctx, c, args, refuse(open, whyDisabled))
+		return s.recordOutcomes(ctx, c, args, refuse(open, whyDisabled))
 	}
 	signer, err := webhooksig.NewSigner(endpoint.Secrets...)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the signing keys: %w", err)
 	}
 	results, err := s.attempt(ctx, endpoint, signer, open)
 	if err != nil {
 		return err
 	}
-	return s.settle(ctx, c, args, results)
+	return s.recordOutcomes(ctx, c, args, results)
 }
 
 // result is what a run led to for one delivery.
@@ -119,7 +120,7 @@ type result struct {
 
 // attempt makes the attempts that are due, some at once, as far as they begin
 // within a turn.
-func (s *Service) attempt(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, open []Open) ([]result, error) {
+func (s *Service) attempt(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, open []OpenDelivery) ([]result, error) {
 	results := make([]result, len(open))
 	var group errgroup.Group
 	group.SetLimit(atOnce)
@@ -143,7 +144,7 @@ func (s *Service) attempt(ctx context.Context, endpoint Endpoint, signer *webhoo
 }
 
 // try makes one attempt and says what it leads to.
-func (s *Service) try(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, d Open) result {
+func (s *Service) try(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, d OpenDelivery) result {
 	started := time.Now()
 	response, err := s.post(ctx, endpoint, signer, d, started)
 	took := time.Since(started)
@@ -202,7 +203,7 @@ func verdict(r result, header http.Header, ended time.Time) (Status, time.Time) 
 	return Retrying, ended.Add(wait)
 }
 
-func (s *Service) post(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, d Open, now time.Time) (*outbound.Response, error) {
+func (s *Service) post(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, d OpenDelivery, now time.Time) (*outbound.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.URL, bytes.NewReader(d.Body))
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "the URL of the endpoint cannot be used").Because(err)
@@ -216,10 +217,10 @@ func (s *Service) post(ctx context.Context, endpoint Endpoint, signer *webhooksi
 }
 
 // giveUp ends deliveries that could not even be tried.
-func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, cause error) error {
-	open, err := LoadOpen(ctx, s.Store.Org(c.Organization), c.TaskID, args.DeliveryIDs)
+func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args DeliverArgs, cause error) error {
+	open, err := LoadOpenDeliveries(ctx, s.Store.Org(c.Organization), c.TaskID, args.DeliveryIDs)
 	if err != nil {
-		return err
+		return fmt.Errorf("load the open deliveries: %w", err)
 	}
-	return s.settle(ctx, c, args, refuse(open, fmt.Sprintf("given up: %s", usersync.AsError(cause).Message)))
+	return s.recordOutcomes(ctx, c, args, refuse(open, fmt.Sprintf("given up: %s", usersync.AsError(cause).Message)))
 }

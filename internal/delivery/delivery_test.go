@@ -316,19 +316,19 @@ func TestRecoverSendsExactlyTheFailedOnesOfTheWindowPieceByPiece(t *testing.T) {
 			}
 		}
 		before := o.send(o.endpoint, 2)
-		w := delivery.Window{Since: now()}
+		w := delivery.RecoveryWindow{Since: now()}
 		const many = 1100 // more than one piece
 		within := o.send(o.endpoint, many)
 		w.Until = now()
 		after := o.send(o.endpoint, 2)
 		o.drain()
 		o.want(within[many-1], delivery.Failed, "[0]")
-		if _, err := delivery.RecoverWindow(t.Context(), o.org, "test", o.endpoint, w); usersync.CodeOf(err) != usersync.CodeConflict {
+		if _, err := delivery.RecoverFailed(t.Context(), o.org, "test", o.endpoint, w); usersync.CodeOf(err) != usersync.CodeConflict {
 			t.Errorf("a disabled endpoint: %v", err)
 		}
 		_, err := delivery.EnableEndpoint(t.Context(), o.org, "test", o.endpoint)
 		must(t, err)
-		n, err := delivery.RecoverWindow(t.Context(), o.org, "test", o.endpoint, w)
+		n, err := delivery.RecoverFailed(t.Context(), o.org, "test", o.endpoint, w)
 		if err != nil || n != many {
 			t.Fatalf("%d are recovered, %v", n, err)
 		}
@@ -450,7 +450,7 @@ func TestDeletingEndsWhatWaits(t *testing.T) {
 		o := open(t, fresh(), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 		id := o.send(o.endpoint, 1)[0]
 		o.drain()
-		must(t, delivery.DeleteEndpoint(t.Context(), o.org, "test", o.endpoint, delivery.AbandonTask(o.org.ID(), o.endpoint)))
+		must(t, delivery.DeleteEndpoint(t.Context(), o.org, "test", o.endpoint, delivery.EndDeliveriesTask(o.org.ID(), o.endpoint)))
 		o.drain()
 		o.want(id, delivery.Failed, "[500 0]")
 		o.wantNoTask()
@@ -486,7 +486,7 @@ func TestEndpointThatHangsGivesItsSlotBackAfterOneAttempt(t *testing.T) {
 	if tried != 16 {
 		t.Errorf("%d of 40 deliveries were tried in one turn, want 16", tried)
 	}
-	var args delivery.Args
+	var args delivery.DeliverArgs
 	must(t, json.Unmarshal(o.one().claim.Args, &args))
 	if len(args.DeliveryIDs) != 40 {
 		t.Errorf("%d deliveries come again at once", len(args.DeliveryIDs))

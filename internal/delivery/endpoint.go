@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/audit"
@@ -34,6 +35,8 @@ type endpointRow struct {
 
 func (endpointRow) TableName() string { return "webhook_endpoints" }
 
+// SecretPlace names where the sealed secret of an endpoint is kept, for
+// store.Sealer.
 func SecretPlace(id string) string { return "webhook_endpoints/" + id + "/secret" }
 
 // overlaps reports whether the replaced secret still signs.
@@ -57,7 +60,7 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 	for _, one := range sealed {
 		plain, err := seal.Open(one, SecretPlace(r.ID))
 		if err != nil {
-			return e, err
+			return e, fmt.Errorf("open the sealed secret: %w", err)
 		}
 		e.Secrets = append(e.Secrets, usersync.NewSecret(string(plain)))
 	}
@@ -68,19 +71,19 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint, secret usersync.Secret) (Endpoint, error) {
 	types, err := json.Marshal(e.EventTypes)
 	if err != nil {
-		return e, err
+		return e, fmt.Errorf("encode the event types: %w", err)
 	}
 	id := usersync.NewID(usersync.PrefixEndpoint)
 	sealed, err := o.Sealer().Seal([]byte(secret.Reveal()), SecretPlace(id))
 	if err != nil {
-		return e, err
+		return e, fmt.Errorf("seal the secret: %w", err)
 	}
 	now := store.Micros(time.Now())
 	row := endpointRow{ID: id, OrganizationID: o.ID(), URL: e.URL, EventTypes: string(types), Description: e.Description,
 		Signing: cmp.Or(e.Signing, SigningSymmetric), Status: EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.GORM().Create(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("store the endpoint: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.create", id, "url", "eventTypes", "description", "signing")
 	})
@@ -98,13 +101,13 @@ func ListEndpoints(ctx context.Context, o *store.Org, before string, limit int) 
 func pageEndpoints(o *store.Org, query *store.GORMQuery, before string, limit int) ([]Endpoint, error) {
 	var list []endpointRow
 	if err := store.Page(query, before, limit).Find(&list).Error; err != nil {
-		return nil, store.Classify(err)
+		return nil, fmt.Errorf("list the endpoints: %w", store.Classify(err))
 	}
 	out := make([]Endpoint, 0, len(list))
 	for _, row := range list {
 		e, err := row.endpoint(o.Sealer())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		out = append(out, e)
 	}
@@ -127,7 +130,8 @@ func GetEndpoint(ctx context.Context, o *store.Org, id string) (Endpoint, error)
 	return row.endpoint(o.Sealer())
 }
 
-// UpdateEndpoint changes one endpoint under a lock, see UpdateOrganization.
+// UpdateEndpoint changes one endpoint under a lock: change returns the names of the
+// fields that it changed, for the audit log.
 func UpdateEndpoint(ctx context.Context, o *store.Org, actor string, id string, change func(*Endpoint) ([]string, error)) (Endpoint, error) {
 	return changeEndpoint(ctx, o, actor, "webhook_endpoint.update", id, change)
 }
@@ -151,7 +155,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 			return err
 		}
 		if out, err = row.endpoint(o.Sealer()); err != nil {
-			return err
+			return fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		fields, err := change(&out)
 		if err != nil || len(fields) == 0 {
@@ -159,7 +163,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 		}
 		types, err := json.Marshal(out.EventTypes)
 		if err != nil {
-			return err
+			return fmt.Errorf("encode the event types: %w", err)
 		}
 		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
 		values := map[string]any{
@@ -171,7 +175,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 		}
 		err = tx.GORM().Model(&row).Updates(values).Error
 		if err != nil {
-			return err
+			return fmt.Errorf("update the endpoint: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, action, id, fields...)
 	})
@@ -196,17 +200,17 @@ func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func
 		}
 		sealed, err := o.Sealer().Seal([]byte(make(row.Signing).Reveal()), SecretPlace(id))
 		if err != nil {
-			return err
+			return fmt.Errorf("seal the secret: %w", err)
 		}
 		now := time.Now()
 		row.OldSecret, row.OldSecretUntil = row.Secret, store.Micros(now.Add(SecretOverlap))
 		row.Secret, row.UpdatedAt = sealed, store.Micros(now)
 		err = tx.GORM().Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at").Updates(row).Error
 		if err != nil {
-			return err
+			return fmt.Errorf("update the endpoint: %w", err)
 		}
 		if e, err = row.endpoint(o.Sealer()); err != nil {
-			return err
+			return fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.rotate_secret", id, "secret")
 	})
@@ -219,11 +223,11 @@ func KeyedEndpoints(ctx context.Context, o *store.Org, before string, limit int)
 	return pageEndpoints(o, o.GORM(ctx).Where("organization_id = ? AND signing = ?", o.ID(), SigningAsymmetric), before, limit)
 }
 
-// UseEndpoint runs fn in a transaction that holds the lock of an enabled
+// withEndpoint runs fn in a transaction that holds the lock of an enabled
 // endpoint, and notes in the audit log that actor did action to object.
-func UseEndpoint(ctx context.Context, o *store.Org, endpoint, actor, action, object string, fields []string, fn func(*store.Tx) error) error {
+func withEndpoint(ctx context.Context, o *store.Org, endpoint, actor, action, object string, fields []string, fn func(*store.Tx) error) error {
 	return o.Tx(ctx, func(tx *store.Tx) error {
-		state, err := LockEndpoint(ctx, tx, o.ID(), endpoint)
+		state, err := lockEndpoint(ctx, tx, o.ID(), endpoint)
 		if err != nil {
 			return err
 		}
@@ -249,10 +253,10 @@ func DeleteEndpoint(ctx context.Context, o *store.Org, actor, id string, then ..
 			return err
 		}
 		if err := tx.GORM().Delete(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("delete the endpoint: %w", err)
 		}
 		if err := outbox.Enqueue(ctx, tx, then...); err != nil {
-			return err
+			return fmt.Errorf("enqueue the task: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.delete", id)
 	})
@@ -261,9 +265,9 @@ func DeleteEndpoint(ctx context.Context, o *store.Org, actor, id string, then ..
 var enabledEndpointsStatement = store.Define("delivery.enabledEndpoints", `
 SELECT id, event_types FROM webhook_endpoints WHERE organization_id = $1 AND status = 'enabled' ORDER BY id`)
 
-// Subscriptions returns the enabled endpoints of an organization with what
+// EnabledEndpoints returns the enabled endpoints of an organization with what
 // they want, without their secrets.
-func Subscriptions(ctx context.Context, tx *store.Tx, organization string) ([]Endpoint, error) {
+func EnabledEndpoints(ctx context.Context, tx *store.Tx, organization string) ([]Endpoint, error) {
 	return store.Collect(ctx, tx.Conn, enabledEndpointsStatement, nil, func(scan func(...any) error) (e Endpoint, err error) {
 		var types string
 		err = scan(&e.ID, &types)
@@ -272,8 +276,8 @@ func Subscriptions(ctx context.Context, tx *store.Tx, organization string) ([]En
 	}, organization)
 }
 
-// EndpointState is a locked endpoint, without its secrets.
-type EndpointState struct {
+// lockedEndpoint is a locked endpoint, without its secrets.
+type lockedEndpoint struct {
 	ID           string
 	URL          string
 	Status       string
@@ -285,9 +289,9 @@ type EndpointState struct {
 var lockEndpointStatement = store.Define("delivery.lockEndpoint", `
 SELECT id, url, status, failing_since, {now} FROM webhook_endpoints WHERE id = $2 AND organization_id = $1 {for update}`)
 
-// LockEndpoint locks an endpoint until the transaction ends: before the claim
+// lockEndpoint locks an endpoint until the transaction ends: before the claim
 // of a delivery's task and before deliveries.
-func LockEndpoint(ctx context.Context, tx *store.Tx, organization, id string) (e EndpointState, err error) {
+func lockEndpoint(ctx context.Context, tx *store.Tx, organization, id string) (e lockedEndpoint, err error) {
 	var failing, now int64
 	err = tx.QueryRow(ctx, lockEndpointStatement, organization, id).Scan(&e.ID, &e.URL, &e.Status, &failing, &now)
 	e.FailingSince, e.Now = store.At(failing), store.At(now)
@@ -301,11 +305,9 @@ var healthStatement = store.Define("delivery.saveHealth", `
 UPDATE webhook_endpoints SET failing_since = CASE WHEN $3 = 1 THEN {now} ELSE 0 END
 WHERE id = $2 AND organization_id = $1 AND ($3 = 1) <> (failing_since > 0)`)
 
-// NoteHealth keeps since when an endpoint has been failing. It writes nothing
+// saveHealth keeps since when an endpoint has been failing. It writes nothing
 // where nothing changes.
-//
-//lint:flag failing is what was observed, and is stored
-func NoteHealth(ctx context.Context, tx *store.Tx, organization, endpoint string, failing bool) error {
+func saveHealth(ctx context.Context, tx *store.Tx, organization, endpoint string, failing bool) error {
 	flag := 0
 	if failing {
 		flag = 1
@@ -319,10 +321,10 @@ UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = $3, updated_
 // deliverer is who the audit log says disabled an endpoint that cannot be reached.
 const deliverer = "delivery"
 
-// DisableEndpoint disables an endpoint that its owner did not disable.
-func DisableEndpoint(ctx context.Context, tx *store.Tx, organization, id, reason string) error {
+// disableEndpoint disables an endpoint that its owner did not disable.
+func disableEndpoint(ctx context.Context, tx *store.Tx, organization, id, reason string) error {
 	if err := tx.Later(ctx, disableEndpointStatement, nil, nil, organization, id, reason); err != nil {
-		return err
+		return fmt.Errorf("write that the endpoint is disabled: %w", err)
 	}
 	return audit.Record(ctx, tx, organization, deliverer, "webhook_endpoint.disable", id, "status", "disabledReason")
 }

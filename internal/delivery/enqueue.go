@@ -2,9 +2,8 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"slices"
-	"time"
 
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
@@ -14,19 +13,6 @@ import (
 
 // tasksOf bounds the deliveries of one task.
 const tasksOf = 64
-
-// envelope is the body of a webhook, after Standard Webhooks.
-type envelope struct {
-	Type      MessageType   `json:"type"`
-	Timestamp usersync.Time `json:"timestamp"`
-	Sequence  int64         `json:"sequence"`
-	Data      any           `json:"data"`
-}
-
-// Body renders the body of a message: once, every attempt sends these bytes.
-func Body(t MessageType, at time.Time, sequence int64, data any) ([]byte, error) {
-	return json.Marshal(envelope{t, usersync.Time{Time: at}, sequence, data})
-}
 
 // Enqueue stores messages, in the transaction of what they tell, with one
 // pending delivery for each endpoint, and the tasks that deliver them.
@@ -40,14 +26,14 @@ func Enqueue(ctx context.Context, tx *store.Tx, organization string, messages []
 
 func save(ctx context.Context, tx *store.Tx, organization string, messages []NewMessage) ([]usersync.Task, error) {
 	tasks := assign(organization, messages)
-	return tasks, SaveMessages(ctx, tx, organization, messages)
+	return tasks, saveMessages(ctx, tx, organization, messages)
 }
 
-// EnqueueLocal is Enqueue for a worker: the tasks that find a slot in the
-// reservation are written under claims of its own and returned, for it to work
-// after the commit. The others go over the queue.
-func EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.Reservation, organization string, messages []NewMessage) ([]queue.LocalTask, error) {
-	tasks, err := save(ctx, tx, organization, messages)
+// EnqueueLocal is Messages.Enqueue for a worker, without saving the account: the tasks
+// that find a slot in the reservation are written under claims of its own and returned,
+// for it to work after the commit. The others go over the queue.
+func (m *Messages) EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.Reservation) ([]queue.LocalTask, error) {
+	tasks, err := save(ctx, tx, m.account.Organization, m.list)
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +47,9 @@ func EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.Reservation, o
 	})
 	claims, err := outbox.EnqueueClaimed(ctx, tx, own...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("enqueue the claimed tasks: %w", err)
 	}
-	open := openOf(messages)
+	open := openOf(m.list)
 	local := make([]queue.LocalTask, len(claims))
 	for i, c := range claims {
 		c.Known = open[c.TaskID]
@@ -73,11 +59,11 @@ func EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.Reservation, o
 }
 
 // openOf returns, by task, the deliveries of messages as they were just stored.
-func openOf(messages []NewMessage) map[string][]Open {
-	open := map[string][]Open{}
+func openOf(messages []NewMessage) map[string][]OpenDelivery {
+	open := map[string][]OpenDelivery{}
 	for _, m := range messages {
 		for i, endpoint := range m.Endpoints {
-			open[m.Tasks[i]] = append(open[m.Tasks[i]], Open{Traceparent: m.Traceparent, Delivery: Delivery{
+			open[m.Tasks[i]] = append(open[m.Tasks[i]], OpenDelivery{Traceparent: m.Traceparent, Delivery: Delivery{
 				ID: DeliveryID(m.ID, endpoint), MessageID: m.ID, EndpointID: endpoint, Type: m.Type,
 				Status: Pending, Body: m.Body,
 			}})
@@ -118,14 +104,14 @@ type batches struct {
 
 type batch struct {
 	id, traceparent string
-	args            Args
+	args            DeliverArgs
 }
 
 // add puts a delivery into a task and returns the task's id.
 func (b *batches) add(endpoint, delivery, traceparent string) string {
 	one := b.open[endpoint]
 	if one == nil || len(one.args.DeliveryIDs) == tasksOf {
-		one = &batch{id: b.id(delivery), traceparent: traceparent, args: Args{EndpointID: endpoint}}
+		one = &batch{id: b.id(delivery), traceparent: traceparent, args: DeliverArgs{EndpointID: endpoint}}
 		b.open[endpoint] = one
 		b.all = append(b.all, one)
 	}

@@ -13,7 +13,7 @@ import (
 var (
 	endRequestsStatement = store.Define("erasure.endRequests", `
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now}
-WHERE user_id = $1 AND status IN `+request.UnfinishedStatuses+` RETURNING id, kind, run, task_id`)
+WHERE user_id = $1 AND status IN `+request.UnfinishedStatusesSQL+` RETURNING id, kind, run, task_id`)
 	dropParkedStatement = store.Define("erasure.dropParked", `
 DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/any}`, store.Col("id", store.Text))
 	// A request that was accepted while its user was erased is found by nobody
@@ -21,7 +21,7 @@ DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/a
 	endOrphansStatement = store.Define("erasure.endOrphans", `
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now} FROM {rows}
 WHERE requests.organization_id = r.organization_id AND requests.id = r.request_id AND requests.task_id {words}$1{/words}
-    AND requests.status IN `+request.UnfinishedStatuses+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
+    AND requests.status IN `+request.UnfinishedStatusesSQL+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
 RETURNING requests.id, requests.kind, requests.run, requests.task_id`, store.Col("organization_id", store.Text), store.Col("request_id", store.Text))
 )
 
@@ -66,7 +66,7 @@ func endRequests(ctx context.Context, tx *store.Tx, organization, userID string)
 // EndOrphans has those of the claimed tasks' requests fail whose user is gone,
 // and returns their ids.
 func EndOrphans(ctx context.Context, tx *store.Tx, c usersync.Claim, ids []string) ([]string, error) {
-	list, err := store.Collect(ctx, tx.Conn, endOrphansStatement, request.RequestRows(endOrphansStatement, c.Organization, ids), scanEnded, outbox.TaskWords(c))
+	list, err := store.Collect(ctx, tx.Conn, endOrphansStatement, request.IDRows(endOrphansStatement, c.Organization, ids), scanEnded, outbox.TaskWords(c))
 	if err != nil {
 		return nil, fmt.Errorf("end the requests of erased users: %w", err)
 	}
@@ -94,12 +94,12 @@ func failErased(ctx context.Context, tx *store.Tx, organization string, list []e
 	if err := tx.Later(ctx, skipErasedStatement, skipped, nil, organization); err != nil {
 		return fmt.Errorf("skip the steps of erased users: %w", err)
 	}
-	steps := request.StepsStatement.Rows(len(list))
-	for _, e := range list {
-		steps.Add(e.id, int64(0), string(firstStep(e.kind)), "", "", string(request.StepFailed), "", int64(e.run), int64(0), "",
-			string(request.ErrErased.Code), request.ErrErased.Message, "")
+	steps := make([]request.StepUpdate, len(list))
+	for i, e := range list {
+		steps[i] = request.StepUpdate{RequestID: e.id, Step: request.Step{Name: firstStep(e.kind), Status: request.StepFailed, Attempts: e.run,
+			ErrorCode: request.ErrErased.Code, ErrorMessage: request.ErrErased.Message}}
 	}
-	return tx.Later(ctx, request.StepsStatement, steps, nil, organization)
+	return request.SaveSteps(ctx, tx, organization, steps)
 }
 
 // firstStep is the name of the step that requests of a kind begin with.

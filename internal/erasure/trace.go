@@ -54,7 +54,7 @@ func EraseRequests(ctx context.Context, tx *store.Tx, organization, userID strin
 	for i, q := range list {
 		ids[i] = q.ID
 	}
-	if _, err := tx.Exec(ctx, blankRequestsStatement, request.RequestRows(blankRequestsStatement, organization, ids)); err != nil {
+	if _, err := tx.Exec(ctx, blankRequestsStatement, request.IDRows(blankRequestsStatement, organization, ids)); err != nil {
 		return from, removed, false, fmt.Errorf("empty requests: %w", err)
 	}
 	if _, err := tx.Exec(ctx, blankStepsStatement, store.IDRows(blankStepsStatement, ids), organization); err != nil {
@@ -151,7 +151,7 @@ func MessageRows(st *store.Statement, requests []RequestRef) *store.Rows {
 
 var (
 	deliveriesOfStatement = store.Define("erasure.deliveriesOf", `
-SELECT `+delivery.DeliveryColumns+`
+SELECT `+delivery.Columns+`
 FROM {rows} {each}SELECT x.id AS one FROM deliveries x WHERE x.id >= r.low AND x.id < r.high ORDER BY x.id LIMIT 500{/each}
 JOIN deliveries d ON d.id = each.value WHERE d.organization_id = $1
 ORDER BY d.id`, store.Col("low", store.Text), store.Col("high", store.Text))
@@ -170,7 +170,7 @@ func endDeliveries(ctx context.Context, tx *store.Tx, organization string, messa
 		low, high := delivery.IDRange(id)
 		ranges.Add(low, high)
 	}
-	list, err := store.Collect(ctx, tx.Conn, deliveriesOfStatement, ranges, delivery.ReadDelivery, organization)
+	list, err := store.Collect(ctx, tx.Conn, deliveriesOfStatement, ranges, delivery.ScanDelivery, organization)
 	if err != nil {
 		return fmt.Errorf("read the deliveries of messages: %w", err)
 	}

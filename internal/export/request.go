@@ -98,7 +98,7 @@ func Requests(ctx context.Context, o *store.Org, userID, after string, limit int
 // fillRequests adds to requests what is kept beside them.
 func fillRequests(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*Request, ids []string) error {
 	type row struct{ id, input string }
-	inputs, err := store.Collect(ctx, db, inputsStatement, request.RequestRows(inputsStatement, o.ID(), ids), func(scan func(...any) error) (r row, err error) {
+	inputs, err := store.Collect(ctx, db, inputsStatement, request.IDRows(inputsStatement, o.ID(), ids), func(scan func(...any) error) (r row, err error) {
 		return r, scan(&r.id, &r.input)
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ func TestTasksNameTheirRequestsToTheStore(t *testing.T) {
 	id := usersync.NewID(usersync.PrefixRequest)
 	for _, kind := range request.Kinds {
 		for _, task := range append(Plan([]*Acceptance{{RequestID: id, Kind: kind}}), pipeline.Again(kind, "org", id, 2, "")) {
-			named, err := request.IDsOfTask(task.Args)
+			named, err := request.IDsFromTaskArgs(task.Args)
 			if err != nil || !slices.Equal(named, []string{id}) {
 				t.Errorf("the task %s of a %s names %v, %v", task.Args, kind, named, err)
 			}
@@ -25,7 +25,7 @@ func TestTasksNameTheirRequestsToTheStore(t *testing.T) {
 		}
 	}
 	many := []*Acceptance{{RequestID: "req_1", Kind: request.KindUserSync}, {RequestID: "req_2", Kind: request.KindUserSync}}
-	if named, err := request.IDsOfTask(Plan(many)[0].Args); err != nil || !slices.Equal(named, []string{"req_1", "req_2"}) {
+	if named, err := request.IDsFromTaskArgs(Plan(many)[0].Args); err != nil || !slices.Equal(named, []string{"req_1", "req_2"}) {
 		t.Errorf("the task of a batch names %v, %v", named, err)
 	}
 }

@@ -2,8 +2,6 @@ package intake
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 
 	"usersync/internal/bulk"
 	"usersync/internal/idempotency"
@@ -51,33 +49,26 @@ func seen(ctx context.Context, tx *store.Tx, organization, callID string, key *i
 }
 
 func retry(ctx context.Context, tx *store.Tx, organization, id string) error {
-	var kind request.Kind
-	var status request.Status
-	var run, users int
-	var traceparent string
-	err := tx.QueryRow(ctx, request.LockRequestStatement, organization, id).Scan(&kind, &status, &run, &traceparent, &users)
-	if errors.Is(err, sql.ErrNoRows) {
-		return request.ErrNotFound
-	}
+	q, userExists, err := request.LockForRetry(ctx, tx, organization, id)
 	if err != nil {
-		return store.Classify(err)
+		return err
 	}
 	var failed int64
 	switch {
-	case kind == request.KindPlatformBulk:
-		failed, err = bulk.Retry(ctx, tx, organization, id, status)
-	case users == 0:
+	case q.Kind == request.KindPlatformBulk:
+		failed, err = bulk.Retry(ctx, tx, organization, id, q.Status)
+	case !userExists:
 		return request.ErrErased
 	default:
-		err = store.Classify(tx.QueryRow(ctx, request.FailedStepsStatement, id).Scan(&failed))
+		failed, err = request.CountFailedSteps(ctx, tx, id)
 	}
 	if err != nil {
 		return err
 	}
-	if failed == 0 || !status.CanBecome(request.Queued) {
+	if failed == 0 || !q.Status.CanBecome(request.Queued) {
 		return ErrNothingFailed
 	}
-	task := pipeline.Again(kind, organization, id, run+1, traceparent)
+	task := pipeline.Again(q.Kind, organization, id, q.Run+1, q.Traceparent)
 	if err := tx.Later(ctx, requeueStatement, nil, nil, organization, id, task.ID); err != nil {
 		return err
 	}

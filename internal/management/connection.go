@@ -45,16 +45,16 @@ const (
 )
 
 // kind returns the platform with a name.
-func (s *Service) kind(platform string) (connector.Kind, bool) {
-	i := slices.IndexFunc(s.Platforms, func(k connector.Kind) bool { return k.Name == platform })
+func (s *Service) kind(platform string) (connector.Platform, bool) {
+	i := slices.IndexFunc(s.Platforms, func(k connector.Platform) bool { return k.Name == platform })
 	if i < 0 {
-		return connector.Kind{}, false
+		return connector.Platform{}, false
 	}
 	return s.Platforms[i], true
 }
 
 // kindOf returns the platform of a stored connection.
-func (s *Service) kindOf(c platform.Connection) (connector.Kind, error) {
+func (s *Service) kindOf(c platform.Connection) (connector.Platform, error) {
 	k, ok := s.kind(c.Platform)
 	if !ok {
 		return k, usersync.Errorf(usersync.CodeConflict, "This service no longer knows the platform %s; delete the connection.", c.Platform)
@@ -95,7 +95,7 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	return platform.CreateConnection(ctx, org, actor, c)
 }
 
-func (s *Service) validateNew(in ConnectionInput) (kind connector.Kind, v invalid) {
+func (s *Service) validateNew(in ConnectionInput) (kind connector.Platform, v invalid) {
 	v = in.validate()
 	name := ""
 	if in.Platform != nil {
@@ -211,7 +211,7 @@ func (in ConnectionInput) applyName(c *platform.Connection) []string {
 
 // applyAccess writes the credentials and settings of in to c and returns the
 // names of those it changed.
-func (in ConnectionInput) applyAccess(kind connector.Kind, c *platform.Connection) ([]string, error) {
+func (in ConnectionInput) applyAccess(kind connector.Platform, c *platform.Connection) ([]string, error) {
 	var v invalid
 	v.checkNames("credentials", kind.Credentials, in.Credentials)
 	v.checkNames("settings", kind.Settings, in.Settings)
@@ -254,7 +254,7 @@ func (in ConnectionInput) movesTo(settings map[string]json.RawMessage) string {
 // prove checks that a connection can be opened and, for AtPlatform, that the
 // platform accepts it. It drops what earlier checks learnt, since that belongs to
 // other credentials or settings.
-func (s *Service) prove(ctx context.Context, kind connector.Kind, c *platform.Connection, proof Proof) error {
+func (s *Service) prove(ctx context.Context, kind connector.Platform, c *platform.Connection, proof Proof) error {
 	c.Facts, c.CheckedAt = nil, usersync.Time{}
 	opened, err := s.open(kind, *c)
 	if err != nil || proof == ByForm {
@@ -266,7 +266,7 @@ func (s *Service) prove(ctx context.Context, kind connector.Kind, c *platform.Co
 	return nil
 }
 
-func (s *Service) open(kind connector.Kind, c platform.Connection) (connector.Connector, error) {
+func (s *Service) open(kind connector.Platform, c platform.Connection) (connector.Connector, error) {
 	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: c.Settings}
 	if len(c.Facts) > 0 {
 		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
@@ -296,7 +296,7 @@ func learn(ctx context.Context, opened connector.Connector, c *platform.Connecti
 // refusal returns the error for a connection that is not stored. When the platform
 // refuses it, a field of the input is wrong. When the platform cannot be asked,
 // nothing is known to be wrong with the input.
-func refusal(kind connector.Kind, err error) error {
+func refusal(kind connector.Platform, err error) error {
 	e := usersync.AsError(err)
 	switch e.Code {
 	case usersync.CodeInvalid, usersync.CodeDisconnected, usersync.CodeRejected:
@@ -365,7 +365,7 @@ func failed(err error, c platform.Connection) (Checked, error) {
 }
 
 // try opens and checks a stored connection.
-func (s *Service) try(ctx context.Context, kind connector.Kind, c *platform.Connection) error {
+func (s *Service) try(ctx context.Context, kind connector.Platform, c *platform.Connection) error {
 	opened, err := s.open(kind, *c)
 	if err != nil {
 		return fmt.Errorf("open the connection: %w", err)

@@ -30,11 +30,11 @@ type placeSettings struct {
 	List string `json:"list,omitempty" help:"A list."`
 }
 
-func (p *place) kind() connector.Kind {
+func (p *place) kind() connector.Platform {
 	open := func(placeCredentials, placeSettings, connector.Facts, *connector.Client) (connector.Connector, error) {
 		return p, nil
 	}
-	return connector.Define(connector.Kind{Name: "place", Title: "A place", Batch: 1}, open)
+	return connector.Define(connector.Platform{Name: "place", Title: "A place", Batch: 1}, open)
 }
 
 func (p *place) Check(context.Context) (connector.Facts, error) {
@@ -72,7 +72,7 @@ func connect(t *testing.T) connected {
 	}
 	p := &place{check: func() error { return nil }}
 	c := connected{place: p, org: s.Org(o.ID), Service: &management.Service{
-		Store: s, Platforms: []connector.Kind{p.kind()}, Calls: func() *connector.Client { return &connector.Client{} },
+		Store: s, Platforms: []connector.Platform{p.kind()}, Calls: func() *connector.Client { return &connector.Client{} },
 	}}
 	name := "place"
 	made, err := c.CreateConnection(t.Context(), "key_1", c.org, management.ConnectionInput{
@@ -197,7 +197,7 @@ func TestRefusalNamesWhatTheConnectorSaysIsWrong(t *testing.T) {
 // TestNoSettingIsASecret: settings are stored as they are, credentials sealed.
 func TestNoSettingIsASecret(t *testing.T) {
 	t.Parallel()
-	for _, k := range connectors.Kinds {
+	for _, k := range connectors.Platforms {
 		if got := secrets(k.Settings); len(got) > 0 {
 			t.Errorf("%s has the secret settings %v: they belong to its credentials", k.Name, got)
 		}

@@ -47,9 +47,9 @@ type RecoverInput struct {
 	Until time.Time `json:"until"` // zero: now
 }
 
-func (in RecoverInput) window(now time.Time) (delivery.Window, error) {
+func (in RecoverInput) window(now time.Time) (delivery.RecoveryWindow, error) {
 	var v invalid
-	w := delivery.Window{Since: in.Since, Until: now}
+	w := delivery.RecoveryWindow{Since: in.Since, Until: now}
 	if !in.Until.IsZero() && in.Until.Before(now) {
 		w.Until = in.Until
 	}
@@ -71,7 +71,7 @@ func (s *Service) RecoverDeliveries(ctx context.Context, actor string, org *stor
 	if err != nil {
 		return 0, err
 	}
-	n, err := delivery.RecoverWindow(ctx, org, actor, id, w)
+	n, err := delivery.RecoverFailed(ctx, org, actor, id, w)
 	if err != nil {
 		return 0, fmt.Errorf("send the failed deliveries again: %w", err)
 	}

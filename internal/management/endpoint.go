@@ -145,7 +145,7 @@ func (s *Service) RotateSecret(ctx context.Context, actor string, org *store.Org
 
 // DeleteEndpoint removes an endpoint. Deliveries that wait for it fail.
 func (s *Service) DeleteEndpoint(ctx context.Context, actor string, org *store.Org, id string) error {
-	if err := delivery.DeleteEndpoint(ctx, org, actor, id, delivery.AbandonTask(org.ID(), id)); err != nil {
+	if err := delivery.DeleteEndpoint(ctx, org, actor, id, delivery.EndDeliveriesTask(org.ID(), id)); err != nil {
 		return fmt.Errorf("delete the endpoint: %w", err)
 	}
 	return nil

@@ -22,7 +22,7 @@ type Service struct {
 	Guard *outbound.Guard
 	Mail  *mail.Sender
 	// Platforms are those that connections can be made to.
-	Platforms []connector.Kind
+	Platforms []connector.Platform
 	// Calls makes the client that a connection is checked with. It has no breaker,
 	// since somebody wants to know how things are now.
 	Calls func() *connector.Client

@@ -89,13 +89,13 @@ func (s *Service) Shown(c platform.Connection) (json.RawMessage, error) {
 	return encode(fields), nil
 }
 
-func isReadable(kind connector.Kind, name string) bool {
+func isReadable(kind connector.Platform, name string) bool {
 	return slices.ContainsFunc(kind.Credentials, func(f connector.Field) bool { return f.Name == name && readable(f) })
 }
 
 // keepMasked replaces the masks that were sent by the stored secrets. It reports
 // whether any secret stays as it is stored.
-func (in ConnectionInput) keepMasked(v *invalid, kind connector.Kind, stored map[string]json.RawMessage) (kept bool) {
+func (in ConnectionInput) keepMasked(v *invalid, kind connector.Platform, stored map[string]json.RawMessage) (kept bool) {
 	for name, value := range stored {
 		_, replaced := in.Credentials[name]
 		kept = kept || !replaced && !isReadable(kind, name) && len(value) > 0

@@ -146,7 +146,7 @@ func TestLostClaimUndoesEverythingAndIsToldBeforeWhatFailedLater(t *testing.T) {
 				if err := outbox.Finish(t.Context(), tx, c); err != nil {
 					return err
 				}
-				account, _, err := delivery.OpenAccount(t.Context(), tx, n.Organization.ID)
+				account, _, err := delivery.LockAccountWithEndpoints(t.Context(), tx, n.Organization.ID)
 				if err != nil {
 					return err
 				}

@@ -28,7 +28,7 @@ const (
 	defaultBulkTurn = 3 * time.Second
 )
 
-// bulk plans a bulk slice by slice, so that it goes on where it was. The pump of
+// bulk plans a bulk slice by slice, so that it goes on where it was. The pusher of
 // the connection pushes meanwhile; the bulk is finished by whoever of the two
 // comes last.
 func (s *Service) bulk(ctx context.Context, c usersync.Claim, args PlatformArgs) error {

@@ -168,7 +168,7 @@ func (h *hall) waiting(t *testing.T) (users []string) {
 	return users
 }
 
-// pushed does what the pump does when it knows what became of users.
+// pushed does what the pusher does when it knows what became of users.
 func (h *hall) pushed(t *testing.T, id string, delta request.Progress, faults ...bulk.Error) {
 	t.Helper()
 	must(t, h.store.Tx(t.Context(), func(tx *store.Tx) error {
@@ -392,4 +392,11 @@ func TestAudienceIsMadeBeforeUsersArePlanned(t *testing.T) {
 			t.Errorf("given up: %s %+v", r.Status, r.Steps)
 		}
 	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -20,7 +20,7 @@ type platformPlan struct {
 // planPlatforms plans the platform steps of the batch: one for each connection
 // of the organization the first time a request is worked, later only those that
 // failed and are to be tried again. It writes the wishes, before the account is
-// locked: a pump locks its own task first and the account after it.
+// locked: a pusher locks its own task first and the account after it.
 func (st *settlement) planPlatforms(ctx context.Context) error {
 	earlier, err := st.earlier(ctx)
 	if err != nil {

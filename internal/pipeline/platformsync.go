@@ -22,7 +22,7 @@ type PlatformArgs struct {
 	RequestID string `json:"request"`
 }
 
-// syncPlatforms plans what is to be pushed: the pump of each connection does it.
+// syncPlatforms plans what is to be pushed: the pusher of each connection does it.
 func (s *Service) syncPlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs) error {
 	for try := 0; ; try++ { //lint:loop loads again what another has changed meanwhile
 		err := s.planPlatforms(ctx, c, args)

@@ -132,7 +132,7 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 		return err
 	}
 	var err error
-	if st.account, st.wanting, err = delivery.OpenAccount(ctx, st.tx, st.organization.ID); err != nil {
+	if st.account, st.wanting, err = delivery.LockAccountWithEndpoints(ctx, st.tx, st.organization.ID); err != nil {
 		return err
 	}
 	st.before = st.account
@@ -163,7 +163,7 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 			return err
 		}
 	}
-	st.local, err = delivery.EnqueueLocal(ctx, st.tx, st.slots, st.organization.ID, messages)
+	st.local, err = messages.EnqueueLocal(ctx, st.tx, st.slots)
 	return err
 }
 
@@ -253,48 +253,38 @@ func (st *settlement) newcomers() []string {
 	return keys
 }
 
-// messages renders the webhook messages of what has happened.
-func (st *settlement) messages(ctx context.Context) (messages []delivery.NewMessage, err error) {
-	endpoints := st.wanting
-	if len(endpoints) == 0 {
-		return nil, nil
+// messages makes the webhook messages of what has happened.
+func (st *settlement) messages(ctx context.Context) (*delivery.Messages, error) {
+	messages := delivery.NewMessages(&st.account, st.wanting)
+	if len(st.wanting) == 0 {
+		return messages, nil
 	}
-	reports, err := st.reports(ctx)
+	views, err := st.views(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i, w := range st.works {
-		for _, t := range request.MessageTypes(st.outcomes[i].Status, len(st.verdicts[i].found)) {
-			m, err := st.message(t, w, reports[i], endpoints)
-			if err != nil {
+		for _, t := range request.MessageTypesFor(st.outcomes[i].Status, len(st.verdicts[i].found)) {
+			if !messages.Wanted(t) {
+				continue // its view would be made for nobody
+			}
+			if err := messages.Add(delivery.AboutRequest(t, w.ID, w.Run, w.Traceparent), views[i]()); err != nil {
 				return nil, err
 			}
-			if len(m.Endpoints) > 0 {
-				messages = append(messages, m)
-			}
 		}
 	}
-	if t, ok := creditMessage(st.before.Balance, st.account.Balance, st.organization.Settings.LowCredit()); ok {
-		m, err := st.tellBalance(t, endpoints)
-		if err != nil {
-			return nil, err
-		}
-		if len(m.Endpoints) > 0 {
-			messages = append(messages, m)
-		}
-	}
-	return messages, nil
+	return messages, st.tellBalance(messages)
 }
 
-// reports shows the requests that are finished as GET /v1/requests/{id} will once
-// this transaction is committed: from what is at hand where this run did
-// everything, else as they are stored.
-func (st *settlement) reports(ctx context.Context) ([]func() request.View, error) {
+// views shows the requests that are finished as GET /v1/requests/{id} will once
+// this transaction is committed: from memory where this run did everything, else as
+// they are stored.
+func (st *settlement) views(ctx context.Context) ([]func() request.View, error) {
 	out := make([]func() request.View, len(st.works))
 	var stored []string
 	for i, w := range st.works {
 		if w.Fresh() {
-			out[i] = func() request.View { return st.report(w, i) }
+			out[i] = func() request.View { return st.view(w, i) }
 		} else {
 			stored = append(stored, w.ID)
 		}
@@ -302,7 +292,7 @@ func (st *settlement) reports(ctx context.Context) ([]func() request.View, error
 	if len(stored) == 0 {
 		return out, nil
 	}
-	list, err := request.ToldOf(ctx, st.tx, st.organization.ID, stored)
+	list, err := request.ViewsForMessages(ctx, st.tx, st.organization.ID, stored)
 	for i, w := range st.works {
 		for _, r := range list {
 			if r.RequestID == w.ID {
@@ -326,41 +316,25 @@ func creditMessage(before, after, threshold int64) (delivery.MessageType, bool) 
 	return "", false
 }
 
-// tellBalance renders the message on a balance that fell. Its cause is the last
+// tellBalance adds the message on a balance that fell. Its cause is the last
 // request that was charged.
-func (st *settlement) tellBalance(t delivery.MessageType, endpoints []delivery.Endpoint) (delivery.NewMessage, error) {
+func (st *settlement) tellBalance(messages *delivery.Messages) error {
+	threshold := st.organization.Settings.LowCredit()
+	t, fell := creditMessage(st.before.Balance, st.account.Balance, threshold)
+	if !fell {
+		return nil
+	}
 	last := st.charges[len(st.charges)-1]
-	balance := struct {
+	m := delivery.NewMessage{Message: delivery.Message{ID: usersync.DeriveID(usersync.PrefixMessage, last, string(t)), Type: t}}
+	return messages.Add(m, struct {
 		Balance   int64 `json:"balance"`
 		Threshold int64 `json:"threshold"`
-	}{st.account.Balance, st.organization.Settings.LowCredit()}
-	m := delivery.NewMessage{Message: delivery.Message{ID: usersync.DeriveID(usersync.PrefixMessage, last, string(t)), Type: t}}
-	err := st.address(&m, endpoints, balance)
-	return m, err
+	}{st.account.Balance, threshold})
 }
 
-func (st *settlement) address(m *delivery.NewMessage, endpoints []delivery.Endpoint, data any) error {
-	return delivery.AddressTo(&st.account, m, endpoints, data)
-}
-
-// message renders one message about a request for the endpoints that want it.
-func (st *settlement) message(t delivery.MessageType, w request.Work, report func() request.View, endpoints []delivery.Endpoint) (delivery.NewMessage, error) {
-	m := delivery.NewMessage{Traceparent: w.Traceparent, Message: delivery.Message{ID: delivery.RequestMessageID(w.ID, w.Run, t), Type: t, RequestID: w.ID}}
-	if !wanted(t, endpoints) {
-		return m, nil
-	}
-	err := st.address(&m, endpoints, report())
-	return m, err
-}
-
-// wanted saves the report of a message that nobody gets.
-func wanted(t delivery.MessageType, endpoints []delivery.Endpoint) bool {
-	return slices.ContainsFunc(endpoints, func(e delivery.Endpoint) bool { return e.Wants(t) })
-}
-
-// report shows a request as GET /v1/requests/{id} will once this transaction
+// view shows a request as GET /v1/requests/{id} will once this transaction
 // is committed.
-func (st *settlement) report(w request.Work, i int) request.View {
+func (st *settlement) view(w request.Work, i int) request.View {
 	o, u := st.outcomes[i], st.users[w.User.ID]
 	r := request.View{
 		RequestID: w.ID, Kind: w.Kind, Status: o.Status, UserID: u.ID, Email: w.Email, CreatedAt: usersync.Time{Time: w.CreatedAt},

@@ -11,7 +11,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// A pump reads two users, and they are erased before it calls the platform, which
+// A pusher reads two users, and they are erased before it calls the platform, which
 // knows one of them. No call may begin for either: nobody would take it back. And
 // the one who is known there stays to be removed.
 func TestNoCallBeginsForWhoWasErasedMeanwhile(t *testing.T) {

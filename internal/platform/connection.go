@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/audit"
@@ -13,16 +14,37 @@ import (
 	"usersync/internal/usersync"
 )
 
-// SkipSentence says why a connection is passed over and what brings it back.
-func SkipSentence(reason string) string {
-	switch reason {
-	case ReasonConnectionPaused:
-		return "The connection is paused; the user is pushed when it is resumed"
-	case ReasonConnectionDisconnected:
-		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
-	}
-	return "The connection was deleted"
+// Connection is one account at one platform, with credentials and settings.
+type Connection struct {
+	ID       string `json:"id"`
+	Platform string `json:"platform"` // the connector's name
+	Name     string `json:"name"`
+	Status   string `json:"status"` // active, paused or disconnected
+	// Reason says why it is disconnected, in the platform's words.
+	Reason string `json:"reason,omitempty"`
+	// Settings are the connector's own, as JSON.
+	Settings  json.RawMessage `json:"settings"`
+	CreatedAt usersync.Time   `json:"createdAt"`
+	UpdatedAt usersync.Time   `json:"updatedAt"`
+	// CheckedAt is when the platform last took the credentials.
+	CheckedAt usersync.Time `json:"checkedAt,omitzero"`
+	// Credentials are the connector's own, as JSON.
+	Credentials usersync.Secret `json:"-"`
+	// Facts is what the last check learnt of the account, as JSON.
+	Facts json.RawMessage `json:"-"`
+	// Organization owns it.
+	Organization string `json:"-"`
 }
+
+// Statuses of a connection.
+const (
+	ConnectionActive = "active"
+	ConnectionPaused = "paused" // by its owner
+	// ConnectionDisconnected is set when the platform refuses the credentials.
+	ConnectionDisconnected = "disconnected"
+	// ConnectionDeleted hides a connection whose rows are still being removed.
+	ConnectionDeleted = "deleted"
+)
 
 // connectionRow is a row of connections.
 type connectionRow struct {
@@ -43,6 +65,8 @@ type connectionRow struct {
 
 func (connectionRow) TableName() string { return "connections" }
 
+// CredentialsPlace names where the sealed credentials of a connection are kept, for
+// store.Sealer.
 func CredentialsPlace(id string) string { return "connections/" + id + "/credentials" }
 
 func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
@@ -59,42 +83,24 @@ func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
 	return c, err
 }
 
-// Of the task that pushes to a connection.
-const (
-	pushKind  = "platform.push"
-	pushQueue = "push"
-)
-
-// pushTask is that task as it is made with the connection: it stays for as long
-// as the connection does, and nobody runs it before it is woken.
-func pushTask(organization, connection string) (usersync.Task, error) {
-	args, err := json.Marshal(map[string]string{"connection": connection})
-	return usersync.Task{
-		ID: PushTaskID(connection), Organization: organization, Kind: pushKind, Queue: pushQueue, FairnessKey: connection, Args: args, DueAt: NeverDue,
-	}, err
-}
-
 // CreateConnection stores a new, active connection with what c says, and the
 // task that pushes to it.
 func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connection) (Connection, error) {
 	id := usersync.NewID(usersync.PrefixConnection)
 	sealed, err := o.Sealer().Seal([]byte(c.Credentials.Reveal()), CredentialsPlace(id))
 	if err != nil {
-		return c, err
+		return c, fmt.Errorf("seal the secret: %w", err)
 	}
-	task, err := pushTask(o.ID(), id)
-	if err != nil {
-		return c, err
-	}
+	task := pushTask(o.ID(), id)
 	now := store.Micros(time.Now())
 	row := connectionRow{ID: id, OrganizationID: o.ID(), Platform: c.Platform, Name: c.Name, Status: ConnectionActive, Settings: string(c.Settings),
 		Credentials: sealed, Facts: string(c.Facts), CheckedAt: store.Micros(c.CheckedAt.Time), CreatedAt: now, UpdatedAt: now}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.GORM().Create(&row).Error; err != nil {
-			return err
+			return fmt.Errorf("store the connection: %w", err)
 		}
 		if err := outbox.Enqueue(ctx, tx, task); err != nil {
-			return err
+			return fmt.Errorf("enqueue the task: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "connection.create", id, "platform", "name", "credentials", "settings")
 	})
@@ -109,13 +115,13 @@ func ListConnections(ctx context.Context, o *store.Org, before string, limit int
 	var list []connectionRow
 	query := o.GORM(ctx).Where("organization_id = ? AND status <> ?", o.ID(), ConnectionDeleted)
 	if err := store.Page(query, before, limit).Find(&list).Error; err != nil {
-		return nil, store.Classify(err)
+		return nil, fmt.Errorf("list the connections: %w", store.Classify(err))
 	}
 	out := make([]Connection, 0, len(list))
 	for _, row := range list {
 		c, err := row.connection(o.Sealer())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the stored connection: %w", err)
 		}
 		out = append(out, c)
 	}
@@ -143,7 +149,8 @@ func loadConnectionRow(o *store.Org, db *store.GORMQuery, id string) (row connec
 	return row, store.Classify(err)
 }
 
-// UpdateConnection changes one connection under a lock, see UpdateOrganization.
+// UpdateConnection changes one connection under a lock: change returns the names of
+// the fields that it changed, for the audit log.
 // New credentials or settings wake its task, and so does another status.
 func UpdateConnection(ctx context.Context, o *store.Org, actor, id string, change func(*Connection) ([]string, error)) (Connection, error) {
 	return changeConnection(ctx, o, actor, "connection.update", id, change)
@@ -186,7 +193,7 @@ func changeConnection(ctx context.Context, o *store.Org, actor, action, id strin
 		}
 		before, err := row.connection(o.Sealer())
 		if err != nil {
-			return err
+			return fmt.Errorf("read the stored connection: %w", err)
 		}
 		out = before
 		fields, err := change(&out)
@@ -200,31 +207,18 @@ func changeConnection(ctx context.Context, o *store.Org, actor, action, id strin
 			"facts": string(out.Facts), "checked_at": store.Micros(out.CheckedAt.Time), "updated_at": store.Micros(out.UpdatedAt.Time)}
 		if out.Credentials.Reveal() != before.Credentials.Reveal() {
 			if values["credentials"], err = o.Sealer().Seal([]byte(out.Credentials.Reveal()), CredentialsPlace(id)); err != nil {
-				return err
+				return fmt.Errorf("seal the secret: %w", err)
 			}
 		}
 		if err := tx.GORM().Model(&row).Updates(values).Error; err != nil {
-			return err
+			return fmt.Errorf("update the connection: %w", err)
 		}
 		if err := tellPushes(ctx, tx, before, out); err != nil {
-			return err
+			return fmt.Errorf("wake the connection's task: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, action, id, fields...)
 	})
 	return out, err
-}
-
-// tellPushes has a connection's task look again when a change concerns it.
-func tellPushes(ctx context.Context, tx *store.Tx, before, after Connection) error {
-	if after.Status == ConnectionActive && before.Status != after.Status {
-		if err := resumePushes(ctx, tx, after.ID); err != nil {
-			return err
-		}
-	}
-	if sameAccess(before, after) {
-		return nil
-	}
-	return wakePushes(ctx, tx, after.ID)
 }
 
 // sameAccess reports whether a platform is reached in the same way.
@@ -242,10 +236,10 @@ func DeleteConnection(ctx context.Context, o *store.Org, actor, id string) error
 		}
 		err = tx.GORM().Model(&row).Updates(map[string]any{"status": ConnectionDeleted, "credentials": "", "updated_at": store.Micros(time.Now())}).Error
 		if err != nil {
-			return err
+			return fmt.Errorf("update the connection: %w", err)
 		}
 		if err := wakePushes(ctx, tx, id); err != nil {
-			return err
+			return fmt.Errorf("wake the connection's task: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "connection.delete", id)
 	})
@@ -288,90 +282,7 @@ func Disconnect(ctx context.Context, tx *store.Tx, c Connection, reason string) 
 
 var dropConnectionStatement = store.Define("platform.dropConnection", `DELETE FROM connections WHERE id = $2 AND organization_id = $1 AND status = 'deleted'`)
 
-// DropConnection removes a connection that was deleted and of which nothing is left.
-func DropConnection(ctx context.Context, tx *store.Tx, organization, id string) error {
+// dropConnection removes a connection that was deleted and of which nothing is left.
+func dropConnection(ctx context.Context, tx *store.Tx, organization, id string) error {
 	return tx.Later(ctx, dropConnectionStatement, nil, nil, organization, id)
-}
-
-// Connection is one account at one platform, with credentials and settings.
-type Connection struct {
-	ID       string `json:"id"`
-	Platform string `json:"platform"` // the connector's name
-	Name     string `json:"name"`
-	Status   string `json:"status"` // active, paused or disconnected
-	// Reason says why it is disconnected, in the platform's words.
-	Reason string `json:"reason,omitempty"`
-	// Settings are the connector's own, as JSON.
-	Settings  json.RawMessage `json:"settings"`
-	CreatedAt usersync.Time   `json:"createdAt"`
-	UpdatedAt usersync.Time   `json:"updatedAt"`
-	// CheckedAt is when the platform last took the credentials.
-	CheckedAt usersync.Time `json:"checkedAt,omitzero"`
-	// Credentials are the connector's own, as JSON.
-	Credentials usersync.Secret `json:"-"`
-	// Facts is what the last check learnt of the account, as JSON.
-	Facts json.RawMessage `json:"-"`
-	// Organization owns it.
-	Organization string `json:"-"`
-}
-
-// Statuses of a connection.
-const (
-	ConnectionActive = "active"
-	ConnectionPaused = "paused" // by its owner
-	// ConnectionDisconnected is set when the platform refuses the credentials.
-	ConnectionDisconnected = "disconnected"
-	// ConnectionDeleted hides a connection whose rows are still being removed.
-	ConnectionDeleted = "deleted"
-)
-
-// Reasons a platform step was skipped.
-const (
-	ReasonConnectionPaused       = "connection_paused"
-	ReasonConnectionDisconnected = "connection_disconnected"
-	ReasonConnectionDeleted      = "connection_deleted"
-	ReasonErased                 = "erased"
-)
-
-// SkipReason says why nothing is pushed to a connection of this status; "" for
-// an active one.
-func SkipReason(connectionStatus string) string {
-	switch connectionStatus {
-	case ConnectionActive:
-		return ""
-	case ConnectionPaused:
-		return ReasonConnectionPaused
-	case ConnectionDisconnected:
-		return ReasonConnectionDisconnected
-	}
-	return ReasonConnectionDeleted
-}
-
-// Disconnected is what a connection.disconnected message tells.
-type Disconnected struct {
-	ConnectionID string        `json:"connectionId"`
-	Platform     string        `json:"platform"`
-	Name         string        `json:"name"`
-	Reason       string        `json:"reason"`
-	At           usersync.Time `json:"disconnectedAt"`
-}
-
-// Ranks of pushes at one connection: what somebody waits for goes first.
-const (
-	RankOnDemand = 0 // a person looks at the answer
-	RankOrdinary = 1
-	RankBulk     = 2
-)
-
-// pushSchedule holds the waits after failed attempts of a platform step: 5 s,
-// 30 s, 2 min, 10 min, 1 h, then hourly (contract user-sync.md).
-var pushSchedule = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}
-
-// PushFor is how long after acceptance a platform step is tried.
-const PushFor = 24 * time.Hour
-
-// PushWait returns how long to wait after the given number of failed attempts,
-// without jitter.
-func PushWait(attempts int) time.Duration {
-	return pushSchedule[min(max(attempts, 1), len(pushSchedule))-1]
 }

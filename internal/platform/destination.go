@@ -24,8 +24,8 @@ SELECT o.id, o.name, o.status, o.salt, o.default_invite_link, o.default_redirect
 FROM organizations o LEFT JOIN connections c ON c.organization_id = o.id AND c.status <> 'deleted'
 WHERE o.id = $1 ORDER BY c.id`)
 
-// LoadOrganizationWithConnections returns what a run needs to know of an organization: Organization and
-// Destinations in one way to the database.
+// LoadOrganizationWithConnections returns an organization and its connections, as
+// ListDestinations does, with one statement.
 func LoadOrganizationWithConnections(ctx context.Context, s *store.Store, id string) (o tenant.Organization, connections []Connection, err error) {
 	var row tenant.OrganizationRow
 	found, err := store.Collect(ctx, s.Reader(), settingStatement, nil, func(scan func(...any) error) (c Connection, err error) {

@@ -3,6 +3,7 @@ package platform
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -30,52 +31,6 @@ const (
 // connection that nobody waits for: a user who changes a hundred times in two
 // seconds is pushed twice.
 const pushSpacing = 2 * time.Second
-
-// PushTaskID returns the id of the task that pushes to a connection. There is
-// one for each, as long as the connection lives.
-func PushTaskID(connection string) string { return usersync.DeriveID(usersync.PrefixTask, connection) }
-
-// The update is unconditional, for it must wait for a pump that is just ending:
-// that one looks for due rows under this same lock.
-var wakeStatement = store.Define("platform.wake", `
-UPDATE outbox SET state = CASE WHEN state = 'scheduled' THEN 'ready' ELSE state END FROM {rows} WHERE outbox.id = r.id`, store.Col("id", store.Text))
-
-// wakePushes has the pumps of connections look for what is due. It locks their
-// tasks, as a pump does that writes what became of pushes, and so it comes first:
-// before the rows that make something due, and before the account is locked.
-// Whoever locked them in another order would stop the pump for a second, until
-// PostgreSQL found the deadlock. A pump that is just ending sees the rows all the
-// same: it waits for the lock and reads them after. It returns
-// ErrStale when a connection was deleted, rows and all: nobody would come.
-func wakePushes(ctx context.Context, tx *store.Tx, connections ...string) error {
-	if len(connections) == 0 {
-		return nil
-	}
-	ids := make([]string, 0, len(connections))
-	for _, c := range connections {
-		ids = append(ids, PushTaskID(c))
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	n, err := tx.Exec(ctx, wakeStatement, store.IDRows(wakeStatement, ids))
-	if err == nil && n < int64(len(ids)) {
-		return store.ErrStale
-	}
-	tx.Readied(pushQueue)
-	return err
-}
-
-var resumeStatement = store.Define("platform.resume", `
-UPDATE pushes SET status = 'pending', rank = 2, due_at = {now}, wanted_at = {now}, attempts = 0
-WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR dirty = 1 OR removal <> '')`)
-
-// resumePushes makes everything due at a connection that the platform has not got.
-func resumePushes(ctx context.Context, tx *store.Tx, connection string) error {
-	if err := wakePushes(ctx, tx, connection); err != nil {
-		return err
-	}
-	return tx.Later(ctx, resumeStatement, nil, nil, connection)
-}
 
 // PushRow is a user at a connection with something due.
 type PushRow struct {
@@ -162,15 +117,15 @@ func BeginCalls(ctx context.Context, tx *store.Tx, connection string, users []st
 var takeOverStatement = store.Define("platform.takeOver", `
 UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2`)
 
-// TakeOver has calls that nobody wrote the end of made again after the given wait.
-// The caller has just claimed the pump's task, so who made them has lost it.
-func TakeOver(ctx context.Context, o *store.Org, connection string, wait time.Duration) error {
+// takeOver has calls that nobody wrote the end of made again after the given wait.
+// The caller has just claimed the pusher's task, so who made them has lost it.
+func takeOver(ctx context.Context, o *store.Org, connection string, wait time.Duration) error {
 	_, err := o.AsyncCommit().Exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
 	return err
 }
 
-// PushOutcome is what became of one user at a connection.
-type PushOutcome struct {
+// pushOutcome is what became of one user at a connection.
+type pushOutcome struct {
 	UserID string
 	// Status is PushIdle when the platform has, or has refused, Version.
 	Status  PushStatus
@@ -185,7 +140,7 @@ type PushOutcome struct {
 	Called bool
 }
 
-var pushOutcomeStatement = store.Define("platform.savePushes", `
+var pushOutcomeStatement = store.Define("platform.pushOutcome", `
 UPDATE pushes SET
     status = CASE WHEN removal <> '' THEN 'pending'
         WHEN r.status = 'rest' THEN 'idle' WHEN r.status <> 'idle' THEN r.status
@@ -206,13 +161,13 @@ FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("version", store.Bigint), store.Col("hash", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer),
 	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Integer))
 
-// SavePushes writes what became of users at a connection, under the claim of its
-// pump. Who was wanted in a newer state meanwhile is due again.
-func SavePushes(ctx context.Context, tx *store.Tx, connection string, outcomes []PushOutcome) error {
+// savePushes writes what became of users at a connection, under the claim of its
+// pusher. Who was wanted in a newer state meanwhile is due again.
+func savePushes(ctx context.Context, tx *store.Tx, connection string, outcomes []pushOutcome) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
-	slices.SortFunc(outcomes, func(a, b PushOutcome) int { return cmp.Compare(a.UserID, b.UserID) })
+	slices.SortFunc(outcomes, func(a, b pushOutcome) int { return cmp.Compare(a.UserID, b.UserID) })
 	set := pushOutcomeStatement.Rows(len(outcomes))
 	for _, o := range outcomes {
 		called := int64(0)
@@ -224,24 +179,24 @@ func SavePushes(ctx context.Context, tx *store.Tx, connection string, outcomes [
 	return tx.Later(ctx, pushOutcomeStatement, set, nil, pushSpacing.Microseconds())
 }
 
-var overriddenStatement = store.Define("platform.overridden", `
+var markOverriddenStatement = store.Define("platform.markOverridden", `
 INSERT INTO pushes (connection_id, user_id, organization_id, pushed_at, remote)
 SELECT $1, r.user_id, $2, {now}, r.remote FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id) DO UPDATE SET pushed_hash = '', pushed_at = excluded.pushed_at,
     remote = CASE WHEN excluded.remote = '' THEN pushes.remote ELSE excluded.remote END
 WHERE pushes.removal = ''`, store.Col("user_id", store.Text), store.Col("remote", store.Text))
 
-// Overridden notes that the platform has something else of these users than
+// markOverridden notes that the platform has something else of these users than
 // their state: the next push of it is made whatever was pushed before.
-func Overridden(ctx context.Context, tx *store.Tx, organization, connection string, remotes map[string]string) error {
+func markOverridden(ctx context.Context, tx *store.Tx, organization, connection string, remotes map[string]string) error {
 	if len(remotes) == 0 {
 		return nil
 	}
-	set := overriddenStatement.Rows(len(remotes))
+	set := markOverriddenStatement.Rows(len(remotes))
 	for _, user := range slices.Sorted(maps.Keys(remotes)) {
 		set.Add(user, remotes[user])
 	}
-	return tx.Later(ctx, overriddenStatement, set, nil, connection, organization)
+	return tx.Later(ctx, markOverriddenStatement, set, nil, connection, organization)
 }
 
 var dirtyStatement = store.Define("platform.dirty", `
@@ -249,16 +204,12 @@ UPDATE pushes SET dirty = 1, pushed_hash = '', status = CASE WHEN status = 'idle
     due_at = CASE WHEN due_at = 0 THEN {now} ELSE due_at END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
-// PushAgain has users pushed once more, because somebody who may not have may
+// pushAgain has users pushed once more, because somebody who may not have may
 // have written to the platform after us.
-func PushAgain(ctx context.Context, s *store.Store, connection string, users []string) error {
-	return s.Tx(ctx, func(tx *store.Tx) error { return pushAgain(ctx, tx, connection, users) })
-}
-
 func pushAgain(ctx context.Context, tx *store.Tx, connection string, users []string) error {
 	slices.Sort(users)
 	if err := wakePushes(ctx, tx, connection); err != nil {
-		return err
+		return fmt.Errorf("wake the connection's task: %w", err)
 	}
 	_, err := tx.Exec(ctx, dirtyStatement, placeRows(dirtyStatement, connection, users))
 	return err
@@ -273,8 +224,8 @@ DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON 
     WHERE p.removal = ''{/any}`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 )
 
-// DropPushes forgets users at a connection.
-func DropPushes(ctx context.Context, tx *store.Tx, connection string, users []string) error {
+// dropPushes forgets users at a connection.
+func dropPushes(ctx context.Context, tx *store.Tx, connection string, users []string) error {
 	if len(users) == 0 {
 		return nil
 	}
@@ -307,42 +258,12 @@ func NextPush(ctx context.Context, tx *store.Tx, connection string) (time.Time, 
 	return store.At(list[0]), nil
 }
 
-// NeverDue is when a task comes again that only somebody's wake will bring.
-var NeverDue = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-
-var (
-	restStatement = store.Define("platform.restPushes", `
-UPDATE pushes SET status = 'idle', due_at = 0, job = '' WHERE connection_id = $1 AND due_at > 0`)
-	clearPushesStatement = store.Define("platform.clearPushes", `
-DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM pushes p WHERE p.connection_id = $1 LIMIT $2{/any} RETURNING user_id, erasure_id`)
-)
-
-// RestPushes has nothing be due at a connection that is not active.
-func RestPushes(ctx context.Context, tx *store.Tx, connection string) error {
-	return tx.Later(ctx, restStatement, nil, nil, connection)
-}
-
-// ClearPushes forgets up to limit users at a connection that was deleted, and
-// returns how many, and the erasures that waited for it.
-func ClearPushes(ctx context.Context, tx *store.Tx, connection string, limit int) (n int, erasures []string, err error) {
-	list, err := store.Collect(ctx, tx.Conn, clearPushesStatement, nil, func(scan func(...any) error) (erasure string, err error) {
-		var user string
-		return erasure, scan(&user, &erasure)
-	}, connection, limit)
-	for _, erasure := range list {
-		if erasure != "" {
-			erasures = append(erasures, erasure)
-		}
-	}
-	return len(list), erasures, err
-}
-
 var remotesStatement = store.Define("platform.remotes", `
 SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
-// Remotes returns what is kept about users at a connection, by user.
-func Remotes(ctx context.Context, o *store.Org, connection string, users []string) (map[string]PushRow, error) {
+// loadRemotes returns what is kept about users at a connection, by user.
+func loadRemotes(ctx context.Context, o *store.Org, connection string, users []string) (map[string]PushRow, error) {
 	out := map[string]PushRow{}
 	_, err := store.Collect(ctx, o.Reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
 		var p PushRow

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,28 +12,17 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
-	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
 )
 
-// Push brings to one connection what is due there. There is one such task for
-// each connection, as long as it lives: whoever holds its claim is the only one
-// that pushes there.
-var Push = queue.Kind[PushArgs]{Name: "platform.push", Queue: queue.Push, Timeout: 5 * time.Minute}
-
-// PushArgs are the arguments of Push.
-type PushArgs struct {
-	ConnectionID string `json:"connection"`
-}
-
 // Pusher pushes users to platforms.
 type Pusher struct {
 	Store *store.Store
 	Queue *queue.Client
-	// Kind finds a platform by name.
-	Kind func(name string) (connector.Kind, bool)
+	// FindPlatform finds a platform by name.
+	FindPlatform func(name string) (connector.Platform, bool)
 	// Hub makes the calls.
 	Hub     *connector.Hub
 	Metrics *telemetry.Metrics
@@ -68,9 +58,9 @@ const (
 	// settleWithin is how long what a platform answered may take to be written
 	// after the worker was told to stop.
 	settleWithin = 4 * time.Second
-	// unknownKind is how long a connection waits whose platform only a newer
+	// unknownPlatform is how long a connection waits whose platform only a newer
 	// release knows.
-	unknownKind = time.Minute
+	unknownPlatform = time.Minute
 	// atRest bounds the rows of one transaction that ends what waits at a
 	// connection which is not active.
 	atRest = 500
@@ -90,7 +80,7 @@ type turn struct {
 	org        *store.Org
 	id         string
 	connection Connection
-	kind       connector.Kind
+	platform   connector.Platform
 	// opened are the connectors of this turn, by what overrides the settings.
 	opened map[string]connector.Connector
 	// notBefore is when the platform wants to be asked again.
@@ -99,8 +89,8 @@ type turn struct {
 }
 
 func (p *turn) run(ctx context.Context) error {
-	if err := TakeOver(ctx, p.org, p.id, orphanWait); err != nil {
-		return err
+	if err := takeOver(ctx, p.org, p.id, orphanWait); err != nil {
+		return fmt.Errorf("take over the calls of a lost claim: %w", err)
 	}
 	for until := time.Now().Add(pushTurn); time.Now().Before(until); { //lint:loop each turn takes and pushes what is due then
 		active, err := p.look(ctx)
@@ -139,11 +129,11 @@ func (p *turn) look(ctx context.Context) (active bool, err error) {
 	if c.Status != ConnectionActive {
 		return false, nil
 	}
-	kind, known := p.Kind(c.Platform)
+	platform, known := p.FindPlatform(c.Platform)
 	if !known {
-		return false, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+		return false, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownPlatform}
 	}
-	p.kind = kind
+	p.platform = platform
 	return true, nil
 }
 
@@ -153,7 +143,7 @@ func (p *turn) open(patch usersync.PlatformSync) (connector.Connector, error) {
 	if c := p.opened[key]; c != nil {
 		return c, nil
 	}
-	c, err := open(p.kind, p.connection, patch, p.Hub.Client(p.id))
+	c, err := open(p.platform, p.connection, patch, p.Hub.Client(p.id))
 	if err == nil {
 		p.opened[key] = c
 	}
@@ -171,18 +161,18 @@ func (s *Pusher) Open(ctx context.Context, organization, connection string) (con
 	if err != nil {
 		return nil, err
 	}
-	kind, known := s.Kind(c.Platform)
+	platform, known := s.FindPlatform(c.Platform)
 	if !known {
-		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownKind}
+		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownPlatform}
 	}
-	return open(kind, c, usersync.PlatformSync{}, s.Hub.Client(connection))
+	return open(platform, c, usersync.PlatformSync{}, s.Hub.Client(connection))
 }
 
 // open opens a connection with what a request overrides of its settings.
-func open(kind connector.Kind, c Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
-	settings, err := kind.Patch(c.Settings, patch)
+func open(platform connector.Platform, c Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
+	settings, err := platform.Patch(c.Settings, patch)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("apply what the request overrides: %w", err)
 	}
 	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: settings}
 	if len(c.Facts) > 0 {
@@ -190,7 +180,7 @@ func open(kind connector.Kind, c Connection, patch usersync.PlatformSync, client
 			return nil, usersync.Errorf(usersync.CodeInternal, "What is known of the account cannot be read.").Because(err)
 		}
 	}
-	return kind.Open(cfg, client)
+	return platform.Open(cfg, client)
 }
 
 // work does what is due next and reports whether there was anything: what
@@ -216,102 +206,18 @@ func (p *turn) work(ctx context.Context) (more bool, err error) {
 func (p *turn) end(ctx context.Context) error {
 	return p.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-			return err
+			return fmt.Errorf("hold the claim: %w", err)
 		}
 		due, err := NextPush(ctx, tx, p.id)
 		if err != nil {
-			return err
+			return fmt.Errorf("find when a push is due next: %w", err)
 		}
 		switch {
 		case due.IsZero():
-			due = NeverDue
+			due = neverDue
 		case due.Before(p.notBefore):
 			due = p.notBefore
 		}
 		return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, due)
 	})
-}
-
-// rest ends what waits at a connection that is not active: skipped, with why.
-// What is wanted there stays wanted; of one that was deleted nothing stays.
-func (p *turn) rest(ctx context.Context) error {
-	reason := SkipReason(p.connection.Status)
-	for { //lint:loop works slice after slice, each in a transaction
-		done := false
-		b := &outcomes{turn: p}
-		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
-			b.reset(tx)
-			done = false
-			same, err := p.lock(ctx, tx)
-			if err != nil {
-				return err
-			}
-			if !same { // resumed meanwhile: what is due stays due
-				done = true
-				return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, time.Now())
-			}
-			if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-				return err
-			}
-			waits, err := Waits(ctx, tx, p.id, atRest)
-			if err != nil {
-				return err
-			}
-			for _, w := range waits {
-				b.end(w, ending{status: request.StepSkipped, reason: reason, details: SkipSentence(reason)})
-			}
-			if err := b.save(ctx); err != nil {
-				return err
-			}
-			if len(waits) == atRest {
-				return nil
-			}
-			if p.connection.Status == ConnectionDeleted {
-				done, err = p.clear(ctx, tx)
-				return err
-			}
-			if err := RestPushes(ctx, tx, p.id); err != nil {
-				return err
-			}
-			done = true
-			return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, NeverDue)
-		})
-		if err != nil {
-			return err
-		}
-		b.publish(ctx)
-		if done {
-			return nil
-		}
-	}
-}
-
-// lock locks the connection, as those do who change it before they wake its task,
-// and reports whether it is as it was when the turn began.
-func (p *turn) lock(ctx context.Context, tx *store.Tx) (same bool, err error) {
-	c, err := LockConnection(ctx, tx, p.org.ID(), p.id)
-	if errors.Is(err, ErrNoConnection) {
-		return p.connection.Status == ConnectionDeleted, nil
-	}
-	return c.Status == p.connection.Status, err
-}
-
-// clear removes rows of a deleted connection, in the end its task.
-func (p *turn) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
-	n, erasures, err := ClearPushes(ctx, tx, p.id, atRest)
-	if err != nil {
-		return false, err
-	}
-	for _, erasure := range erasures { //lint:loop each erasure's row is locked and written by itself, and erasures are few
-		if err := NoteReceipt(ctx, tx, erasure, p.id, ReceiptSkipped); err != nil {
-			return false, err
-		}
-	}
-	if n == atRest {
-		return false, nil
-	}
-	if err := DropConnection(ctx, tx, p.org.ID(), p.id); err != nil {
-		return false, err
-	}
-	return true, outbox.Finish(ctx, tx, p.claim)
 }

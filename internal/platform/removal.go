@@ -2,10 +2,7 @@ package platform
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
-	"slices"
+	"fmt"
 	"time"
 
 	"usersync/internal/bulk"
@@ -33,7 +30,7 @@ FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.
 
 // ErasePushes has an erased user be removed at every platform that may know
 // them, and returns a receipt for each. Who waited for a push of theirs waits no
-// more. address is sealed in each row until it is removed there. The pumps have
+// more. address is sealed in each row until it is removed there. The pushers have
 // been woken before, see wakePushesOf.
 func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, address, erasureID string) ([]Receipt, error) {
 	type row struct {
@@ -44,10 +41,10 @@ func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, addres
 		return r, scan(&r.connection, &r.user, &r.platform, &r.known)
 	}, userID)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the pushes of the user: %w", err)
 	}
 	if err := dropUserWaits(ctx, tx, organization, userID); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("drop the waits for the user: %w", err)
 	}
 	receipts := []Receipt{}
 	set := removalStatement.Rows(len(list))
@@ -57,27 +54,27 @@ func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, addres
 		}
 		sealed, err := tx.Sealer().Seal([]byte(address), RemovalPlace(r.connection, r.user))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("seal the address: %w", err)
 		}
 		set.Add(r.connection, r.user, sealed)
 		receipts = append(receipts, Receipt{ConnectionID: r.connection, Platform: r.platform, Status: ReceiptPending})
 	}
 	if set.Len() > 0 {
 		if err := tx.Later(ctx, removalStatement, set, nil, erasureID); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("mark the user for removal: %w", err)
 		}
 	}
 	_, err = tx.Exec(ctx, dropUserPushesStatement, nil, userID)
 	return receipts, err
 }
 
-// WakePushesOf has the pumps look to which the user is known.
+// WakePushesOf has the pushers look to which the user is known.
 func WakePushesOf(ctx context.Context, tx *store.Tx, userID string) error {
 	connections, err := store.Collect(ctx, tx.Conn, connectionsOfUserStatement, nil, func(scan func(...any) error) (id string, err error) {
 		return id, scan(&id)
 	}, userID)
 	if err != nil {
-		return err
+		return fmt.Errorf("find the connections of the user: %w", err)
 	}
 	return wakePushes(ctx, tx, connections...)
 }
@@ -99,7 +96,7 @@ func dropUserWaits(ctx context.Context, tx *store.Tx, organization, userID strin
 		return err
 	}
 	if err := bulk.Count(ctx, tx, organization, bulks, nil); err != nil {
-		return err
+		return fmt.Errorf("count the users of a bulk: %w", err)
 	}
 	ids := make([]string, 0, len(bulks))
 	for id := range bulks {
@@ -109,54 +106,8 @@ func dropUserWaits(ctx context.Context, tx *store.Tx, organization, userID strin
 	return err
 }
 
-var (
-	lockReceiptsStatement = store.Define("platform.lockReceipts", `SELECT platforms, swept_at FROM erasures WHERE id = $1 {for update}`)
-	saveReceiptsStatement = store.Define("platform.saveReceipts", `
-UPDATE erasures SET platforms = $2, status = $3, finished_at = CASE WHEN $3 = 'succeeded' AND finished_at = 0 THEN {now} ELSE finished_at END
-WHERE id = $1`)
-)
-
-// NoteReceipt writes what became of a person at one platform. The erasure is
-// done when every platform has answered and we hold nothing ourselves.
-func NoteReceipt(ctx context.Context, tx *store.Tx, erasureID, connection, status string) error {
-	return ChangeReceipts(ctx, tx, erasureID, func(receipts []Receipt) {
-		for i := range receipts {
-			if receipts[i].ConnectionID == connection {
-				receipts[i].Status = status
-			}
-		}
-	})
-}
-
-func ChangeReceipts(ctx context.Context, tx *store.Tx, erasureID string, change func([]Receipt)) error {
-	var text string
-	var swept int64
-	err := tx.QueryRow(ctx, lockReceiptsStatement, erasureID).Scan(&text, &swept)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return store.Classify(err)
-	}
-	receipts := []Receipt{}
-	if err := store.Decode(text, &receipts); err != nil {
-		return err
-	}
-	change(receipts)
-	status := ErasureSucceeded
-	if swept == 0 || slices.ContainsFunc(receipts, func(r Receipt) bool { return r.Status == ReceiptPending }) {
-		status = ErasureRunning
-	}
-	encoded, err := json.Marshal(receipts)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, saveReceiptsStatement, nil, erasureID, string(encoded), status)
-	return err
-}
-
-// LaterRemoval is a person who is removed from a platform at a later try.
-type LaterRemoval struct {
+// delayedRemoval is a person who is removed from a platform at a later try.
+type delayedRemoval struct {
 	UserID   string
 	DueAt    time.Time
 	Attempts int
@@ -166,8 +117,8 @@ var delayRemovalsStatement = store.Define("platform.delayRemovals", `
 UPDATE pushes SET status = 'pending', due_at = r.due, attempts = r.attempts FROM {rows}
 WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer))
 
-// DelayRemovals has removals be tried again.
-func DelayRemovals(ctx context.Context, tx *store.Tx, connection string, later []LaterRemoval) error {
+// delayRemovals has removals be tried again.
+func delayRemovals(ctx context.Context, tx *store.Tx, connection string, later []delayedRemoval) error {
 	if len(later) == 0 {
 		return nil
 	}
@@ -178,45 +129,29 @@ func DelayRemovals(ctx context.Context, tx *store.Tx, connection string, later [
 	return tx.Later(ctx, delayRemovalsStatement, set, nil)
 }
 
-var userOfAddressStatement = store.Define("platform.userOfAddress", `SELECT id FROM users WHERE organization_id = $1 AND email_key = $2`)
+var usersOfAddressesStatement = store.Define("platform.usersOfAddresses", `
+SELECT u.id FROM {rows} JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key`,
+	store.Col("organization_id", store.Text), store.Col("email_key", store.Text))
 
-// PushAddressAgain has the user with this address pushed once more, when there
-// is one: whoever had the address before has just been removed at the platform.
-func PushAddressAgain(ctx context.Context, tx *store.Tx, organization, connection string, address usersync.Email) error {
-	var id string
-	err := tx.QueryRow(ctx, userOfAddressStatement, organization, address.Key()).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
+// pushAddressesAgain has the users with these addresses pushed once more, as far as
+// there are any: whoever had an address before has just been removed at the platform.
+func pushAddressesAgain(ctx context.Context, tx *store.Tx, organization, connection string, addresses []usersync.Email) error {
+	if len(addresses) == 0 {
 		return nil
 	}
-	if err != nil {
-		return store.Classify(err)
+	set := usersOfAddressesStatement.Rows(len(addresses))
+	for _, a := range addresses {
+		set.Add(organization, a.Key())
 	}
-	return pushAgain(ctx, tx, connection, []string{id})
+	users, err := store.Collect(ctx, tx.Conn, usersOfAddressesStatement, set, store.ScanString)
+	if err != nil || len(users) == 0 {
+		return err
+	}
+	return pushAgain(ctx, tx, connection, users)
 }
 
 // RemovalPlace is where the address of an erased person is kept until the
 // platform has removed it.
 func RemovalPlace(connection, user string) string {
 	return "pushes/" + connection + "/" + user + "/removal"
-}
-
-// Statuses of an erasure.
-const (
-	ErasureRunning   = "running"
-	ErasureSucceeded = "succeeded"
-)
-
-// Statuses of a platform's receipt.
-const (
-	ReceiptPending = "pending"
-	ReceiptRemoved = "removed"
-	ReceiptFailed  = "failed"  // the platform refuses to remove the person
-	ReceiptSkipped = "skipped" // the connection was deleted before
-)
-
-// Receipt says how far the erasure at one platform is.
-type Receipt struct {
-	ConnectionID string `json:"connectionId"`
-	Platform     string `json:"platform"`
-	Status       string `json:"status"`
 }

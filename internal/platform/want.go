@@ -3,6 +3,7 @@ package platform
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"usersync/internal/store"
@@ -52,7 +53,7 @@ ON CONFLICT (connection_id, user_id, request_id) DO UPDATE SET position = exclud
 	store.Col("version", store.Bigint), store.Col("rank", store.Integer))
 
 // WantPushes has users pushed to connections that are active, and wakes their
-// pumps. Pushes of one user to one connection coalesce: a wish that is there
+// pushers. Pushes of one user to one connection coalesce: a wish that is there
 // already is only raised.
 func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []Want) error {
 	if len(wants) == 0 {
@@ -68,11 +69,11 @@ func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []
 		}
 	}
 	if err := wakePushes(ctx, tx, connectionsOf(wants)...); err != nil {
-		return err
+		return fmt.Errorf("wake the connection's task: %w", err)
 	}
 	if len(states) > 0 {
 		if _, err := tx.Exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
-			return err
+			return fmt.Errorf("want the pushes: %w", err)
 		}
 	}
 	return tx.Later(ctx, waitStatement, waits, nil, organization)

@@ -15,7 +15,7 @@ const (
 	Run     = "run"
 	Push    = "push" // to platforms
 	Deliver = "deliver"
-	Bulk    = "bulk" // long work that nobody waits for at the other end of a line
+	Bulk    = "bulk" // long work whose end no caller waits for
 )
 
 // Queues lists the queues.
@@ -39,8 +39,8 @@ type Batch[A any] interface {
 	Only(item string) A
 }
 
-// Task returns a task of this kind. ID and Lane say what it is and with what
-// it shares; the rest of the fields are for the caller to fill.
+// Task returns a task of this kind. Tasks with the same fairness key share their
+// turns. The caller fills the other fields.
 func (k Kind[A]) Task(id, organization, fairnessKey string, args A) usersync.Task {
 	encoded, err := json.Marshal(args)
 	if err != nil {
@@ -137,7 +137,7 @@ func parts[A any](args A) (map[string]json.RawMessage, error) {
 	for _, item := range batch.Items() {
 		encoded, err := json.Marshal(batch.Only(item))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("encode to JSON: %w", err)
 		}
 		out[item] = encoded
 	}

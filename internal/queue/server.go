@@ -32,7 +32,7 @@ type ServerOptions struct {
 func (c *Client) Serve(o ServerOptions) (*Server, error) {
 	// A worker may well be up before its Redis: the caller tries again.
 	if err := c.Ping(context.Background()); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ping Redis: %w", err)
 	}
 	bell := c.newNotifier(o.Queue)
 	server := asynq.NewServerFromRedisClient(bell, asynq.Config{

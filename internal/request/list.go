@@ -15,8 +15,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// UnfinishedStatuses are the statuses in which a request still has work to come.
-const UnfinishedStatuses = `('queued', 'processing', 'awaiting_credits')`
+// UnfinishedStatusesSQL are the statuses in which a request still has work to come.
+const UnfinishedStatusesSQL = `('queued', 'processing', 'awaiting_credits')`
 
 // Filter narrows a list of requests.
 type Filter struct {
@@ -55,12 +55,12 @@ func newest(which string) string {
 // The lists of what is stored. Succeeded requests are nearly all, and are
 // found in the list of all.
 var (
-	allRequestsStatement         = store.Define("request.list", newest(ofOrganization+ofThisKind+ofThisStatus))
-	kindRequestsStatement        = store.Define("request.listOfKind", newest(ofKind+ofThisStatus))
-	userRequestsStatement        = store.Define("request.listOfUser", newest(ofUser+ofThisKind+ofThisStatus))
-	notableRequestsStatement     = store.Define("request.listNotable", eachKind(newest(notable)))
-	notableKindRequestsStatement = store.Define("request.listNotableOfKind", newest(notable))
-	notableUserRequestsStatement = store.Define("request.listNotableOfUser", newest(notableOfUser+ofThisKind))
+	allRequestsStatement         = store.Define("request.allRequests", newest(ofOrganization+ofThisKind+ofThisStatus))
+	kindRequestsStatement        = store.Define("request.kindRequests", newest(ofKind+ofThisStatus))
+	userRequestsStatement        = store.Define("request.userRequests", newest(ofUser+ofThisKind+ofThisStatus))
+	notableRequestsStatement     = store.Define("request.notableRequests", eachKind(newest(notable)))
+	notableKindRequestsStatement = store.Define("request.notableKindRequests", newest(notable))
+	notableUserRequestsStatement = store.Define("request.notableUserRequests", newest(notableOfUser+ofThisKind))
 )
 
 // eachKind merges the newest of each kind.
@@ -193,7 +193,7 @@ ORDER BY q.id DESC`, store.Col("organization_id", store.Text), store.Col("id", s
 func (l requestList) queued(ctx context.Context) ([]string, error) {
 	tasks, err := l.tasks(ctx, openTasksStatement, fewTasks)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the open tasks: %w", err)
 	}
 	if len(tasks) < fewTasks {
 		return l.open(ctx, tasks)
@@ -203,7 +203,7 @@ func (l requestList) queued(ctx context.Context) ([]string, error) {
 		return found[:min(len(found), l.Limit)], err
 	}
 	if tasks, err = l.tasks(ctx, openTasksStatement, allTasks); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the open tasks: %w", err)
 	}
 	return l.open(ctx, tasks)
 }
@@ -243,15 +243,15 @@ func (l requestList) newest() (*store.Statement, []any) {
 func (l requestList) processing(ctx context.Context) ([]string, error) {
 	tasks, err := l.tasks(ctx, claimedTasksStatement, allTasks)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the claimed tasks: %w", err)
 	}
 	claimed, err := l.open(ctx, tasks)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the requests of open tasks: %w", err)
 	}
 	stored, err := l.stored(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list the stored requests: %w", err)
 	}
 	ids := newestFirst(append(stored, claimed...))
 	return ids[:min(len(ids), l.Limit)], nil
@@ -264,19 +264,19 @@ const verifyAtOnce = 500
 func (l requestList) open(ctx context.Context, tasks []string) (found []string, err error) {
 	var ids []string
 	for _, args := range tasks {
-		named, err := IDsOfTask(json.RawMessage(args))
+		named, err := IDsFromTaskArgs(json.RawMessage(args))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the arguments of a task: %w", err)
 		}
 		ids = append(ids, named...)
 	}
 	ids = newestFirst(slices.DeleteFunc(ids, func(id string) bool { return id >= l.Before || id < l.from }))
 	//lint:loop asks slice after slice until the page is full
 	for chunk := range slices.Chunk(ids, verifyAtOnce) {
-		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, RequestRows(ofStatusStatement, l.ID(), chunk), store.ScanString,
+		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, IDRows(ofStatusStatement, l.ID(), chunk), store.ScanString,
 			string(l.Status), string(l.Kind), l.user, store.Micros(l.Since))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the requests of a status: %w", err)
 		}
 		if found = append(found, some...); len(found) >= l.Limit {
 			return found[:l.Limit], nil
@@ -285,9 +285,9 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 	return found, nil
 }
 
-// IDsOfTask returns the requests that the arguments of a task name: those of
+// IDsFromTaskArgs returns the requests that the arguments of a task name: those of
 // a batch, one, or none.
-func IDsOfTask(args json.RawMessage) ([]string, error) {
+func IDsFromTaskArgs(args json.RawMessage) ([]string, error) {
 	var named struct {
 		Batch []string `json:"requests"`
 		One   string   `json:"request"`

@@ -12,12 +12,12 @@ var progressStatement = store.Define("request.progress", `
 SELECT b.request_id, b.planned, b.total, b.done, b.added, b.updated, b.unchanged, b.removed, b.skipped, b.errors, b.audience_id, b.created_at, {now}
 FROM {rows} JOIN bulks b ON b.request_id = r.id WHERE b.organization_id = $1`, store.Col("id", store.Text))
 
-// fillProgress shows how far the bulks among the reports have come.
+// fillProgress shows how far the bulks among the views have come.
 func fillProgress(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored) error {
 	var ids []string
 	for id, q := range byID {
-		if q.report.Kind == KindPlatformBulk {
-			q.report.Progress = &Progress{}
+		if q.view.Kind == KindPlatformBulk {
+			q.view.Progress = &Progress{}
 			ids = append(ids, id)
 		}
 	}
@@ -34,12 +34,12 @@ func fillProgress(ctx context.Context, o *store.Org, db store.Conn, byID map[str
 			return struct{}{}, err
 		}
 		until := store.At(now)
-		if q.report.Status.Final() {
-			until = q.report.FinishedAt.Time
+		if q.view.Status.Final() {
+			until = q.view.FinishedAt.Time
 		}
 		p.Planned = planned > 0
 		p.Estimate(store.At(began), until)
-		q.report.Progress = &p
+		q.view.Progress = &p
 		return struct{}{}, nil
 	}, o.ID())
 	return err

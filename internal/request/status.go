@@ -2,27 +2,6 @@ package request
 
 import "slices"
 
-// Kind says what a request asks for.
-type Kind string
-
-// The kinds of requests.
-const (
-	KindUserSync Kind = "user-sync"
-	// KindPlatformSync pushes one known user to the platforms, now.
-	KindPlatformSync Kind = "platform-sync"
-	// KindPlatformBulk pushes many known users to one connection.
-	KindPlatformBulk Kind = "platform-bulk"
-)
-
-// Kinds lists every kind.
-var Kinds = []Kind{KindUserSync, KindPlatformSync, KindPlatformBulk}
-
-// Paid reports whether requests of this kind need credits.
-func (k Kind) Paid() bool { return k == KindUserSync }
-
-// Valid reports whether k is one of the kinds.
-func (k Kind) Valid() bool { return slices.Contains(Kinds, k) }
-
 // Status says how far a request has come.
 type Status string
 

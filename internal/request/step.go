@@ -2,137 +2,14 @@ package request
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
-
-var lockRequestsStatement = store.Define("request.lockAll", `
-SELECT q.id, q.kind, q.status, q.run, q.traceparent FROM {rows}
-JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
-ORDER BY q.id {for update}`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
-
-// Locked is a request under lock with its steps.
-type Locked struct {
-	ID          string
-	Kind        Kind
-	Status      Status
-	Run         int
-	Traceparent string
-	Steps       []Step
-}
-
-// Lock locks requests, so that nobody else decides their status, and
-// returns them with their steps, by id.
-func Lock(ctx context.Context, tx *store.Tx, organization string, ids []string) (map[string]*Locked, error) {
-	out := map[string]*Locked{}
-	if len(ids) == 0 {
-		return out, nil
-	}
-	_, err := store.Collect(ctx, tx.Conn, lockRequestsStatement, RequestRows(lockRequestsStatement, organization, ids), func(scan func(...any) error) (struct{}, error) {
-		q := &Locked{}
-		err := scan(&q.ID, &q.Kind, &q.Status, &q.Run, &q.Traceparent)
-		out[q.ID] = q
-		return struct{}{}, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	steps, err := store.Collect(ctx, tx.Conn, reportStepsStatement, store.IDRows(reportStepsStatement, ids), scanStep, organization)
-	for _, s := range steps {
-		if q := out[s.request]; q != nil {
-			q.Steps = append(q.Steps, s.step)
-		}
-	}
-	return out, err
-}
-
-// Steps returns the steps of one request, in their order.
-func Steps(ctx context.Context, o *store.Org, id string) ([]Step, error) {
-	rows, err := store.Collect(ctx, o.Reader(), reportStepsStatement, store.IDRows(reportStepsStatement, []string{id}), scanStep, o.ID())
-	steps := make([]Step, len(rows))
-	for i, r := range rows {
-		steps[i] = r.step
-	}
-	return steps, err
-}
-
-// stepRow is a step with the request it belongs to.
-type stepRow struct {
-	request string
-	step    Step
-}
-
-func scanStep(scan func(...any) error) (r stepRow, err error) {
-	s := &r.step
-	var next int64
-	var found string
-	err = scan(&r.request, &s.Position, &s.Name, &s.Platform, &s.ConnectionID, &s.Status, &s.Reason, &s.Attempts, &next, &s.Details,
-		&s.ErrorCode, &s.ErrorMessage, &found)
-	s.NextAttemptAt = store.At(next)
-	return r, errors.Join(err, store.Decode(found, &s.Found))
-}
-
-// StepOf is a step to be written.
-type StepOf struct {
-	RequestID string
-	Step
-}
-
-// SaveSteps writes steps of requests that the caller may write to: of a claimed
-// task, or those that wait for a push under the claim of its pump.
-func SaveSteps(ctx context.Context, tx *store.Tx, organization string, list []StepOf) error {
-	if len(list) == 0 {
-		return nil
-	}
-	set := StepsStatement.Rows(len(list))
-	for _, s := range list {
-		if err := addStep(set, s.RequestID, s.Step); err != nil {
-			return err
-		}
-	}
-	return tx.Later(ctx, StepsStatement, set, nil, organization)
-}
-
-var foldStatement = store.Define("request.fold", `
-UPDATE requests SET status = r.status, finished_at = r.finished,
-    started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
-FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id
-    AND requests.status IN ('queued', 'processing', 'awaiting_credits')`,
-	store.Col("organization_id", store.Text), store.Col("id", store.Text), store.Col("status", store.Text), store.Col("finished", store.Bigint))
-
-// Fold gives requests whose steps have changed the status that follows
-// from them, and returns those that are finished by it.
-func Fold(ctx context.Context, tx *store.Tx, organization string, ids []string, now time.Time) ([]*Locked, error) {
-	locked, err := Lock(ctx, tx, organization, ids)
-	if err != nil {
-		return nil, err
-	}
-	set := foldStatement.Rows(len(locked))
-	var finished []*Locked
-	for _, id := range ids {
-		q := locked[id]
-		if q == nil || q.Status.Final() {
-			continue
-		}
-		status, at := StatusOf(q.Steps), int64(0)
-		if status == q.Status {
-			continue
-		}
-		if q.Status = status; status.Final() {
-			at = store.Micros(now)
-			finished = append(finished, q)
-		}
-		set.Add(organization, id, string(status), at)
-	}
-	if set.Len() == 0 {
-		return nil, nil
-	}
-	_, err = tx.Exec(ctx, foldStatement, set)
-	return finished, err
-}
 
 // StepName says what part of a request a step is.
 type StepName string
@@ -182,4 +59,92 @@ type Match struct {
 	ColleagueID string   `json:"id"`
 	Score       float64  `json:"score"` // 0 to 1
 	Reasons     []string `json:"reasons"`
+}
+
+var stepsStatement = store.Define("request.steps", `
+SELECT s.request_id, s.position, s.name, s.platform, s.connection_id, s.status, s.reason, s.attempts, s.next_attempt_at, s.details,
+    s.error_code, s.error_message, s.found
+FROM {rows} JOIN steps s ON s.request_id = r.id WHERE s.organization_id = $1
+ORDER BY s.request_id, s.position`, store.Col("id", store.Text))
+
+// Steps returns the steps of one request, in their order.
+func Steps(ctx context.Context, o *store.Org, id string) ([]Step, error) {
+	rows, err := store.Collect(ctx, o.Reader(), stepsStatement, store.IDRows(stepsStatement, []string{id}), scanStep, o.ID())
+	if err != nil {
+		return nil, fmt.Errorf("read the steps: %w", err)
+	}
+	steps := make([]Step, len(rows))
+	for i, r := range rows {
+		steps[i] = r.step
+	}
+	return steps, nil
+}
+
+// stepRow is a step with the request it belongs to.
+type stepRow struct {
+	request string
+	step    Step
+}
+
+func scanStep(scan func(...any) error) (r stepRow, err error) {
+	s := &r.step
+	var next int64
+	var found string
+	err = scan(&r.request, &s.Position, &s.Name, &s.Platform, &s.ConnectionID, &s.Status, &s.Reason, &s.Attempts, &next, &s.Details,
+		&s.ErrorCode, &s.ErrorMessage, &found)
+	s.NextAttemptAt = store.At(next)
+	return r, errors.Join(err, store.Decode(found, &s.Found))
+}
+
+var saveStepsStatement = store.Define("request.saveSteps", `
+INSERT INTO steps (request_id, position, organization_id, name, platform, connection_id, status, reason, attempts,
+    next_attempt_at, details, error_code, error_message, found, updated_at)
+SELECT r.request_id, r.position, $1, r.name, r.platform, r.connection_id, r.status, r.reason, r.attempts,
+    r.next_attempt_at, r.details, r.error_code, r.error_message, r.found, {now}
+FROM {rows} WHERE true
+ON CONFLICT (request_id, position) DO UPDATE SET status = excluded.status, reason = excluded.reason,
+    attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, details = excluded.details,
+    error_code = excluded.error_code, error_message = excluded.error_message, found = excluded.found, updated_at = excluded.updated_at`,
+	store.Col("request_id", store.Text), store.Col("position", store.Bigint), store.Col("name", store.Text), store.Col("platform", store.Text), store.Col("connection_id", store.Text),
+	store.Col("status", store.Text), store.Col("reason", store.Text), store.Col("attempts", store.Bigint), store.Col("next_attempt_at", store.Bigint), store.Col("details", store.Text),
+	store.Col("error_code", store.Text), store.Col("error_message", store.Text), store.Col("found", store.Text))
+
+// StepUpdate is a step to be written.
+type StepUpdate struct {
+	RequestID string
+	Step
+}
+
+// SaveSteps writes steps of requests that the caller may write to: of a claimed
+// task, or those that wait for a push under the claim of its pusher.
+func SaveSteps(ctx context.Context, tx *store.Tx, organization string, list []StepUpdate) error {
+	if len(list) == 0 {
+		return nil
+	}
+	set := saveStepsStatement.Rows(len(list))
+	for _, s := range list {
+		if err := addStep(set, s.RequestID, s.Step); err != nil {
+			return fmt.Errorf("encode a step: %w", err)
+		}
+	}
+	return tx.Later(ctx, saveStepsStatement, set, nil, organization)
+}
+
+// addStep adds a row for stepsStatement.
+func addStep(set *store.Rows, request string, s Step) error {
+	found, err := encodeFound(s.Found)
+	if err != nil {
+		return err
+	}
+	set.Add(request, int64(s.Position), string(s.Name), s.Platform, s.ConnectionID, string(s.Status), s.Reason,
+		int64(s.Attempts), store.Micros(s.NextAttemptAt), s.Details, string(s.ErrorCode), s.ErrorMessage, found)
+	return nil
+}
+
+func encodeFound(found []Match) (string, error) {
+	if len(found) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(found)
+	return string(text), err
 }

@@ -24,7 +24,7 @@ type View struct {
 	Webhooks []WebhookView `json:"webhooks,omitempty"`
 }
 
-// StepView is a step in a report.
+// StepView is a step in a view.
 type StepView struct {
 	Name          StepName      `json:"name"`
 	Platform      string        `json:"platform,omitempty"`
@@ -67,7 +67,7 @@ type CreditsView struct {
 	Balance *int64 `json:"balance,omitempty"`
 }
 
-// WebhookView is one delivery in a report.
+// WebhookView is one delivery in a view.
 type WebhookView struct {
 	ID         string               `json:"id"`
 	EndpointID string               `json:"endpointId"`

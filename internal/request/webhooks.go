@@ -2,23 +2,26 @@ package request
 
 import (
 	"context"
+	"fmt"
 
 	"usersync/internal/delivery"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
-// ToldOf returns stored requests as webhooks tell of them.
-func ToldOf(ctx context.Context, tx *store.Tx, organization string, ids []string) ([]*View, error) {
-	list, err := ListIn(ctx, tx, organization, ids)
-	for _, r := range list {
-		r.Webhooks = nil
+// ViewsForMessages returns stored requests as webhook messages carry them: as the
+// transaction sees them, without the balance and without deliveries.
+func ViewsForMessages(ctx context.Context, tx *store.Tx, organization string, ids []string) ([]*View, error) {
+	list, err := views(ctx, tx.Org(organization), tx.Conn, ids)
+	for _, v := range list {
+		v.Webhooks = nil
 	}
 	return list, err
 }
 
-// MessageTypes says which messages an outcome leads to.
-func MessageTypes(status Status, found int) []delivery.MessageType {
+// MessageTypesFor returns the types of the messages about a request that has come to
+// a status and found so many colleagues.
+func MessageTypesFor(status Status, found int) []delivery.MessageType {
 	var types []delivery.MessageType
 	if found > 0 {
 		types = append(types, delivery.MessageColleaguesFound)
@@ -40,7 +43,7 @@ func fillWebhooks(ctx context.Context, o *store.Org, db store.Conn, byID map[str
 	for _, q := range byID {
 		for run := 1; run <= q.run; run++ {
 			for _, t := range delivery.RequestMessageTypes {
-				id := delivery.RequestMessageID(q.report.RequestID, run, t)
+				id := delivery.RequestMessageID(q.view.RequestID, run, t)
 				owner[id] = q
 				low := string(usersync.PrefixDelivery) + id[len(usersync.PrefixMessage):]
 				set.Add(low, low+"~")
@@ -56,9 +59,12 @@ func fillWebhooks(ctx context.Context, o *store.Org, db store.Conn, byID map[str
 		err = scan(&w.ID, &w.EndpointID, &w.Type, &w.Status, &w.Attempts)
 		return row{w.ID, *w}, err
 	}, o.ID())
+	if err != nil {
+		return fmt.Errorf("read the deliveries of messages: %w", err)
+	}
 	for _, r := range list {
 		q := owner[r.message]
-		q.report.Webhooks = append(q.report.Webhooks, r.webhook)
+		q.view.Webhooks = append(q.view.Webhooks, r.webhook)
 	}
-	return err
+	return nil
 }

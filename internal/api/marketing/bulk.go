@@ -15,7 +15,6 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/platform"
 	"usersync/internal/request"
-	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -152,8 +151,8 @@ func (h *Handlers) planList(c *api.Call, u usersSync) (b bulk.Input, err error) 
 
 // connections returns the organization's active connections to a platform. It
 // returns an error when there is none.
-func (h *Handlers) connections(c *api.Call, name string) (kind connector.Kind, active []platform.Connection, err error) {
-	at := slices.IndexFunc(h.Management.Platforms, func(k connector.Kind) bool { return k.Name == name })
+func (h *Handlers) connections(c *api.Call, name string) (kind connector.Platform, active []platform.Connection, err error) {
+	at := slices.IndexFunc(h.Management.Platforms, func(k connector.Platform) bool { return k.Name == name })
 	if at < 0 {
 		return kind, nil, api.Invalid("platform", "is not one of "+h.names())
 	}
@@ -182,7 +181,7 @@ func (h *Handlers) names() string {
 
 // choose returns the connection to push to and what is overridden there. Nothing
 // is overridden at a connection whose settings say the same.
-func choose(kind connector.Kind, active []platform.Connection, patch usersync.PlatformSync) (platform.Connection, usersync.PlatformSync, error) {
+func choose(kind connector.Platform, active []platform.Connection, patch usersync.PlatformSync) (platform.Connection, usersync.PlatformSync, error) {
 	for _, one := range active {
 		patched, err := kind.Patch(one.Settings, patch)
 		if err != nil {
@@ -196,7 +195,7 @@ func choose(kind connector.Kind, active []platform.Connection, patch usersync.Pl
 }
 
 // patchFault refuses the parameter that the platform does not support.
-func patchFault(kind connector.Kind, one platform.Connection, patch usersync.PlatformSync, err error) error {
+func patchFault(kind connector.Platform, one platform.Connection, patch usersync.PlatformSync, err error) error {
 	message := usersync.AsError(err).Message
 	if patch.List != "" {
 		if _, wrong := kind.Patch(one.Settings, usersync.PlatformSync{List: patch.List}); wrong != nil {

@@ -132,8 +132,8 @@ type plain struct {
 	URL string `json:"url" help:"The address."`
 }
 
-func define[S any](name string) connector.Kind {
-	return connector.Define(connector.Kind{Name: name}, func(struct{}, S, connector.Facts, *connector.Client) (connector.Connector, error) { return nil, nil })
+func define[S any](name string) connector.Platform {
+	return connector.Define(connector.Platform{Name: name}, func(struct{}, S, connector.Facts, *connector.Client) (connector.Connector, error) { return nil, nil })
 }
 
 func TestABulkIsPushedWhereItsListIs(t *testing.T) {

@@ -25,11 +25,11 @@ const (
 	singly = 10
 )
 
-// Kind is ActiveCampaign. It counts 5 calls a second for an account, over all its
+// Platform is ActiveCampaign. It counts 5 calls a second for an account, over all its
 // keys. An import takes 250 contacts. But everybody who may have left the list has to
 // be looked up first, which can take a call for each: 50 people take ten seconds at
 // most.
-var Kind = connector.Define(connector.Kind{
+var Platform = connector.Define(connector.Platform{
 	Name: "activecampaign", Title: "ActiveCampaign", Batch: 50,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
 	Classify: classify,

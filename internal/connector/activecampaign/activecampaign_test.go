@@ -15,7 +15,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Of(activecampaign.Kind, fake.New, connectortest.Options{OneCallEach: true, JobOf: 11})
+var platform = connectortest.Of(activecampaign.Platform, fake.New, connectortest.Options{OneCallEach: true, JobOf: 11})
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 
@@ -280,7 +280,7 @@ func TestOnlyAddressesOfActiveCampaignAreTaken(t *testing.T) {
 	} {
 		cfg := fake.New().Config()
 		cfg.Settings = []byte(`{"accountUrl":` + connectortest.JSON(t, address) + `}`)
-		_, err := activecampaign.Kind.Open(cfg, &connector.Client{})
+		_, err := activecampaign.Platform.Open(cfg, &connector.Client{})
 		if (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
 		}

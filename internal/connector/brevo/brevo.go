@@ -26,9 +26,9 @@ const (
 	maxImport = 8_000_000
 )
 
-// Kind is Brevo. The limit is that of /contacts in a plan without a raised limit: 10
+// Platform is Brevo. The limit is that of /contacts in a plan without a raised limit: 10
 // calls a second, which is the same as 36,000 an hour.
-var Kind = connector.Define(connector.Kind{
+var Platform = connector.Define(connector.Platform{
 	Name: "brevo", Title: "Brevo", Batch: 500,
 	Limits:   connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
 	Classify: classify,

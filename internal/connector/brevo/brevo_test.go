@@ -15,7 +15,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Of(brevo.Kind, fake.New)
+var platform = connectortest.Of(brevo.Platform, fake.New)
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 
@@ -66,7 +66,7 @@ func TestTenPeopleAreOneImportAndNineAreNot(t *testing.T) {
 			}
 		}
 	})
-	all := connectortest.People(t, brevo.Kind.Batch)
+	all := connectortest.People(t, brevo.Platform.Batch)
 	var results []connector.Result
 	a.Costs(1, "an import", func() { results = a.Push(c, all...) })
 	for _, r := range a.Confirm(c, all, results) {

@@ -18,7 +18,7 @@ import (
 // connections to it.
 type Account struct {
 	testing.TB
-	Kind   connector.Kind
+	Kind   connector.Platform
 	Fake   fakeplatform.Platform
 	Server *fakeplatform.Server
 	url    string

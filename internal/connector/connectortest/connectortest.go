@@ -33,12 +33,12 @@ type Options struct {
 // Platform is a connector with its fake, for the tests of both.
 type Platform struct {
 	Options
-	Kind connector.Kind
+	Kind connector.Platform
 	new  func() fakeplatform.Platform
 }
 
 // Of returns a platform whose tests get a fake each. Options may follow.
-func Of[F fakeplatform.Platform](kind connector.Kind, newFake func() F, options ...Options) Platform {
+func Of[F fakeplatform.Platform](kind connector.Platform, newFake func() F, options ...Options) Platform {
 	p := Platform{Kind: kind, new: func() fakeplatform.Platform { return newFake() }}
 	if len(options) > 0 {
 		p.Options = options[0]
@@ -49,7 +49,7 @@ func Of[F fakeplatform.Platform](kind connector.Kind, newFake func() F, options 
 // Run tries the connector against its fake, in parallel to other tests. It is
 // called from a test of the connector's own directory, once:
 //
-//	var platform = connectortest.Of(mailchimp.Kind, fake.New)
+//	var platform = connectortest.Of(mailchimp.Platform, fake.New)
 //
 //	func TestConnector(t *testing.T) { platform.Run(t) }
 //

@@ -261,7 +261,7 @@ func (f *fixture) clean(err error, value any) {
 }
 
 // kindSecrets returns the secret values of a configuration's credentials.
-func kindSecrets(kind connector.Kind, cfg connector.Config) []string {
+func kindSecrets(kind connector.Platform, cfg connector.Config) []string {
 	values := map[string]any{}
 	_ = json.Unmarshal(cfg.Credentials, &values) // opening it has told
 	var out []string

@@ -22,9 +22,9 @@ const (
 	api  = "/v4"
 )
 
-// Kind is Copernica. It publishes no limits, so these are modest. A profile takes a
+// Platform is Copernica. It publishes no limits, so these are modest. A profile takes a
 // call or two of its own, so a batch of 20 takes some seconds.
-var Kind = connector.Define(connector.Kind{
+var Platform = connector.Define(connector.Platform{
 	Name: "copernica", Title: "Copernica", Batch: 20,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
 	Classify: classify,

@@ -18,7 +18,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Of(copernica.Kind, fake.New, connectortest.Options{OneCallEach: true})
+var platform = connectortest.Of(copernica.Platform, fake.New, connectortest.Options{OneCallEach: true})
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 

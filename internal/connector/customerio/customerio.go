@@ -36,9 +36,9 @@ const defaultTags = "tags"
 // maxName is the longest name of an attribute, in bytes.
 const maxName = 150
 
-// Kind is Customer.io. It publishes two limits for the Track API, 100 and 1,000 calls
+// Platform is Customer.io. It publishes two limits for the Track API, 100 and 1,000 calls
 // a second. This is the lower one.
-var Kind = connector.Define(connector.Kind{
+var Platform = connector.Define(connector.Platform{
 	Name: "customerio", Title: "Customer.io", Batch: 500,
 	Limits:   connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
 	Classify: classify,

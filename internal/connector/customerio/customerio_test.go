@@ -17,7 +17,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Of(customerio.Kind, fake.New)
+var platform = connectortest.Of(customerio.Platform, fake.New)
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 
@@ -43,7 +43,7 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 func TestABatchIsOneCallAndOneForTheSegment(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
-	all := connectortest.People(t, customerio.Kind.Batch)
+	all := connectortest.People(t, customerio.Platform.Batch)
 	a.Push(a.Open(""), all...)
 	routes := a.Routes()
 	if routes["POST /api/…/batch"]+routes["POST /api/v2/batch"] != 1 || a.Fake.People().Len() != len(all) {
@@ -134,7 +134,7 @@ func TestAnAnswerThatBlamesNobodyIsNoSuccess(t *testing.T) {
 // blind opens a connection without a key to read with.
 func blind(t *testing.T) connector.Connector {
 	t.Helper()
-	c, err := customerio.Kind.Open(connector.Config{Credentials: json.RawMessage(`{"siteId":"s","apiKey":"k"}`)}, &connector.Client{})
+	c, err := customerio.Platform.Open(connector.Config{Credentials: json.RawMessage(`{"siteId":"s","apiKey":"k"}`)}, &connector.Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestACheckNamesTheSettingThatIsWrong(t *testing.T) {
 	if err != nil || facts.Account != fmt.Sprint(fake.Environment) || facts.Labels["list:3"] != fake.SegmentName {
 		t.Errorf("got %+v, %v", facts, err)
 	}
-	connectortest.Of(customerio.Kind, fake.NewEU).Serve(t).Open("")
+	connectortest.Of(customerio.Platform, fake.NewEU).Serve(t).Open("")
 }
 
 func TestAWrongAppKeyIsFoundWithoutASegment(t *testing.T) {

@@ -16,9 +16,9 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// Kind is the destination. Its limits are our own, because no platform publishes any.
+// Platform is the destination. Its limits are our own, because no platform publishes any.
 // A receiver of modest size copes with them.
-var Kind = connector.Define(connector.Kind{
+var Platform = connector.Define(connector.Platform{
 	Name: "http", Title: "HTTP destination", Batch: 10,
 	Limits:   connector.Limits{Concurrent: 8, Timeout: 15 * time.Second},
 	Classify: classify,

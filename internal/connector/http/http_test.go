@@ -18,7 +18,7 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-var platform = connectortest.Of(httpdest.Kind, fake.New, connectortest.Options{OneCallEach: true, StatusOnly: true})
+var platform = connectortest.Of(httpdest.Platform, fake.New, connectortest.Options{OneCallEach: true, StatusOnly: true})
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 
@@ -58,7 +58,7 @@ func open(t *testing.T, url, settings, headers string) (connector.Connector, err
 	if settings != "" {
 		settings = "," + settings
 	}
-	return httpdest.Kind.Open(connector.Config{
+	return httpdest.Platform.Open(connector.Config{
 		Credentials: json.RawMessage(`{"secret":"` + secret + `","headers":{` + headers + `}}`),
 		Settings:    json.RawMessage(`{"url":"` + url + `"` + settings + `}`),
 	}, &connector.Client{HTTP: connectortest.NewClient(t)})
@@ -238,7 +238,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 			connectortest.WantNamed(t, c.url, err, usersync.CodeInvalid, c.field)
 		})
 	}
-	_, err := httpdest.Kind.Open(connector.Config{
+	_, err := httpdest.Platform.Open(connector.Config{
 		Credentials: json.RawMessage(`{"secret":"whsec_short"}`), Settings: json.RawMessage(`{"url":"https://receiver.example/"}`),
 	}, &connector.Client{})
 	connectortest.WantNamed(t, "a short secret", err, usersync.CodeInvalid, "credentials.secret")

@@ -30,9 +30,9 @@ const (
 	contactType = "0-1"
 )
 
-// Kind is HubSpot. The limits are those of a private app in a Free or Starter account:
+// Platform is HubSpot. The limits are those of a private app in a Free or Starter account:
 // 100 calls in 10 s, including the burst.
-var Kind = connector.Define(connector.Kind{
+var Platform = connector.Define(connector.Platform{
 	Name: "hubspot", Title: "HubSpot", Batch: maxBatch,
 	Limits:   connector.Limits{PerSecond: 9, Burst: 10, Timeout: 30 * time.Second},
 	Classify: classify,

@@ -15,7 +15,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Of(hubspot.Kind, fake.New)
+var platform = connectortest.Of(hubspot.Platform, fake.New)
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 
@@ -67,7 +67,7 @@ func TestTwoCallsBringAHundredPeopleToTheList(t *testing.T) {
 	c := a.Open("")
 	people := connectortest.People(t, 250)
 	a.Costs(6, "250 people", func() {
-		for some := range slices.Chunk(people, hubspot.Kind.Batch) {
+		for some := range slices.Chunk(people, hubspot.Platform.Batch) {
 			a.Push(c, some...)
 		}
 	})

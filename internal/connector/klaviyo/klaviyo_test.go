@@ -14,7 +14,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Of(klaviyo.Kind, fake.New, connectortest.Options{JobOf: 6})
+var platform = connectortest.Of(klaviyo.Platform, fake.New, connectortest.Options{JobOf: 6})
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 

@@ -28,9 +28,9 @@ const (
 	maxTag = 100
 )
 
-// Kind is Mailchimp. An account takes ten calls at once from all programs that use it.
+// Platform is Mailchimp. An account takes ten calls at once from all programs that use it.
 // Two of them are left to other programs. Mailchimp publishes no rate.
-var Kind = connector.Define(connector.Kind{
+var Platform = connector.Define(connector.Platform{
 	Name: "mailchimp", Title: "Mailchimp", Batch: 2 * slice,
 	Limits:   connector.Limits{Concurrent: 8, Timeout: 60 * time.Second},
 	Classify: classify,

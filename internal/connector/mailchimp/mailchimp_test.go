@@ -20,7 +20,7 @@ import (
 
 var spec = connectortest.Spec{Files: []string{"mailchimp-marketing-subset.json"}}
 
-var platform = connectortest.Of(mailchimp.Kind, fake.New, connectortest.Options{Spec: spec})
+var platform = connectortest.Of(mailchimp.Platform, fake.New, connectortest.Options{Spec: spec})
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 
@@ -381,7 +381,7 @@ func TestFaultsOfSettingsAreNamed(t *testing.T) {
 		{`{"apiKey":"0-us21"}`, `{"listId":"a1","statusIfNew":"unsubscribed"}`, "settings.statusIfNew"},
 		{`{"apiKey":"0-us21"}`, `{"listId":"a1","mergeFields":{"FNAME":"first"}}`, "settings.mergeFields.FNAME"},
 	} {
-		_, err := mailchimp.Kind.Open(connector.Config{Credentials: json.RawMessage(c.credentials), Settings: json.RawMessage(c.settings)}, &connector.Client{})
+		_, err := mailchimp.Platform.Open(connector.Config{Credentials: json.RawMessage(c.credentials), Settings: json.RawMessage(c.settings)}, &connector.Client{})
 		connectortest.WantNamed(t, c.credentials+c.settings, err, usersync.CodeInvalid, c.field)
 		if e := usersync.AsError(err); e != nil && strings.Contains(fmt.Sprint(e.Fields), "0123456789") {
 			t.Errorf("%s is shown: %v", c.credentials, e.Fields)
@@ -491,7 +491,7 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 		if !known {
 			t.Errorf("%s %s: %q is in no table", e.Method, e.Path, key)
 		}
-		got := mailchimp.Kind.Classify(&e.Answer)
+		got := mailchimp.Platform.Classify(&e.Answer)
 		if want == "" {
 			if got != nil {
 				t.Errorf("%s: %v", key, got)

@@ -18,10 +18,10 @@ import (
 // maxTag is the longest tag, in characters.
 const maxTag = 100
 
-// Kind is SendGrid. It counts 600 calls a minute for most routes of an account, and
+// Platform is SendGrid. It counts 600 calls a minute for most routes of an account, and
 // 200 for the contacts. A connection makes one push after another. Each takes some 0.4
 // s at SendGrid, so a connection stays below the second limit by itself.
-var Kind = connector.Define(connector.Kind{
+var Platform = connector.Define(connector.Platform{
 	Name: "sendgrid", Title: "Twilio SendGrid", Batch: 1000,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 10, Burst: 10, Timeout: 30 * time.Second},
 	Classify: classify,

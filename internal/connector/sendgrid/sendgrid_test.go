@@ -24,7 +24,7 @@ var spec = connectortest.Spec{
 	Except: []string{"GET /files/{id}"},
 }
 
-var platform = connectortest.Of(sendgrid.Kind, fake.New, connectortest.Options{Spec: spec})
+var platform = connectortest.Of(sendgrid.Platform, fake.New, connectortest.Options{Spec: spec})
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 
@@ -355,7 +355,7 @@ func TestAudiencesAreLists(t *testing.T) {
 	if err != nil || again != id {
 		t.Errorf("without spaces: %q, %v", again, err)
 	}
-	patched, err := sendgrid.Kind.Patch(json.RawMessage(`{"listIds":["`+fake.List+`"]}`), patch)
+	patched, err := sendgrid.Platform.Patch(json.RawMessage(`{"listIds":["`+fake.List+`"]}`), patch)
 	if err != nil || string(patched) != `{"listIds":["`+id+`"]}` {
 		t.Errorf("patched to %s, %v", patched, err)
 	}
@@ -421,7 +421,7 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 	counts := map[int]int{}
 	for _, e := range connectortest.Recorded(t, "sendgrid.json") {
 		counts[e.Answer.Status]++
-		got := sendgrid.Kind.Classify(&e.Answer)
+		got := sendgrid.Platform.Classify(&e.Answer)
 		switch e.Answer.Status {
 		case 200, 201, 202, 204:
 			if got != nil {
@@ -437,7 +437,7 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 		// Every answer tells how many seconds its window has to go.
 		limited := e.Answer
 		limited.Status = http.StatusTooManyRequests
-		if e := sendgrid.Kind.Classify(&limited); e.Code != usersync.CodeRateLimited || e.RetryAfter < time.Second || e.RetryAfter > time.Minute {
+		if e := sendgrid.Platform.Classify(&limited); e.Code != usersync.CodeRateLimited || e.RetryAfter < time.Second || e.RetryAfter > time.Minute {
 			t.Errorf("waits %v for reset %s", e.RetryAfter, limited.Header.Get("X-RateLimit-Reset"))
 		}
 	}

@@ -17,7 +17,7 @@ var notPlatforms = []string{"connectortest", "fakeplatform"}
 func TestEveryPlatformIsInBothLists(t *testing.T) {
 	t.Parallel()
 	var kinds, served []string
-	for _, k := range connectors.Kinds {
+	for _, k := range connectors.Platforms {
 		kinds = append(kinds, k.Name)
 	}
 	for _, f := range fakes.New() {
@@ -32,14 +32,14 @@ func TestEveryPlatformIsInBothLists(t *testing.T) {
 	}
 	for _, e := range entries {
 		if e.IsDir() && !slices.Contains(notPlatforms, e.Name()) && !slices.Contains(kinds, e.Name()) {
-			t.Errorf("internal/connector/%s is not in connectors.Kinds", e.Name())
+			t.Errorf("internal/connector/%s is not in connectors.Platforms", e.Name())
 		}
 	}
 }
 
 func TestEveryConnectorHasTheSameFiles(t *testing.T) {
 	t.Parallel()
-	for _, k := range connectors.Kinds {
+	for _, k := range connectors.Platforms {
 		for _, file := range []string{"README.md", k.Name + ".go", "classify.go", "push.go", k.Name + "_test.go", "fake/fake.go"} {
 			if _, err := os.Stat(filepath.Join("../../connector", k.Name, file)); err != nil {
 				t.Errorf("%s has no %s: %v", k.Name, file, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -11,8 +12,6 @@ import (
 
 	"usersync/internal/bulk"
 	"usersync/internal/connector"
-	"usersync/internal/credit"
-	"usersync/internal/delivery"
 	"usersync/internal/outbox"
 	"usersync/internal/request"
 	"usersync/internal/store"
@@ -40,7 +39,7 @@ func (e ending) final() bool {
 type outcomes struct {
 	*turn
 	tx       *store.Tx
-	steps    []request.StepOf
+	steps    []request.StepUpdate
 	ended    []Wait
 	requests map[string]bool
 	bulks    map[string]request.Progress
@@ -72,7 +71,7 @@ func (b *outcomes) end(w Wait, e ending) {
 	if e.failure != nil {
 		s.ErrorCode, s.ErrorMessage = e.failure.Code, e.failure.Message
 	}
-	b.steps = append(b.steps, request.StepOf{RequestID: w.RequestID, Step: s})
+	b.steps = append(b.steps, request.StepUpdate{RequestID: w.RequestID, Step: s})
 	b.requests[w.RequestID] = true
 }
 
@@ -104,24 +103,24 @@ func (b *outcomes) count(w Wait, e ending) {
 func (b *outcomes) save(ctx context.Context) error {
 	organization := b.org.ID()
 	if err := request.SaveSteps(ctx, b.tx, organization, b.steps); err != nil {
-		return err
+		return fmt.Errorf("save the steps: %w", err)
 	}
 	if err := DropWaits(ctx, b.tx, b.id, b.ended); err != nil {
-		return err
+		return fmt.Errorf("drop the waits that ended: %w", err)
 	}
 	if err := b.saveBulks(ctx); err != nil {
-		return err
+		return fmt.Errorf("save the progress of bulks: %w", err)
 	}
 	if len(b.requests) == 0 {
 		return nil
 	}
 	now, err := b.tx.Now(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the database's time: %w", err)
 	}
 	finished, err := request.Fold(ctx, b.tx, organization, slices.Sorted(maps.Keys(b.requests)), now)
 	if err != nil {
-		return err
+		return fmt.Errorf("update the requests of the steps: %w", err)
 	}
 	for _, q := range finished {
 		b.finished = append(b.finished, q.ID)
@@ -135,7 +134,7 @@ func (b *outcomes) saveBulks(ctx context.Context) (err error) {
 		return nil
 	}
 	if err := bulk.Count(ctx, b.tx, b.org.ID(), b.bulks, b.errors); err != nil {
-		return err
+		return fmt.Errorf("count the users of a bulk: %w", err)
 	}
 	b.finished, err = bulk.Finish(ctx, b.tx, b.org.ID(), slices.Collect(maps.Keys(b.bulks))...)
 	return err
@@ -148,13 +147,29 @@ func (b *outcomes) publish(ctx context.Context) {
 	}
 }
 
-// settle writes what became of states. A claim that was lost meanwhile means
-// that another may have pushed before our call arrived: what is newest is
-// pushed once more.
+// settle writes what became of users whose newest state was pushed, and of those
+// who are gone.
 func (p *turn) settle(ctx context.Context, items []*item, gone []string) error {
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
+	return p.writeOutcomes(ctx, items, func(ctx context.Context, b *outcomes) error { return b.settleStates(ctx, items, gone) })
+}
+
+// settleOnce writes what became of pushes that do not coalesce.
+func (p *turn) settleOnce(ctx context.Context, items []*item, gone []Wait) error {
+	if len(items)+len(gone) == 0 {
+		return nil
+	}
+	return p.writeOutcomes(ctx, items, func(ctx context.Context, b *outcomes) error { return b.settleSingles(ctx, items, gone) })
+}
+
+// writeOutcomes runs write in a transaction under the claim of the connection's
+// task, and then counts and publishes what it wrote. An error that concerns the
+// connection disconnects it instead. When the claim was lost meanwhile, another
+// worker may have pushed before our call arrived: the newest state is pushed once
+// more.
+func (p *turn) writeOutcomes(ctx context.Context, items []*item, write func(context.Context, *outcomes) error) error {
 	for _, it := range items {
 		if disconnects(it.err) {
 			return p.disconnect(ctx, it.err)
@@ -166,9 +181,9 @@ func (p *turn) settle(ctx context.Context, items []*item, gone []string) error {
 	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 		b.reset(tx)
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-			return err
+			return fmt.Errorf("hold the claim: %w", err)
 		}
-		return b.settleStates(ctx, items, gone)
+		return write(ctx, b)
 	})
 	if errors.Is(err, outbox.ErrClaimLost) {
 		return errors.Join(err, p.pushAgain(ctx, items))
@@ -201,6 +216,7 @@ func (b *outcomes) note(items []*item) {
 	}
 }
 
+// pushAgain has the users pushed once more for whom the platform was called.
 func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	var users []string
 	for _, it := range items {
@@ -213,9 +229,11 @@ func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	return PushAgain(ctx, p.Store, p.id, users)
+	return p.Store.Tx(ctx, func(tx *store.Tx) error { return pushAgain(ctx, tx, p.id, users) })
 }
 
+// settleStates writes what became of pushes of the newest state, and tells those
+// who wait for them.
 func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []string) error {
 	byUser := make(map[string]*item, len(items))
 	users := append([]string(nil), gone...)
@@ -223,9 +241,9 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 		byUser[it.push.UserID] = it
 		users = append(users, it.push.UserID)
 	}
-	waits, err := StateWaits(ctx, b.tx, b.id, compact(users))
+	waits, err := stateWaits(ctx, b.tx, b.id, compact(users))
 	if err != nil {
-		return err
+		return fmt.Errorf("read who waits for the users: %w", err)
 	}
 	endings := make(map[string]ending, len(items))
 	for _, it := range items {
@@ -246,22 +264,22 @@ func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []strin
 		b.end(w, e)
 		waited[w.UserID] = waited[w.UserID] || !e.final()
 	}
-	outs := make([]PushOutcome, 0, len(items))
+	outs := make([]pushOutcome, 0, len(items))
 	for _, it := range items {
 		outs = append(outs, it.pushed(endings[it.push.UserID], waited[it.push.UserID]))
 	}
-	if err := SavePushes(ctx, b.tx, b.id, outs); err != nil {
-		return err
+	if err := savePushes(ctx, b.tx, b.id, outs); err != nil {
+		return fmt.Errorf("save the outcomes of pushes: %w", err)
 	}
 	if err := DropGone(ctx, b.tx, b.id, gone); err != nil {
-		return err
+		return fmt.Errorf("drop the pushes of users who are gone: %w", err)
 	}
 	return b.save(ctx)
 }
 
 // expired ends what was tried for as long as the contract says.
 func expired(e ending, since time.Time) ending {
-	if e.final() || e.next.Before(since.Add(PushFor)) {
+	if e.final() || e.next.Before(since.Add(tryPushFor)) {
 		return e
 	}
 	why := cmp.Or(e.failure, usersync.Errorf(usersync.CodeUnavailable, "The platform did not say what became of the user."))
@@ -269,10 +287,10 @@ func expired(e ending, since time.Time) ending {
 }
 
 // pushed is what the row of a state says after this run.
-func (it *item) pushed(e ending, waited bool) PushOutcome {
-	o := PushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called}
+func (it *item) pushed(e ending, waited bool) pushOutcome {
+	o := pushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called}
 	switch {
-	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(PushFor)):
+	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(tryPushFor)):
 		o.Status = PushRest
 	case e.status == request.StepPending:
 		o.Status, o.Job, o.Hash, o.DueAt = PushConfirming, it.result.Job, it.hash, e.next
@@ -326,42 +344,13 @@ func askAfter(since time.Time) time.Duration {
 // jitter spreads what failed together: ±10 %.
 func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
 
-// settleOnce writes what became of pushes that do not coalesce.
-func (p *turn) settleOnce(ctx context.Context, items []*item, gone []Wait) error {
-	if len(items)+len(gone) == 0 {
-		return nil
-	}
-	for _, it := range items {
-		if disconnects(it.err) {
-			return p.disconnect(ctx, it.err)
-		}
-	}
-	ctx, stop := outlast(ctx, settleWithin)
-	defer stop()
-	b := &outcomes{turn: p}
-	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
-		b.reset(tx)
-		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
-			return err
-		}
-		return b.settleSingles(ctx, items, gone)
-	})
-	if errors.Is(err, outbox.ErrClaimLost) {
-		return errors.Join(err, p.pushAgain(ctx, items))
-	}
-	if err != nil {
-		return err
-	}
-	b.note(items)
-	b.publish(ctx)
-	return nil
-}
-
+// settleSingles writes what became of pushes that do not coalesce, and of those
+// whose user is gone.
 func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait) error {
 	for _, w := range gone {
 		b.end(w, ending{status: request.StepSkipped, reason: ReasonErased, details: "The user was erased"})
 	}
-	var later []DelayedWait
+	var later []delayedWait
 	overridden := map[string]string{}
 	for _, it := range items {
 		e := expired(b.ending(it, it.wait.Attempts), it.wait.CreatedAt)
@@ -375,87 +364,17 @@ func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait
 			if e.status == request.StepPending {
 				w.Attempts = it.wait.Attempts
 			}
-			later = append(later, DelayedWait{Wait: w, DueAt: e.next})
+			later = append(later, delayedWait{Wait: w, DueAt: e.next})
 		}
 		if it.called {
 			overridden[it.wait.UserID] = it.result.Remote
 		}
 	}
-	if err := Overridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
-		return err
+	if err := markOverridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
+		return fmt.Errorf("note what was pushed with overrides: %w", err)
 	}
-	if err := DelayWaits(ctx, b.tx, b.id, later); err != nil {
-		return err
+	if err := delayWaits(ctx, b.tx, b.id, later); err != nil {
+		return fmt.Errorf("delay the waits: %w", err)
 	}
 	return b.save(ctx)
-}
-
-// tellFinished enqueues the messages about requests that a push has finished.
-func tellFinished(ctx context.Context, tx *store.Tx, organization string, finished []*request.Locked) error {
-	var news []*request.Locked
-	for _, q := range finished {
-		if q.Kind == request.KindUserSync {
-			news = append(news, q)
-		}
-	}
-	if len(news) == 0 {
-		return nil
-	}
-	endpoints, err := delivery.Subscriptions(ctx, tx, organization)
-	if err != nil || len(endpoints) == 0 {
-		return err
-	}
-	ids := make([]string, len(news))
-	for i, q := range news {
-		ids[i] = q.ID
-	}
-	reports, err := request.ToldOf(ctx, tx, organization, ids)
-	if err != nil {
-		return err
-	}
-	account, err := credit.Lock(ctx, tx, organization)
-	if err != nil {
-		return err
-	}
-	before := account
-	var messages []delivery.NewMessage
-	for i, q := range news {
-		for _, t := range request.MessageTypes(q.Status, 0) {
-			m := delivery.NewMessage{Traceparent: q.Traceparent, Message: delivery.Message{ID: delivery.RequestMessageID(q.ID, q.Run, t), Type: t, RequestID: q.ID}}
-			if err := delivery.AddressTo(&account, &m, endpoints, reports[i]); err != nil {
-				return err
-			}
-			if len(m.Endpoints) > 0 {
-				messages = append(messages, m)
-			}
-		}
-	}
-	if account == before {
-		return nil
-	}
-	if err := delivery.Enqueue(ctx, tx, organization, messages); err != nil {
-		return err
-	}
-	return credit.Save(ctx, tx, account)
-}
-
-// tellDisconnected enqueues the message about a connection that the platform refuses.
-func tellDisconnected(ctx context.Context, tx *store.Tx, c Connection, reason string) error {
-	endpoints, err := delivery.Subscriptions(ctx, tx, c.Organization)
-	if err != nil || len(endpoints) == 0 {
-		return err
-	}
-	account, err := credit.Lock(ctx, tx, c.Organization)
-	if err != nil {
-		return err
-	}
-	m := delivery.NewMessage{Message: delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageDisconnected}}
-	told := Disconnected{ConnectionID: c.ID, Platform: c.Platform, Name: c.Name, Reason: reason, At: usersync.Time{Time: account.Now}}
-	if err := delivery.AddressTo(&account, &m, endpoints, told); err != nil || len(m.Endpoints) == 0 {
-		return err
-	}
-	if err := delivery.Enqueue(ctx, tx, c.Organization, []delivery.NewMessage{m}); err != nil {
-		return err
-	}
-	return credit.Save(ctx, tx, account)
 }

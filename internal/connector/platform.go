@@ -17,9 +17,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Kind is one platform. It says what the platform is called, what a connection to it
+// Platform is one platform. It says what the platform is called, what a connection to it
 // needs, and how a connection is opened. Define makes one.
-type Kind struct {
+type Platform struct {
 	Name  string // is stored in connections, so it must never change
 	Title string
 	// Batch is how many profiles one Push takes.
@@ -76,7 +76,7 @@ type Common struct {
 	CallsPerSecond float64 `json:"callsPerSecond,omitempty" help:"Calls to the account a second; the platform's published limit where not set."`
 }
 
-// Define makes a Kind of typed credentials C and settings S. Their fields come
+// Define makes a Platform of typed credentials C and settings S. Their fields come
 // from the tags of C and S, so that validation, API and documentation cannot
 // disagree. The tags are:
 //
@@ -87,7 +87,7 @@ type Common struct {
 //	role     list or tags: what a bulk call may override, see Patch
 //
 // If C or S has a method Validate() []usersync.FieldError, its faults count too.
-func Define[C, S any](k Kind, open func(credentials C, settings S, facts Facts, client *Client) (Connector, error)) Kind {
+func Define[C, S any](k Platform, open func(credentials C, settings S, facts Facts, client *Client) (Connector, error)) Platform {
 	k.Credentials = fieldsOf(reflect.TypeFor[C]())
 	k.Settings = append(fieldsOf(reflect.TypeFor[S]()), fieldsOf(reflect.TypeFor[Common]())...)
 	k.open = func(cfg Config, client *Client) (Connector, error) {
@@ -110,7 +110,7 @@ func Define[C, S any](k Kind, open func(credentials C, settings S, facts Facts, 
 
 // Open opens a connection. Errors have code invalid and name the wrong fields
 // as credentials.x and settings.y.
-func (k Kind) Open(cfg Config, client *Client) (Connector, error) { return k.open(cfg, client) }
+func (k Platform) Open(cfg Config, client *Client) (Connector, error) { return k.open(cfg, client) }
 
 // ErrNoList and ErrNoTags are the refusals to override what a platform does not have.
 var (
@@ -119,7 +119,7 @@ var (
 )
 
 // Patch returns settings with another list and with more tags.
-func (k Kind) Patch(settings json.RawMessage, patch usersync.PlatformSync) (json.RawMessage, error) {
+func (k Platform) Patch(settings json.RawMessage, patch usersync.PlatformSync) (json.RawMessage, error) {
 	if patch.List == "" && len(patch.Tags) == 0 {
 		return settings, nil
 	}
@@ -156,7 +156,7 @@ func (k Kind) Patch(settings json.RawMessage, patch usersync.PlatformSync) (json
 }
 
 // role returns the name of the setting with a role, "" when there is none.
-func (k Kind) role(role string) string {
+func (k Platform) role(role string) string {
 	for _, f := range k.Settings {
 		if f.role == role {
 			return f.Name
@@ -165,7 +165,7 @@ func (k Kind) role(role string) string {
 	return ""
 }
 
-func (k Kind) typeOf(setting string) string {
+func (k Platform) typeOf(setting string) string {
 	i := slices.IndexFunc(k.Settings, func(f Field) bool { return f.Name == setting })
 	return k.Settings[i].Type
 }
@@ -297,7 +297,7 @@ func typeName(t reflect.Type) string {
 const shortSecret = 8
 
 // secrets returns the secret values of credentials.
-func (k Kind) secrets(credentials json.RawMessage) []string {
+func (k Platform) secrets(credentials json.RawMessage) []string {
 	values := map[string]any{}
 	_ = json.Unmarshal(credentials, &values) // they have been read before
 	var out []string

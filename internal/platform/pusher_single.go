@@ -2,8 +2,11 @@ package platform
 
 import (
 	"context"
-	"golang.org/x/sync/errgroup"
+	"fmt"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
+
 	"usersync/internal/connector"
 	"usersync/internal/request"
 	"usersync/internal/user"
@@ -16,13 +19,13 @@ const previewsAtOnce = 8
 // singles makes the pushes of one rank that do not coalesce: previews, and
 // pushes with what a request overrides.
 func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
-	due, err := DueWaits(ctx, p.org, p.id, rank, max(p.kind.Batch, previewsAtOnce))
+	due, err := dueWaits(ctx, p.org, p.id, rank, max(p.platform.Batch, previewsAtOnce))
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
 	groups, gone, err := p.group(ctx, due)
 	if err != nil {
-		return true, err
+		return true, fmt.Errorf("group the pushes: %w", err)
 	}
 	if err := p.settleOnce(ctx, nil, gone); err != nil {
 		return true, err
@@ -57,7 +60,7 @@ func (g *group) fail(why *usersync.Error) {
 	}
 }
 
-// group reads the users, applies what is overridden and sorts them.
+// group reads the users, applies what requests override and sorts them.
 func (p *turn) group(ctx context.Context, due []Wait) (groups []*group, gone []Wait, err error) {
 	var users, requests []string
 	for _, w := range due {
@@ -65,15 +68,15 @@ func (p *turn) group(ctx context.Context, due []Wait) (groups []*group, gone []W
 	}
 	found, err := user.ByID(ctx, p.org, compact(users))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read the users: %w", err)
 	}
 	inputs, err := request.PlatformInputs(ctx, p.org, compact(requests))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read what the requests ask of the push: %w", err)
 	}
-	remotes, err := Remotes(ctx, p.org, p.id, compact(users))
+	remotes, err := loadRemotes(ctx, p.org, p.id, compact(users))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read what platforms call the users: %w", err)
 	}
 	byKey := map[string]*group{}
 	for _, w := range due {

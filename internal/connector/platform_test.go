@@ -97,7 +97,7 @@ func TestPatchPutsAnotherListAndMoreTags(t *testing.T) {
 	if got, err := k.Patch(same, usersync.PlatformSync{FirstName: "Ada"}); err != nil || string(got) != string(same) {
 		t.Errorf("got %s, %v", got, err)
 	}
-	bare := connector.Define(connector.Kind{Name: "bare"}, func(struct{}, struct{}, connector.Facts, *connector.Client) (connector.Connector, error) {
+	bare := connector.Define(connector.Platform{Name: "bare"}, func(struct{}, struct{}, connector.Facts, *connector.Client) (connector.Connector, error) {
 		return nil, nil
 	})
 	if _, err := bare.Patch(nil, usersync.PlatformSync{List: "b"}); err != connector.ErrNoList { //nolint:errorlint // this very one

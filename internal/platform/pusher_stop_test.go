@@ -1,4 +1,4 @@
-package pipeline_test
+package platform_test
 
 import (
 	"context"
@@ -83,7 +83,7 @@ func TestCallsOfADeadWorkerAreMadeAgainSoonAfterTheirTaskIsTaken(t *testing.T) {
 		if wait := o.next(); wait < time.Minute {
 			t.Fatalf("the calls may still be under way, but are made again in %s", wait)
 		}
-		must(t, o.pump.Work(t.Context(), o.take()))
+		must(t, o.pusher.Work(t.Context(), o.take()))
 		if wait := o.next(); wait > 5*time.Second {
 			t.Errorf("made again in %s", wait)
 		}
@@ -127,10 +127,10 @@ func TestForgottenJobIsPushedAnew(t *testing.T) {
 		f := &forgetful{model: o.model}
 		o.platform = f
 		o.change(5)
-		must(t, o.pump.Work(t.Context(), o.take()))
+		must(t, o.pusher.Work(t.Context(), o.take()))
 		o.travel()
 		for f.asked == 0 {
-			must(t, o.pump.Work(t.Context(), o.take()))
+			must(t, o.pusher.Work(t.Context(), o.take()))
 		}
 		if f.pushed != 5 {
 			t.Fatalf("%d pushed while the job is young, want 5", f.pushed)
@@ -138,7 +138,7 @@ func TestForgottenJobIsPushedAnew(t *testing.T) {
 		for range 20 {
 			o.travel()
 			if c, ok := o.claim(); ok {
-				must(t, o.pump.Work(t.Context(), c))
+				must(t, o.pusher.Work(t.Context(), c))
 			}
 			if f.pushed == 10 {
 				f.remembers = true

@@ -1,4 +1,4 @@
-package pipeline_test
+package platform_test
 
 import (
 	"context"
@@ -113,7 +113,7 @@ func (*model) Remove(context.Context, connector.Profile) (connector.Result, erro
 	return connector.Result{Status: connector.Removed}, nil
 }
 
-// order is an organization with users that change and a pump that is disturbed.
+// order is an organization with users that change and a pusher that is disturbed.
 type order struct {
 	t     *testing.T
 	rng   *rand.Rand
@@ -125,7 +125,7 @@ type order struct {
 	users    []string
 	values   map[string]float64
 	conn     string
-	pump     queue.Handler
+	pusher   queue.Handler
 	travel   func()
 }
 
@@ -167,7 +167,7 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	o := &order{t: t, rng: rng, store: s, org: s.Org(created.ID), values: map[string]float64{},
 		model: &model{t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), values: map[string]float64{}}}
 	type none struct{}
-	kind := connector.Define(connector.Kind{Name: "model", Batch: 64}, func(none, none, connector.Facts, *connector.Client) (connector.Connector, error) {
+	kind := connector.Define(connector.Platform{Name: "model", Batch: 64}, func(none, none, connector.Facts, *connector.Client) (connector.Connector, error) {
 		return o.platform, nil
 	})
 	o.platform = o.model
@@ -181,8 +181,8 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	pusher := &platform.Pusher{Store: s, Queue: client, Log: slog.New(slog.DiscardHandler),
-		Kind: func(string) (connector.Kind, bool) { return kind, true }, Hub: &connector.Hub{}}
-	o.pump = pusher.Handler()
+		FindPlatform: func(string) (connector.Platform, bool) { return kind, true }, Hub: &connector.Hub{}}
+	o.pusher = pusher.Handler()
 	o.travel = storetest.Travel(t, options)
 	o.makeUsers(created)
 	return o
@@ -265,7 +265,7 @@ func (o *order) die() {
 	must(o.t, err)
 }
 
-// round changes users and lets the pump run once, undisturbed or not.
+// round changes users and lets the pusher run once, undisturbed or not.
 func (o *order) round() {
 	o.t.Helper()
 	o.change(60 + o.rng.IntN(60))
@@ -292,7 +292,7 @@ func (o *order) round() {
 	case 4:
 		o.stop(c)
 	default:
-		must(o.t, o.pump.Work(o.t.Context(), c))
+		must(o.t, o.pusher.Work(o.t.Context(), c))
 	}
 }
 
@@ -302,7 +302,7 @@ func (o *order) kill(c usersync.Claim) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = o.pump.Work(o.t.Context(), c)
+		_ = o.pusher.Work(o.t.Context(), c)
 	}()
 	<-done
 	o.abort(nil)
@@ -316,7 +316,7 @@ func (o *order) stop(c usersync.Claim) {
 	defer cancel()
 	o.abort(cancel)
 	defer o.abort(nil)
-	if err := o.pump.Work(ctx, c); err != nil {
+	if err := o.pusher.Work(ctx, c); err != nil {
 		must(o.t, outbox.Postpone(o.t.Context(), o.store, c, time.Now(), false))
 	}
 }
@@ -337,7 +337,7 @@ func (o *order) stall(c usersync.Claim) {
 	o.model.mu.Unlock()
 	go func() {
 		defer close(done)
-		_ = o.pump.Work(o.t.Context(), c) // its claim is lost
+		_ = o.pusher.Work(o.t.Context(), c) // its claim is lost
 	}()
 	select {
 	case <-arrived:
@@ -346,7 +346,7 @@ func (o *order) stall(c usersync.Claim) {
 			o.change(20)
 			o.travel() // the time of the call is over
 			if c, ok := o.claim(); ok {
-				must(o.t, o.pump.Work(o.t.Context(), c))
+				must(o.t, o.pusher.Work(o.t.Context(), c))
 			}
 		}
 	case <-done: // there was nothing to push
@@ -358,7 +358,7 @@ func (o *order) stall(c usersync.Claim) {
 	<-done
 }
 
-// settle lets the pump run undisturbed until nothing is due.
+// settle lets the pusher run undisturbed until nothing is due.
 func (o *order) settle() {
 	o.t.Helper()
 	o.model.sound = true
@@ -371,7 +371,7 @@ func (o *order) settle() {
 			continue
 		}
 		before := o.model.tries
-		must(o.t, o.pump.Work(o.t.Context(), c))
+		must(o.t, o.pusher.Work(o.t.Context(), c))
 		if o.model.tries == before {
 			idle++
 		} else {

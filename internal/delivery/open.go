@@ -1,0 +1,44 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+
+	"usersync/internal/store"
+)
+
+// OpenDelivery is a delivery that still has to be made.
+type OpenDelivery struct {
+	Delivery
+	Traceparent string
+}
+
+// Columns are the columns of deliveries, as d, that ScanDelivery reads.
+const Columns = `d.id, d.message_id, d.endpoint_id, d.type, d.status, d.attempts, d.attempt_count, d.earlier_attempts, d.next_attempt_at, d.created_at`
+
+// scanDelivery reads Columns and what stands behind them.
+func scanDelivery(scan func(...any) error, more ...any) (d Delivery, err error) {
+	var attempts string
+	var next, created int64
+	err = scan(append([]any{&d.ID, &d.MessageID, &d.EndpointID, &d.Type, &d.Status, &attempts, &d.Attempted, &d.Earlier, &next, &created}, more...)...)
+	d.NextAttemptAt, d.CreatedAt = store.At(next), store.At(created)
+	return d, errors.Join(err, store.Decode(attempts, &d.Attempts))
+}
+
+// A delivery without a task was written by a release that did not name it.
+var openDeliveriesStatement = store.Define("delivery.openDeliveries", `
+SELECT `+Columns+`, m.body, m.traceparent
+FROM {rows} JOIN deliveries d ON d.id = r.id JOIN messages m ON m.id = d.message_id
+WHERE d.organization_id = $1 AND d.status IN ('pending', 'retrying') AND d.task_id IN ($2, '')
+ORDER BY d.id`, store.Col("id", store.Text))
+
+// LoadOpenDeliveries loads those of the deliveries that the task still has to make:
+// what was sent again meanwhile belongs to another one.
+func LoadOpenDeliveries(ctx context.Context, o *store.Org, task string, ids []string) ([]OpenDelivery, error) {
+	return store.Collect(ctx, o.Reader(), openDeliveriesStatement, store.IDRows(openDeliveriesStatement, ids), func(scan func(...any) error) (d OpenDelivery, err error) {
+		var body []byte
+		d.Delivery, err = scanDelivery(scan, &body, &d.Traceparent)
+		d.Body = body
+		return d, err
+	}, o.ID(), task)
+}

@@ -1,0 +1,243 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"usersync/internal/outbox"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// refuse ends deliveries without an attempt.
+func refuse(open []OpenDelivery, why string) []result {
+	out := make([]result, len(open))
+	for i, d := range open {
+		out[i].Delivery = d.Delivery
+		out[i].end(why)
+	}
+	return out
+}
+
+// end has a delivery fail. What kept it from being tried stands in place of an
+// attempt where none was made.
+func (r *result) end(why string) {
+	if !r.due {
+		r.Attempt = Attempt{At: usersync.Time{Time: time.Now().UTC()}, Error: why}
+		r.ended = true
+	}
+	r.Status, r.NextAttemptAt = Failed, time.Time{}
+}
+
+// recordOutcomes writes the outcomes of the deliveries and the health of their
+// endpoint. The task comes again for the deliveries that are still open.
+func (s *Service) recordOutcomes(ctx context.Context, c usersync.Claim, args DeliverArgs, results []result) error {
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		o := recorder{tx: tx, claim: c, endpoint: args.EndpointID, results: slices.Clone(results)}
+		return o.run(ctx)
+	})
+}
+
+// recorder records the outcomes of one run of a task, in one transaction.
+type recorder struct {
+	tx       *store.Tx
+	claim    usersync.Claim
+	endpoint string
+	results  []result
+}
+
+func (o *recorder) run(ctx context.Context) error {
+	health := healthOf(o.results)
+	state, reason, err := o.judge(ctx, health)
+	if err != nil {
+		return err
+	}
+	if err := o.finish(ctx); err != nil {
+		return fmt.Errorf("end the delivery task: %w", err)
+	}
+	if health.known {
+		if err := saveHealth(ctx, o.tx, o.claim.Organization, o.endpoint, health.failing); err != nil {
+			return fmt.Errorf("save the health of the endpoint: %w", err)
+		}
+	}
+	if err := o.save(ctx); err != nil {
+		return fmt.Errorf("save the outcomes: %w", err)
+	}
+	if reason == "" {
+		return nil
+	}
+	return disable(ctx, o.tx, o.claim.Organization, state, reason)
+}
+
+// judge decides whether the endpoint is to be disabled: reason is "" when not.
+// Deliveries that are left for an endpoint that takes no more end here. It locks
+// the endpoint, so that none is armed for later while another
+// transaction disables it; with nothing left and nothing failed it asks nothing.
+func (o *recorder) judge(ctx context.Context, h health) (state lockedEndpoint, reason string, err error) {
+	if !h.failing && !h.gone && !slices.ContainsFunc(o.results, left) {
+		return state, "", nil
+	}
+	state, err = lockEndpoint(ctx, o.tx, o.claim.Organization, o.endpoint)
+	switch {
+	case errors.Is(err, ErrNoEndpoint):
+		o.endLeft(whyDeleted)
+		return state, "", nil
+	case err != nil:
+		return state, "", err
+	case state.Status != EndpointEnabled:
+		o.endLeft(whyDisabled)
+		return state, "", nil
+	}
+	if reason = reasonToDisable(state, h); reason != "" {
+		o.endLeft(whyDisabled)
+	}
+	return state, reason, nil
+}
+
+// reasonToDisable says why an endpoint is to be disabled after these attempts,
+// "" when it is not.
+func reasonToDisable(e lockedEndpoint, h health) string {
+	switch {
+	case h.gone:
+		return "It answered 410 Gone."
+	case h.failing && !e.FailingSince.IsZero() && e.Now.Sub(e.FailingSince) >= FailingFor:
+		return "Every attempt failed for 5 days."
+	}
+	return ""
+}
+
+func left(r result) bool { return r.Status.Open() }
+
+func (o *recorder) endLeft(why string) {
+	for i := range o.results {
+		if left(o.results[i]) {
+			o.results[i].end(why)
+		}
+	}
+}
+
+// finish ends the claim: the task is done, or comes again for what is left.
+func (o *recorder) finish(ctx context.Context) error {
+	args := DeliverArgs{EndpointID: o.endpoint}
+	var next time.Time
+	for _, r := range o.results {
+		if !left(r) {
+			continue
+		}
+		if len(args.DeliveryIDs) == 0 || r.NextAttemptAt.Before(next) {
+			next = r.NextAttemptAt
+		}
+		args.DeliveryIDs = append(args.DeliveryIDs, r.ID)
+	}
+	if len(args.DeliveryIDs) == 0 {
+		return outbox.Finish(ctx, o.tx, o.claim)
+	}
+	return outbox.Rearm(ctx, o.tx, o.claim, Deliver.Task(o.claim.TaskID, o.claim.Organization, o.claim.FairnessKey, args).Args, next)
+}
+
+func (o *recorder) save(ctx context.Context) error {
+	var outcomes []Outcome
+	for _, r := range o.results {
+		if r.due || r.ended {
+			outcomes = append(outcomes, r.Outcome)
+		}
+	}
+	return saveOutcomes(ctx, o.tx, o.claim, outcomes)
+}
+
+// health is what the attempts of a task tell of their endpoint: one success
+// is enough to call it healthy.
+type health struct{ known, failing, gone bool }
+
+func healthOf(results []result) (h health) {
+	answered := false
+	for _, r := range results {
+		h.known = h.known || r.due
+		h.gone = h.gone || r.gone
+		answered = answered || r.answered
+	}
+	h.failing = h.known && !answered
+	return h
+}
+
+// Outcome is what one run of a task makes of a delivery.
+type Outcome struct {
+	// Delivery is as it was loaded, but for Status and NextAttemptAt.
+	Delivery
+	Attempt Attempt
+}
+
+// The columns task_id and before say what the row must still be.
+var saveDeliveriesStatement = store.Define("delivery.saveDeliveries", `
+UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.before + 1, next_attempt_at = r.next_attempt_at,
+    failed_at = CASE WHEN r.status = 'failed' THEN {now} ELSE 0 END, updated_at = {now}
+FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.task_id IN (r.task_id, '')
+    AND deliveries.attempt_count = r.before
+RETURNING deliveries.id`,
+	store.Col("id", store.Text), store.Col("status", store.Text), store.Col("attempts", store.Text), store.Col("before", store.Bigint), store.Col("next_attempt_at", store.Bigint), store.Col("task_id", store.Text))
+
+// saveOutcomes writes what became of deliveries under the claim of their
+// task. One that was sent again meanwhile belongs to another task: it goes on
+// as that one says, and only keeps the attempt.
+func saveOutcomes(ctx context.Context, tx *store.Tx, c usersync.Claim, outcomes []Outcome) error {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	set := saveDeliveriesStatement.Rows(len(outcomes))
+	for _, o := range outcomes {
+		if err := addOutcome(set, o, c.TaskID); err != nil {
+			return fmt.Errorf("encode the attempts of a delivery: %w", err)
+		}
+	}
+	saved, err := store.Collect(ctx, tx.Conn, saveDeliveriesStatement, set, store.ScanString, c.Organization)
+	if err != nil || len(saved) == len(outcomes) {
+		return err
+	}
+	return mergeDeliveries(ctx, tx, c, slices.DeleteFunc(slices.Clone(outcomes), func(o Outcome) bool { return slices.Contains(saved, o.ID) }))
+}
+
+func addOutcome(set *store.Rows, o Outcome, task string) error {
+	before := o.Attempted
+	o.Note(o.Attempt)
+	attempts, err := json.Marshal(o.Attempts)
+	set.Add(o.ID, string(o.Status), string(attempts), int64(before), store.Micros(o.NextAttemptAt), task)
+	return err
+}
+
+var lockDeliveriesStatement = store.Define("delivery.lockDeliveries", `
+SELECT `+Columns+`, d.task_id FROM {rows} JOIN deliveries d ON d.id = r.id WHERE d.organization_id = $1
+ORDER BY d.id {for update}`, store.Col("id", store.Text))
+
+// mergeDeliveries saves outcomes of rows that changed since they were loaded.
+func mergeDeliveries(ctx context.Context, tx *store.Tx, c usersync.Claim, outcomes []Outcome) error {
+	lock, byID := lockDeliveriesStatement.Rows(len(outcomes)), map[string]Outcome{}
+	for _, o := range outcomes {
+		lock.Add(o.ID)
+		byID[o.ID] = o
+	}
+	set := saveDeliveriesStatement.Rows(len(outcomes))
+	_, err := store.Collect(ctx, tx.Conn, lockDeliveriesStatement, lock, func(scan func(...any) error) (id string, err error) {
+		var task string
+		now, err := scanDelivery(scan, &task)
+		if err != nil {
+			return "", err
+		}
+		o := byID[now.ID]
+		if task == ErasedTask {
+			o.Attempt.Response = "" // it may repeat what was erased
+		}
+		if task == c.TaskID || task == "" {
+			now.Status, now.NextAttemptAt = o.Status, o.NextAttemptAt
+		}
+		return now.ID, addOutcome(set, Outcome{now, o.Attempt}, task)
+	}, c.Organization)
+	if err != nil || set.Len() == 0 {
+		return err
+	}
+	_, err = store.Collect(ctx, tx.Conn, saveDeliveriesStatement, set, store.ScanString, c.Organization)
+	return err
+}

@@ -1,0 +1,78 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+
+	"usersync/internal/credit"
+	"usersync/internal/delivery"
+	"usersync/internal/request"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// tellFinished enqueues the messages about requests that a push has finished.
+func tellFinished(ctx context.Context, tx *store.Tx, organization string, finished []*request.Locked) error {
+	var synced []*request.Locked
+	var ids []string
+	for _, q := range finished {
+		if q.Kind == request.KindUserSync {
+			synced, ids = append(synced, q), append(ids, q.ID)
+		}
+	}
+	if len(synced) == 0 {
+		return nil
+	}
+	endpoints, err := delivery.EnabledEndpoints(ctx, tx, organization)
+	if err != nil || len(endpoints) == 0 {
+		return err
+	}
+	views, err := request.ViewsForMessages(ctx, tx, organization, ids)
+	if err != nil {
+		return fmt.Errorf("read the requests that messages tell of: %w", err)
+	}
+	account, err := credit.Lock(ctx, tx, organization)
+	if err != nil {
+		return fmt.Errorf("lock the account: %w", err)
+	}
+	messages := delivery.NewMessages(&account, endpoints)
+	for i, q := range synced {
+		for _, t := range request.MessageTypesFor(q.Status, 0) {
+			if err := messages.Add(delivery.AboutRequest(t, q.ID, q.Run, q.Traceparent), views[i]); err != nil {
+				return fmt.Errorf("make the message: %w", err)
+			}
+		}
+	}
+	return messages.Enqueue(ctx, tx)
+}
+
+// DisconnectedData is the data of a connection.disconnected message.
+type DisconnectedData struct {
+	ConnectionID string        `json:"connectionId"`
+	Platform     string        `json:"platform"`
+	Name         string        `json:"name"`
+	Reason       string        `json:"reason"`
+	At           usersync.Time `json:"disconnectedAt"`
+}
+
+// tellDisconnected enqueues the message about a connection whose credentials the
+// platform refuses.
+func tellDisconnected(ctx context.Context, tx *store.Tx, c Connection, reason string) error {
+	endpoints, err := delivery.EnabledEndpoints(ctx, tx, c.Organization)
+	if err != nil {
+		return fmt.Errorf("read the enabled endpoints: %w", err)
+	}
+	var account credit.Account
+	messages := delivery.NewMessages(&account, endpoints)
+	if !messages.Wanted(delivery.MessageDisconnected) {
+		return nil
+	}
+	if account, err = credit.Lock(ctx, tx, c.Organization); err != nil {
+		return fmt.Errorf("lock the account: %w", err)
+	}
+	data := DisconnectedData{ConnectionID: c.ID, Platform: c.Platform, Name: c.Name, Reason: reason, At: usersync.Time{Time: account.Now}}
+	if err := messages.Add(delivery.AboutOrganization(delivery.MessageDisconnected), data); err != nil {
+		return fmt.Errorf("make the message: %w", err)
+	}
+	return messages.Enqueue(ctx, tx)
+}

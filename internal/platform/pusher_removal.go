@@ -1,0 +1,92 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbox"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+)
+
+// removeAtOnce bounds the people that are removed at once.
+const removeAtOnce = 8
+
+// remove removes people who were erased.
+func (p *turn) remove(ctx context.Context, c connector.Connector, due []PushRow) error {
+	if len(due) == 0 {
+		return nil
+	}
+	errs := make([]*usersync.Error, len(due))
+	var group errgroup.Group
+	group.SetLimit(removeAtOnce)
+	for i, d := range due {
+		group.Go(func() error {
+			result, err := guarded(p, func() (connector.Result, error) {
+				return c.Remove(ctx, connector.Profile{UserID: d.UserID, Email: d.Removal, Remote: d.Remote})
+			})
+			if errs[i] = usersync.AsError(err); errs[i] == nil {
+				errs[i] = result.Err
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // Each call's error is in errs.
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if i := slices.IndexFunc(errs, disconnects); i >= 0 {
+		return p.disconnect(ctx, errs[i])
+	}
+	if err := p.Store.Tx(ctx, func(tx *store.Tx) error { return p.noteRemovals(ctx, tx, due, errs) }); err != nil {
+		return err
+	}
+	for _, err := range errs {
+		if err == nil {
+			p.done[connector.Removed]++
+		}
+	}
+	return nil
+}
+
+// noteRemovals writes who was removed, and when the others are tried again:
+// without end, for an erasure promises it.
+func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, errs []*usersync.Error) error {
+	if err := outbox.Hold(ctx, tx, p.claim); err != nil {
+		return fmt.Errorf("hold the claim: %w", err)
+	}
+	var dropped []string
+	var removed []usersync.Email
+	var later []delayedRemoval
+	receipts := map[string]string{}
+	for i, d := range due {
+		switch {
+		case errs[i] == nil:
+			receipts[d.ErasureID] = ReceiptRemoved
+			removed = append(removed, d.Removal)
+			dropped = append(dropped, d.UserID)
+		case errs[i].Code == usersync.CodeRejected:
+			receipts[d.ErasureID] = ReceiptFailed
+			dropped = append(dropped, d.UserID)
+		default:
+			wait := p.delay(errs[i], d.Attempts+1)
+			later = append(later, delayedRemoval{UserID: d.UserID, DueAt: time.Now().Add(wait), Attempts: d.Attempts + 1})
+		}
+	}
+	if err := noteReceipts(ctx, tx, p.id, receipts); err != nil {
+		return fmt.Errorf("note the receipts: %w", err)
+	}
+	// The organization may have sent the same person again meanwhile.
+	if err := pushAddressesAgain(ctx, tx, p.org.ID(), p.id, removed); err != nil {
+		return fmt.Errorf("push users of the removed addresses again: %w", err)
+	}
+	if err := dropPushes(ctx, tx, p.id, dropped); err != nil {
+		return fmt.Errorf("drop the pushes: %w", err)
+	}
+	return delayRemovals(ctx, tx, p.id, later)
+}

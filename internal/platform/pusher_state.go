@@ -1,0 +1,161 @@
+package platform
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"usersync/internal/connector"
+	"usersync/internal/outbox"
+	"usersync/internal/store"
+	"usersync/internal/user"
+	"usersync/internal/usersync"
+)
+
+// item is one user on the way to the platform.
+type item struct {
+	push    PushRow
+	wait    Wait // of a push that does not coalesce
+	profile connector.Profile
+	version int64
+	hash    string
+	result  connector.Result
+	// err is why the call as a whole says nothing of this user.
+	err    *usersync.Error
+	called bool
+}
+
+// states pushes the newest states of the users that are due, asks for those that
+// the platform works on, and removes those who were erased.
+func (p *turn) states(ctx context.Context) (worked bool, err error) {
+	due, err := DuePushes(ctx, p.org, p.id, max(p.platform.Batch, 1))
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	c, err := p.open(usersync.PlatformSync{})
+	if err != nil {
+		return true, p.disconnect(ctx, usersync.AsError(err))
+	}
+	removals, jobs, pushes := sortDue(due)
+	if err := p.remove(ctx, c, removals); err != nil {
+		return true, err
+	}
+	if err := p.confirm(ctx, c, jobs); err != nil {
+		return true, err
+	}
+	return true, p.pushStates(ctx, c, pushes)
+}
+
+func sortDue(due []PushRow) (removals []PushRow, jobs map[string][]PushRow, pushes []PushRow) {
+	jobs = map[string][]PushRow{}
+	for _, d := range due {
+		switch {
+		case !d.Removal.IsZero():
+			removals = append(removals, d)
+		case d.Status == PushConfirming:
+			jobs[d.Job] = append(jobs[d.Job], d)
+		default:
+			pushes = append(pushes, d)
+		}
+	}
+	return removals, jobs, pushes
+}
+
+// pushStates makes one push of all that has changed and writes what became of it.
+func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []PushRow) error {
+	if len(due) == 0 {
+		return nil
+	}
+	items, gone, err := p.load(ctx, due)
+	if err != nil {
+		return fmt.Errorf("load the users to push: %w", err)
+	}
+	var calls []*item
+	for _, it := range items {
+		if it.hash = p.hash(c, it.profile); it.hash == it.push.PushedHash {
+			it.result = connector.Result{Status: unchanged, Details: unchangedSentence}
+		} else {
+			calls = append(calls, it)
+		}
+	}
+	if len(calls) > 0 {
+		begun, err := p.begin(ctx, calls)
+		if err != nil {
+			return fmt.Errorf("note that calls begin: %w", err)
+		}
+		erased := map[*item]bool{}
+		for _, it := range calls {
+			if !begun[it.push.UserID] {
+				erased[it] = true
+				gone = append(gone, it.push.UserID)
+			}
+		}
+		out := func(it *item) bool { return erased[it] }
+		items, calls = slices.DeleteFunc(items, out), slices.DeleteFunc(calls, out)
+	}
+	if len(calls) > 0 {
+		p.call(ctx, c, calls)
+	}
+	return p.settle(ctx, items, gone)
+}
+
+// unchanged is the status of a user whom the platform has already as they are.
+const unchanged connector.Status = "unchanged"
+
+const unchangedSentence = "The platform already has the user exactly like this"
+
+// load reads the users as they are now. gone are those that are no more.
+func (p *turn) load(ctx context.Context, due []PushRow) (items []*item, gone []string, err error) {
+	ids := make([]string, len(due))
+	for i, d := range due {
+		ids[i] = d.UserID
+	}
+	users, err := user.ByID(ctx, p.org, ids)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the users: %w", err)
+	}
+	for _, d := range due {
+		u, ok := users[d.UserID]
+		if !ok {
+			gone = append(gone, d.UserID)
+			continue
+		}
+		items = append(items, &item{push: d, profile: connector.ProfileOf(u.ID, u.Input(), d.Remote), version: u.Version})
+	}
+	return items, gone, nil
+}
+
+// hash fingerprints what the platform would be told of a person, with the
+// settings that say where.
+func (p *turn) hash(c connector.Connector, profile connector.Profile) string {
+	content, err := json.Marshal(c.Content(profile))
+	if err != nil {
+		return "" // never equal: pushed each time
+	}
+	sum := sha256.Sum256(slices.Concat([]byte(p.connection.Settings), []byte{0}, content))
+	return hex.EncodeToString(sum[:12])
+}
+
+// begin notes that calls about these users are under way, and returns those who
+// were not erased since they were loaded.
+func (p *turn) begin(ctx context.Context, calls []*item) (begun map[string]bool, err error) {
+	err = p.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
+			return fmt.Errorf("hold the claim: %w", err)
+		}
+		ids := make([]string, len(calls))
+		for i, it := range calls {
+			ids[i] = it.push.UserID
+		}
+		left, err := BeginCalls(ctx, tx, p.id, ids, callWithin)
+		begun = make(map[string]bool, len(left))
+		for _, id := range left {
+			begun[id] = true
+		}
+		return err
+	})
+	return begun, err
+}

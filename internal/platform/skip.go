@@ -1,0 +1,34 @@
+package platform
+
+// Reasons a platform step was skipped.
+const (
+	ReasonConnectionPaused       = "connection_paused"
+	ReasonConnectionDisconnected = "connection_disconnected"
+	ReasonConnectionDeleted      = "connection_deleted"
+	ReasonErased                 = "erased"
+)
+
+// SkipReason says why nothing is pushed to a connection of this status; "" for
+// an active one.
+func SkipReason(connectionStatus string) string {
+	switch connectionStatus {
+	case ConnectionActive:
+		return ""
+	case ConnectionPaused:
+		return ReasonConnectionPaused
+	case ConnectionDisconnected:
+		return ReasonConnectionDisconnected
+	}
+	return ReasonConnectionDeleted
+}
+
+// SkipSentence says why a connection is passed over and what brings it back.
+func SkipSentence(reason string) string {
+	switch reason {
+	case ReasonConnectionPaused:
+		return "The connection is paused; the user is pushed when it is resumed"
+	case ReasonConnectionDisconnected:
+		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
+	}
+	return "The connection was deleted"
+}

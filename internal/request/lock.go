@@ -1,0 +1,84 @@
+package request
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"usersync/internal/store"
+)
+
+var lockRequestsStatement = store.Define("request.lockRequests", `
+SELECT q.id, q.kind, q.status, q.run, q.traceparent FROM {rows}
+JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
+ORDER BY q.id {for update}`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
+
+// Locked is a request under lock with its steps.
+type Locked struct {
+	ID          string
+	Kind        Kind
+	Status      Status
+	Run         int
+	Traceparent string
+	Steps       []Step
+}
+
+// Lock locks requests, so that nobody else decides their status, and
+// returns them with their steps, by id.
+func Lock(ctx context.Context, tx *store.Tx, organization string, ids []string) (map[string]*Locked, error) {
+	out := map[string]*Locked{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	_, err := store.Collect(ctx, tx.Conn, lockRequestsStatement, IDRows(lockRequestsStatement, organization, ids), func(scan func(...any) error) (struct{}, error) {
+		q := &Locked{}
+		err := scan(&q.ID, &q.Kind, &q.Status, &q.Run, &q.Traceparent)
+		out[q.ID] = q
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lock the requests: %w", err)
+	}
+	steps, err := store.Collect(ctx, tx.Conn, stepsStatement, store.IDRows(stepsStatement, ids), scanStep, organization)
+	if err != nil {
+		return nil, fmt.Errorf("read the steps of requests: %w", err)
+	}
+	for _, s := range steps {
+		if q := out[s.request]; q != nil {
+			q.Steps = append(q.Steps, s.step)
+		}
+	}
+	return out, nil
+}
+
+var lockRequestStatement = store.Define("request.lockRequest", `
+SELECT kind, status, run, traceparent, (SELECT count(*) FROM users u WHERE u.id = requests.user_id)
+FROM requests WHERE organization_id = $1 AND id = $2 {for update}`)
+
+// LockForRetry locks one request and returns it without its steps, and whether
+// its user still exists. A bulk has no user. It returns ErrNotFound for an id of no
+// request.
+func LockForRetry(ctx context.Context, tx *store.Tx, organization, id string) (q Locked, userExists bool, err error) {
+	q.ID = id
+	var users int
+	err = tx.QueryRow(ctx, lockRequestStatement, organization, id).Scan(&q.Kind, &q.Status, &q.Run, &q.Traceparent, &users)
+	if errors.Is(err, sql.ErrNoRows) {
+		return q, false, ErrNotFound
+	}
+	if err != nil {
+		return q, false, fmt.Errorf("lock the request: %w", store.Classify(err))
+	}
+	return q, users > 0, nil
+}
+
+var failedStepsStatement = store.Define("request.failedSteps", `
+SELECT count(*) FROM steps WHERE request_id = $1 AND status = 'failed'`)
+
+// CountFailedSteps returns how many steps of a request have failed.
+func CountFailedSteps(ctx context.Context, tx *store.Tx, id string) (failed int64, err error) {
+	if err := tx.QueryRow(ctx, failedStepsStatement, id).Scan(&failed); err != nil {
+		return 0, fmt.Errorf("count the failed steps: %w", store.Classify(err))
+	}
+	return failed, nil
+}
