@@ -165,7 +165,7 @@ func Create(ctx context.Context, o *store.Org, actor string, salt []byte, n NewC
 		}
 		set.Add(id, n.Email.Key(), n.Email.Display(), n.Name, n.JobTitle, n.CompanyName, n.Website, n.InviteLink,
 			n.RedirectionLink, n.Team, n.Inviter.Key(), n.Company, n.Department, int64(n.Seniority))
-		made, err := store.Collect(ctx, tx.Conn, makeColleagueStatement, set, store.ScanID, o.ID())
+		made, err := store.Collect(ctx, tx.Conn, makeColleagueStatement, set, store.ScanString, o.ID())
 		if err != nil {
 			return fmt.Errorf("insert the colleague: %w", err)
 		}

@@ -193,7 +193,7 @@ func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b bulk.Bulk, 
 	if err != nil {
 		return err
 	}
-	s.publishIDs(ctx, finished)
+	s.Queue.PublishFinished(ctx, finished)
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (s *Service) failBulk(ctx context.Context, c usersync.Claim, id string, ste
 	if err != nil {
 		return err
 	}
-	s.publishIDs(ctx, []string{id})
+	s.Queue.PublishFinished(ctx, []string{id})
 	return nil
 }
 

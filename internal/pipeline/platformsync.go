@@ -51,78 +51,25 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 			return err
 		}
 	}
-	wants, notes := wantsOf(w, steps)
+	wants, notes := wantsOf(steps, platform.Want{UserID: w.User.ID, RequestID: w.ID,
+		Mode: w.Platforms.Mode(), Version: w.User.Version, Rank: platform.RankOnDemand})
 	return s.savePlatforms(ctx, c, args, &outcome, wants, notes)
 }
 
-// platformSteps returns the steps of a request: one for each connection. A
-// further run goes on with those that it has, and has the failed ones made
-// again.
+// platformSteps returns the steps of a platform-sync as this run leaves them.
 func (s *Service) platformSteps(ctx context.Context, organization string, w request.Work) ([]request.Step, error) {
 	org := s.Store.Org(organization)
 	connections, err := platform.ListDestinations(ctx, org)
 	if err != nil {
 		return nil, err
 	}
-	if w.Run == 1 {
-		steps := make([]request.Step, len(connections))
-		for i, conn := range connections {
-			steps[i] = platformStep(i, conn)
-		}
-		return steps, nil
-	}
-	steps, err := request.Steps(ctx, org, w.ID)
-	if err != nil {
-		return nil, err
-	}
-	byID := map[string]platform.Connection{}
-	for _, conn := range connections {
-		byID[conn.ID] = conn
-	}
-	for i, step := range steps {
-		if step.Name != request.StepPlatform || step.Status != request.StepFailed {
-			continue
-		}
-		conn := byID[step.ConnectionID]
-		conn.ID, conn.Platform = step.ConnectionID, step.Platform
-		steps[i] = platformStep(step.Position, conn)
-	}
-	return steps, nil
-}
-
-// platformStep is the step of a connection before anything was pushed.
-func platformStep(position int, conn platform.Connection) request.Step {
-	step := request.Step{
-		Position: position, Name: request.StepPlatform, Platform: conn.Platform, ConnectionID: conn.ID, Status: request.StepPending,
-	}
-	if reason := platform.SkipReason(conn.Status); reason != "" {
-		step.Status, step.Reason, step.Details = request.StepSkipped, reason, platform.SkipSentence(reason)
-	}
-	return step
-}
-
-// wantsOf returns the pushes that the pending steps wait for, and what is to be
-// remembered for connections that are paused or disconnected.
-func wantsOf(w request.Work, steps []request.Step) (wants, notes []platform.Want) {
-	for _, step := range steps {
-		want := platform.Want{
-			ConnectionID: step.ConnectionID, UserID: w.User.ID, RequestID: w.ID, Position: step.Position,
-			Mode: w.Platforms.Mode(), Version: w.User.Version, Rank: platform.RankOnDemand,
-		}
-		switch {
-		case step.Status == request.StepPending:
-			wants = append(wants, want)
-		case resumable(step) && !w.Platforms.DryRun:
-			notes = append(notes, want)
+	var earlier []request.Step
+	if w.Run > 1 {
+		if earlier, err = request.Steps(ctx, org, w.ID); err != nil {
+			return nil, err
 		}
 	}
-	return wants, notes
-}
-
-// resumable reports whether a step was skipped for now: the user is pushed when
-// the connection is active again.
-func resumable(s request.Step) bool {
-	return s.Reason == platform.ReasonConnectionPaused || s.Reason == platform.ReasonConnectionDisconnected
+	return planSteps(earlier, connections, 0).platforms(), nil
 }
 
 // savePlatforms writes an outcome under the claim; nil ends a request whose
@@ -152,7 +99,7 @@ func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args Plat
 	if err != nil {
 		return err
 	}
-	s.publishIDs(ctx, finished)
+	s.Queue.PublishFinished(ctx, finished)
 	return nil
 }
 

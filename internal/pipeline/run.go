@@ -248,11 +248,5 @@ func (s *Service) publish(ctx context.Context, outcomes []request.Outcome) {
 			ids = append(ids, o.RequestID)
 		}
 	}
-	s.publishIDs(ctx, ids)
-}
-
-func (s *Service) publishIDs(ctx context.Context, ids []string) {
-	if err := s.Queue.PublishFinished(ctx, ids); err != nil {
-		s.Log.DebugContext(ctx, "could not publish finished requests; waiters will poll", "error", err)
-	}
+	s.Queue.PublishFinished(ctx, ids)
 }

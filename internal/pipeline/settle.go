@@ -108,7 +108,7 @@ type settlement struct {
 	outcomes []request.Outcome
 	orphans  []request.Outcome
 	steps    [][]request.Step // of each request, all of them
-	plans    []platformPlan   // of each request
+	plans    []stepPlan       // of each request
 	verdicts []verdict
 	charges  []string
 	parked   []usersync.Task
@@ -181,7 +181,7 @@ func (st *settlement) endOrphans(ctx context.Context) error {
 }
 
 // decide fixes the outcome of one request against the balance that is left.
-func (st *settlement) decide(w request.Work, plan platformPlan, v verdict) {
+func (st *settlement) decide(w request.Work, plan stepPlan, v verdict) {
 	if plan.colleagues != nil {
 		v = verdict{step: *plan.colleagues}
 	}

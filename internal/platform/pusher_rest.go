@@ -58,7 +58,7 @@ func (p *turn) rest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.publish(ctx)
+		b.Queue.PublishFinished(ctx, b.finished)
 		if done {
 			return nil
 		}

@@ -140,13 +140,6 @@ func (b *outcomes) saveBulks(ctx context.Context) (err error) {
 	return err
 }
 
-// publish tells waiting callers which requests are finished.
-func (b *outcomes) publish(ctx context.Context) {
-	if err := b.Queue.PublishFinished(ctx, b.finished); err != nil {
-		b.Log.DebugContext(ctx, "could not publish finished requests; waiters will poll", "error", err)
-	}
-}
-
 // settle writes what became of users whose newest state was pushed, and of those
 // who are gone.
 func (p *turn) settle(ctx context.Context, items []*item, gone []string) error {
@@ -192,7 +185,7 @@ func (p *turn) writeOutcomes(ctx context.Context, items []*item, write func(cont
 		return err
 	}
 	b.note(items)
-	b.publish(ctx)
+	b.Queue.PublishFinished(ctx, b.finished)
 	return nil
 }
 

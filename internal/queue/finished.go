@@ -5,13 +5,16 @@ import (
 	"strings"
 )
 
-// PublishFinished tells every API process which requests are finished. Losing
-// it costs waiters half a second, so its error is for the log only.
-func (c *Client) PublishFinished(ctx context.Context, ids []string) error {
+// PublishFinished tells every API process which requests are finished. Where Redis
+// does not answer, waiting calls ask the database within half a second, so that is
+// no error.
+func (c *Client) PublishFinished(ctx context.Context, ids []string) {
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	return unavailable(c.redis.Publish(ctx, c.key("finished"), strings.Join(ids, ",")).Err())
+	if err := c.redis.Publish(ctx, c.key("finished"), strings.Join(ids, ",")).Err(); err != nil {
+		c.log.DebugContext(ctx, "could not publish finished requests; waiting calls will poll", "error", err)
+	}
 }
 
 // Finished calls seen with the ids of requests as they finish, until ctx ends.

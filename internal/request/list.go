@@ -121,7 +121,7 @@ type requestList struct {
 // stored lists by what is stored of a request.
 func (l requestList) stored(ctx context.Context) ([]string, error) {
 	st, args := l.statement()
-	return store.Collect(ctx, l.Store.Reader(), st, nil, store.ScanString, args...)
+	return store.Collect(ctx, l.Reader(), st, nil, store.ScanString, args...)
 }
 
 // statement returns the one list to read. What is notable is found by its
@@ -210,14 +210,14 @@ func (l requestList) queued(ctx context.Context) ([]string, error) {
 
 // tasks returns the arguments of up to limit tasks of requests.
 func (l requestList) tasks(ctx context.Context, which *store.Statement, limit int) ([]string, error) {
-	return store.Collect(ctx, l.Store.Reader(), which, nil, store.ScanString, l.ID(), limit)
+	return store.Collect(ctx, l.Reader(), which, nil, store.ScanString, l.ID(), limit)
 }
 
 // recent returns those of the newest requests that are queued; all says that
 // there are no others.
 func (l requestList) recent(ctx context.Context) (found []string, all bool, err error) {
 	st, args := l.newest()
-	seen, err := store.Collect(ctx, l.Store.Reader(), st, nil, func(scan func(...any) error) (struct{}, error) {
+	seen, err := store.Collect(ctx, l.Reader(), st, nil, func(scan func(...any) error) (struct{}, error) {
 		var id string
 		var queued int
 		err := scan(&id, &queued)
@@ -273,7 +273,7 @@ func (l requestList) open(ctx context.Context, tasks []string) (found []string, 
 	ids = newestFirst(slices.DeleteFunc(ids, func(id string) bool { return id >= l.Before || id < l.from }))
 	//lint:loop asks slice after slice until the page is full
 	for chunk := range slices.Chunk(ids, verifyAtOnce) {
-		some, err := store.Collect(ctx, l.Store.Reader(), ofStatusStatement, IDRows(ofStatusStatement, l.ID(), chunk), store.ScanString,
+		some, err := store.Collect(ctx, l.Reader(), ofStatusStatement, IDRows(ofStatusStatement, l.ID(), chunk), store.ScanString,
 			string(l.Status), string(l.Kind), l.user, store.Micros(l.Since))
 		if err != nil {
 			return nil, fmt.Errorf("read the requests of a status: %w", err)

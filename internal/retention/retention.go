@@ -149,7 +149,7 @@ WHERE e.organization_id = $1 ORDER BY each.value LIMIT $3`)
 
 // retireDeliveries removes messages whose deliveries are finished.
 func retireDeliveries(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
-	old, err := store.Collect(ctx, o.Reader(), oldMessagesStatement, nil, store.ScanID, o.ID(), before, limit)
+	old, err := store.Collect(ctx, o.Reader(), oldMessagesStatement, nil, store.ScanString, o.ID(), before, limit)
 	if err != nil {
 		return 0, fmt.Errorf("find old messages: %w", err)
 	}

@@ -13,9 +13,7 @@ import (
 // belongs to that organization. Handlers of tenants' calls get an Org, never a
 // Store.
 type Org struct {
-	// Store is the whole database, for what is done for the organization and is no
-	// tenant's own, such as its tasks.
-	Store *Store
+	store *Store
 	id    string
 }
 
@@ -26,31 +24,31 @@ func (s *Store) Org(id string) *Org { return &Org{s, id} }
 func (o *Org) ID() string { return o.id }
 
 // Reader is Store.Reader.
-func (o *Org) Reader() Conn { return o.Store.Reader() }
+func (o *Org) Reader() Conn { return o.store.Reader() }
 
 // Writer is Store.Writer.
-func (o *Org) Writer() Conn { return o.Store.Writer() }
+func (o *Org) Writer() Conn { return o.store.Writer() }
 
 // GenericPlan is Store.GenericPlan.
-func (o *Org) GenericPlan() Conn { return o.Store.GenericPlan() }
+func (o *Org) GenericPlan() Conn { return o.store.GenericPlan() }
 
 // AsyncCommit is Store.AsyncCommit.
-func (o *Org) AsyncCommit() Conn { return o.Store.AsyncCommit() }
+func (o *Org) AsyncCommit() Conn { return o.store.AsyncCommit() }
 
 // Sealer is Store.Sealer.
-func (o *Org) Sealer() Sealer { return o.Store.seal }
+func (o *Org) Sealer() Sealer { return o.store.seal }
 
 // embedded reports whether the store is a file of this process alone.
-func (o *Org) embedded() bool { return o.Store.Embedded() }
+func (o *Org) embedded() bool { return o.store.Embedded() }
 
 // Tx runs fn in a transaction, see Store.Tx.
-func (o *Org) Tx(ctx context.Context, fn func(*Tx) error) error { return o.Store.Tx(ctx, fn) }
+func (o *Org) Tx(ctx context.Context, fn func(*Tx) error) error { return o.store.Tx(ctx, fn) }
 
 // GORM is Store.GORM. A query must say itself that it is for the organization.
-func (o *Org) GORM(ctx context.Context) *gorm.DB { return o.Store.GORM(ctx) }
+func (o *Org) GORM(ctx context.Context) *gorm.DB { return o.store.GORM(ctx) }
 
 // GORMWrite writes outside of a transaction: one statement, which is its own.
-func (o *Org) GORMWrite(ctx context.Context) *gorm.DB { return o.Store.write.WithContext(ctx) }
+func (o *Org) GORMWrite(ctx context.Context) *gorm.DB { return o.store.write.WithContext(ctx) }
 
 // GORM builds queries that read, on the connections of Reader. Their errors are
 // GORM's: see Classify and NotFound.

@@ -53,9 +53,9 @@ func (s *Store) AsyncCommit() Conn { return Conn{s.asyncCommitPool, s.Engine} }
 // all arguments, and that avoids sorting (ADR 0007). On SQLite it is Reader.
 func (s *Store) GenericPlan() Conn { return Conn{s.genericPlanPool, s.Engine} }
 
-// GenericPlanForWrites is GenericPlan for accepting requests, whose commits wait for
+// genericPlanForWrites is GenericPlan for accepting requests, whose commits wait for
 // the disk. On SQLite it is Writer.
-func (s *Store) GenericPlanForWrites() Conn {
+func (s *Store) genericPlanForWrites() Conn {
 	if s.Embedded() {
 		return s.Writer()
 	}

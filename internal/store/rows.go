@@ -7,9 +7,6 @@ import (
 	"usersync/internal/usersync"
 )
 
-// ScanID reads a row of one id, for Collect.
-func ScanID(scan func(...any) error) (id string, err error) { return id, scan(&id) }
-
 // AtLeast makes a judgement for Tx.Later: it refuses, with the error, a statement
 // that changed fewer than n rows.
 func AtLeast(n int, refusal error) func(int64) error {

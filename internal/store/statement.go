@@ -147,7 +147,7 @@ func scalars(body string) int {
 // forPostgres says a statement in the words of PostgreSQL.
 func forPostgres(body string, columns []Column) string {
 	return strings.NewReplacer(
-		"{rows}", Unnest(scalars(body), columns),
+		"{rows}", unnest(scalars(body), columns),
 		"{now}", "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
 		"{skip locked}", "FOR UPDATE SKIP LOCKED",
 		"{for update}", "FOR UPDATE",
@@ -183,9 +183,9 @@ func forSQLite(body string, columns []Column) string {
 	).Replace(limit.ReplaceAllString(body, "LIMIT ($1 + 0)"))
 }
 
-// Unnest is what {rows} stands for on PostgreSQL: the columns' arrays as rows named
+// unnest is what {rows} stands for on PostgreSQL: the columns' arrays as rows named
 // r. scalars is how many parameters of the text stand ahead of them.
-func Unnest(scalars int, columns []Column) string {
+func unnest(scalars int, columns []Column) string {
 	var arrays, names []string
 	for i, c := range columns {
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", scalars+i+1, c.kind))

@@ -69,7 +69,7 @@ func (s *Store) OneStatement(ctx context.Context, fn func(*Tx) error) error {
 	if s.Embedded() {
 		return s.Once(ctx, fn)
 	}
-	tx := &Tx{Conn: s.GenericPlanForWrites(), store: s}
+	tx := &Tx{Conn: s.genericPlanForWrites(), store: s}
 	if err := tx.settle(fn(tx)); err != nil {
 		return Classify(err)
 	}
