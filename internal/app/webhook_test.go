@@ -160,7 +160,7 @@ func (h hook) enqueue(t *testing.T, n int) []string {
 		for i := range messages {
 			m := delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageTest, Sequence: int64(i + 1), Body: []byte(`{}`)}
 			messages[i] = delivery.NewMessage{Message: m, Endpoints: []string{h.id}}
-			ids[i] = delivery.DeliveryID(m.ID, h.id)
+			ids[i] = delivery.IDOf(m.ID, h.id)
 		}
 		return delivery.Enqueue(t.Context(), tx, h.org.ID, messages)
 	}))

@@ -83,7 +83,7 @@ func (o *office) send(endpoint string, n int) []string {
 		for i := range messages {
 			m := delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageTest, Sequence: int64(i + 1), Body: []byte(`{}`)}
 			messages[i] = delivery.NewMessage{Message: m, Endpoints: []string{endpoint}}
-			ids[i] = delivery.DeliveryID(m.ID, endpoint)
+			ids[i] = delivery.IDOf(m.ID, endpoint)
 		}
 		return delivery.Enqueue(o.t.Context(), tx, o.org.ID(), messages)
 	}))

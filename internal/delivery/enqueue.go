@@ -64,7 +64,7 @@ func openOf(messages []NewMessage) map[string][]OpenDelivery {
 	for _, m := range messages {
 		for i, endpoint := range m.Endpoints {
 			open[m.Tasks[i]] = append(open[m.Tasks[i]], OpenDelivery{Traceparent: m.Traceparent, Delivery: Delivery{
-				ID: DeliveryID(m.ID, endpoint), MessageID: m.ID, EndpointID: endpoint, Type: m.Type,
+				ID: IDOf(m.ID, endpoint), MessageID: m.ID, EndpointID: endpoint, Type: m.Type,
 				Status: Pending, Body: m.Body,
 			}})
 		}
@@ -80,7 +80,7 @@ func assign(organization string, messages []NewMessage) []usersync.Task {
 		m := &messages[i]
 		m.Tasks = make([]string, 0, len(m.Endpoints))
 		for _, endpoint := range m.Endpoints {
-			m.Tasks = append(m.Tasks, b.add(endpoint, DeliveryID(m.ID, endpoint), m.Traceparent))
+			m.Tasks = append(m.Tasks, b.add(endpoint, IDOf(m.ID, endpoint), m.Traceparent))
 		}
 	}
 	return b.tasks()

@@ -40,7 +40,7 @@ func saveMessages(ctx context.Context, tx *store.Tx, organization string, messag
 	for _, m := range messages {
 		set.Add(m.ID, string(m.Type), m.RequestID, m.Sequence, string(m.Body), m.Traceparent)
 		for i, e := range m.Endpoints {
-			deliveries.Add(DeliveryID(m.ID, e), m.ID, e, string(m.Type), m.Tasks[i])
+			deliveries.Add(IDOf(m.ID, e), m.ID, e, string(m.Type), m.Tasks[i])
 		}
 	}
 	if err := tx.Later(ctx, insertMessagesStatement, set, nil, organization); err != nil {

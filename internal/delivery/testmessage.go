@@ -25,7 +25,7 @@ func Test(ctx context.Context, org *store.Org, actor, endpoint, traceparent stri
 		if err := messages.Enqueue(ctx, tx); err != nil {
 			return fmt.Errorf("enqueue the test message: %w", err)
 		}
-		d, err = getInTx(ctx, tx, org.ID(), DeliveryID(message.ID, endpoint))
+		d, err = getInTx(ctx, tx, org.ID(), IDOf(message.ID, endpoint))
 		return err
 	})
 	return d, err

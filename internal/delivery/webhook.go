@@ -144,9 +144,9 @@ type Attempt struct {
 	Error     string        `json:"error,omitempty"`
 }
 
-// DeliveryID returns the id of the delivery of a message to an endpoint. It
+// IDOf returns the id of the delivery of a message to an endpoint. It
 // begins with the message's, so that the deliveries of a message are a range.
-func DeliveryID(messageID, endpointID string) string {
+func IDOf(messageID, endpointID string) string {
 	tail := usersync.DeriveID(usersync.PrefixDelivery, endpointID)
 	return string(usersync.PrefixDelivery) + messageID[len(usersync.PrefixMessage):] + tail[len(tail)-8:]
 }

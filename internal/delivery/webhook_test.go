@@ -10,7 +10,7 @@ import (
 func TestIDsOfDeliveriesAndTheirTasksSortByTheMessagesTime(t *testing.T) {
 	t.Parallel()
 	message := usersync.NewID(usersync.PrefixMessage)
-	delivery := delivery.DeliveryID(message, usersync.NewID(usersync.PrefixEndpoint))
+	delivery := delivery.IDOf(message, usersync.NewID(usersync.PrefixEndpoint))
 	task := usersync.DeriveID(usersync.PrefixTask, delivery, "deliver")
 	const timePart = len("msg_0123456789")
 	if delivery[:timePart][4:] != message[:timePart][4:] || task[:timePart][4:] != message[:timePart][4:] {

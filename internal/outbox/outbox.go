@@ -21,7 +21,7 @@ var ErrClaimLost = errors.New("store: the claim was lost")
 const (
 	stateReady     = "ready"
 	stateSent      = "sent"
-	StateScheduled = "scheduled"
+	stateScheduled = "scheduled"
 	stateParked    = "parked"
 )
 
@@ -45,7 +45,7 @@ type Envelope struct {
 	Abandoned bool
 }
 
-var EnqueueStatement = store.Define("outbox.enqueue", `
+var enqueueStatement = store.Define("outbox.enqueue", `
 INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at)
 SELECT r.id, r.organization_id, r.kind, r.queue, r.fairness_key, r.args, r.traceparent,
        CASE WHEN r.due <= {now} THEN 'ready' ELSE r.later END, r.due, {now}
@@ -57,7 +57,7 @@ ON CONFLICT (id) DO NOTHING`,
 // Enqueue writes tasks to the outbox. A task whose id is already there is the
 // same task.
 func Enqueue(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) error {
-	return enqueue(ctx, tx, StateScheduled, tasks)
+	return enqueue(ctx, tx, stateScheduled, tasks)
 }
 
 // Park writes tasks that wait for credits until their DueAt.
@@ -74,14 +74,14 @@ func enqueue(ctx context.Context, tx *store.Tx, later string, tasks []usersync.T
 			tx.Readied(t.Queue)
 		}
 	}
-	return tx.Later(ctx, EnqueueStatement, TaskRows(tasks, later), nil)
+	return tx.Later(ctx, enqueueStatement, taskRows(tasks, later), nil)
 }
 
-// TaskRows returns tasks as enqueueStatement takes them; those whose time has not
+// taskRows returns tasks as enqueueStatement takes them; those whose time has not
 // come get the state later.
-func TaskRows(tasks []usersync.Task, later string) *store.Rows {
+func taskRows(tasks []usersync.Task, later string) *store.Rows {
 	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
-	set := EnqueueStatement.Rows(len(tasks))
+	set := enqueueStatement.Rows(len(tasks))
 	for _, t := range tasks {
 		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.FairnessKey, string(t.Args), t.Traceparent, store.Micros(t.DueAt), later)
 	}
@@ -359,6 +359,7 @@ func Renew(ctx context.Context, s *store.Store, c usersync.Claim) error {
 	return holdsAll(c)(s.AsyncCommit().Exec(ctx, renewStatement, nil, TaskWords(c), c.Token, ClaimFor.Microseconds()))
 }
 
+// Held says of a fence that changed n rows whether the claim was lost.
 func Held(n int64, err error) error {
 	if err == nil && n == 0 {
 		return ErrClaimLost
@@ -507,7 +508,7 @@ func Count(ctx context.Context, s *store.Store) (State, error) {
 			out.Ready, out.OldestReady = g.n, store.At(g.oldest)
 		case stateSent:
 			out.Sent = g.n
-		case StateScheduled:
+		case stateScheduled:
 			out.Scheduled = g.n
 		case stateParked:
 			out.Parked = g.n

@@ -1,3 +1,4 @@
+// Package rewrap puts every sealed value under the key that seals now.
 package rewrap
 
 import (
