@@ -69,18 +69,20 @@ const outboxStates = `
 ## Tasks
 
 Tasks carry the work on requests and deliveries. They are rows of the outbox. The functions are those of
-` + "`internal/store`" + `.
+` + "`internal/outbox`" + `, ` + "`credit.Unpark`" + `, and those that wake tasks before their time: ` + "`wakePushes`" + ` of
+` + "`internal/platform`" + ` and ` + "`makeReady`" + ` of ` + "`internal/delivery`" + `.
 
 ` + "```mermaid" + `
 stateDiagram-v2
     [*] --> ready: Enqueue, due now
     [*] --> scheduled: Enqueue, due later
     [*] --> parked: Park
-    ready --> sent: TakeReady
-    sent --> sent: Claim, Renew, Overdue
-    sent --> ready: Unsend, UnsendAll, Regenerate, Rearm, Postpone
-    sent --> scheduled: Rearm, Postpone
-    scheduled --> ready: Promote, Hasten
+    [*] --> sent: EnqueueClaimed
+    ready --> sent: TakeReady, ClaimCoalesced
+    sent --> sent: Claim, ClaimCoalesced, Renew, Hold, Overdue
+    sent --> ready: Unsend, UnsendAll, Regenerate, Retake, Rearm, Postpone, Release
+    sent --> scheduled: Rearm, Postpone, Release
+    scheduled --> ready: Promote, wakePushes, makeReady
     parked --> ready: Unpark, Promote
     sent --> [*]: Finish, Split
 ` + "```" + `
