@@ -1,0 +1,326 @@
+package relay_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/hibiken/asynq"
+
+	"usersync/internal/outbox"
+	"usersync/internal/queue"
+	"usersync/internal/relay"
+	"usersync/internal/roomtest"
+	"usersync/internal/store"
+	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// until waits for a condition.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("it never came to this: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// logged keeps what a relay logs.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
+}
+
+// station is a relay that does not run yet, with its database and its Redis.
+type station struct {
+	relay.Options
+	db        *sql.DB
+	redis     *miniredis.Miniredis
+	namespace string
+	log       *logged
+}
+
+// engines runs a test with a station on both engines.
+func engines(t *testing.T, test func(t *testing.T, s *station)) {
+	t.Helper()
+	roomtest.Engines(t, func(t *testing.T, db *store.Store, beside *sql.DB) {
+		redis := miniredis.NewMiniRedis()
+		redis.ClockTTL(true)
+		if err := redis.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(redis.Close)
+		s := &station{db: beside, redis: redis, namespace: "t" + rand.Text(), log: &logged{}}
+		s.Options = relay.Options{Store: db, Queue: s.process(t), Metrics: telemetry.NewMetrics(), Log: slog.New(slog.NewTextHandler(s.log, nil))}
+		test(t, s)
+	})
+}
+
+// process connects another process to the queue.
+func (s *station) process(t *testing.T) *queue.Client {
+	t.Helper()
+	c, err := queue.Connect(queue.Options{
+		URL: usersync.NewSecret("redis://" + s.redis.Addr() + "/0"), Namespace: s.namespace, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// start runs the relay until the test ends.
+func (s *station) start(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		relay.New(s.Options).Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+}
+
+// commit writes a task under a fairness key to the outbox.
+func (s *station) commit(t *testing.T, key string) usersync.Task {
+	t.Helper()
+	task := usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_1", Kind: "test.job", Queue: queue.Run, FairnessKey: key, Args: []byte(`{}`)}
+	err := s.Store.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Enqueue(t.Context(), tx, task) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return task
+}
+
+// lastLife sends all ready tasks, as a relay that has ended since did.
+func (s *station) lastLife(t *testing.T) {
+	t.Helper()
+	taken, err := outbox.TakeReady(t.Context(), s.Store, queue.Run, "", 10, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range taken {
+		if _, err := s.Queue.Send(t.Context(), []queue.Message{message(e.ID, e.Generation)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// claim claims a task, as a worker does.
+func (s *station) claim(t *testing.T, task usersync.Task) usersync.Claim {
+	t.Helper()
+	c, ok, err := outbox.Claim(t.Context(), s.Store, task.ID, 1)
+	if err != nil || !ok {
+		t.Fatalf("claim: %v %v", ok, err)
+	}
+	return c
+}
+
+func message(id string, generation int64) queue.Message {
+	return queue.Message{TaskID: id, Generation: generation, Kind: "test.job", Queue: queue.Run}
+}
+
+// condition returns where the queue has a task.
+func (s *station) condition(t *testing.T, id string, generation int64) queue.Condition {
+	t.Helper()
+	got, err := s.Queue.Look(t.Context(), []queue.Message{message(id, generation)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got[0]
+}
+
+// arrives waits until a task is on the queue.
+func (s *station) arrives(t *testing.T, task usersync.Task, generation int64) {
+	t.Helper()
+	until(t, "the task is on the queue", func() bool { return s.condition(t, task.ID, generation) == queue.Alive })
+}
+
+// state returns the state of a task's row, and whether a claim is on it.
+func (s *station) state(t *testing.T, task usersync.Task) (state string, claimed bool) {
+	t.Helper()
+	err := s.db.QueryRowContext(t.Context(), `SELECT state, claim_token <> '' FROM outbox WHERE id = $1`, task.ID).Scan(&state, &claimed)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		t.Fatal(err)
+	}
+	return state, claimed
+}
+
+// Another process leads: this one never sweeps, as if the sweep were far away.
+func TestACommitIsOnTheQueueWithoutASweep(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		if ok, err := s.process(t).Lead(t.Context(), time.Hour); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		s.start(t)
+		for n := range 10 { // the relay's first look at everything explains one of them at most
+			s.arrives(t, s.commit(t, "key_"+strconv.Itoa(n)), 1)
+		}
+	})
+}
+
+func TestWhatIsCommittedWhileRedisIsAwayIsSentWhenItAnswers(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		s.start(t)
+		s.arrives(t, s.commit(t, "before"), 1)
+		s.redis.Close()
+		away := s.commit(t, "away")
+		const noticed = "the queue does not answer; accepted work waits"
+		until(t, "the relay notices", func() bool { return s.log.count(noticed) > 0 })
+		if state, _ := s.state(t, away); state != "ready" {
+			t.Errorf("the task is %s, want ready", state)
+		}
+		if err := s.redis.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		s.arrives(t, away, 1)
+		if n := s.log.count(noticed); n != 1 {
+			t.Errorf("the outage was logged %d times", n)
+		}
+	})
+}
+
+func TestAWipedRedisGetsEverythingAnewButWhatAWorkerHolds(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		s.start(t)
+		waiting, held := s.commit(t, "waiting"), s.commit(t, "held")
+		s.arrives(t, waiting, 1)
+		s.arrives(t, held, 1)
+		s.claim(t, held)
+		s.redis.FlushAll()
+		s.arrives(t, waiting, 1)
+		if state, claimed := s.state(t, held); state != "sent" || !claimed || s.condition(t, held.ID, 1) != queue.Gone {
+			t.Errorf("the task that a worker holds is %s (claimed: %v), and the queue has it", state, claimed)
+		}
+	})
+}
+
+func TestReconcilingBringsBackWhatWillNeverRun(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		alive, dead, abandoned := s.commit(t, "alive"), s.commit(t, "dead"), s.commit(t, "abandoned")
+		s.lastLife(t)
+		gone := s.commit(t, "gone")
+		if _, err := outbox.TakeReady(t.Context(), s.Store, queue.Run, "", 1, 1); err != nil {
+			t.Fatal(err)
+		}
+		s.claim(t, abandoned)
+		s.archive(t, dead)
+		roomtest.Execute(t, s.db, `UPDATE outbox SET look_at = 1, claimed_until = CASE WHEN claimed_until > 0 THEN 1 ELSE 0 END`)
+		if err := s.Queue.Mark(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.start(t)
+		s.arrives(t, dead, 2)
+		s.arrives(t, abandoned, 2)
+		s.arrives(t, gone, 1)
+		if s.condition(t, alive.ID, 1) != queue.Alive || s.condition(t, alive.ID, 2) != queue.Gone {
+			t.Error("a task that the queue still has was sent again")
+		}
+	})
+}
+
+// archive has Redis hold a task as dead.
+func (s *station) archive(t *testing.T, task usersync.Task) {
+	t.Helper()
+	inspector := asynq.NewInspector(asynq.RedisClientOpt{Addr: s.redis.Addr()})
+	defer func() { _ = inspector.Close() }()
+	if err := inspector.ArchiveTask(s.namespace+"-"+queue.Run, task.ID+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if s.condition(t, task.ID, 1) != queue.Dead {
+		t.Fatal("an archived task is not dead")
+	}
+}
+
+// sent returns how many tasks of a fairness key are in flight.
+func (s *station) sent(t *testing.T, key string) int {
+	t.Helper()
+	return roomtest.Count(t, s.db, `SELECT count(*) FROM outbox WHERE state = 'sent' AND fairness_key = '`+key+`'`)
+}
+
+func TestAFairnessKeyKeepsToItsShareAndTheNextIsSentWhenOneEnds(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		busy := []usersync.Task{s.commit(t, "busy"), s.commit(t, "busy"), s.commit(t, "busy")}
+		quiet := s.commit(t, "quiet")
+		s.start(t)
+		s.arrives(t, quiet, 1)
+		for left := len(busy); left > 0; left-- {
+			until(t, "one task of the busy key is sent", func() bool { return s.sent(t, "busy") > 0 })
+			if n := s.sent(t, "busy"); n != 1 {
+				t.Errorf("%d tasks of one key are in flight, want its share, 1", n)
+			}
+			s.finishSent(t, "busy")
+		}
+		if n := roomtest.Count(t, s.db, `SELECT count(*) FROM outbox WHERE fairness_key = 'busy'`); n != 0 {
+			t.Errorf("%d tasks are left", n)
+		}
+	})
+}
+
+// finishSent works a task of a fairness key that is in flight.
+func (s *station) finishSent(t *testing.T, key string) {
+	t.Helper()
+	var id string
+	if err := s.db.QueryRowContext(t.Context(), `SELECT id FROM outbox WHERE state = 'sent' AND fairness_key = $1`, key).Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	c := s.claim(t, usersync.Task{ID: id})
+	if err := s.Store.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Finish(t.Context(), tx, c) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAProcessAloneTakesUpWhatItsLastLifeHadSentOrClaimed(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		waiting, claimed := s.commit(t, "waiting"), s.commit(t, "claimed")
+		s.lastLife(t)
+		s.claim(t, claimed)
+		s.redis.FlushAll() // its queue died with it
+		s.Alone = true
+		s.start(t)
+		s.arrives(t, waiting, 1)
+		s.arrives(t, claimed, 1)
+		if _, held := s.state(t, claimed); held {
+			t.Error("the claim of a process that is gone still holds")
+		}
+	})
+}
