@@ -20,8 +20,8 @@ func Accept(ctx context.Context, s *store.Store, submissions []*Submission) erro
 	return AcceptPlanned(ctx, s, submissions, Plan)
 }
 
-// AcceptPlanned is Accept with tasks of the caller's own, for tests of what comes
-// behind.
+// AcceptPlanned is Accept with the tasks that plan makes, for tests of the packages
+// that do the work.
 func AcceptPlanned(ctx context.Context, s *store.Store, submissions []*Submission, plan func([]*Acceptance) []usersync.Task) error {
 	commit := s.OneStatement
 	if slices.ContainsFunc(submissions, (*Submission).keyed) {
@@ -31,18 +31,21 @@ func AcceptPlanned(ctx context.Context, s *store.Store, submissions []*Submissio
 		return commit(ctx, func(tx *store.Tx) error {
 			open, err := admit(ctx, tx, submissions)
 			if err != nil {
-				return err
+				return fmt.Errorf("admit the submissions: %w", err)
 			}
 			if open, err = keepKeys(ctx, tx, open); err != nil {
-				return err
+				return fmt.Errorf("keep the idempotency keys: %w", err)
 			}
-			return write(ctx, tx, open, plan, try)
+			if err := write(ctx, tx, open, plan, try); err != nil {
+				return fmt.Errorf("store the requests: %w", err)
+			}
+			return nil
 		})
 	})
 }
 
-// acceptedRow is a request as it is accepted, with the user that it tells of and,
-// where it is the first request of a task, with the task.
+// acceptedRow is a request as it is accepted. It also holds the user of the request
+// and, on the first request of a task, the task.
 type acceptedRow struct {
 	Organization string `col:"organization_id"`
 	RequestID    string `col:"request_id"`
@@ -51,12 +54,12 @@ type acceptedRow struct {
 	Input        string `col:"input"`
 	Traceparent  string `col:"traceparent"`
 	Email        string `col:"email"`
-	// UserID is the id of the user, or that of a new one; FreshID is for a new one
+	// UserID is the id of the user, known or new. FreshID is the id of a new user
 	// whose UserID may not be used.
 	UserID  string `col:"user_id"`
 	FreshID string `col:"fresh_id"`
-	// First is 1 where no request before it in the set tells of the same user, and
-	// 0 for a request with an input of its own, which tells of none.
+	// First is 1 on the first request of each user in the set. It is 0 on a request
+	// with an Input, which has no data of a user.
 	First      int64  `col:"first"`
 	EmailKey   string `col:"email_key"`
 	ErasedKey  string `col:"erased_key"`
@@ -84,9 +87,9 @@ type acceptedRow struct {
 // statement costs it a trip; SQLite runs them one after the other. $1 counts the
 // tries before this one.
 const (
-	// askedText finds the users that are known, and the ids of the new ones: those
-	// of people who were erased are used no more, nor, once it has happened, those
-	// that another user has.
+	// askedText finds the users that are known and chooses the ids of the new ones.
+	// The derived id of a person who was erased is not used again. A repetition, which
+	// may follow a collision of ids, also avoids the ids that other users have.
 	askedText = `asked AS MATERIALIZED (
     SELECT r.*, u.id AS known, CASE WHEN e.person IS NULL AND ($1 = 0 OR (SELECT count(*) FROM users t WHERE t.id = r.user_id) = 0)
         THEN r.user_id ELSE r.fresh_id END AS made
@@ -95,7 +98,8 @@ const (
     LEFT JOIN erased e ON e.organization_id = r.organization_id AND e.person = r.erased_key
 )`
 	// insertUsersText stores the new users. A user whom another transaction has
-	// stored meanwhile stays as it is: the update only has its row returned.
+	// stored meanwhile stays as it is. The update changes nothing and is there to
+	// have the row returned.
 	insertUsersText = `
 INSERT INTO users (id, organization_id, email_key, email, person_key, company, country, department, seniority,
     first_name, last_name, name, job_title, invite_link, attributes, sequences, created_at, updated_at)
@@ -116,8 +120,8 @@ ON CONFLICT (id) DO NOTHING`
 )
 
 // acceptStatement returns the user of each request. On PostgreSQL it also writes
-// everything; xmax tells the users that were there already, of whom there are
-// hardly ever any.
+// everything. There, xmax is not 0 on a user whom another transaction has stored
+// since the statement began, which is rare.
 var acceptStatement = store.DefinePerEngine("intake.accept", `
 WITH `+askedText+`, stored AS (`+insertUsersText+`
     RETURNING id, organization_id, email_key, xmax <> 0 AS there
@@ -156,7 +160,7 @@ func write(ctx context.Context, tx *store.Tx, open []*Submission, plan func([]*A
 	}
 	set, err := rowsOf(items, tasks)
 	if err != nil {
-		return err
+		return fmt.Errorf("make the rows: %w", err)
 	}
 	if tx.Embedded() {
 		for _, part := range acceptParts { //lint:loop the parts of one acceptance
@@ -177,8 +181,9 @@ func write(ctx context.Context, tx *store.Tx, open []*Submission, plan func([]*A
 	return nil
 }
 
-// taken has the acceptance run again that met a user's id which another user has:
-// one whose address has changed since.
+// taken turns a duplicate into ErrRace, so that the acceptance runs again with other
+// ids. The derived id of a new user belongs to another user when that user's address
+// has changed since.
 func taken(err error) error {
 	if store.IsDuplicate(err) {
 		return store.ErrRace
@@ -199,7 +204,10 @@ func readOwners(ctx context.Context, tx *store.Tx, set *store.Rows, try int) (ma
 		owners[request] = owner
 		return struct{}{}, err
 	}, args...)
-	return owners, err
+	if err != nil {
+		return nil, fmt.Errorf("read the users of the requests: %w", err)
+	}
+	return owners, nil
 }
 
 // itemsOf returns what is to be accepted, in the order in which others lock the
@@ -254,7 +262,7 @@ func (a *Acceptance) row() (acceptedRow, error) {
 	}
 	input, err := json.Marshal(a.User.UserInput)
 	if err != nil {
-		return row, fmt.Errorf("encode the input of a request: %w", err)
+		return row, fmt.Errorf("encode the input: %w", err)
 	}
 	u, key := a.User, a.User.Email.Key()
 	row.Input, row.EmailKey, row.ErasedKey = string(input), key, usersync.KeyedID(usersync.PrefixErasure, a.Salt, key)
@@ -265,8 +273,8 @@ func (a *Acceptance) row() (acceptedRow, error) {
 	return row, nil
 }
 
-// newUser returns the attributes of the user that a is the first to tell of, and
-// the sequences of what it says.
+// newUser returns the attributes of a new user, whose first request is a, and the
+// sequences of the user's fields.
 func newUser(a *Acceptance) (attributes, sequences string) {
 	var u usersync.User
 	u.Apply(a.User.UserInput, a.sequence)

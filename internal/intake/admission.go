@@ -9,11 +9,11 @@ import (
 	"usersync/internal/usersync"
 )
 
-// numbersPerCommit is how many acceptance sequences one commit may give out:
-// more than intake ever puts into one.
+// numbersPerCommit is how many acceptance sequences one commit may give out. It is
+// more than a Batcher puts into one: maxRows and the largest submission.
 const numbersPerCommit = 4096
 
-// The gate tells of the keys and hands out the commit's number.
+// gateText reads what decides about the keys, and the number of the commit.
 const gateText = `
 SELECT k.id, o.status, b.balance, k.revoked_at, k.expires_at, {now}, (%s) FROM {rows}
 JOIN api_keys k ON k.id = r.id
@@ -31,7 +31,7 @@ var (
 func admit(ctx context.Context, tx *store.Tx, submissions []*Submission) ([]*Submission, error) {
 	if tx.Embedded() {
 		if _, err := tx.Exec(ctx, nextNumber, nil); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("count the commit: %w", err)
 		}
 	}
 	verdicts, number, err := readGates(ctx, tx, submissions)
@@ -46,7 +46,7 @@ func admit(ctx context.Context, tx *store.Tx, submissions []*Submission) ([]*Sub
 			verdict = nil
 		}
 		sub.Err, sub.Accepted, sub.Replayed = verdict, nil, false
-		// A replay is answered whatever the balance says now.
+		// A submission that turns out to be a replay is answered whatever the balance is.
 		if verdict != nil && (verdict != ErrNoCredits || sub.Idempotency == nil) {
 			continue
 		}
@@ -88,7 +88,10 @@ func readGates(ctx context.Context, tx *store.Tx, submissions []*Submission) (ve
 		}
 		return struct{}{}, err
 	})
-	return verdicts, number, err
+	if err != nil {
+		return nil, 0, fmt.Errorf("read keys, organizations and balances: %w", err)
+	}
+	return verdicts, number, nil
 }
 
 // free reports whether the submission needs no credits.

@@ -1,10 +1,9 @@
-// Package intake is the one door: every dialect hands its requests in here,
-// and a 202 goes out when they are in the database to stay.
+// Package intake accepts requests. Every dialect hands its requests in here, and
+// the caller gets its 202 when they are committed to the database.
 package intake
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -14,22 +13,24 @@ import (
 	"usersync/internal/usersync"
 )
 
-// maxRows bounds the requests of one commit.
+// maxRows is the number of requests from which on a commit takes no further
+// submission. Only the last submission of a commit can exceed it, because a
+// submission is never split.
 const maxRows = 500
 
-// Options are what a door is made of.
+// Options are what a Batcher is made of.
 type Options struct {
 	Store   *store.Store
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
-	// MaxWaiting bounds the requests that wait for a commit; beyond it callers
-	// are told to come back.
+	// MaxWaiting bounds the requests that wait for a commit. Submit answers with
+	// ErrFull beyond it.
 	MaxWaiting int
 }
 
-// Batcher groups the submissions of all callers into commits. There is no timer:
-// a commit takes all that waited while the last one ran, and a submission that
-// comes alone is committed at once.
+// Batcher groups the submissions of all callers into commits. It uses no timer. A
+// commit takes the submissions that arrived while the previous commit ran, and a
+// submission that arrives while no commit runs is committed at once.
 type Batcher struct {
 	Options
 
@@ -38,27 +39,29 @@ type Batcher struct {
 	closed  chan struct{}
 }
 
-// waitingSubmission is a submission on its way through the door.
+// waitingSubmission is a submission that was handed in and has no outcome yet. err
+// may be read once done is closed.
 type waitingSubmission struct {
 	*Submission
 	err  error
 	done chan struct{}
 }
 
-// New returns a door; it lets nobody in before Run.
+// New returns a batcher. Submissions wait until Run is called.
 func New(o Options) *Batcher {
 	return &Batcher{Options: o, queue: make(chan *waitingSubmission, max(o.MaxWaiting, 1)), closed: make(chan struct{})}
 }
 
-// ErrFull is the answer while more is waiting than can be taken soon.
+// ErrFull is the answer while MaxWaiting requests wait for a commit.
 var ErrFull = &usersync.Error{Code: usersync.CodeUnavailable, Message: "Too many requests are waiting. Try again in a second.", RetryAfter: time.Second}
 
 // errClosing is the answer while the process ends.
 var errClosing = &usersync.Error{Code: usersync.CodeUnavailable, Message: "The server is shutting down. Try again.", RetryAfter: time.Second}
 
 // Submit hands a submission in and returns when it is committed or refused;
-// sub.Accepted holds what was accepted. A submission that was handed in is
-// committed even when its caller has gone.
+// sub.Accepted holds what was accepted. It returns ErrFull while too much waits,
+// an unavailable error while the process ends, and the error of ctx when ctx ends
+// first. The submission is committed even then, so the caller must not use it again.
 func (d *Batcher) Submit(ctx context.Context, sub *Submission) error {
 	n := int64(len(sub.Items))
 	if d.waiting.Add(n) > int64(d.MaxWaiting) {
@@ -88,8 +91,8 @@ func (d *Batcher) Submit(ctx context.Context, sub *Submission) error {
 	return nil
 }
 
-// last answers a submission that met the closing of the door: with its outcome
-// when there is one.
+// last answers a submission that was handed in while the batcher stopped. It
+// returns the outcome where the last commits included the submission.
 func (d *Batcher) last(t *waitingSubmission) error {
 	select {
 	case <-t.done:
@@ -117,6 +120,7 @@ func (d *Batcher) Run(ctx context.Context) {
 	}
 }
 
+// drain commits what was handed in before ctx ended.
 func (d *Batcher) drain(ctx context.Context) {
 	for {
 		select {
@@ -128,7 +132,7 @@ func (d *Batcher) drain(ctx context.Context) {
 	}
 }
 
-// gather takes all that waits, up to maxRows.
+// gather returns first and the submissions that wait behind it, see maxRows.
 func (d *Batcher) gather(first *waitingSubmission) []*waitingSubmission {
 	group, rows := []*waitingSubmission{first}, len(first.Items)
 	for rows < maxRows {
@@ -142,10 +146,12 @@ func (d *Batcher) gather(first *waitingSubmission) []*waitingSubmission {
 	return group
 }
 
+// commit stores a group of submissions and tells each caller the outcome.
 func (d *Batcher) commit(ctx context.Context, group []*waitingSubmission) {
 	err := d.accept(ctx, group)
 	if err != nil && store.IsData(err) && len(group) > 1 {
-		// One of them cannot be stored: halve until it stands alone.
+		// The database refuses the data of one submission. The group is halved until
+		// that submission is alone, so that only its caller gets the error.
 		half := len(group) / 2
 		d.commit(ctx, group[:half])
 		d.commit(ctx, group[half:])
@@ -163,11 +169,13 @@ func (d *Batcher) commit(ctx context.Context, group []*waitingSubmission) {
 	}
 }
 
-// commitWithin is how long a commit is tried while the database is away. The
-// ids are made before, so trying again after an outcome that nobody knows
-// accepts nothing twice.
+// commitWithin is how long a commit is repeated while the database cannot be
+// reached. The ids are made before the first try, so a repetition after a commit
+// with an unknown outcome accepts nothing twice.
 const commitWithin = 10 * time.Second
 
+// accept stores the submissions in one transaction. It repeats the transaction
+// while the database cannot be reached, for at most commitWithin.
 func (d *Batcher) accept(ctx context.Context, group []*waitingSubmission) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
 	defer cancel()
@@ -183,7 +191,7 @@ func (d *Batcher) accept(ctx context.Context, group []*waitingSubmission) error 
 		if usersync.CodeOf(err) != usersync.CodeUnavailable || ctx.Err() != nil {
 			return err
 		}
-		d.Log.WarnContext(ctx, "could not commit; trying again", "error", errors.Unwrap(err))
+		d.Log.WarnContext(ctx, "could not commit; trying again", "error", err)
 		select {
 		case <-ctx.Done():
 			return err

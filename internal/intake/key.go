@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"usersync/internal/idempotency"
@@ -36,9 +37,10 @@ SELECT k.organization_id, k.scope, k.key, k.body_hash, k.acceptance FROM {rows}
 JOIN idempotency_keys k ON k.organization_id = r.organization_id AND k.scope = r.scope AND k.key = r.key`,
 	store.Col("organization_id", store.Text), store.Col("scope", store.Text), store.Col("key", store.Text))
 
-// keepKeys stores the idempotency keys of the submissions and returns those
-// that go on: the ones without a key and the first of each key. The unique
-// index decides races; who loses waits for the winner's commit and replays.
+// keepKeys stores the idempotency keys of the submissions. It returns the
+// submissions that are to be stored: those without a key and the first of each key.
+// The unique index decides races. The loser waits for the winner's commit and
+// replays its acceptance.
 func keepKeys(ctx context.Context, tx *store.Tx, submissions []*Submission) ([]*Submission, error) {
 	mine := map[idempotencyKey]*Submission{}
 	var open, keyed []*Submission
@@ -56,7 +58,7 @@ func keepKeys(ctx context.Context, tx *store.Tx, submissions []*Submission) ([]*
 		return open, nil
 	}
 	if err := insertKeys(ctx, tx, mine); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("store the keys: %w", err)
 	}
 	kept, err := readKeys(ctx, tx, keyed)
 	if err != nil {
@@ -65,7 +67,7 @@ func keepKeys(ctx context.Context, tx *store.Tx, submissions []*Submission) ([]*
 	for _, sub := range keyed {
 		row, ok := kept[sub.idempotencyKey()]
 		switch {
-		case !ok: // refused for want of credits and never seen: stays refused
+		case !ok: // it was refused for want of credits, and its key is new: it stays refused
 		case row.hash != sub.Idempotency.BodyHash:
 			sub.Err = idempotency.ErrReused
 		case sub.Err == nil && len(sub.Items) > 0 && row.Requests[0] == sub.Items[0].RequestID:
@@ -91,7 +93,7 @@ func insertKeys(ctx context.Context, tx *store.Tx, mine map[idempotencyKey]*Subm
 		}
 		acceptance, err := json.Marshal(ids)
 		if err != nil {
-			return err
+			return fmt.Errorf("encode an acceptance: %w", err)
 		}
 		set.Add(k.organization, k.scope, k.key, sub.Idempotency.BodyHash, string(acceptance))
 	}
@@ -102,9 +104,14 @@ var dropKeysStatement = store.Define("intake.dropKeys", `
 DELETE FROM idempotency_keys WHERE created_at < {now} - $1 AND (organization_id, scope, key) IN (
     SELECT organization_id, scope, key FROM idempotency_keys WHERE created_at < {now} - $1 ORDER BY created_at LIMIT $2)`)
 
-// DropIdempotencyKeys removes up to limit keys that replay nothing any more.
+// DropIdempotencyKeys removes up to limit keys that are older than
+// idempotency.KeptFor. It returns how many it removed.
 func DropIdempotencyKeys(ctx context.Context, s *store.Store, limit int) (int64, error) {
-	return s.Writer().Exec(ctx, dropKeysStatement, nil, idempotency.KeptFor.Microseconds(), limit)
+	dropped, err := s.Writer().Exec(ctx, dropKeysStatement, nil, idempotency.KeptFor.Microseconds(), limit)
+	if err != nil {
+		return 0, fmt.Errorf("delete old idempotency keys: %w", err)
+	}
+	return dropped, nil
 }
 
 type keptKey struct {
@@ -122,18 +129,24 @@ func readKeys(ctx context.Context, tx *store.Tx, keyed []*Submission) (map[idemp
 	list, err := store.Collect(ctx, tx.Conn, readKeysStatement, set, func(scan func(...any) error) (k keptKey, err error) {
 		var acceptance string
 		if err = scan(&k.key.organization, &k.key.scope, &k.key.key, &k.hash, &acceptance); err != nil {
-			return k, err
+			return k, fmt.Errorf("scan a key: %w", err)
 		}
-		return k, json.Unmarshal([]byte(acceptance), &k.acceptedIDs)
+		if err = json.Unmarshal([]byte(acceptance), &k.acceptedIDs); err != nil {
+			return k, fmt.Errorf("decode an acceptance: %w", err)
+		}
+		return k, nil
 	})
+	if err != nil {
+		return nil, fmt.Errorf("look up the keys: %w", err)
+	}
 	kept := make(map[idempotencyKey]keptKey, len(list))
 	for _, k := range list {
 		kept[k.key] = k
 	}
-	return kept, err
+	return kept, nil
 }
 
-// replay makes s answer with what was accepted earlier.
+// replay makes s answer with what the earlier submission accepted.
 func (s *Submission) replay(ids acceptedIDs) {
 	s.Err, s.Replayed, s.Idempotency.Refused = nil, true, ids.Refused
 	for i, id := range ids.Requests {

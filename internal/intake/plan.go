@@ -6,13 +6,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-// batchOf bounds the requests of one task: enough to share its statements, few
-// enough that the next organization does not wait long.
+// batchOf bounds the requests of one task. They are enough to share the task's
+// statements, and few enough that the next organization does not wait long.
 const batchOf = 64
 
-// Plan makes tasks of what one commit accepted: one for up to batchOf user-syncs
-// of one organization, one for each request of another kind. It tells each
-// request its task. The same requests always make the same tasks.
+// Plan makes the tasks for what one commit accepted: one for up to batchOf user-syncs
+// of one organization, and one for each request of another kind. It sets the TaskID
+// of each request. The same requests always make the same tasks.
 func Plan(accepted []*Acceptance) []usersync.Task {
 	var order []string
 	var tasks []usersync.Task
@@ -40,6 +40,7 @@ func Plan(accepted []*Acceptance) []usersync.Task {
 	return tasks
 }
 
+// task makes the task of a batch of user-syncs and sets their TaskID.
 func task(organization string, batch []*Acceptance) usersync.Task {
 	id := usersync.DeriveID(usersync.PrefixTask, batch[0].RequestID)
 	args := pipeline.RunArgs{}

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"fmt"
 
 	"usersync/internal/bulk"
 	"usersync/internal/idempotency"
@@ -19,9 +20,10 @@ WHERE organization_id = $1 AND id = $2`)
 // ErrNothingFailed is the refusal to retry a request without a failed step.
 var ErrNothingFailed = usersync.Errorf(usersync.CodeConflict, "Nothing failed, so there is nothing to retry.")
 
-// Retry has the failed steps of a request run again, or the failed users of a
-// bulk. A call with an idempotency key that was taken before changes nothing and is
-// replayed; callID tells the calls apart.
+// Retry queues a request again, for its failed steps or the failed users of a bulk.
+// A call whose idempotency key was taken before changes nothing and is replayed;
+// callID tells the calls apart. It returns ErrNothingFailed, request.ErrNotFound or
+// request.ErrErased where there is nothing to retry.
 func Retry(ctx context.Context, o *store.Org, id, callID string, key *idempotency.Key) (replayed bool, err error) {
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		if replayed, err = seen(ctx, tx, o.ID(), callID, key); err != nil || replayed {
@@ -29,18 +31,21 @@ func Retry(ctx context.Context, o *store.Org, id, callID string, key *idempotenc
 		}
 		return retry(ctx, tx, o.ID(), id)
 	})
-	return replayed, err
+	if err != nil {
+		return replayed, fmt.Errorf("queue the request again: %w", err)
+	}
+	return replayed, nil
 }
 
-// seen keeps the idempotency key of a call and reports whether another call
-// had it before.
+// seen stores the idempotency key of a call and reports whether another call has
+// used the key before.
 func seen(ctx context.Context, tx *store.Tx, organization, callID string, key *idempotency.Key) (bool, error) {
 	if key == nil {
 		return false, nil
 	}
 	sub := &Submission{Organization: organization, Idempotency: key, Items: []*Acceptance{{RequestID: callID}}}
 	if _, err := keepKeys(ctx, tx, []*Submission{sub}); err != nil {
-		return false, err
+		return false, fmt.Errorf("keep the idempotency key: %w", err)
 	}
 	if sub.Err != nil {
 		return false, sub.Err
@@ -63,14 +68,17 @@ func retry(ctx context.Context, tx *store.Tx, organization, id string) error {
 		failed, err = request.CountFailedSteps(ctx, tx, id)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("find what failed: %w", err)
 	}
 	if failed == 0 || !q.Status.CanBecome(request.Queued) {
 		return ErrNothingFailed
 	}
 	task := pipeline.Again(q.Kind, organization, id, q.Run+1, q.Traceparent)
 	if err := tx.Later(ctx, requeueStatement, nil, nil, organization, id, task.ID); err != nil {
-		return err
+		return fmt.Errorf("set the request back to queued: %w", err)
 	}
-	return outbox.Enqueue(ctx, tx, task)
+	if err := outbox.Enqueue(ctx, tx, task); err != nil {
+		return fmt.Errorf("enqueue the task: %w", err)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"usersync/internal/idempotency"
 	"usersync/internal/request"
@@ -28,20 +29,20 @@ type Submission struct {
 	Replayed bool
 }
 
-// Acceptance is one request on its way into the database.
+// Acceptance is one request that is to be accepted.
 type Acceptance struct {
 	RequestID   string
 	Kind        request.Kind
 	Salt        []byte // of the organization, for the id of a new user
 	User        NewUser
 	Traceparent string
-	// TaskID is the task that will work the request.
+	// TaskID is the task that will work on the request.
 	TaskID string
-	// Position is the place in the caller's list.
+	// Position is the place in the caller's list, from 0.
 	Position int
-	// Input is what is asked for, as JSON. A request with an input of its own
-	// stores no user: UserID names one that is known, or is empty. Without it the
-	// request tells of User.
+	// Input is what is asked for, as JSON. A request with an Input stores no user:
+	// its UserID names a known user, or is empty. A request without an Input stores
+	// User.
 	Input json.RawMessage
 
 	// UserID is set by Accept where there is no Input.
@@ -51,8 +52,8 @@ type Acceptance struct {
 	sequence     int64
 }
 
-// NewUser is a user as the accepting transaction stores it when it is not
-// known yet: everything the request says, and what follows from it.
+// NewUser is what the accepting transaction stores of a user who is not known yet:
+// the fields of the request, and what is derived from them.
 type NewUser struct {
 	usersync.UserInput
 	// Person holds what the search compares by.
@@ -64,7 +65,8 @@ func (s *Submission) keyed() bool { return s.Idempotency != nil }
 
 func (a *Acceptance) userKey() userKey { return userKey{a.organization, a.User.Email.Key()} }
 
-// Organization is the tenant the request belongs to; known after Accept began.
+// Organization is the tenant that the request belongs to. Accept sets it before it
+// calls plan.
 func (a *Acceptance) Organization() string { return a.organization }
 
 var requestUsersStatement = store.Define("intake.requestUsers", `
@@ -96,5 +98,8 @@ func FillReplays(ctx context.Context, s *store.Store, submissions []*Submission)
 			a.UserID = p.user
 		}
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("read the users of replayed submissions: %w", err)
+	}
+	return nil
 }

@@ -11,16 +11,16 @@ import (
 	"usersync/internal/store"
 )
 
-// maxWaiters bounds the calls of one process that wait for their work; more
+// maxWaiters bounds the calls of one process that wait for their work. Further calls
 // are answered at once.
 const maxWaiters = 1000
 
-// pollEvery is how often the database is asked about all waiting requests at
-// once: the fall-back when Redis is away.
+// pollEvery is how often the database is asked about all waiting requests, with one
+// query: the fall-back while Redis cannot be reached.
 const pollEvery = 500 * time.Millisecond
 
-// Waiters lets calls wait until their request is finished. Workers publish
-// finished ids; there is never a query or a connection per waiter.
+// Waiters lets calls wait until their request is finished. Workers publish the ids of
+// finished requests through Redis. A waiter has no query and no connection of its own.
 type Waiters struct {
 	Store *store.Store
 	Queue *queue.Client
@@ -32,20 +32,21 @@ type Waiters struct {
 	ended   chan struct{}
 }
 
+// waiter is a request and the calls that wait for it.
 type waiter struct {
 	ref   request.Ref
 	calls []chan struct{}
 }
 
-// NewWaiters returns the waiters of this process; its fields are those of w.
+// NewWaiters returns the waiters of this process. They are told nothing before Run.
 func NewWaiters(s *store.Store, q *queue.Client, log *slog.Logger) *Waiters {
 	return &Waiters{Store: s, Queue: q, Log: log, waiting: map[string]*waiter{}, ended: make(chan struct{})}
 }
 
-// Register begins to wait for a request; finished is closed when it finishes.
-// forget must be called in the end. ok is false when too many wait already.
-// Register before asking whether the request is finished, or the news may slip
-// through in between.
+// Register begins to wait for a request; finished is closed when it finishes. The
+// caller must call forget when it has stopped waiting. ok is false when maxWaiters
+// calls wait already. Register must come before the question whether the request is
+// finished: a request that finishes between the two would not be noticed.
 func (w *Waiters) Register(ref request.Ref) (finished <-chan struct{}, forget func(), ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -63,6 +64,7 @@ func (w *Waiters) Register(ref request.Ref) (finished <-chan struct{}, forget fu
 	return call, func() { w.forget(ref.ID, call) }, true
 }
 
+// forget removes one call. The request may have finished, and may have new waiters.
 func (w *Waiters) forget(id string, call chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,6 +97,7 @@ func (w *Waiters) Wait(ctx context.Context, finished <-chan struct{}, d time.Dur
 	}
 }
 
+// finished answers the calls that wait for the requests.
 func (w *Waiters) finished(ids []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -129,6 +132,7 @@ func (w *Waiters) Run(ctx context.Context) {
 	}
 }
 
+// poll asks the database which of the waiting requests are finished.
 func (w *Waiters) poll(ctx context.Context) {
 	w.mu.Lock()
 	refs := make([]request.Ref, 0, len(w.waiting))
