@@ -12,7 +12,7 @@ import (
 type Faults []usersync.FieldError
 
 // Add adds a fault of a field when something is wrong with it.
-func (f *Faults) Add(wrong bool, field, message string) {
+func (f *Faults) Add(wrong bool, field, message string) { //lint:flag wrong is the condition that is checked
 	if wrong {
 		*f = append(*f, usersync.FieldError{Field: field, Message: message})
 	}

@@ -52,7 +52,7 @@ func (t Tense) Outcome(status Status, to Target, remote string) Result {
 }
 
 // AddedOrUpdated is the status of a person whom the platform knows already, or not.
-func AddedOrUpdated(known bool) Status {
+func AddedOrUpdated(known bool) Status { //lint:flag known is what the status says
 	if known {
 		return Updated
 	}

@@ -155,7 +155,7 @@ func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.
 
 // workLocal begins with tasks that a handler has handed back.
 func (p *Pool) workLocal(tasks []queue.LocalTask) {
-	for _, t := range tasks {
+	for _, t := range tasks { //lint:loop each is worked in a goroutine of its own
 		m := queue.Message{TaskID: t.Claim.TaskID, Generation: 1, Kind: t.Kind, Queue: t.Claim.Queue}
 		go func() {
 			defer p.Local.Free(t.Claim.FairnessKey)

@@ -244,7 +244,7 @@ func TestATaskThatFailsIsPostponedWithOneFailureMore(t *testing.T) {
 		p.send(t, kind.Queue)
 		p.start(t, failing(t, errBoom))
 		p.ends(t, kind.Name, "retried")
-		p.hasRow(t, task.ID, row{State: outbox.StateScheduled, Generation: 2, Failures: 4})
+		p.hasRow(t, task.ID, row{State: "scheduled", Generation: 2, Failures: 4})
 		if wait := p.wait(t, task.ID); wait > 10*time.Second {
 			t.Errorf("the fourth failure has the task wait for %v, want 8 s, 20 %% more or less", wait)
 		}

@@ -76,7 +76,7 @@ func (w *Work) Add(do func()) {
 }
 
 // Hold keeps work from being done until it is called with false.
-func (w *Work) Hold(held bool) {
+func (w *Work) Hold(held bool) { //lint:flag held is the state that is set
 	w.held = held
 	if held {
 		return
