@@ -257,7 +257,7 @@ func TestAHandlerThatPanicsHasFailed(t *testing.T) {
 		task := p.work(t, "a")
 		p.start(t, kind.Work(func(context.Context, usersync.Claim, job) error { panic("boom") }, noGiveUp(t)))
 		p.ends(t, kind.Name, "retried")
-		p.hasRow(t, task.ID, row{State: outbox.StateScheduled, Generation: 2, Failures: 1})
+		p.hasRow(t, task.ID, row{State: "scheduled", Generation: 2, Failures: 1})
 	})
 }
 
@@ -280,7 +280,7 @@ func TestWhatTheTaskIsNotToBlameForIsNoFailure(t *testing.T) {
 				p.send(t, kind.Queue)
 				p.start(t, failing(t, c.err))
 				p.ends(t, kind.Name, "postponed")
-				p.hasRow(t, task.ID, row{State: outbox.StateScheduled, Generation: 2, Failures: 9})
+				p.hasRow(t, task.ID, row{State: "scheduled", Generation: 2, Failures: 9})
 				if wait := p.wait(t, task.ID); wait < c.min || wait > c.max {
 					t.Errorf("the task waits for %v, want between %v and %v", wait, c.min, c.max)
 				}
@@ -336,7 +336,7 @@ func TestATaskThatCannotBeGivenUpIsPostponed(t *testing.T) {
 		p.start(t, kind.Work(func(context.Context, usersync.Claim, job) error { return errBoom },
 			func(context.Context, usersync.Claim, job, error) error { return errBoom }))
 		p.ends(t, kind.Name, "retried")
-		p.hasRow(t, task.ID, row{State: outbox.StateScheduled, Generation: 2, Failures: 10})
+		p.hasRow(t, task.ID, row{State: "scheduled", Generation: 2, Failures: 10})
 	})
 }
 
@@ -375,7 +375,7 @@ func TestAKindThatNoHandlerKnowsIsPostponedByAMinute(t *testing.T) {
 		task := p.work(t, "a")
 		p.start(t)
 		p.ends(t, kind.Name, "postponed")
-		p.hasRow(t, task.ID, row{State: outbox.StateScheduled, Generation: 2})
+		p.hasRow(t, task.ID, row{State: "scheduled", Generation: 2})
 		if wait := p.wait(t, task.ID); wait < time.Minute-patience || wait > time.Minute {
 			t.Errorf("the task waits for %v, want a minute", wait)
 		}
