@@ -122,7 +122,7 @@ func (c *Call) Submit(items []*intake.Acceptance, refused map[int]string) (*inta
 		idempotency.Refused = refused
 	}
 	sub := &intake.Submission{Organization: c.Caller.Key.Organization, KeyID: c.Caller.Key.ID, Idempotency: idempotency, Items: items}
-	if err := c.edge.door.Submit(c.ctx, sub); err != nil {
+	if err := c.edge.batcher.Submit(c.ctx, sub); err != nil {
 		return nil, fmt.Errorf("submit the requests: %w", err)
 	}
 	if sub.Replayed {

@@ -24,11 +24,11 @@ import (
 // headerRequestID names the call in every answer.
 const headerRequestID = "X-Request-Id"
 
-// Options are what the edge is made of. Store, Door and Waiters may be nil
+// Options are what the edge is made of. Store, Batcher and Waiters may be nil
 // where no mounted dialect needs them.
 type Options struct {
 	Store   *store.Store
-	Door    *intake.Batcher
+	Batcher *intake.Batcher
 	Waiters *intake.Waiters
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
@@ -41,7 +41,7 @@ type Options struct {
 // dialects mounted on it.
 type Edge struct {
 	store    *store.Store
-	door     *intake.Batcher
+	batcher  *intake.Batcher
 	waiters  *intake.Waiters
 	metrics  *telemetry.Metrics
 	log      *slog.Logger
@@ -54,7 +54,7 @@ type Edge struct {
 // New returns an edge that serves nothing yet.
 func New(o Options) *Edge {
 	e := &Edge{
-		store: o.Store, door: o.Door, waiters: o.Waiters, metrics: o.Metrics, log: o.Log,
+		store: o.Store, batcher: o.Batcher, waiters: o.Waiters, metrics: o.Metrics, log: o.Log,
 		limits: newLimits(o.Exchange), echo: echo.New(),
 	}
 	if o.Store != nil {

@@ -18,9 +18,9 @@ import (
 )
 
 func (a *App) buildAPI(guard *outbound.Guard) {
-	a.Door = intake.New(intake.Options{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, MaxWaiting: a.cfg.MaxWaiting})
+	a.Batcher = intake.New(intake.Options{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, MaxWaiting: a.cfg.MaxWaiting})
 	a.waiters = intake.NewWaiters(a.Store, a.Queue, a.o.Log)
-	o := api.Options{Store: a.Store, Door: a.Door, Waiters: a.waiters, Metrics: a.metrics, Log: a.o.Log}
+	o := api.Options{Store: a.Store, Batcher: a.Batcher, Waiters: a.waiters, Metrics: a.metrics, Log: a.o.Log}
 	if !a.cfg.Embedded() {
 		o.Exchange = a.Queue.Consumption().Exchange
 	}

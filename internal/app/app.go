@@ -69,12 +69,12 @@ type Options struct {
 
 // App is a built process. Run it once.
 type App struct {
-	Store *store.Store
-	Queue *queue.Client
-	Keys  *seal.Keys
-	Relay *relay.Relay
-	Door  *intake.Batcher
-	Demo  *demo.Demo
+	Store   *store.Store
+	Queue   *queue.Client
+	Keys    *seal.Keys
+	Relay   *relay.Relay
+	Batcher *intake.Batcher
+	Demo    *demo.Demo
 
 	cfg     *config.Config
 	o       Options
@@ -343,18 +343,18 @@ func (a *App) Run(ctx context.Context) error {
 		working.Wait()
 		return errors.Join(err, a.ops.shutdown(a.cfg.ShutdownTimeout))
 	}
-	door, closeDoor := context.WithCancel(background)
-	defer closeDoor()
-	admitting.Go(func() { a.Door.Run(door) })
+	admission, closeAdmission := context.WithCancel(background)
+	defer closeAdmission()
+	admitting.Go(func() { a.Batcher.Run(admission) })
 	admitting.Go(func() { a.waiters.Run(ctx) })
-	admitting.Go(func() { a.edge.Run(door) })
+	admitting.Go(func() { a.edge.Run(admission) })
 	a.api.serve(failed)
 	if a.Demo != nil {
 		a.Demo.Welcome(a.o.Stdout, a.Addr())
 	}
 	err := wait(ctx, failed)
 	err = errors.Join(err, a.api.shutdown(a.cfg.ShutdownTimeout))
-	closeDoor()
+	closeAdmission()
 	admitting.Wait()
 	working.Wait()
 	if a.ops != nil {

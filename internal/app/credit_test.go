@@ -19,13 +19,13 @@ import (
 func TestThousandRequestsOnThreeCreditsChargeExactlyThree(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		door := e.Start(t, app.API)
-		n := newTenant(t, door, 3)
+		edge := e.Start(t, app.API)
+		n := newTenant(t, edge, 3)
 		n.people(t, "ann@acme.example.com", "bob@acme.example.com")
 		owner := apptest.NewReceiver(t)
 		n.subscribe(t, owner, delivery.MessageCreditsExhausted)
 		ids := n.submitAtOnce(t, 1000)
-		door.Stop(t)
+		edge.Stop(t)
 
 		n.app = e.Start(t, app.All)
 		if e.Engine == "deployed" {

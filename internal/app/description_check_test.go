@@ -88,13 +88,13 @@ func TestWebhooksAreHeldAgainstTheDescription(t *testing.T) {
 	}
 }
 
-func TestFullDoorAnswers503AndWhenToComeBack(t *testing.T) {
+func TestFullBatcherAnswers503AndWhenToComeBack(t *testing.T) {
 	t.Parallel()
 	e := apptest.New(t, "embedded")
 	e.Config.MaxWaiting = 1
 	s := &stage{env: e, app: e.Start(t, app.API)}
 	s.client = s.app.Client(t)
-	s.begin(t, "full door").run(t, `
+	s.begin(t, "full batcher").run(t, `
 == full
 given credits 10
 > POST /v1/user-sync/batch

@@ -77,7 +77,7 @@ func (n customer) submit(ctx context.Context, address string) (string, error) {
 	in := usersync.UserInput{Email: email, Country: "US"}
 	a := &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync, Salt: n.org.Salt,
 		User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)}}
-	err = n.app.Door.Submit(ctx, &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*intake.Acceptance{a}})
+	err = n.app.Batcher.Submit(ctx, &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*intake.Acceptance{a}})
 	return a.RequestID, err
 }
 

@@ -113,7 +113,7 @@ func (n customer) sync(t *testing.T, in usersync.UserInput, address string) stri
 	}
 	a := &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync, Salt: n.org.Salt,
 		User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)}}
-	must(t, n.app.Door.Submit(t.Context(), &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*intake.Acceptance{a}}))
+	must(t, n.app.Batcher.Submit(t.Context(), &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*intake.Acceptance{a}}))
 	return a.RequestID
 }
 

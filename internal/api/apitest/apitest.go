@@ -1,4 +1,4 @@
-// Package apitest starts an edge over a real SQLite database, a real door and
+// Package apitest starts an edge over a real SQLite database, a real batcher and
 // an in-process Redis, for the tests of the edge and of its dialects. No worker
 // runs: a test finishes work itself, when it is due.
 package apitest
@@ -58,13 +58,13 @@ func Start(t testing.TB, dialects ...api.Dialect) *Server {
 	s.openStore(t)
 	s.openQueue(t)
 	log, metrics := telemetry.NewLogger(s.log, slog.LevelDebug), telemetry.NewMetrics()
-	door := intake.New(intake.Options{Store: s.Store, Metrics: metrics, Log: log, MaxWaiting: 4096})
+	batcher := intake.New(intake.Options{Store: s.Store, Metrics: metrics, Log: log, MaxWaiting: 4096})
 	waiters := intake.NewWaiters(s.Store, s.queue, log)
-	s.Edge = api.New(api.Options{Store: s.Store, Door: door, Waiters: waiters, Metrics: metrics, Log: log})
+	s.Edge = api.New(api.Options{Store: s.Store, Batcher: batcher, Waiters: waiters, Metrics: metrics, Log: log})
 	s.Edge.Mount(dialects...)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { door.Run(ctx) })
+	running.Go(func() { batcher.Run(ctx) })
 	running.Go(func() { waiters.Run(ctx) })
 	running.Go(func() { s.Edge.Run(ctx) })
 	t.Cleanup(running.Wait)
