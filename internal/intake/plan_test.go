@@ -20,7 +20,7 @@ func TestTasksNameTheirRequestsToTheStore(t *testing.T) {
 				t.Errorf("the task %s of a %s names %v, %v", task.Args, kind, named, err)
 			}
 			if task.Queue != "run" && task.Queue != "bulk" || task.FairnessKey != task.Organization {
-				t.Errorf("the task of a %s is in the queue %s and the lane %s", kind, task.Queue, task.FairnessKey)
+				t.Errorf("the task of a %s is in the queue %s and the fairness key %s", kind, task.Queue, task.FairnessKey)
 			}
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // roomFor is what the arguments of n tasks of plan need.
 func roomFor(n int) int { return n * len(`{}`) }
 
-// sendFirst puts the oldest task of a lane on the queue and leaves the others.
+// sendFirst puts the oldest task of a fairness key on the queue and leaves the others.
 func sendFirst(t *testing.T, s *store.Store) outbox.Envelope {
 	t.Helper()
 	taken, err := outbox.TakeReady(t.Context(), s, "q", "", 100, 1)
@@ -44,11 +44,11 @@ func TestClaimLaneTakesAlongWhatWaitsInTheLaneAndFits(t *testing.T) {
 		acceptMany(t, roomtest.New(t, s, 1), "b", 2)
 		c, ok, err := outbox.ClaimCoalesced(t.Context(), s, first.ID, first.Generation, roomFor(3))
 		if err != nil || !ok || c.TaskID != first.ID || len(c.Coalesced) != 3 {
-			t.Fatalf("%+v %v %v, want the task and three along", c, ok, err)
+			t.Fatalf("%+v %v %v, want the task and three coalesced", c, ok, err)
 		}
 		for _, one := range c.All() {
 			if one.FairnessKey != n.FairnessKey || one.Token != c.Token || string(one.Args) != `{}` || one.StartedAt.IsZero() {
-				t.Errorf("along came %+v", one)
+				t.Errorf("coalesced %+v", one)
 			}
 		}
 		if _, ok, err := outbox.ClaimCoalesced(t.Context(), s, first.ID, first.Generation, roomFor(3)); ok || err != nil {
@@ -61,7 +61,7 @@ func TestClaimLaneTakesAlongWhatWaitsInTheLaneAndFits(t *testing.T) {
 			t.Fatal(err)
 		}
 		if state, err := outbox.Count(t.Context(), s); err != nil || state.Ready != 3 || state.Sent != 0 {
-			t.Fatalf("%+v %v, want one of the lane and two of another left", state, err)
+			t.Fatalf("%+v %v, want one of the key and two of another left", state, err)
 		}
 	})
 }
@@ -112,7 +112,7 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 		first = sendFirst(t, n.Store)
 		again, ok, err := outbox.ClaimCoalesced(t.Context(), n.Store, first.ID, first.Generation, roomFor(10))
 		if err != nil || !ok || again.Failures != 1 || len(again.Coalesced) != 0 {
-			t.Fatalf("what failed took others along: %+v %v %v", again, ok, err)
+			t.Fatalf("what failed was coalesced with others: %+v %v %v", again, ok, err)
 		}
 		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 100, 100)
 		if err != nil || len(taken) != 3 {
@@ -129,7 +129,7 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 		fresh := sendFirst(t, n.Store)
 		last, ok, err := outbox.ClaimCoalesced(t.Context(), n.Store, fresh.ID, fresh.Generation, roomFor(10))
 		if err != nil || !ok || len(last.Coalesced) != 1 || last.Coalesced[0].Failures != 0 {
-			t.Fatalf("%+v %v %v, want the other fresh one alone along", last, ok, err)
+			t.Fatalf("%+v %v %v, want the other fresh one alone coalesced", last, ok, err)
 		}
 	})
 }

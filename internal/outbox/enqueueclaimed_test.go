@@ -62,7 +62,7 @@ func TestAClaimedTaskDoesNotOvertakeItsLane(t *testing.T) {
 		}
 		claims := enqueueClaimed(t, s, behind, beside)
 		if len(claims) != 1 || claims[0].TaskID != beside.ID {
-			t.Fatalf("claimed %+v, want only the one whose lane is empty", claims)
+			t.Fatalf("claimed %+v, want only the one whose key has no other", claims)
 		}
 		if queues := s.Ready().Take(); len(queues) != 1 || queues[0] != "q" {
 			t.Errorf("the commit of a task that stands behind another says that %q have something to send", queues)

@@ -36,11 +36,11 @@ func TestTakeReadySharesLanesFairly(t *testing.T) {
 			count[e.FairnessKey]++
 		}
 		if count[busy.FairnessKey] != 3 || count[quiet.FairnessKey] != 1 {
-			t.Fatalf("taken %v, want 3 of the busy and 1 of the quiet lane", count)
+			t.Fatalf("taken %v, want 3 of the busy and 1 of the quiet key", count)
 		}
 		again, err := outbox.TakeReady(t.Context(), s, "q", "", 3, 100)
 		if err != nil || len(again) != 0 {
-			t.Fatalf("a full lane gave %d more, %v", len(again), err)
+			t.Fatalf("a full key gave %d more, %v", len(again), err)
 		}
 	})
 }

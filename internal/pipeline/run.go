@@ -26,7 +26,7 @@ import (
 // Run works requests of one organization from where they are to their end.
 var Run = queue.Kind[RunArgs]{Name: "pipeline.run", Queue: queue.Run, Timeout: time.Minute, Coalesce: runCoalesced}
 
-// runCoalesced is how many bytes of arguments a run takes along: the ids of some 120
+// runCoalesced is how many bytes of arguments a run also takes: the ids of some 120
 // requests.
 const runCoalesced = 4096
 

@@ -333,10 +333,10 @@ func (c *Client) steer(queue string, call func(string) error, already string) er
 	return unavailable(err)
 }
 
-// Lead makes this process the keeper of the sweeps for d, or holds it as such;
-// ok is false while another is.
+// Lead makes this process the leader, who sweeps for all, for d, or keeps it so; ok is
+// false while another process leads.
 func (c *Client) Lead(ctx context.Context, d time.Duration) (ok bool, err error) {
-	held, err := leadScript.Run(ctx, c.redis, []string{c.key("keeper")}, c.id, d.Milliseconds()).Int()
+	held, err := leadScript.Run(ctx, c.redis, []string{c.key("leader")}, c.id, d.Milliseconds()).Int()
 	return held == 1, unavailable(err)
 }
 

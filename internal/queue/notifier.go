@@ -8,12 +8,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A server of an empty queue waits for word that there is a message. Word may be
-// lost, and Asynq moves messages back without a word: a server also looks by itself.
+// A server of an empty queue waits until it is notified of a message. A notification
+// may be lost, and Asynq moves messages back without one: a server also looks by itself.
 const (
-	// lookEvery is how long an idle server waits for word.
+	// lookEvery is how long an idle server waits to be notified.
 	lookEvery = 250 * time.Millisecond
-	// breath is about how long Asynq waits after an empty answer, word or not: it
+	// breath is about how long Asynq waits after an empty answer, notified or not: it
 	// bounds what servers ask of Redis while messages come one by one.
 	breath = 4 * time.Millisecond
 )
@@ -23,13 +23,13 @@ const (
 func (c *Client) notify(ctx context.Context, queues []string) {
 	pipe := c.redis.Pipeline()
 	for _, q := range queues {
-		pipe.Publish(ctx, c.key("bell:"+q), "")
+		pipe.Publish(ctx, c.key("notify:"+q), "")
 	}
 	_, _ = pipe.Exec(ctx)
 }
 
 // notifier stands between a server and Redis. It holds back the question for a
-// message after one that was answered with none, until somebody rings. Asynq asks
+// message after one that was answered with none, until the queue is notified. Asynq asks
 // one question at a time.
 type notifier struct {
 	redis.UniversalClient
@@ -41,29 +41,29 @@ type notifier struct {
 	stop     context.CancelFunc
 }
 
-// newNotifier returns the bell of a queue. It listens until stop.
+// newNotifier returns the notifier of a queue. It listens until stop.
 func (c *Client) newNotifier(queue string) *notifier {
-	b := &notifier{UniversalClient: c.redis, pending: "asynq:{" + c.queue(queue) + "}:pending", notified: make(chan struct{}, 1)}
-	b.stopped, b.stop = context.WithCancel(context.Background())
-	go b.listen(c.redis.Subscribe(b.stopped, c.key("bell:"+queue)))
-	return b
+	n := &notifier{UniversalClient: c.redis, pending: "asynq:{" + c.queue(queue) + "}:pending", notified: make(chan struct{}, 1)}
+	n.stopped, n.stop = context.WithCancel(context.Background())
+	go n.listen(c.redis.Subscribe(n.stopped, c.key("notify:"+queue)))
+	return n
 }
 
-// listen hears the rings. A subscription that begins, or begins again after an
-// outage, may have missed one: that counts as a ring.
-func (b *notifier) listen(s *redis.PubSub) {
+// listen hears the notifications. A subscription that begins, or begins again after
+// an outage, may have missed one: that counts as one.
+func (n *notifier) listen(s *redis.PubSub) {
 	defer func() { _ = s.Close() }()
 	heard := s.ChannelWithSubscriptions()
 	for {
 		select {
-		case <-b.stopped.Done():
+		case <-n.stopped.Done():
 			return
 		case _, ok := <-heard:
 			if !ok {
 				return
 			}
 			select {
-			case b.notified <- struct{}{}:
+			case n.notified <- struct{}{}:
 			default: // rings already
 			}
 		}
@@ -72,29 +72,29 @@ func (b *notifier) listen(s *redis.PubSub) {
 
 // EvalSha runs a script. Of all that a server runs, the question for a message is
 // the one whose first key is the list of pending ones.
-func (b *notifier) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	if len(keys) == 0 || keys[0] != b.pending {
-		return b.UniversalClient.EvalSha(ctx, sha, keys, args...)
+func (n *notifier) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	if len(keys) == 0 || keys[0] != n.pending {
+		return n.UniversalClient.EvalSha(ctx, sha, keys, args...)
 	}
-	if !b.await() {
+	if !n.await() {
 		return redis.NewCmdResult(nil, redis.Nil)
 	}
-	answer := b.UniversalClient.EvalSha(ctx, sha, keys, args...)
-	b.empty = errors.Is(answer.Err(), redis.Nil)
+	answer := n.UniversalClient.EvalSha(ctx, sha, keys, args...)
+	n.empty = errors.Is(answer.Err(), redis.Nil)
 	return answer
 }
 
 // await returns when it is time to ask, or false when the server stops.
-func (b *notifier) await() bool {
-	if !b.empty {
-		return b.stopped.Err() == nil
+func (n *notifier) await() bool {
+	if !n.empty {
+		return n.stopped.Err() == nil
 	}
 	look := time.NewTimer(lookEvery)
 	defer look.Stop()
 	select {
-	case <-b.stopped.Done():
+	case <-n.stopped.Done():
 		return false
-	case <-b.notified:
+	case <-n.notified:
 	case <-look.C:
 	}
 	return true

@@ -12,8 +12,8 @@ import (
 
 // Server takes messages of one queue and has them worked.
 type Server struct {
-	server *asynq.Server
-	bell   *notifier
+	server   *asynq.Server
+	notifier *notifier
 }
 
 // ServerOptions say what a server works and how much of it at once.
@@ -34,8 +34,8 @@ func (c *Client) Serve(o ServerOptions) (*Server, error) {
 	if err := c.Ping(context.Background()); err != nil {
 		return nil, fmt.Errorf("ping Redis: %w", err)
 	}
-	bell := c.newNotifier(o.Queue)
-	server := asynq.NewServerFromRedisClient(bell, asynq.Config{
+	notified := c.newNotifier(o.Queue)
+	server := asynq.NewServerFromRedisClient(notified, asynq.Config{
 		Concurrency:       o.Slots,
 		Queues:            map[string]int{c.queue(o.Queue): 1},
 		TaskCheckInterval: breath,
@@ -56,16 +56,16 @@ func (c *Client) Serve(o ServerOptions) (*Server, error) {
 		return o.Work(ctx, Message{TaskID: id, Generation: generation, Kind: t.Type(), Queue: o.Queue})
 	})
 	if err := server.Start(handle); err != nil {
-		bell.stop()
+		notified.stop()
 		return nil, unavailable(err)
 	}
-	return &Server{server, bell}, nil
+	return &Server{server, notified}, nil
 }
 
 // Shutdown stops taking messages and waits for those being worked, at most the
 // server's grace; what is not done by then goes back to the queue.
 func (s *Server) Shutdown() {
-	s.bell.stop()
+	s.notifier.stop()
 	s.server.Shutdown()
 }
 

@@ -195,7 +195,7 @@ func (r *Relay) restore(ctx context.Context) bool {
 
 // share is how many tasks of one fairness key may be in flight: a quarter of the slots for
 // runs, which is one for each worker of the default size. An organization's runs
-// settle one after the other and each takes along what waits; a second one keeps
+// settle one after the other and each also takes what waits; a second one keeps
 // the database so busy that accepting, and everybody else's, take longer. An
 // endpoint gets an eighth, so that a slow one leaves room for others.
 func share(q string, slots int) int {

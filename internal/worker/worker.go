@@ -164,7 +164,7 @@ func (p *Pool) workLocal(tasks []queue.LocalTask) {
 	}
 }
 
-// claim claims the task of a message, and with it what waits in its lane where
+// claim claims the task of a message, and with it what waits under its fairness key where
 // the kind can work several tasks at once.
 func (p *Pool) claim(ctx context.Context, m queue.Message) (usersync.Claim, bool, error) {
 	if room := p.handlers[m.Kind].Coalesce; room > 0 {
