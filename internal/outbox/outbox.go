@@ -399,6 +399,9 @@ func Rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMes
 
 func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time, failures int, judge func(int64) error) error {
 	tx.Readied(c.Queue)
+	if !due.After(time.Now()) {
+		due = time.Time{} // The clock of SQLite has milliseconds: "now" would lie ahead of it.
+	}
 	return tx.Later(ctx, rearmStatement, nil, judge, c.TaskID, c.Token, string(args), store.Micros(due), failures)
 }
 
