@@ -55,7 +55,7 @@ func newest(which string) string {
 // The lists of what is stored. Succeeded requests are nearly all, and are
 // found in the list of all.
 var (
-	allRequestsStatement         = store.Define("request.allRequests", newest(ofOrganization+ofThisKind+ofThisStatus))
+	allRequestsStatement         = store.Define("request.list", newest(ofOrganization+ofThisKind+ofThisStatus))
 	kindRequestsStatement        = store.Define("request.kindRequests", newest(ofKind+ofThisStatus))
 	userRequestsStatement        = store.Define("request.userRequests", newest(ofUser+ofThisKind+ofThisStatus))
 	notableRequestsStatement     = store.Define("request.notableRequests", eachKind(newest(notable)))
