@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -139,12 +140,15 @@ LEFT JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.e
 	store.ColumnsOf[acceptedRow]()...).Unsorted()
 
 // acceptParts come before acceptStatement on SQLite. The requests find their users
-// stored.
+// stored. Each part reads only the columns it needs from the JSON of the rows, so what
+// is asked is not materialized: that took half the rate of accepting.
 var acceptParts = []*store.Statement{
-	store.Define("intake.acceptUsers", `WITH `+askedText+insertUsersText, store.ColumnsOf[acceptedRow]()...),
-	store.Define("intake.acceptRequests", `WITH `+askedText+fmt.Sprintf(insertRequestsText, "coalesce(known, user_id)", "asked"), store.ColumnsOf[acceptedRow]()...),
-	store.Define("intake.acceptTasks", `WITH `+askedText+insertTasksText, store.ColumnsOf[acceptedRow]()...),
+	store.Define("intake.acceptUsers", `WITH `+askedByParts+insertUsersText, store.ColumnsOf[acceptedRow]()...),
+	store.Define("intake.acceptRequests", `WITH `+askedByParts+fmt.Sprintf(insertRequestsText, "coalesce(known, user_id)", "asked"), store.ColumnsOf[acceptedRow]()...),
+	store.Define("intake.acceptTasks", `WITH asked AS (SELECT r.*, $1 AS tries FROM {rows})`+insertTasksText, store.ColumnsOf[acceptedRow]()...),
 }
+
+var askedByParts = strings.Replace(askedText, " MATERIALIZED", "", 1)
 
 // write stores the requests of the submissions that passed, with their users and
 // tasks, and notes the users' ids in them.
