@@ -14,7 +14,7 @@ import (
 
 // Accept takes submissions in one transaction: it refuses those whose key,
 // organization or balance does not allow them, replays those it has seen, and
-// stores the rest with the tasks that plan makes of them. Calling it again
+// stores the rest with the tasks that Plan makes of them. Calling it again
 // with the same submissions, after a commit whose outcome is unknown, accepts
 // nothing twice.
 func Accept(ctx context.Context, s *store.Store, submissions []*Submission) error {
@@ -214,8 +214,7 @@ func readOwners(ctx context.Context, tx *store.Tx, set *store.Rows, try int) (ma
 	return owners, nil
 }
 
-// itemsOf returns what is to be accepted, in the order in which others lock the
-// same users.
+// itemsOf returns what is to be accepted, and notes it as accepted.
 func itemsOf(open []*Submission) []*Acceptance {
 	var items []*Acceptance
 	for _, sub := range open {
@@ -225,13 +224,19 @@ func itemsOf(open []*Submission) []*Acceptance {
 	return items
 }
 
-// rowsOf returns the rows of requests, sorted by user. It takes each task out of
-// tasks with the first of its requests.
+// rowsOf returns the rows of requests in the order in which others lock the same
+// users. Each task goes with the first of its requests, whose trace it has.
 func rowsOf(items []*Acceptance, tasks map[string]usersync.Task) (*store.Rows, error) {
 	sorted := slices.Clone(items)
 	slices.SortStableFunc(sorted, func(a, b *Acceptance) int {
 		return cmp.Or(cmp.Compare(a.organization, b.organization), cmp.Compare(a.User.Email.Key(), b.User.Email.Key()), cmp.Compare(a.sequence, b.sequence))
 	})
+	first := map[string]*Acceptance{} // by task
+	for _, a := range items {
+		if first[a.TaskID] == nil {
+			first[a.TaskID] = a
+		}
+	}
 	set := acceptStatement.Rows(len(items))
 	fresh := map[userKey]string{} // one id for all requests that tell of a new user
 	for _, a := range sorted {
@@ -246,9 +251,8 @@ func rowsOf(items []*Acceptance, tasks map[string]usersync.Task) (*store.Rows, e
 				fresh[a.userKey()], row.First = row.FreshID, 1
 			}
 		}
-		if t, ok := tasks[a.TaskID]; ok {
+		if t, ok := tasks[a.TaskID]; ok && first[a.TaskID] == a {
 			row.TaskKind, row.TaskQueue, row.TaskKey, row.TaskArgs = t.Kind, t.Queue, t.FairnessKey, string(t.Args)
-			delete(tasks, a.TaskID)
 		}
 		store.AddRecord(set, row)
 	}
