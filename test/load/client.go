@@ -30,10 +30,6 @@ import (
 // answerWithin is how long an answer may take before the measurement fails.
 const answerWithin = 30 * time.Second
 
-// peoplePerCompany makes the last to come of a company's people find two
-// colleagues, so that a third of the requests is billed.
-const peoplePerCompany = 3
-
 // The digits that tell one user from the next.
 const (
 	userDigits    = "UUUUUUUUU"
@@ -118,7 +114,7 @@ func (c *client) post(n int64) (status int, ids []string, err error) {
 func (c *client) number(n int64) {
 	for i := range c.batch {
 		writeDigits(c.request, share(c.users, i, c.batch), len(userDigits), n+int64(i))
-		writeDigits(c.request, share(c.companies, i, c.batch), len(companyDigits), (n+int64(i))/peoplePerCompany)
+		writeDigits(c.request, share(c.companies, i, c.batch), len(companyDigits), n+int64(i))
 	}
 }
 
@@ -274,6 +270,19 @@ type load struct {
 	// The load ends after this time or this many requests.
 	length time.Duration
 	most   int64
+}
+
+// users is the most users that the load can send. No service takes fullSpeedMost a
+// second on the machines that this runs on.
+func (l *load) users() int64 {
+	perSecond := l.length.Seconds() * fullSpeedMost
+	if l.due != nil { // due rises evenly
+		perSecond = min(perSecond, l.length.Seconds()/l.due(1).Seconds()+1)
+	}
+	if l.most < int64(perSecond)/int64(l.batch) {
+		return l.most * int64(l.batch)
+	}
+	return int64(perSecond)
 }
 
 // evenly spaces requests so that there are perSecond of them each second.

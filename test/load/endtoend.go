@@ -17,9 +17,7 @@ const (
 	fullSpeedClients = 64
 	// fullSpeedMost bounds the requests sent for each second of a measurement,
 	// so that the webhooks of all of them come in time.
-	fullSpeedMost = 8000
-	// steadyRate is the steady load, in requests a second.
-	steadyRate = 200
+	fullSpeedMost = 12000
 	// webhooksWithin is how long the last webhook may take after the last 202.
 	webhooksWithin = time.Minute
 	// countEvery is how often the receiver is asked how far it is.
@@ -27,6 +25,10 @@ const (
 	// idleFor is how long the statements of an idle service are counted.
 	idleFor = 5 * time.Second
 )
+
+// steadyRates are the steady loads, in requests a second: what most installations
+// have.
+var steadyRates = []float64{50, 200}
 
 // endToEnd measures from the request to its webhook.
 func (b *bench) endToEnd(ctx context.Context) error { return b.eachWay(ctx, "deliver", b.endToEndOne) }
@@ -39,7 +41,13 @@ func (b *bench) endToEndOne(ctx context.Context, p *product) error {
 			}
 		}
 	}
-	if err := p.steady(ctx); err != nil {
+	for _, rate := range steadyRates {
+		if err := p.steady(ctx, rate); err != nil {
+			return err
+		}
+	}
+	p.bench.report.memory(p)
+	if err := p.check(ctx); err != nil {
 		return err
 	}
 	return p.idle(ctx)
@@ -54,10 +62,10 @@ func (p *product) fullSpeed(ctx context.Context, form, clients int) error {
 		return err
 	}
 	r := p.bench.report
-	r.endToEnd(p.name, form, clients, d.outcome, d.accounts)
+	rate := r.endToEnd(p.name, form, clients, d.outcome, d.accounts)
+	r.job(p, job{load: fmt.Sprintf("%d clients%s", clients, many(form)), form: form, clients: clients, delivered: rate}, d, used)
 	if form == 1 && clients == fullSpeedClients {
-		r.costs(p, used.parts, len(d.waits))
-		r.statements(used.statements, len(d.waits))
+		r.statements("full speed", used.statements, len(d.waits))
 	}
 	return nil
 }
@@ -65,8 +73,7 @@ func (p *product) fullSpeed(ctx context.Context, form, clients int) error {
 // atFullSpeed sends calls of form users as fast as it can, waits for the last
 // webhook and returns what that took.
 func (p *product) atFullSpeed(ctx context.Context, form, clients int) (d delivered, u used, err error) {
-	seconds := int64(p.bench.measure / time.Second)
-	l := load{clients: clients, batch: form, length: p.bench.measure, most: fullSpeedMost * seconds / int64(form)}
+	l := load{clients: clients, batch: form, length: p.bench.measure, most: unlimited}
 	u, err = p.during(ctx, func() (err error) {
 		d, err = p.deliver(ctx, p.tenant, l)
 		return err
@@ -75,13 +82,20 @@ func (p *product) atFullSpeed(ctx context.Context, form, clients int) (d deliver
 }
 
 // steady sends evenly, well below what the service can do.
-func (p *product) steady(ctx context.Context) error {
-	progress("%s: end to end at %d/s", p.name, steadyRate)
-	d, err := p.deliver(ctx, p.tenant, load{clients: fullSpeedClients, due: evenly(steadyRate), length: p.bench.measure, most: unlimited})
+func (p *product) steady(ctx context.Context, rate float64) error {
+	progress("%s: end to end at %g/s", p.name, rate)
+	var d delivered
+	u, err := p.during(ctx, func() (err error) {
+		d, err = p.deliver(ctx, p.tenant, load{clients: fullSpeedClients, due: evenly(rate), length: p.bench.measure, most: unlimited})
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	p.bench.report.steady(p.name, d.outcome, d.accounts)
+	r := p.bench.report
+	r.steady(p.name, rate, d.outcome, d.accounts)
+	r.job(p, job{load: fmt.Sprintf("steady %g/s", rate), steady: rate, delivered: d.perSecond()}, d, u)
+	r.statements(fmt.Sprintf("steady %g/s", rate), u.statements, len(d.waits))
 	return nil
 }
 
@@ -89,19 +103,28 @@ func (p *product) steady(ctx context.Context) error {
 type used struct {
 	parts      []services.Usage // by part: the CPU of the work, the memory after it
 	statements statements
+	counters   counters
 }
 
 // during returns what the installation uses while work is done.
 func (p *product) during(ctx context.Context, work func() error) (u used, err error) {
 	var before []services.Usage
+	var counted counters
 	u.statements, err = p.database.during(ctx, func() error {
+		if counted, err = p.count(ctx); err != nil {
+			return err
+		}
 		if before, err = useOf(p.parts); err != nil {
 			return err
 		}
 		if err := work(); err != nil {
 			return err
 		}
-		u.parts, err = useOf(p.parts)
+		if u.parts, err = useOf(p.parts); err != nil {
+			return err
+		}
+		u.counters, err = p.count(ctx)
+		u.counters = u.counters.since(counted)
 		return err
 	})
 	for i := range u.parts {
@@ -191,16 +214,17 @@ func (a accounts) note() string {
 	return fmt.Sprintf("of %d: %d without webhook, %d with more than one; %d webhook ids too many", a.accepted, a.missing, a.repeated, a.foreign)
 }
 
-// idle counts the SQL statements of a service that has nothing to do.
+// idle counts the SQL statements and the commands at Redis of a service that has
+// nothing to do.
 func (p *product) idle(ctx context.Context) error {
 	if p.database == nil {
 		return nil
 	}
 	progress("%s: idle", p.name)
-	ran, err := p.database.during(ctx, func() error { return services.Sleep(ctx, idleFor) })
+	u, err := p.during(ctx, func() error { return services.Sleep(ctx, idleFor) })
 	if err != nil {
 		return err
 	}
-	p.bench.report.idle(ran)
+	p.bench.report.idle(u.statements, u.counters)
 	return nil
 }

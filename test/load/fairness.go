@@ -70,7 +70,7 @@ func (b *bench) fairness(ctx context.Context) (err error) {
 	}
 	run.meanwhile = meanwhile(run.beside, theirs)
 	b.report.fairness(run)
-	b.report.statements(u.statements, run.first-run.last+len(run.beside.waits))
+	b.report.statements("beside the backlog", u.statements, run.first-run.last+len(run.beside.waits))
 	if run.last == 0 {
 		progress("the backlog was worked off before the small organization was done: take a larger -fairness or a shorter -seconds")
 	}

@@ -83,7 +83,7 @@ func commit(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// askRedis returns what the server says of itself.
+// askRedis returns what the server says of itself, and counts.
 func askRedis(ctx context.Context, url string) (map[string]string, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil {
@@ -91,7 +91,7 @@ func askRedis(ctx context.Context, url string) (map[string]string, error) {
 	}
 	client := redis.NewClient(o)
 	defer func() { _ = client.Close() }()
-	text, err := client.Info(ctx, "server").Result()
+	text, err := client.Info(ctx, "server", "stats", "commandstats").Result()
 	facts := map[string]string{}
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")

@@ -12,6 +12,8 @@ import (
 type part struct {
 	name string
 	root int // process id
+	// operations is where a process of ours serves its metrics.
+	operations string
 	// older says that it ran before this installation, and for others.
 	older bool
 }

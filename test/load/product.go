@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -28,6 +29,8 @@ type product struct {
 	env       []string // of its programs
 	operator  *system.Client
 	database  *database // nil when embedded
+	dataDir   string    // of an embedded one
+	file      *sql.DB   // the database there, once it was asked for
 	processes []*services.Process
 	parts     []part
 	complains int
@@ -39,7 +42,9 @@ type benchTenant struct {
 	key      string
 	next     atomic.Int64 // number of the last user sent
 	accepted int64        // requests
-	receiver *receiver
+	// introduced is the number of the last user whose colleagues are known.
+	introduced int64
+	receiver   *receiver
 }
 
 // The two ways to run the service.
@@ -84,7 +89,8 @@ func (b *bench) launch(ctx context.Context, way, purpose string) (p *product, er
 }
 
 func (p *product) startEmbedded(ctx context.Context, purpose string) error {
-	if err := p.prepare(ctx, "DATA_DIR="+filepath.Join(p.bench.dir, "data-"+purpose)); err != nil {
+	p.dataDir = filepath.Join(p.bench.dir, "data-"+purpose)
+	if err := p.prepare(ctx, "DATA_DIR="+p.dataDir); err != nil {
 		return err
 	}
 	return p.serve(ctx, "usersync", p.env, p.addr, "serve")
@@ -162,7 +168,7 @@ func (p *product) serve(ctx context.Context, name string, env []string, operatio
 		return err
 	}
 	p.processes = append(p.processes, started)
-	p.parts = append(p.parts, part{name: name, root: started.PID()})
+	p.parts = append(p.parts, part{name: name, root: started.PID(), operations: operations})
 	return nil
 }
 
@@ -180,7 +186,7 @@ func (p *product) addServers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.parts = append(p.parts, part{"PostgreSQL", postmaster, true}, part{"Redis", redisPID, true})
+	p.parts = append(p.parts, part{name: "PostgreSQL", root: postmaster, older: true}, part{name: "Redis", root: redisPID, older: true})
 	return nil
 }
 
@@ -199,9 +205,14 @@ func (p *product) warmUp(ctx context.Context) error {
 	return nil
 }
 
-// send sends a load of one organization.
+// send sends a load of one organization, whose users have colleagues.
 func (p *product) send(ctx context.Context, t *benchTenant, l load) (*outcome, error) {
 	l.addr, l.key, l.next, l.batch = p.addr, t.key, &t.next, max(l.batch, 1)
+	users := l.users()
+	if err := p.introduce(ctx, t, users); err != nil {
+		return &outcome{}, err
+	}
+	l.most = min(l.most, users/int64(l.batch))
 	o, err := l.run(ctx)
 	t.accepted += int64(o.users())
 	if err != nil {
@@ -231,6 +242,9 @@ func (p *product) stop() error {
 	}
 	if p.tenant != nil {
 		stop(p.tenant.receiver.Process)
+	}
+	if p.file != nil {
+		return p.file.Close()
 	}
 	if p.database == nil {
 		return nil
@@ -279,7 +293,13 @@ func (b *bench) acceptingOne(ctx context.Context, p *product) error {
 		return err
 	}
 	b.report.acceptedAtHalf(p.name, fullSpeedClients, o)
-	return p.acceptForm(ctx, batchSize)
+	if err := p.acceptForm(ctx, batchSize); err != nil {
+		return err
+	}
+	if _, err := p.tenant.awaitWebhooks(ctx); err != nil {
+		return err
+	}
+	return p.check(ctx)
 }
 
 // acceptForm measures accepting by calls of form users. What one load leaves to do

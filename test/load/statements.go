@@ -22,6 +22,7 @@ type counted struct {
 	took  time.Duration
 	pages int64 // of 8 KiB, read or found in memory
 	rows  int64
+	wal   int64 // records
 }
 
 // statements are the counts of a database by the statement's text, in which the
@@ -64,7 +65,7 @@ func (d *database) statements(ctx context.Context) (statements, error) {
 		return nil, fmt.Errorf("make statements be counted: %w", err)
 	}
 	found, err := d.QueryContext(ctx, countOwn+`SELECT s.query, sum(s.calls)::bigint, sum(s.total_exec_time)::float8,
-			sum(s.shared_blks_hit + s.shared_blks_read)::bigint, sum(s.rows)::bigint
+			sum(s.shared_blks_hit + s.shared_blks_read)::bigint, sum(s.rows)::bigint, sum(s.wal_records)::bigint
 		FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
 		WHERE d.datname = current_database() AND s.query NOT LIKE '/* load */%' GROUP BY s.query`)
 	if err != nil {
@@ -76,7 +77,7 @@ func (d *database) statements(ctx context.Context) (statements, error) {
 		var query string
 		var ms float64
 		var c counted
-		if err := found.Scan(&query, &c.calls, &ms, &c.pages, &c.rows); err != nil {
+		if err := found.Scan(&query, &c.calls, &ms, &c.pages, &c.rows, &c.wal); err != nil {
 			return nil, fmt.Errorf("read what the server has counted: %w", err)
 		}
 		c.took = time.Duration(ms * float64(time.Millisecond))
@@ -93,7 +94,7 @@ func (s statements) since(before statements) statements {
 	out := statements{}
 	for query, c := range s {
 		b := before[query]
-		c = counted{c.calls - b.calls, c.took - b.took, c.pages - b.pages, c.rows - b.rows}
+		c = counted{c.calls - b.calls, c.took - b.took, c.pages - b.pages, c.rows - b.rows, c.wal - b.wal}
 		if c.calls > 0 {
 			out[query] = c
 		}
@@ -103,7 +104,7 @@ func (s statements) since(before statements) statements {
 
 func (s statements) total() (t counted) {
 	for _, c := range s {
-		t = counted{t.calls + c.calls, t.took + c.took, t.pages + c.pages, t.rows + c.rows}
+		t = counted{t.calls + c.calls, t.took + c.took, t.pages + c.pages, t.rows + c.rows, t.wal + c.wal}
 	}
 	return t
 }
