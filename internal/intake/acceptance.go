@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -84,8 +83,8 @@ type acceptedRow struct {
 	TaskArgs  string `col:"task_args"`
 }
 
-// The parts of accepting. PostgreSQL runs them as one statement, since each
-// statement costs it a trip; SQLite runs them one after the other. $1 counts the
+// The parts of accepting. PostgreSQL runs them as one statement, see
+// acceptStatement, and SQLite one after the other, see writeInParts. $1 counts the
 // tries before this one.
 const (
 	// askedText finds the users that are known and chooses the ids of the new ones.
@@ -116,13 +115,13 @@ ON CONFLICT DO NOTHING`
 	insertTasksText = `
 INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at)
 SELECT task_id, organization_id, task_kind, task_queue, task_key, task_args, traceparent, 'ready', 0, {now}
-FROM asked WHERE task_kind <> ''
+FROM %s WHERE task_kind <> ''
 ON CONFLICT (id) DO NOTHING`
 )
 
-// acceptStatement returns the user of each request. On PostgreSQL it also writes
-// everything. There, xmax is not 0 on a user whom another transaction has stored
-// since the statement began, which is rare.
+// acceptStatement writes everything on PostgreSQL and returns the user of each
+// request. xmax is not 0 on a user whom another transaction has stored since the
+// statement began, which is rare.
 var acceptStatement = store.DefinePerEngine("intake.accept", `
 WITH `+askedText+`, stored AS (`+insertUsersText+`
     RETURNING id, organization_id, email_key, xmax <> 0 AS there
@@ -132,23 +131,10 @@ WITH `+askedText+`, stored AS (`+insertUsersText+`
     SELECT a.*, coalesce(a.known, m.id, a.made) AS owner FROM asked a
     LEFT JOIN met m ON m.organization_id = a.organization_id AND m.email_key = a.email_key
 ), written AS (`+fmt.Sprintf(insertRequestsText, "owner", "resolved")+`
-), enqueued AS (`+insertTasksText+`
+), enqueued AS (`+fmt.Sprintf(insertTasksText, "asked")+`
 )
-SELECT request_id, owner FROM resolved`, `
-SELECT r.request_id, coalesce(u.id, r.user_id) FROM {rows}
-LEFT JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key`,
+SELECT request_id, owner FROM resolved`, ``,
 	store.ColumnsOf[acceptedRow]()...).Unsorted()
-
-// acceptParts come before acceptStatement on SQLite. The requests find their users
-// stored. Each part reads only the columns it needs from the JSON of the rows, so what
-// is asked is not materialized: that took a third of the rate of calls of 100 users.
-var acceptParts = []*store.Statement{
-	store.Define("intake.acceptUsers", `WITH `+askedByParts+insertUsersText, store.ColumnsOf[acceptedRow]()...),
-	store.Define("intake.acceptRequests", `WITH `+askedByParts+fmt.Sprintf(insertRequestsText, "coalesce(known, user_id)", "asked"), store.ColumnsOf[acceptedRow]()...),
-	store.Define("intake.acceptTasks", `WITH asked AS (SELECT r.*, $1 AS tries FROM {rows})`+insertTasksText, store.ColumnsOf[acceptedRow]()...),
-}
-
-var askedByParts = strings.Replace(askedText, " MATERIALIZED", "", 1)
 
 // write stores the requests of the submissions that passed, with their users and
 // tasks, and notes the users' ids in them.
@@ -162,18 +148,15 @@ func write(ctx context.Context, tx *store.Tx, open []*Submission, plan func([]*A
 		tasks[t.ID] = t
 		tx.Readied(t.Queue)
 	}
-	set, err := rowsOf(items, tasks)
+	rows, err := rowsOf(items, tasks)
 	if err != nil {
 		return fmt.Errorf("make the rows: %w", err)
 	}
+	writeRows := writeAtOnce
 	if tx.Embedded() {
-		for _, part := range acceptParts { //lint:loop the parts of one acceptance
-			if _, err := tx.Exec(ctx, part, set, try); err != nil {
-				return taken(err)
-			}
-		}
+		writeRows = writeInParts
 	}
-	owners, err := readOwners(ctx, tx, set, try)
+	owners, err := writeRows(ctx, tx, rows, try)
 	if err != nil {
 		return taken(err)
 	}
@@ -195,21 +178,22 @@ func taken(err error) error {
 	return err
 }
 
-// readOwners returns the users' ids by request.
-func readOwners(ctx context.Context, tx *store.Tx, set *store.Rows, try int) (map[string]string, error) {
-	args := []any{try}
-	if tx.Embedded() {
-		args = nil
+// writeAtOnce stores the rows by one statement, since each statement costs
+// PostgreSQL a trip. It returns the users' ids by request.
+func writeAtOnce(ctx context.Context, tx *store.Tx, rows []acceptedRow, try int) (map[string]string, error) {
+	set := acceptStatement.Rows(len(rows))
+	for _, row := range rows {
+		store.AddRecord(set, row)
 	}
-	owners := map[string]string{}
+	owners := make(map[string]string, len(rows))
 	_, err := store.Collect(ctx, tx.Conn, acceptStatement, set, func(scan func(...any) error) (struct{}, error) {
 		var request, owner string
 		err := scan(&request, &owner)
 		owners[request] = owner
 		return struct{}{}, err
-	}, args...)
+	}, try)
 	if err != nil {
-		return nil, fmt.Errorf("read the users of the requests: %w", err)
+		return nil, fmt.Errorf("store users, requests and tasks: %w", err)
 	}
 	return owners, nil
 }
@@ -226,7 +210,7 @@ func itemsOf(open []*Submission) []*Acceptance {
 
 // rowsOf returns the rows of requests in the order in which others lock the same
 // users. Each task goes with the first of its requests, whose trace it has.
-func rowsOf(items []*Acceptance, tasks map[string]usersync.Task) (*store.Rows, error) {
+func rowsOf(items []*Acceptance, tasks map[string]usersync.Task) ([]acceptedRow, error) {
 	sorted := slices.Clone(items)
 	slices.SortStableFunc(sorted, func(a, b *Acceptance) int {
 		return cmp.Or(cmp.Compare(a.organization, b.organization), cmp.Compare(a.User.Email.Key(), b.User.Email.Key()), cmp.Compare(a.sequence, b.sequence))
@@ -237,7 +221,7 @@ func rowsOf(items []*Acceptance, tasks map[string]usersync.Task) (*store.Rows, e
 			first[a.TaskID] = a
 		}
 	}
-	set := acceptStatement.Rows(len(items))
+	rows := make([]acceptedRow, 0, len(items))
 	fresh := map[userKey]string{} // one id for all requests that tell of a new user
 	for _, a := range sorted {
 		row, err := a.row()
@@ -254,9 +238,9 @@ func rowsOf(items []*Acceptance, tasks map[string]usersync.Task) (*store.Rows, e
 		if t, ok := tasks[a.TaskID]; ok && first[a.TaskID] == a {
 			row.TaskKind, row.TaskQueue, row.TaskKey, row.TaskArgs = t.Kind, t.Queue, t.FairnessKey, string(t.Args)
 		}
-		store.AddRecord(set, row)
+		rows = append(rows, row)
 	}
-	return set, nil
+	return rows, nil
 }
 
 // row returns the request as it is stored.

@@ -194,12 +194,15 @@ func unnest(scalars int, columns []Column) string {
 	return fmt.Sprintf("unnest(%s) AS r(%s)", strings.Join(arrays, ", "), strings.Join(names, ", "))
 }
 
+// jsonEach is what {rows} stands for on SQLite. The limit, which is none, keeps SQLite
+// from making the text of a row anew for each of its columns: without it, accepting
+// 100 users takes a quarter longer.
 func jsonEach(scalars int, columns []Column) string {
 	var fields []string
 	for i, c := range columns {
 		fields = append(fields, fmt.Sprintf("e.value ->> %d AS %s", i, c.name))
 	}
-	return fmt.Sprintf("(SELECT %s FROM json_each($%d) AS e) AS r", strings.Join(fields, ", "), scalars+1)
+	return fmt.Sprintf("(SELECT %s FROM (SELECT value FROM json_each($%d) LIMIT -1) AS e) AS r", strings.Join(fields, ", "), scalars+1)
 }
 
 // Rows is a set of rows for one statement.
