@@ -266,15 +266,7 @@ func explains(page, imported string) bool {
 
 func TestTheArchitectureNamesEveryPackage(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/architecture.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, found := strings.Cut(string(page), "\n## Packages, lowest first\n")
-	section, _, ended := strings.Cut(section, "\n## ")
-	if !found || !ended {
-		t.Fatal("docs/architecture.md has no section of the packages")
-	}
+	section := ofArchitecture(t, "Packages, lowest first")
 	for _, pkg := range slices.Concat(layers...) {
 		if strings.HasSuffix(pkg, "*") || strings.HasSuffix(pkg, "...") {
 			continue

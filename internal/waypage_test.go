@@ -64,23 +64,24 @@ func receiverName(f *ast.FuncDecl) string {
 	return fmt.Sprint(t) + "."
 }
 
-func wayOfARequest(t *testing.T) string {
+// ofArchitecture returns a section of docs/architecture.md.
+func ofArchitecture(t *testing.T, heading string) string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/architecture.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, found := strings.Cut(string(page), "\n## The way of one request\n")
+	_, section, found := strings.Cut(string(page), "\n## "+heading+"\n")
 	section, _, ended := strings.Cut(section, "\n## ")
 	if !found || !ended {
-		t.Fatal("docs/architecture.md has no section of the way of one request")
+		t.Fatalf("docs/architecture.md has no section %q", heading)
 	}
 	return section
 }
 
 func TestEveryHopOfARequestExists(t *testing.T) {
 	t.Parallel()
-	hops, unread := readHops(wayOfARequest(t))
+	hops, unread := readHops(ofArchitecture(t, "The way of one request"))
 	for _, line := range unread {
 		t.Errorf("not a row of number, file and function: %s", line)
 	}
@@ -105,7 +106,7 @@ func TestEveryHopOfARequestExists(t *testing.T) {
 
 func TestPageCountsThePackagesThatARequestEnters(t *testing.T) {
 	t.Parallel()
-	section := wayOfARequest(t)
+	section := ofArchitecture(t, "The way of one request")
 	hops, _ := readHops(section)
 	entered := map[string]bool{}
 	for _, h := range hops {

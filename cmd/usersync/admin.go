@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -37,6 +38,14 @@ func withAdmin(c *cobra.Command, fn func(*management.Service) (any, error)) erro
 	return encoder.Encode(result)
 }
 
+// command is a command that makes one call of the service, on the database that the
+// environment names.
+func command(use, short string, args cobra.PositionalArgs, run func(ctx context.Context, a *management.Service, args []string) (any, error)) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
+		return withAdmin(c, func(a *management.Service) (any, error) { return run(c.Context(), a, args) })
+	}}
+}
+
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short}
 	g.AddCommand(commands...)
@@ -44,26 +53,15 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 }
 
 func organizations() *cobra.Command {
-	create := &cobra.Command{
-		Use: "create NAME", Short: "Make an organization", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) {
-				return a.CreateOrganization(c.Context(), actor, management.OrganizationInput{Name: &args[0]})
-			})
-		},
-	}
-	list := &cobra.Command{
-		Use: "list", Short: "List the organizations, newest first", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) { return a.ListOrganizations(c.Context(), "", listLimit) })
-		},
-	}
-	disable := &cobra.Command{
-		Use: "disable ORGANIZATION", Short: "Refuse an organization's calls from now on", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) { return a.DisableOrganization(c.Context(), actor, args[0]) })
-		},
-	}
+	create := command("create NAME", "Make an organization", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		return a.CreateOrganization(ctx, actor, management.OrganizationInput{ProfileInput: management.ProfileInput{Name: &args[0]}})
+	})
+	list := command("list", "List the organizations, newest first", cobra.NoArgs, func(ctx context.Context, a *management.Service, _ []string) (any, error) {
+		return a.ListOrganizations(ctx, "", listLimit)
+	})
+	disable := command("disable ORGANIZATION", "Refuse an organization's calls from now on", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		return a.DisableOrganization(ctx, actor, args[0])
+	})
 	return group("organizations", "Tenants", create, list, disable)
 }
 
@@ -84,48 +82,30 @@ func keys() *cobra.Command {
 	var in management.KeyInput
 	var scopes []string
 	var expires time.Duration
-	create := &cobra.Command{
-		Use: "create ORGANIZATION", Short: "Make an API key; it is shown once", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			for _, s := range scopes {
-				in.Scopes = append(in.Scopes, tenant.Scope(s))
-			}
-			if expires > 0 {
-				in.ExpiresAt = time.Now().Add(expires)
-			}
-			return withAdmin(c, func(a *management.Service) (any, error) {
-				k, secret, err := a.CreateKey(c.Context(), actor, args[0], in)
-				return shown(k, secret), err
-			})
-		},
-	}
+	create := command("create ORGANIZATION", "Make an API key; it is shown once", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		for _, s := range scopes {
+			in.Scopes = append(in.Scopes, tenant.Scope(s))
+		}
+		if expires > 0 {
+			in.ExpiresAt = time.Now().Add(expires)
+		}
+		k, secret, err := a.CreateKey(ctx, actor, args[0], in)
+		return shown(k, secret), err
+	})
 	create.Flags().StringVar(&in.Name, "name", "", "what the key is for")
 	create.Flags().StringSliceVar(&scopes, "scopes", nil, "what the key may do; default: everything")
 	create.Flags().DurationVar(&expires, "expires-in", 0, "when the key ends, 720h say; default: never")
-	list := &cobra.Command{
-		Use: "list ORGANIZATION", Short: "List an organization's keys, newest first", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) {
-				return a.ListKeys(c.Context(), args[0], "", listLimit)
-			})
-		},
-	}
-	revoke := &cobra.Command{
-		Use: "revoke ORGANIZATION KEY", Short: "End a key now", Args: cobra.ExactArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) { return a.RevokeKey(c.Context(), actor, args[0], args[1]) })
-		},
-	}
+	list := command("list ORGANIZATION", "List an organization's keys, newest first", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		return a.ListKeys(ctx, args[0], "", listLimit)
+	})
+	revoke := command("revoke ORGANIZATION KEY", "End a key now", cobra.ExactArgs(2), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		return a.RevokeKey(ctx, actor, args[0], args[1])
+	})
 	overlap := management.DefaultOverlap
-	rotate := &cobra.Command{
-		Use: "rotate ORGANIZATION KEY", Short: "Replace a key; the old one works on for the overlap", Args: cobra.ExactArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) {
-				k, secret, err := a.RotateKey(c.Context(), actor, args[0], args[1], overlap)
-				return shown(k, secret), err
-			})
-		},
-	}
+	rotate := command("rotate ORGANIZATION KEY", "Replace a key; the old one works on for the overlap", cobra.ExactArgs(2), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		k, secret, err := a.RotateKey(ctx, actor, args[0], args[1], overlap)
+		return shown(k, secret), err
+	})
 	rotate.Flags().DurationVar(&overlap, "overlap", management.DefaultOverlap, "how long the old key still works")
 	return group("keys", "API keys", create, list, revoke, rotate)
 }
@@ -145,25 +125,15 @@ func credits() *cobra.Command {
 		},
 	}
 	add.Flags().StringVar(&reference, "reference", "", "an invoice, say; the same reference adds only once")
-	ledger := &cobra.Command{
-		Use: "ledger ORGANIZATION", Short: "List the ledger, newest first", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) {
-				return a.ListLedgerOf(c.Context(), args[0], "", listLimit)
-			})
-		},
-	}
-	verify := &cobra.Command{
-		Use: "verify ORGANIZATION", Short: "Prove that the balance is the sum of the ledger", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c, func(a *management.Service) (any, error) {
-				v, err := a.VerifyCredits(c.Context(), args[0])
-				if err == nil && !v.OK {
-					err = fmt.Errorf("balance %d, sum of entries %d, requests charged twice %d", v.Balance, v.Sum, v.Overcharged)
-				}
-				return v, err
-			})
-		},
-	}
+	ledger := command("ledger ORGANIZATION", "List the ledger, newest first", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		return a.ListLedgerOf(ctx, args[0], "", listLimit)
+	})
+	verify := command("verify ORGANIZATION", "Prove that the balance is the sum of the ledger", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		v, err := a.VerifyCredits(ctx, args[0])
+		if err == nil && !v.OK {
+			err = fmt.Errorf("balance %d, sum of entries %d, requests charged twice %d", v.Balance, v.Sum, v.Overcharged)
+		}
+		return v, err
+	})
 	return group("credits", "Credits and their ledger", add, ledger, verify)
 }

@@ -152,9 +152,7 @@ func TestRequestThatWaitsForCreditsEndsWithItsUsersErasure(t *testing.T) {
 
 func TestErasedPersonIsNotFoundThoughASourceKnowsThem(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		a := e.Start(t, app.All)
-		n := newTenant(t, a, 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		n.erased(t, n.erase(t, "john@acme.example.com"))
 		n.people(t, "ann@acme.example.com", "bob@acme.example.com", "john@acme.example.com")
 		id, err := n.submit(t.Context(), "eve@acme.example.com")

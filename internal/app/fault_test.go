@@ -182,9 +182,7 @@ func TestPoisonedRequestDoesNotStopItsBatch(t *testing.T) {
 
 func TestFailedDeliveryIsTriedAgainWithTheSameIDAndBytes(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		a := e.Start(t, app.All)
-		n := newTenant(t, a, 100)
+	each(t, 100, func(t *testing.T, n customer) {
 		r := apptest.NewReceiver(t)
 		r.Answer(func(w http.ResponseWriter, call int) {
 			switch call {
@@ -210,15 +208,13 @@ func TestFailedDeliveryIsTriedAgainWithTheSameIDAndBytes(t *testing.T) {
 
 func TestGoneEndpointIsDisabled(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		a := e.Start(t, app.All)
-		n := newTenant(t, a, 100)
+	each(t, 100, func(t *testing.T, n customer) {
 		r := apptest.NewReceiver(t)
 		r.Answer(func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusGone) })
 		n.endpoint(t, r)
 		n.send(t, 1)
 		apptest.Eventually(t, "disabled", func() bool {
-			list, err := delivery.ListEndpoints(t.Context(), a.Store.Org(n.org.ID), "", 10)
+			list, err := delivery.ListEndpoints(t.Context(), n.app.Store.Org(n.org.ID), "", 10)
 			return err == nil && list[0].Status == delivery.EndpointDisabled
 		})
 	})
@@ -226,9 +222,7 @@ func TestGoneEndpointIsDisabled(t *testing.T) {
 
 func TestSlowEndpointDelaysNoOther(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		a := e.Start(t, app.All)
-		n := newTenant(t, a, 1000)
+	each(t, 1000, func(t *testing.T, n customer) {
 		slow, quick := apptest.NewReceiver(t), apptest.NewReceiver(t)
 		release := make(chan struct{})
 		slow.Answer(func(http.ResponseWriter, int) { <-release })

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,25 +12,14 @@ import (
 	"usersync/internal/app/apptest"
 	"usersync/internal/directory"
 	"usersync/internal/importfile"
+	"usersync/internal/roomtest"
 	"usersync/internal/tenant"
 )
 
-// ask runs a query for one number beside the program.
-func ask(t *testing.T, e *apptest.Environment, query string) (n int) {
+// count returns how many rows a table of the program's database has.
+func count(t *testing.T, db *sql.DB, table string) int {
 	t.Helper()
-	driver, dsn := "sqlite", "file:"+filepath.Join(e.Config.DataDir, "usersync.db")+"?_pragma=busy_timeout(10000)"
-	if e.Engine == "deployed" {
-		driver, dsn = "pgx", e.Config.DatabaseURL.Reveal()+"&search_path="+e.Schema
-	}
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return roomtest.Count(t, db, `SELECT count(*) FROM `+table)
 }
 
 func (n customer) upload(t *testing.T, file string) string {
@@ -82,10 +70,11 @@ func TestAnImportGoesOnAfterARestart(t *testing.T) {
 		if i.Status != directory.ImportSucceeded || i.Lines != lines || i.Done != lines || i.Saved != lines*9/10 || i.Refused != lines/10 {
 			t.Errorf("%+v", i)
 		}
-		if people := ask(t, e, `SELECT count(*) FROM people`); people != lines*9/10 {
+		db := database(t, e)
+		if people := count(t, db, "people"); people != lines*9/10 {
 			t.Errorf("%d people", people)
 		}
-		if left := ask(t, e, `SELECT count(*) FROM import_chunks`) + ask(t, e, `SELECT count(*) FROM outbox`); left != 0 {
+		if left := count(t, db, "import_chunks") + count(t, db, "outbox"); left != 0 {
 			t.Errorf("%d chunks and tasks are left", left)
 		}
 	})
@@ -107,7 +96,7 @@ func TestTwoImportsOfOneOrganizationDoNotDisturbEachOther(t *testing.T) {
 				t.Errorf("%+v", i)
 			}
 		}
-		if people := ask(t, e, `SELECT count(*) FROM people`); people != 540+270 {
+		if people := count(t, database(t, e), "people"); people != 540+270 {
 			t.Errorf("%d people", people)
 		}
 	})
@@ -129,6 +118,7 @@ func TestAnUploadCountsOnlyAsAWhole(t *testing.T) {
 		request.Header.Set("Content-Type", "text/csv")
 		client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
 		defer client.CloseIdleConnections()
+		db := database(t, e)
 		ended := make(chan error, 1)
 		go func() {
 			response, err := client.Do(request)
@@ -137,13 +127,13 @@ func TestAnUploadCountsOnlyAsAWhole(t *testing.T) {
 			}
 			ended <- err
 		}()
-		apptest.Eventually(t, "some of it is stored", func() bool { return ask(t, e, `SELECT count(*) FROM import_chunks`) > 0 })
+		apptest.Eventually(t, "some of it is stored", func() bool { return count(t, db, "import_chunks") > 0 })
 		close(body.halt)
 		if err := <-ended; err == nil {
 			t.Error("half an upload is answered")
 		}
 		apptest.Eventually(t, "nothing of it is left", func() bool {
-			return ask(t, e, `SELECT count(*) FROM imports`)+ask(t, e, `SELECT count(*) FROM import_chunks`)+ask(t, e, `SELECT count(*) FROM outbox`) == 0
+			return count(t, db, "imports")+count(t, db, "import_chunks")+count(t, db, "outbox") == 0
 		})
 	})
 }

@@ -9,12 +9,12 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
-	"usersync/internal/credit"
 	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/identity"
 	"usersync/internal/intake"
 	"usersync/internal/request"
+	"usersync/internal/roomtest"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -30,18 +30,15 @@ type customer struct {
 
 func newTenant(t *testing.T, a *apptest.Running, credits int64) customer {
 	t.Helper()
-	o, err := tenant.Create(t.Context(), a.Store, "test", tenant.Organization{Name: "Acme"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := credit.TopUp(t.Context(), a.Store, "test", o.ID, credits, "first"); err != nil {
-		t.Fatal(err)
-	}
-	k, _, err := tenant.CreateKey(t.Context(), a.Store, "test", o.ID, tenant.Key{Name: "k"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return customer{a, o, k}
+	n := roomtest.New(t, a.Store, credits)
+	return customer{a, n.Organization, n.Key}
+}
+
+// each runs a test on both engines, each time with a program that does everything and
+// an organization that uses it.
+func each(t *testing.T, credits int64, test func(t *testing.T, n customer)) {
+	t.Helper()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) { test(t, newTenant(t, e.Start(t, app.All), credits)) })
 }
 
 func (n customer) endpoint(t *testing.T, r *apptest.Receiver) usersync.Secret {
@@ -92,9 +89,7 @@ func (n customer) report(t *testing.T, id string) *request.View {
 
 func TestRequestIsWorkedBilledAndDelivered(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		a := e.Start(t, app.All)
-		n := newTenant(t, a, 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		r := apptest.NewReceiver(t)
 		secret := n.endpoint(t, r)
 		n.people(t, "ann@acme.example.com", "bob@acme.example.com", "eve@other.example.org", "info@acme.example.com")

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/bulk"
 	"usersync/internal/connector/fakeplatform"
@@ -72,8 +71,7 @@ func (u userSynced) status() string {
 
 func TestMarketingPushesOneUserNow(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		n.until(t, n.sync(t, usersync.UserInput{FirstName: "Ada"}, "ada@acme.example.com"), request.Succeeded)
 		m := newMarketer(t, n.connect(t, "http"))
 		const path, ada = "/api/marketing/sync-user", `{"email":"ada@acme.example.com"}`
@@ -104,8 +102,7 @@ func TestMarketingPushesOneUserNow(t *testing.T) {
 
 func TestMarketingTellsOfAPlatformThatRefusesAndOfOneThatIsAway(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		n.until(t, n.sync(t, usersync.UserInput{}, "ada@acme.example.com"), request.Succeeded)
 		m := newMarketer(t, n.connect(t, "http"))
 		const path, ada = "/api/marketing/sync-user", `{"email":"ada@acme.example.com"}`
@@ -147,8 +144,7 @@ type listSynced struct {
 
 func TestMarketingSyncsManyUsersAndListsThoseThatFail(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		var ids []string
 		for i := range 3 {
 			r := n.until(t, n.sync(t, usersync.UserInput{}, fmt.Sprintf("user%d@acme.example.com", i)), request.Succeeded)

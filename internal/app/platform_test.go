@@ -144,8 +144,7 @@ func (n customer) until(t *testing.T, req string, want request.Status) *request.
 
 func TestUserIsPushedToThePlatformAndTheWebhookTellsOfIt(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		p := n.connect(t, "http")
 		receiver := apptest.NewReceiver(t)
 		n.endpoint(t, receiver)
@@ -172,8 +171,7 @@ func TestUserIsPushedToThePlatformAndTheWebhookTellsOfIt(t *testing.T) {
 
 func TestOutageIsRetriedAndAThrottleIsNoAttempt(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		p := n.connect(t, "http")
 		p.server.Break("http", fakeplatform.Fault{Status: 429, RetryAfter: "1", Times: 1}, fakeplatform.Fault{Status: 503, Times: 1})
 		id := n.sync(t, usersync.UserInput{}, "ada@acme.example.com")
@@ -190,8 +188,7 @@ func TestOutageIsRetriedAndAThrottleIsNoAttempt(t *testing.T) {
 
 func TestRefusalFailsTheStepAndRetryMakesThatStepAlone(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		n.people(t, "bob@acme.example.com", "eve@acme.example.com")
 		good, bad := n.connect(t, "http"), n.connect(t, "http")
 		bad.server.Break("http", fakeplatform.Fault{Status: 422})
@@ -218,8 +215,7 @@ func TestRefusalFailsTheStepAndRetryMakesThatStepAlone(t *testing.T) {
 
 func TestRefusedCredentialsPauseTheConnectionUntilThereAreNewOnes(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		p := n.connect(t, "http")
 		receiver := apptest.NewReceiver(t)
 		n.subscribe(t, receiver, delivery.MessageDisconnected)
@@ -249,8 +245,7 @@ func TestRefusedCredentialsPauseTheConnectionUntilThereAreNewOnes(t *testing.T) 
 
 func TestErasedPersonIsRemovedFromThePlatformToo(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 10)
+	each(t, 10, func(t *testing.T, n customer) {
 		p := n.connect(t, "http")
 		n.until(t, n.sync(t, usersync.UserInput{}, "Ada@acme.example.com"), request.Succeeded)
 		n.until(t, n.sync(t, usersync.UserInput{}, "bob@acme.example.com"), request.Succeeded)
@@ -266,8 +261,7 @@ func TestErasedPersonIsRemovedFromThePlatformToo(t *testing.T) {
 
 func TestHundredUpdatesOfOneUserAreAtMostThreeCalls(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 1000)
+	each(t, 1000, func(t *testing.T, n customer) {
 		p := n.connect(t, "http")
 		var last string
 		began := time.Now()

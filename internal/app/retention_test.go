@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/delivery"
 	"usersync/internal/request"
@@ -15,9 +14,9 @@ import (
 
 func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		a := e.Start(t, app.All)
-		keeps, retires := newTenant(t, a, 10), newTenant(t, a, 10)
+	each(t, 10, func(t *testing.T, keeps customer) {
+		a := keeps.app
+		retires := newTenant(t, a, 10)
 		ids := map[string]string{}
 		for name, n := range map[string]customer{"keeps": keeps, "retires": retires} {
 			r := apptest.NewReceiver(t)

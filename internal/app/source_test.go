@@ -3,7 +3,6 @@ package app_test
 import (
 	"testing"
 
-	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/colleague/hunter/huntertest"
 	"usersync/internal/request"
@@ -13,11 +12,10 @@ import (
 
 func TestColleaguesAreFoundAtADirectoryServiceAndWithoutIt(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+	each(t, 10, func(t *testing.T, n customer) {
 		fake := huntertest.Start(t)
 		fake.Add("acme.example", "ann@acme.example", "Ann", "Example", "Engineer", "2026-03-01")
 		fake.Add("acme.example", "info@acme.example", "", "", "", "")
-		n := newTenant(t, e.Start(t, app.All), 10)
 		n.people(t, "bob@acme.example", "cat@broken.example", "dan@broken.example")
 		_, err := tenant.Update(t.Context(), n.app.Store, "test", n.org.ID, func(o *tenant.Organization) ([]string, error) {
 			o.Settings.ColleagueSources = []tenant.ColleagueSource{

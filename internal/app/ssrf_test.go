@@ -322,16 +322,23 @@ func mailHost(d disguise) string {
 	return host
 }
 
+// barred begins a play with a program that may call no address within.
+func barred(t *testing.T, role app.Role) *play {
+	t.Helper()
+	e := apptest.New(t, "embedded")
+	e.Config.EgressAllow = nil
+	s := &stage{env: e, app: e.Start(t, role)}
+	s.client = s.app.Client(t)
+	p := s.begin(t, "ssrf")
+	p.giveRate(t, []string{"100000", "100000"})
+	return p
+}
+
 // TestDisguisedAddressesAreRefusedWhenSaved offers them to every setting of the
 // API that names an address; those whose text tells nothing are taken.
 func TestDisguisedAddressesAreRefusedWhenSaved(t *testing.T) {
 	t.Parallel()
-	e := apptest.New(t, "embedded")
-	e.Config.EgressAllow = nil
-	s := &stage{env: e, app: e.Start(t, app.API)}
-	s.client = s.app.Client(t)
-	p, a := s.begin(t, "ssrf"), newAstray(t)
-	p.giveRate(t, []string{"100000", "100000"})
+	p, a := barred(t, app.API), newAstray(t)
 	for _, d := range disguises {
 		for where, body := range map[string]any{
 			"POST /v1/webhook-endpoints": map[string]any{"url": a.url(d)},
@@ -363,12 +370,7 @@ func TestDisguisedAddressesAreRefusedWhenSaved(t *testing.T) {
 // were written past the check of saving.
 func TestWebhooksCallNoDisguisedAddress(t *testing.T) {
 	t.Parallel()
-	e := apptest.New(t, "embedded")
-	e.Config.EgressAllow = nil
-	s := &stage{env: e, app: e.Start(t, app.All)}
-	s.client = s.app.Client(t)
-	p, a := s.begin(t, "ssrf"), newAstray(t)
-	p.giveRate(t, []string{"100000", "100000"})
+	p, a := barred(t, app.All), newAstray(t)
 	made := map[string]disguise{}
 	for _, d := range disguises {
 		if d.silent && d.host != "localhost:{port}" || strings.Contains(d.name, "http where") {

@@ -123,8 +123,7 @@ func ed25519Verified(t *testing.T, r apptest.Received, public string) bool {
 
 func TestAsymmetricWebhooksAreVerifiedWithThePublicKeysInForce(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
-		n := newTenant(t, e.Start(t, app.All), 1)
+	each(t, 1, func(t *testing.T, n customer) {
 		var public []string
 		next := func(string) usersync.Secret {
 			private, key := webhooksig.NewKeyPair()

@@ -35,6 +35,15 @@ type auditRow struct {
 
 func (auditRow) TableName() string { return "audit" }
 
+func (r auditRow) entry() Entry {
+	fields := []string{}
+	if r.Fields != "" {
+		fields = strings.Split(r.Fields, ",")
+	}
+	return Entry{ID: r.ID, Organization: r.OrganizationID, Actor: r.Actor, Action: r.Action,
+		Object: r.Object, Fields: fields, At: store.Stamp(r.CreatedAt)}
+}
+
 // Record notes a change in the transaction that makes it. actor is the id of an
 // API key, or the name of who else acts, such as "operator".
 func Record(ctx context.Context, tx *store.Tx, organization, actor, action, object string, fields ...string) error {
@@ -56,18 +65,5 @@ func List(ctx context.Context, s *store.Store, organization, before string, limi
 	if organization != "" {
 		db = db.Where("organization_id = ?", organization)
 	}
-	var list []auditRow
-	if err := store.Page(db, before, limit).Find(&list).Error; err != nil {
-		return nil, store.Classify(err)
-	}
-	out := make([]Entry, 0, len(list))
-	for _, r := range list {
-		fields := []string{}
-		if r.Fields != "" {
-			fields = strings.Split(r.Fields, ",")
-		}
-		out = append(out, Entry{ID: r.ID, Organization: r.OrganizationID, Actor: r.Actor, Action: r.Action,
-			Object: r.Object, Fields: fields, At: store.Stamp(r.CreatedAt)})
-	}
-	return out, nil
+	return store.Page(db, before, limit, func(r auditRow) (Entry, error) { return r.entry(), nil })
 }

@@ -220,15 +220,23 @@ func Update(ctx context.Context, o *store.Org, actor, id string, u Change) (Coll
 		if err != nil {
 			return fmt.Errorf("update the colleague: %w", err)
 		}
-		if n == 0 {
-			return ErrNotFound
-		}
-		if out, err = scanColleague(tx.QueryRow(ctx, colleagueStatement, o.ID(), id).Scan); err != nil {
-			return fmt.Errorf("read the changed colleague: %w", err)
-		}
-		return audit.Record(ctx, tx, o.ID(), actor, "colleague.update", id, u.fields()...)
+		out, err = changed(ctx, tx, o, n, actor, "colleague.update", id, u.fields()...)
+		return err
 	})
 	return out, err
+}
+
+// changed returns the one colleague that a statement changed, and notes it in the
+// audit log. The error is ErrNotFound when the statement changed rows of none.
+func changed(ctx context.Context, tx *store.Tx, o *store.Org, rows int64, actor, action, id string, fields ...string) (Colleague, error) {
+	if rows == 0 {
+		return Colleague{}, ErrNotFound
+	}
+	out, err := scanColleague(tx.QueryRow(ctx, colleagueStatement, o.ID(), id).Scan)
+	if err != nil {
+		return out, fmt.Errorf("read the changed colleague: %w", err)
+	}
+	return out, audit.Record(ctx, tx, o.ID(), actor, action, id, fields...)
 }
 
 func (u Change) fields() []string {
@@ -253,13 +261,8 @@ func MarkInvited(ctx context.Context, o *store.Org, actor, id string) (out Colle
 		if err != nil {
 			return fmt.Errorf("mark the colleague as invited: %w", err)
 		}
-		if n == 0 {
-			return ErrNotFound
-		}
-		if out, err = scanColleague(tx.QueryRow(ctx, colleagueStatement, o.ID(), id).Scan); err != nil {
-			return fmt.Errorf("read the invited colleague: %w", err)
-		}
-		return audit.Record(ctx, tx, o.ID(), actor, "colleague.invite", id, "status")
+		out, err = changed(ctx, tx, o, n, actor, "colleague.invite", id, "status")
+		return err
 	})
 	return out, err
 }

@@ -8,14 +8,11 @@ import (
 
 	"usersync/internal/credit"
 	"usersync/internal/roomtest"
-	"usersync/internal/store"
-	"usersync/internal/store/storetest"
 )
 
 func TestTopUpIsIdempotentByReferenceAndBalanceIsTheSumOfEntries(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 5)
+	roomtest.Each(t, 5, func(t *testing.T, n roomtest.Tenant) {
 		var wg sync.WaitGroup
 		ids := make([]string, 10)
 		for i := range ids {

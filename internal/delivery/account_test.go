@@ -8,7 +8,6 @@ import (
 	"usersync/internal/delivery"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
-	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
 )
 
@@ -16,9 +15,8 @@ import (
 // here, or wants nothing, gets no webhook.
 func TestOpenAccountNamesTheEndpointsThatAreSubscribed(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
-		n, other := roomtest.New(t, s, 7), roomtest.New(t, s, 1)
+	roomtest.Each(t, 7, func(t *testing.T, n roomtest.Tenant) {
+		other := roomtest.New(t, n.Store, 1)
 		make := func(n roomtest.Tenant, types ...string) string {
 			e, err := delivery.CreateEndpoint(t.Context(), n.Org(n.Organization.ID), "test", delivery.Endpoint{URL: "https://hooks.example.com/", EventTypes: types}, usersync.NewSecret("secret"))
 			if err != nil {

@@ -50,7 +50,7 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 		UpdatedAt: store.Stamp(r.UpdatedAt), FailingSince: store.Stamp(r.FailingSince),
 	}
 	if err := json.Unmarshal([]byte(r.EventTypes), &e.EventTypes); err != nil {
-		return e, err
+		return e, fmt.Errorf("decode the event types of endpoint %q: %w", r.ID, err)
 	}
 	sealed := []string{r.Secret}
 	if r.overlaps() {
@@ -60,7 +60,7 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 	for _, one := range sealed {
 		plain, err := seal.Open(one, SecretPlace(r.ID))
 		if err != nil {
-			return e, fmt.Errorf("open the sealed secret: %w", err)
+			return e, fmt.Errorf("open the sealed secret of endpoint %q: %w", r.ID, err)
 		}
 		e.Secrets = append(e.Secrets, usersync.NewSecret(string(plain)))
 	}
@@ -99,19 +99,7 @@ func ListEndpoints(ctx context.Context, o *store.Org, before string, limit int) 
 }
 
 func pageEndpoints(o *store.Org, query *store.GORMQuery, before string, limit int) ([]Endpoint, error) {
-	var list []endpointRow
-	if err := store.Page(query, before, limit).Find(&list).Error; err != nil {
-		return nil, fmt.Errorf("list the endpoints: %w", store.Classify(err))
-	}
-	out := make([]Endpoint, 0, len(list))
-	for _, row := range list {
-		e, err := row.endpoint(o.Sealer())
-		if err != nil {
-			return nil, fmt.Errorf("read the stored endpoint: %w", err)
-		}
-		out = append(out, e)
-	}
-	return out, nil
+	return store.Page(query, before, limit, func(row endpointRow) (Endpoint, error) { return row.endpoint(o.Sealer()) })
 }
 
 // ErrNoEndpoint is the refusal of an id that names no endpoint of the organization.
@@ -119,13 +107,9 @@ var ErrNoEndpoint = usersync.Errorf(usersync.CodeNotFound, "Webhook endpoint not
 
 // GetEndpoint returns one endpoint.
 func GetEndpoint(ctx context.Context, o *store.Org, id string) (Endpoint, error) {
-	var row endpointRow
-	err := o.GORM(ctx).First(&row, "id = ? AND organization_id = ?", id, o.ID()).Error
-	if store.NotFound(err) {
-		return Endpoint{}, ErrNoEndpoint
-	}
+	row, err := loadEndpointRow(o.GORM(ctx), o.ID(), id)
 	if err != nil {
-		return Endpoint{}, store.Classify(err)
+		return Endpoint{}, err
 	}
 	return row.endpoint(o.Sealer())
 }
@@ -182,12 +166,16 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 	return out, err
 }
 
-func lockEndpointRow(tx *store.Tx, organization, id string) (row endpointRow, err error) {
-	err = tx.GORM().Clauses(tx.ForUpdate()...).First(&row, "id = ? AND organization_id = ?", id, organization).Error
+func lockEndpointRow(tx *store.Tx, organization, id string) (endpointRow, error) {
+	return loadEndpointRow(tx.GORM().Clauses(tx.ForUpdate()...), organization, id)
+}
+
+func loadEndpointRow(db *store.GORMQuery, organization, id string) (row endpointRow, err error) {
+	err = db.First(&row, "id = ? AND organization_id = ?", id, organization).Error
 	if store.NotFound(err) {
 		return row, ErrNoEndpoint
 	}
-	return row, err
+	return row, store.Classify(err)
 }
 
 // RotateSecret gives an endpoint a new secret. The present one signs beside it

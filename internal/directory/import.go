@@ -112,7 +112,10 @@ func (r importRow) imported() (Import, error) {
 		Saved: r.Saved, Refused: r.Refused, Message: r.Message, CreatedAt: store.Stamp(r.CreatedAt), StartedAt: store.Stamp(r.StartedAt), FinishedAt: store.Stamp(r.FinishedAt),
 	}
 	i.Estimate(time.Now())
-	return i, store.Decode(r.Ignored, &i.IgnoredColumns)
+	if err := store.Decode(r.Ignored, &i.IgnoredColumns); err != nil {
+		return i, fmt.Errorf("decode the ignored columns of import %q: %w", r.ID, err)
+	}
+	return i, nil
 }
 
 // ErrNoImport is the refusal of an id that names no import of the organization.
@@ -178,19 +181,7 @@ const shownImport = "organization_id = ? AND status <> 'receiving'"
 
 // ListImports returns up to limit imports of the organization, newest first.
 func ListImports(ctx context.Context, o *store.Org, before string, limit int) ([]Import, error) {
-	var list []importRow
-	if err := store.Page(o.GORM(ctx).Where(shownImport, o.ID()), before, limit).Find(&list).Error; err != nil {
-		return nil, store.Classify(err)
-	}
-	out := make([]Import, 0, len(list))
-	for _, row := range list {
-		i, err := row.imported()
-		if err != nil {
-			return nil, fmt.Errorf("read import %q: %w", row.ID, err)
-		}
-		out = append(out, i)
-	}
-	return out, nil
+	return store.Page(o.GORM(ctx).Where(shownImport, o.ID()), before, limit, importRow.imported)
 }
 
 // GetImport returns one import.

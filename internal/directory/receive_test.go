@@ -10,34 +10,27 @@ import (
 	"usersync/internal/directory"
 	"usersync/internal/importfile"
 	"usersync/internal/outbox"
-	"usersync/internal/store"
-	"usersync/internal/store/storetest"
-	"usersync/internal/tenant"
+	"usersync/internal/roomtest"
 )
 
 func TestAnUploadThatBreaksOffLeavesNothing(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
-		o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Acme"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		org := s.Org(o.ID)
-		d := &directory.Service{Store: s}
+	roomtest.Each(t, 0, func(t *testing.T, n roomtest.Tenant) {
+		org := n.Org(n.Organization.ID)
+		d := &directory.Service{Store: n.Store}
 		file := "email\n" + strings.Repeat("ann@acme.example.com\n", 100_000)
 		broken := errors.New("broken")
 		upload := directory.Upload{Format: importfile.CSV, Actor: "test", Body: io.MultiReader(strings.NewReader(file), iotest.ErrReader(broken))}
 		if _, err := d.Receive(t.Context(), org, upload); !errors.Is(err, broken) {
 			t.Errorf("%v", err)
 		}
-		if dropped, err := directory.DropAbandonedImports(t.Context(), s, 10); err != nil || dropped != 0 {
+		if dropped, err := directory.DropAbandonedImports(t.Context(), n.Store, 10); err != nil || dropped != 0 {
 			t.Errorf("%d uploads left, %v", dropped, err)
 		}
 		if list, err := directory.ListImports(t.Context(), org, "", 10); err != nil || len(list) != 0 {
 			t.Errorf("%v %v", list, err)
 		}
-		state, err := outbox.Count(t.Context(), s)
+		state, err := outbox.Count(t.Context(), n.Store)
 		if err != nil || state.Ready != 0 {
 			t.Errorf("%+v %v", state, err)
 		}

@@ -7,37 +7,30 @@ import (
 	"time"
 
 	"usersync/internal/colleague"
-	"usersync/internal/credit"
 	"usersync/internal/erasure"
 	"usersync/internal/intake"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/request"
+	"usersync/internal/roomtest"
 	"usersync/internal/store"
-	"usersync/internal/store/storetest"
-	"usersync/internal/tenant"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
 // fixture is an organization whose tasks the test works itself.
 type fixture struct {
-	*store.Store
-	org     tenant.Organization
-	key     tenant.Key
+	roomtest.Tenant
 	handler queue.Handler
 }
 
-func newTenant(t *testing.T, s *store.Store) fixture {
+// each runs a test on both engines, each time with an organization of its own.
+func each(t *testing.T, test func(t *testing.T, n fixture)) {
 	t.Helper()
-	o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Example Inc."})
-	must(t, err)
-	_, err = credit.TopUp(t.Context(), s, "test", o.ID, 10, "first")
-	must(t, err)
-	k, _, err := tenant.CreateKey(t.Context(), s, "test", o.ID, tenant.Key{Name: "k"})
-	must(t, err)
-	return fixture{s, o, k, (&erasure.Service{Store: s}).Handler()}
+	roomtest.Each(t, 10, func(t *testing.T, n roomtest.Tenant) {
+		test(t, fixture{n, (&erasure.Service{Store: n.Store}).Handler()})
+	})
 }
 
 func must(t *testing.T, err error) {
@@ -50,11 +43,11 @@ func must(t *testing.T, err error) {
 // accept accepts n requests of one user.
 func (n fixture) accept(t *testing.T, address string, count int) (u string, ids []string) {
 	t.Helper()
-	sub := &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID}
+	sub := &intake.Submission{Organization: n.Organization.ID, KeyID: n.Key.ID}
 	for range count {
 		in := usersync.UserInput{Email: usersync.NewEmail(address, address), Country: "US"}
 		sub.Items = append(sub.Items, &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindUserSync,
-			Salt: n.org.Salt, User: intake.NewUser{UserInput: in, Identity: user.Identity{Key: address, Company: "acme.example"}}})
+			Salt: n.Organization.Salt, User: intake.NewUser{UserInput: in, Identity: user.Identity{Key: address, Company: "acme.example"}}})
 	}
 	must(t, intake.AcceptPlanned(t.Context(), n.Store, []*intake.Submission{sub}, func(items []*intake.Acceptance) []usersync.Task {
 		for _, a := range items {
@@ -68,7 +61,7 @@ func (n fixture) accept(t *testing.T, address string, count int) (u string, ids 
 
 func (n fixture) erase(t *testing.T, s erasure.Subject) erasure.Erasure {
 	t.Helper()
-	e, err := erasure.Begin(t.Context(), n.Org(n.org.ID), "test", n.org.Salt, s, func(tr erasure.Traces) usersync.Task { return erasure.Task(n.org.ID, tr) })
+	e, err := erasure.Begin(t.Context(), n.Org(n.Organization.ID), "test", n.Organization.Salt, s, func(tr erasure.Traces) usersync.Task { return erasure.Task(n.Organization.ID, tr) })
 	must(t, err)
 	return e
 }
@@ -91,8 +84,7 @@ func (n fixture) claim(t *testing.T) (c usersync.Claim, ok bool) {
 
 func TestErasureGoesOnWhereItWasKilled(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := newTenant(t, open())
+	each(t, func(t *testing.T, n fixture) {
 		const count = 450 // more than two batches
 		user, ids := n.accept(t, "john@acme.example", count)
 		e := n.erase(t, erasure.Subject{UserID: user})
@@ -106,12 +98,12 @@ func TestErasureGoesOnWhereItWasKilled(t *testing.T) {
 			}
 			must(t, n.handler.Work(t.Context(), c))
 		}
-		e, err := erasure.Get(t.Context(), n.Org(n.org.ID), e.ID)
+		e, err := erasure.Get(t.Context(), n.Org(n.Organization.ID), e.ID)
 		must(t, err)
 		if runs < 3 || e.Status != platform.ErasureSucceeded || e.Removed.Requests != count || e.Removed.Users != 1 {
 			t.Errorf("after %d runs %+v", runs, e)
 		}
-		reports, err := request.List(t.Context(), n.Org(n.org.ID), ids)
+		reports, err := request.List(t.Context(), n.Org(n.Organization.ID), ids)
 		must(t, err)
 		for _, r := range reports {
 			if r.Email != "" || r.Status != request.Failed {
@@ -126,8 +118,7 @@ func TestErasureGoesOnWhereItWasKilled(t *testing.T) {
 
 func TestErasureIsNeverGivenUp(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := newTenant(t, open())
+	each(t, func(t *testing.T, n fixture) {
 		user, _ := n.accept(t, "john@acme.example", 1)
 		n.erase(t, erasure.Subject{UserID: user})
 		c, _ := n.claim(t)
@@ -142,10 +133,9 @@ func TestErasureIsNeverGivenUp(t *testing.T) {
 
 func TestSettlingOfAnErasedUserIsRefused(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := newTenant(t, open())
+	each(t, func(t *testing.T, n fixture) {
 		u, ids := n.accept(t, "john@acme.example", 1)
-		c := usersync.Claim{TaskID: "none", Organization: n.org.ID}
+		c := usersync.Claim{TaskID: "none", Organization: n.Organization.ID}
 		works, err := request.Load(t.Context(), n.Store, c, ids)
 		must(t, err)
 		if len(works) != 1 {
@@ -168,8 +158,7 @@ func TestSettlingOfAnErasedUserIsRefused(t *testing.T) {
 
 func TestErasedPersonBecomesNoColleagueUnlessTheyAreAUserAgain(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := newTenant(t, open())
+	each(t, func(t *testing.T, n fixture) {
 		eve, _ := n.accept(t, "eve@acme.example", 1)
 		found := []colleague.Found{
 			{UserID: eve, Candidate: colleague.Candidate{Email: usersync.NewEmail("john@acme.example", "john@acme.example")}, Reasons: []string{"same_company"}},
@@ -177,7 +166,7 @@ func TestErasedPersonBecomesNoColleagueUnlessTheyAreAUserAgain(t *testing.T) {
 		}
 		save := func() (saved map[string]colleague.Summary, err error) {
 			err = n.Tx(t.Context(), func(tx *store.Tx) error {
-				saved, err = colleague.SaveFound(t.Context(), tx, n.org.ID, n.org.Salt, found)
+				saved, err = colleague.SaveFound(t.Context(), tx, n.Organization.ID, n.Organization.Salt, found)
 				return err
 			})
 			return saved, err

@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"database/sql"
 	"errors"
 	"testing"
 
@@ -14,15 +13,15 @@ import (
 // A worker that does its work again writes the same ids: what it told stays told once.
 func TestAnEventIsKeptOnceAndForItsOrganizationOnly(t *testing.T) {
 	t.Parallel()
-	roomtest.Engines(t, func(t *testing.T, s *store.Store, _ *sql.DB) {
-		n, other := roomtest.New(t, s, 0), roomtest.New(t, s, 0)
+	roomtest.Each(t, 0, func(t *testing.T, n roomtest.Tenant) {
+		other := roomtest.New(t, n.Store, 0)
 		org := n.Org(n.Organization.ID)
 		told := event.Event{ID: usersync.NewID(usersync.PrefixEvent), Type: event.UserUpdated, Source: "user-sync", UserID: "user_1", Cause: "req_1",
 			Attributes: map[string]any{"fields": "first"}}
 		again := told
 		again.Attributes = map[string]any{"fields": "again"}
 		for _, e := range []event.Event{told, again} {
-			if err := s.Tx(t.Context(), func(tx *store.Tx) error { return event.Save(t.Context(), tx, org.ID(), []event.Event{e}) }); err != nil {
+			if err := n.Tx(t.Context(), func(tx *store.Tx) error { return event.Save(t.Context(), tx, org.ID(), []event.Event{e}) }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -30,10 +29,10 @@ func TestAnEventIsKeptOnceAndForItsOrganizationOnly(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Attributes["fields"] != "first" || list[0].Cause != "req_1" || list[0].CreatedAt.IsZero() {
 			t.Errorf("%+v %v", list, err)
 		}
-		if _, err := event.Get(t.Context(), s.Org(other.Organization.ID), told.ID); !errors.Is(err, event.ErrNotFound) {
+		if _, err := event.Get(t.Context(), n.Org(other.Organization.ID), told.ID); !errors.Is(err, event.ErrNotFound) {
 			t.Errorf("another organization reads the event: %v", err)
 		}
-		if list, err = event.List(t.Context(), s.Org(other.Organization.ID), event.Filter{UserID: "user_1", Limit: 10}); err != nil || len(list) != 0 {
+		if list, err = event.List(t.Context(), n.Org(other.Organization.ID), event.Filter{UserID: "user_1", Limit: 10}); err != nil || len(list) != 0 {
 			t.Errorf("another organization lists %+v %v", list, err)
 		}
 	})
@@ -42,8 +41,7 @@ func TestAnEventIsKeptOnceAndForItsOrganizationOnly(t *testing.T) {
 // The three statements behind List agree on order, pages and what they leave out.
 func TestEventsAreListedByUserAndTypeNewestFirst(t *testing.T) {
 	t.Parallel()
-	roomtest.Engines(t, func(t *testing.T, s *store.Store, _ *sql.DB) {
-		n := roomtest.New(t, s, 0)
+	roomtest.Each(t, 0, func(t *testing.T, n roomtest.Tenant) {
 		org := n.Org(n.Organization.ID)
 		var ids []string
 		var events []event.Event
@@ -52,7 +50,7 @@ func TestEventsAreListedByUserAndTypeNewestFirst(t *testing.T) {
 			events = append(events, event.Event{ID: ids[len(ids)-1], Type: typ, UserID: "user_1"})
 		}
 		events[3].UserID = "user_2"
-		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return event.Save(t.Context(), tx, org.ID(), events) }); err != nil {
+		if err := n.Tx(t.Context(), func(tx *store.Tx) error { return event.Save(t.Context(), tx, org.ID(), events) }); err != nil {
 			t.Fatal(err)
 		}
 		for name, test := range map[string]struct {

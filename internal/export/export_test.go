@@ -17,12 +17,12 @@ import (
 // the organization's balance; page by page, and to its organization only.
 func TestRequestsAreExportedWithInputAndChargeToTheirOrganizationOnly(t *testing.T) {
 	t.Parallel()
-	roomtest.Engines(t, func(t *testing.T, s *store.Store, _ *sql.DB) {
-		n, other := roomtest.New(t, s, 9), roomtest.New(t, s, 9)
+	roomtest.Each(t, 9, func(t *testing.T, n roomtest.Tenant) {
+		other := roomtest.New(t, n.Store, 9)
 		org := n.Org(n.Organization.ID)
 		paid, free := n.Acceptance("ann@acme.example"), n.Acceptance("ann@acme.example")
 		n.Accept(t, n.Submission(paid), n.Submission(free))
-		err := s.Tx(t.Context(), func(tx *store.Tx) error {
+		err := n.Tx(t.Context(), func(tx *store.Tx) error {
 			account, err := credit.Lock(t.Context(), tx, org.ID())
 			if err != nil {
 				return err
@@ -51,7 +51,7 @@ func TestRequestsAreExportedWithInputAndChargeToTheirOrganizationOnly(t *testing
 				t.Errorf("%+v with input %s and charge %+v", q.View, q.Input, q.Charge)
 			}
 		}
-		if page, err := export.Requests(t.Context(), s.Org(other.Organization.ID), paid.UserID, "", 10); err != nil || len(page) != 0 {
+		if page, err := export.Requests(t.Context(), n.Org(other.Organization.ID), paid.UserID, "", 10); err != nil || len(page) != 0 {
 			t.Errorf("another organization exports %+v %v", page, err)
 		}
 	})

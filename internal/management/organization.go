@@ -14,11 +14,17 @@ import (
 // OrganizationInput is what an operator says of an organization; nil leaves a
 // field as it is.
 type OrganizationInput struct {
-	Name                   *string        `json:"name"`
-	DefaultInviteLink      *string        `json:"defaultInviteLink"`
-	DefaultRedirectionLink *string        `json:"defaultRedirectionLink"`
-	Tenant                 *TenantInput   `json:"tenant"`
-	Settings               *SettingsInput `json:"settings"`
+	ProfileInput
+	Tenant   *TenantInput   `json:"tenant"`
+	Settings *SettingsInput `json:"settings"`
+}
+
+// ProfileInput are the fields of an organization, beside its settings, that a
+// tenant may change too.
+type ProfileInput struct {
+	Name                   *string `json:"name"`
+	DefaultInviteLink      *string `json:"defaultInviteLink"`
+	DefaultRedirectionLink *string `json:"defaultRedirectionLink"`
 }
 
 // TenantInput is how the directory dialect is to name an organization.
@@ -30,15 +36,13 @@ type TenantInput struct {
 
 // OwnOrganizationInput is what a tenant says of its own organization.
 type OwnOrganizationInput struct {
-	Name                   *string           `json:"name"`
-	DefaultInviteLink      *string           `json:"defaultInviteLink"`
-	DefaultRedirectionLink *string           `json:"defaultRedirectionLink"`
-	Settings               *OwnSettingsInput `json:"settings"`
+	ProfileInput
+	Settings *OwnSettingsInput `json:"settings"`
 }
 
 // input is the same in an operator's words.
 func (in OwnOrganizationInput) input() OrganizationInput {
-	out := OrganizationInput{Name: in.Name, DefaultInviteLink: in.DefaultInviteLink, DefaultRedirectionLink: in.DefaultRedirectionLink}
+	out := OrganizationInput{ProfileInput: in.ProfileInput}
 	if in.Settings != nil {
 		out.Settings = &SettingsInput{OwnSettingsInput: *in.Settings}
 	}

@@ -34,6 +34,19 @@ func acceptMany(t *testing.T, n roomtest.Tenant, prefix string, count int) {
 	}
 }
 
+// claimTogether claims as many tasks of one fairness key, the first of which takes
+// the others along.
+func claimTogether(t *testing.T, n roomtest.Tenant, tasks int) usersync.Claim {
+	t.Helper()
+	acceptMany(t, n, "a", tasks)
+	first := sendFirst(t, n.Store)
+	c, _, err := outbox.ClaimCoalesced(t.Context(), n.Store, first.ID, first.Generation, roomFor(tasks-1))
+	if err != nil || len(c.Coalesced) != tasks-1 {
+		t.Fatal(c, err)
+	}
+	return c
+}
+
 func TestClaimLaneTakesAlongWhatWaitsInTheLaneAndFits(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
@@ -68,18 +81,12 @@ func TestClaimLaneTakesAlongWhatWaitsInTheLaneAndFits(t *testing.T) {
 
 func TestAClaimOfWhichOneTaskIsLostEndsNone(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
-		acceptMany(t, n, "a", 3)
-		first := sendFirst(t, n.Store)
-		c, _, err := outbox.ClaimCoalesced(t.Context(), n.Store, first.ID, first.Generation, roomFor(2))
-		if err != nil || len(c.Coalesced) != 2 {
-			t.Fatal(c, err)
-		}
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
+		c := claimTogether(t, n, 3)
 		if err := outbox.Postpone(t.Context(), n.Store, c.Coalesced[1], time.Now().Add(time.Hour), false); err != nil {
 			t.Fatal(err)
 		}
-		err = n.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Finish(t.Context(), tx, c) })
+		err := n.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Finish(t.Context(), tx, c) })
 		if !errors.Is(err, outbox.ErrClaimLost) {
 			t.Fatalf("finished without holding all: %v", err)
 		}
@@ -97,19 +104,13 @@ func TestAClaimOfWhichOneTaskIsLostEndsNone(t *testing.T) {
 
 func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
-		acceptMany(t, n, "a", 2)
-		first := sendFirst(t, n.Store)
-		c, _, err := outbox.ClaimCoalesced(t.Context(), n.Store, first.ID, first.Generation, roomFor(2))
-		if err != nil || len(c.Coalesced) != 1 {
-			t.Fatal(c, err)
-		}
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
+		c := claimTogether(t, n, 2)
 		if err := outbox.Release(t.Context(), n.Store, c, time.Time{}, true); err != nil {
 			t.Fatal(err)
 		}
 		acceptMany(t, n, "b", 2)
-		first = sendFirst(t, n.Store)
+		first := sendFirst(t, n.Store)
 		again, ok, err := outbox.ClaimCoalesced(t.Context(), n.Store, first.ID, first.Generation, roomFor(10))
 		if err != nil || !ok || again.Failures != 1 || len(again.Coalesced) != 0 {
 			t.Fatalf("what failed was coalesced with others: %+v %v %v", again, ok, err)
@@ -136,8 +137,7 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 
 func TestClaimLaneNeverGivesATaskTwice(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
 		const tasks = 60
 		acceptMany(t, n, "a", tasks)
 		var mu sync.Mutex

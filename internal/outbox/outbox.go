@@ -196,10 +196,15 @@ WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' A
 
 // Unsend makes tasks ready again that could not be put on the queue.
 func Unsend(ctx context.Context, s *store.Store, sent []Envelope) error {
-	if len(sent) == 0 {
+	return change(ctx, s, unsendStatement, sent)
+}
+
+// change executes a statement on tasks; where there are none, it does nothing.
+func change(ctx context.Context, s *store.Store, st *store.Statement, tasks []Envelope) error {
+	if len(tasks) == 0 {
 		return nil
 	}
-	_, err := s.AsyncCommit().Exec(ctx, unsendStatement, envelopeRows(unsendStatement, sent))
+	_, err := s.AsyncCommit().Exec(ctx, st, envelopeRows(st, tasks))
 	return err
 }
 
@@ -258,11 +263,7 @@ WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' A
 // Regenerate gives tasks a new generation, and makes them ready, whose present
 // one the queue holds as dead.
 func Regenerate(ctx context.Context, s *store.Store, dead []Envelope) error {
-	if len(dead) == 0 {
-		return nil
-	}
-	_, err := s.AsyncCommit().Exec(ctx, regenerateStatement, envelopeRows(regenerateStatement, dead))
-	return err
+	return change(ctx, s, regenerateStatement, dead)
 }
 
 var retakeStatement = store.Define("outbox.retake", `

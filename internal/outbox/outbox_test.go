@@ -14,15 +14,14 @@ import (
 	"usersync/internal/outbox"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
-	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
 )
 
 func TestTakeReadySharesLanesFairly(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
-		busy, quiet := roomtest.New(t, s, 1), roomtest.New(t, s, 1)
+	roomtest.Each(t, 1, func(t *testing.T, busy roomtest.Tenant) {
+		s := busy.Store
+		quiet := roomtest.New(t, s, 1)
 		for i := range 10 {
 			busy.Accept(t, busy.Submission(busy.Acceptance(fmt.Sprintf("u%d@acme.example", i))))
 		}
@@ -47,8 +46,7 @@ func TestTakeReadySharesLanesFairly(t *testing.T) {
 
 func TestReadyQueuesAreThoseWithTasksThatWait(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
 		ready := func(want ...string) {
 			t.Helper()
 			got, err := outbox.ReadyQueues(t.Context(), n.Store, []string{"other", "q"})
@@ -68,8 +66,7 @@ func TestReadyQueuesAreThoseWithTasksThatWait(t *testing.T) {
 
 func TestTakeReadyNeverGivesATaskTwice(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
 		for i := range 60 {
 			n.Accept(t, n.Submission(n.Acceptance(fmt.Sprintf("u%d@acme.example", i))))
 		}
@@ -104,12 +101,17 @@ func TestTakeReadyNeverGivesATaskTwice(t *testing.T) {
 	})
 }
 
+// claimOne accepts a request and claims its task.
+func claimOne(t *testing.T, n roomtest.Tenant) usersync.Claim {
+	t.Helper()
+	n.Accept(t, n.Submission(n.Acceptance("a@acme.example")))
+	return roomtest.ClaimAll(t, n.Store, 10)[0]
+}
+
 func TestClaimIsExclusiveAndFencesWrites(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
-		n.Accept(t, n.Submission(n.Acceptance("a@acme.example")))
-		c := roomtest.ClaimAll(t, n.Store, 10)[0]
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
+		c := claimOne(t, n)
 		if _, ok, err := outbox.Claim(t.Context(), n.Store, c.TaskID, 1); ok || err != nil {
 			t.Fatalf("a second claim: %v %v", ok, err)
 		}
@@ -135,10 +137,8 @@ func TestClaimIsExclusiveAndFencesWrites(t *testing.T) {
 // and what became of it, must not hide that it has lost the claim.
 func TestLostClaimUndoesEverythingAndIsToldBeforeWhatFailedLater(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 3)
-		n.Accept(t, n.Submission(n.Acceptance("a@acme.example")))
-		c := roomtest.ClaimAll(t, n.Store, 10)[0]
+	roomtest.Each(t, 3, func(t *testing.T, n roomtest.Tenant) {
+		c := claimOne(t, n)
 		c.Token = "clm_other"
 		request := usersync.NewID(usersync.PrefixRequest)
 		for what, charges := range map[string][]string{"nothing": {request}, "a second charge of one request": {request, request}} {
@@ -167,10 +167,8 @@ func TestLostClaimUndoesEverythingAndIsToldBeforeWhatFailedLater(t *testing.T) {
 
 func TestPostponeRearmsWithANewGeneration(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
-		n.Accept(t, n.Submission(n.Acceptance("a@acme.example")))
-		c := roomtest.ClaimAll(t, n.Store, 10)[0]
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
+		c := claimOne(t, n)
 		if err := outbox.Postpone(t.Context(), n.Store, c, time.Now().Add(-time.Second), true); err != nil {
 			t.Fatal(err)
 		}
@@ -194,18 +192,24 @@ func TestPostponeRearmsWithANewGeneration(t *testing.T) {
 	})
 }
 
+// takeTwoAndClaimOne puts two tasks on the queue, of which a worker claims one.
+func takeTwoAndClaimOne(t *testing.T, n roomtest.Tenant) (claimed, other outbox.Envelope) {
+	t.Helper()
+	n.Accept(t, n.Submission(n.Acceptance("a@acme.example"), n.Acceptance("b@acme.example")))
+	taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 10, 10)
+	if err != nil || len(taken) != 2 {
+		t.Fatal(len(taken), err)
+	}
+	if _, ok, err := outbox.Claim(t.Context(), n.Store, taken[0].ID, 1); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	return taken[0], taken[1]
+}
+
 func TestUnsendAllSparesLiveClaims(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
-		n.Accept(t, n.Submission(n.Acceptance("a@acme.example"), n.Acceptance("b@acme.example")))
-		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 10, 10)
-		if err != nil || len(taken) != 2 {
-			t.Fatal(len(taken), err)
-		}
-		if _, ok, err := outbox.Claim(t.Context(), n.Store, taken[0].ID, 1); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
+		takeTwoAndClaimOne(t, n)
 		if got, err := outbox.UnsendAll(t.Context(), n.Store, false); got != 1 || err != nil {
 			t.Fatalf("unsent %d, %v; want only the unclaimed one", got, err)
 		}
@@ -217,18 +221,9 @@ func TestUnsendAllSparesLiveClaims(t *testing.T) {
 
 func TestRetakeBringsBackATaskWhoseClaimWasUndone(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
-		n.Accept(t, n.Submission(n.Acceptance("a@acme.example"), n.Acceptance("b@acme.example")))
-		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 10, 10)
-		if err != nil || len(taken) != 2 {
-			t.Fatal(len(taken), err)
-		}
-		claimed, undone := taken[0], taken[1]
-		if _, ok, err := outbox.Claim(t.Context(), n.Store, claimed.ID, 1); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		for _, e := range taken {
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
+		claimed, undone := takeTwoAndClaimOne(t, n)
+		for _, e := range []outbox.Envelope{claimed, undone} {
 			if err := outbox.Retake(t.Context(), n.Store, e.ID, e.Generation); err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,6 @@ import (
 	"usersync/internal/platform"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
-	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
 )
 
@@ -16,8 +15,7 @@ import (
 // the one who is known there stays to be removed.
 func TestNoCallBeginsForWhoWasErasedMeanwhile(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 10)
+	roomtest.Each(t, 10, func(t *testing.T, n roomtest.Tenant) {
 		c := n.Connect(t)
 		known, strange, stays := wanted(t, n, c, "known@acme.example"), wanted(t, n, c, "strange@acme.example"), wanted(t, n, c, "stays@acme.example")
 		if got := begin(t, n, c, known); len(got) != 1 {

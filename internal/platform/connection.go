@@ -79,8 +79,11 @@ func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
 		return c, nil
 	}
 	plain, err := seal.Open(r.Credentials, CredentialsPlace(r.ID))
+	if err != nil {
+		return c, fmt.Errorf("open the credentials of connection %q: %w", r.ID, err)
+	}
 	c.Credentials = usersync.NewSecret(string(plain))
-	return c, err
+	return c, nil
 }
 
 // CreateConnection stores a new, active connection with what c says, and the
@@ -112,20 +115,8 @@ func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connect
 
 // ListConnections returns up to limit connections of the organization, newest first.
 func ListConnections(ctx context.Context, o *store.Org, before string, limit int) ([]Connection, error) {
-	var list []connectionRow
 	query := o.GORM(ctx).Where("organization_id = ? AND status <> ?", o.ID(), ConnectionDeleted)
-	if err := store.Page(query, before, limit).Find(&list).Error; err != nil {
-		return nil, fmt.Errorf("list the connections: %w", store.Classify(err))
-	}
-	out := make([]Connection, 0, len(list))
-	for _, row := range list {
-		c, err := row.connection(o.Sealer())
-		if err != nil {
-			return nil, fmt.Errorf("read the stored connection: %w", err)
-		}
-		out = append(out, c)
-	}
-	return out, nil
+	return store.Page(query, before, limit, func(row connectionRow) (Connection, error) { return row.connection(o.Sealer()) })
 }
 
 // ErrNoConnection is the refusal of an id that names no connection of the organization.

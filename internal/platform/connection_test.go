@@ -58,8 +58,7 @@ func actions(t *testing.T, n roomtest.Tenant, object string) []string {
 
 func TestConnectionIsMadeWithATaskThatSleepsUntilItIsWoken(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 0)
+	roomtest.Each(t, 0, func(t *testing.T, n roomtest.Tenant) {
 		org, ctx := n.Org(n.Organization.ID), t.Context()
 		c := n.Connect(t)
 		if c.Status != platform.ConnectionActive || !strings.Contains(c.Credentials.Reveal(), roomtest.SecretKey) || string(c.Settings) != `{"list":"8d"}` {
@@ -164,8 +163,7 @@ func TestConnectionOfAnotherOrganizationIsNotThere(t *testing.T) {
 
 func TestOnlyTheRefusedCredentialsAreDisconnected(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 0)
+	roomtest.Each(t, 0, func(t *testing.T, n roomtest.Tenant) {
 		org, ctx := n.Org(n.Organization.ID), t.Context()
 		c := n.Connect(t)
 		disconnect := func(c platform.Connection) (done bool) {

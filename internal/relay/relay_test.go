@@ -24,25 +24,6 @@ import (
 	"usersync/internal/usersync"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
-
-// until waits for a condition.
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("it never came to this: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // logged keeps what a relay logs.
 type logged struct {
 	mu   sync.Mutex
@@ -166,7 +147,7 @@ func (s *station) condition(t *testing.T, id string, generation int64) queue.Con
 // arrives waits until a task is on the queue.
 func (s *station) arrives(t *testing.T, task usersync.Task, generation int64) {
 	t.Helper()
-	until(t, "the task is on the queue", func() bool { return s.condition(t, task.ID, generation) == queue.Alive })
+	roomtest.Eventually(t, "the task is on the queue", func() bool { return s.condition(t, task.ID, generation) == queue.Alive })
 }
 
 // state returns the state of a task's row, and whether a claim is on it.
@@ -201,7 +182,7 @@ func TestWhatIsCommittedWhileRedisIsAwayIsSentWhenItAnswers(t *testing.T) {
 		s.redis.Close()
 		away := s.commit(t, "away")
 		const noticed = "the queue does not answer; accepted work waits"
-		until(t, "the relay notices", func() bool { return s.log.count(noticed) > 0 })
+		roomtest.Eventually(t, "the relay notices", func() bool { return s.log.count(noticed) > 0 })
 		if state, _ := s.state(t, away); state != "ready" {
 			t.Errorf("the task is %s, want ready", state)
 		}
@@ -283,7 +264,7 @@ func TestAFairnessKeyKeepsToItsShareAndTheNextIsSentWhenOneEnds(t *testing.T) {
 		s.start(t)
 		s.arrives(t, quiet, 1)
 		for left := len(busy); left > 0; left-- {
-			until(t, "one task of the busy key is sent", func() bool { return s.sent(t, "busy") > 0 })
+			roomtest.Eventually(t, "one task of the busy key is sent", func() bool { return s.sent(t, "busy") > 0 })
 			if n := s.sent(t, "busy"); n != 1 {
 				t.Errorf("%d tasks of one key are in flight, want its share, 1", n)
 			}

@@ -9,7 +9,6 @@ import (
 	"usersync/internal/request"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
-	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
 )
 
@@ -19,8 +18,7 @@ import (
 // the way back.
 func TestTheStoreMovesRequestsOnlyAsTheTableSays(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 100)
+	roomtest.Each(t, 100, func(t *testing.T, n roomtest.Tenant) {
 		for i, from := range request.Statuses {
 			for j, to := range request.Statuses {
 				a := requestIn(t, n, fmt.Sprintf("a%d-%d@acme.example", i, j), from)

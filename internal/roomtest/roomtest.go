@@ -1,8 +1,10 @@
 package roomtest
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"usersync/internal/credit"
 	"usersync/internal/intake"
@@ -10,6 +12,7 @@ import (
 	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/store"
+	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -58,6 +61,13 @@ func New(t *testing.T, s *store.Store, credits int64) Tenant {
 	return Tenant{Store: s, Organization: o, Key: k, FairnessKey: o.ID}
 }
 
+// Each runs a test on both engines, each time with an organization in a database of
+// its own.
+func Each(t *testing.T, credits int64, test func(t *testing.T, n Tenant)) {
+	t.Helper()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) { test(t, New(t, open(), credits)) })
+}
+
 // Acceptance is a user-sync of somebody at a company.
 func (n Tenant) Acceptance(email string) *intake.Acceptance {
 	in := usersync.UserInput{Email: usersync.NewEmail(email, email), Country: "US", FirstName: "F"}
@@ -87,6 +97,25 @@ func (n Tenant) Accept(t *testing.T, subs ...*intake.Submission) {
 	t.Helper()
 	if err := intake.AcceptPlanned(t.Context(), n.Store, subs, Plan); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Patience is how long a test waits for what must happen.
+const Patience = 20 * time.Second
+
+// Eventually waits for a condition, and fails the test when it does not come.
+func Eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("it never came to this: %s", what)
+		case <-tick.C:
+		}
 	}
 }
 

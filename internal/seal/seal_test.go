@@ -81,13 +81,19 @@ func TestOpenRefusesEveryChangedCharacter(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesEveryChangedBit(t *testing.T) {
-	t.Parallel()
-	keys := parse(t, NewKey())
-	e, err := parseEnvelope(sealed(t, keys, "correct horse battery"))
+func sealedEnvelope(t *testing.T, keys *Keys, text string) envelope {
+	t.Helper()
+	e, err := parseEnvelope(sealed(t, keys, text))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return e
+}
+
+func TestOpenRefusesEveryChangedBit(t *testing.T) {
+	t.Parallel()
+	keys := parse(t, NewKey())
+	e := sealedEnvelope(t, keys, "correct horse battery")
 	for name, part := range map[string][]byte{"wrapped key": e.wrapped, "value": e.data} {
 		for bit := range len(part) * 8 {
 			part[bit/8] ^= 1 << (bit % 8)
@@ -129,10 +135,7 @@ func TestOpenRefusesAnotherRow(t *testing.T) {
 func TestTheValueItselfIsBoundToItsRow(t *testing.T) {
 	t.Parallel()
 	keys := parse(t, NewKey())
-	e, err := parseEnvelope(sealed(t, keys, "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := sealedEnvelope(t, keys, "s")
 	dataKey, err := keys.unwrap(e, row)
 	if err != nil {
 		t.Fatal(err)

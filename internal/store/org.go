@@ -74,12 +74,26 @@ func NotFound(err error) bool {
 	return errors.Is(err, sql.ErrNoRows) || errors.Is(err, gorm.ErrRecordNotFound)
 }
 
-// Page narrows a query to one page of a list that is ordered by id, newest first.
-func Page(db *gorm.DB, before string, limit int) *gorm.DB {
+// Page returns one page of a list that is ordered by id, newest first: what read makes
+// of up to limit rows that query finds behind the id before, "" for the first page. An
+// error of read is returned as it is.
+func Page[R, T any](query *GORMQuery, before string, limit int, read func(R) (T, error)) ([]T, error) {
 	if before != "" {
-		db = db.Where("id < ?", before)
+		query = query.Where("id < ?", before)
 	}
-	return db.Order("id DESC").Limit(limit)
+	var rows []R
+	if err := query.Order("id DESC").Limit(limit).Find(&rows).Error; err != nil {
+		return nil, Classify(err)
+	}
+	out := make([]T, 0, len(rows))
+	for _, row := range rows {
+		one, err := read(row)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }
 
 // ForUpdate returns the clause that locks the rows a query reads: nothing on

@@ -9,7 +9,6 @@ import (
 	"usersync/internal/outbox"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
-	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
 )
 
@@ -17,8 +16,7 @@ import (
 // transaction has; the transaction must not wait for that statement.
 func TestFirstUseOfAStatementDoesNotHangATransaction(t *testing.T) {
 	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		n := roomtest.New(t, open(), 1)
+	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
 		var wg sync.WaitGroup
 		err := n.Tx(t.Context(), func(tx *store.Tx) error {
 			for range 4 {

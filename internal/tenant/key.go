@@ -83,7 +83,10 @@ func (r keyRow) key() (Key, error) {
 		ID: r.ID, Organization: r.OrganizationID, Name: r.Name, Hint: r.Hint,
 		CreatedAt: store.Stamp(r.CreatedAt), ExpiresAt: store.Stamp(r.ExpiresAt), RevokedAt: store.Stamp(r.RevokedAt),
 	}
-	return k, json.Unmarshal([]byte(r.Scopes), &k.Scopes)
+	if err := json.Unmarshal([]byte(r.Scopes), &k.Scopes); err != nil {
+		return k, fmt.Errorf("decode the scopes of API key %q: %w", r.ID, err)
+	}
+	return k, nil
 }
 
 // HashKey returns what is stored of an API key. A key holds 192 random bits,
@@ -125,20 +128,7 @@ func CreateKey(ctx context.Context, s *store.Store, actor, organization string, 
 
 // ListKeys returns up to limit API keys of the organization, newest first.
 func ListKeys(ctx context.Context, o *store.Org, before string, limit int) ([]Key, error) {
-	var list []keyRow
-	err := store.Page(o.GORM(ctx).Where("organization_id = ?", o.ID()), before, limit).Find(&list).Error
-	if err != nil {
-		return nil, store.Classify(err)
-	}
-	out := make([]Key, 0, len(list))
-	for _, row := range list {
-		k, err := row.key()
-		if err != nil {
-			return nil, fmt.Errorf("read API key %q: %w", row.ID, err)
-		}
-		out = append(out, k)
-	}
-	return out, nil
+	return store.Page(o.GORM(ctx).Where("organization_id = ?", o.ID()), before, limit, keyRow.key)
 }
 
 // ErrNoKey is the refusal of an id that names no key of the organization.
@@ -211,7 +201,7 @@ func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok 
 		return c, false, store.Classify(err)
 	}
 	if c.Key, err = k.key(); err != nil {
-		return c, false, fmt.Errorf("read API key %q: %w", k.ID, err)
+		return c, false, fmt.Errorf("read the caller's key: %w", err)
 	}
 	if c.Organization, err = o.Organization(s); err != nil {
 		return c, false, fmt.Errorf("read organization %q: %w", o.ID, err)

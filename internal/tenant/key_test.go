@@ -16,8 +16,7 @@ import (
 // first forward, and never puts it off.
 func TestTheEndOfAKeyIsBroughtForwardAndNeverPutOff(t *testing.T) {
 	t.Parallel()
-	roomtest.Engines(t, func(t *testing.T, s *store.Store, _ *sql.DB) {
-		n := roomtest.New(t, s, 0)
+	roomtest.Each(t, 0, func(t *testing.T, n roomtest.Tenant) {
 		org := n.Org(n.Organization.ID)
 		now := time.Now()
 		for _, step := range []struct{ when, want time.Duration }{{2 * time.Hour, 2 * time.Hour}, {time.Hour, time.Hour}, {3 * time.Hour, time.Hour}} {

@@ -151,19 +151,13 @@ func Get(ctx context.Context, s *store.Store, id string) (Organization, error) {
 // List returns up to limit organizations, newest first, older than
 // the id before when that is given.
 func List(ctx context.Context, s *store.Store, before string, limit int) ([]Organization, error) {
-	var list []OrganizationRow
-	if err := store.Page(s.GORM(ctx), before, limit).Find(&list).Error; err != nil {
-		return nil, store.Classify(err)
-	}
-	out := make([]Organization, 0, len(list))
-	for _, row := range list {
+	return store.Page(s.GORM(ctx), before, limit, func(row OrganizationRow) (Organization, error) {
 		o, err := row.Organization(s)
 		if err != nil {
-			return nil, fmt.Errorf("read organization %q: %w", row.ID, err)
+			return o, fmt.Errorf("read organization %q: %w", row.ID, err)
 		}
-		out = append(out, o)
-	}
-	return out, nil
+		return o, nil
+	})
 }
 
 // Update changes one organization under a lock: change gets the

@@ -16,8 +16,7 @@ import (
 // Two workers that merge what they read at the same time do not overwrite each other.
 func TestAUserIsSavedOnlyAsItWasRead(t *testing.T) {
 	t.Parallel()
-	roomtest.Engines(t, func(t *testing.T, s *store.Store, _ *sql.DB) {
-		n := roomtest.New(t, s, 5)
+	roomtest.Each(t, 5, func(t *testing.T, n roomtest.Tenant) {
 		org := n.Org(n.Organization.ID)
 		a := n.Acceptance("ann@acme.example")
 		n.Accept(t, n.Submission(a))
@@ -28,7 +27,7 @@ func TestAUserIsSavedOnlyAsItWasRead(t *testing.T) {
 		save := func(name string) error {
 			u := user.Update{Identity: user.Identity{Key: "ann@acme.example", Company: "acme.example"}}
 			u.ID, u.Version, u.Name = read.ID, read.Version, name
-			return s.Tx(t.Context(), func(tx *store.Tx) error { return user.Save(t.Context(), tx, []user.Update{u}) })
+			return n.Tx(t.Context(), func(tx *store.Tx) error { return user.Save(t.Context(), tx, []user.Update{u}) })
 		}
 		if err := save("first"); err != nil {
 			t.Fatal(err)

@@ -36,31 +36,12 @@ var (
 	child = queue.Kind[job]{Name: "test.child", Queue: queue.Deliver, Timeout: time.Minute}
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
-
-// until waits for a condition.
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("it never came to this: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // receive waits for a value.
 func receive[T any](t *testing.T, what string, from <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-from:
-	case <-time.After(patience):
+	case <-time.After(roomtest.Patience):
 		t.Fatalf("it never came to this: %s", what)
 	}
 	return v
@@ -88,7 +69,7 @@ func engines(t *testing.T, test func(t *testing.T, p *plant)) {
 		}
 		t.Cleanup(func() { _ = client.Close() })
 		test(t, &plant{db: db, Pool: &worker.Pool{
-			Store: s, Queue: client, Metrics: telemetry.NewMetrics(), Log: log, Grace: patience,
+			Store: s, Queue: client, Metrics: telemetry.NewMetrics(), Log: log, Grace: roomtest.Patience,
 		}})
 	})
 }
@@ -119,6 +100,15 @@ func (p *plant) write(t *testing.T, k queue.Kind[job], names ...string) usersync
 	if err != nil {
 		t.Fatal(err)
 	}
+	return task
+}
+
+// sendFailed puts a task on the queue that has failed before, so many times.
+func (p *plant) sendFailed(t *testing.T, failures int, names ...string) usersync.Task {
+	t.Helper()
+	task := p.write(t, kind, names...)
+	roomtest.Execute(t, p.db, `UPDATE outbox SET failures = $1 WHERE id = $2`, failures, task.ID)
+	p.send(t, kind.Queue)
 	return task
 }
 
@@ -197,7 +187,7 @@ func (p *plant) wait(t *testing.T, id string) time.Duration {
 func (p *plant) ends(t *testing.T, kind, outcome string) {
 	t.Helper()
 	line := fmt.Sprintf("usersync_tasks_total{kind=%q,outcome=%q} 1\n", kind, outcome)
-	until(t, "a task of "+kind+" ends as "+outcome, func() bool {
+	roomtest.Eventually(t, "a task of "+kind+" ends as "+outcome, func() bool {
 		w := httptest.NewRecorder()
 		p.Metrics.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 		return strings.Contains(w.Body.String(), line)
@@ -239,9 +229,7 @@ func TestATaskThatItsHandlerFinishesIsGone(t *testing.T) {
 func TestATaskThatFailsIsPostponedWithOneFailureMore(t *testing.T) {
 	t.Parallel()
 	engines(t, func(t *testing.T, p *plant) {
-		task := p.write(t, kind, "a")
-		roomtest.Execute(t, p.db, `UPDATE outbox SET failures = 3 WHERE id = $1`, task.ID)
-		p.send(t, kind.Queue)
+		task := p.sendFailed(t, 3, "a")
 		p.start(t, failing(t, errBoom))
 		p.ends(t, kind.Name, "retried")
 		p.hasRow(t, task.ID, row{State: "scheduled", Generation: 2, Failures: 4})
@@ -270,14 +258,12 @@ func TestWhatTheTaskIsNotToBlameForIsNoFailure(t *testing.T) {
 		min, max time.Duration
 	}{
 		"rate limited": {limited, 59 * time.Minute, time.Hour},
-		"unavailable":  {usersync.Errorf(usersync.CodeUnavailable, "Away."), -patience, 2 * time.Second},
+		"unavailable":  {usersync.Errorf(usersync.CodeUnavailable, "Away."), -roomtest.Patience, 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			engines(t, func(t *testing.T, p *plant) {
-				task := p.write(t, kind, "a", "b") // and a batch is not split
-				roomtest.Execute(t, p.db, `UPDATE outbox SET failures = 9 WHERE id = $1`, task.ID)
-				p.send(t, kind.Queue)
+				task := p.sendFailed(t, 9, "a", "b") // and a batch is not split
 				p.start(t, failing(t, c.err))
 				p.ends(t, kind.Name, "postponed")
 				p.hasRow(t, task.ID, row{State: "scheduled", Generation: 2, Failures: 9})
@@ -311,9 +297,7 @@ func TestABatchThatFailsIsSplitIntoTasksOfOne(t *testing.T) {
 func TestATaskOfOneIsGivenUpAfterItsLastFailure(t *testing.T) {
 	t.Parallel()
 	engines(t, func(t *testing.T, p *plant) {
-		task := p.write(t, kind, "a")
-		roomtest.Execute(t, p.db, `UPDATE outbox SET failures = 9 WHERE id = $1`, task.ID)
-		p.send(t, kind.Queue)
+		task := p.sendFailed(t, 9, "a")
 		causes := make(chan error, 1)
 		p.start(t, kind.Work(func(context.Context, usersync.Claim, job) error { return errBoom }, func(ctx context.Context, c usersync.Claim, _ job, cause error) error {
 			causes <- cause
@@ -330,9 +314,7 @@ func TestATaskOfOneIsGivenUpAfterItsLastFailure(t *testing.T) {
 func TestATaskThatCannotBeGivenUpIsPostponed(t *testing.T) {
 	t.Parallel()
 	engines(t, func(t *testing.T, p *plant) {
-		task := p.write(t, kind, "a")
-		roomtest.Execute(t, p.db, `UPDATE outbox SET failures = 9 WHERE id = $1`, task.ID)
-		p.send(t, kind.Queue)
+		task := p.sendFailed(t, 9, "a")
 		p.start(t, kind.Work(func(context.Context, usersync.Claim, job) error { return errBoom },
 			func(context.Context, usersync.Claim, job, error) error { return errBoom }))
 		p.ends(t, kind.Name, "retried")
@@ -376,7 +358,7 @@ func TestAKindThatNoHandlerKnowsIsPostponedByAMinute(t *testing.T) {
 		p.start(t)
 		p.ends(t, kind.Name, "postponed")
 		p.hasRow(t, task.ID, row{State: "scheduled", Generation: 2})
-		if wait := p.wait(t, task.ID); wait < time.Minute-patience || wait > time.Minute {
+		if wait := p.wait(t, task.ID); wait < time.Minute-roomtest.Patience || wait > time.Minute {
 			t.Errorf("the task waits for %v, want a minute", wait)
 		}
 	})
@@ -424,7 +406,7 @@ func TestATaskWhoseClaimWasUndoneIsRetaken(t *testing.T) {
 // that the shutdown has begun.
 func (p *plant) untilShuttingDown(t *testing.T) {
 	t.Helper()
-	until(t, "the pool shuts down", func() bool {
+	roomtest.Eventually(t, "the pool shuts down", func() bool {
 		r := p.Local.Reserve()
 		defer r.Release()
 		return !r.Take(usersync.Task{ID: "t", FairnessKey: "k"})
@@ -511,7 +493,7 @@ func TestLocalTasksAreWorkedAndTheirSlotsFreed(t *testing.T) {
 		close(goOn)
 		p.ends(t, child.Name, "done")
 		p.gone(t, part.ID)
-		until(t, "the slot is free", func() bool { return r.Take(part) })
+		roomtest.Eventually(t, "the slot is free", func() bool { return r.Take(part) })
 	})
 }
 

@@ -15,22 +15,17 @@ import (
 // that take a bool. One whose bool is a fact to be stored, and not a choice, says so:
 //
 //	//lint:flag failing is what was observed, and is stored
-var boolflag = &analysis.Analyzer{
-	Name: "boolflag",
-	Doc:  "reports exported functions with a bool parameter",
-	Run:  runBoolflag,
-}
+var boolflag = rule("boolflag", "reports exported functions with a bool parameter", "lint:flag", checkFlags)
 
 // toBeMended are functions of the outbox that are known to break the rule. They are
 // about to move, so no package is named; each goes from here when it is mended.
 var toBeMended = []string{"Postpone", "Release", "UnsendAll"}
 
-func runBoolflag(pass *analysis.Pass) (any, error) {
+func checkFlags(pass *analysis.Pass, files []*ast.File, allowed *allowances) {
 	if !strings.HasPrefix(pass.Pkg.Path(), module+"internal/") {
-		return nil, nil
+		return
 	}
-	allowed := readAllowances(pass, "lint:flag")
-	for _, file := range checkedFiles(pass) {
+	for _, file := range files {
 		for _, d := range file.Decls {
 			decl, ok := d.(*ast.FuncDecl)
 			if !ok || !decl.Name.IsExported() {
@@ -47,8 +42,6 @@ func runBoolflag(pass *analysis.Pass) (any, error) {
 			pass.Reportf(decl.Pos(), "%s takes the bool %s: write two functions, or say with //lint:flag why it switches no behaviour", decl.Name.Name, name)
 		}
 	}
-	allowed.finish()
-	return nil, nil
 }
 
 // ofExported reports whether a function is not a method of an unexported type.

@@ -17,17 +17,11 @@ import (
 //	return err //lint:both reason
 //
 // allows it.
-var logorreturn = &analysis.Analyzer{
-	Name: "logorreturn",
-	Doc:  "reports errors that are both logged and returned",
-	Run:  runLogorreturn,
-}
+var logorreturn = rule("logorreturn", "reports errors that are both logged and returned", "lint:both", checkLogging)
 
-func runLogorreturn(pass *analysis.Pass) (any, error) {
-	files := checkedFiles(pass)
-	allowed := readAllowances(pass, "lint:both")
+func checkLogging(pass *analysis.Pass, files []*ast.File, allowed *allowances) {
 	s := logSearch{info: pass.TypesInfo, loggers: map[*types.Func]bool{}}
-	s.closeOver(files)
+	closeOver(pass.TypesInfo, files, s.loggers, s.logsParameter)
 	for _, file := range files {
 		ast.Inspect(file, func(n ast.Node) bool {
 			for _, ret := range s.breaches(statements(n)) {
@@ -38,8 +32,6 @@ func runLogorreturn(pass *analysis.Pass) (any, error) {
 			return true
 		})
 	}
-	allowed.finish()
-	return nil, nil
 }
 
 // statements returns the statements of a block or of one case.
@@ -157,26 +149,8 @@ func (s logSearch) logs(call *ast.CallExpr) bool {
 	return false
 }
 
-// closeOver notes the functions that log an error they are given, and those that
-// give theirs to one of them, until no more are found.
-func (s logSearch) closeOver(files []*ast.File) {
-	for grown := true; grown; {
-		grown = false
-		for _, file := range files {
-			for _, d := range file.Decls {
-				decl, ok := d.(*ast.FuncDecl)
-				if !ok || decl.Body == nil {
-					continue
-				}
-				fn, ok := s.info.Defs[decl.Name].(*types.Func)
-				if ok && !s.loggers[fn] && s.logsParameter(fn, decl.Body) {
-					s.loggers[fn], grown = true, true
-				}
-			}
-		}
-	}
-}
-
+// logsParameter reports whether a function logs an error that it is given, or gives
+// it to one that does.
 func (s logSearch) logsParameter(fn *types.Func, body *ast.BlockStmt) bool {
 	logged := map[types.Object]bool{}
 	for _, stmt := range body.List {

@@ -24,17 +24,11 @@ import (
 // the queue; when it belongs to one of the libraries beneath these; or when it is a
 // function of the same package that comes to such a call. It does not see through interfaces and function
 // values, nor into functions of other packages.
-var queryloop = &analysis.Analyzer{
-	Name: "queryloop",
-	Doc:  "reports loops that ask the database or Redis in each turn",
-	Run:  runQueryloop,
-}
+var queryloop = rule("queryloop", "reports loops that ask the database or Redis in each turn", "lint:loop", checkLoops)
 
-func runQueryloop(pass *analysis.Pass) (any, error) {
-	files := checkedFiles(pass)
-	allowed := readAllowances(pass, "lint:loop")
+func checkLoops(pass *analysis.Pass, files []*ast.File, allowed *allowances) {
 	q := querySearch{info: pass.TypesInfo, asking: map[*types.Func]bool{}}
-	q.closeOver(files)
+	closeOver(pass.TypesInfo, files, q.asking, func(_ *types.Func, body *ast.BlockStmt) bool { return q.first(nil, body) != nil })
 	for _, file := range files {
 		ast.Inspect(file, func(n ast.Node) bool {
 			loop, repeated := loopOf(n)
@@ -48,8 +42,6 @@ func runQueryloop(pass *analysis.Pass) (any, error) {
 			return true
 		})
 	}
-	allowed.finish()
-	return nil, nil
 }
 
 // loopOf returns a loop and the parts of it that run in every turn; nil when n is none.
@@ -86,25 +78,6 @@ type querySearch struct {
 	info *types.Info
 	// asking are the functions of the package that come to such a call.
 	asking map[*types.Func]bool
-}
-
-// closeOver notes the functions that ask, and those that call them, until no more are found.
-func (q querySearch) closeOver(files []*ast.File) {
-	for grown := true; grown; {
-		grown = false
-		for _, file := range files {
-			for _, d := range file.Decls {
-				decl, ok := d.(*ast.FuncDecl)
-				if !ok || decl.Body == nil {
-					continue
-				}
-				fn, ok := q.info.Defs[decl.Name].(*types.Func)
-				if ok && !q.asking[fn] && q.first(nil, decl.Body) != nil {
-					q.asking[fn], grown = true, true
-				}
-			}
-		}
-	}
 }
 
 // leaves reports whether a statement ends the function, and the loop with it.

@@ -393,17 +393,23 @@ func TestRootHandsPostgresToAnUnprivilegedUser(t *testing.T) {
 	}
 }
 
+// stopAtEnd stops a server when the test ends.
+func stopAtEnd(t *testing.T, stop func() error) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func startPostgres(t *testing.T, options PostgresOptions) *Postgres {
 	t.Helper()
 	p, err := StartPostgres(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := p.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	stopAtEnd(t, p.Stop)
 	return p
 }
 
@@ -413,11 +419,7 @@ func startRedis(t *testing.T, options RedisOptions) *Redis {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := r.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	stopAtEnd(t, r.Stop)
 	return r
 }
 

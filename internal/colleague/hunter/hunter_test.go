@@ -11,8 +11,7 @@ import (
 	"usersync/internal/colleague/hunter"
 	"usersync/internal/colleague/hunter/huntertest"
 	"usersync/internal/outbound"
-	"usersync/internal/store"
-	"usersync/internal/store/storetest"
+	"usersync/internal/roomtest"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -26,17 +25,12 @@ type site struct {
 
 func each(t *testing.T, test func(t *testing.T, s site)) {
 	t.Helper()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		db := open()
-		o, err := tenant.Create(t.Context(), db, "test", tenant.Organization{Name: "Acme"})
-		if err != nil {
-			t.Fatal(err)
-		}
+	roomtest.Each(t, 0, func(t *testing.T, n roomtest.Tenant) {
 		client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Timeout: 5 * time.Second}
 		t.Cleanup(client.Close)
 		f := huntertest.Start(t)
 		test(t, site{f, &hunter.Source{Client: client}, colleague.Ask{
-			Org:      db.Org(o.ID),
+			Org:      n.Org(n.Organization.ID),
 			Settings: tenant.ColleagueSource{Name: "hunter", APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(huntertest.Key)}, URL: f.URL()},
 		}})
 	})

@@ -99,23 +99,31 @@ func TestRunStartsServersForTheCommandAndStopsThem(t *testing.T) {
 	}
 }
 
+// startUntilReady starts a command, waits until it writes that it is ready, and
+// returns what it writes from then on.
+func startUntilReady(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
+	t.Helper()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(stdout)
+	if line, err := lines.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("first line = %q, %v", line, err)
+	}
+	return lines
+}
+
 func TestRunForwardsSignalsToAllTheCommandStarted(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		// The inner shell is what a test binary is to go test.
 		const script = `trap : INT TERM; sh -c 'trap "echo inner; exit 0" INT TERM; echo ready; while :; do sleep 0.01; done'; exit 3`
 		cmd := itself(t, given, "--", "sh", "-c", script)
-		stdout, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewReader(stdout)
-		if line, err := lines.ReadString('\n'); line != "ready\n" {
-			t.Fatalf("first line = %q, %v", line, err)
-		}
+		lines := startUntilReady(t, cmd)
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
@@ -136,17 +144,7 @@ func TestRunEndsTheCommandWhenItsParentIsKilled(t *testing.T) {
 	inner := itself(t, given, "--", "sh", "-c", `trap "echo ended; exit 0" TERM; echo ready; while :; do sleep 0.01; done`)
 	parent := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `"$@"; :`, "sh"}, inner.Args...)...)
 	parent.Env = inner.Env
-	stdout, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(stdout)
-	if line, err := lines.ReadString('\n'); line != "ready\n" {
-		t.Fatalf("first line = %q, %v", line, err)
-	}
+	lines := startUntilReady(t, parent)
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
