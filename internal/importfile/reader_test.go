@@ -179,7 +179,7 @@ func TestEncodingsAreDetectedOrDeclared(t *testing.T) {
 		return encode(unicode.UTF16(e, bom).NewEncoder().String(s))
 	}
 	latin := encode(charmap.Windows1252.NewEncoder().String(text))
-	late := strings.Repeat("x@x.example;Xi\n", maxLine/10) // beyond what is looked at first
+	late := strings.Repeat("x@x.example;Xi\n", maxLine/10) // beyond the bytes that the detection reads
 	for _, c := range []struct {
 		name, file, charset, encoding, want string
 	}{

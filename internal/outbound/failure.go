@@ -12,8 +12,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// classify turns what a transport returned into an error that may be shown. ctx
-// is the caller's, limited the same with the Client's timeout.
+// classify turns what a transport returned into an error that may be shown. ctx is
+// the caller's context, and limited is the same with the Client's timeout.
 func classify(ctx, limited context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
@@ -31,7 +31,7 @@ func unavailable(message string, cause error) error {
 	return usersync.Errorf(usersync.CodeUnavailable, "%s", message).Because(cause)
 }
 
-// describe says in the caller's words what failed.
+// describe returns a sentence for callers that says what failed.
 func describe(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return "The host name does not resolve."
@@ -51,9 +51,9 @@ func describe(err error) string {
 	return "The connection failed or broke off."
 }
 
-// loggable returns the part of err that is known to hold addresses and host names
-// at most. Of any other error only the type is kept: some quote what the other
-// side sent.
+// loggable returns the part of err that is known to hold addresses and host names at
+// most. Of any other error only the type is kept, because some errors quote what the
+// other side sent.
 func loggable(err error) error {
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		return e
