@@ -112,7 +112,7 @@ func openCSV(l *lines, o Options) (*csvReader, []string, error) {
 	c := &csvReader{lines: l, others: o.Others}
 	header, err := c.header(namesOf(o.Fields))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read the names of the columns: %w", err)
 	}
 	columns, ignored := assign(header, namesOf(o.Fields))
 	c.columns = columns

@@ -55,7 +55,7 @@ func open(r io.Reader, charset string) (*source, error) {
 	}
 	name, err := declared(charset)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the declared charset: %w", err)
 	}
 	if detected := detect(sample); name == "" || isUTF16(detected) && isUTF16(name) {
 		name = detected

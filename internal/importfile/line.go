@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -89,13 +90,21 @@ func (l *lines) read() (raw []byte, fault string, err error) {
 	}
 	unended := errors.Is(err, io.EOF) && (len(raw) > 0 || fault != "") // the last line may have no end
 	if err != nil && !unended {
-		return nil, "", err
+		return nil, "", ended(err, l.number+1)
 	}
 	raw = bytes.TrimRight(raw, "\r\n")
 	if len(raw) > maxLine {
 		fault = faultTooLong
 	}
 	return raw, fault, nil
+}
+
+// ended says which line could not be read. The end of the file is io.EOF itself.
+func ended(err error, number int64) error {
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	return fmt.Errorf("read line %d: %w", number, err)
 }
 
 func (l *lines) decode(raw []byte) line {

@@ -68,7 +68,7 @@ type Reader struct {
 func Open(from io.Reader, o Options) (*Reader, error) {
 	s, err := open(from, o.Charset)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the encoding of the file: %w", err)
 	}
 	l := newLines(s)
 	r := &Reader{format: o.Format, source: s}
@@ -85,7 +85,7 @@ func Open(from io.Reader, o Options) (*Reader, error) {
 	}
 	c, ignored, err := openCSV(l, o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the CSV file: %w", err)
 	}
 	r.rows, r.ignored = c, func() []string { return ignored }
 	return r, nil

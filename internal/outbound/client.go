@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -93,10 +94,10 @@ type Response struct {
 func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	transport, err := c.transport(req.URL.Scheme)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("choose the transport: %w", err)
 	}
 	if err := dialable(req.URL); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("check the address to dial: %w", err)
 	}
 	limited, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, defaultTimeout))
 	defer cancel()
@@ -135,7 +136,10 @@ func (r *Response) read(body io.Reader, limit int64) error {
 	kept, err := io.ReadAll(io.LimitReader(body, limit+1))
 	r.Truncated = err != nil || int64(len(kept)) > limit
 	r.Body = kept[:min(int64(len(kept)), limit)]
-	return err
+	if err != nil {
+		return fmt.Errorf("read the body of the answer: %w", err)
+	}
+	return nil
 }
 
 // prepare returns a copy of req that may be changed.

@@ -50,7 +50,7 @@ type Client struct {
 func Connect(o Options) (*Client, error) {
 	universal, err := dial(o.URL.Reveal())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the address of Redis: %w", err)
 	}
 	namespace := o.Namespace
 	if namespace == "" {
@@ -116,10 +116,12 @@ func (m Message) redisID() string { return m.TaskID + "." + strconv.FormatInt(m.
 func parseID(redisID string) (task string, generation int64, err error) {
 	task, number, ok := strings.Cut(redisID, ".")
 	if !ok {
-		return "", 0, fmt.Errorf("queue: %q is no task id", redisID)
+		return "", 0, fmt.Errorf("queue: %q is not a task id", redisID)
 	}
-	generation, err = strconv.ParseInt(number, 10, 64)
-	return task, generation, err
+	if generation, err = strconv.ParseInt(number, 10, 64); err != nil {
+		return "", 0, fmt.Errorf("read the generation of the task id %q: %w", redisID, err)
+	}
+	return task, generation, nil
 }
 
 // asynqRetries bounds only the retries while the database is away. The database
@@ -167,7 +169,10 @@ func queuesOf(messages []Message) []string {
 func (c *Client) send(ctx context.Context, m Message) error {
 	_, err := c.asynq.EnqueueContext(ctx, asynq.NewTask(m.Kind, nil), asynq.TaskID(m.redisID()), asynq.Queue(c.queue(m.Queue)),
 		asynq.MaxRetry(asynqRetries), asynq.Timeout(asynqTimeout))
-	return err
+	if err != nil {
+		return fmt.Errorf("enqueue the task %s: %w", m.TaskID, err)
+	}
+	return nil
 }
 
 func (c *Client) queue(name string) string { return c.namespace + "-" + name }
@@ -217,7 +222,7 @@ func conditionOf(state string, err error) (Condition, error) {
 	case errors.Is(err, redis.Nil):
 		return Gone, nil
 	case err != nil:
-		return Gone, err
+		return Gone, fmt.Errorf("read the state of a message: %w", err)
 	case state == asynq.TaskStateArchived.String(), state == asynq.TaskStateCompleted.String():
 		return Dead, nil
 	}

@@ -81,7 +81,7 @@ func (k Kind[A]) ArgsOf(c usersync.Claim) ([]A, error) {
 	for _, one := range c.All() {
 		args, err := decode[A](k.Name, one.Args)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the task %s: %w", one.TaskID, err)
 		}
 		all = append(all, args)
 	}
@@ -102,21 +102,21 @@ func (k Kind[A]) WorkLocal(work func(context.Context, usersync.Claim, A) ([]Loca
 		Run: func(ctx context.Context, c usersync.Claim) ([]LocalTask, error) {
 			args, err := decode[A](k.Name, c.Args)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("read the task to work: %w", err)
 			}
 			return work(ctx, c, args)
 		},
 		GiveUp: func(ctx context.Context, c usersync.Claim, cause error) error {
 			args, err := decode[A](k.Name, c.Args)
 			if err != nil {
-				return err
+				return fmt.Errorf("read the task to give up: %w", err)
 			}
 			return giveUp(ctx, c, args, cause)
 		},
 		Parts: func(raw json.RawMessage) (map[string]json.RawMessage, error) {
 			args, err := decode[A](k.Name, raw)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("read the task to split: %w", err)
 			}
 			return parts(args)
 		},
@@ -139,7 +139,7 @@ func parts[A any](args A) (map[string]json.RawMessage, error) {
 	for _, item := range batch.Items() {
 		encoded, err := json.Marshal(batch.Only(item))
 		if err != nil {
-			return nil, fmt.Errorf("encode to JSON: %w", err)
+			return nil, fmt.Errorf("encode the arguments of an item: %w", err)
 		}
 		out[item] = encoded
 	}

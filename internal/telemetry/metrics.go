@@ -40,7 +40,8 @@ type Metrics struct {
 	// call was made: open for a circuit breaker, throttled for a limit.
 	PlatformCalls    *prometheus.CounterVec
 	PlatformDuration *prometheus.HistogramVec
-	// ClaimsLost counts runs that stopped because another holds their claim.
+	// ClaimsLost counts runs that did not hold their claim any more when they wrote
+	// their outcome, which may also be a failure.
 	ClaimsLost prometheus.Counter
 
 	// QueueDepth has the labels queue and state, OutboxDepth has the label state.
@@ -87,7 +88,7 @@ func NewMetrics() *Metrics {
 		DeliveryDuration: durationHistograms("delivery_duration_seconds", "Time a webhook delivery attempt took.", "outcome"),
 		PlatformCalls:    counters("platform_calls_total", "Calls to platforms.", "platform", "outcome"),
 		PlatformDuration: durationHistograms("platform_call_duration_seconds", "Time a call to a platform took.", "platform"),
-		ClaimsLost:       counter("claims_lost_total", "Runs that stopped because another holds their claim."),
+		ClaimsLost:       counter("claims_lost_total", "Runs that had lost their claim when they wrote their outcome."),
 
 		QueueDepth:       gauges("queue_depth", "Tasks in the queue.", "queue", "state"),
 		OutboxDepth:      gauges("outbox_depth", "Rows in the outbox.", "state"),

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -65,7 +66,7 @@ func PublicKey(private usersync.Secret) (string, error) {
 	}
 	key, err := parsePrivate(text)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the private key: %w", err)
 	}
 	return encodePublic(ed25519.PrivateKey(key)), nil
 }
@@ -89,10 +90,10 @@ func NewSigner(secrets ...usersync.Secret) (*Signer, error) {
 		return nil, badKey("no key was given")
 	}
 	s := &Signer{}
-	for _, secret := range secrets {
+	for i, secret := range secrets {
 		key, err := parseSigningKey(secret.Reveal())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read signing key %d of %d: %w", i+1, len(secrets), err)
 		}
 		s.keys = append(s.keys, key)
 	}
@@ -136,7 +137,7 @@ func (s *Signer) Headers(id string, at time.Time, body []byte) http.Header {
 func Verify(key usersync.Secret, header http.Header, body []byte, now time.Time, tolerance time.Duration) error {
 	check, err := parseVerifyingKey(key.Reveal())
 	if err != nil {
-		return err
+		return fmt.Errorf("read the key to verify with: %w", err)
 	}
 	id, timestamp := header.Get(HeaderID), header.Get(HeaderTimestamp)
 	if id == "" || timestamp == "" || header.Get(HeaderSignature) == "" {
