@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	faultNoObject = "is no JSON object"
-	faultJSON     = "is no valid JSON"
+	faultNoObject = "is not a JSON object"
+	faultJSON     = "is not valid JSON"
 	// attributes is the member whose own members are taken as others.
 	attributes = "attributes"
 	// maxNames bounds how many names of members are remembered.

@@ -22,7 +22,7 @@ func classify(ctx, limited context.Context, err error) error {
 		return refusal
 	}
 	if limited.Err() != nil {
-		return unavailable("No complete answer in time.", limited.Err())
+		return unavailable("There was no complete answer in time.", limited.Err())
 	}
 	return unavailable(describe(err), loggable(err))
 }
@@ -43,7 +43,7 @@ func describe(err error) string {
 		return "The certificate of the host is not valid."
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return "No complete answer in time."
+		return "There was no complete answer in time."
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "The host refused the connection."

@@ -34,7 +34,7 @@ func acceptMany(t *testing.T, n roomtest.Tenant, prefix string, count int) {
 	}
 }
 
-func TestClaimLaneTakesAlongWhatWaitsInTheLaneAndFits(t *testing.T) {
+func TestClaimCoalescedTakesWaitingTasksOfTheFairnessKeyThatFit(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
@@ -134,7 +134,7 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 	})
 }
 
-func TestClaimLaneNeverGivesATaskTwice(t *testing.T) {
+func TestClaimCoalescedNeverGivesATaskTwice(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		n := roomtest.New(t, open(), 1)

@@ -18,7 +18,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func TestTakeReadySharesLanesFairly(t *testing.T) {
+func TestTakeReadyIsFairToFairnessKeys(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		s := open()

@@ -59,7 +59,10 @@ func fallback(instead, value any) any {
 // produce JSON.
 func quote(value any) (string, error) {
 	text, err := json.Marshal(value)
-	return string(text), err
+	if err != nil {
+		return "", fmt.Errorf("write the value as JSON: %w", err)
+	}
+	return string(text), nil
 }
 
 // ParseText checks a template whose output is plain text. Errors have code
@@ -73,7 +76,7 @@ func ParseText(source string) (*Template, error) {
 		return nil, explain(err)
 	}
 	if err := check(source, t.Tree, len(t.Templates())); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("check the template: %w", err)
 	}
 	return &Template{t}, nil
 }
@@ -89,7 +92,7 @@ func ParseHTML(source string) (*Template, error) {
 		return nil, explain(err)
 	}
 	if err := check(source, t.Tree, len(t.Templates())); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("check the template: %w", err)
 	}
 	return &Template{t}, nil
 }
