@@ -378,7 +378,7 @@ func FuzzReader(f *testing.F) {
 // strictOnly reports whether text may hold what only we refuse: NUL, halves of
 // surrogate pairs, wrong UTF-8, deep nesting.
 func strictOnly(text []byte) bool {
-	s := strings.ToLower(string(text)) // which mends wrong UTF-8
+	s := strings.ToLower(string(text)) // which replaces wrong UTF-8
 	return strings.Contains(s, `\u0000`) || strings.Contains(s, `\ud`) || !utf8.Valid(text) ||
 		strings.Count(s, "[")+strings.Count(s, "{") >= maxDepth
 }

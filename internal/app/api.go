@@ -30,8 +30,8 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 	a.api.server.Handler = a.edge
 }
 
-// mailWithin is how long a mail server has to take an invitation: the caller
-// waits for it.
+// mailWithin is how long a mail server may take to accept an invitation. The caller
+// waits for that.
 const mailWithin = 15 * time.Second
 
 // dialectsOf lists the dialects: THE LIST.
@@ -50,8 +50,8 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect()}, administration.Dialects()...)
 }
 
-// buildOperations serves the operations routes on their own port, or on that of
-// the API.
+// buildOperations serves the operations routes on their own port, or else on the port
+// of the API.
 func (a *App) buildOperations() {
 	operations := api.Operations{
 		Checks: []api.Check{

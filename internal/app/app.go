@@ -1,5 +1,5 @@
-// Package app is the composition root: it builds everything once and runs it
-// as the API, as a worker, or as both in one process.
+// Package app is the composition root. It builds everything once and runs it as the
+// API, as a worker, or as both in one process.
 package app
 
 import (
@@ -54,16 +54,17 @@ const (
 type Options struct {
 	Role Role
 	Log  *slog.Logger
-	// Stdout gets what a person at the terminal should read.
+	// Stdout gets the text for the person at the terminal.
 	Stdout io.Writer
 	// Schema and Namespace keep installations that share servers apart.
 	Schema    string
 	Namespace string
-	// MailRoots vouch for mail servers; nil means the system's.
+	// MailRoots are the authorities that are trusted for mail servers. nil means
+	// those of the system.
 	MailRoots *x509.CertPool
-	// Demo makes the demo organization: for the embedded way.
+	// Demo makes the demo organization. It is for the embedded mode.
 	Demo bool
-	// WrapDatabase is store.Options.Wrap: for tests alone.
+	// WrapDatabase is store.Options.Wrap. Only tests set it.
 	WrapDatabase func(driver.Connector) driver.Connector
 }
 
@@ -137,9 +138,8 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 	return a, nil
 }
 
-// openStore opens the database. The embedded one is brought up to date; a
-// deployed one is the business of `usersync migrate`, and the process waits
-// for it.
+// openStore opens the database. It migrates an embedded database. A deployed one is
+// migrated by `usersync migrate`, and the process waits for that.
 func (a *App) openStore(ctx context.Context) (err error) {
 	a.Store, err = store.Open(ctx, store.Options{URL: a.cfg.DatabaseURL, Dir: a.cfg.DataDir, MaxConns: a.cfg.DatabaseMaxConns, Schema: a.o.Schema, Seal: a.Keys, Wrap: a.o.WrapDatabase})
 	if err != nil && a.Store == nil {
@@ -182,7 +182,7 @@ func (a *App) openQueue() (err error) {
 	return err
 }
 
-// listen opens the ports, so that a port that is taken ends the start.
+// listen opens the ports. A port that is in use ends the start.
 func (a *App) listen() (err error) {
 	opsAddr := a.cfg.OpsAddr
 	if a.o.Role == Worker {
@@ -206,12 +206,12 @@ func (a *App) demoAddr() string {
 // attemptWithin is how long an endpoint has to answer a webhook.
 const attemptWithin = 15 * time.Second
 
-// leastPush is the fewest connections that are pushed to at once: one that hangs
-// holds one slot.
+// leastPush is the least number of slots for pushes. A connection that hangs holds
+// one slot.
 const leastPush = 32
 
-// leastDeliver is the fewest slots that deliveries have: an endpoint takes an
-// eighth of them, and never less than one.
+// leastDeliver is the least number of slots for deliveries. An endpoint may hold an
+// eighth of the slots, and at least one.
 const leastDeliver = 8
 
 func (a *App) build() {
@@ -262,24 +262,26 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	a.pool = &worker.Pool{
 		Local: local, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
 		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler()}),
-		// What WORKER_CONCURRENCY means is said by its help text in internal/config.
+		// The help text of WORKER_CONCURRENCY in internal/config says what these
+		// numbers mean.
 		Slots: map[string]int{
-			// Runs keep the database busy and need few slots; deliveries wait
-			// for others' servers and need many: enough, at least, that the
-			// share of one endpoint that hangs leaves the others theirs.
+			// Runs keep the database busy and need few slots. Deliveries wait for the
+			// servers of others and need many slots. They need at least so many that
+			// an endpoint that hangs with its whole share leaves slots for the
+			// others.
 			queue.Run:     max(a.cfg.WorkerConcurrency/4, 1),
 			queue.Deliver: deliverSlots,
-			// A push waits for a platform, and a connection has one at a time.
+			// A push waits for a platform, and a connection has one push at a time.
 			queue.Push: max(2*a.cfg.WorkerConcurrency, leastPush),
-			// Bulk work may keep the database busy too, but not at the cost
-			// of the runs.
+			// Bulk work may keep the database busy too, but it must not slow the
+			// runs.
 			queue.Bulk: max(a.cfg.WorkerConcurrency/8, 1),
 		},
 		Grace: a.cfg.ShutdownTimeout,
 	}
 }
 
-// sourceWithin is how long a directory service has for one answer.
+// sourceWithin is how long a directory service may take for one answer.
 const sourceWithin = 5 * time.Second
 
 // search lists the sources of the colleague search: THE LIST.
@@ -291,7 +293,7 @@ func (a *App) search(guard *outbound.Guard) *colleague.Search {
 	}
 }
 
-// platformWithin bounds one call to a platform; connectors ask for less.
+// platformWithin bounds one call to a platform. The connectors set shorter timeouts.
 const platformWithin = 60 * time.Second
 
 // newHub returns what makes the calls to platforms.
@@ -320,9 +322,9 @@ func (a *App) OpsAddr() string {
 	return "http://" + a.ops.addr().String()
 }
 
-// Run serves until ctx ends, then shuts down softly: no new calls, waiting
-// ones answered, what was handed in committed, what is being worked finished
-// or handed back.
+// Run serves until ctx ends, then shuts down softly. It takes no new calls, answers
+// the waiting ones, commits what was submitted, and finishes or hands back running
+// tasks.
 func (a *App) Run(ctx context.Context) error {
 	defer a.close()
 	var relaying, working, admitting sync.WaitGroup

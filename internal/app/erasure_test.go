@@ -64,8 +64,8 @@ func (n customer) wantErased(t *testing.T, id string) {
 	}
 }
 
-// workers starts what works the tasks: beside an API where there is room for
-// two processes, in its place where there is not.
+// workers starts the process that works the tasks. It runs beside the API if two
+// processes can share the environment, else in its place.
 func (n *customer) workers(t *testing.T, e *apptest.Environment) {
 	t.Helper()
 	if e.Engine == "embedded" {
@@ -100,7 +100,7 @@ func TestRequestAcceptedWhileItsUserIsErasedFails(t *testing.T) {
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		n := newTenant(t, e.Start(t, app.API), 10)
 		ids := n.send(t, 2)
-		// What is left when the acceptance read the user before the erasure and
+		// This is what remains if the acceptance read the user before the erasure and
 		// was committed after it.
 		admin(t, e, `DELETE FROM users WHERE id = '`+n.report(t, ids[0]).UserID+`'`)
 		// A worker that had loaded it before must not settle it either.
@@ -161,7 +161,7 @@ func TestErasedPersonIsNotFoundThoughASourceKnowsThem(t *testing.T) {
 		if r := n.report(t, id); r.Colleagues.Found != 2 || r.Credits.Charged != 1 {
 			t.Errorf("found %+v", r.Colleagues)
 		}
-		// Who is a user again is found again.
+		// A person who is a user again is found again.
 		again, err := n.submit(t.Context(), "john@acme.example.com")
 		must(t, err)
 		n.succeed(t, []string{again})
@@ -208,8 +208,8 @@ func TestDeliveryUnderWayIsNotRepeatedAfterTheErasure(t *testing.T) {
 	})
 }
 
-// TestErasureLeavesNothing erases people while they are sent, found and told of,
-// and then looks for them in every column of every table.
+// TestErasureLeavesNothing erases people while they are submitted, found and
+// delivered. Then it looks for them in every column of every table.
 func TestErasureLeavesNothing(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {

@@ -58,8 +58,8 @@ func (n customer) succeed(t *testing.T, ids []string) {
 	})
 }
 
-// wipe deletes everything that the environment has in Redis, as a FLUSHALL of
-// a server of its own would.
+// wipe deletes everything that the environment has in Redis, as FLUSHALL would on a
+// server of its own.
 func wipe(t *testing.T, e *apptest.Environment) {
 	t.Helper()
 	option, err := redis.ParseURL(e.Config.RedisURL.Reveal())

@@ -12,10 +12,10 @@ import (
 	"usersync/internal/idempotency"
 )
 
-// walkKeys calls every described management write with an Idempotency-Key that
-// came with another body, and with one whose first call has not ended: no route
-// can forget the header. The calls run at once, for those of the second sort
-// wait. It returns how many parts it has.
+// walkKeys calls every described management write with an Idempotency-Key that came
+// with another body, and with a key whose first call has not ended. So no route can
+// ignore the header. The calls run at once, because those of the second sort wait. It
+// returns how many parts it has.
 func (s *stage) walkKeys(t *testing.T) (parts int) {
 	t.Helper()
 	for hash, want := range map[string]int{"of another body": http.StatusUnprocessableEntity, emptyObject: http.StatusConflict} {
@@ -42,7 +42,7 @@ var emptyObject = func() string {
 	return hex.EncodeToString(sum[:])
 }()
 
-// take has a key look as if an earlier call had come with it.
+// take writes a key as if an earlier call had come with it.
 func (p *play) take(t *testing.T, op apptest.Write, key idempotency.Key) {
 	t.Helper()
 	organization := p.org.ID

@@ -102,8 +102,8 @@ func TestTwoImportsOfOneOrganizationDoNotDisturbEachOther(t *testing.T) {
 	})
 }
 
-// A client that goes away in the middle leaves nothing, and one that sends more
-// than is allowed is told so, at once when it announces it.
+// A client that goes away in the middle leaves nothing. A client that sends more than
+// is allowed gets an error, at once if it announces the length.
 func TestAnUploadCountsOnlyAsAWhole(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {

@@ -39,7 +39,7 @@ func (l *listener) addr() netip.AddrPort {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
-// serve serves in the background; what ends it early goes to failed.
+// serve serves in the background. If an error ends it early, failed gets the error.
 func (l *listener) serve(failed chan<- error) {
 	go func() {
 		if err := l.server.Serve(l.Listener); !errors.Is(err, http.ErrServerClosed) {
@@ -48,7 +48,7 @@ func (l *listener) serve(failed chan<- error) {
 	}()
 }
 
-// shutdown takes no more calls and waits for those under way, at most d.
+// shutdown takes no more calls and waits for those under way, for at most d.
 func (l *listener) shutdown(d time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// lockDir makes sure that one process alone uses a data directory.
+// lockDir makes sure that only one process uses a data directory.
 func lockDir(dir string) (unlock func(), err error) {
 	name := filepath.Join(dir, "lock")
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator's own data directory

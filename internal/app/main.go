@@ -16,8 +16,8 @@ import (
 // Version is the version of the program, set by the build.
 var Version string
 
-// Main runs a role by the environment until SIGINT or SIGTERM, which shut it
-// down softly; a second signal ends it at once. It returns the exit status.
+// Main runs a role with the configuration of the environment. SIGINT or SIGTERM shut
+// it down softly, and a second signal ends it at once. Main returns the exit status.
 func Main(role Role) int {
 	if err := Serve(context.Background(), role); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, Describe(err))
@@ -40,7 +40,7 @@ func Serve(ctx context.Context, role Role) error {
 	defer stop()
 	go func() {
 		<-ctx.Done()
-		stop() // a second signal has its default effect: the end, at once
+		stop() // from now on a signal ends the process at once
 	}()
 	tuneMemory()
 	log := telemetry.NewLogger(os.Stderr, cfg.LogLevel)
@@ -54,7 +54,7 @@ func Serve(ctx context.Context, role Role) error {
 	return err
 }
 
-// where returns the address the process can be asked at.
+// where returns the base URL at which the process answers.
 func (a *App) where() string {
 	if a.api != nil {
 		return a.Addr()
@@ -62,8 +62,8 @@ func (a *App) where() string {
 	return a.OpsAddr()
 }
 
-// Describe returns an error for the person at the terminal: our own errors by
-// their message and cause.
+// Describe returns the text of an error for the person at the terminal. It omits the
+// code of the service's own errors if they have no cause.
 func Describe(err error) string {
 	if e, ok := errors.AsType[*usersync.Error](err); ok && e.Err == nil {
 		return "usersync: " + e.Message

@@ -17,8 +17,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// marketer calls the marketing routes as their clients do, with the key in the
-// query. Every answer is held against the description.
+// marketer calls the marketing routes as their clients do, with the key in the query.
+// Every answer is compared with the description.
 type marketer struct {
 	*shownPlatform
 	client *apptest.Client

@@ -6,16 +6,18 @@ import (
 )
 
 const (
-	// gcPercent has a process collect when its heap is five times what lives. The
-	// default is twice: with some 10 MiB alive that is several times a second
-	// under load, a seventh of the CPU of accepting.
+	// gcPercent starts a collection when the heap is five times as large as the live
+	// data. The default is twice as large. With some 10 MiB of live data that means
+	// several collections a second under load, which took a seventh of the CPU of
+	// accepting.
 	gcPercent = 400
-	// gcEagerFrom is the memory in bytes above which it collects more often.
+	// gcEagerFrom is the memory limit in bytes. Near it the process collects more
+	// often.
 	gcEagerFrom = 256 << 20
 )
 
-// tuneMemory spends memory that is not short on CPU that is. Who sets GOGC or
-// GOMEMLIMIT knows better.
+// tuneMemory lets the process use more memory to save CPU. An explicit GOGC or
+// GOMEMLIMIT wins.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

@@ -22,13 +22,13 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// everyCall has every call broken in one run of the test; without it a run breaks
-// every third, by chance those of one share in three.
+// everyCall makes one run of the test break every call. Without it a run breaks every
+// third call. Which third that is is random.
 var everyCall = flag.Bool("every-call", false, "break every call of the main job to the database, not only every third")
 
-// Whatever call to the database breaks, before it is made or after, the job ends
-// once and is charged once: the user is accepted, their colleagues found and
-// paid, the platform told and the webhook delivered.
+// Whichever call to the database breaks, before or after it was made, the job ends
+// once and is charged once. The user is accepted, their colleagues are found and
+// paid, the platform gets the user and the webhook is delivered.
 func TestJobSurvivesEachDatabaseCallBroken(t *testing.T) {
 	t.Parallel()
 	for _, engine := range apptest.Engines {
@@ -51,13 +51,12 @@ func TestJobSurvivesEachDatabaseCallBroken(t *testing.T) {
 	}
 }
 
-// fewestCalls and mostCalls are how many calls a job is known to make at least,
-// and how many it may make at most: fewer, and the test breaks not what it says;
-// more, and it would take too long.
+// fewestCalls and mostCalls bound how many calls a job makes. With fewer the test
+// would not break what it should. With more it would take too long.
 const fewestCalls, mostCalls = 30, 400
 
-// shares is how many apps share the calls of a job: most of the time a job waits
-// to be tried again.
+// shares is how many apps share the calls of a job. They run at once, because most of
+// the time a job waits to be tried again.
 const shares = 3
 
 func breakEachCall(t *testing.T, engine string, late bool, share int) {
@@ -99,8 +98,8 @@ type job struct {
 	seen   map[string]bool // statements that were broken
 }
 
-// run does the job while its n-th call breaks. It reports whether the job made so
-// many.
+// run does the job while its n-th call breaks. It reports whether the job made that
+// many calls.
 func (j *job) run(t *testing.T, n int) (broke bool) {
 	t.Helper()
 	tenant := newTenant(t, j.app, 10)
@@ -144,8 +143,8 @@ func (j *job) run(t *testing.T, n int) (broke bool) {
 	return what != ""
 }
 
-// timePasses lets the time pass that a claim nobody holds any more takes to run
-// out, and a push that nobody tells the end of.
+// timePasses ends the claims that no process holds any more, and the calls of pushes
+// whose end nobody records, as if their time had passed.
 func (j *job) timePasses(t *testing.T, organization string) {
 	t.Helper()
 	for _, change := range []string{
@@ -153,7 +152,8 @@ func (j *job) timePasses(t *testing.T, organization string) {
 		`pushes SET due_at = 1 WHERE due_at > 0`,
 		`outbox SET look_at = 1 WHERE state = 'scheduled'`,
 	} {
-		// One that meets the service's own work, and loses, is made again later.
+		// An update that collides with the service's own work and loses is made again
+		// later.
 		_, _ = j.clock.ExecContext(t.Context(), `UPDATE `+change+` AND organization_id = '`+organization+`'`)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"usersync/internal/outbox"
 )
 
-// observe has the gauges read when somebody asks for the metrics.
+// observe registers the functions that set the gauges at a scrape.
 func (a *App) observe() {
 	a.metrics.OnScrape("outbox", a.observeOutbox)
 	a.metrics.OnScrape("queue", a.observeQueue)
@@ -39,7 +39,7 @@ func (a *App) observeQueue(context.Context) error {
 	return nil
 }
 
-// age returns how long ago t was, in seconds; 0 for never.
+// age returns how long ago t was, in seconds. It is 0 for the zero time.
 func age(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

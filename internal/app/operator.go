@@ -12,8 +12,7 @@ import (
 	"usersync/internal/store"
 )
 
-// Migrate brings the database that the environment names to this release's
-// schema.
+// Migrate migrates the database that the environment names to this release's schema.
 func Migrate(ctx context.Context, environ []string) (applied int, err error) {
 	s, _, err := openForOperator(ctx, environ)
 	if err != nil {
@@ -23,8 +22,7 @@ func Migrate(ctx context.Context, environ []string) (applied int, err error) {
 	return s.Migrate(ctx)
 }
 
-// OpenAdmin opens the database that the environment names for an operator's
-// calls.
+// OpenAdmin opens the database that the environment names, for an operator's calls.
 func OpenAdmin(ctx context.Context, environ []string) (*management.Service, func(), error) {
 	s, cfg, err := openForOperator(ctx, environ)
 	if err != nil {

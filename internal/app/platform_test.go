@@ -33,7 +33,7 @@ type shownPlatform struct {
 	connection platform.Connection
 }
 
-// serve serves a fake of a platform and says what connects to it.
+// serve serves a fake of a platform and returns what is needed to connect to it.
 func (n customer) serve(t *testing.T, name string) *shownPlatform {
 	t.Helper()
 	fake := fakeOf(t, name)
@@ -86,8 +86,9 @@ func (n customer) create(t *testing.T, c platform.Connection) platform.Connectio
 	return c
 }
 
-// ownCredentials are those that a fake takes. HTTP destinations get a secret header
-// each: with the same credentials they were one account, which shares its limits.
+// ownCredentials are credentials that a fake accepts. Each HTTP destination gets a
+// secret header of its own, because destinations with the same credentials are one
+// account with common limits.
 func ownCredentials(t *testing.T, fake fakeplatform.Platform) usersync.Secret {
 	t.Helper()
 	given := fake.Config().Credentials
@@ -102,7 +103,7 @@ func ownCredentials(t *testing.T, fake fakeplatform.Platform) usersync.Secret {
 	return usersync.NewSecret(string(text))
 }
 
-// sync has one user synced and returns the request.
+// sync submits one user and returns the request.
 func (n customer) sync(t *testing.T, in usersync.UserInput, address string) string {
 	t.Helper()
 	var err error
@@ -270,8 +271,8 @@ func TestHundredUpdatesOfOneUserAreAtMostThreeCalls(t *testing.T) {
 			pace(t.Context(), began.Add(time.Duration(i)*20*time.Millisecond))
 		}
 		n.until(t, last, request.Succeeded)
-		// One at once, one every two seconds, and one at the end: 3 where the
-		// machine keeps up with the pace.
+		// There is one call at once, one every two seconds and one at the end. That
+		// makes 3 if the machine keeps up with the pace.
 		most := 2 + int(time.Since(began)/(2*time.Second))
 		if calls := p.server.State("http").Calls; calls > most {
 			t.Errorf("%d calls for 100 updates in %s, want at most %d", calls, time.Since(began), most)
@@ -283,7 +284,8 @@ func TestHundredUpdatesOfOneUserAreAtMostThreeCalls(t *testing.T) {
 	})
 }
 
-// pace waits until a point in time: the load of a test, not its synchronisation.
+// pace waits until a point in time. It shapes the load of a test and synchronises
+// nothing.
 func pace(ctx context.Context, until time.Time) {
 	select {
 	case <-time.After(time.Until(until)):

@@ -13,13 +13,13 @@ import (
 	"usersync/internal/seal"
 )
 
-// tellEvery is how often RewrapKeys says how far it is.
+// tellEvery is how often RewrapKeys reports its progress.
 const tellEvery = time.Second
 
-// RewrapKeys wraps everything that is sealed in the database that the
-// environment names under the first of SEALING_KEYS, while the service runs. It
-// tells progress, and in the end on out which keys are needed still. The error
-// says what is not under the first key.
+// RewrapKeys wraps everything that is sealed in the database that the environment
+// names under the first of SEALING_KEYS, while the service runs. It writes its
+// progress to progress. At the end it writes to out which keys are still needed. The
+// error says which values are not under the first key.
 func RewrapKeys(ctx context.Context, environ []string, out, progress io.Writer) error {
 	s, cfg, err := openForOperator(ctx, environ)
 	if err != nil {
@@ -48,7 +48,8 @@ func RewrapKeys(ctx context.Context, environ []string, out, progress io.Writer) 
 	return report.err()
 }
 
-// teller returns what says now and then how far a column is.
+// teller returns a function that reports the progress of a column, at most once every
+// tellEvery.
 func teller(to io.Writer) func(rewrap.Rewrapped) {
 	last := time.Now()
 	return func(r rewrap.Rewrapped) {
@@ -60,11 +61,11 @@ func teller(to io.Writer) func(rewrap.Rewrapped) {
 	}
 }
 
-// rewrapReport is how things stand after a run.
+// rewrapReport is the state of the keys after a run.
 type rewrapReport struct {
 	ids    []string // of SEALING_KEYS; the first seals
 	done   []rewrap.Rewrapped
-	counts map[string]int64 // of sealed values by key
+	counts map[string]int64 // numbers of sealed values, by key
 }
 
 func (r rewrapReport) String() string {
@@ -98,7 +99,7 @@ func (r rewrapReport) verdict(id string) string {
 	return "needed by nothing: take it out of SEALING_KEYS"
 }
 
-// droppable are the keys that nothing is sealed with.
+// droppable returns the ids of the keys that seal nothing.
 func (r rewrapReport) droppable() (ids []string) {
 	for _, id := range r.ids[1:] {
 		if r.counts[id] == 0 {
@@ -108,7 +109,7 @@ func (r rewrapReport) droppable() (ids []string) {
 	return ids
 }
 
-// err says what is not under the first key, and what to do about it.
+// err says which values are not under the first key, and what the operator has to do.
 func (r rewrapReport) err() error {
 	var unopened int64
 	var cause error

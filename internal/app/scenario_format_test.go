@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A scenario file tells calls and the answers they must get:
+// A scenario file lists calls and the answers that they must get:
 //
 //	== a name                    begins a scenario, in an organization of its own
 //	given people US a@b.example  arranges something, see arrangements
@@ -23,9 +23,10 @@ import (
 //	eventually                   has the next call repeated until its answer comes
 //	webhook user_sync.completed  waits for a webhook; headers and body follow with <
 //
-// {{name}} stands for a known value; an unknown name takes what is there, of the
-// kind {{name:kind}} when one is named, see kinds. {{:kind}} keeps nothing. In
-// what is sent {{fill 10}} is xxxxxxxxxx. Lines that begin with # say nothing.
+// {{name}} stands for a known value. An unknown name takes the text that is there,
+// which must be of the kind in {{name:kind}} if one is given, see kinds. {{:kind}}
+// keeps nothing. In sent text {{fill 10}} is xxxxxxxxxx. Lines that begin with # are
+// comments.
 type scenario struct {
 	name  string
 	steps []scenarioStep
@@ -156,8 +157,8 @@ func init() {
 
 var placeholder = regexp.MustCompile(`\{\{(\w*)(?::(\w+))?\}\}`)
 
-// match compares a text with a template and takes the values of unknown names
-// into vars.
+// match compares a text with a template and puts the values of unknown names into
+// vars.
 func match(template, text string, vars map[string]string) error {
 	var pattern strings.Builder
 	var names []string
@@ -189,7 +190,7 @@ func match(template, text string, vars map[string]string) error {
 	return take(names, found[1:], vars)
 }
 
-// take keeps values under their names; a name that is there twice must have one
+// take keeps values under their names. A name that occurs twice must have the same
 // value.
 func take(names, values []string, vars map[string]string) error {
 	taken := map[string]string{}
@@ -210,7 +211,7 @@ func take(names, values []string, vars map[string]string) error {
 
 var fill = regexp.MustCompile(`\{\{fill (\d+)\}\}`)
 
-// expand puts the values into what is sent.
+// expand puts the values into the text that is sent.
 func expand(template string, vars map[string]string) (string, error) {
 	text := fill.ReplaceAllStringFunc(template, func(m string) string {
 		n, _ := strconv.Atoi(fill.FindStringSubmatch(m)[1])

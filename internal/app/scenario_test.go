@@ -29,12 +29,12 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// unreached are the statuses that scenarios cannot bring about; other tests do.
+// unreached are the statuses that scenarios cannot cause. Other tests cause them.
 var unreached = []string{"500", "503"}
 
-// TestScenarios runs every file of testdata/scenarios on both engines. Each
-// answer is held against the description too, and in the end every described
-// answer must have been seen.
+// TestScenarios runs every file of testdata/scenarios on both engines. Each answer is
+// compared with the description too, and at the end every described answer must have
+// been seen.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
@@ -57,17 +57,17 @@ func TestScenarios(t *testing.T) {
 	})
 }
 
-// stage is where scenarios play: one App for all.
+// stage is the App in which all scenarios run.
 type stage struct {
 	env *apptest.Environment
-	// mail takes letters, refusing does not.
+	// mail accepts letters, and refusing refuses them.
 	mail, refusing *mailtest.Server
 	app            *apptest.Running
 	client         *apptest.Client
 	played         atomic.Int64
 }
 
-// checkCoverage is only asked of a whole run.
+// checkCoverage is only called after a whole run.
 func (s *stage) checkCoverage(t *testing.T, total int) {
 	if t.Failed() || int(s.played.Load()) < total {
 		return
@@ -101,7 +101,7 @@ func (s *stage) runFile(t *testing.T, file string) (count int) {
 	return len(list)
 }
 
-// play is one scenario on its way.
+// play is one running scenario.
 type play struct {
 	*stage
 	file     string
@@ -160,10 +160,10 @@ func (p *play) step(t *testing.T, step scenarioStep) {
 	}
 }
 
-// patience is how long something that must come eventually may take.
+// patience is how long an expected event may take.
 const patience = 30 * time.Second
 
-// until tries until it succeeds or patience ends.
+// until repeats try until it succeeds or patience ends.
 func until(try func() error) error {
 	deadline := time.Now().Add(patience)
 	pause := 2 * time.Millisecond
@@ -196,8 +196,8 @@ func (p *play) call(t *testing.T, step scenarioStep) error {
 	return once()
 }
 
-// prepare makes the call: with the organization's key and as JSON, unless it
-// says otherwise.
+// prepare writes the call. It has the organization's key and is JSON, unless the
+// scenario says otherwise.
 func (p *play) prepare(sent part) (c apptest.Call, err error) {
 	head, err := expand(sent.head, p.vars)
 	if err != nil {
@@ -243,7 +243,7 @@ func (p *play) compare(want part, header http.Header, body []byte) error {
 	return match(template.String(), string(body), p.vars)
 }
 
-// await waits for a webhook of a type that is as it must be.
+// await waits for a webhook of a type with the expected headers and body.
 func (p *play) await(t *testing.T, step scenarioStep) error {
 	t.Helper()
 	return until(func() error {
@@ -261,7 +261,7 @@ func (p *play) await(t *testing.T, step scenarioStep) error {
 	})
 }
 
-// arrangements are what a scenario may find given.
+// arrangements are what a scenario can arrange with given.
 var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"credits":   (*play).giveCredits,   // credits 10
 	"people":    (*play).givePeople,    // people US ann@a.example.com …
@@ -290,7 +290,7 @@ func (p *play) arrange(t *testing.T, words []string) error {
 	t.Helper()
 	arrange, ok := arrangements[words[0]]
 	if !ok {
-		return fmt.Errorf("nobody can arrange %s", words[0])
+		return fmt.Errorf("there is no arrangement %s", words[0])
 	}
 	for i := range words {
 		word, err := expand(words[i], p.vars)
@@ -433,7 +433,7 @@ func (p *play) giveAnswers(t *testing.T, args []string) {
 	p.receiver.Next(statuses...)
 }
 
-// giveFailing makes an endpoint's row of failures as old as days say.
+// giveFailing makes an endpoint's series of failures so many days old.
 func (p *play) giveFailing(t *testing.T, args []string) {
 	days, err := strconv.Atoi(args[1])
 	must(t, err)
@@ -442,7 +442,7 @@ func (p *play) giveFailing(t *testing.T, args []string) {
 	admin(t, p.env, fmt.Sprintf(`UPDATE webhook_endpoints SET failing_since = %d WHERE id = '%s'`, now.AddDate(0, 0, -days).UnixMicro(), args[0]))
 }
 
-// giveFailed writes what a worker writes when it gives a request up after hours.
+// giveFailed writes what a worker writes when it gives up a request after hours.
 func (p *play) giveFailed(t *testing.T, args []string) {
 	id := args[0]
 	must(t, until(func() error {

@@ -37,18 +37,18 @@ import (
 	"usersync/internal/usersync"
 )
 
-// disguise is a way to name a place that nobody may be sent to.
+// disguise is a way to write an address that must not be called.
 type disguise struct {
 	name   string
 	scheme string // https where empty
 	host   string // as it stands in a URL
-	// silent says that the text does not tell: a name, which only leads astray
-	// once it is looked up.
+	// silent says that the text does not show the address. It is a name that resolves
+	// to the address.
 	silent bool
 }
 
-// disguises all lead to this machine or to what stands beside it. {port} is that
-// of a server of the test that must never be called.
+// disguises all lead to this machine or its neighbours. {port} is the port of a
+// server of the test that must never be called.
 var disguises = []disguise{
 	{name: "loopback", host: "127.0.0.1:{port}"},
 	{name: "elsewhere in loopback", host: "127.66.0.7:{port}"},
@@ -106,8 +106,8 @@ var disguises = []disguise{
 	{name: "a name of this machine", host: "127.0.0.1.nip.example:{port}", silent: true},
 }
 
-// astray is where disguises lead: a server that counts who came, and a name
-// server that sends everybody to it.
+// astray is where disguises lead. It is a server that counts its connections, and a
+// name server that resolves every name to it.
 type astray struct {
 	addr     netip.AddrPort
 	resolver *net.Resolver
@@ -176,11 +176,11 @@ func (a *astray) url(d disguise) string {
 	return scheme + "://" + strings.ReplaceAll(d.host, "{port}", fmt.Sprint(a.addr.Port())) + "/x"
 }
 
-// wantNobody fails when a call was not refused, or came.
+// wantNobody fails if a call was not refused, or if it arrived.
 func (a *astray) wantNobody(t *testing.T, d disguise, err error) {
 	t.Helper()
-	// Of numbers that are no addresses to it, Go's resolver knows without asking
-	// that they do not resolve.
+	// Go's resolver reports numbers that are no addresses as not found, without
+	// asking a server.
 	_, unknown := errors.AsType[*net.DNSError](err)
 	if usersync.CodeOf(err) != usersync.CodeInvalid && !unknown {
 		t.Errorf("%s (%s): %v", d.name, a.url(d), err)
@@ -190,8 +190,8 @@ func (a *astray) wantNobody(t *testing.T, d disguise, err error) {
 	}
 }
 
-// guarded lists every package that makes calls to the outside or lets others
-// make them, and the test that tries the disguises against it.
+// guarded lists every package that makes calls to the outside or lets others make
+// them, and the test that tries the disguises on it.
 var guarded = map[string]string{
 	"internal/management":       "TestDisguisedAddressesAreRefusedWhenSaved",
 	"internal/app":              "the wiring: one guard for all",
@@ -273,8 +273,8 @@ func addressesOf(k connector.Platform) []string {
 	return addresses
 }
 
-// openAt opens a connection whose setting names the address, as saving does, and
-// when that takes it, as it takes a name, makes the call that checks it.
+// openAt opens a connection whose setting names the address, as saving does. If that
+// succeeds, as it does for a name, openAt makes the call that checks the connection.
 func openAt(t *testing.T, k connector.Platform, client *connector.Client, setting, address string) error {
 	t.Helper()
 	i := slices.IndexFunc(fakes.New(), func(f fakeplatform.Platform) bool { return f.Name() == k.Name })
@@ -334,8 +334,9 @@ func barred(t *testing.T, role app.Role) *play {
 	return p
 }
 
-// TestDisguisedAddressesAreRefusedWhenSaved offers them to every setting of the
-// API that names an address; those whose text tells nothing are taken.
+// TestDisguisedAddressesAreRefusedWhenSaved offers the disguises to every setting of
+// the API that names an address. Those whose text does not show the address are
+// accepted.
 func TestDisguisedAddressesAreRefusedWhenSaved(t *testing.T) {
 	t.Parallel()
 	p, a := barred(t, app.API), newAstray(t)
@@ -366,8 +367,8 @@ func TestDisguisedAddressesAreRefusedWhenSaved(t *testing.T) {
 	}
 }
 
-// TestWebhooksCallNoDisguisedAddress has the program deliver to endpoints that
-// were written past the check of saving.
+// TestWebhooksCallNoDisguisedAddress makes the program deliver to endpoints that were
+// written without the check that saving makes.
 func TestWebhooksCallNoDisguisedAddress(t *testing.T) {
 	t.Parallel()
 	p, a := barred(t, app.All), newAstray(t)
@@ -395,7 +396,8 @@ func TestWebhooksCallNoDisguisedAddress(t *testing.T) {
 	}
 }
 
-// TestRedirectsLeadNowhere has an allowed server send callers on: nobody goes.
+// TestRedirectsLeadNowhere lets an allowed server redirect callers. No redirect may
+// be followed.
 func TestRedirectsLeadNowhere(t *testing.T) {
 	t.Parallel()
 	a := newAstray(t)

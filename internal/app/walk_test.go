@@ -17,13 +17,13 @@ import (
 	"usersync/internal/usersync"
 )
 
-// operatorScheme is the security scheme of the operator; all others carry keys.
+// operatorScheme is the security scheme of the operator. All others carry keys.
 const operatorScheme = "adminToken"
 
-// TestEveryRouteRefusesWhoMayNot tries every described route with every way of
-// being the wrong caller, and with another tenant's ids, addresses and cursors.
-// The description drives it: a route that it cannot call fails the test. Each
-// refusal is held against the description, and the database stays as it was.
+// TestEveryRouteRefusesWhoMayNot tries every described route as every sort of wrong
+// caller, and with another tenant's ids, addresses and cursors. It derives the calls
+// from the description, and fails on a route that it cannot call. Each refusal is
+// compared with the description, and the database must not change.
 func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
@@ -49,8 +49,8 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 	})
 }
 
-// walk is where it happens: the victim has one of everything, the stranger has a
-// key that may do all, in an organization of their own.
+// walk is the state of the test. The victim has one of everything. The stranger has a
+// key with all scopes in another organization.
 type walk struct {
 	env         *apptest.Environment
 	client      *apptest.Client
@@ -60,7 +60,7 @@ type walk struct {
 	victim, stranger map[string]string
 	// victims are texts that nobody else may see.
 	secret []string
-	// wrong are credentials that let nobody in, by what is wrong with them.
+	// wrong are credentials that are not valid, by what is wrong with them.
 	wrong map[string]string
 	// keys are the victim's, by their only scope.
 	keys        map[string]string
@@ -104,8 +104,8 @@ func newWalk(t *testing.T, e *apptest.Environment) *walk {
 	return w
 }
 
-// things makes one of everything for an organization and returns the ids, and
-// what else only its owner may see.
+// things makes one of everything for an organization. It returns the ids, and other
+// texts that only the owner may see.
 func (w *walk) things(t *testing.T, p *play) (things map[string]string, secret []string) {
 	t.Helper()
 	p.givePeople(t, []string{"US", "ann@victim.example.com"})
@@ -138,7 +138,7 @@ func (w *walk) things(t *testing.T, p *play) (things map[string]string, secret [
 	return things, append(secret, "victim.example.com")
 }
 
-// make has the owner make something and returns the texts of the answer.
+// make makes something as the owner and returns the texts of the answer.
 func (w *walk) make(t *testing.T, p *play, method, path, body string) map[string]string {
 	t.Helper()
 	header := http.Header{"X-Api-Key": {p.vars["key"]}, "Content-Type": {"application/json"}}
@@ -187,8 +187,8 @@ func (w *walk) carry(t *testing.T, c apptest.Call, scheme, credential string) ap
 	return c
 }
 
-// refuse makes a call that must be refused with one of the statuses, and must
-// show nothing of the victim's but what it sent.
+// refuse makes a call that must be refused with one of the statuses. The answer must
+// show nothing of the victim except what the call sent.
 func (w *walk) refuse(t *testing.T, who string, op apptest.Operation, c apptest.Call, want ...int) {
 	t.Helper()
 	w.refused++
@@ -208,8 +208,8 @@ func (w *walk) showsNothing(t *testing.T, who string, op apptest.Operation, c ap
 	}
 }
 
-// withoutRight calls with nothing, with credentials that are worth nothing, and
-// with good ones of the wrong sort or in the wrong place.
+// withoutRight calls without credentials, with credentials that are not valid, and
+// with valid ones of the wrong sort or in the wrong place.
 func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
 	t.Helper()
 	c := w.call(t, op, w.victim, nil)
@@ -231,8 +231,8 @@ func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
 			}
 			w.refuse(t, "a credential that is "+what+" by "+scheme, op, w.carry(t, c, scheme, credential), http.StatusUnauthorized)
 		}
-		// A key opens no operator's route, and the operator's token no tenant's;
-		// neither counts where the route does not look for it.
+		// A key opens no operator's route, and the operator's token opens no tenant's
+		// route. Neither counts in a place where the route does not look for it.
 		good := w.admin
 		if operators || !slices.Contains(op.Schemes, scheme) && scheme != operatorScheme {
 			good = w.keys["*"]
@@ -241,7 +241,8 @@ func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
 	}
 }
 
-// everybody calls a route that is open, and says so.
+// everybody calls a route that is open to everybody, without credentials. Only a GET
+// may be open.
 func (w *walk) everybody(t *testing.T, op apptest.Operation, c apptest.Call) {
 	t.Helper()
 	if op.Method != http.MethodGet {
@@ -275,8 +276,8 @@ func (w *walk) withTooFewScopes(t *testing.T, op apptest.Operation) {
 	}
 }
 
-// withForeignIDs calls with the stranger's key and the victim's ids in the path:
-// they are not found, like ids that never were.
+// withForeignIDs calls with the stranger's key and the victim's ids in the path. They
+// must not be found, like ids that do not exist.
 func (w *walk) withForeignIDs(t *testing.T, op apptest.Operation) {
 	t.Helper()
 	if len(op.InPath) == 0 || len(op.Schemes) == 0 {
@@ -284,7 +285,8 @@ func (w *walk) withForeignIDs(t *testing.T, op apptest.Operation) {
 	}
 	credential, foreign := w.strangerKey, w.victim
 	if slices.Contains(op.Schemes, operatorScheme) {
-		// To the operator only a thing of another organization is foreign.
+		// For the operator only things of another organization than that of the path
+		// are foreign.
 		credential, foreign = w.admin, mixed(w.victim, w.stranger)
 		if len(op.InPath) == 1 {
 			foreign = mixed(w.victim, map[string]string{"organizationId": usersync.NewID(usersync.PrefixOrganization)})
@@ -308,7 +310,8 @@ func mixed(maps ...map[string]string) map[string]string {
 	return all
 }
 
-// foreignQuery says what the stranger asks for by each parameter of a query.
+// foreignQuery returns the values that the stranger asks for by each parameter of a
+// query.
 func (w *walk) foreignQuery() map[string][]string {
 	cursors := []string{}
 	for _, id := range w.secret {
@@ -323,8 +326,8 @@ func (w *walk) foreignQuery() map[string][]string {
 	}
 }
 
-// withForeignQuery asks every list for the victim's things by each of its
-// parameters: a page without them, or a refusal.
+// withForeignQuery asks every list for the victim's things by each of its parameters.
+// The answer must be a page without them, or a refusal.
 func (w *walk) withForeignQuery(t *testing.T, op apptest.Operation) {
 	t.Helper()
 	if len(op.Schemes) == 0 || slices.Contains(op.Schemes, operatorScheme) || op.Method != http.MethodGet {
@@ -354,7 +357,7 @@ func (w *walk) withForeignQuery(t *testing.T, op apptest.Operation) {
 // foreignFields are the fields of bodies that name a thing of the organization.
 var foreignFields = []string{"colleagueId", "id", "userId", "requestId", "connectionId", "endpointId"}
 
-// withForeignFields names the victim's things in bodies: not found.
+// withForeignFields names the victim's things in bodies. They must not be found.
 func (w *walk) withForeignFields(t *testing.T, op apptest.Operation) {
 	t.Helper()
 	if len(op.Schemes) == 0 || slices.Contains(op.Schemes, operatorScheme) {
@@ -369,7 +372,7 @@ func (w *walk) withForeignFields(t *testing.T, op apptest.Operation) {
 	}
 }
 
-// unsettled are tables that move by themselves.
+// unsettled are tables that change without calls.
 var unsettled = []string{"outbox", "goose_db_version", "sqlite_sequence"}
 
 // dump returns the rows of every table as texts.

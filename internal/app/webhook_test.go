@@ -20,7 +20,7 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// hook is an endpoint of an organization and the receiver that it leads to.
+// hook is an endpoint of an organization and its receiver.
 type hook struct {
 	customer
 	receiver *apptest.Receiver
@@ -59,8 +59,8 @@ func (h hook) rotate(t *testing.T, make func(string) usersync.Secret) {
 	must(t, err)
 }
 
-// verifiedBy returns which of the secrets the standard's own library verifies a
-// webhook with.
+// verifiedBy returns which of the secrets verify a webhook by the standard's own
+// library.
 func verifiedBy(t *testing.T, r apptest.Received, secrets ...usersync.Secret) string {
 	t.Helper()
 	out := ""
@@ -108,8 +108,8 @@ func TestWebhooksAreVerifiedByTheStandardsLibraryThroughRotations(t *testing.T) 
 	})
 }
 
-// ed25519Verified reports whether one of the v1a signatures fits the key: by
-// hand, as the standard's Go library knows v1 only.
+// ed25519Verified reports whether one of the v1a signatures fits the key. It checks
+// by itself, because the standard's Go library knows only v1.
 func ed25519Verified(t *testing.T, r apptest.Received, public string) bool {
 	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(public, "whpk_"))
@@ -188,7 +188,7 @@ func TestEndpointThatHangsDelaysNoOther(t *testing.T) {
 		alone := deliver()
 		slow.enqueue(t, 30*64) // more tasks than there are slots
 		apptest.Eventually(t, "calls hang", func() bool { return len(slow.receiver.Got()) >= 16 })
-		// Nothing that hangs ends within 15 s: waiting for one of them would show.
+		// A delivery that hangs takes 15 s, so a wait for one of them would show.
 		if beside := deliver(); beside > 5*alone+5*time.Second {
 			t.Errorf("%d deliveries took %s beside an endpoint that hangs, %s without it", count, beside, alone)
 		}

@@ -54,7 +54,7 @@ func (b *breaker) refusal() error {
 }
 
 func (b *breaker) refuse() error {
-	e := usersync.Errorf(usersync.CodeUnavailable, "The platform did not answer several times in a row; it is left alone for a while.")
+	e := usersync.Errorf(usersync.CodeUnavailable, "The platform did not answer several times in a row. It is not called for a while.")
 	e.RetryAfter = max(time.Until(time.Unix(0, b.until.Load())), trialWait)
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -81,8 +82,8 @@ func (c *Client) URL(base, path string) string {
 	return strings.TrimRight(base, "/") + path
 }
 
-// Do makes one call. For an answer that is no success it returns the answer and
-// what Platform.Classify makes of it.
+// Do makes one call. If the answer is not a success, it returns the answer and the
+// error that Platform.Classify makes of it.
 //
 // Do waits a short while for the limits of the account. After that, and while the
 // account is paused, it makes no call and returns an error of code rate_limited
@@ -92,7 +93,7 @@ func (c *Client) URL(base, path string) string {
 func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response, error) {
 	if err := c.breaker.refusal(); err != nil {
 		c.hub.observe(c.platform.Name, "open", 0)
-		return nil, err
+		return nil, fmt.Errorf("check the breaker: %w", err)
 	}
 	release, err := c.slot(ctx)
 	if err != nil {
@@ -190,7 +191,7 @@ func ended(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
-	return usersync.Errorf(usersync.CodeUnavailable, "No complete answer in time.").Because(ctx.Err())
+	return usersync.Errorf(usersync.CodeUnavailable, "There was no complete answer in time.").Because(ctx.Err())
 }
 
 // JSON makes a call with a JSON body. A nil body sends none. The values of header

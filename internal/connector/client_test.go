@@ -290,7 +290,7 @@ func TestABrokenConnectionIsLeftAloneAndOthersAreNot(t *testing.T) {
 	wantMetric(t, h, `usersync_platform_calls_total{outcome="open",platform="plain"}`)
 	h.Forget("con_1") // it was changed
 	if _, err := open(t, h, limits, "con_1", "a", whole.url).call(t.Context()); err != nil {
-		t.Errorf("after it was mended: %v", err)
+		t.Errorf("after it was changed: %v", err)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package connector defines what a platform is to this service: the interface of the
 // code that speaks to one, what that code is told, and what it answers. The pipeline
-// decides when to push. A connector knows how.
+// decides when to push. A connector decides how.
 package connector
 
 import (
@@ -20,16 +20,16 @@ import (
 // rejected when the platform refuses the content of the call and will refuse it
 // again. Messages quote no secret and no address, see Quote.
 type Connector interface {
-	// Check tries credentials and settings without changing anything.
+	// Check tries credentials and settings and changes nothing.
 	Check(ctx context.Context) (Facts, error)
 	// Content is what the platform would be told of a person, as plain data. Two
 	// profiles of equal content need only one push.
 	Content(p Profile) any
-	// Push adds or updates people. It never subscribes people again who left. It takes
-	// up to Platform.Batch profiles of different people and returns one result for each, in
-	// their order. An error means that nobody is known to have arrived. After the error
-	// rejected, the caller halves the batch until the guilty person is alone. If results
-	// come beside an error, only those with a Status count.
+	// Push adds or updates people. It never subscribes people again who have left. It
+	// takes up to Platform.Batch profiles of different people and returns one result
+	// for each, in their order. An error means that nobody is known to have arrived.
+	// After the error rejected, the caller halves the batch until the guilty person
+	// is alone. If results come beside an error, only those with a Status count.
 	Push(ctx context.Context, people []Profile) ([]Result, error)
 	// Preview says what Push would do. It may read, but it changes nothing.
 	Preview(ctx context.Context, p Profile) (Result, error)
@@ -57,7 +57,7 @@ type AudienceMaker interface {
 	MakeAudience(ctx context.Context, name, description string) (id string, patch usersync.PlatformSync, err error)
 }
 
-// Profile is what a platform may be told of a person.
+// Profile is what may be sent to a platform about a person.
 type Profile struct {
 	UserID    string
 	Email     usersync.Email
@@ -96,7 +96,7 @@ const (
 	Synced  Status = "synced"
 	Pending Status = "pending" // the platform works on Job
 	Skipped Status = "skipped" // for Reason, such as usersync.ReasonUnsubscribed
-	Failed  Status = "failed"  // for Err; trying again unchanged is of no use
+	Failed  Status = "failed"  // for Err; an unchanged repetition would fail too
 	Removed Status = "removed"
 )
 

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"fmt"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,7 +32,7 @@ func (c *Client) Each(ctx context.Context, people []Profile, push func(context.C
 				result, err = Rejected(err), nil
 			}
 			if err != nil {
-				return err
+				return fmt.Errorf("push one of several people: %w", err)
 			}
 			results[i] = result
 			return nil

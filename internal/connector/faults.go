@@ -25,7 +25,8 @@ func (f *Faults) AddError(field string, err error) {
 	}
 }
 
-// Err returns the faults as one error of code invalid, nil when there are none.
+// Err returns the faults as one error of code invalid. It returns nil if there are
+// none.
 func (f Faults) Err() error {
 	if len(f) == 0 {
 		return nil
@@ -40,8 +41,8 @@ func WrongSetting(name, message string) *usersync.Error {
 		Fields: []usersync.FieldError{{Field: "settings." + name, Message: message}}}
 }
 
-// NameOf returns what the thing with an id is called, such as a "list". It is the
-// id itself where no check has told the name.
+// NameOf returns the name of the thing of a kind, such as "list", with an id. If no
+// check has found the name, it returns the id.
 func (f Facts) NameOf(kind, id string) string { return cmp.Or(f.Labels[kind+":"+id], id) }
 
 // Gone is the error of a push to a thing that the platform does not have. It is

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"usersync/internal/usersync"
@@ -12,7 +13,7 @@ import (
 type Entry struct {
 	// Place is the person's place in the push.
 	Place int
-	// Remote is what the platform knows the person by, "" when that is not known.
+	// Remote is the platform's id of the person, or "" if it is not known.
 	Remote string
 	// Left says that the person has unsubscribed. They get jobs of their own.
 	Left bool
@@ -26,22 +27,23 @@ type Jobs struct {
 	Platform string
 	// MaxBytes bounds the bodies of one job; 0 is no bound. No body is longer.
 	MaxBytes int
-	// Make makes one job of people who have all left, or none of whom has. For a
-	// refusal it tells whom the platform blames, by their place in the job, and why.
+	// Make makes one job. Either all of its people have left, or none. If the
+	// platform refuses the job because of people, guilty says which, by their place
+	// in the job, and why.
 	Make func(ctx context.Context, people []Entry) (id string, guilty map[int]string, err error)
 }
 
 // resends bounds how often a job is made again without those it was refused for.
 const resends = 3
 
-// leftJob stands before the id of a job of people who have left.
+// leftJob is the prefix of the id of a job of people who have left.
 const leftJob = "left:"
 
 // JobOf returns the platform's id of a job, and whether its people have left.
 func JobOf(job string) (id string, left bool) { return strings.CutPrefix(job, leftJob) }
 
-// HandIn makes as few jobs of people as their size allows, those who have left
-// last, and writes the results into the places of the people. After an error the
+// HandIn makes as few jobs of people as their size allows. People who have left come
+// last. It writes the results into the places of the people. After an error the
 // others have no result.
 func (j Jobs) HandIn(ctx context.Context, people []Entry, results []Result) error {
 	var staying, left []Entry
@@ -54,7 +56,7 @@ func (j Jobs) HandIn(ctx context.Context, people []Entry, results []Result) erro
 	}
 	for _, some := range append(j.split(staying), j.split(left)...) {
 		if err := j.make(ctx, some, results); err != nil {
-			return err
+			return fmt.Errorf("make a job: %w", err)
 		}
 	}
 	return nil

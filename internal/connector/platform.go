@@ -26,9 +26,9 @@ type Platform struct {
 	Batch int
 	// Limits are the platform's published ones for an account.
 	Limits Limits
-	// Classify says what an answer means that is no success. A nil Classify goes by
-	// outbound.CodeOfStatus and Retry-After. The error's message may quote the platform
-	// through Quote.
+	// Classify says what an answer means that is not a success. A nil Classify goes
+	// by outbound.CodeOfStatus and Retry-After. The error's message may quote the
+	// platform through Quote.
 	Classify func(*outbound.Response) *usersync.Error
 
 	// Credentials and Settings describe the fields, in their order.
@@ -95,7 +95,7 @@ func Define[C, S any](k Platform, open func(credentials C, settings S, facts Fac
 		var settings S
 		own, common, err := split(cfg.Settings)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the settings: %w", err)
 		}
 		faults := slices.Concat(
 			read("credentials", k.Credentials, cfg.Credentials, &credentials),
@@ -155,7 +155,7 @@ func (k Platform) Patch(settings json.RawMessage, patch usersync.PlatformSync) (
 	return json.Marshal(values)
 }
 
-// role returns the name of the setting with a role, "" when there is none.
+// role returns the name of the setting with a role, or "" if there is none.
 func (k Platform) role(role string) string {
 	for _, f := range k.Settings {
 		if f.role == role {

@@ -6,8 +6,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// This file owns the sentences of Result.Details. A connector says what happened;
-// the words are chosen here, so that a step reads the same on every platform.
+// This file owns the sentences of Result.Details. A connector says what happened, and
+// this file chooses the words. So a step reads the same on every platform.
 
 // Target names where a connection puts people and what it gives them, in the
 // words that its owner knows.

@@ -1,4 +1,4 @@
-// Package connectors lists every platform there is.
+// Package connectors lists all platforms.
 package connectors
 
 import (
@@ -27,7 +27,7 @@ var Platforms = []connector.Platform{
 	httpdest.Platform,
 }
 
-// Find returns the kind with a name.
+// Find returns the platform with a name.
 func Find(name string) (connector.Platform, bool) {
 	for _, k := range Platforms {
 		if k.Name == name {

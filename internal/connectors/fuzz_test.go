@@ -12,8 +12,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// FuzzClassify has every platform say anything: it has a meaning and is fit to be
-// shown.
+// FuzzClassify makes every platform answer anything. The answer must have a meaning,
+// and its message may be shown.
 func FuzzClassify(f *testing.F) {
 	for _, body := range []string{
 		"", "null", "[]", `"x"`, "{", `{"message":null}`, `{"message":"for ada@example.com\nand more"}`, `{"errors":[null,{"message":"x"}]}`,

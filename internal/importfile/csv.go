@@ -9,22 +9,22 @@ import (
 	"usersync/internal/usersync"
 )
 
-// What can be wrong with a record, in words that follow its line's number.
+// These faults of a record are words that follow the number of its line.
 const (
 	faultOpen   = "has a quoted field that is not closed"
 	faultBehind = "has text behind a closing quote"
 )
 
-// delimiters that are looked for, the most usual first.
+// delimiters are the delimiters that are looked for, the most usual first.
 const delimiters = ",;\t"
 
-// record is one record being read, RFC 4180 with leniency: a quote within a
-// field that does not begin with one is a character like any other.
+// record is one record that is being read. It follows RFC 4180, but a quote within a
+// field that does not begin with a quote is an ordinary character.
 type record struct {
 	delimiter byte
 	fields    []string
-	field     strings.Builder // a quoted field so far
-	open      bool            // it goes on in the next line
+	field     strings.Builder // what was read of a quoted field
+	open      bool            // the field goes on in the next line
 }
 
 // feed reads the next line of the record. The record is complete unless open.
@@ -65,7 +65,7 @@ func (r *record) next(text string, at int) (end int, fault string) {
 	return at + end, ""
 }
 
-// quoted reads on within quotes.
+// quoted reads the rest of a quoted field.
 func (r *record) quoted(text string, at int) (end int, fault string) {
 	for {
 		quote := strings.IndexByte(text[at:], '"')
@@ -93,8 +93,8 @@ func (r *record) quoted(text string, at int) (end int, fault string) {
 	return at, ""
 }
 
-// column is what one column of a file holds: a field, or something else under
-// the name it has.
+// column says what one column of a file holds. That is a field, or something else
+// under the column's own name.
 type column struct {
 	field Field
 	name  string
@@ -112,7 +112,7 @@ func openCSV(l *lines, o Options) (*csvReader, []string, error) {
 	c := &csvReader{lines: l, others: o.Others}
 	header, err := c.header(namesOf(o.Fields))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read the names of the columns: %w", err)
 	}
 	columns, ignored := assign(header, namesOf(o.Fields))
 	c.columns = columns
@@ -124,15 +124,15 @@ func openCSV(l *lines, o Options) (*csvReader, []string, error) {
 	return nil, nil, usersync.Errorf(usersync.CodeInvalid, "No column holds e-mail addresses; the first line names: %s.", shown(header))
 }
 
-// header returns the names of the columns, and finds the delimiter: the one
-// that makes most names known, or else most columns.
+// header returns the names of the columns. It chooses the delimiter by which most
+// names are known, or else the one that makes most columns.
 func (c *csvReader) header(known names) ([]string, error) {
 	first, err := c.firstLine()
 	if err != nil {
 		return nil, err
 	}
 	if rest, ok := strings.CutPrefix(strings.ToLower(first.text), "sep="); ok && len(rest) == 1 {
-		// A line that spreadsheet programs write and read.
+		// Spreadsheet programs write and read this line.
 		c.delimiter = rest[0]
 		return c.headerRecord()
 	}
@@ -140,12 +140,12 @@ func (c *csvReader) header(known names) ([]string, error) {
 	best := -1
 	for _, d := range []byte(delimiters) {
 		r := record{delimiter: d}
-		_ = r.feed(first.text) // a fault shows when the header is read
+		_ = r.feed(first.text) // a fault is reported when the header is read
 		score := 0
 		for _, name := range r.fields {
 			switch m, ok := known.find(name); {
 			case ok && m.field == Email:
-				score += maxLine * maxLine // without it the file is worth nothing
+				score += maxLine * maxLine // a file without addresses is of no use
 			case ok:
 				score += maxLine
 			}
@@ -187,8 +187,8 @@ func (c *csvReader) headerRecord() ([]string, error) {
 	}
 }
 
-// assign says what each column holds. Of two columns that fit one field the one
-// with the surer name has it.
+// assign says what each column holds. If two columns fit one field, the one with the
+// surer name gets it.
 func assign(header []string, known names) (columns []column, ignored []string) {
 	columns = make([]column, len(header))
 	best := map[Field]int{}
@@ -216,7 +216,8 @@ func assign(header []string, known names) (columns []column, ignored []string) {
 	return columns, ignored
 }
 
-// shown lists names for a message, which must not grow with the file.
+// shown lists names for a message. It bounds the list, because a message must not
+// grow with the file.
 func shown(header []string) string {
 	const most, longest = 20, 40
 	var out []string
@@ -267,7 +268,7 @@ func (c *csvReader) record() (fields []string, number int64, fault string, err e
 		fault = r.feed(one.text)
 	}
 	if fault != "" {
-		// Only the first line is at fault for certain: go on behind it.
+		// Only the first line is certainly wrong, so reading goes on behind it.
 		c.back(more)
 	}
 	return r.fields, number, fault, nil

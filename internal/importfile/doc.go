@@ -1,5 +1,5 @@
-// Package importfile reads files of people as others export them: CSV or NDJSON,
-// in the encodings there are, with the column names that people give. It
-// reads a stream in bounded memory; a wrong line is an error of that line and
+// Package importfile reads files of people as other programs export them. They are
+// CSV or NDJSON, in the usual encodings and with the usual names of columns. It reads
+// a stream in bounded memory. A wrong line is an error of that line alone, and
 // reading goes on behind it.
 package importfile

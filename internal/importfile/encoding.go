@@ -18,21 +18,20 @@ import (
 	"usersync/internal/usersync"
 )
 
-// The encodings that are detected; others must be declared.
+// These encodings are detected. Others must be declared.
 const (
 	utf8Name    = "utf-8"
 	utf16leName = "utf-16le"
 	utf16beName = "utf-16be"
-	latinName   = "windows-1252" // Latin-1 and what its users put into the gaps
+	latinName   = "windows-1252" // Latin-1 with further characters in its gaps
 )
 
-// source is a file as UTF-8, or as bytes of which it is not yet known whether
-// they are.
+// source is a file as UTF-8, or as bytes whose encoding is not known yet.
 type source struct {
 	*bufio.Reader
-	name string // of the encoding; "" while all was ASCII
-	// decoded says that the text went through a decoder, which writes U+FFFD
-	// where it met bytes that mean nothing.
+	name string // of the encoding; "" while only ASCII was read
+	// decoded says that the text went through a decoder. A decoder writes U+FFFD in
+	// place of bytes that are no characters.
 	decoded bool
 }
 
@@ -40,8 +39,8 @@ var boms = []struct{ bytes, name string }{
 	{"\xef\xbb\xbf", utf8Name}, {"\xff\xfe", utf16leName}, {"\xfe\xff", utf16beName},
 }
 
-// open finds the encoding of a file: a byte order mark says it before all
-// else, then what the caller declared, then the bytes themselves.
+// open finds the encoding of a file. A byte order mark decides first, then the
+// charset that the caller declared, then the bytes themselves.
 func open(r io.Reader, charset string) (*source, error) {
 	buffer := bufio.NewReaderSize(r, bufferSize)
 	sample, err := buffer.Peek(maxLine)
@@ -50,13 +49,13 @@ func open(r io.Reader, charset string) (*source, error) {
 	}
 	for _, bom := range boms {
 		if bytes.HasPrefix(sample, []byte(bom.bytes)) {
-			_, _ = buffer.Discard(len(bom.bytes)) // it was peeked at
+			_, _ = buffer.Discard(len(bom.bytes)) // no error is possible, as these bytes were peeked at
 			return decoding(buffer, bom.name)
 		}
 	}
 	name, err := declared(charset)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the declared charset: %w", err)
 	}
 	if detected := detect(sample); name == "" || isUTF16(detected) && isUTF16(name) {
 		name = detected
@@ -66,7 +65,7 @@ func open(r io.Reader, charset string) (*source, error) {
 
 func isUTF16(name string) bool { return strings.HasPrefix(name, "utf-16") }
 
-// declared returns the usual name of a character set, "" for none.
+// declared returns the usual name of a character set, or "" if none was declared.
 func declared(charset string) (string, error) {
 	charset = strings.Trim(strings.TrimSpace(charset), `"`)
 	if charset == "" || strings.EqualFold(charset, "us-ascii") {
@@ -83,7 +82,7 @@ func declared(charset string) (string, error) {
 	return name, nil
 }
 
-// decoding returns the source in an encoding; "" leaves it to the lines.
+// decoding returns the source in an encoding. If the name is "", the lines decide.
 func decoding(from *bufio.Reader, name string) (*source, error) {
 	switch name {
 	case "", utf8Name:
@@ -106,8 +105,8 @@ func decoded(from *bufio.Reader, name string, e encoding.Encoding) *source {
 	return &source{Reader: bufio.NewReaderSize(transform.NewReader(from, e.NewDecoder()), bufferSize), name: name, decoded: true}
 }
 
-// detect tells the encoding from the beginning of a file, "" when that is all
-// ASCII.
+// detect derives the encoding from the beginning of a file. It returns "" if that is
+// all ASCII.
 func detect(sample []byte) string {
 	if name := detectUTF16(sample); name != "" {
 		return name
@@ -130,14 +129,14 @@ func detect(sample []byte) string {
 	switch {
 	case several == 0 && wrong == 0:
 		return ""
-	case several > wrong: // a damaged line does not make the file another encoding's
+	case several > wrong: // a damaged line does not change the encoding
 		return utf8Name
 	}
 	return latinName
 }
 
-// detectUTF16 sees the zero bytes beside the ASCII characters, of which every
-// file has some: delimiters, line ends, names of columns.
+// detectUTF16 looks for the zero bytes beside ASCII characters. Every file has ASCII
+// characters, such as delimiters, line ends and names of columns.
 func detectUTF16(sample []byte) string {
 	const enough = 4096
 	sample = sample[:min(len(sample), enough)]

@@ -10,7 +10,7 @@ import (
 )
 
 // A file may be CSV or NDJSON, in the usual encodings and with the usual names of
-// columns. A line that is wrong is told by its number, and reading goes on.
+// columns. A wrong line is reported by its number, and reading goes on.
 func ExampleReader() {
 	file := "E-Mail;Vorname;Nachname;Shoe size\n" +
 		"jane.roe@acme.example.com;Jane;Roe;39\n" +

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Field is what a column holds, under the name that the API has for it.
+// Field is what a column holds, by the API's name.
 type Field string
 
-// The fields that column names are matched with.
+// Column names are matched with these fields.
 const (
 	Email       Field = "email"
 	Name        Field = "name"
@@ -24,15 +24,15 @@ const (
 	InviteLink  Field = "inviteLink"
 )
 
-// People are the fields of a person of a directory, Users those of a user.
+// People are the fields of a person in a directory. Users are the fields of a user.
 var (
 	People = []Field{Email, Name, FirstName, LastName, JobTitle, Country, CompanyName, Website, Photo}
 	Users  = []Field{Email, Name, FirstName, LastName, JobTitle, Country, InviteLink}
 )
 
-// synonyms are the names of columns, folded, the surest first: where two
-// columns of a file fit one field, the name that stands earlier wins. They are
-// those of common exports and of the larger languages in Latin script.
+// synonyms are the folded names of columns, the surest first. If two columns of a
+// file fit one field, the name that stands earlier wins. The names are those of
+// common exports and of the larger languages in Latin script.
 var synonyms = map[Field]string{
 	Email: `email emailaddress mail mailaddress primaryemail workemail businessemail useremail emailadresse mailadresse email1
 		email1value emailwork emailbusiness correo correoelectronico courriel adressemail adresseemail adresseelectronique
@@ -63,10 +63,11 @@ var synonyms = map[Field]string{
 		liendinvitation enlacedeinvitacion linkdeconvite linkinvito uitnodigingslink inbjudningslank`,
 }
 
-// names says which of some fields a column name stands for.
+// names maps the folded name of a column to the field that it stands for.
 type names map[string]match
 
-// match is a field and how sure it is: 0 is the API's own name.
+// match is a field and the rank of the name that matched. Rank 0 is the API's own
+// name.
 type match struct {
 	field Field
 	rank  int

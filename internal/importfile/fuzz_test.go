@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzReader checks what holds for any bytes: reading ends, line numbers rise,
-// every line but blank ones is a row or an error, texts are texts.
+// FuzzReader checks rules that hold for any bytes. Reading ends. Line numbers rise.
+// Every line that is not blank is a row or an error. Texts are valid.
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
 		"email,name\na@x.example,Ann\n", "email;name\r\n\"a\";\"b\nc\"\r\n", "\xff\xfee\x00m\x00a\x00i\x00l\x00\n\x00a\x00\n\x00",
@@ -54,7 +54,7 @@ func FuzzReader(f *testing.F) {
 }
 
 // FuzzWrittenRowsReadBack writes two people as CSV, by every delimiter, and as
-// NDJSON: what is read are the same people.
+// NDJSON. Reading must return the same people.
 func FuzzWrittenRowsReadBack(f *testing.F) {
 	for _, seed := range [][4]string{
 		{"a@b.example", "Ann", "c@d.example", "Bob"}, {"a@b.example", "A \"B\" C", "x", "1,2;3\t4"}, {"a", "line\nbreak", "b", "\r\n"},
@@ -66,7 +66,7 @@ func FuzzWrittenRowsReadBack(f *testing.F) {
 		people := [][]string{{email1, name1}, {email2, name2}}
 		for _, text := range []string{email1, name1, email2, name2} {
 			if !utf8.ValidString(text) || strings.ContainsAny(text, "\x00\r\ufeff") || len(text) > 200 {
-				return // other tests ask how these are read
+				return // other tests cover these
 			}
 		}
 		files := map[string]string{"ndjson": ndjsonOf(t, people)}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -18,14 +19,14 @@ const (
 	bufferSize = maxLine + 2
 )
 
-// What can be wrong with a line, in words that follow its number.
+// These faults of a line are words that follow its number.
 const (
 	faultTooLong  = "is longer than 64 KiB"
 	faultEncoding = "holds bytes that are no characters of the file's encoding"
 	faultNUL      = "holds a NUL character"
 )
 
-// line is one line without its end; fault says that it cannot be used.
+// line is one line without its end. fault says why it cannot be used, or is "".
 type line struct {
 	text  string
 	fault string
@@ -42,7 +43,7 @@ type lines struct {
 
 func newLines(s *source) *lines { return &lines{source: s, end: lineEnd(s)} }
 
-// lineEnd tells how lines end: some programs still write a lone CR.
+// lineEnd returns the byte that ends lines. Some programs still write a lone CR.
 func lineEnd(s *source) byte {
 	sample, _ := s.Peek(maxLine)
 	if bytes.IndexByte(sample, '\n') < 0 && bytes.IndexByte(sample, '\r') >= 0 {
@@ -51,7 +52,7 @@ func lineEnd(s *source) byte {
 	return '\n'
 }
 
-// next returns the next line; io.EOF at the end.
+// next returns the next line, or io.EOF at the end.
 func (l *lines) next() (line, error) {
 	if len(l.ahead) > 0 {
 		one := l.ahead[0]
@@ -74,7 +75,7 @@ func (l *lines) next() (line, error) {
 	return l.decode(raw), nil
 }
 
-// back gives lines back, the first of which is returned next again.
+// back gives lines back. next returns them again, the first one first.
 func (l *lines) back(list []line) {
 	l.ahead = append(list, l.ahead...)
 	l.number -= int64(len(list))
@@ -87,15 +88,23 @@ func (l *lines) read() (raw []byte, fault string, err error) {
 		fault = faultTooLong
 		_, err = l.source.ReadSlice(l.end)
 	}
-	unended := errors.Is(err, io.EOF) && (len(raw) > 0 || fault != "") // as the last line may be
+	unended := errors.Is(err, io.EOF) && (len(raw) > 0 || fault != "") // the last line may have no end
 	if err != nil && !unended {
-		return nil, "", err
+		return nil, "", ended(err, l.number+1)
 	}
 	raw = bytes.TrimRight(raw, "\r\n")
 	if len(raw) > maxLine {
 		fault = faultTooLong
 	}
 	return raw, fault, nil
+}
+
+// ended says which line could not be read. The end of the file is io.EOF itself.
+func ended(err error, number int64) error {
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	return fmt.Errorf("read line %d: %w", number, err)
 }
 
 func (l *lines) decode(raw []byte) line {
@@ -113,7 +122,7 @@ func (l *lines) decode(raw []byte) line {
 			return line{fault: faultEncoding}
 		}
 	case l.source.name == latinName:
-		text, _ = charmap.Windows1252.NewDecoder().String(text) // every byte is a character
+		text, _ = charmap.Windows1252.NewDecoder().String(text) // no error is possible, as every byte is a character
 	case !utf8.ValidString(text):
 		return line{fault: faultEncoding}
 	}

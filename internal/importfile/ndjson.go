@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	faultNoObject = "is no JSON object"
-	faultJSON     = "is no valid JSON"
+	faultNoObject = "is not a JSON object"
+	faultJSON     = "is not valid JSON"
 	// attributes is the member whose own members are taken as others.
 	attributes = "attributes"
 	// maxNames bounds how many names of members are remembered.
@@ -22,7 +22,8 @@ type ndjsonReader struct {
 	*lines
 	known  names
 	others bool
-	// seen remembers what names stand for; nil for those that are no field's.
+	// seen remembers the field of each name. It is nil for names that belong to no
+	// field.
 	seen    map[string]*match
 	ignored []string
 }
@@ -65,8 +66,8 @@ func (n *ndjsonReader) parse(text string) (Row, error) {
 	return n.fill(members)
 }
 
-// fill sorts the members by name first: what two of them say of one field must
-// not depend on chance.
+// fill makes a row of the members. It sorts them by name first, so that the result
+// does not depend on chance if two of them stand for one field.
 func (n *ndjsonReader) fill(members map[string]any) (Row, error) {
 	row := Row{Line: n.number, Values: make(map[Field]string, len(members))}
 	ranks := map[Field]int{}
@@ -93,7 +94,8 @@ func (n *ndjsonReader) fill(members map[string]any) (Row, error) {
 	return row, nil
 }
 
-// textOf returns the text of a value; null is none.
+// textOf returns the text of a value, which is "" for null. It reports false for a
+// value of another type.
 func textOf(value any) (string, bool) {
 	if value == nil {
 		return "", true
@@ -137,8 +139,8 @@ func (n *ndjsonReader) other(row *Row, name string, value any) {
 	}
 }
 
-// hasNUL reports whether a value holds what no text may hold. The text of the
-// line has none: JSON writes it as an escape.
+// hasNUL reports whether a value holds a NUL character. The line itself cannot hold
+// one, because JSON writes it as an escape.
 func hasNUL(value any) bool {
 	switch v := value.(type) {
 	case string:
@@ -155,7 +157,7 @@ func hasNUL(value any) bool {
 	return false
 }
 
-// isNDJSON tells from its beginning whether a file is NDJSON rather than CSV.
+// isNDJSON reports whether the beginning of a file is NDJSON rather than CSV.
 func isNDJSON(l *lines) bool {
 	sample, _ := l.source.Peek(maxLine)
 	return bytes.HasPrefix(bytes.TrimLeft(sample, " \t\r\n"), []byte("{"))

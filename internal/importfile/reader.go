@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// Format is a way to write rows down.
+// Format is the format of a file.
 type Format string
 
 // The formats.
@@ -16,14 +16,14 @@ const (
 
 // Options say what a file is and what is wanted of it.
 type Options struct {
-	// Format of the file; "" to tell it from its beginning.
+	// Format of the file. "" means that the beginning of the file decides.
 	Format Format
-	// Charset as it was declared; "" to tell it from the bytes. A byte order
-	// mark goes before both.
+	// Charset that was declared. "" means that the bytes decide. A byte order mark
+	// has precedence over both.
 	Charset string
 	// Fields that columns are matched with.
 	Fields []Field
-	// Others keeps what is in columns that are no field's.
+	// Others says that values of columns that belong to no field are kept.
 	Others bool
 }
 
@@ -33,19 +33,20 @@ type Row struct {
 	Line int64
 	// Values are the fields that are not empty, trimmed.
 	Values map[Field]string
-	// Others are the rest by name: texts, from NDJSON any value.
+	// Others are the values of other columns by name. They are texts, or any value if
+	// the file is NDJSON.
 	Others map[string]any
 }
 
 // LineError says what is wrong with one line. It never quotes what the line holds.
 type LineError struct {
 	Line int64
-	// Field is where the fault is; "" for the line as a whole.
+	// Field is the field with the fault, or "" if the whole line is wrong.
 	Field   Field
 	Message string
 }
 
-// Error names line, field and fault.
+// Error returns the line, the field and the fault.
 func (e *LineError) Error() string {
 	if e.Field == "" {
 		return fmt.Sprintf("line %d %s", e.Line, e.Message)
@@ -61,12 +62,13 @@ type Reader struct {
 	ignored func() []string
 }
 
-// Open finds out how a file is written, and reads the names of its columns. An
-// error of code invalid is about the file as a whole; others are the source's.
+// Open finds the format and encoding of a file, and reads the names of its columns.
+// An error of code invalid is about the file as a whole. Other errors come from the
+// source.
 func Open(from io.Reader, o Options) (*Reader, error) {
 	s, err := open(from, o.Charset)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the encoding of the file: %w", err)
 	}
 	l := newLines(s)
 	r := &Reader{format: o.Format, source: s}
@@ -83,17 +85,17 @@ func Open(from io.Reader, o Options) (*Reader, error) {
 	}
 	c, ignored, err := openCSV(l, o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the CSV file: %w", err)
 	}
 	r.rows, r.ignored = c, func() []string { return ignored }
 	return r, nil
 }
 
-// Next returns the next row, io.EOF at the end. After a *LineError reading
-// goes on; any other error is the source's and final.
+// Next returns the next row, or io.EOF at the end. After a *LineError the caller may
+// go on reading. Any other error comes from the source and is final.
 func (r *Reader) Next() (Row, error) { return r.rows.row() }
 
-// Format returns how the file is written.
+// Format returns the format of the file.
 func (r *Reader) Format() Format { return r.format }
 
 // Encoding returns the name of the file's encoding, as far as it was read.
@@ -107,8 +109,8 @@ func (r *Reader) Encoding() string {
 // maxIgnored bounds how many names Ignored returns.
 const maxIgnored = 50
 
-// Ignored returns the names of the columns that are no field's, as far as the
-// file was read, at most 50.
+// Ignored returns the names of the columns that belong to no field, as far as the
+// file was read. It returns at most 50.
 func (r *Reader) Ignored() []string {
 	var out []string
 	for _, name := range r.ignored() {

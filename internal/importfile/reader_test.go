@@ -103,7 +103,7 @@ func TestRowsAreRead(t *testing.T) {
 			rows: []string{"1 email=a@x.example firstName=Ann", "3 email=b@x.example"}, ignored: []string{"x"}},
 		{name: "wrong JSON lines", text: "{\"email\":\"a@x.example\"}\n{\"email\":\n[1]\n{} {}\n{\"email\":7}\n{\"name\":\"\\u0000\"}\n{\"x\":[{\"\\u0000\":1}]}\n",
 			rows: []string{"1 email=a@x.example"}, ignored: nil,
-			faults: []string{"line 2 is no valid JSON", "line 3 is no JSON object", "line 4 is no valid JSON", "line 5: email must be a text",
+			faults: []string{"line 2 is not valid JSON", "line 3 is not a JSON object", "line 4 is not valid JSON", "line 5: email must be a text",
 				"line 6 holds a NUL character", "line 7 holds a NUL character"}},
 		{name: "others of JSON lines", text: `{"mail":"a@x.example","email":"b@x.example","plan":"pro","attributes":{"seats":3,"vip":true},"none":null}`, o: Options{Others: true},
 			rows: []string{"1 email=b@x.example plan:pro seats:3 vip:true"}, ignored: []string{"none", "plan"}},
@@ -179,7 +179,7 @@ func TestEncodingsAreDetectedOrDeclared(t *testing.T) {
 		return encode(unicode.UTF16(e, bom).NewEncoder().String(s))
 	}
 	latin := encode(charmap.Windows1252.NewEncoder().String(text))
-	late := strings.Repeat("x@x.example;Xi\n", maxLine/10) // beyond what is looked at first
+	late := strings.Repeat("x@x.example;Xi\n", maxLine/10) // beyond the bytes that the detection reads
 	for _, c := range []struct {
 		name, file, charset, encoding, want string
 	}{
@@ -228,7 +228,7 @@ func TestFilesThatCannotBeReadAreRefused(t *testing.T) {
 		{"with a header without end", strings.NewReader(strings.Repeat("x", 2*maxLine)), Options{Format: CSV}, "The first line, which names the columns, is longer than 64 KiB."},
 		{"in a charset nobody knows", strings.NewReader("email\n"), Options{Charset: "klingon"}, "The charset that was declared is not known; send UTF-8, UTF-16 or Windows-1252, or declare one of the Encoding Standard."},
 		{"in a charset that hides", strings.NewReader("email\n"), Options{Charset: "hz-gb-2312"}, "The charset that was declared is not supported; send the file as UTF-8."},
-		{"broken off", iotest.ErrReader(broken), Options{}, "read the beginning of the file: broken"},
+		{"broken off", iotest.ErrReader(broken), Options{}, "find the encoding of the file: read the beginning of the file: broken"},
 	} {
 		c.o.Fields = People
 		_, err := Open(c.from, c.o)

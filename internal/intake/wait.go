@@ -43,15 +43,24 @@ func NewWaiters(s *store.Store, q *queue.Client, log *slog.Logger) *Waiters {
 	return &Waiters{Store: s, Queue: q, Log: log, waiting: map[string]*waiter{}, ended: make(chan struct{})}
 }
 
-// Register begins to wait for a request; finished is closed when it finishes. The
-// caller must call forget when it has stopped waiting. ok is false when maxWaiters
-// calls wait already. Register must come before the question whether the request is
+// nothingToWaitFor is what a call that may not wait gets instead of a channel of its
+// own. It is closed, so that nobody can block on it.
+var nothingToWaitFor = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Register begins to wait for a request. finished is closed when the request
+// finishes. The caller must call forget when it has stopped waiting. ok is false when
+// maxWaiters calls wait already. Then finished is closed from the start, and forget
+// does nothing. Register must come before the question whether the request is
 // finished: a request that finishes between the two would not be noticed.
 func (w *Waiters) Register(ref request.Ref) (finished <-chan struct{}, forget func(), ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.total >= maxWaiters {
-		return nil, func() {}, false
+		return nothingToWaitFor, func() {}, false
 	}
 	one := w.waiting[ref.ID]
 	if one == nil {

@@ -146,6 +146,25 @@ func TestOneWaiterTooManyIsAnsweredAtOnce(t *testing.T) {
 	}
 }
 
+func TestACallThatMayNotWaitCannotBlock(t *testing.T) {
+	t.Parallel()
+	w := intake.NewWaiters(nil, nil, slog.New(slog.DiscardHandler))
+	for n := range maxWaiters {
+		_, forget := register(t, w, request.Ref{Organization: "org", ID: fmt.Sprintf("req_%d", n)})
+		defer forget()
+	}
+	finished, forget, ok := w.Register(request.Ref{Organization: "org", ID: "req_more"})
+	if ok || !isClosed(finished) {
+		t.Fatalf("one call too many: ok %v, closed %v; want a closed channel and no place", ok, isClosed(finished))
+	}
+	forget()
+	began := time.Now()
+	w.Wait(t.Context(), finished, time.Hour)
+	if took := time.Since(began); took > patience {
+		t.Errorf("the call waited for %v", took)
+	}
+}
+
 func TestForgetLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	roomtest.Engines(t, func(t *testing.T, s *store.Store, _ *sql.DB) {

@@ -23,33 +23,33 @@ import (
 // Sender sends e-mails. It is safe for concurrent use.
 type Sender struct {
 	Guard *outbound.Guard
-	// Roots are the authorities that may vouch for a server; nil means the
-	// system's.
+	// Roots are the authorities that are trusted for TLS. nil means those of the
+	// system.
 	Roots *x509.CertPool
 	// Timeout bounds one e-mail, from the dial to the last answer.
 	Timeout time.Duration
-	// Resolver looks up names; the system's when nil.
+	// Resolver looks up names. nil means the system's resolver.
 	Resolver *net.Resolver
 }
 
-// Letter is what one person gets.
+// Letter is one e-mail for one person.
 type Letter struct {
 	To      usersync.Email
 	ToName  string
 	Subject string
 	Text    string
-	HTML    string // "" for a letter without
+	HTML    string // "" if the letter has only text
 }
 
-// implicitTLS is the port on which a server speaks TLS from the first byte
-// (RFC 8314, section 3.3); on all others STARTTLS comes first.
+// implicitTLS is the port on which a server speaks TLS from the first byte (RFC 8314,
+// section 3.3). On all other ports TLS begins with STARTTLS.
 const implicitTLS = 465
 
-// Send hands a letter to the server and returns its Message-ID. A password never
-// goes over a connection without TLS. Errors are fit to be shown to the
-// organization: code invalid for settings or an address that cannot be used,
-// unauthorized for refused credentials, rejected for a letter the server will
-// not take, unavailable for the rest.
+// Send hands a letter to the server and returns its Message-ID. A password never goes
+// over a connection without TLS. Errors may be shown to the organization. They have
+// code invalid for settings or an address that cannot be used, unauthorized for
+// refused credentials, rejected for a letter that the server refuses for good, and
+// unavailable for everything else.
 func (s *Sender) Send(ctx context.Context, server usersync.SMTP, letter Letter) (id string, err error) {
 	message, err := compose(server, letter)
 	if err != nil {
@@ -97,8 +97,8 @@ func (s *Sender) client(server usersync.SMTP) (*mail.Client, error) {
 	auth := mail.SMTPAuthAutoDiscover
 	if server.Port == implicitTLS {
 		options = append(options, mail.WithDialContextFunc((&tls.Dialer{NetDialer: dialer, Config: config}).DialContext), mail.WithSSL())
-		// The library does not see that a dialer of ours has encrypted, and would
-		// discover none of the mechanisms that need it.
+		// The library does not see that our dialer encrypts, so it would discover
+		// none of the mechanisms that need TLS.
 		auth = mail.SMTPAuthPlain
 	} else {
 		options = append(options, mail.WithDialContextFunc(dialer.DialContext), mail.WithTLSPolicy(policy(server)))
@@ -109,7 +109,8 @@ func (s *Sender) client(server usersync.SMTP) (*mail.Client, error) {
 	return mail.NewClient(hostOf(server), options...)
 }
 
-// hostOf writes an IPv6 address in brackets: the library puts the port behind it.
+// hostOf writes an IPv6 address in brackets, because the library puts the port behind
+// it.
 func hostOf(server usersync.SMTP) string {
 	if strings.Contains(server.Host, ":") {
 		return "[" + server.Host + "]"
@@ -117,7 +118,7 @@ func hostOf(server usersync.SMTP) string {
 	return server.Host
 }
 
-// policy insists on TLS where there is a password to lose.
+// policy requires TLS if there is a password.
 func policy(server usersync.SMTP) mail.TLSPolicy {
 	if server.Username != "" {
 		return mail.TLSMandatory
@@ -125,8 +126,8 @@ func policy(server usersync.SMTP) mail.TLSPolicy {
 	return mail.TLSOpportunistic
 }
 
-// explain says what went wrong without the server's own words, which may quote
-// the address.
+// explain says what went wrong. It does not quote the server, because the server's
+// words may contain the address.
 func explain(err error) error {
 	if own, ok := errors.AsType[*usersync.Error](err); ok {
 		return usersync.Errorf(own.Code, "The mail server's %s", strings.ToLower(own.Message[:1])+own.Message[1:]).Because(err)
@@ -143,7 +144,8 @@ func explain(err error) error {
 	return usersync.Errorf(usersync.CodeUnavailable, "The mail server cannot be reached or does not offer STARTTLS.").Because(err)
 }
 
-// replyCode returns the code of an SMTP reply among the causes, 0 for none.
+// replyCode returns the code of an SMTP reply among the causes, or 0 if there is
+// none.
 func replyCode(err error) int {
 	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		return reply.Code

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,14 +16,15 @@ import (
 	"usersync/internal/usersync"
 )
 
-// What a Client does where its fields say nothing.
+// These are the defaults of a Client's fields.
 const (
 	defaultTimeout     = 15 * time.Second
 	defaultMaxResponse = 1 << 20
 	defaultUserAgent   = "usersync"
 )
 
-// The limits of connections. Idle ones are kept for many deliveries to one host.
+// These are the limits of connections. Idle connections are kept, because many
+// deliveries may go to one host.
 const (
 	dialTimeout       = 10 * time.Second
 	handshakeTimeout  = 10 * time.Second
@@ -35,30 +37,31 @@ const (
 	http2Ping         = 15 * time.Second
 )
 
-// drain is how much of a body beyond MaxResponse is read to keep its connection;
-// of a longer one the connection is closed, which is cheaper.
+// drain is how many bytes of a body beyond MaxResponse are read to keep its
+// connection. The connection of a longer body is closed, because that is cheaper.
 const drain = 64 << 10
 
-// Client makes HTTP requests to the outside. The zero Client works; its fields
-// must not change once it is in use; it is then safe for concurrent use.
+// Client makes HTTP requests to the outside. The zero Client works. It is safe for
+// concurrent use, if its fields do not change once it is in use.
 type Client struct {
-	// Guard decides what may be dialled; without one, public addresses by https.
+	// Guard decides which addresses may be dialled. A Client without one dials public
+	// addresses by https.
 	Guard *Guard
 	// Timeout bounds one exchange, from the name look-up to the last byte of the
-	// body; 15 s when zero.
+	// body. Zero means 15 s.
 	Timeout time.Duration
-	// MaxResponse is how many bytes of a body are kept, counted after
-	// decompression; 1 MiB when zero.
+	// MaxResponse is how many bytes of a body are kept, counted after decompression.
+	// Zero means 1 MiB.
 	MaxResponse int64
-	// MaxConnsPerHost bounds the connections to one host; further requests wait for
+	// MaxConnsPerHost bounds the connections to one host. Further requests wait for
 	// one, within their timeout. Zero is no bound.
 	MaxConnsPerHost int
-	// UserAgent is sent where the request has none, such as usersync/1.2.3;
-	// "usersync" when empty.
+	// UserAgent is sent with requests that have none, such as usersync/1.2.3. The
+	// default is "usersync".
 	UserAgent string
-	// Resolver looks up names; the system's when nil.
+	// Resolver looks up names. nil means the system's resolver.
 	Resolver *net.Resolver
-	// RootCAs are the authorities trusted for TLS; the system's when nil.
+	// RootCAs are the authorities trusted for TLS. nil means those of the system.
 	RootCAs *x509.CertPool
 
 	once   sync.Once
@@ -66,41 +69,41 @@ type Client struct {
 	plain  *http.Transport
 }
 
-// Response is what came back.
+// Response is the answer to a request.
 type Response struct {
 	Status int
 	Header http.Header
 	// Body is the body up to MaxResponse.
 	Body []byte
-	// Truncated says that there was more than Body, or that it broke off.
+	// Truncated says that the body was longer than Body, or that it broke off.
 	Truncated bool
 	// Latency is the time from the start until Body was read.
 	Latency time.Duration
 }
 
-// Do makes one request, under ctx instead of the request's own context, and
-// returns what came back, whatever its status; redirects are not followed. It adds
-// a User-Agent and no other header, and does not change req.
+// Do makes one request, under ctx instead of the request's own context. It returns
+// the answer whatever its status, and follows no redirect. It adds a User-Agent and
+// no other header, and does not change req.
 //
-// Errors: ctx's own when it was cancelled; else code invalid for an address that
-// the Guard refuses, a port that is none, a scheme that is neither https nor http,
-// and http to an address that Allow does not cover; code unavailable for everything that
-// failed on the way, deadlines included. Messages and causes show neither the URL nor
-// a header or body of either side. When only the body failed, the response so far is
-// returned beside the error.
+// If ctx was cancelled, Do returns the error of ctx. An error has code invalid for an
+// address that the Guard refuses, for a port that is not valid, for a scheme that is
+// neither https nor http, and for http to an address that Allow does not cover. It
+// has code unavailable for everything that failed on the way, deadlines included.
+// Messages and causes show neither the URL nor a header or body of either side. If
+// only the body failed, Do returns the response so far beside the error.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	transport, err := c.transport(req.URL.Scheme)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("choose the transport: %w", err)
 	}
 	if err := dialable(req.URL); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("check the address to dial: %w", err)
 	}
 	limited, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, defaultTimeout))
 	defer cancel()
 	start := time.Now()
-	// The transport is called without an http.Client around it: that would follow
-	// redirects and put the URL into its errors.
+	// The transport is called without an http.Client around it, because that would
+	// follow redirects and put the URL into its errors.
 	reply, err := transport.RoundTrip(c.prepare(limited, req))
 	if err != nil {
 		return nil, classify(ctx, limited, err)
@@ -113,13 +116,13 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 		return response, classify(ctx, limited, err)
 	}
 	if response.Truncated {
-		_, _ = io.CopyN(io.Discard, reply.Body, drain) // what is needed has arrived
+		_, _ = io.CopyN(io.Discard, reply.Body, drain) // an error is ignored, as the answer is complete
 	}
 	return response, nil
 }
 
-// dialable refuses what a dialer would fail at as if the network had: ports that
-// are none, and zones, in which anything may stand. Neither is ever saved.
+// dialable refuses ports that are not valid, and IPv6 zones, which may hold any text.
+// A dialer would report both as a failure of the network. Neither is ever saved.
 func dialable(u *url.URL) error {
 	if strings.Contains(u.Hostname(), "%") {
 		return badURL("an IPv6 address without a zone")
@@ -133,7 +136,10 @@ func (r *Response) read(body io.Reader, limit int64) error {
 	kept, err := io.ReadAll(io.LimitReader(body, limit+1))
 	r.Truncated = err != nil || int64(len(kept)) > limit
 	r.Body = kept[:min(int64(len(kept)), limit)]
-	return err
+	if err != nil {
+		return fmt.Errorf("read the body of the answer: %w", err)
+	}
+	return nil
 }
 
 // prepare returns a copy of req that may be changed.
@@ -176,7 +182,7 @@ func (c *Client) build() {
 func (c *Client) newTransport(dialer *net.Dialer) *http.Transport {
 	dialer.Timeout, dialer.KeepAlive, dialer.Resolver = dialTimeout, keepAlive, c.Resolver
 	return &http.Transport{
-		// A proxy would resolve and dial for us, past the Guard.
+		// A proxy would resolve and dial by itself, without the Guard.
 		Proxy:       nil,
 		DialContext: dialer.DialContext,
 		TLSClientConfig: &tls.Config{
@@ -205,9 +211,9 @@ func orDefault[T comparable](value, fallback T) T {
 }
 
 // CodeOfStatus returns the code of a platform's answer, "" for success. It is the
-// general table; a connector puts its platform's exceptions before it, such as a
-// 403 that means too many calls, or a 404 for the list rather than the user.
-// Redirects are not followed and count as a refusal.
+// general table. A connector checks its platform's exceptions first, such as a 403
+// that means too many calls, or a 404 for the list rather than the user. Redirects
+// are not followed and count as a refusal.
 func CodeOfStatus(status int) usersync.Code {
 	switch {
 	case status >= 200 && status < 300:

@@ -60,7 +60,7 @@ func TestDoSendsOnlyTheHeadersItWasGiven(t *testing.T) {
 		}
 	})
 	client := closing(t, &outbound.Client{Guard: loopback(), UserAgent: "usersync/1.2.3"})
-	for range 2 { // the second time a cookie jar would answer
+	for range 2 { // a cookie jar would send a cookie the second time
 		got, err := client.Do(t.Context(), get(t, server.URL))
 		if err != nil {
 			t.Fatal(err)
@@ -170,7 +170,7 @@ func TestDoCountsDecompressedBytes(t *testing.T) {
 	}
 }
 
-// hang serves requests that are answered, or not, only when the test ends.
+// hang serves requests whose handlers return only when the test ends.
 func hang(t *testing.T, first http.HandlerFunc) (server *httptest.Server, reached chan struct{}) {
 	t.Helper()
 	release, reached := make(chan struct{}), make(chan struct{}, 1)

@@ -1,5 +1,5 @@
-// Package outbound makes every connection to the outside: it decides which
-// addresses may be dialled, bounds time and size, and turns what can go wrong
-// into a code. It follows no redirect, keeps no cookie, uses no proxy and tries
-// nothing twice: whether and when to try again is decided by the queue.
+// Package outbound makes every connection to the outside. It decides which addresses
+// may be dialled, bounds time and size, and gives every failure a code. It follows no
+// redirect, keeps no cookie, uses no proxy and tries nothing twice. The queue decides
+// whether and when to try again.
 package outbound

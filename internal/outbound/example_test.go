@@ -10,7 +10,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// A URL is checked when it is saved, and its address again when it is dialled.
+// A URL is checked when it is saved. Its address is checked again when it is dialled.
 func ExampleGuard_CheckURL() {
 	guard := &outbound.Guard{}
 	for _, url := range []string{"https://hooks.example.com/in", "http://hooks.example.com/in", "https://10.0.0.7/", "https://0x7f000001/"} {

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// quotas name how many calls are left, and when there are more: in seconds to
-// wait or Unix time, or for HubSpot the length of the window in milliseconds.
+// quotas are the headers that say how many calls are left and when the quota begins
+// anew. The second header holds seconds to wait or a Unix time. HubSpot's holds the
+// length of the window in milliseconds.
 var quotas = []struct {
 	left, reset string
 	unit        time.Duration
@@ -17,12 +18,12 @@ var quotas = []struct {
 	{"X-HubSpot-RateLimit-Remaining", "X-HubSpot-RateLimit-Interval-Milliseconds", time.Millisecond}, // HubSpot
 }
 
-// Exhausted returns how long to make no call, from 0 to 24 h, after an answer
-// whose headers say that none is left. It reports false where some are, or the
-// headers do not tell how long.
+// Exhausted returns how long to make no call, from 0 to 24 h, after an answer whose
+// headers say that no call is left. It reports false when calls are left or the
+// headers do not say how long to wait.
 func Exhausted(h http.Header, now time.Time) (time.Duration, bool) {
 	for _, q := range quotas {
-		left, ok := parseSeconds(h.Get(q.left)) // a number like any other
+		left, ok := parseSeconds(h.Get(q.left)) // it is a plain number, not a time
 		if !ok || left > 0 {
 			continue
 		}

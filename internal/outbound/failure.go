@@ -12,8 +12,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// classify turns what a transport returned into an error that may be shown. ctx
-// is the caller's, limited the same with the Client's timeout.
+// classify turns what a transport returned into an error that may be shown. ctx is
+// the caller's context, and limited is the same with the Client's timeout.
 func classify(ctx, limited context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
@@ -22,7 +22,7 @@ func classify(ctx, limited context.Context, err error) error {
 		return refusal
 	}
 	if limited.Err() != nil {
-		return unavailable("No complete answer in time.", limited.Err())
+		return unavailable("There was no complete answer in time.", limited.Err())
 	}
 	return unavailable(describe(err), loggable(err))
 }
@@ -31,7 +31,7 @@ func unavailable(message string, cause error) error {
 	return usersync.Errorf(usersync.CodeUnavailable, "%s", message).Because(cause)
 }
 
-// describe says in the caller's words what failed.
+// describe returns a sentence for callers that says what failed.
 func describe(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return "The host name does not resolve."
@@ -43,7 +43,7 @@ func describe(err error) string {
 		return "The certificate of the host is not valid."
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return "No complete answer in time."
+		return "There was no complete answer in time."
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "The host refused the connection."
@@ -51,9 +51,9 @@ func describe(err error) string {
 	return "The connection failed or broke off."
 }
 
-// loggable returns the part of err that is known to hold addresses and host names
-// at most. Of any other error only the type is kept: some quote what the other
-// side sent.
+// loggable returns the part of err that is known to hold addresses and host names at
+// most. Of any other error only the type is kept, because some errors quote what the
+// other side sent.
 func loggable(err error) error {
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		return e

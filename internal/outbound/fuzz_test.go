@@ -11,9 +11,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-// FuzzRetryAfter checks what holds for any header: a wait lies between 0 and
-// 24 h in whole milliseconds, is never longer for a later clock, and Retry-After
-// goes before every reset header.
+// FuzzRetryAfter checks rules that hold for any header. A wait lies between 0 and 24
+// h in whole milliseconds. It is never longer for a later clock. Retry-After has
+// precedence over every reset header.
 func FuzzRetryAfter(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"120", ""}, {"", "60"}, {"Wed, 21 Oct 2026 07:28:00 GMT", "3"}, {"-5", "1767225600"}, {"0.5", "1.5"}, {"1e3", "0x10"},
@@ -34,7 +34,7 @@ func FuzzRetryAfter(f *testing.F) {
 			if aloneOK && (!ok || both != alone) {
 				t.Fatalf("Retry-After %q is %v, with %s %q it is %v", after, alone, name, reset, both)
 			}
-			// What is asked for an hour later is never a longer wait.
+			// The same headers an hour later never mean a longer wait.
 			if late, _ := outbound.RetryAfter(h, now.Add(time.Hour)); late > both {
 				t.Fatalf("%v: %v, and an hour later %v", h, both, late)
 			}
@@ -49,9 +49,9 @@ func checkWait(t *testing.T, wait time.Duration, ok bool) {
 	}
 }
 
-// FuzzGuard checks that an address is judged the same wherever it is met: as a
-// dialled address, in its IPv6 form, and in a URL that is saved; and that what
-// is let through is what the standard library calls public too.
+// FuzzGuard checks that the same address is judged the same as a dialled address, in
+// its IPv6 form and in a URL that is saved, and that the standard library too calls
+// every accepted address public.
 func FuzzGuard(f *testing.F) {
 	for _, c := range forbidden {
 		b := netip.MustParseAddr(c.addr).WithZone("").As16()
@@ -90,8 +90,9 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// FuzzRefusedURLIsNotDialled calls URLs whose host is an address as they stand,
-// past the check that saving makes: no connection begins to what is not public.
+// FuzzRefusedURLIsNotDialled calls URLs whose host is an address, without the check
+// that is made when a URL is saved. No connection to an address that is not public
+// may begin.
 func FuzzRefusedURLIsNotDialled(f *testing.F) {
 	for _, seed := range []string{
 		"http://127.0.0.1:1/", "https://[::ffff:127.0.0.1]:1/", "http://[::1]:1", "https://0.0.0.0:1", "http://[fe80::1%25lo]:1/",
@@ -111,7 +112,7 @@ func FuzzRefusedURLIsNotDialled(f *testing.F) {
 		client := &outbound.Client{Timeout: time.Second}
 		defer client.Close()
 		_, err = client.Do(t.Context(), request)
-		// What was dialled and failed would be unavailable.
+		// A call that was dialled and failed would have code unavailable.
 		if code := usersync.CodeOf(err); code != usersync.CodeInvalid {
 			t.Fatalf("%q: %v", raw, err)
 		}

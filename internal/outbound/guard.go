@@ -12,46 +12,47 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Guard decides which addresses may be dialled. Addresses that are not public are
-// refused unless Allow covers them, and this process's own listeners always. The
-// zero Guard allows public addresses and nothing else. The fields must not change
-// once it is in use; it is then safe for concurrent use.
+// Guard decides which addresses may be dialled. It refuses addresses that are not
+// public, unless Allow covers them. It always refuses this process's own listeners.
+// The zero Guard allows public addresses and nothing else. A Guard is safe for
+// concurrent use, if its fields do not change once it is in use.
 //
-// The address is checked at the moment it is dialled, after the name was
-// resolved: a name that resolves differently the second time gains nothing.
+// The address is checked at the moment it is dialled, after the name was resolved. So
+// a name that resolves differently the second time is caught.
 //
-// It cannot know addresses by which something outside leads back in: an address
-// translator's public address, or a NAT64 prefix that the operator chose from the
-// public space.
+// A Guard cannot recognize public addresses that lead back into the private network,
+// such as the public address of a translator, or a NAT64 prefix that the operator
+// chose from the public space.
 type Guard struct {
 	// Allow lists what may be dialled although it is not public (EGRESS_ALLOW).
 	Allow []netip.Prefix
 	// Own lists the addresses this process listens on. A wildcard address stands
 	// for its port on every address of this machine.
 	Own []netip.AddrPort
-	// Exempt lists own listeners that may be dialled all the same, such as the demo
-	// receiver. Unless it is public, Allow must cover the address too.
+	// Exempt lists own listeners that may be dialled nevertheless, such as the demo
+	// receiver. Allow must cover their addresses too, unless they are public.
 	Exempt []netip.AddrPort
 }
 
-// public refuses everything that IANA's registries do not hold for public unicast
-// use; for IPv6 that is everything outside 2000::/3 and the special ranges in it,
-// hence also IPv4-mapped, IPv4-compatible and NAT64 addresses, 6to4 and Teredo.
-// The library lacks, and this package adds: one public address that answers as a
-// cloud's metadata service, own listeners, the unmapping of IPv4-mapped addresses
-// before an allowed CIDR is looked for, and the check of the IPv4 address inside a
-// translated one. Allowed CIDRs are looked up here, not in the library, as they
-// must also decide over http and over that inner address.
+// public refuses all addresses that IANA's registries do not list for public unicast
+// use. For IPv6 those are all addresses outside 2000::/3 and the special ranges in
+// it, so IPv4-mapped, IPv4-compatible and NAT64 addresses, 6to4 and Teredo are
+// refused too. This package adds what the library lacks: one public address at which
+// a cloud's metadata service answers, own listeners, the unmapping of IPv4-mapped
+// addresses before an allowed CIDR is looked for, and the check of the IPv4 address
+// inside a translated one. This package and not the library looks up the allowed
+// CIDRs, because they also decide about http and about that inner address.
 var public = ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(azureMetadata))
 
-// azureMetadata is a public address that every Azure machine reaches its host by:
+// azureMetadata is a public address at which every Azure machine reaches its host:
 // https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 // The metadata addresses of other clouds are link-local, shared or unique local.
 var azureMetadata = netip.MustParsePrefix("168.63.129.16/32")
 
-// Control is for net.Dialer.Control: it returns an error of code invalid for an
-// address that may not be dialled. The cause names the address, the message does
-// not: it is shown to people who must not learn what names resolve to in here.
+// Control is for net.Dialer.Control. It returns an error of code invalid for an
+// address that may not be dialled. The cause names the address. The message does not,
+// because it is shown to tenants, who must not learn what names resolve to in the
+// operator's network.
 func (g *Guard) Control(network, address string, _ syscall.RawConn) error {
 	target, err := dialled(network, address)
 	if err != nil {
@@ -60,8 +61,8 @@ func (g *Guard) Control(network, address string, _ syscall.RawConn) error {
 	return g.check(target)
 }
 
-// controlPlain is Control for connections without TLS: they may only go where
-// Allow says so.
+// controlPlain is Control for connections without TLS. They may only go to addresses
+// that Allow covers.
 func (g *Guard) controlPlain(network, address string, _ syscall.RawConn) error {
 	target, err := dialled(network, address)
 	if err != nil {
@@ -70,7 +71,7 @@ func (g *Guard) controlPlain(network, address string, _ syscall.RawConn) error {
 	return g.checkPlain(target)
 }
 
-// dialled reads what a dialer is about to dial.
+// dialled parses the address that a dialer is about to dial.
 func dialled(network, address string) (netip.AddrPort, error) {
 	if network != "tcp4" && network != "tcp6" {
 		return netip.AddrPort{}, fmt.Errorf("network %q is not TCP", network)
@@ -103,9 +104,9 @@ func (g *Guard) checkPlain(target netip.AddrPort) error {
 	return nil
 }
 
-// checkAddr looks at an unmapped address. Of an address that carries an IPv4
-// address for a translator, both must pass: who allows 64:ff9b::/96, to reach
-// IPv4 at all, has not allowed the private addresses behind it.
+// checkAddr checks an unmapped address. If it carries an IPv4 address for a
+// translator, both addresses must pass: an operator who allows 64:ff9b::/96, in order
+// to reach IPv4 at all, has not allowed the private addresses behind it.
 func (g *Guard) checkAddr(addr netip.Addr) error {
 	if !g.allows(addr) {
 		return public.SafeAddr(addr)
@@ -139,8 +140,8 @@ func listens(listeners []netip.AddrPort, target netip.AddrPort) bool {
 	return false
 }
 
-// reaches reports whether dialling addr may reach a listener on own. Dialling the
-// unspecified address reaches this machine.
+// reaches reports whether dialling addr may reach a listener on own. The unspecified
+// address reaches this machine.
 func reaches(addr, own netip.Addr) bool {
 	if addr == own || addr.IsUnspecified() {
 		return true
@@ -148,15 +149,16 @@ func reaches(addr, own netip.Addr) bool {
 	return own.IsUnspecified() && isLocal(addr)
 }
 
-// isLocal reports whether addr belongs to this machine. The interfaces are asked
-// each time, as addresses come and go; it is only asked for ports we listen on.
+// isLocal reports whether addr belongs to this machine. It asks the interfaces each
+// time, because addresses come and go. It is only called for ports that this process
+// listens on.
 func isLocal(addr netip.Addr) bool {
 	if addr.IsLoopback() {
 		return true
 	}
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil {
-		return true // not knowing is no reason to dial
+		return true // it is not known, so the address is refused
 	}
 	for _, i := range interfaces {
 		if prefix, err := netip.ParsePrefix(i.String()); err == nil && prefix.Addr().Unmap() == addr {
@@ -166,13 +168,13 @@ func isLocal(addr netip.Addr) bool {
 	return false
 }
 
-// plainAddress takes away what makes one address look like two: the IPv6 form of
-// an IPv4 address, and the zone.
+// plainAddress returns the one form of an address that is compared. It unmaps the
+// IPv6 form of an IPv4 address and drops the zone.
 func plainAddress(target netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(target.Addr().Unmap().WithZone(""), target.Port())
 }
 
-// The ranges in which an IPv6 address carries an IPv4 address.
+// In these ranges an IPv6 address carries an IPv4 address.
 var (
 	compatible = netip.MustParsePrefix("::/96")        // RFC 4291, section 2.5.5.1
 	nat64      = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052, section 2.1
@@ -180,8 +182,8 @@ var (
 	teredo     = netip.MustParsePrefix("2001::/32")    // RFC 4380, section 4
 )
 
-// embedded returns the IPv4 address that addr carries. 64:ff9b:1::/48 (RFC 8215)
-// is left out: where in it the IPv4 address stands is known to its operator only.
+// embedded returns the IPv4 address that addr carries. 64:ff9b:1::/48 (RFC 8215) is
+// left out, because only its operator knows where the IPv4 address stands in it.
 func embedded(addr netip.Addr) (netip.Addr, bool) {
 	if !addr.Is6() || addr.IsLoopback() || addr.IsUnspecified() {
 		return netip.Addr{}, false
@@ -198,8 +200,8 @@ func embedded(addr netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// refused is an error of code invalid, not rejected: the address is what our own
-// tenant gave us, it is theirs to mend, and the other side was never asked.
+// refused returns an error of code invalid, not of code rejected: the tenant gave the
+// address and must change it, and the other side was never asked.
 func refused(cause error) error {
 	return usersync.Errorf(usersync.CodeInvalid, "The address is not allowed: expected a public address, reached by https.").Because(cause)
 }

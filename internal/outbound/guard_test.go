@@ -102,7 +102,7 @@ func TestDoRefusesWhatIsNotPublic(t *testing.T) {
 			t.Run(scheme+c.name, func(t *testing.T) {
 				t.Parallel()
 				_, err := client.Do(t.Context(), get(t, scheme+net.JoinHostPort(c.addr, "8443")))
-				// Anything that was dialled would be unavailable.
+				// A call that was dialled would have code unavailable.
 				if usersync.CodeOf(err) != usersync.CodeInvalid {
 					t.Errorf("%s: %v", c.addr, err)
 				}
@@ -202,8 +202,8 @@ func TestControlRefusesOwnListeners(t *testing.T) {
 	}
 }
 
-// outsideAddress returns an address of an interface that is not loopback, or
-// loopback where there is none.
+// outsideAddress returns an address of an interface that is not loopback, or loopback
+// if there is no such interface.
 func outsideAddress() string {
 	interfaces, _ := net.InterfaceAddrs()
 	for _, i := range interfaces {

@@ -8,21 +8,23 @@ import (
 	"time"
 )
 
-// maxRetryAfter is the longest wait that is believed.
+// maxRetryAfter is the longest wait. A longer one is shortened to it.
 const maxRetryAfter = 24 * time.Hour
 
-// epoch is where a reset header stops being a number of seconds to wait and is a
-// Unix time: nobody asks for 31 years, and no clock shows a day before 2001.
+// epoch separates the two meanings of a reset header. A smaller number is seconds to
+// wait, and any other is a Unix time. Nobody asks for a wait of 31 years, and no
+// clock shows a day before 2001.
 const epoch = 1e9
 
-// resetHeaders name when a quota begins anew, in seconds to wait or Unix time:
-// SendGrid and Auth0, Brevo, Klaviyo and the IETF draft.
+// resetHeaders say when a quota begins anew, in seconds to wait or as a Unix time.
+// SendGrid and Auth0 send the first, Brevo the second, Klaviyo the third, which is
+// that of the IETF draft.
 var resetHeaders = []string{"X-RateLimit-Reset", "X-Sib-RateLimit-Reset", "RateLimit-Reset"}
 
-// RetryAfter returns how long the other side asks us to wait, from 0 to 24 h:
-// Retry-After (RFC 9110, section 10.2.3: seconds or a date), else the first reset
-// header that can be read. It reports false when there is none. Platforms send
-// reset headers with successes too: ask only after a refusal.
+// RetryAfter returns how long the other side asks us to wait, from 0 to 24 h. It
+// reads Retry-After (RFC 9110, section 10.2.3: seconds or a date), else the first
+// reset header that can be read. It reports false when there is none. Call it only
+// after a refusal, because platforms send reset headers with successes too.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	if wait, ok := parseRetryAfter(h.Get("Retry-After"), now); ok {
 		return wait, true
@@ -68,8 +70,8 @@ func parseSeconds(text string) (float64, bool) {
 	return seconds, err == nil
 }
 
-// wait bounds seconds and rounds them to milliseconds: what is finer is an
-// artefact of the subtraction.
+// wait bounds seconds and rounds them to milliseconds. Smaller parts are artefacts of
+// the subtraction.
 func wait(seconds float64) time.Duration {
 	bounded := math.Min(math.Max(seconds, 0), maxRetryAfter.Seconds())
 	return time.Duration(math.Round(bounded*1000)) * time.Millisecond

@@ -9,24 +9,25 @@ import (
 	"usersync/internal/usersync"
 )
 
-// maxURL is the longest URL that is taken, in bytes.
+// maxURL is the longest URL that is accepted, in bytes.
 const maxURL = 2048
 
-// The longest host name and label: RFC 1035, section 2.3.4.
+// These are the longest host name and the longest label, in bytes (RFC 1035, section
+// 2.3.4).
 const (
 	maxHost  = 253
 	maxLabel = 63
 )
 
-// CheckURL parses a URL that is to be saved and called later. It wants https, a
-// host and nothing that could read as another host: no user, no fragment, no
-// host outside ASCII (names in other scripts come in punycode) and an IPv4
-// address only as four decimal numbers. An address in it is checked like a
-// dialled one, its port included; a name is not resolved.
+// CheckURL parses a URL that is to be saved and called later. It requires https and a
+// host. It refuses everything that could be read as another host: a user, a fragment,
+// a host outside ASCII (names in other scripts come in punycode) and an IPv4 address
+// in any form but four decimal numbers. An address in it is checked like a dialled
+// one, its port included. A name is not resolved.
 //
-// http is taken for an address that Allow covers and, where Allow covers
-// anything, for a name: Client then dials it only at an address that Allow
-// covers. Errors have code invalid and say what was expected.
+// http is accepted for an address that Allow covers. If Allow covers anything, http
+// is accepted for a name too, and Client then dials the name only at an address that
+// Allow covers. Errors have code invalid and say what was expected.
 func (g *Guard) CheckURL(raw string) (*url.URL, error) {
 	if len(raw) > maxURL {
 		return nil, badURL("at most %d bytes", maxURL)
@@ -99,8 +100,8 @@ func (g *Guard) checkLiteral(scheme string, target netip.AddrPort) error {
 	return g.check(target)
 }
 
-// CheckHost takes a host that is to be saved and connected to later, other than by
-// a URL: a name, or an address that may be dialled at this port. Errors have code
+// CheckHost checks a host that is to be saved and connected to later, without a URL.
+// It must be a name, or an address that may be dialled at this port. Errors have code
 // invalid.
 func (g *Guard) CheckHost(host string, port uint16) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -127,14 +128,14 @@ func checkName(host string) error {
 	return nil
 }
 
-// validLabel takes the underscore too: host names in use have it.
+// validLabel accepts the underscore too, because host names in use have it.
 func validLabel(label string) bool {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 	return label != "" && len(label) <= maxLabel && strings.Trim(label, allowed) == ""
 }
 
-// isNumber reports whether a host that ends in label is an IPv4 address to some
-// resolver: 2130706433, 0x7f000001, 0177.1 (WHATWG URL, "ends in a number").
+// isNumber reports whether some resolver takes a host that ends in label for an IPv4
+// address, such as 2130706433, 0x7f000001 or 0177.1 (WHATWG URL, "ends in a number").
 func isNumber(label string) bool {
 	if digits, found := strings.CutPrefix(strings.ToLower(label), "0x"); found {
 		return strings.Trim(digits, "0123456789abcdef") == ""

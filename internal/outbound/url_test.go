@@ -152,8 +152,8 @@ func FuzzCheckURL(f *testing.F) {
 	})
 }
 
-// checkSafeHost fails when a resolver could take the host for an address other
-// than the one that was checked.
+// checkSafeHost fails if a resolver could read the host as another address than the
+// one that was checked.
 func checkSafeHost(t *testing.T, u *url.URL) {
 	t.Helper()
 	host := u.Hostname()

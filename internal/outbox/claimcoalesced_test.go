@@ -35,7 +35,7 @@ func acceptMany(t *testing.T, n roomtest.Tenant, prefix string, count int) {
 }
 
 // claimTogether claims as many tasks of one fairness key, the first of which takes
-// the others along.
+// the others with it.
 func claimTogether(t *testing.T, n roomtest.Tenant, tasks int) usersync.Claim {
 	t.Helper()
 	acceptMany(t, n, "a", tasks)
@@ -47,7 +47,7 @@ func claimTogether(t *testing.T, n roomtest.Tenant, tasks int) usersync.Claim {
 	return c
 }
 
-func TestClaimLaneTakesAlongWhatWaitsInTheLaneAndFits(t *testing.T) {
+func TestClaimCoalescedTakesWaitingTasksOfTheFairnessKeyThatFit(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
@@ -135,7 +135,7 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 	})
 }
 
-func TestClaimLaneNeverGivesATaskTwice(t *testing.T) {
+func TestClaimCoalescedNeverGivesATaskTwice(t *testing.T) {
 	t.Parallel()
 	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
 		const tasks = 60

@@ -9,8 +9,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-func taskIn(lane string) usersync.Task {
-	return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_a", Kind: "k", Queue: "q", FairnessKey: lane, Args: []byte(`{}`)}
+func taskIn(fairnessKey string) usersync.Task {
+	return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_a", Kind: "k", Queue: "q", FairnessKey: fairnessKey, Args: []byte(`{}`)}
 }
 
 func enqueueClaimed(t *testing.T, s *store.Store, tasks ...usersync.Task) (claims []usersync.Claim) {
@@ -49,7 +49,7 @@ func TestATaskIsClaimedAsItIsWritten(t *testing.T) {
 	})
 }
 
-func TestAClaimedTaskDoesNotOvertakeItsLane(t *testing.T) {
+func TestAClaimedTaskDoesNotOvertakeItsFairnessKey(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
 		s := open()

@@ -163,11 +163,12 @@ WHERE id {any}SELECT id FROM numbered WHERE k <= room ORDER BY n, id LIMIT $3{/a
 RETURNING id, generation, kind, queue, fairness_key, traceparent`)
 
 // TakeReady marks up to limit ready tasks of a queue as sent and returns them,
-// ordered by id, at most share in flight per fairness key, going round the fairness keys from the one
-// after the given. The caller puts them on the queue or gives them back with
-// Unsend; if it dies in between the reconciler finds them.
-func TakeReady(ctx context.Context, s *store.Store, queue, afterLane string, share, limit int) ([]Envelope, error) {
-	taken, err := store.Collect(ctx, s.AsyncCommit(), takeStatement, nil, scanEnvelope, queue, afterLane, limit, share, LostAfter.Microseconds())
+// ordered by id. Of each fairness key at most share tasks are in flight. It goes
+// round the fairness keys and begins with the one after afterKey. The caller puts the
+// tasks on the queue or gives them back with Unsend. If it dies in between, the
+// reconciler finds them.
+func TakeReady(ctx context.Context, s *store.Store, queue, afterKey string, share, limit int) ([]Envelope, error) {
+	taken, err := store.Collect(ctx, s.AsyncCommit(), takeStatement, nil, scanEnvelope, queue, afterKey, limit, share, LostAfter.Microseconds())
 	slices.SortFunc(taken, func(a, b Envelope) int { return cmp.Compare(a.ID, b.ID) })
 	return taken, err
 }

@@ -17,7 +17,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func TestTakeReadySharesLanesFairly(t *testing.T) {
+func TestTakeReadyIsFairToFairnessKeys(t *testing.T) {
 	t.Parallel()
 	roomtest.Each(t, 1, func(t *testing.T, busy roomtest.Tenant) {
 		s := busy.Store

@@ -24,9 +24,9 @@ func woken(t *testing.T, n roomtest.Tenant) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lanes := []string{}
+	keys := []string{}
 	for _, e := range ready {
-		lanes = append(lanes, e.FairnessKey)
+		keys = append(keys, e.FairnessKey)
 		c, ok, err := outbox.Claim(t.Context(), n.Store, e.ID, e.Generation)
 		if err != nil || !ok || e.Kind != "platform.push" || string(c.Args) != `{"connection":"`+e.FairnessKey+`"}` || c.Organization != n.Organization.ID {
 			t.Fatalf("claim %+v of %+v: %v %v", c, e, ok, err)
@@ -37,7 +37,7 @@ func woken(t *testing.T, n roomtest.Tenant) []string {
 			t.Fatal(err)
 		}
 	}
-	return lanes
+	return keys
 }
 
 // actions are what the audit log says of an object, oldest first.

@@ -45,12 +45,12 @@ type Client struct {
 	}
 }
 
-// Connect makes a client. It does not wait for Redis: whether it answers shows
-// with the first call, and again after every outage.
+// Connect makes a client. It does not wait for Redis. The first call shows whether
+// Redis answers.
 func Connect(o Options) (*Client, error) {
 	universal, err := dial(o.URL.Reveal())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the address of Redis: %w", err)
 	}
 	namespace := o.Namespace
 	if namespace == "" {
@@ -102,8 +102,8 @@ func unavailable(err error) error {
 	return usersync.Errorf(usersync.CodeUnavailable, "The queue cannot be reached.").Because(err)
 }
 
-// Message is a task on its way through Redis: which, and of what kind. All the
-// rest is read from the database.
+// Message is a task on its way through Redis. It says which task it is, and of what
+// kind. The worker reads everything else from the database.
 type Message struct {
 	TaskID     string
 	Generation int64
@@ -116,24 +116,26 @@ func (m Message) redisID() string { return m.TaskID + "." + strconv.FormatInt(m.
 func parseID(redisID string) (task string, generation int64, err error) {
 	task, number, ok := strings.Cut(redisID, ".")
 	if !ok {
-		return "", 0, fmt.Errorf("queue: %q is no task id", redisID)
+		return "", 0, fmt.Errorf("queue: %q is not a task id", redisID)
 	}
-	generation, err = strconv.ParseInt(number, 10, 64)
-	return task, generation, err
+	if generation, err = strconv.ParseInt(number, 10, 64); err != nil {
+		return "", 0, fmt.Errorf("read the generation of the task id %q: %w", redisID, err)
+	}
+	return task, generation, nil
 }
 
-// asynqRetries only bounds retries while the database is away: failures of the
-// work itself are counted in the database.
+// asynqRetries bounds only the retries while the database is away. The database
+// counts the failures of the work itself.
 const asynqRetries = 10000
 
-// asynqTimeout is above every kind's own.
+// asynqTimeout is longer than the timeout of any kind.
 const asynqTimeout = 10 * time.Minute
 
 // senders bounds how many enqueue calls are under way at once.
 const senders = 8
 
-// Send puts messages on the queue. It returns those that could not be put
-// there; a message that is there already counts as sent.
+// Send puts messages on the queue. It returns the places of the messages that it
+// could not put there. A message that is there already counts as sent.
 func (c *Client) Send(ctx context.Context, messages []Message) (unsent []int, err error) {
 	errs := make([]error, len(messages))
 	var group errgroup.Group
@@ -167,12 +169,15 @@ func queuesOf(messages []Message) []string {
 func (c *Client) send(ctx context.Context, m Message) error {
 	_, err := c.asynq.EnqueueContext(ctx, asynq.NewTask(m.Kind, nil), asynq.TaskID(m.redisID()), asynq.Queue(c.queue(m.Queue)),
 		asynq.MaxRetry(asynqRetries), asynq.Timeout(asynqTimeout))
-	return err
+	if err != nil {
+		return fmt.Errorf("enqueue the task %s: %w", m.TaskID, err)
+	}
+	return nil
 }
 
 func (c *Client) queue(name string) string { return c.namespace + "-" + name }
 
-// Condition says where the queue has a message.
+// Condition says what became of a message in the queue.
 type Condition int
 
 // The conditions of a message.
@@ -182,7 +187,8 @@ const (
 	Dead                   // archived or completed: it keeps its id and will never run
 )
 
-// Look returns the condition of each message, in one round trip for all of them.
+// Look returns the condition of each message. It makes one round trip for all of
+// them.
 func (c *Client) Look(ctx context.Context, messages []Message) ([]Condition, error) {
 	if len(messages) == 0 {
 		return nil, nil
@@ -205,18 +211,18 @@ func (c *Client) Look(ctx context.Context, messages []Message) ([]Condition, err
 	return conditions, nil
 }
 
-// taskKey is where Asynq keeps a message: a hash with its state.
+// taskKey is the key of the hash in which Asynq keeps a message with its state.
 func (c *Client) taskKey(m Message) string {
 	return "asynq:{" + c.queue(m.Queue) + "}:t:" + m.redisID()
 }
 
-// conditionOf tells a condition by what Asynq writes into the state of a message.
+// conditionOf derives a condition from the state that Asynq writes for a message.
 func conditionOf(state string, err error) (Condition, error) {
 	switch {
 	case errors.Is(err, redis.Nil):
 		return Gone, nil
 	case err != nil:
-		return Gone, err
+		return Gone, fmt.Errorf("read the state of a message: %w", err)
 	case state == asynq.TaskStateArchived.String(), state == asynq.TaskStateCompleted.String():
 		return Dead, nil
 	}
@@ -231,7 +237,7 @@ type Pulse struct {
 	Pending map[string]int64
 }
 
-// Pulse asks for it, in one round trip.
+// Pulse reads the pulse of the queue in one round trip.
 func (c *Client) Pulse(ctx context.Context) (Pulse, error) {
 	pipe := c.redis.Pipeline()
 	marked := pipe.Exists(ctx, c.key("marker"))
@@ -249,14 +255,14 @@ func (c *Client) Pulse(ctx context.Context) (Pulse, error) {
 	return p, nil
 }
 
-// Mark leaves the marker whose absence shows that the queue was wiped.
+// Mark sets the marker. When it is missing, the queue was wiped.
 func (c *Client) Mark(ctx context.Context) error {
 	return unavailable(c.redis.Set(ctx, c.key("marker"), 1, 0).Err())
 }
 
 func (c *Client) key(name string) string { return c.namespace + ":" + name }
 
-// slotsFresh is how long the number of slots is believed.
+// slotsFresh is how long a number of slots is used before it is read again.
 const slotsFresh = 2 * time.Second
 
 // Slots returns how many tasks of each queue the running workers can work at
@@ -310,8 +316,8 @@ func (c *Client) Depths() ([]Depth, error) {
 // ErrNoQueue is the refusal of a name that no queue has.
 var ErrNoQueue = usersync.Errorf(usersync.CodeNotFound, "Queue not found")
 
-// Pause has no worker take tasks of a queue until Resume; what is being worked
-// goes on. Redis keeps it: a Redis that was wiped has forgotten it.
+// Pause stops all workers from taking tasks of a queue until Resume. Tasks that are
+// being worked go on. Redis keeps the pause, so a wiped Redis has lost it.
 func (c *Client) Pause(queue string) error {
 	return c.steer(queue, c.inspector.PauseQueue, "already paused")
 }
@@ -321,7 +327,8 @@ func (c *Client) Resume(queue string) error {
 	return c.steer(queue, c.inspector.UnpauseQueue, "not paused")
 }
 
-// steer calls for a queue; that it is so already is no error.
+// steer makes a call about a queue. It is no error if the queue is in that state
+// already.
 func (c *Client) steer(queue string, call func(string) error, already string) error {
 	if !slices.Contains(Queues, queue) {
 		return ErrNoQueue
@@ -333,14 +340,14 @@ func (c *Client) steer(queue string, call func(string) error, already string) er
 	return unavailable(err)
 }
 
-// Lead makes this process the leader, who sweeps for all, for d, or keeps it so; ok is
-// false while another process leads.
+// Lead makes this process the leader for d, or prolongs its lease. ok is false while
+// another process leads.
 func (c *Client) Lead(ctx context.Context, d time.Duration) (ok bool, err error) {
 	held, err := leadScript.Run(ctx, c.redis, []string{c.key("leader")}, c.id, d.Milliseconds()).Int()
 	return held == 1, unavailable(err)
 }
 
-// leadScript takes the lease when it is free or our own.
+// leadScript takes the lease if it is free or this process holds it.
 var leadScript = redis.NewScript(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end

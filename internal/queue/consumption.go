@@ -8,16 +8,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Consumption keeps API processes informed of how much the others let through,
-// so that a rate limit holds across all of them without a call per request.
+// Consumption tells each API process how many calls the others let through. So a rate
+// limit holds across all of them without a Redis call for each request.
 type Consumption struct {
 	client *Client
 
 	mu   sync.Mutex
-	seen map[string]int64 // by key: the total after the last exchange
+	seen map[string]int64 // the total after the last exchange, by key
 }
 
-// Consumption returns the exchange of this process.
+// Consumption returns a new exchange for this process.
 func (c *Client) Consumption() *Consumption {
 	return &Consumption{client: c, seen: map[string]int64{}}
 }
@@ -25,8 +25,8 @@ func (c *Client) Consumption() *Consumption {
 // consumptionKept is how long a total lives after its last use.
 const consumptionKept = time.Minute
 
-// Exchange adds what this process let through, by key, and returns what others
-// did since the last exchange.
+// Exchange adds the calls that this process let through, by key. It returns the calls
+// that other processes let through since the last exchange.
 func (x *Consumption) Exchange(ctx context.Context, mine map[string]int64) (others map[string]int64, err error) {
 	if len(mine) == 0 {
 		return nil, nil

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// PublishFinished tells every API process which requests are finished. Where Redis
-// does not answer, waiting calls ask the database within half a second, so that is
-// no error.
+// PublishFinished tells every API process which requests are finished. If Redis does
+// not answer, that is no error, because waiting calls ask the database within half a
+// second.
 func (c *Client) PublishFinished(ctx context.Context, ids []string) {
 	if len(ids) == 0 {
 		return
@@ -17,8 +17,8 @@ func (c *Client) PublishFinished(ctx context.Context, ids []string) {
 	}
 }
 
-// Finished calls seen with the ids of requests as they finish, until ctx ends.
-// The subscription heals by itself.
+// Finished calls seen with the ids of requests as they finish, until ctx ends. The
+// subscription begins again by itself after an outage.
 func (c *Client) Finished(ctx context.Context, seen func(ids []string)) {
 	subscription := c.redis.Subscribe(ctx, c.key("finished"))
 	defer func() { _ = subscription.Close() }()

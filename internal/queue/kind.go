@@ -9,8 +9,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// The queues. Each is worked by an Asynq server with slots of its own, so that
-// work of one sort never waits for work of another.
+// These are the queues. Each has an Asynq server with slots of its own, so that work
+// of one sort never waits for work of another.
 const (
 	Run     = "run"
 	Push    = "push" // to platforms
@@ -21,19 +21,20 @@ const (
 // Queues lists the queues.
 var Queues = []string{Run, Push, Deliver, Bulk}
 
-// A Kind is one type of task: what it is called, where it queues, how long one
-// run may take. Its arguments are of type A and hold identifiers, not state.
+// A Kind is one type of task. It has a name, a queue and a timeout for one run. Its
+// arguments have type A and hold identifiers, not state.
 type Kind[A any] struct {
-	Name    string // kept in outbox and Redis: never rename
+	Name    string // is stored in the outbox and in Redis, so it must never change
 	Queue   string
 	Timeout time.Duration
-	// Coalesce, when it is not 0, says that a run also takes the tasks that wait under
-	// its fairness key, up to so many bytes of arguments: usersync.Claim.Coalesced.
+	// Coalesce is how many bytes of arguments a run may take of other tasks that wait
+	// under its fairness key; see usersync.Claim.Coalesced. 0 means that it takes
+	// none.
 	Coalesce int
 }
 
-// Batch is implemented by arguments that name several items: a batch that
-// cannot be worked as a whole is split into tasks of one.
+// Batch is implemented by arguments that name several items. A batch that cannot be
+// worked as a whole is split into one task for each item.
 type Batch[A any] interface {
 	Items() []string
 	Only(item string) A
@@ -55,19 +56,20 @@ type Handler struct {
 	Queue    string
 	Timeout  time.Duration
 	Coalesce int
-	// Run works a claimed task. It ends the claim itself, in the transaction
-	// that holds the outcome; an error means that nothing was written and the
-	// task as a whole is to be tried again. It returns the tasks that it wrote for
-	// this process to work at once, each in a slot that is reserved for it.
+	// Run works a claimed task. It ends the claim itself, in the transaction that
+	// writes the outcome. An error means that nothing was written and that the whole
+	// task is to be tried again. It returns the tasks that it wrote for this process
+	// to work at once, each in a slot that is reserved for it.
 	Run func(ctx context.Context, c usersync.Claim) ([]LocalTask, error)
-	// GiveUp ends a task that failed too often: its items get a final status.
+	// GiveUp ends a task that failed too often. It gives the task's items a final
+	// status.
 	GiveUp func(ctx context.Context, c usersync.Claim, cause error) error
-	// Parts returns a batch's arguments one by one, by item; nil for a task
-	// that is no batch.
+	// Parts returns the arguments of a batch for each item by itself. It returns nil
+	// for a task that is no batch.
 	Parts func(args json.RawMessage) (map[string]json.RawMessage, error)
 }
 
-// Work is Run for a process without slots for local tasks: there are none.
+// Work is Run for a process that has no slots for local tasks, so no tasks come back.
 func (h Handler) Work(ctx context.Context, c usersync.Claim) error {
 	_, err := h.Run(ctx, c)
 	return err
@@ -79,7 +81,7 @@ func (k Kind[A]) ArgsOf(c usersync.Claim) ([]A, error) {
 	for _, one := range c.All() {
 		args, err := decode[A](k.Name, one.Args)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the task %s: %w", one.TaskID, err)
 		}
 		all = append(all, args)
 	}
@@ -100,21 +102,21 @@ func (k Kind[A]) WorkLocal(work func(context.Context, usersync.Claim, A) ([]Loca
 		Run: func(ctx context.Context, c usersync.Claim) ([]LocalTask, error) {
 			args, err := decode[A](k.Name, c.Args)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("read the task to work: %w", err)
 			}
 			return work(ctx, c, args)
 		},
 		GiveUp: func(ctx context.Context, c usersync.Claim, cause error) error {
 			args, err := decode[A](k.Name, c.Args)
 			if err != nil {
-				return err
+				return fmt.Errorf("read the task to give up: %w", err)
 			}
 			return giveUp(ctx, c, args, cause)
 		},
 		Parts: func(raw json.RawMessage) (map[string]json.RawMessage, error) {
 			args, err := decode[A](k.Name, raw)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("read the task to split: %w", err)
 			}
 			return parts(args)
 		},
@@ -137,7 +139,7 @@ func parts[A any](args A) (map[string]json.RawMessage, error) {
 	for _, item := range batch.Items() {
 		encoded, err := json.Marshal(batch.Only(item))
 		if err != nil {
-			return nil, fmt.Errorf("encode to JSON: %w", err)
+			return nil, fmt.Errorf("encode the arguments of an item: %w", err)
 		}
 		out[item] = encoded
 	}

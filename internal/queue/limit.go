@@ -11,16 +11,17 @@ import (
 
 // Limit bounds the calls to one account over all processes.
 type Limit struct {
-	// Concurrent calls; 0 is no bound.
+	// Concurrent is how many calls may be under way at once. 0 is no bound.
 	Concurrent int
-	// PerSecond calls, Burst of them at once; 0 is no bound.
+	// PerSecond is how many calls may begin in a second, and Burst of them at once.
+	// 0 is no bound.
 	PerSecond float64
 	Burst     int
 }
 
-// Limiter keeps calls to accounts within their limits over all processes. It goes
-// by the clock of Redis. A Redis that was wiped has forgotten who calls whom: for
-// the length of one call, more of them may be under way than allowed.
+// Limiter keeps calls to accounts within their limits over all processes. It uses the
+// clock of Redis. A wiped Redis has lost all leases, so for the length of one call
+// more calls than allowed may be under way.
 type Limiter struct {
 	client *Client
 	rate   *redis_rate.Limiter
@@ -32,10 +33,11 @@ func (c *Client) Limiter() *Limiter { return &Limiter{client: c, rate: redis_rat
 // fullWait is when to ask again for a slot that may become free at any moment.
 const fullWait = 50 * time.Millisecond
 
-// Acquire asks for a call to an account. It returns release, to be called when the
-// call has ended; without that, as when the process dies, the slot is free again
-// after ttl. Or it returns how long to wait before asking again. A call that is
-// refused counts for nothing.
+// Acquire asks for a call to an account. If the call may be made, it returns release,
+// which the caller must call when the call has ended. Without that, for example when
+// the process dies, the slot is free again after ttl. If the call may not be made,
+// release is nil and wait says how long to wait before asking again. A refused call
+// does not count.
 func (l *Limiter) Acquire(ctx context.Context, account string, limit Limit, ttl time.Duration) (release func(), wait time.Duration, err error) {
 	lease := rand.Text()
 	answer, err := acquireScript.Run(ctx, l.client.redis, l.keys(account), lease, limit.Concurrent, ttl.Milliseconds()).Int64Slice()
@@ -53,7 +55,8 @@ func (l *Limiter) Acquire(ctx context.Context, account string, limit Limit, ttl 
 	return release, 0, nil
 }
 
-// take takes a call out of the account's rate.
+// take counts a call against the account's rate. wait is how long to wait when the
+// rate does not allow the call.
 func (l *Limiter) take(ctx context.Context, account string, limit Limit) (wait time.Duration, err error) {
 	if limit.PerSecond <= 0 {
 		return 0, nil
@@ -66,8 +69,8 @@ func (l *Limiter) take(ctx context.Context, account string, limit Limit) (wait t
 	return max(r.RetryAfter, 0), nil
 }
 
-// release gives a slot back, also when ctx has ended. A slot that cannot be given
-// back runs out by itself.
+// release frees a slot, even when ctx has ended. A slot that cannot be freed expires
+// after its ttl.
 func (l *Limiter) release(ctx context.Context, account string, limit Limit, lease string) {
 	if limit.Concurrent <= 0 {
 		return
@@ -77,8 +80,8 @@ func (l *Limiter) release(ctx context.Context, account string, limit Limit, leas
 	_ = l.client.redis.ZRem(ctx, l.keys(account)[1], lease).Err()
 }
 
-// Pause has nobody call an account for d, or for as long as another pause of it
-// still lasts.
+// Pause stops all calls to an account for d. If an earlier pause lasts longer, that
+// one stays.
 func (l *Limiter) Pause(ctx context.Context, account string, d time.Duration) error {
 	if d < time.Millisecond {
 		return nil
@@ -86,17 +89,19 @@ func (l *Limiter) Pause(ctx context.Context, account string, d time.Duration) er
 	return unavailable(pauseScript.Run(ctx, l.client.redis, l.keys(account)[:1], d.Milliseconds()).Err())
 }
 
-// name is in braces, so that a cluster keeps the keys of an account together.
+// name puts the account in braces, so that a cluster keeps the keys of an account
+// together.
 func (l *Limiter) name(account string) string { return l.client.key("limit:{" + account + "}") }
 
-// keys are those of the pause and of the leases.
+// keys returns the key of the pause and the key of the leases.
 func (l *Limiter) keys(account string) []string {
 	name := l.name(account)
 	return []string{name + ":pause", name + ":leases"}
 }
 
-// acquireScript takes a lease until now + ARGV[3] ms, unless the account is paused
-// or ARGV[2] leases are held. It returns whether it did, and the ms of the pause.
+// acquireScript takes a lease until now + ARGV[3] ms, unless the account is paused or
+// ARGV[2] leases are held. It returns 1 when it took the lease, else 0, and the
+// remaining ms of the pause.
 var acquireScript = redis.NewScript(`
 local paused = redis.call('PTTL', KEYS[1])
 if paused > 0 then return {0, paused} end

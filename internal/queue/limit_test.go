@@ -146,7 +146,7 @@ func TestASlotThatIsNeverGivenBackRunsOut(t *testing.T) {
 		if took := time.Since(began); took < 900*time.Millisecond {
 			t.Errorf("was free after %v", took)
 		}
-		// A short lease does not take that long one with it.
+		// The end of a short lease does not end the long one.
 		both := queue.Limit{Concurrent: 2}
 		must(t, one, "a", both, 50*time.Millisecond)
 		must(t, one, "a", both, long)

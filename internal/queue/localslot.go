@@ -6,8 +6,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// LocalTask is a task that this process wrote under a claim of its own: its worker
-// works it at once, without the trip over Redis.
+// LocalTask is a task that this process wrote together with a claim of its own. The
+// worker of this process works it at once, without Redis.
 type LocalTask struct {
 	Kind  string
 	Claim usersync.Claim
@@ -15,7 +15,7 @@ type LocalTask struct {
 
 // LocalSlots are the slots of a worker for local tasks. There are as many as its
 // server has, and one fairness key holds at most an eighth of them, as in the relay.
-// A nil *LocalSlots has none.
+// A nil *LocalSlots has no slots.
 type LocalSlots struct {
 	slots int
 
@@ -51,7 +51,7 @@ func (s *LocalSlots) take(key string) bool {
 	return true
 }
 
-// Free gives back the slot of a task of this fairness key.
+// Free frees the slot of a task of this fairness key.
 func (s *LocalSlots) Free(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *LocalSlots) Free(key string) {
 	s.busy.Done()
 }
 
-// Close lets no more slots be taken and waits until all are free.
+// Close refuses further reservations and waits until all slots are free.
 func (s *LocalSlots) Close() {
 	if s == nil {
 		return
@@ -79,8 +79,8 @@ type Reservation struct {
 	keys  map[string]string // fairness key by task
 }
 
-// Take reserves a slot for a task; false means that there is none, or that the
-// worker is shutting down: then the task goes over the queue.
+// Take reserves a slot for a task. It returns false when there is no free slot or the
+// worker is shutting down. Then the task goes over the queue.
 func (r *Reservation) Take(t usersync.Task) bool {
 	if !r.slots.take(t.FairnessKey) {
 		return false
@@ -89,7 +89,8 @@ func (r *Reservation) Take(t usersync.Task) bool {
 	return true
 }
 
-// Use hands the slot of a task over to the worker that works it.
+// Use takes the slot of a task out of the reservation. The worker that works the task
+// frees the slot.
 func (r *Reservation) Use(taskID string) { delete(r.keys, taskID) }
 
 // Release frees the slots that no task uses.

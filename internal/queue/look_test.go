@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// trips counts the ways of a client to Redis and back, without those on which a new
-// connection introduces itself.
+// trips counts the round trips of a client to Redis, without those that set up a new
+// connection.
 type trips struct{ n atomic.Int64 }
 
 func (s *trips) count(first redis.Cmder) {

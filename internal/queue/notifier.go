@@ -9,17 +9,20 @@ import (
 )
 
 // A server of an empty queue waits until it is notified of a message. A notification
-// may be lost, and Asynq moves messages back without one: a server also looks by itself.
+// may be lost, and Asynq puts messages back without one. So a server also looks by
+// itself.
 const (
 	// lookEvery is how long an idle server waits to be notified.
 	lookEvery = 250 * time.Millisecond
-	// breath is about how long Asynq waits after an empty answer, notified or not: it
-	// bounds what servers ask of Redis while messages come one by one.
-	breath = 4 * time.Millisecond
+	// checkInterval is about how long Asynq waits after an empty answer, whether it
+	// was notified or not. It bounds how often servers ask Redis while messages come
+	// one by one.
+	checkInterval = 4 * time.Millisecond
 )
 
-// notify tells the servers of queues, in all processes, that these have a message.
-// Losing it costs lookEvery, and a Redis that is gone shows with the next call.
+// notify tells the servers of queues, in all processes, that these have a message. A
+// lost notification costs at most lookEvery. An error is ignored, because the next
+// call shows that Redis is away.
 func (c *Client) notify(ctx context.Context, queues []string) {
 	pipe := c.redis.Pipeline()
 	for _, q := range queues {
@@ -28,14 +31,14 @@ func (c *Client) notify(ctx context.Context, queues []string) {
 	_, _ = pipe.Exec(ctx)
 }
 
-// notifier stands between a server and Redis. It holds back the question for a
-// message after one that was answered with none, until the queue is notified. Asynq asks
-// one question at a time.
+// notifier stands between a server and Redis. Asynq asks Redis for one message at a
+// time. After an answer without a message, the notifier holds back the next question
+// until the queue is notified.
 type notifier struct {
 	redis.UniversalClient
 
 	pending  string // the list that the question is about
-	empty    bool   // the last answer was none
+	empty    bool   // the last answer had no message
 	notified chan struct{}
 	stopped  context.Context
 	stop     context.CancelFunc
@@ -49,8 +52,8 @@ func (c *Client) newNotifier(queue string) *notifier {
 	return n
 }
 
-// listen hears the notifications. A subscription that begins, or begins again after
-// an outage, may have missed one: that counts as one.
+// listen receives the notifications. A subscription that begins, or begins again
+// after an outage, may have missed one. So its beginning counts as a notification.
 func (n *notifier) listen(s *redis.PubSub) {
 	defer func() { _ = s.Close() }()
 	heard := s.ChannelWithSubscriptions()
@@ -64,14 +67,14 @@ func (n *notifier) listen(s *redis.PubSub) {
 			}
 			select {
 			case n.notified <- struct{}{}:
-			default: // rings already
+			default: // a notification waits already
 			}
 		}
 	}
 }
 
-// EvalSha runs a script. Of all that a server runs, the question for a message is
-// the one whose first key is the list of pending ones.
+// EvalSha runs a script. The script that asks for a message is the one whose first
+// key is the list of pending messages.
 func (n *notifier) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	if len(keys) == 0 || keys[0] != n.pending {
 		return n.UniversalClient.EvalSha(ctx, sha, keys, args...)
@@ -84,7 +87,7 @@ func (n *notifier) EvalSha(ctx context.Context, sha string, keys []string, args 
 	return answer
 }
 
-// await returns when it is time to ask, or false when the server stops.
+// await waits until it is time to ask. It returns false when the server stops.
 func (n *notifier) await() bool {
 	if !n.empty {
 		return n.stopped.Err() == nil

@@ -123,7 +123,7 @@ func TestAnIdleServerIsToldOfAMessage(t *testing.T) {
 			}
 			took = append(took, s.await(t, m, sent))
 		}
-		// A server that is told nothing needs about lookEvery for each.
+		// A server without notifications needs about lookEvery for each message.
 		slices.Sort(took)
 		if median := took[len(took)/2]; median > lookEvery/2 {
 			t.Errorf("took %v", took)
@@ -154,7 +154,7 @@ func TestAnIdleServerHardlyAsks(t *testing.T) {
 		s.await(t, m, sent)
 		before := s.asked.n.Load()
 		time.Sleep(4 * lookEvery) // what is measured is time
-		// Four questions, and the few scripts by which Asynq keeps house.
+		// That is four questions and the few scripts of Asynq's own maintenance.
 		if n := s.asked.n.Load() - before; n == 0 || n > 20 {
 			t.Errorf("ran %d scripts in a second", n)
 		}

@@ -21,8 +21,8 @@ type ServerOptions struct {
 	Queue string
 	// Slots is how many messages are worked at once.
 	Slots int
-	// Work handles a message. An error means the database could not be asked:
-	// the message comes again.
+	// Work handles a message. An error means that the database could not be asked.
+	// Then the message comes again.
 	Work func(ctx context.Context, m Message) error
 	// Grace is how long Shutdown waits for what is being worked.
 	Grace time.Duration
@@ -30,7 +30,7 @@ type ServerOptions struct {
 
 // Serve starts a server. It stops with Shutdown.
 func (c *Client) Serve(o ServerOptions) (*Server, error) {
-	// A worker may well be up before its Redis: the caller tries again.
+	// A worker may be up before its Redis. The caller tries again.
 	if err := c.Ping(context.Background()); err != nil {
 		return nil, fmt.Errorf("ping Redis: %w", err)
 	}
@@ -38,7 +38,7 @@ func (c *Client) Serve(o ServerOptions) (*Server, error) {
 	server := asynq.NewServerFromRedisClient(notified, asynq.Config{
 		Concurrency:       o.Slots,
 		Queues:            map[string]int{c.queue(o.Queue): 1},
-		TaskCheckInterval: breath,
+		TaskCheckInterval: checkInterval,
 		RetryDelayFunc: func(int, error, *asynq.Task) time.Duration {
 			return time.Second + rand.N(time.Second)
 		},
@@ -62,14 +62,14 @@ func (c *Client) Serve(o ServerOptions) (*Server, error) {
 	return &Server{server, notified}, nil
 }
 
-// Shutdown stops taking messages and waits for those being worked, at most the
-// server's grace; what is not done by then goes back to the queue.
+// Shutdown takes no more messages and waits for the running ones, at most for the
+// server's grace. Messages that are not done by then go back to the queue.
 func (s *Server) Shutdown() {
 	s.notifier.stop()
 	s.server.Shutdown()
 }
 
-// asynqLog writes what Asynq has to say into our log.
+// asynqLog writes the log lines of Asynq into the log of the service.
 type asynqLog struct{ log *slog.Logger }
 
 func (l asynqLog) Debug(args ...any) { l.log.Debug(fmt.Sprint(args...), "from", "asynq") }

@@ -1,3 +1,3 @@
-// Package telemetry is how the service tells what it does: log lines, trace
-// context and metrics. It is the only importer of the Prometheus client.
+// Package telemetry writes log lines, trace context and metrics. It is the only
+// importer of the Prometheus client.
 package telemetry

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Line is the one wide log line of a request, task or delivery: it collects
-// facts while the work runs and is written once at the end.
+// Line is the one wide log line of a request, task or delivery. It collects facts
+// while the work runs and is written once at the end.
 type Line struct {
 	start time.Time
 
@@ -26,8 +26,8 @@ func Start(ctx context.Context) (context.Context, *Line) {
 	return context.WithValue(ctx, lineKey{}, line), line
 }
 
-// Add puts attrs on the line of ctx; an attribute replaces an earlier one of
-// the same key. Without a line it does nothing. It may be called concurrently.
+// Add puts attrs on the line of ctx. An attribute replaces an earlier one of the same
+// key. If ctx has no line, Add does nothing. It may be called concurrently.
 func Add(ctx context.Context, attrs ...slog.Attr) {
 	line, ok := ctx.Value(lineKey{}).(*Line)
 	if !ok {

@@ -7,17 +7,16 @@ import (
 	"log/slog"
 )
 
-// NewLogger returns a logger that writes one JSON object per line to w, times
-// in UTC, and adds the attributes that With put into the context. Structs are
-// written in their printed form, so that secrets and e-mail addresses inside
-// stay hidden.
+// NewLogger returns a logger that writes one JSON object per line to w, times in UTC,
+// and adds the attributes that With put into the context. Structs are written in
+// their printed form, so that secrets and e-mail addresses inside them stay hidden.
 func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: safe}
 	return slog.New(handler{slog.NewJSONHandler(w, options)})
 }
 
-// safe returns a in the form it is written in. Values made for a caller's JSON
-// show an e-mail address there; printed, they do not.
+// safe returns a in the form in which it is logged. Values that are made for a
+// caller's JSON show e-mail addresses in JSON, but not when they are printed.
 func safe(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindTime:
@@ -39,7 +38,7 @@ func safeAny(v slog.Value) slog.Value {
 
 type attrsKey struct{}
 
-// With returns a context whose log lines carry attrs; an attribute replaces an
+// With returns a context whose log lines carry attrs. An attribute replaces an
 // earlier one of the same key.
 func With(ctx context.Context, attrs ...slog.Attr) context.Context {
 	earlier := attrsOf(ctx)
@@ -53,8 +52,8 @@ func attrsOf(ctx context.Context) []slog.Attr {
 	return attrs
 }
 
-// merge adds more to attrs and returns the result; equal keys are replaced,
-// since a JSON object should name each once.
+// merge adds more to attrs and returns the result. It replaces equal keys, because a
+// JSON object should have each key once.
 func merge(attrs, more []slog.Attr) []slog.Attr {
 	for _, a := range more {
 		attrs = put(attrs, a)

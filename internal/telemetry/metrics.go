@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics holds every metric of the service, on a registry of its own. Label
-// values come from fixed lists and route templates, never from a caller's
-// input: they cannot grow without bound and show nothing secret.
+// Metrics holds every metric of the service, on a registry of its own. Label values
+// come from fixed lists and route templates, never from a caller's input. So they
+// cannot grow without bound and show no secrets.
 type Metrics struct {
 	// HTTPRequests and HTTPDuration have the labels dialect, route, method, status.
 	HTTPRequests *prometheus.CounterVec
@@ -35,19 +35,21 @@ type Metrics struct {
 	// Deliveries and DeliveryDuration have the label outcome.
 	Deliveries       *prometheus.CounterVec
 	DeliveryDuration *prometheus.HistogramVec
-	// PlatformCalls has the labels platform, outcome; PlatformDuration the label
-	// platform. The outcome is ok, the code of the error, or why no call was made:
-	// open for a circuit breaker, throttled for a limit.
+	// PlatformCalls has the labels platform and outcome, PlatformDuration has the
+	// label platform. The outcome is ok, the code of the error, or the reason why no
+	// call was made: open for a circuit breaker, throttled for a limit.
 	PlatformCalls    *prometheus.CounterVec
 	PlatformDuration *prometheus.HistogramVec
-	// ClaimsLost counts runs that stopped because another holds their claim.
+	// ClaimsLost counts runs that did not hold their claim any more when they wrote
+	// their outcome, which may also be a failure.
 	ClaimsLost prometheus.Counter
 
-	// QueueDepth has the labels queue, state; OutboxDepth the label state. Both
-	// and the ages are set by functions given to OnScrape.
+	// QueueDepth has the labels queue and state, OutboxDepth has the label state.
+	// Functions that are given to OnScrape set both, and the ages too.
 	QueueDepth  *prometheus.GaugeVec
 	OutboxDepth *prometheus.GaugeVec
-	// OldestUnsent and OldestUnfinished are ages in seconds, 0 when there is none.
+	// OldestUnsent and OldestUnfinished are ages in seconds. 0 means that there is
+	// none.
 	OldestUnsent     prometheus.Gauge
 	OldestUnfinished prometheus.Gauge
 
@@ -59,7 +61,7 @@ type Metrics struct {
 	hooks []*hook
 }
 
-// namespace begins the name of every metric of ours.
+// namespace is the prefix of the names of all metrics.
 const namespace = "usersync"
 
 // durations are bucket borders in seconds: dense around the latency targets of
@@ -86,7 +88,7 @@ func NewMetrics() *Metrics {
 		DeliveryDuration: durationHistograms("delivery_duration_seconds", "Time a webhook delivery attempt took.", "outcome"),
 		PlatformCalls:    counters("platform_calls_total", "Calls to platforms.", "platform", "outcome"),
 		PlatformDuration: durationHistograms("platform_call_duration_seconds", "Time a call to a platform took.", "platform"),
-		ClaimsLost:       counter("claims_lost_total", "Runs that stopped because another holds their claim."),
+		ClaimsLost:       counter("claims_lost_total", "Runs that had lost their claim when they wrote their outcome."),
 
 		QueueDepth:       gauges("queue_depth", "Tasks in the queue.", "queue", "state"),
 		OutboxDepth:      gauges("outbox_depth", "Rows in the outbox.", "state"),
@@ -156,7 +158,8 @@ func orNone(label string) string {
 	return label
 }
 
-// methodLabel keeps the methods that callers invent out of the labels.
+// methodLabel returns the label of a method. Methods that callers invent have one
+// label together.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

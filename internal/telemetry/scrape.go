@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// scrapeEvery is the least time between two readings: however many scrape, the
-// database and the queue are asked no more often.
+// scrapeEvery is the least time between two readings. The database and the queue are
+// not asked more often, however many scrapers there are.
 const scrapeEvery = 5 * time.Second
 
-// scrapeTimeout bounds one reading, well within a scraper's usual 10 s.
+// scrapeTimeout bounds one reading. It is well below the usual 10 s of scrapers.
 const scrapeTimeout = 2 * time.Second
 
-// hook is one function that OnScrape was given.
+// hook is one function that was given to OnScrape.
 type hook struct {
 	name string
 	read func(context.Context) error
@@ -22,12 +22,12 @@ type hook struct {
 	done time.Time
 }
 
-// OnScrape has read called before a scrape, to set gauges of m. It is called at
-// most once every 5 s and has 2 s; scrapes in between show the last values. It
-// must set every label value each time, zeroes too. A failure is counted in
+// OnScrape registers read, which is called before a scrape to set gauges of m. It is
+// called at most once every 5 s and has 2 s. Scrapes in between show the last values.
+// It must set every label value each time, zeroes too. A failure is counted in
 // usersync_scrape_failures_total under name.
 func (m *Metrics) OnScrape(name string, read func(context.Context) error) {
-	m.failures.WithLabelValues(name).Add(0) // present before the first failure
+	m.failures.WithLabelValues(name).Add(0) // the counter exists before the first failure
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.hooks = append(m.hooks, &hook{name: name, read: read})
@@ -44,9 +44,9 @@ func (m *Metrics) refresh() {
 	}
 }
 
-// refresh reads anew when the last reading is old enough. Scrapes that come
-// during a reading wait for it. The context is not the scrape's: one that hangs
-// up must not spoil the reading for the others.
+// refresh reads anew when the last reading is old enough. Scrapes that come during a
+// reading wait for it. The reading does not use the context of the scrape, because
+// other scrapes use the result even if this scraper hangs up.
 func (h *hook) refresh() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -11,24 +11,25 @@ import (
 // Trace is the place of one operation in a distributed trace, as the header
 // traceparent carries it (W3C Trace Context, version 00).
 type Trace struct {
-	// TraceID names the whole trace; never all zero.
+	// TraceID names the whole trace. It is never all zero.
 	TraceID [16]byte
-	// SpanID names the operation within it; never all zero.
+	// SpanID names the operation within it. It is never all zero.
 	SpanID [8]byte
 	// Sampled says that the caller may have recorded the trace.
 	Sampled bool
 }
 
-// traceparentSize is the length of a version 00 header: 2 + 32 + 16 + 2 hex
+// traceparentSize is the length of a version 00 header, which has 2 + 32 + 16 + 2 hex
 // digits and three dashes.
 const traceparentSize = 55
 
 // sampledFlag is the only bit of the flags that version 00 gives a meaning.
 const sampledFlag = 1
 
-// ParseTraceparent reads a traceparent header. It reports false for one that
-// the W3C rules say to ignore: upper case, zero ids, version ff, a version 00
-// header of another length. Of a higher version it reads the first four fields.
+// ParseTraceparent reads a traceparent header. It reports false for a header that the
+// W3C rules say to ignore: one with upper case letters, zero ids or version ff, and a
+// version 00 header of another length. It reads only the first four fields of a
+// higher version.
 func ParseTraceparent(header string) (Trace, bool) {
 	if len(header) < traceparentSize || header[2] != '-' || header[35] != '-' || header[52] != '-' {
 		return Trace{}, false
@@ -44,8 +45,8 @@ func ParseTraceparent(header string) (Trace, bool) {
 	return t, true
 }
 
-// mayFollow reports whether rest may stand behind the four fields: nothing in
-// version 00, further fields behind a dash in a later one.
+// mayFollow reports whether rest may stand behind the four fields. Nothing may follow
+// in version 00. Further fields may follow behind a dash in a later version.
 func mayFollow(version byte, rest string) bool {
 	switch version {
 	case 0xff:

@@ -7,7 +7,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// HTML escapes what it inserts for the place where it stands.
+// An HTML template escapes inserted values for the place where they stand.
 func ExampleParseHTML() {
 	t, err := template.ParseHTML(`<p>Hi {{.name | default "there"}}, <a href="{{.inviteLink}}">join us</a></p>`)
 	if err != nil {
@@ -23,7 +23,7 @@ func ExampleParseHTML() {
 	// <p>Hi there, <a href="#ZgotmplZ">join us</a></p> <nil>
 }
 
-// A template can neither loop nor call, so it always ends.
+// A template can neither loop nor call others, so it always ends.
 func ExampleParseText() {
 	_, err := template.ParseText("Hi\n{{range .users}}{{.}}{{end}}")
 	fmt.Println(usersync.AsError(err).Message)

@@ -1,7 +1,7 @@
-// Package template runs the templates that organizations write: Go's
-// text/template cut down, on the parsed tree, to text, fields, if/else, pipes and
-// a few functions. A template can neither loop nor call: it ends, and it reads
-// only what it is given.
+// Package template runs the templates that organizations write. They are Go's
+// text/template, restricted on the parsed tree to text, fields, if/else, pipes and a
+// few functions. A template can neither loop nor call others, so it always ends, and
+// it reads only the data that it is given.
 package template
 
 import (
@@ -19,7 +19,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Bounds of a template, in bytes.
+// These are the bounds of a template, in bytes.
 const (
 	MaxSource = 16 << 10
 	MaxOutput = 256 << 10
@@ -32,8 +32,8 @@ type Template struct {
 	}
 }
 
-// functions are those that a template may call; those of Go's own that are not
-// named here or in builtins are refused.
+// functions are the functions that a template may call. Go's own functions are
+// refused, except for those in builtins.
 var functions = map[string]any{
 	"default": fallback,
 	"json":    quote,
@@ -42,10 +42,12 @@ var functions = map[string]any{
 	"upper":   strings.ToUpper,
 }
 
-// builtins are Go's own functions that only compare.
+// builtins are those of Go's own functions that a template may call, because they
+// only compare.
 var builtins = map[string]bool{"and": true, "or": true, "not": true, "eq": true, "ne": true}
 
-// fallback is for pipes: {{.name | default "you"}}.
+// fallback is the function default. It is meant for pipes, as in {{.name | default
+// "you"}}.
 func fallback(instead, value any) any {
 	if value == nil || value == "" {
 		return instead
@@ -53,10 +55,14 @@ func fallback(instead, value any) any {
 	return value
 }
 
-// quote writes a value as JSON, so that a template can make some.
+// quote is the function json. It writes a value as JSON, so that a template can
+// produce JSON.
 func quote(value any) (string, error) {
 	text, err := json.Marshal(value)
-	return string(text), err
+	if err != nil {
+		return "", fmt.Errorf("write the value as JSON: %w", err)
+	}
+	return string(text), nil
 }
 
 // ParseText checks a template whose output is plain text. Errors have code
@@ -70,13 +76,13 @@ func ParseText(source string) (*Template, error) {
 		return nil, explain(err)
 	}
 	if err := check(source, t.Tree, len(t.Templates())); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("check the template: %w", err)
 	}
 	return &Template{t}, nil
 }
 
-// ParseHTML checks a template whose output is HTML: what it inserts is escaped
-// for the place where it stands.
+// ParseHTML checks a template whose output is HTML. Inserted values are escaped for
+// the place where they stand. Errors are those of ParseText.
 func ParseHTML(source string) (*Template, error) {
 	if len(source) > MaxSource {
 		return nil, errTooMuch
@@ -86,14 +92,14 @@ func ParseHTML(source string) (*Template, error) {
 		return nil, explain(err)
 	}
 	if err := check(source, t.Tree, len(t.Templates())); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("check the template: %w", err)
 	}
 	return &Template{t}, nil
 }
 
-// Execute runs the template over data, a map by the names of the fields, whose
-// values are texts, numbers, booleans and such maps. An error has code invalid and
-// names the line: a field that is not there, or an output that grew too long.
+// Execute runs the template over data, a map by the names of the fields, whose values
+// are texts, numbers, booleans and such maps. An error has code invalid and names the
+// line. It is about a field that does not exist, or an output that is too long.
 func (t *Template) Execute(data any) (string, error) {
 	var out bounded
 	if err := t.run.Execute(&out, data); err != nil {
@@ -129,7 +135,7 @@ func check(source string, tree *parse.Tree, templates int) error {
 	return c.list(tree.Root)
 }
 
-// checker refuses every node it does not know.
+// checker refuses every node that it does not know.
 type checker struct{ source string }
 
 func (c checker) refuse(n parse.Node, what string) error {
@@ -195,7 +201,8 @@ var (
 	noField    = regexp.MustCompile(`map has no entry for key "([^"]*)"`)
 )
 
-// explain puts the library's message in our words: the place, and what is wrong.
+// explain turns the library's message into one for callers. It gives the line and the
+// fault.
 func explain(err error) error {
 	text := err.Error()
 	place := ""

@@ -124,9 +124,9 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzHTMLEscapes runs any HTML template over a hostile value: the value never
-// reaches the output as it is, whatever it is inserted into, and a template that
-// is taken once is taken again with the same output.
+// FuzzHTMLEscapes runs any HTML template over a hostile value. The value must never
+// reach the output unescaped, wherever it is inserted. A template that is accepted
+// once must be accepted again, with the same output.
 func FuzzHTMLEscapes(f *testing.F) {
 	for _, seed := range []string{
 		"{{.name}}", "<a href={{.name}}>", "<script>var x = {{.name}}; `{{.name}}`</script>", "<p title='{{.name}}'>{{.name | upper | lower}}</p>", "<!-- {{.name}} -->",

@@ -17,7 +17,7 @@ const errorsHead = `# Errors
 
 <!-- Written by "go generate ./internal/usersync" from usersync.Codes. -->
 
-Every step, delivery and request that did not succeed names one of these codes. The owner is who can mend it:
+Every step, delivery and request that did not succeed names one of these codes. The owner can repair the cause:
 you (the caller), the platform (the other side), or us (this service). Retried means that the service tries
 again by itself.
 

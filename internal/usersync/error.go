@@ -36,8 +36,8 @@ const (
 	OwnerUs       Owner = "us"
 )
 
-// CodeInfo describes one code for people: what it means, who can mend it and
-// what to do next.
+// CodeInfo describes one code for people: what it means, who can repair it and what
+// to do next.
 type CodeInfo struct {
 	Code    Code
 	Meaning string

@@ -8,7 +8,7 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// The secret of the examples; NewSecret makes one.
+// secret is the secret of the examples. NewSecret makes a new one.
 var secret = usersync.NewSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 // A sender signs the bytes that it sends. The id stays the same at every attempt.

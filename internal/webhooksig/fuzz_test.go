@@ -12,8 +12,8 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// FuzzVerify offers any headers to both sorts of keys: nothing passes that the
-// key did not sign, and what it signed passes unchanged only.
+// FuzzVerify offers any headers to both sorts of keys. Only messages that the key
+// signed may pass, and only unchanged.
 func FuzzVerify(f *testing.F) {
 	symmetric := secretOf(32)
 	private, public := webhooksig.NewKeyPair()
@@ -70,8 +70,8 @@ func sharesOne(a, b string) bool {
 	return false
 }
 
-// FuzzSecret offers any text as a key: it signs and verifies, or is refused
-// without being quoted.
+// FuzzSecret offers any text as a key. Either the key signs and verifies, or it is
+// refused and the error does not quote it.
 func FuzzSecret(f *testing.F) {
 	private, public := webhooksig.NewKeyPair()
 	for _, seed := range []string{secretOf(24).Reveal(), secretOf(64).Reveal(), private.Reveal(), public, "whsec_", "whsk_AAAA", "whsec_\nAAAA", "x"} {

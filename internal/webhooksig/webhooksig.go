@@ -1,6 +1,6 @@
-// Package webhooksig signs webhook messages and checks their signatures as
-// Standard Webhooks 1.0.0 says: HMAC-SHA256 (v1) and ed25519 (v1a) over
-// "id.timestamp.body".
+// Package webhooksig signs webhook messages and checks their signatures by the rules
+// of Standard Webhooks 1.0.0. The signatures are HMAC-SHA256 (v1) and ed25519 (v1a)
+// over "id.timestamp.body".
 package webhooksig
 
 import (
@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,37 +19,38 @@ import (
 	"usersync/internal/usersync"
 )
 
-// The headers of a signed message.
+// These are the headers of a signed message.
 const (
 	HeaderID        = "Webhook-Id"
 	HeaderTimestamp = "Webhook-Timestamp"
 	HeaderSignature = "Webhook-Signature"
 )
 
-// The prefixes of keys: symmetric, private and public.
+// These are the prefixes of symmetric, private and public keys.
 const (
 	prefixSecret  = "whsec_"
 	prefixPrivate = "whsk_"
 	prefixPublic  = "whpk_"
 )
 
-// The length of a symmetric key, in bytes: Standard Webhooks 1.0.0 asks for 24 to
-// 64; new ones have 32.
+// These are the lengths of a symmetric key, in bytes. Standard Webhooks 1.0.0 asks
+// for 24 to 64. New keys have 32.
 const (
 	minSecret = 24
 	maxSecret = 64
 	newSecret = 32
 )
 
-// NewSecret returns a new symmetric key: `whsec_` and the base64 of 32 random bytes.
+// NewSecret returns a new symmetric key. It is `whsec_` and the base64 of 32 random
+// bytes.
 func NewSecret() usersync.Secret {
 	key := make([]byte, newSecret)
 	_, _ = rand.Read(key) // crypto/rand.Read never fails
 	return usersync.NewSecret(prefixSecret + base64.StdEncoding.EncodeToString(key))
 }
 
-// NewKeyPair returns a new ed25519 key pair: `whsk_` and the base64 of the 64
-// bytes of the private key, `whpk_` and the base64 of the 32 of the public key.
+// NewKeyPair returns a new ed25519 key pair. The private key is `whsk_` and the
+// base64 of 64 bytes, the public key is `whpk_` and the base64 of 32 bytes.
 func NewKeyPair() (private usersync.Secret, public string) {
 	seed := make([]byte, ed25519.SeedSize)
 	_, _ = rand.Read(seed) // crypto/rand.Read never fails
@@ -64,7 +66,7 @@ func PublicKey(private usersync.Secret) (string, error) {
 	}
 	key, err := parsePrivate(text)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the private key: %w", err)
 	}
 	return encodePublic(ed25519.PrivateKey(key)), nil
 }
@@ -79,19 +81,19 @@ type Signer struct{ keys []signingKey }
 // signingKey returns the signature of content with its version in front.
 type signingKey interface{ sign(content []byte) string }
 
-// NewSigner returns a Signer that signs with every secret, in their order: while
-// a secret is being replaced, the new one and the old one. A `whsec_` secret of
-// 24–64 bytes signs as v1, a `whsk_` one as v1a. Errors have code invalid and
-// show no secret.
+// NewSigner returns a Signer that signs with every secret, in their order. While a
+// secret is being replaced, these are the new one and the old one. A `whsec_` secret
+// of 24–64 bytes signs as v1, and a `whsk_` secret signs as v1a. Errors have code
+// invalid and show no secret.
 func NewSigner(secrets ...usersync.Secret) (*Signer, error) {
 	if len(secrets) == 0 {
-		return nil, badKey("there is none")
+		return nil, badKey("no key was given")
 	}
 	s := &Signer{}
-	for _, secret := range secrets {
+	for i, secret := range secrets {
 		key, err := parseSigningKey(secret.Reveal())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read signing key %d of %d: %w", i+1, len(secrets), err)
 		}
 		s.keys = append(s.keys, key)
 	}
@@ -104,9 +106,9 @@ func (*Signer) String() string { return "[signer]" }
 // GoString hides the keys.
 func (*Signer) GoString() string { return "[signer]" }
 
-// Sign returns the webhook-signature header of message id, sent at the given time
-// (the seconds count) with this body: one signature per secret, between spaces.
-// id must not contain a full stop.
+// Sign returns the webhook-signature header of the message id with this body, sent at
+// the given time, of which only the whole seconds count. The header has one signature
+// for each secret, separated by spaces. id must not contain a full stop.
 func (s *Signer) Sign(id string, at time.Time, body []byte) string {
 	content := signedContent(id, strconv.FormatInt(at.Unix(), 10), body)
 	var list strings.Builder
@@ -128,14 +130,14 @@ func (s *Signer) Headers(id string, at time.Time, body []byte) http.Header {
 	}
 }
 
-// Verify reports whether header carries a signature of body that fits key, a
-// `whsec_` secret or a `whpk_` public key, and whether its time is within
-// tolerance of now, on either side. A message that does not pass has code
-// unauthorized, a key that is none has code invalid.
+// Verify reports whether header carries a signature of body that fits key, a `whsec_`
+// secret or a `whpk_` public key, and whether its time is within tolerance of now, on
+// either side. The error of a message that does not pass has code unauthorized. The
+// error of a key that is not valid has code invalid.
 func Verify(key usersync.Secret, header http.Header, body []byte, now time.Time, tolerance time.Duration) error {
 	check, err := parseVerifyingKey(key.Reveal())
 	if err != nil {
-		return err
+		return fmt.Errorf("read the key to verify with: %w", err)
 	}
 	id, timestamp := header.Get(HeaderID), header.Get(HeaderTimestamp)
 	if id == "" || timestamp == "" || header.Get(HeaderSignature) == "" {
@@ -234,8 +236,8 @@ func parseSymmetric(text string) (symmetric, error) {
 	return key, nil
 }
 
-// parsePrivate takes a private key whose public half fits: signing with another
-// one gives the private key away.
+// parsePrivate reads a private key. It requires that the public half fits, because
+// signing with another public half reveals the private key.
 func parsePrivate(text string) (private, error) {
 	key, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(key) != ed25519.PrivateKeySize {

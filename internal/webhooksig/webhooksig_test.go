@@ -52,7 +52,7 @@ func TestSignPassesTheReferenceVerifier(t *testing.T) {
 	}
 }
 
-// The values are those printed in the documentation of Standard Webhooks' own
+// The values are printed in the documentation of Standard Webhooks' own
 // implementations.
 func TestSignMatchesThePublishedExample(t *testing.T) {
 	t.Parallel()

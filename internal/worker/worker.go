@@ -141,6 +141,7 @@ func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.
 	local, outcome, err := p.handle(ctx, m, claim)
 	p.workLocal(local)
 	if outcome == outcomeLost {
+		p.Metrics.ClaimsLost.Inc()
 		p.retake(ctx, m)
 	}
 	p.Metrics.ObserveTask(m.Kind, outcome, time.Since(started))
@@ -212,7 +213,6 @@ func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim
 	case err == nil:
 		return local, outcomeDone, nil
 	case errors.Is(err, outbox.ErrClaimLost):
-		p.Metrics.ClaimsLost.Inc()
 		if len(claim.Coalesced) > 0 {
 			p.release(claim, 0, false) // of those that are still ours
 		}

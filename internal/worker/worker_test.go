@@ -187,11 +187,22 @@ func (p *plant) wait(t *testing.T, id string) time.Duration {
 func (p *plant) ends(t *testing.T, kind, outcome string) {
 	t.Helper()
 	line := fmt.Sprintf("usersync_tasks_total{kind=%q,outcome=%q} 1\n", kind, outcome)
-	roomtest.Eventually(t, "a task of "+kind+" ends as "+outcome, func() bool {
-		w := httptest.NewRecorder()
-		p.Metrics.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
-		return strings.Contains(w.Body.String(), line)
-	})
+	roomtest.Eventually(t, "a task of "+kind+" ends as "+outcome, func() bool { return strings.Contains(p.metrics(t), line) })
+}
+
+// claimsLost waits until so many runs are counted as having lost their claim.
+func (p *plant) claimsLost(t *testing.T, n int) {
+	t.Helper()
+	line := fmt.Sprintf("\nusersync_claims_lost_total %d\n", n)
+	roomtest.Eventually(t, fmt.Sprintf("%d claims are counted as lost", n), func() bool { return strings.Contains(p.metrics(t), line) })
+}
+
+// metrics returns the answer of GET /metrics.
+func (p *plant) metrics(t *testing.T) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	p.Metrics.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	return w.Body.String()
 }
 
 // noGiveUp fails the test when a task is given up.
@@ -381,6 +392,7 @@ func TestAWorkerThatLostItsClaimWritesNothing(t *testing.T) {
 					return outcome(p, ctx, c)
 				}, noGiveUp(t)))
 				p.ends(t, kind.Name, "claim_lost")
+				p.claimsLost(t, 1)
 				p.hasRow(t, task.ID, row{State: "sent", Token: "clm_other", Generation: 1})
 			})
 		})

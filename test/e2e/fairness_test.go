@@ -16,8 +16,8 @@ const (
 	backlog      = 5000
 	backlogBatch = 1000
 	// putOff is how many requests of a large organization may end while one of a
-	// small organization is under way: what is in flight of one lane, a few tasks
-	// of up to 128 requests, twice over. One queue for all would end the whole
+	// small organization is under way: what is in flight of one fairness key, a few
+	// tasks of up to 128 requests, twice over. One queue for all would end the whole
 	// backlog first.
 	putOff = backlog / 3
 )

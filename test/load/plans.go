@@ -45,7 +45,7 @@ var mayFilter = map[string]string{
 }
 
 // inFlight is read by the index of what was sent and is not finished: a few
-// hundred tasks, bounded by the lanes' shares and the queue's room.
+// hundred tasks, bounded by the shares of the fairness keys and the queue's room.
 const inFlight = "what is in flight"
 
 // onlySQLite are the statements that are never sent to PostgreSQL.

@@ -1,4 +1,4 @@
-// Package apptest runs the whole program inside a test: the same App as the
+// Package apptest runs the whole program inside a test. It is the same App as in the
 // binary, on free ports, on both engines.
 package apptest
 
@@ -21,20 +21,21 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Environment is a place to run an App in: an engine with a fresh database and
-// a queue of its own. Several Apps may run in one that is deployed.
+// Environment is an engine with a fresh database and a queue of its own, in which an
+// App runs. Several Apps may run in a deployed one.
 type Environment struct {
 	Engine    string
 	Config    config.Config
 	Schema    string
 	Namespace string
-	// MailRoots vouch for the mail servers of the test.
+	// MailRoots are the authorities that are trusted for the mail servers of the
+	// test.
 	MailRoots *x509.CertPool
-	// Breaker, when set, can break connections to the database.
+	// Breaker can break connections to the database, if it is set.
 	Breaker *storetest.Breaker
 }
 
-// Engines are the two ways to run.
+// Engines are the two modes of the program.
 var Engines = []string{"embedded", "deployed"}
 
 // Each runs a test in both environments, in parallel.
@@ -48,7 +49,7 @@ func Each(t *testing.T, test func(t *testing.T, e *Environment)) {
 	}
 }
 
-// New makes an environment. Without the servers it needs the test fails.
+// New makes an environment. The test fails if a server that it needs is missing.
 func New(t *testing.T, engine string) *Environment {
 	t.Helper()
 	e := &Environment{Engine: engine, Namespace: "t" + strings.ToLower(rand.Text()[:12]), Config: config.Config{

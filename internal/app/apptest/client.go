@@ -20,15 +20,15 @@ type Call struct {
 	Body   []byte
 }
 
-// Answer is what came back.
+// Answer is the answer to a call.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Client calls a running App and holds every answer against the description of
-// the API: a test fails on an answer that is not described just so.
+// Client calls a running App and compares every answer with the description of the
+// API. The test fails if an answer differs from it.
 type Client struct {
 	base        string
 	http        *http.Client
@@ -38,7 +38,8 @@ type Client struct {
 	seen map[string]bool
 }
 
-// callWithin is more than the longest wait that a call may ask for.
+// callWithin is the timeout of a call. It is more than the longest wait that a call
+// may ask for.
 const callWithin = 45 * time.Second
 
 // Client returns a client of the App's API.
@@ -72,7 +73,7 @@ func (c *Client) Do(t *testing.T, call Call) Answer {
 // Writes returns the described management calls that change something.
 func (c *Client) Writes() []Write { return c.description.Writes() }
 
-// CheckWebhook holds a webhook against the description.
+// CheckWebhook compares a webhook with the description.
 func (c *Client) CheckWebhook(t *testing.T, r Received) {
 	t.Helper()
 	c.note(webhook + r.Type())
@@ -95,7 +96,7 @@ func (c *Client) send(t *testing.T, call Call) Answer {
 	}
 	request.Header = call.Header.Clone()
 	if announced := call.Header.Get("Content-Length"); announced != "" {
-		// A body that is only announced: Expect keeps it from being sent.
+		// This body is only announced. Expect keeps it from being sent.
 		if request.ContentLength, err = strconv.ParseInt(announced, 10, 64); err != nil {
 			t.Fatal(err)
 		}
@@ -112,8 +113,8 @@ func (c *Client) send(t *testing.T, call Call) Answer {
 	return Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 }
 
-// Unseen returns the described answers and webhooks that this client never got,
-// those with a status of except left out.
+// Unseen returns the described answers and webhooks that this client never got. It
+// leaves out answers with a status of except.
 func (c *Client) Unseen(except ...string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,14 +20,14 @@ import (
 	"usersync/internal/api/openapi"
 )
 
-// Description is the description of the API, as answers are held against it.
+// Description is the description of the API, with which answers are compared.
 type Description struct {
 	doc       *openapi3.T
 	schemas   *schemas
 	unmatched []unmatched
 }
 
-// unmatched says which response, by status, answers what no operation does.
+// unmatched says which response answers a call that no operation answers, by status.
 type unmatched struct {
 	prefix    string
 	responses map[string]string
@@ -105,7 +105,7 @@ func (d *Description) Answers() []string {
 	return answers
 }
 
-// Write is a described management call that changes something.
+// Write is a described management call that changes data.
 type Write struct {
 	Method string
 	Path   string // with something in the place of each parameter
@@ -113,8 +113,8 @@ type Write struct {
 	Operator bool
 }
 
-// Writes returns the management calls that change something and take a JSON
-// body or none: each takes Idempotency-Key.
+// Writes returns the management calls that change data and take a JSON body or none.
+// Each takes Idempotency-Key.
 func (d *Description) Writes() []Write {
 	var writes []Write
 	for path, item := range d.doc.Paths.Map() {
@@ -149,7 +149,7 @@ func (d *Description) Enum(schema string) []string {
 	return values
 }
 
-// webhook stands before the type of a webhook in the list of answers.
+// webhook is the prefix of the type of a webhook in the list of answers.
 const webhook = "webhook "
 
 // operation is a described operation and the path it stands at.
@@ -159,7 +159,7 @@ type operation struct {
 	shared openapi3.Parameters
 }
 
-// find returns the operation that a call is answered by; nil for none. known
+// find returns the operation that answers a call, or nil if there is none. known
 // reports whether its path is described.
 func (d *Description) find(method, path string) (op *operation, known bool) {
 	template := d.match(path)
@@ -177,8 +177,8 @@ func (d *Description) find(method, path string) (op *operation, known bool) {
 	return &operation{found, method + " " + template, item.Parameters}, true
 }
 
-// match returns the template of a path, "" for none. Of two that fit, the one
-// with fewer parameters is meant.
+// match returns the template of a path, or "" if none fits. If two fit, it is the one
+// with fewer parameters.
 func (d *Description) match(path string) string {
 	best := ""
 	for template := range d.doc.Paths.Map() {
@@ -202,8 +202,8 @@ func fits(template, path string) bool {
 	return true
 }
 
-// Check returns the route that answered, "" for none, and in which ways the
-// answer differs from the description.
+// Check returns the route that answered, or "" if there is none, and the differences
+// between the answer and the description.
 func (d *Description) Check(c Call, a Answer) (route string, faults []string) {
 	target, err := url.ParseRequestURI(c.Path)
 	if err != nil {
@@ -224,7 +224,7 @@ func (d *Description) Check(c Call, a Answer) (route string, faults []string) {
 	return op.route, faults
 }
 
-// checkUnmatched holds an answer against what x-unmatched says.
+// checkUnmatched compares an answer with x-unmatched.
 func (d *Description) checkUnmatched(method, path string, known bool, a Answer) []string {
 	want := http.StatusNotFound
 	switch {
@@ -314,8 +314,8 @@ func decode(body []byte) (value any, err error) {
 	return value, nil
 }
 
-// checkCall holds an accepted call against the description, which must not
-// refuse what the program takes.
+// checkCall compares an accepted call with the description. The description must not
+// refuse a call that the program accepts.
 func (d *Description) checkCall(op *operation, target *url.URL, c Call) (faults []string) {
 	described := map[string]*openapi3.Parameter{}
 	for _, ref := range slices.Concat(op.shared, op.Parameters) {
@@ -342,7 +342,7 @@ func (d *Description) checkCall(op *operation, target *url.URL, c Call) (faults 
 	return append(faults, prefixed("taken of the call: ", d.checkBody(op.RequestBody.Value.Content, c.Header.Get("Content-Type"), c.Body))...)
 }
 
-// CheckWebhook returns in which ways a webhook differs from the description.
+// CheckWebhook returns the differences between a webhook and the description.
 func (d *Description) CheckWebhook(r Received) []string {
 	item := d.doc.Webhooks[r.Type()]
 	if item == nil || item.Post == nil {
@@ -362,7 +362,7 @@ func (d *Description) CheckWebhook(r Received) []string {
 	return append(faults, d.checkBody(item.Post.RequestBody.Value.Content, r.Header.Get("Content-Type"), r.Body)...)
 }
 
-// visitText holds a header or a parameter, which is text, against a schema.
+// visitText compares a header or a parameter, which is text, with a schema.
 func (d *Description) visitText(schema *openapi3.Schema, text string) []string {
 	if schema.Type.Includes(openapi3.TypeInteger) {
 		n, err := strconv.ParseInt(text, 10, 64)

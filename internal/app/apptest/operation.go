@@ -12,18 +12,19 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Operation is a described call with all that is needed to make one.
+// Operation is a described call, with everything that is needed to make it.
 type Operation struct {
 	Method string
 	Path   string // with its parameters: /v1/requests/{requestId}
-	// Schemes are the ways that its callers prove who they are; none for a call
-	// that everybody may make.
+	// Schemes are the security schemes of the call. There are none if everybody may
+	// make it.
 	Schemes []string
-	// Scopes are those of which a key must have one; none where keys have no part.
+	// Scopes are the scopes of which a key must have one. There are none if the call
+	// takes no key.
 	Scopes []string
 	// InPath and InQuery are its parameters by name.
 	InPath, InQuery []string
-	// MediaType is that of a body; "" where it takes none.
+	// MediaType is the media type of the body, or "" if the call takes none.
 	MediaType string
 
 	operation *openapi3.Operation
@@ -33,8 +34,8 @@ type Operation struct {
 // String is the method and the path.
 func (o Operation) String() string { return o.Method + " " + o.Path }
 
-// Operations returns all described calls. It fails on one that does not say what
-// a caller needs.
+// Operations returns all described calls. It fails if a description lacks what a
+// caller needs.
 func (d *Description) Operations() (list []Operation, err error) {
 	for path, item := range d.doc.Paths.Map() {
 		for method, operation := range item.Operations() {
@@ -87,8 +88,8 @@ var (
 	scopeName = regexp.MustCompile("`(\\w+)`")
 )
 
-// readScopes reads the scopes from the description of the call; the tag manage
-// says them for calls that do not.
+// readScopes reads the scopes from the description of the call. The tag manage gives
+// the scopes of calls without their own.
 func (o *Operation) readScopes() error {
 	operator := slices.Contains(o.operation.Tags, "operator")
 	if len(o.Schemes) == 0 || operator {
@@ -125,8 +126,8 @@ func (o *Operation) readMediaType() error {
 	return fmt.Errorf("nobody can write a body of its media types")
 }
 
-// Carry returns a call with a credential where a scheme has it, and none
-// elsewhere.
+// Carry returns a call with a credential in the place that a scheme names, and with
+// no other credential.
 func (d *Description) Carry(c Call, scheme, credential string) (Call, error) {
 	c.Header = c.Header.Clone()
 	if c.Header == nil {
@@ -165,9 +166,9 @@ func withQuery(path, name, value string) string {
 	return path + separator + name + "=" + url.QueryEscape(value)
 }
 
-// Call makes a call that the description takes: values by name fill parameters
-// of the path and fields of the body, whose other fields are examples. It fails
-// when the description is not enough to write the call.
+// Call writes a call that the description accepts. values fill parameters of the path
+// and fields of the body by name. The other fields of the body are examples. It fails
+// if the description does not say enough to write the call.
 func (o Operation) Call(values, query map[string]string) (Call, error) {
 	c := Call{Method: o.Method, Path: o.Path, Header: http.Header{}}
 	for _, name := range o.InPath {
@@ -229,9 +230,9 @@ func (o Operation) body(values map[string]string) ([]byte, error) {
 	return []byte(form.Encode()), nil
 }
 
-// sample returns a value that a schema takes: the one that values has for the
-// name, an example, or what the type allows; of an object the fields that are
-// required and those that values names.
+// sample returns a value that a schema accepts. That is the one that values has for
+// the name, an example, or a value of the type. An object gets its required fields
+// and those that values names.
 func sample(s *openapi3.Schema, name string, values map[string]string) (any, error) {
 	if value, ok := values[name]; ok && (s.Type == nil || s.Type.Includes(openapi3.TypeString)) {
 		return value, nil

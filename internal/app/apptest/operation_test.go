@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// another is a description of a dialect whose key stands in the query and whose
-// bodies are forms.
+// another is a description of a dialect that takes its key in the query and forms as
+// bodies.
 const another = `
 openapi: 3.1.0
 info: { title: t, version: "1" }

@@ -44,7 +44,7 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Resume takes connections again, on the same port.
+// Resume accepts connections again, on the same port.
 func (p *Proxy) Resume(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", p.addr)

@@ -11,8 +11,8 @@ import (
 	"usersync/internal/webhooksig"
 )
 
-// Receiver is a webhook receiver: a real server that keeps what it got and
-// answers what the test wants.
+// Receiver is a webhook receiver. It is a real server that keeps what it gets and
+// answers as the test wants.
 type Receiver struct {
 	URL string
 
@@ -38,15 +38,15 @@ func NewReceiver(t *testing.T) *Receiver {
 	return r
 }
 
-// Answer has the receiver answer the n-th call, counted from 1, this way.
+// Answer sets how the receiver answers. n is the number of the call, counted from 1.
 func (r *Receiver) Answer(answer func(w http.ResponseWriter, n int)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = answer
 }
 
-// Next has the receiver answer the next calls with these statuses, and all
-// that follow with the last.
+// Next makes the receiver answer the next calls with these statuses, and all later
+// ones with the last.
 func (r *Receiver) Next(statuses ...int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,14 +68,14 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	answer(w, n)
 }
 
-// Got returns what arrived so far.
+// Got returns the webhooks that arrived so far.
 func (r *Receiver) Got() []Received {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Received(nil), r.got...)
 }
 
-// Type returns the type that the body names, "" when it names none.
+// Type returns the type that the body names, or "" if it names none.
 func (r Received) Type() string {
 	var body struct {
 		Type string `json:"type"`

@@ -8,8 +8,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// schemas holds values against the schemas of a description. Each schema is
-// compiled once, which takes longer than to hold a value against it.
+// schemas compares values with the schemas of a description. Each schema is compiled
+// only once, because that takes longer than a comparison.
 type schemas struct {
 	components any // what $refs lead to
 
@@ -33,7 +33,7 @@ func plain(value any) (out any, err error) {
 	return out, json.Unmarshal(text, &out)
 }
 
-// visit returns in which ways a value differs from its schema.
+// visit returns the differences between a value and its schema.
 func (s *schemas) visit(schema *openapi3.Schema, value any) []string {
 	compiled, err := s.compile(schema)
 	if err == nil {

@@ -4,6 +4,7 @@ package activecampaign
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -50,7 +51,7 @@ type Credentials struct {
 // Settings say where people are put and what is sent of them.
 type Settings struct {
 	AccountURL string            `json:"accountUrl" help:"API address of the account, from Settings, Developer: https://….api-us1.com or https://….activehosted.com. For any other host set baseUrl too."`
-	List       string            `json:"listId,omitempty" role:"list" help:"Number of the list that people are subscribed to; none when left out. Who has unsubscribed from it stays off."`
+	List       string            `json:"listId,omitempty" role:"list" help:"Number of the list that people are subscribed to. Without it they are subscribed to none. People who have unsubscribed from it stay unsubscribed."`
 	Tags       []string          `json:"tags,omitempty" role:"tags" help:"Names of tags that every person gets. A tag that does not exist is made at the first push."`
 	Fields     connector.Mapping `json:"fields,omitempty" default:"firstName: firstName, lastName: lastName" help:"ActiveCampaign's field → ours: firstName, lastName, phone, or a custom field by its number, personalisation tag or title."`
 	Quiet      bool              `json:"excludeAutomations,omitempty" help:"Keep bulk imports from starting automations. Single contacts always start them."`
@@ -146,13 +147,13 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	if a.settings.List != "" {
 		name, err := a.listName(ctx)
 		if err != nil {
-			return connector.Facts{}, err
+			return connector.Facts{}, fmt.Errorf("find the list: %w", err)
 		}
 		facts.Labels["list:"+a.settings.List] = name
 	}
 	fields, err := a.findFields(ctx)
 	if err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("find the custom fields: %w", err)
 	}
 	for name, field := range fields {
 		facts.Labels["field:"+name] = string(field)
@@ -160,7 +161,7 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	for _, name := range a.settings.Tags {
 		tag, err := a.findTag(ctx, name)
 		if err != nil {
-			return connector.Facts{}, err
+			return connector.Facts{}, fmt.Errorf("find a tag: %w", err)
 		}
 		if tag != "" {
 			facts.Labels["tag:"+name] = string(tag)
@@ -242,7 +243,7 @@ func (a *activeCampaign) allFields(ctx context.Context) ([]field, error) {
 		}
 		query := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(page * pageSize)}}
 		if _, err := a.call(ctx, http.MethodGet, "/fields?"+query.Encode(), nil, &answer); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read a page of fields: %w", err)
 		}
 		all = append(all, answer.Fields...)
 		if len(answer.Fields) < pageSize {

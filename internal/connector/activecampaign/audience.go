@@ -3,6 +3,7 @@ package activecampaign
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -85,7 +86,7 @@ func (a *activeCampaign) subscribe(ctx context.Context, contact id, isNew bool) 
 			Lists []contactList `json:"contactLists"`
 		}
 		if _, err := a.call(ctx, http.MethodGet, "/contacts/"+string(contact)+"/contactLists", nil, &answer); err != nil {
-			return false, err
+			return false, fmt.Errorf("read the lists of the contact: %w", err)
 		}
 		if s := stands(contact, answer.Lists, a.settings.List); s.on {
 			return s.left, nil
@@ -113,7 +114,7 @@ func (a *activeCampaign) tags(ctx context.Context) ([]id, error) {
 		if tag == "" {
 			var err error
 			if tag, err = a.findOrMakeTag(ctx, name); err != nil {
-				return nil, err
+				return nil, fmt.Errorf("find the tag '%s': %w", name, err)
 			}
 			a.learn("tag:"+name, string(tag))
 		}
@@ -157,7 +158,7 @@ func (a *activeCampaign) findOrMakeTag(ctx context.Context, name string) (id, er
 	}
 	body := map[string]any{"tag": map[string]string{"tag": name, "tagType": "contact", "description": ""}}
 	if _, err := a.call(ctx, http.MethodPost, "/tags", body, &answer); err != nil {
-		return "", err
+		return "", fmt.Errorf("make a tag: %w", err)
 	}
 	if answer.Tag.ID == "" {
 		return "", usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign did not name the tag it made.")
@@ -177,7 +178,7 @@ func (a *activeCampaign) findTag(ctx context.Context, name string) (id, error) {
 		}
 		query := url.Values{"search": {name}, "limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(page * pageSize)}}
 		if _, err := a.call(ctx, http.MethodGet, "/tags?"+query.Encode(), nil, &answer); err != nil {
-			return "", err
+			return "", fmt.Errorf("look for a tag: %w", err)
 		}
 		for _, t := range answer.Tags {
 			if strings.EqualFold(t.Name, name) {

@@ -3,6 +3,7 @@ package activecampaign
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,7 +28,7 @@ func (a *activeCampaign) Confirm(ctx context.Context, job string, people []conne
 		return nil, connector.ErrNoJob
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read how the import went: %w", err)
 	}
 	switch answer.Status {
 	case false, "waiting", "claimed", "active":

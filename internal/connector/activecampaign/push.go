@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -99,11 +100,11 @@ func (a *activeCampaign) Push(ctx context.Context, people []connector.Profile) (
 func (a *activeCampaign) pushSingly(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	fields, err := a.fields(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the custom fields: %w", err)
 	}
 	tags, err := a.tags(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the tags: %w", err)
 	}
 	return a.client.Each(ctx, people, func(ctx context.Context, p connector.Profile) (connector.Result, error) {
 		return a.pushOne(ctx, a.contact(p, fields), tags)
@@ -128,11 +129,11 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 	done := connector.AddedOrUpdated(response.Status != http.StatusCreated)
 	left, err := a.subscribe(ctx, contact, done == connector.Added)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("subscribe the contact: %w", err)
 	}
 	for i, tag := range tags {
 		if err := a.tag(ctx, contact, a.settings.Tags[i], tag); err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("tag the contact: %w", err)
 		}
 	}
 	if left {
@@ -178,12 +179,12 @@ func (a *activeCampaign) row(c contact, subscribe bool) row {
 func (a *activeCampaign) pushImport(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	fields, err := a.fields(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the custom fields: %w", err)
 	}
 	known := map[string]standing{}
 	if a.settings.List != "" {
 		if known, err = a.lookUpAll(ctx, people); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("look the people up: %w", err)
 		}
 	}
 	results := make([]connector.Result, len(people))
@@ -215,7 +216,7 @@ func (a *activeCampaign) makeImport(ctx context.Context, people []connector.Entr
 		err = usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign's answer named no import.")
 	}
 	if err != nil {
-		return "", refusalOf(response).guilty(len(people)), err
+		return "", refusalOf(response).guilty(len(people)), fmt.Errorf("make an import: %w", err)
 	}
 	return answer.Job, nil, nil
 }
@@ -242,7 +243,7 @@ func (a *activeCampaign) search(ctx context.Context, query url.Values) (map[stri
 	query.Set("limit", strconv.Itoa(pageSize))
 	var answer contacts
 	if _, err := a.call(ctx, http.MethodGet, "/contacts?"+query.Encode(), nil, &answer); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("search contacts: %w", err)
 	}
 	out := map[string]standing{}
 	for _, c := range answer.Contacts {
@@ -264,7 +265,7 @@ func (a *activeCampaign) lookUpAll(ctx context.Context, people []connector.Profi
 	for some := range slices.Chunk(ids, pageSize) {
 		found, err := a.search(ctx, url.Values{"ids[]": some})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("look up the known contacts: %w", err)
 		}
 		for address, one := range found {
 			out[address] = one
@@ -298,7 +299,7 @@ func (a *activeCampaign) lookUpAll(ctx context.Context, people []connector.Profi
 func (a *activeCampaign) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	one, err := a.lookUp(ctx, p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("look the person up: %w", err)
 	}
 	if one.left {
 		return connector.Unsubscribed(string(one.contact), a.leftSentence(connector.Would)), nil
@@ -311,12 +312,12 @@ func (a *activeCampaign) Preview(ctx context.Context, p connector.Profile) (conn
 func (a *activeCampaign) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	one, err := a.lookUp(ctx, p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("look the person up: %w", err)
 	}
 	if one.contact != "" {
 		response, err := a.call(ctx, http.MethodDelete, "/contacts/"+string(one.contact), nil, nil)
 		if err != nil && !connector.NotFound(response) {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("delete the contact: %w", err)
 		}
 	}
 	return connector.RemovedFrom("ActiveCampaign"), nil

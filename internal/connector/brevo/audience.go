@@ -32,7 +32,7 @@ func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, users
 		id, err = b.makeList(ctx, name)
 	}
 	if err != nil {
-		return "", usersync.PlatformSync{}, err
+		return "", usersync.PlatformSync{}, fmt.Errorf("look for the list: %w", err)
 	}
 	text := strconv.FormatInt(id, 10)
 	return text, usersync.PlatformSync{List: text}, nil
@@ -46,7 +46,7 @@ func (b *brevo) listNamed(ctx context.Context, name string) (int64, error) {
 		}
 		path := fmt.Sprintf("/contacts/lists?limit=%d&offset=%d&sort=desc", pageOfLists, offset)
 		if _, err := b.call(ctx, http.MethodGet, path, nil, &page); err != nil {
-			return 0, err
+			return 0, fmt.Errorf("read a page of lists: %w", err)
 		}
 		for _, l := range page.Lists {
 			if l.Name == name {
@@ -63,11 +63,11 @@ func (b *brevo) listNamed(ctx context.Context, name string) (int64, error) {
 func (b *brevo) makeList(ctx context.Context, name string) (int64, error) {
 	folder, err := b.folder(ctx)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("find a folder for the list: %w", err)
 	}
 	var made list
 	if _, err := b.call(ctx, http.MethodPost, "/contacts/lists", map[string]any{"name": name, "folderId": folder}, &made); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("make the list: %w", err)
 	}
 	if made.ID == 0 {
 		return 0, usersync.Errorf(usersync.CodeUnavailable, "Brevo's answer names no list.")
@@ -84,7 +84,7 @@ func (b *brevo) folder(ctx context.Context) (int64, error) {
 		Folders []list `json:"folders"`
 	}
 	if _, err := b.call(ctx, http.MethodGet, "/contacts/folders?limit=1&offset=0&sort=asc", nil, &page); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("read the folders: %w", err)
 	}
 	if len(page.Folders) == 0 {
 		return 0, usersync.Errorf(usersync.CodeRejected, "Brevo has no folder that a list could be made in.")

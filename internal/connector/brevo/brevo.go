@@ -118,13 +118,13 @@ func (b *brevo) Check(ctx context.Context) (connector.Facts, error) {
 		Organization string `json:"organization_id"`
 	}
 	if _, err := b.call(ctx, http.MethodGet, "/account", nil, &account); err != nil {
-		return facts, err
+		return facts, fmt.Errorf("read the account: %w", err)
 	}
 	if account.Organization != "" {
 		facts.Account = account.Organization
 	}
 	if err := b.checkList(ctx, facts.Labels); err != nil {
-		return facts, err
+		return facts, fmt.Errorf("check the list: %w", err)
 	}
 	return facts, b.checkAttributes(ctx, facts.Labels)
 }
@@ -148,7 +148,7 @@ func (b *brevo) checkAttributes(ctx context.Context, labels map[string]string) e
 		} `json:"attributes"`
 	}
 	if _, err := b.call(ctx, http.MethodGet, "/contacts/attributes", nil, &answer); err != nil {
-		return err
+		return fmt.Errorf("read the attributes: %w", err)
 	}
 	types := map[string]string{}
 	for _, a := range answer.Attributes {

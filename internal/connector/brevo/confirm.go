@@ -2,6 +2,7 @@ package brevo
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -30,7 +31,7 @@ func (b *brevo) Confirm(ctx context.Context, job string, people []connector.Prof
 		return nil, connector.ErrNoJob
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read how the import went: %w", err)
 	}
 	switch p.Status {
 	case "completed":
@@ -45,11 +46,11 @@ func (b *brevo) Confirm(ctx context.Context, job string, people []connector.Prof
 func (b *brevo) completed(ctx context.Context, p process, people []connector.Profile) ([]connector.Result, error) {
 	invalid, err := b.report(ctx, p.Info.Import.InvalidEmails)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the report of invalid addresses: %w", err)
 	}
 	taken, err := b.report(ctx, p.Info.Import.TakenExtIDs)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the report of duplicate ids: %w", err)
 	}
 	results := make([]connector.Result, len(people))
 	for i, one := range people {

@@ -3,6 +3,7 @@ package brevo
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -142,7 +143,7 @@ func (b *brevo) find(ctx context.Context, p connector.Profile) (known, error) {
 		return known{}, nil
 	}
 	if err != nil {
-		return known{}, err
+		return known{}, fmt.Errorf("look the contact up: %w", err)
 	}
 	if k.ID == 0 {
 		return k, usersync.Errorf(usersync.CodeUnavailable, "Brevo's answer names no contact.")
@@ -154,7 +155,7 @@ func (b *brevo) find(ctx context.Context, p connector.Profile) (known, error) {
 func (b *brevo) pushOne(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	k, err := b.find(ctx, p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("find the contact: %w", err)
 	}
 	if k.Blacklisted {
 		return unsubscribed(k, connector.Did), nil
@@ -175,7 +176,7 @@ func (b *brevo) pushOne(ctx context.Context, p connector.Profile) (connector.Res
 	if r.Status == http.StatusCreated {
 		status = connector.Added
 		if err := connector.Decode(r, &k); err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("read the answer to the push: %w", err)
 		}
 	}
 	return connector.Result{Status: status, Details: b.sentence(connector.Did, status, left), Remote: k.remote()}, nil
@@ -216,7 +217,7 @@ func (b *brevo) importAll(ctx context.Context, people []connector.Profile) ([]co
 func (b *brevo) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	k, err := b.find(ctx, p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("find the contact: %w", err)
 	}
 	if k.Blacklisted {
 		return unsubscribed(k, connector.Would), nil
@@ -234,7 +235,7 @@ func (b *brevo) Remove(ctx context.Context, p connector.Profile) (connector.Resu
 	}
 	for _, path := range paths {
 		if r, err := b.call(ctx, http.MethodDelete, path, nil, nil); err != nil && !connector.NotFound(r) {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("delete the contact: %w", err)
 		}
 	}
 	return connector.RemovedFrom(platform), nil

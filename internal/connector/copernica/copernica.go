@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
@@ -82,15 +83,15 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, cli
 func (c *copernica) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
 	token, fresh, err := c.jwt(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("get a token: %w", err)
 	}
 	response, err := c.callWith(ctx, token, method, path, body)
 	if usersync.CodeOf(err) == usersync.CodeDisconnected && !fresh && isAuth(response) {
 		if err := c.forget(ctx, token); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("drop the refused token: %w", err)
 		}
 		if token, _, err = c.jwt(ctx); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("get another token: %w", err)
 		}
 		response, err = c.callWith(ctx, token, method, path, body)
 	}
@@ -143,7 +144,7 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 		Name string `json:"name"`
 	}
 	if _, err := c.call(ctx, http.MethodGet, "/identity", nil, &identity); err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("read the account: %w", err)
 	}
 	if identity.ID == "" {
 		return connector.Facts{}, usersync.Errorf(usersync.CodeUnavailable, "Copernica named no account for the token.")
@@ -155,7 +156,7 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 		Interests named  `json:"interests"`
 	}
 	if _, err := c.call(ctx, http.MethodGet, "/database/"+c.settings.Database, nil, &database); err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("read the database: %w", err)
 	}
 	if database.ID == "" {
 		return connector.Facts{}, usersync.Errorf(usersync.CodeDisconnected, "Copernica has no database %s.", c.settings.Database)
@@ -168,7 +169,7 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 	}
 	labels, err := c.unsubscribeLabels(ctx)
 	if err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("read what happens to people who unsubscribe: %w", err)
 	}
 	labels["database:"+c.settings.Database] = cmp.Or(database.Name, c.settings.Database)
 	if identity.Name != "" {
@@ -197,7 +198,7 @@ func (c *copernica) unsubscribeLabels(ctx context.Context) (map[string]string, e
 		Fields   map[string]any `json:"fields"`
 	}
 	if _, err := c.call(ctx, http.MethodGet, "/database/"+c.settings.Database+"/unsubscribe", nil, &answer); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the settings of the database: %w", err)
 	}
 	labels := map[string]string{behaviorLabel: answer.Behavior}
 	if answer.Behavior != behaviorUpdate {

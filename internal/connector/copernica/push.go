@@ -2,6 +2,7 @@ package copernica
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -90,11 +91,11 @@ func (c *copernica) Push(ctx context.Context, people []connector.Profile) ([]con
 func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	query, err := c.condition(p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("select the profile: %w", err)
 	}
 	left, err := c.leftBefore(ctx, p, query)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("ask whether the person has left: %w", err)
 	}
 	if left {
 		return c.unsubscribed(p, connector.Did), nil
@@ -102,7 +103,7 @@ func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector
 	query.Set("create", "1")
 	response, err := c.call(ctx, http.MethodPut, "/database/"+c.settings.Database+"/profiles?"+query.Encode(), c.body(p), nil)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("write the profile: %w", err)
 	}
 	switch response.Status {
 	case http.StatusCreated:
@@ -126,7 +127,7 @@ func (c *copernica) leftBefore(ctx context.Context, p connector.Profile, query u
 	}
 	found, err := c.find(ctx, query)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("find the profiles: %w", err)
 	}
 	return c.left(ctx, p, found)
 }
@@ -188,7 +189,7 @@ func (c *copernica) find(ctx context.Context, query url.Values) ([]profile, erro
 		Data *[]profile `json:"data"`
 	}
 	if _, err := c.call(ctx, http.MethodGet, "/database/"+c.settings.Database+"/profiles?"+asked.Encode(), nil, &answer); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the profiles: %w", err)
 	}
 	if answer.Data == nil {
 		return nil, usersync.Errorf(usersync.CodeUnavailable, "Copernica's answer held no profiles.")
@@ -204,11 +205,11 @@ func (c *copernica) Preview(ctx context.Context, p connector.Profile) (connector
 	}
 	found, err := c.find(ctx, query)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("find the profiles: %w", err)
 	}
 	left, err := c.left(ctx, p, found)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("ask whether the person has left: %w", err)
 	}
 	if left {
 		return c.unsubscribed(p, connector.Would), nil
@@ -230,7 +231,7 @@ func (c *copernica) Remove(ctx context.Context, p connector.Profile) (connector.
 	if err == nil {
 		found, err := c.find(ctx, query)
 		if err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("find the profiles: %w", err)
 		}
 		for _, one := range found {
 			ids = append(ids, string(one.ID))
@@ -241,7 +242,7 @@ func (c *copernica) Remove(ctx context.Context, p connector.Profile) (connector.
 	}
 	for _, profile := range ids {
 		if err := c.remove(ctx, profile); err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("remove a profile: %w", err)
 		}
 	}
 	return connector.RemovedFrom(c.target().Place), nil
@@ -257,7 +258,7 @@ func (c *copernica) remove(ctx context.Context, profile string) error {
 	}
 	response, err := c.call(ctx, http.MethodDelete, "/profile/"+profile, asked, nil)
 	if err != nil && !isGone(response) {
-		return err
+		return fmt.Errorf("delete the profile: %w", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,7 +71,7 @@ func (h *held) unlock() { h.gate <- struct{}{} }
 func (c *copernica) jwt(ctx context.Context) (token usersync.Secret, fresh bool, err error) {
 	h := c.slot()
 	if err := h.lock(ctx); err != nil {
-		return usersync.Secret{}, false, err
+		return usersync.Secret{}, false, fmt.Errorf("wait for the token: %w", err)
 	}
 	defer h.unlock()
 	if time.Now().Before(h.until) {
@@ -78,7 +79,7 @@ func (c *copernica) jwt(ctx context.Context) (token usersync.Secret, fresh bool,
 	}
 	token, until, err := c.exchange(ctx)
 	if err != nil {
-		return usersync.Secret{}, false, err
+		return usersync.Secret{}, false, fmt.Errorf("exchange the API token: %w", err)
 	}
 	h.token, h.until = token, until
 	return token, true, nil
@@ -88,7 +89,7 @@ func (c *copernica) jwt(ctx context.Context) (token usersync.Secret, fresh bool,
 func (c *copernica) forget(ctx context.Context, token usersync.Secret) error {
 	h := c.slot()
 	if err := h.lock(ctx); err != nil {
-		return err
+		return fmt.Errorf("wait for the token: %w", err)
 	}
 	defer h.unlock()
 	if h.token.Reveal() == token.Reveal() {
@@ -112,7 +113,7 @@ func (c *copernica) exchange(ctx context.Context) (usersync.Secret, time.Time, e
 		return usersync.Secret{}, time.Time{}, usersync.Errorf(usersync.CodeDisconnected, "%s", e.Message)
 	}
 	if err != nil {
-		return usersync.Secret{}, time.Time{}, err
+		return usersync.Secret{}, time.Time{}, fmt.Errorf("call the authentication service: %w", err)
 	}
 	token := strings.Trim(strings.TrimSpace(string(response.Body)), `"`)
 	if response.Truncated || strings.Count(token, ".") != 2 || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {

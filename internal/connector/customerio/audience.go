@@ -3,6 +3,7 @@ package customerio
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -40,7 +41,7 @@ func (c *customerio) segmentNamed(ctx context.Context, name string) (string, err
 		Segments []segmentInfo `json:"segments"`
 	}
 	if _, err := c.app(ctx, http.MethodGet, "/v1/segments", nil, &answer); err != nil {
-		return "", err
+		return "", fmt.Errorf("read the segments: %w", err)
 	}
 	i := slices.IndexFunc(answer.Segments, func(s segmentInfo) bool { return s.Name == name && s.manual() })
 	if i < 0 {
@@ -55,7 +56,7 @@ func (c *customerio) makeSegment(ctx context.Context, name, description string) 
 	}
 	body := map[string]any{"segment": map[string]string{"name": name, "description": description}}
 	if _, err := c.app(ctx, http.MethodPost, "/v1/segments", body, &answer); err != nil {
-		return "", err
+		return "", fmt.Errorf("make a segment: %w", err)
 	}
 	if answer.Segment.ID == "" {
 		return "", usersync.Errorf(usersync.CodeUnavailable, "Customer.io's answer names no segment.")

@@ -2,6 +2,7 @@ package customerio
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -79,7 +80,7 @@ func refusedOf(r *connector.Response, n int) (map[int]*usersync.Error, error) {
 	}
 	var answer refusals
 	if err := connector.Decode(r, &answer); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the refusals: %w", err)
 	}
 	out := map[int]*usersync.Error{}
 	for _, e := range answer.Errors {

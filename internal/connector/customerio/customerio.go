@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -67,7 +68,7 @@ type Credentials struct {
 // Settings say where people are put and what is sent of them.
 type Settings struct {
 	Region        string            `json:"region,omitempty" help:"Where the account's data is." default:"us" options:"us|eu"`
-	IdentifyBy    string            `json:"identifyBy,omitempty" help:"What people are known by there: email, or id, which is our user id." default:"email" options:"email|id"`
+	IdentifyBy    string            `json:"identifyBy,omitempty" help:"What identifies people there: email, or id, which is our user id." default:"email" options:"email|id"`
 	Segment       string            `json:"segment,omitempty" help:"Id of the manual segment that people are added to, such as 3." role:"list"`
 	Tags          []string          `json:"tags,omitempty" help:"Values that the attribute tagsAttribute of everybody gets, as a list." role:"tags"`
 	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the attribute that takes the tags; its value is replaced." default:"tags"`
@@ -145,7 +146,7 @@ func (c *customerio) Check(ctx context.Context) (connector.Facts, error) {
 		Environment json.Number `json:"environment_id"`
 	}
 	if _, err := c.track(ctx, http.MethodGet, "/api/v1/accounts/region", nil, &region); err != nil {
-		return facts, err
+		return facts, fmt.Errorf("read the region of the account: %w", err)
 	}
 	if region.DataCenter != "" && region.DataCenter != c.settings.Region {
 		return facts, connector.WrongSetting("region", "The account's data is in the region '"+connector.Quote(region.DataCenter)+"'.")
@@ -173,7 +174,7 @@ func (c *customerio) checkSegment(ctx context.Context, labels map[string]string)
 		return connector.WrongSetting("segment", "Customer.io has no segment "+c.settings.Segment+".")
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("read the segment: %w", err)
 	}
 	if !answer.Segment.manual() {
 		return connector.WrongSetting("segment", "People cannot be added to the segment '"+answer.Segment.Name+"': it fills itself.")

@@ -3,6 +3,7 @@ package customerio
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -56,7 +57,7 @@ func (c *customerio) Push(ctx context.Context, people []connector.Profile) ([]co
 	results := make([]connector.Result, len(people))
 	for _, b := range c.batches(people, results) {
 		if err := c.push(ctx, b, people, results); err != nil {
-			return results, err
+			return results, fmt.Errorf("push a batch of people: %w", err)
 		}
 	}
 	return results, nil
@@ -92,11 +93,11 @@ func (c *customerio) batches(people []connector.Profile, results []connector.Res
 func (c *customerio) push(ctx context.Context, b *batch, people []connector.Profile, results []connector.Result) error {
 	r, err := c.track(ctx, http.MethodPost, "/api/v2/batch", map[string]any{"batch": b.items}, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("identify the people: %w", err)
 	}
 	refused, err := refusedOf(r, len(b.places))
 	if err != nil {
-		return err
+		return fmt.Errorf("read which people were refused: %w", err)
 	}
 	var ids []string
 	for at, place := range b.places {
@@ -105,7 +106,7 @@ func (c *customerio) push(ctx context.Context, b *batch, people []connector.Prof
 		}
 	}
 	if err := c.join(ctx, ids); err != nil {
-		return err
+		return fmt.Errorf("add the people to the segment: %w", err)
 	}
 	for at, place := range b.places {
 		if refused[at] != nil {
@@ -123,7 +124,7 @@ func (c *customerio) Preview(ctx context.Context, p connector.Profile) (connecto
 	if c.hasApp() {
 		known, err := c.known(ctx, p)
 		if err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("look the person up: %w", err)
 		}
 		status = connector.AddedOrUpdated(known)
 	}
@@ -155,7 +156,7 @@ func (c *customerio) Remove(ctx context.Context, p connector.Profile) (connector
 		method, path = http.MethodDelete, "/api/v1/customers/"+connector.PathSegment(c.identifier(p))
 	}
 	if r, err := c.track(ctx, method, path, nil, nil); err != nil && !connector.NotFound(r) {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("remove the person: %w", err)
 	}
 	return connector.RemovedFrom("Customer.io"), nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -150,11 +151,11 @@ func (d *destination) Push(ctx context.Context, people []connector.Profile) ([]c
 func (d *destination) push(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	text, err := d.body.updated(p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("write the body: %w", err)
 	}
 	id := messageID(p, text)
 	if _, err := d.send(ctx, cmp.Or(d.settings.Method, http.MethodPost), id, text); err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("send the message: %w", err)
 	}
 	return connector.Did.Outcome(connector.Synced, d.target(), id), nil
 }
@@ -172,13 +173,13 @@ func (d *destination) Preview(_ context.Context, p connector.Profile) (connector
 func (d *destination) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	text, err := d.body.removed(p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("write the body: %w", err)
 	}
 	method := cmp.Or(d.settings.Removal, http.MethodPost)
 	response, err := d.send(ctx, method, messageID(p, text), text)
 	gone := connector.NotFound(response) && method == http.MethodDelete
 	if err != nil && !gone {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("send the removal: %w", err)
 	}
 	return connector.RemovalRequested(d.url.Host), nil
 }

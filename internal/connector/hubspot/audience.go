@@ -2,6 +2,7 @@ package hubspot
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"usersync/internal/connector"
@@ -40,14 +41,14 @@ func (h *hubspot) list(ctx context.Context, path string) (list, error) {
 func (h *hubspot) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	found, err := h.list(ctx, "/object-type-id/"+contactType+"/name/"+connector.PathSegment(name))
 	if err != nil {
-		return "", usersync.PlatformSync{}, err
+		return "", usersync.PlatformSync{}, fmt.Errorf("look for the list: %w", err)
 	}
 	if found.ID != "" && !found.static() {
 		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeRejected, "HubSpot has a list of this name that fills itself.")
 	}
 	if found.ID == "" {
 		if found, err = h.makeList(ctx, name); err != nil {
-			return "", usersync.PlatformSync{}, err
+			return "", usersync.PlatformSync{}, fmt.Errorf("make the list: %w", err)
 		}
 	}
 	return string(found.ID), usersync.PlatformSync{List: string(found.ID)}, nil

@@ -4,6 +4,7 @@ package hubspot
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -150,13 +151,13 @@ func (h *hubspot) Check(ctx context.Context) (connector.Facts, error) {
 		Portal looseID `json:"portalId"`
 	}
 	if _, err := h.call(ctx, http.MethodGet, "/account-info/v3/details", nil, &account); err != nil {
-		return facts, err
+		return facts, fmt.Errorf("read the account: %w", err)
 	}
 	if facts.Account = string(account.Portal); facts.Account == "" {
 		facts.Account = connector.Fingerprint(h.token)
 	}
 	if err := h.checkProperties(ctx, facts.Labels); err != nil {
-		return facts, err
+		return facts, fmt.Errorf("check the properties: %w", err)
 	}
 	return facts, h.checkList(ctx, facts.Labels)
 }
@@ -177,7 +178,7 @@ func (h *hubspot) checkProperties(ctx context.Context, labels map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(h.properties)) {
 		found, err := h.property(ctx, name, "properties."+name)
 		if err != nil {
-			return err
+			return fmt.Errorf("read a property: %w", err)
 		}
 		if found.Modification.ReadOnly {
 			return connector.WrongSetting("properties."+name, "HubSpot lets nobody write the property '"+name+"'.")
@@ -186,7 +187,7 @@ func (h *hubspot) checkProperties(ctx context.Context, labels map[string]string)
 	if h.settings.IDProperty != byEmail {
 		found, err := h.property(ctx, h.settings.IDProperty, "idProperty")
 		if err != nil {
-			return err
+			return fmt.Errorf("read the property that people are found by: %w", err)
 		}
 		if !found.Unique {
 			return connector.WrongSetting("idProperty", "The property '"+h.settings.IDProperty+"' does not have unique values.")
@@ -201,7 +202,7 @@ func (h *hubspot) checkTags(ctx context.Context, labels map[string]string) error
 	}
 	found, err := h.property(ctx, h.settings.TagsProperty, "tagsProperty")
 	if err != nil {
-		return err
+		return fmt.Errorf("read the property of the tags: %w", err)
 	}
 	labels["property:"+h.settings.TagsProperty] = found.FieldType
 	if len(found.Options) == 0 {
@@ -235,7 +236,7 @@ func (h *hubspot) checkList(ctx context.Context, labels map[string]string) error
 	}
 	found, err := h.list(ctx, "/"+h.settings.List)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the list: %w", err)
 	}
 	if found.ID == "" {
 		return connector.WrongSetting("list", "HubSpot has no list "+h.settings.List+".")

@@ -2,6 +2,7 @@ package hubspot
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -80,7 +81,7 @@ type upserted struct {
 func (h *hubspot) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	answer, err := h.upsert(ctx, people)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("upsert the contacts: %w", err)
 	}
 	results, err := h.results(people, answer)
 	if joinErr := h.join(ctx, results); joinErr != nil {
@@ -156,7 +157,7 @@ func onlyFailed(results []connector.Result) []connector.Result {
 func (h *hubspot) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	id, err := h.find(ctx, h.id(p), h.settings.IDProperty)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("find the contact: %w", err)
 	}
 	return connector.Would.Outcome(connector.AddedOrUpdated(id != ""), h.target(), id), nil
 }
@@ -180,14 +181,14 @@ func (h *hubspot) find(ctx context.Context, value, property string) (string, err
 func (h *hubspot) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	id, err := h.find(ctx, p.Email.Display(), byEmail)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("find the contact: %w", err)
 	}
 	for _, one := range slices.Compact([]string{id, p.Remote}) {
 		if one == "" {
 			continue
 		}
 		if err := h.erase(ctx, one); err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("erase the contact: %w", err)
 		}
 	}
 	return connector.RemovedFrom("HubSpot"), nil

@@ -3,6 +3,7 @@ package klaviyo
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,7 +22,7 @@ func (k *klaviyo) MakeAudience(ctx context.Context, name, _ string) (string, use
 	}
 	query := url.Values{"filter": {"equals(name," + quoted(name) + ")"}}
 	if _, err := k.call(ctx, http.MethodGet, "/api/lists?"+query.Encode(), nil, &found); err != nil {
-		return "", usersync.PlatformSync{}, err
+		return "", usersync.PlatformSync{}, fmt.Errorf("look for the list: %w", err)
 	}
 	if len(found.Data) > 0 {
 		return found.Data[0].ID, usersync.PlatformSync{List: found.Data[0].ID}, nil
@@ -31,7 +32,7 @@ func (k *klaviyo) MakeAudience(ctx context.Context, name, _ string) (string, use
 	}
 	body := document{Data: map[string]any{"type": "list", "attributes": map[string]any{"name": name}}}
 	if _, err := k.call(ctx, http.MethodPost, "/api/lists", body, &made); err != nil {
-		return "", usersync.PlatformSync{}, err
+		return "", usersync.PlatformSync{}, fmt.Errorf("make the list: %w", err)
 	}
 	if made.Data.ID == "" {
 		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo did not name the list it made.")

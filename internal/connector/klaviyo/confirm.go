@@ -2,6 +2,7 @@ package klaviyo
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -30,7 +31,7 @@ func (k *klaviyo) Confirm(ctx context.Context, job string, people []connector.Pr
 		return nil, connector.ErrNoJob
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read how the job went: %w", err)
 	}
 	switch answer.Data.Attributes.Status {
 	case "queued", "processing":
@@ -58,7 +59,7 @@ func (k *klaviyo) markFailed(ctx context.Context, path string, people []connecto
 	failures, err := k.importErrors(ctx, path)
 	if err != nil {
 		clear(results)
-		return err
+		return fmt.Errorf("find whom the job failed for: %w", err)
 	}
 	byAddress := map[string]int{}
 	for i, p := range people {
@@ -123,7 +124,7 @@ func (k *klaviyo) importErrors(ctx context.Context, path string) ([]importError,
 			} `json:"links"`
 		}
 		if _, err := k.call(ctx, http.MethodGet, path+"/import-errors?"+query.Encode(), nil, &answer); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read a page of errors: %w", err)
 		}
 		out = append(out, answer.Data...)
 		next, err := url.Parse(answer.Links.Next)

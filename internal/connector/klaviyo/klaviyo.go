@@ -5,6 +5,7 @@ package klaviyo
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"regexp"
 	"time"
@@ -53,7 +54,7 @@ type Credentials struct {
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	List         string            `json:"listId,omitempty" role:"list" help:"Id of the list that people are added to; in none when left out. Being on a list is no consent: nobody is ever subscribed."`
+	List         string            `json:"listId,omitempty" role:"list" help:"Id of the list that people are added to. Without it they are added to none. Being on a list is not a consent: nobody is ever subscribed."`
 	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags of every person. Klaviyo has none for people: they are kept as a list in a custom property, which each push replaces."`
 	TagsProperty string            `json:"tagsProperty,omitempty" default:"tags" help:"Custom property that holds the tags."`
 	Attributes   connector.Mapping `json:"attributes,omitempty" default:"first_name: firstName, last_name: lastName, title: jobTitle, location.country: country, invite_link: inviteLink" help:"Klaviyo's attribute → ours: phone_number, external_id, first_name, last_name, organization, locale, title, image, location.city and so on; every other name is a custom property."`
@@ -113,7 +114,7 @@ func (k *klaviyo) Check(ctx context.Context) (connector.Facts, error) {
 		} `json:"data"`
 	}
 	if _, err := k.call(ctx, http.MethodGet, "/api/accounts", nil, &accounts); err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("read the account: %w", err)
 	}
 	if len(accounts.Data) == 0 || accounts.Data[0].ID == "" {
 		return connector.Facts{}, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo named no account for the key.")
@@ -127,7 +128,7 @@ func (k *klaviyo) Check(ctx context.Context) (connector.Facts, error) {
 	}
 	name, err := k.listName(ctx)
 	if err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("read the list: %w", err)
 	}
 	facts.Labels["list:"+k.settings.List] = name
 	return facts, nil

@@ -3,6 +3,7 @@ package klaviyo
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -128,7 +129,7 @@ func (k *klaviyo) pushOne(ctx context.Context, p connector.Profile) (connector.R
 	}
 	response, err := k.call(ctx, http.MethodPost, path, document{Data: k.profile(p)}, &answer)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("write the profile: %w", err)
 	}
 	if answer.Data.ID == "" {
 		return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "Klaviyo's answer named no profile.")
@@ -216,7 +217,7 @@ func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (map[s
 			Data []person `json:"data"`
 		}
 		if _, err := k.call(ctx, http.MethodGet, "/api/profiles?"+query.Encode(), nil, &answer); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the profiles: %w", err)
 		}
 		for _, one := range answer.Data {
 			known[strings.ToLower(one.Attributes.Email)] = one
@@ -232,7 +233,7 @@ func (k *klaviyo) pushJobs(ctx context.Context, people []connector.Profile) ([]c
 	if k.settings.List != "" {
 		var err error
 		if known, err = k.lookUp(ctx, people); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("look the people up: %w", err)
 		}
 	}
 	results := make([]connector.Result, len(people))
@@ -275,7 +276,7 @@ func (k *klaviyo) makeJob(ctx context.Context, people []connector.Entry) (string
 func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	known, err := k.lookUp(ctx, []connector.Profile{p})
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("look the person up: %w", err)
 	}
 	one, ok := known[p.Email.Key()]
 	if one.left(k.settings.List) {
@@ -293,7 +294,7 @@ func (k *klaviyo) Remove(ctx context.Context, p connector.Profile) (connector.Re
 	}}
 	response, err := k.call(ctx, http.MethodPost, "/api/data-privacy-deletion-jobs", body, nil)
 	if err != nil && !connector.NotFound(response) {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("ask for the deletion of the profile: %w", err)
 	}
 	return connector.RemovalRequested(platform), nil
 }

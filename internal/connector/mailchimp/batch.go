@@ -2,6 +2,7 @@ package mailchimp
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,11 +66,11 @@ func (b *batch) failRest(why *usersync.Error) {
 func (b *batch) run(ctx context.Context, unknown, known []int) error {
 	there, err := b.send(ctx, unknown, b.add)
 	if err != nil {
-		return err
+		return fmt.Errorf("push people who are new: %w", err)
 	}
 	refused, err := b.send(ctx, slices.Concat(known, there), b.update)
 	if err != nil {
-		return err
+		return fmt.Errorf("push people who are in the audience: %w", err)
 	}
 	// The owner may have taken people out at Mailchimp whom we knew. People who are still
 	// there, and were refused for another reason, keep that reason, because add changes
@@ -171,7 +172,7 @@ func (b *batch) slice(ctx context.Context, who []int, status string) (sliceAnswe
 		return answer, b.listMissing()
 	}
 	if err != nil {
-		return answer, err
+		return answer, fmt.Errorf("write a slice of members: %w", err)
 	}
 	b.take(answer.New, connector.Added)
 	b.take(answer.Updated, connector.Updated)

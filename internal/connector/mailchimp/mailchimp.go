@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -46,9 +47,9 @@ type Credentials struct {
 // Settings say where people are put and what is sent of them.
 type Settings struct {
 	ListID      string            `json:"listId" role:"list" help:"The audience: Audience > Settings > Audience name and defaults > Audience ID."`
-	Tags        []string          `json:"tags,omitempty" role:"tags" help:"Tags that everybody gets who is pushed. No tag is taken away."`
+	Tags        []string          `json:"tags,omitempty" role:"tags" help:"Tags that all pushed people get. No tag is taken away."`
 	MergeFields connector.Mapping `json:"mergeFields,omitempty" default:"FNAME firstName, LNAME lastName" help:"Merge tags of the audience and what goes into them; FNAME and LNAME are filled where not named, and left alone where named with an empty source."`
-	StatusIfNew string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"What a person is who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
+	StatusIfNew string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"Status of a person who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
 }
 
 // Validate refuses a key that does not end in a datacentre, because the host is made
@@ -125,10 +126,10 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 		failure.Code = usersync.CodeDisconnected
 	}
 	if err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("read the audience: %w", err)
 	}
 	if err := c.checkFields(ctx); err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("check the merge fields: %w", err)
 	}
 	return connector.Facts{Account: c.account(list.Subscribe),
 		Labels: map[string]string{"list:" + c.settings.ListID: list.Name}}, nil
@@ -156,7 +157,7 @@ func (c *client) checkFields(ctx context.Context) error {
 	}
 	query := url.Values{"count": {"1000"}, "fields": {"merge_fields.tag"}}
 	if _, err := c.one(ctx, http.MethodGet, c.settings.ListID, "/merge-fields", query, nil, &fields); err != nil {
-		return err
+		return fmt.Errorf("read the merge fields: %w", err)
 	}
 	known := map[string]bool{}
 	for _, f := range fields.MergeFields {

@@ -25,7 +25,7 @@ var platform = connectortest.Of(mailchimp.Platform, fake.New, connectortest.Opti
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 // Mailchimp's 403 without a problem, and 429, hold up the account. An address that
-// has to wait holds up nobody else.
+// has to wait does not hold up others.
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	t.Parallel()
 	platform.WantMeanings(t, []connectortest.Meaning{
@@ -48,13 +48,14 @@ type account struct {
 	facts    connector.Facts
 }
 
-// newAccount holds every request against Mailchimp's description.
+// newAccount compares every request with Mailchimp's description.
 func newAccount(t *testing.T) *account {
 	t.Helper()
 	return serve(t, spec.Validate(t, "mailchimp"))
 }
 
-// newLargeAccount does not: it takes its time with 500 members a call.
+// newLargeAccount compares nothing, because that would be slow with 500 members a
+// call.
 func newLargeAccount(t *testing.T) *account {
 	t.Helper()
 	return serve(t)
@@ -152,8 +153,9 @@ func TestAThousandPeopleAreTwoToFourCalls(t *testing.T) {
 	}
 }
 
-// However somebody left, and whether we know them or not, alone or in a batch:
-// they are not subscribed again, and a push says so.
+// People who have left are not subscribed again, and a push says so. It does not
+// matter how they left, whether they are known, or whether they are pushed alone or
+// in a batch.
 func TestNobodyWhoLeftIsSubscribedAgain(t *testing.T) {
 	t.Parallel()
 	for _, known := range []bool{true, false} {
@@ -341,8 +343,8 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	})
 }
 
-// A list that was there at the check is gone, and so is the connection; one that
-// only a push names is that push's fault.
+// If a list that a check has seen is gone, the connection is disconnected. If only a
+// push names a missing list, only that push fails.
 func TestAListThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -417,7 +419,7 @@ func TestAudiencesAreTags(t *testing.T) {
 	}
 }
 
-// What arrived before a call failed is told beside the error.
+// The results of people who arrived before a call failed come beside the error.
 func TestResultsOfCallsThatWorkedComeBesideAnError(t *testing.T) {
 	t.Parallel()
 	a := newLargeAccount(t)

@@ -5,6 +5,7 @@ import (
 	"crypto/md5" // names a member, by the rule of the platform; protects nothing
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -153,7 +154,7 @@ func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connec
 	if len(people) == 1 {
 		result, err := c.single(ctx, people[0])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("push the person: %w", err)
 		}
 		return []connector.Result{result}, nil
 	}
@@ -169,13 +170,13 @@ func (c *client) single(ctx context.Context, p connector.Profile) (connector.Res
 		id = memberID(p.Email)
 		there, err := c.look(ctx, id)
 		if err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("look the member up: %w", err)
 		}
 		status = added(there)
 	}
 	now, why, err := c.put(ctx, id, p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("write the member: %w", err)
 	}
 	if why != nil {
 		return failed(p, why), nil
@@ -184,7 +185,7 @@ func (c *client) single(ctx context.Context, p connector.Profile) (connector.Res
 	result.Remote = kept.with(c.settings.ListID, memberID(p.Email)).String()
 	if tags := now.missing(c.settings.Tags); len(tags) > 0 && result.Status != connector.Skipped {
 		if err := c.tag(ctx, memberID(p.Email), tags); err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("tag the member: %w", err)
 		}
 	}
 	return result, nil
@@ -259,7 +260,7 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 		return failed(p, err), nil
 	}
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("look the member up: %w", err)
 	}
 	result := c.outcome(there, added(there), connector.Would)
 	result.Remote = p.Remote
@@ -280,7 +281,7 @@ func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Res
 		for _, member := range members {
 			answer, err := c.one(ctx, http.MethodPost, list, "/members/"+member+"/actions/delete-permanent", nil, nil, nil)
 			if err != nil && !connector.NotFound(answer) {
-				return connector.Result{}, err
+				return connector.Result{}, fmt.Errorf("delete the member: %w", err)
 			}
 			erased = erased || err == nil
 		}

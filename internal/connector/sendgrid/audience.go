@@ -2,6 +2,7 @@ package sendgrid
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,7 +50,7 @@ func (c *client) findList(ctx context.Context, name string) (id string, err erro
 			} `json:"_metadata"`
 		}
 		if _, err := c.call(ctx, http.MethodGet, "/v3/marketing/lists?"+query.Encode(), nil, &page); err != nil {
-			return "", err
+			return "", fmt.Errorf("read a page of lists: %w", err)
 		}
 		for _, list := range page.Result {
 			if list.Name == name {
@@ -84,7 +85,7 @@ func (c *client) findLists(ctx context.Context, labels map[string]string) ([]use
 		case connector.NotFound(answer):
 			faults = append(faults, usersync.FieldError{Field: "settings.listIds", Message: "the account has no list " + id})
 		case err != nil:
-			return nil, err
+			return nil, fmt.Errorf("read a list: %w", err)
 		}
 		labels["list:"+id] = list.Name
 	}

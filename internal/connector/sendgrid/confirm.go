@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -35,7 +36,7 @@ func (c *client) Confirm(ctx context.Context, id string, people []connector.Prof
 		return nil, connector.ErrNoJob
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read how the job went: %w", err)
 	}
 	if !slices.Contains([]string{"completed", "errored", "failed"}, j.Status) {
 		return connector.Everybody(people, connector.Working(platform, id, "")), nil
@@ -43,7 +44,7 @@ func (c *client) Confirm(ctx context.Context, id string, people []connector.Prof
 	results := make([]connector.Result, len(people))
 	unsure, err := c.failures(ctx, j, people, results)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find whom the job failed for: %w", err)
 	}
 	c.succeed(j, people, results, unsure)
 	return results, nil
@@ -110,7 +111,7 @@ func (c *client) lookForFailures(ctx context.Context, j job, people []connector.
 		}
 		there, err := c.search(ctx, addresses)
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("search the contacts: %w", err)
 		}
 		for _, i := range part {
 			if _, ok := there[strings.ToLower(people[i].Email.Display())]; !ok {

@@ -120,7 +120,7 @@ func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connec
 	}
 	faults, err := c.findLists(ctx, maps.Clone(c.facts.Labels))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the lists: %w", err)
 	}
 	if len(faults) > 0 {
 		return connector.Everybody(people, connector.Rejected(noList(faults))), nil
@@ -128,7 +128,7 @@ func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connec
 	if len(people) == 1 {
 		gone, err := c.suppressed(ctx, people[0])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("ask whether the person has unsubscribed: %w", err)
 		}
 		if gone {
 			return []connector.Result{unsubscribed(people[0], connector.Did)}, nil
@@ -225,14 +225,14 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 	}
 	faults, err := c.findLists(ctx, maps.Clone(c.facts.Labels))
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("find the lists: %w", err)
 	}
 	if len(faults) > 0 {
 		return failed(p, noList(faults)), nil
 	}
 	gone, err := c.suppressed(ctx, p)
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("ask whether the person has unsubscribed: %w", err)
 	}
 	if gone {
 		return unsubscribed(p, connector.Would), nil
@@ -244,7 +244,7 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 			return failed(p, err), nil // an address that SendGrid takes for none
 		}
 		if err != nil {
-			return connector.Result{}, err
+			return connector.Result{}, fmt.Errorf("search the contact: %w", err)
 		}
 		status = connector.AddedOrUpdated(len(there) > 0)
 	}
@@ -273,7 +273,7 @@ func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Res
 
 func resultOf(r connector.Result, err error) (connector.Result, error) {
 	if err != nil {
-		return connector.Result{}, err
+		return connector.Result{}, fmt.Errorf("ask for the removal: %w", err)
 	}
 	return r, nil
 }

@@ -4,6 +4,7 @@ package sendgrid
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -43,8 +44,8 @@ type Credentials struct {
 // Settings say where people are put and what is sent of them.
 type Settings struct {
 	Region       string            `json:"region,omitempty" default:"global" options:"global|eu" help:"Where the account is: eu for a subuser that SendGrid keeps in the European Union."`
-	ListIDs      []string          `json:"listIds,omitempty" role:"list" help:"Ids of the lists that everybody is put on who is pushed; none keeps people as contacts only."`
-	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags that everybody gets who is pushed. SendGrid has no tags of its own: they are written to tagsField."`
+	ListIDs      []string          `json:"listIds,omitempty" role:"list" help:"Ids of the lists that all pushed people are put on. Without lists people are only contacts."`
+	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags that all pushed people get. SendGrid has no tags of its own, so they are written to tagsField."`
 	TagsField    string            `json:"tagsField,omitempty" help:"Name of the custom text field that tags are written to, separated by commas; needed with tags."`
 	CustomFields connector.Mapping `json:"customFields,omitempty" default:"first_name firstName, last_name lastName, country country" help:"Names of custom or reserved fields and what goes into them; first_name, last_name and country are filled where not named, and left alone where named with an empty source."`
 }
@@ -102,7 +103,7 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 		Custom []struct{ ID, Name string } `json:"custom_fields"`
 	}
 	if _, err := c.call(ctx, http.MethodGet, "/v3/marketing/field_definitions", nil, &definitions); err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("read the fields: %w", err)
 	}
 	for _, f := range definitions.Custom {
 		if _, used := c.mapping[f.Name]; used || f.Name == c.settings.TagsField {
@@ -112,7 +113,7 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 	faults := c.missing(facts.Labels)
 	lost, err := c.findLists(ctx, facts.Labels)
 	if err != nil {
-		return connector.Facts{}, err
+		return connector.Facts{}, fmt.Errorf("find the lists: %w", err)
 	}
 	if faults = append(faults, lost...); len(faults) > 0 {
 		return connector.Facts{}, absent(faults)

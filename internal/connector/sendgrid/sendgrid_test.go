@@ -20,7 +20,7 @@ import (
 
 var spec = connectortest.Spec{
 	Files: []string{"tsg_mc_contacts_v3.json", "tsg_mc_custom_fields_v3.json", "tsg_mc_lists_v3.json", "tsg_recipients_data_erasure_v3.json", "tsg_suppressions_v3.json"},
-	// The file of a job's errors, whose address is an answer's.
+	// The file of a job's errors has an address that an answer names.
 	Except: []string{"GET /files/{id}"},
 }
 
@@ -44,8 +44,7 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	})
 }
 
-// account is a fake, every request to which is held against SendGrid's
-// description.
+// account is a fake. Every request to it is compared with SendGrid's description.
 type account struct {
 	*connectortest.Account
 	*fake.Fake
@@ -117,8 +116,8 @@ func TestAThousandPeopleAreOneCallAndTheQuestionForTheJob(t *testing.T) {
 	}
 }
 
-// SendGrid tells how many are new, not who: those who were never pushed come
-// first.
+// SendGrid tells how many contacts are new, but not which. People who were never
+// pushed count as new first.
 func TestAddedAreCountedAsSendGridDoes(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -168,7 +167,7 @@ func TestARefusalWithoutAPlaceIsLeftToTheCallerToHalve(t *testing.T) {
 	}
 }
 
-// What SendGrid takes and cannot use fails in the job alone.
+// SendGrid accepts contacts that it cannot use, and only the job reports the failure.
 func TestAJobTellsWhoFailed(t *testing.T) {
 	t.Parallel()
 	for _, file := range []bool{true, false} {
@@ -203,8 +202,8 @@ func TestAJobTellsWhoFailed(t *testing.T) {
 	}
 }
 
-// Without a file, and with everybody there already, nobody knows whose update
-// failed: then nobody is called added or updated.
+// If there is no file and everybody is a contact already, it is not known whose
+// update failed. Then nobody is called added or updated.
 func TestFailuresThatCannotBeFoundAreNotGuessed(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -228,8 +227,8 @@ func TestAnIdentifierThatIsLeftOutFails(t *testing.T) {
 	}
 }
 
-// The files of other hosts are not fetched, whatever an answer says, and our key
-// goes to none.
+// Files of other hosts are not fetched, whatever an answer says. The key is not sent
+// with any file.
 func TestFilesAreFetchedFromKnownHostsAndWithoutTheKey(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 10)
@@ -262,7 +261,7 @@ func TestWhoUnsubscribedFromAllMailIsNoContact(t *testing.T) {
 		t.Errorf("reason %q, %v", r.Reason, err)
 	}
 	a.Want(preview, connector.Skipped, "User has unsubscribed from all mail of the account at SendGrid and would be left as they are")
-	// In a batch nobody is asked for, and their suppression stays.
+	// In a batch nobody is looked up, and their suppression stays.
 	grace := connectortest.Grace(t)
 	a.Bring(conn, &ada, &grace)
 	if one := a.Held(ada); !one.Unsubscribed {
@@ -279,8 +278,8 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 	})
 }
 
-// A list that was there at the check is gone, and so is the connection; one that
-// only a push names is that push's fault.
+// If a list that a check has seen is gone, the connection is disconnected. If only a
+// push names a missing list, only that push fails.
 func TestAListThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -434,7 +433,7 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 		default:
 			t.Errorf("%s %s: %d is in no table", e.Method, e.Path, e.Answer.Status)
 		}
-		// Every answer tells how many seconds its window has to go.
+		// Every answer says how many seconds are left of its window.
 		limited := e.Answer
 		limited.Status = http.StatusTooManyRequests
 		if e := sendgrid.Platform.Classify(&limited); e.Code != usersync.CodeRateLimited || e.RetryAfter < time.Second || e.RetryAfter > time.Minute {

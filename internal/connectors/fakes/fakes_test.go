@@ -11,7 +11,7 @@ import (
 	"usersync/internal/connectors/fakes"
 )
 
-// notPlatforms are the directories beside those of the platforms.
+// notPlatforms are the directories that hold no platform.
 var notPlatforms = []string{"connectortest", "fakeplatform"}
 
 func TestEveryPlatformIsInBothLists(t *testing.T) {

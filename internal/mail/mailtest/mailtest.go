@@ -1,5 +1,5 @@
-// Package mailtest is an SMTP server for tests: a real one, with STARTTLS and a
-// certificate of its own.
+// Package mailtest is an SMTP server for tests. It is a real server, with STARTTLS
+// and a certificate of its own.
 package mailtest
 
 import (
@@ -37,7 +37,7 @@ type Server struct {
 	reply   *smtp.SMTPError
 }
 
-// Letter is a letter as it came over the wire.
+// Letter is a letter as the server received it.
 type Letter struct {
 	From, To string
 	Username string // "" when nobody logged in
@@ -45,7 +45,7 @@ type Letter struct {
 	Data     []byte
 }
 
-// Username and Password are what the server takes.
+// Username and Password are the login that the server accepts.
 const (
 	Username = "mailer"
 	Password = "example-password"
@@ -91,8 +91,8 @@ func (s *Server) Settings() usersync.SMTP {
 	}
 }
 
-// Refuse has the server answer every letter with code and message from now on;
-// code 0 has it take them again.
+// Refuse makes the server answer every letter with code and message from now on. With
+// code 0 it accepts letters again.
 func (s *Server) Refuse(code int, message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +102,7 @@ func (s *Server) Refuse(code int, message string) {
 	}
 }
 
-// Letters returns what has come so far.
+// Letters returns the letters that have arrived so far.
 func (s *Server) Letters() []Letter {
 	s.mu.Lock()
 	defer s.mu.Unlock()

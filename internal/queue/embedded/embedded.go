@@ -1,5 +1,5 @@
-// Package embedded is the in-process Redis of the embedded way to run. It
-// keeps nothing: it is empty at every start.
+// Package embedded is the in-process Redis of the embedded way to run. It stores
+// nothing on disk, so it is empty at every start.
 package embedded
 
 import (
@@ -17,8 +17,8 @@ type Redis struct {
 	password string
 }
 
-// Start starts a server that only who knows its URL can use: other users of
-// the machine reach the loopback too.
+// Start starts a server with a random password, because other users of the machine
+// reach the loopback address too.
 func Start() (*Redis, error) {
 	r := &Redis{server: miniredis.NewMiniRedis(), password: rand.Text()}
 	r.server.ClockTTL(true) // keys age with the clock, as in a real server
@@ -29,13 +29,13 @@ func Start() (*Redis, error) {
 	return r, nil
 }
 
-// URL returns what to connect with.
+// URL returns the URL of the server, with its password.
 func (r *Redis) URL() usersync.Secret {
 	return usersync.NewSecret("redis://:" + r.password + "@" + r.server.Addr() + "/0")
 }
 
-// Addr returns host and port the server listens on.
+// Addr returns the host and port that the server listens on.
 func (r *Redis) Addr() string { return r.server.Addr() }
 
-// Close stops the server; what it held is gone.
+// Close stops the server. Its contents are lost.
 func (r *Redis) Close() { r.server.Close() }

@@ -1,7 +1,7 @@
 // Package fake behaves like ActiveCampaign's API as it is documented, with its
 // statuses, bodies and headers, its limits, and its checks of what it is sent. Where
-// nothing is documented, it does what harms most: an import subscribes people again
-// who have unsubscribed.
+// nothing is documented, it does what harms most. For example, an import subscribes
+// people again who have unsubscribed.
 package fake
 
 import (

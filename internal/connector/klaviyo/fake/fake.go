@@ -1,4 +1,4 @@
-// Package fake behaves like Klaviyo's API as it is documented: its statuses,
+// Package fake behaves like Klaviyo's API as it is documented, with its statuses,
 // bodies and headers, its limits and its checks of what it is sent.
 package fake
 
@@ -105,7 +105,7 @@ func (*Fake) Refuse(w http.ResponseWriter, status int) {
 	if !ok {
 		p = problem{"error", http.StatusText(status), "The call could not be handled.", ""}
 	}
-	w.Header().Del("RateLimit-Reset") // is not sent with 429
+	w.Header().Del("RateLimit-Reset") // Klaviyo does not send it with 429
 	refuse(w, status, p)
 }
 

@@ -11,7 +11,7 @@ import (
 	"usersync/internal/connector/fakeplatform"
 )
 
-// What Klaviyo takes at most.
+// These are the most that Klaviyo takes.
 const (
 	maxProfile = 100_000 // bytes
 	maxBody    = 5_000_000
@@ -32,7 +32,8 @@ func (p profile) email() string {
 	return email
 }
 
-// address is what Klaviyo takes for one: ASCII, as far as is known.
+// address matches the addresses that Klaviyo accepts. As far as is known they are
+// ASCII.
 var address = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 
 var attributes = map[string]bool{
@@ -62,7 +63,8 @@ func (f *Fake) fault(p profile) (problem, bool) {
 	return problem{}, false
 }
 
-// write adds or updates a profile: what it does not say stays as it is.
+// write adds or updates a profile. Attributes that the profile does not mention stay
+// as they are.
 func (f *Fake) write(p profile, lists []string) (one fakeplatform.Person, added bool) {
 	f.people.Put(p.email(), func(held *fakeplatform.Person, isNew bool) {
 		added = isNew
@@ -279,8 +281,8 @@ func (j *job) shown(status string) map[string]any {
 	}}
 }
 
-// ofJob answers calls about a job, under the lock. There are none about a job that is
-// not there.
+// ofJob answers calls about a job, under the lock. It answers 404 for a job that does
+// not exist.
 func (f *Fake) ofJob(do func(w http.ResponseWriter, r *http.Request, j *job)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
@@ -302,7 +304,7 @@ func (*Fake) job(w http.ResponseWriter, _ *http.Request, j *job) {
 	answer(w, http.StatusOK, data(j.shown(status)))
 }
 
-// jobErrors shows a page of errors; the cursor is where the page begins.
+// jobErrors shows a page of errors. The cursor is where the page begins.
 func (*Fake) jobErrors(w http.ResponseWriter, r *http.Request, j *job) {
 	size, err := strconv.Atoi(r.URL.Query().Get("page[size]"))
 	if err != nil || size < 1 || size > maxPage {

@@ -18,7 +18,7 @@ import (
 	"usersync/internal/connector/fakeplatform"
 )
 
-// What the fake knows: the key it takes, and two lists.
+// These are the key that the fake accepts, and its two lists.
 const (
 	Key       = "0123456789abcdef0123456789abcdef-us21"
 	List      = "a36b032126"
@@ -31,7 +31,7 @@ const (
 	account = "5f6e3ecf127508cdb5e31e90b"
 	// atOnce is how many calls an account may make at once.
 	atOnce = 10
-	// maxMembers is how many one batch takes.
+	// maxMembers is how many members one batch takes.
 	maxMembers = 500
 )
 
@@ -80,7 +80,7 @@ func New() *Fake {
 // Name returns the connector's name.
 func (f *Fake) Name() string { return "mailchimp" }
 
-// People are the members of both lists. One who is in no list of theirs is in both.
+// People are the members of both lists. A person without lists is in both.
 func (f *Fake) People() *fakeplatform.People { return f.people }
 
 // Config is a connection to List.
@@ -90,7 +90,7 @@ func (f *Fake) Config() connector.Config {
 		`{"listId":"`+List+`","mergeFields":{"COMPANY":"attributes.company"}}`)
 }
 
-// Require makes a merge field one that the list's form requires.
+// Require makes the list's form require a merge field.
 func (f *Fake) Require(tag string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,7 +152,7 @@ func (f *Fake) instance() string {
 	return fmt.Sprintf("14c40d88-9b23-1adf-9d0b-%012d", f.calls.Add(1))
 }
 
-// refusals are the problems by status, in the platform's words.
+// refusals are the platform's problems, by status.
 var refusals = map[int][2]string{
 	http.StatusBadRequest:          {"Invalid Resource", "The resource submitted could not be validated. For field-specific details, see the 'errors' array."},
 	http.StatusUnauthorized:        {"API Key Invalid", "Your API key may be invalid, or you've attempted to access the wrong datacenter."},
@@ -212,7 +212,7 @@ func (f *Fake) list(w http.ResponseWriter, r *http.Request) {
 	answer(w, chosen(r, all))
 }
 
-// chosen leaves the fields that the query asks for; nested ones are not cut.
+// chosen returns the fields that the query asks for. It does not cut nested fields.
 func chosen(r *http.Request, all map[string]any) map[string]any {
 	fields := r.URL.Query().Get("fields")
 	if fields == "" {
@@ -246,7 +246,7 @@ func memberID(email string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// find returns the member of a path, which names them by hash or by address.
+// find returns the member whom a path names, by hash or by address.
 func (f *Fake) find(r *http.Request) (fakeplatform.Person, bool) {
 	f.index()
 	name := r.PathValue("member")
@@ -258,7 +258,7 @@ func (f *Fake) find(r *http.Request) (fakeplatform.Person, bool) {
 	return p, ok && in(p, r.PathValue("list")) && !p.Refused
 }
 
-// index finds people who came and went by other means than a call.
+// index learns of people who came or left without a call.
 func (f *Fake) index() {
 	if len(f.names) == f.people.Len() {
 		return
@@ -289,7 +289,7 @@ func (f *Fake) get(w http.ResponseWriter, r *http.Request, p fakeplatform.Person
 	answer(w, chosen(r, f.member(p, r.PathValue("list"))))
 }
 
-// member is a member as it is answered, as long as the real one.
+// member is a member in an answer, as long as a real one.
 func (f *Fake) member(p fakeplatform.Person, list string) map[string]any {
 	id := memberID(p.Email)
 	fields := map[string]any{}
@@ -314,8 +314,8 @@ func (f *Fake) member(p fakeplatform.Person, list string) map[string]any {
 	}
 }
 
-// links make an answer as long as the platform's, 3 KB a member: a batch answers
-// with 1.7 MB.
+// links make an answer as long as the platform's, which has 3 KB for each member. The
+// answer to a batch has 1.7 MB.
 func links(list, id string) []map[string]string {
 	self := "https://us21.api.mailchimp.com/3.0/lists/" + list + "/members/" + id
 	const schema = "https://us21.api.mailchimp.com/schema/3.0/"

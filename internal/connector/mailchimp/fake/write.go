@@ -30,8 +30,8 @@ func invalid(detail string) *refusal {
 	return &refusal{title: "Invalid Resource", detail: detail, typed: true}
 }
 
-// check finds what is wrong with a member, as the platform does: it drops merge
-// fields that it does not know.
+// check finds what is wrong with a member. Like the platform, it drops merge fields
+// that it does not know.
 func (f *Fake) check(in write, lenient bool) *refusal {
 	local, domain, ok := strings.Cut(in.Email, "@")
 	key := strings.ToLower(in.Email)

@@ -14,7 +14,7 @@ import (
 	"usersync/internal/connector/fakeplatform"
 )
 
-// The bounds of one upsert.
+// These are the bounds of one upsert.
 const (
 	maxContacts = 30_000
 	maxBytes    = 6_000_000
@@ -24,7 +24,7 @@ const (
 var reserved = map[string]int{"first_name": 50, "last_name": 50, "country": 50, "state_province_region": 50, "city": 60, "postal_code": 100,
 	"address_line_1": 100, "address_line_2": 100, "external_id": 254, "anonymous_id": 254, "phone_number_id": 254}
 
-// job is one upsert that is worked on.
+// job is one upsert that SendGrid works on.
 type job struct {
 	id       string
 	base     string // address of the fake, for the file of errors
@@ -75,8 +75,8 @@ func base(r *http.Request) string {
 	return "http://" + r.Host + prefix
 }
 
-// addressFaults finds addresses that are none: of the faults of contacts, the call
-// itself is only refused for these.
+// addressFaults finds addresses that are not valid. Of all faults of contacts, only
+// these make SendGrid refuse the call itself.
 func addressFaults(contacts []map[string]any) []fault {
 	var out []fault
 	for i, c := range contacts {
@@ -108,7 +108,7 @@ func (f *Fake) do(j *job) {
 		case isNew:
 			j.created++
 		case fmt.Sprint(before.Fields, before.Lists) != fmt.Sprint(after.Fields, after.Lists):
-			j.updated++ // one that was so already is not counted
+			j.updated++ // a contact that did not change is not counted
 		}
 	}
 	switch len(j.errors) {
@@ -121,7 +121,8 @@ func (f *Fake) do(j *job) {
 	}
 }
 
-// contactFault finds what is wrong with a contact: only the job tells.
+// contactFault finds what is wrong with a contact. Only the job reports that, not the
+// call.
 func contactFault(c map[string]any, before fakeplatform.Person) string {
 	if before.Refused {
 		return "contact is not accepted"

@@ -1,6 +1,6 @@
-// Package fake answers like Twilio SendGrid's API v3: the calls about marketing
-// contacts, their lists and fields, suppressions and erasures, with the statuses,
-// bodies and headers that were recorded of it.
+// Package fake answers like Twilio SendGrid's API v3. It knows the calls about
+// marketing contacts, their lists and fields, suppressions and erasures. Statuses,
+// bodies and headers are those that were recorded of SendGrid.
 package fake
 
 import (
@@ -15,7 +15,7 @@ import (
 	"usersync/internal/connector/fakeplatform"
 )
 
-// What the fake knows at the start: the key it takes, and two lists.
+// These are the key that the fake accepts, and its two lists.
 const (
 	Key       = "SG.0123456789abcdefghijkl.0123456789abcdefghijklmnopqrstuvwxyz0123456"
 	List      = "3f641067-6b50-4353-8c87-0825fbb85228"
@@ -61,8 +61,8 @@ func New() *Fake {
 // Name returns the connector's name.
 func (f *Fake) Name() string { return "sendgrid" }
 
-// People are the contacts. Whoever is Unsubscribed is on the global list of
-// suppressions; the job of whoever is Refused fails for them.
+// People are the contacts. People who are Unsubscribed are on the global list of
+// suppressions. Jobs fail for people who are Refused.
 func (f *Fake) People() *fakeplatform.People { return f.people }
 
 // Config is a connection that puts people on List.
@@ -79,14 +79,15 @@ func (f *Fake) Hold(held bool) {
 	f.work.Hold(held)
 }
 
-// LoseFiles makes jobs name no file of their errors.
+// LoseFiles makes the fake leave the file of errors out of its jobs.
 func (f *Fake) LoseFiles() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.noFile = true
 }
 
-// ForbidErasure takes the right to erase from the key, as older accounts lack it.
+// ForbidErasure takes the right to erase from the key. Keys of older accounts lack
+// it.
 func (f *Fake) ForbidErasure() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,8 +113,8 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// headers are those of every answer. The reset is in seconds to go, though
-// described as a time.
+// headers sets the headers of every answer. The reset is a number of seconds,
+// although SendGrid describes it as a time.
 func headers(w http.ResponseWriter, path string) {
 	limit := "600"
 	switch {
@@ -147,7 +148,7 @@ var refusals = map[int]string{
 	http.StatusTooManyRequests: "too many requests",
 }
 
-// Refuse answers as a status is answered that is about no field.
+// Refuse answers with a status, as SendGrid does when no field is wrong.
 func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 	headers(w, "")
 	if status == http.StatusTooManyRequests {
@@ -169,7 +170,7 @@ func write(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// id makes an id as SendGrid's are.
+// id makes an id in SendGrid's form.
 func (f *Fake) id() string { return fmt.Sprintf("d32c6eab-107c-4d26-8428-%012d", f.calls) }
 
 func self(path string) map[string]any {
