@@ -237,16 +237,18 @@ func bulkWants(b bulk.Bulk, users []bulk.UserVersion) []platform.Want {
 }
 
 func (s *Service) failBulk(ctx context.Context, c usersync.Claim, id string, step request.Step) error {
-	err := s.Store.Tx(ctx, func(tx *store.Tx) error {
+	var finished []string
+	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
 		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
-		return bulk.Fail(ctx, tx, c.Organization, id, step)
+		finished, err = bulk.Fail(ctx, tx, c.Organization, id, step)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.Queue.PublishFinished(ctx, []string{id})
+	s.Queue.PublishFinished(ctx, finished)
 	return nil
 }
 

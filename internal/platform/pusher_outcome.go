@@ -114,18 +114,12 @@ func (b *outcomes) save(ctx context.Context) error {
 	if len(b.requests) == 0 {
 		return nil
 	}
-	now, err := b.tx.Now(ctx)
-	if err != nil {
-		return fmt.Errorf("read the database's time: %w", err)
-	}
-	finished, err := request.Fold(ctx, b.tx, organization, slices.Sorted(maps.Keys(b.requests)), now)
+	moved, finished, err := request.Fold(ctx, b.tx, organization, slices.Sorted(maps.Keys(b.requests)))
 	if err != nil {
 		return fmt.Errorf("update the requests of the steps: %w", err)
 	}
-	for _, q := range finished {
-		b.finished = append(b.finished, q.ID)
-	}
-	return tellFinished(ctx, b.tx, organization, finished)
+	b.finished = append(b.finished, finished...)
+	return tellOutcomes(ctx, b.tx, organization, request.Told(moved))
 }
 
 // saveBulks counts users of bulks and ends those that are done by it.
