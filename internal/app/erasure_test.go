@@ -102,11 +102,15 @@ func TestRequestAcceptedWhileItsUserIsErasedFails(t *testing.T) {
 		ids := n.send(t, 2)
 		// This is what remains if the acceptance read the user before the erasure and
 		// was committed after it.
-		admin(t, e, `DELETE FROM users WHERE id = '`+n.report(t, ids[0]).UserID+`'`)
+		user := n.report(t, ids[0]).UserID
+		admin(t, e, `DELETE FROM users WHERE id = '`+user+`'`)
 		// A worker that had loaded it before must not settle it either.
-		c := usersync.Claim{TaskID: usersync.DeriveID(usersync.PrefixTask, ids[0]), Organization: n.org.ID}
-		outcome := request.Outcome{RequestID: ids[0], Status: request.Succeeded, FinishedAt: time.Now()}
-		err := n.app.Store.Tx(t.Context(), func(tx *store.Tx) error { return request.SaveOutcomes(t.Context(), tx, c, []request.Outcome{outcome}) })
+		outcome := request.Outcome{RequestID: ids[0], TaskID: usersync.DeriveID(usersync.PrefixTask, ids[0]), UserID: user,
+			Status: request.Succeeded, FinishedAt: time.Now()}
+		err := n.app.Store.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := request.SaveOutcomes(t.Context(), tx, n.org.ID, []request.Outcome{outcome})
+			return err
+		})
 		if !errors.Is(err, store.ErrStale) {
 			t.Errorf("the outcome of an erased user's request is taken: %v", err)
 		}

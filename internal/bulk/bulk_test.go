@@ -144,7 +144,10 @@ func TestABulkThatHasEndedIsNotBegunAgain(t *testing.T) {
 	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
 		a := accept(t, s, db)
 		failed := request.Step{Name: request.StepPlatform, Status: request.StepFailed, ErrorCode: "rejected", ErrorMessage: "No."}
-		a.tx(t, func(tx *store.Tx) error { return bulk.Fail(t.Context(), tx, a.org.ID(), a.bulk.ID, failed) })
+		a.tx(t, func(tx *store.Tx) error {
+			_, err := bulk.Fail(t.Context(), tx, a.org.ID(), a.bulk.ID, failed)
+			return err
+		})
 		err := s.Tx(t.Context(), func(tx *store.Tx) error { return bulk.Begin(t.Context(), tx, a.org.ID(), a.bulk, "", failed) })
 		if !errors.Is(err, outbox.ErrClaimLost) || a.status(t) != request.Failed {
 			t.Errorf("%v, status %s", err, a.status(t))

@@ -93,16 +93,19 @@ func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []by
 		return nil, fmt.Errorf("read the records of found colleagues: %w", err)
 	}
 	//lint:loop tries again when another transaction stored some of them meanwhile
-	for try := 0; len(ids) < len(byKey); try++ {
-		if try == 2 {
-			return nil, missing(ctx, tx, organization, salt, byKey, ids)
+	for _, newID := range []func(key string) string{keyedID(salt), randomID} {
+		if len(ids) == len(byKey) {
+			break
 		}
-		if err := insertColleagues(ctx, tx, organization, salt, byKey, ids, try > 0); err != nil {
+		if err := insertColleagues(ctx, tx, organization, salt, without(byKey, ids), newID); err != nil {
 			return nil, fmt.Errorf("insert found colleagues: %w", err)
 		}
 		if ids, err = recordsByKey(ctx, tx, organization, byKey); err != nil {
 			return nil, fmt.Errorf("read the records of found colleagues again: %w", err)
 		}
+	}
+	if len(ids) < len(byKey) {
+		return nil, missing(ctx, tx, organization, salt, slices.Collect(maps.Keys(without(byKey, ids))))
 	}
 	return ids, linkColleagues(ctx, tx, organization, found, ids)
 }
@@ -123,26 +126,37 @@ func recordsByKey(ctx context.Context, tx *store.Tx, organization string, byKey 
 	return ids, err
 }
 
-func insertColleagues(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Found, known map[string]Summary, random bool) error {
-	keys := make([]string, 0, len(byKey))
-	for key := range byKey {
-		if _, ok := known[key]; !ok {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	set := insertColleaguesStatement.Rows(len(keys))
-	for _, key := range keys {
+// keyedID names colleagues after their addresses: two transactions that store the
+// same one make one record.
+func keyedID(salt []byte) func(key string) string {
+	return func(key string) string { return usersync.KeyedID(usersync.PrefixColleague, salt, key) }
+}
+
+// randomID names a colleague whose keyed id another record has: one that was made
+// under this address, and has another since or was erased.
+func randomID(string) string { return usersync.NewID(usersync.PrefixColleague) }
+
+// without returns what was found of people who have no record yet.
+func without(byKey map[string]Found, known map[string]Summary) map[string]Found {
+	left := maps.Clone(byKey)
+	maps.DeleteFunc(left, func(key string, _ Found) bool {
+		_, ok := known[key]
+		return ok
+	})
+	return left
+}
+
+// insertColleagues makes records under the ids that newID gives to e-mail keys. It
+// leaves out who was erased, and whose id or address is there already.
+func insertColleagues(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Found, newID func(key string) string) error {
+	set := insertColleaguesStatement.Rows(len(byKey))
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		f := byKey[key]
-		id := usersync.KeyedID(usersync.PrefixColleague, salt, key)
-		if random {
-			id = usersync.NewID(usersync.PrefixColleague)
-		}
 		status := Pending
 		if f.IsUser {
 			status = Joined
 		}
-		set.Add(id, key, f.Email.Display(), f.Name, f.JobTitle, string(status), f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo,
+		set.Add(newID(key), key, f.Email.Display(), f.Name, f.JobTitle, string(status), f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo,
 			usersync.KeyedID(usersync.PrefixErasure, salt, key))
 	}
 	return tx.Later(ctx, insertColleaguesStatement, set, nil, organization)
@@ -180,14 +194,8 @@ func (e *ErasedError) Error() string {
 	return fmt.Sprintf("%d of the people found were erased", len(e.Keys))
 }
 
-// missing says why some colleagues could not be stored.
-func missing(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Found, known map[string]Summary) error {
-	var keys []string
-	for key := range byKey {
-		if _, ok := known[key]; !ok {
-			keys = append(keys, key)
-		}
-	}
+// missing says why colleagues with these e-mail keys could not be stored.
+func missing(ctx context.Context, tx *store.Tx, organization string, salt []byte, keys []string) error {
 	erased, err := user.ErasedAmong(ctx, tx, organization, salt, keys)
 	if err != nil {
 		return fmt.Errorf("find out why colleagues are missing: %w", err)

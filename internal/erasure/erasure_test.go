@@ -142,9 +142,13 @@ func TestSettlingOfAnErasedUserIsRefused(t *testing.T) {
 			t.Fatalf("%d works", len(works))
 		}
 		n.erase(t, erasure.Subject{UserID: u})
-		outcome := request.Outcome{RequestID: ids[0], Status: request.Succeeded, Charged: 1, FinishedAt: time.Now(),
-			Steps: []request.Step{{Name: request.StepColleagues, Status: request.StepSucceeded, Details: "0 colleagues found"}}}
-		err = n.Tx(t.Context(), func(tx *store.Tx) error { return request.SaveOutcomes(t.Context(), tx, c, []request.Outcome{outcome}) })
+		outcome := works[0].Outcome()
+		outcome.Status, outcome.Charged, outcome.FinishedAt = request.Succeeded, 1, time.Now()
+		outcome.Steps = []request.Step{{Name: request.StepColleagues, Status: request.StepSucceeded, Details: "0 colleagues found"}}
+		err = n.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := request.SaveOutcomes(t.Context(), tx, n.org.ID, []request.Outcome{outcome})
+			return err
+		})
 		if !errors.Is(err, store.ErrStale) {
 			t.Errorf("the outcome of an erased user's request is taken: %v", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,6 +27,10 @@ const (
 	bulkSlice = 1000
 	// defaultBulkTurn is like the turn of an import.
 	defaultBulkTurn = 3 * time.Second
+	// audienceWithin bounds the making of an audience, the fence ahead of it
+	// included. The platform has the rest of the claim's time to end a call that
+	// was given up.
+	audienceWithin = outbox.ClaimFor - 5*time.Second
 )
 
 // bulk plans a bulk slice by slice, so that it goes on where it was. The pusher of
@@ -69,7 +74,7 @@ func (s *Service) beginBulk(ctx context.Context, c usersync.Claim, b *bulk.Bulk)
 	}
 	var audience string
 	if failure == nil && b.Input.AudienceName != "" && !b.Input.DryRun {
-		audience, failure, err = s.makeAudience(ctx, c.Organization, b)
+		audience, failure, err = s.makeAudience(ctx, c, b)
 	}
 	if err != nil {
 		return false, err
@@ -120,8 +125,19 @@ func restFailure(reason string) *usersync.Error {
 
 // makeAudience has the platform make the audience and points b's pushes to it.
 // A failure is the platform's refusal; trying again is of no use.
-func (s *Service) makeAudience(ctx context.Context, organization string, b *bulk.Bulk) (id string, failure *usersync.Error, err error) {
-	opened, err := s.Open(ctx, organization, b.Input.Connection)
+//
+// The platform finds an audience by its name before it makes one, so two workers
+// at once could make two. The fence comes first, and renews the claim for longer
+// than the calls may take: meanwhile nobody else has the task. Whoever has it later
+// finds what was made.
+func (s *Service) makeAudience(ctx context.Context, c usersync.Claim, b *bulk.Bulk) (id string, failure *usersync.Error, err error) {
+	ctx, cancel := context.WithTimeout(ctx, audienceWithin)
+	defer cancel()
+	err = s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Hold(ctx, tx, c) })
+	if err != nil {
+		return "", nil, fmt.Errorf("hold the claim: %w", err)
+	}
+	opened, err := s.Open(ctx, c.Organization, b.Input.Connection)
 	if err == nil {
 		maker, ok := opened.(connector.AudienceMaker)
 		if !ok {
@@ -221,16 +237,18 @@ func bulkWants(b bulk.Bulk, users []bulk.UserVersion) []platform.Want {
 }
 
 func (s *Service) failBulk(ctx context.Context, c usersync.Claim, id string, step request.Step) error {
-	err := s.Store.Tx(ctx, func(tx *store.Tx) error {
+	var finished []string
+	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
 		if err := outbox.Finish(ctx, tx, c); err != nil {
 			return err
 		}
-		return bulk.Fail(ctx, tx, c.Organization, id, step)
+		finished, err = bulk.Fail(ctx, tx, c.Organization, id, step)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.Queue.PublishFinished(ctx, []string{id})
+	s.Queue.PublishFinished(ctx, finished)
 	return nil
 }
 

@@ -347,11 +347,15 @@ func TestBulkFailsWhenItsConnectionIsDeletedOnTheWay(t *testing.T) {
 type maker struct {
 	connector.Connector
 	made    []string
+	within  time.Duration // the call has
 	failure error
 }
 
-func (m *maker) MakeAudience(_ context.Context, name, _ string) (string, usersync.PlatformSync, error) {
+func (m *maker) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	m.made = append(m.made, name)
+	if deadline, ok := ctx.Deadline(); ok {
+		m.within = time.Until(deadline)
+	}
 	return "aud_1", usersync.PlatformSync{List: "list_1"}, m.failure
 }
 
@@ -390,6 +394,36 @@ func TestAudienceIsMadeBeforeUsersArePlanned(t *testing.T) {
 		must(t, handler.GiveUp(t.Context(), c, m.failure))
 		if r := h.report(t, later); r.Status != request.Failed || r.Steps[0].Error.Code != usersync.CodeInternal {
 			t.Errorf("given up: %s %+v", r.Status, r.Steps)
+		}
+	})
+}
+
+func TestAudienceIsMadeByTheHolderOfTheClaimAlone(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
+		h := newHall(t, open())
+		m := &maker{}
+		h.work.Open = func(context.Context, string, string) (connector.Connector, error) { return m, nil }
+		id := h.bulk(t, bulk.Input{AudienceName: "Spring"})
+		lost, _ := h.claim(t)
+		_, err := outbox.UnsendAll(t.Context(), h.store, true)
+		must(t, err)
+		holder, ok := h.claim(t)
+		if !ok {
+			t.Fatal("nobody else can claim the task")
+		}
+		work := h.handler(t, pipeline.PlatformBulk.Name).Work
+		if err := work(t.Context(), lost); !errors.Is(err, outbox.ErrClaimLost) || len(m.made) != 0 {
+			t.Errorf("a worker that has lost its claim: %v, it has made %v", err, m.made)
+		}
+		m.made = nil
+		must(t, work(t.Context(), holder))
+		if !slices.Equal(m.made, []string{"Spring"}) || h.report(t, id).Progress.AudienceID != "aud_1" {
+			t.Errorf("the holder has made %v", m.made)
+		}
+		// A claim holds that long after its fence: nobody else makes it meanwhile.
+		if m.within <= 0 || m.within >= outbox.ClaimFor {
+			t.Errorf("the call has %s, the claim %s", m.within, outbox.ClaimFor)
 		}
 	})
 }

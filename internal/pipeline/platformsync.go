@@ -45,7 +45,8 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 	if err != nil {
 		return err
 	}
-	outcome := request.Outcome{RequestID: w.ID, Charged: w.Charged, StartedAt: c.StartedAt, Steps: steps, Status: request.StatusOf(steps)}
+	outcome := w.Outcome()
+	outcome.StartedAt, outcome.Steps, outcome.Status = c.StartedAt, steps, request.StatusOf(steps)
 	if outcome.Status.Final() {
 		if outcome.FinishedAt, err = s.Store.Now(ctx); err != nil {
 			return err
@@ -85,11 +86,8 @@ func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args Plat
 			finished, err = erasure.EndOrphans(ctx, tx, c, []string{args.RequestID})
 			return err
 		}
-		if err := request.SaveOutcomes(ctx, tx, c, []request.Outcome{*o}); err != nil {
+		if finished, err = request.SaveOutcomes(ctx, tx, c.Organization, []request.Outcome{*o}); err != nil {
 			return err
-		}
-		if o.Status.Final() {
-			finished = []string{o.RequestID}
 		}
 		if err := platform.NotePushes(ctx, tx, c.Organization, notes); err != nil {
 			return err
@@ -119,8 +117,7 @@ func (s *Service) giveUpPlatforms(ctx context.Context, c usersync.Claim, args Pl
 	}
 	step := failedStep(works[0], usersync.CodeInternal, "The request could not be worked.")
 	step.Name = request.StepPlatform
-	return s.savePlatforms(ctx, c, args, &request.Outcome{
-		RequestID: works[0].ID, Charged: works[0].Charged, StartedAt: c.StartedAt, FinishedAt: now,
-		Steps: []request.Step{step}, Status: request.Failed,
-	}, nil, nil)
+	outcome := works[0].Outcome()
+	outcome.StartedAt, outcome.FinishedAt, outcome.Steps, outcome.Status = c.StartedAt, now, []request.Step{step}, request.Failed
+	return s.savePlatforms(ctx, c, args, &outcome, nil, nil)
 }

@@ -239,14 +239,3 @@ func (b *batch) searched() []colleague.Target {
 	}
 	return targets
 }
-
-// publish tells waiting callers which requests are finished.
-func (s *Service) publish(ctx context.Context, outcomes []request.Outcome) {
-	var ids []string
-	for _, o := range outcomes {
-		if o.Status.Final() {
-			ids = append(ids, o.RequestID)
-		}
-	}
-	s.Queue.PublishFinished(ctx, ids)
-}

@@ -92,7 +92,7 @@ func (s *Service) settle(ctx context.Context, b *batch, local *queue.LocalSlots,
 	for _, t := range st.local {
 		slots.Use(t.Claim.TaskID)
 	}
-	s.publish(ctx, slices.Concat(st.outcomes, st.orphans))
+	s.Queue.PublishFinished(ctx, st.finished)
 	return st.local, nil
 }
 
@@ -106,7 +106,7 @@ type settlement struct {
 	wanting  []delivery.Endpoint // the endpoints that are enabled
 	before   credit.Account      // as it was locked
 	outcomes []request.Outcome
-	orphans  []request.Outcome
+	finished []string         // the ids of the requests that have ended
 	steps    [][]request.Step // of each request, all of them
 	plans    []stepPlan       // of each request
 	verdicts []verdict
@@ -148,9 +148,11 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 	if err := st.saveColleagues(ctx); err != nil {
 		return err
 	}
-	if err := request.SaveOutcomes(ctx, st.tx, st.claim, st.outcomes); err != nil {
+	finished, err := request.SaveOutcomes(ctx, st.tx, st.organization.ID, st.outcomes)
+	if err != nil {
 		return err
 	}
+	st.finished = append(st.finished, finished...)
 	if err := outbox.Park(ctx, st.tx, st.parked...); err != nil {
 		return err
 	}
@@ -169,14 +171,11 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 
 // endOrphans ends the requests that were accepted while their user was erased:
 // they belong to the task and cannot be loaded.
-func (st *settlement) endOrphans(ctx context.Context) error {
+func (st *settlement) endOrphans(ctx context.Context) (err error) {
 	if len(st.works) == len(st.asked) {
 		return nil
 	}
-	ended, err := erasure.EndOrphans(ctx, st.tx, st.claim, st.asked)
-	for _, id := range ended {
-		st.orphans = append(st.orphans, request.Outcome{RequestID: id, Status: request.Failed})
-	}
+	st.finished, err = erasure.EndOrphans(ctx, st.tx, st.claim, st.asked)
 	return err
 }
 
@@ -185,7 +184,8 @@ func (st *settlement) decide(w request.Work, plan stepPlan, v verdict) {
 	if plan.colleagues != nil {
 		v = verdict{step: *plan.colleagues}
 	}
-	o := request.Outcome{RequestID: w.ID, Charged: w.Charged, StartedAt: st.startedAt(w), FinishedAt: st.account.Now}
+	o := w.Outcome()
+	o.StartedAt, o.FinishedAt = st.startedAt(w), st.account.Now
 	switch {
 	case !billable(w, v):
 	case st.account.Balance > int64(len(st.charges)):
@@ -199,8 +199,9 @@ func (st *settlement) decide(w request.Work, plan stepPlan, v verdict) {
 		task := Run.Task(usersync.DeriveID(usersync.PrefixTask, w.ID, "unpaid", w.TaskID), st.organization.ID, st.organization.ID, RunArgs{[]string{w.ID}})
 		task.DueAt, task.Traceparent = w.CreatedAt.Add(unpaidFor), w.Traceparent
 		st.parked = append(st.parked, task)
-		o.TaskID = task.ID
+		o.NextTaskID = task.ID
 	}
+	o.Found = len(v.found)
 	o.Steps = append([]request.Step{v.step}, plan.planned...)
 	all := slices.Concat(o.Steps, plan.kept)
 	slices.SortFunc(all, func(a, b request.Step) int { return a.Position - b.Position })
@@ -263,15 +264,8 @@ func (st *settlement) messages(ctx context.Context) (*delivery.Messages, error) 
 	if err != nil {
 		return nil, err
 	}
-	for i, w := range st.works {
-		for _, t := range request.MessageTypesFor(st.outcomes[i].Status, len(st.verdicts[i].found)) {
-			if !messages.Wanted(t) {
-				continue // its view would be made for nobody
-			}
-			if err := messages.Add(delivery.AboutRequest(t, w.ID, w.Run, w.Traceparent), views[i]()); err != nil {
-				return nil, err
-			}
-		}
+	if err := request.AddMessages(messages, st.outcomes, func(i int) request.View { return views[i]() }); err != nil {
+		return nil, err
 	}
 	return messages, st.tellBalance(messages)
 }

@@ -11,21 +11,18 @@ import (
 	"usersync/internal/usersync"
 )
 
-// tellFinished enqueues the messages about requests that a push has finished.
-func tellFinished(ctx context.Context, tx *store.Tx, organization string, finished []*request.Locked) error {
-	var synced []*request.Locked
-	var ids []string
-	for _, q := range finished {
-		if q.Kind == request.KindUserSync {
-			synced, ids = append(synced, q), append(ids, q.ID)
-		}
-	}
-	if len(synced) == 0 {
+// tellOutcomes enqueues the messages about requests that a push has finished.
+func tellOutcomes(ctx context.Context, tx *store.Tx, organization string, told []request.Outcome) error {
+	if len(told) == 0 {
 		return nil
 	}
 	endpoints, err := delivery.EnabledEndpoints(ctx, tx, organization)
 	if err != nil || len(endpoints) == 0 {
 		return err
+	}
+	ids := make([]string, len(told))
+	for i, o := range told {
+		ids[i] = o.RequestID
 	}
 	views, err := request.ViewsForMessages(ctx, tx, organization, ids)
 	if err != nil {
@@ -36,12 +33,8 @@ func tellFinished(ctx context.Context, tx *store.Tx, organization string, finish
 		return fmt.Errorf("lock the account: %w", err)
 	}
 	messages := delivery.NewMessages(&account, endpoints)
-	for i, q := range synced {
-		for _, t := range request.MessageTypesFor(q.Status, 0) {
-			if err := messages.Add(delivery.AboutRequest(t, q.ID, q.Run, q.Traceparent), views[i]); err != nil {
-				return fmt.Errorf("make the message: %w", err)
-			}
-		}
+	if err := request.AddMessages(messages, told, func(i int) request.View { return *views[i] }); err != nil {
+		return err
 	}
 	return messages.Enqueue(ctx, tx)
 }

@@ -55,9 +55,9 @@ const (
 	// be under way before they are made again. One that lives pushes once more
 	// when it sees that it has lost it.
 	orphanWait = 5 * time.Second
-	// settleWithin is how long what a platform answered may take to be written
+	// recordWithin is how long what a platform answered may take to be written
 	// after the worker was told to stop.
-	settleWithin = 4 * time.Second
+	recordWithin = 4 * time.Second
 	// unknownPlatform is how long a connection waits whose platform only a newer
 	// release knows.
 	unknownPlatform = time.Minute

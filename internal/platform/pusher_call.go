@@ -67,7 +67,7 @@ func guarded[T any](p *turn, call func() (T, error)) (out T, err error) {
 // confirm asks how the jobs went that the platform works on.
 func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[string][]PushRow) error {
 	confirmer, ok := c.(connector.Confirmer)
-	for job, due := range jobs { //lint:loop each job is asked for at the platform and settled by itself
+	for job, due := range jobs { //lint:loop each job is asked for at the platform and recorded by itself
 		items, gone, err := p.load(ctx, due)
 		if err != nil {
 			return fmt.Errorf("load the users to push: %w", err)
@@ -82,7 +82,7 @@ func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 		for _, it := range items {
 			it.version, it.hash = it.push.SentVersion, it.push.SentHash
 		}
-		if err := p.settle(ctx, items, gone); err != nil {
+		if err := p.recordStates(ctx, items, gone); err != nil {
 			return err
 		}
 	}

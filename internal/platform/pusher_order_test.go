@@ -144,7 +144,7 @@ func TestPlatformEndsInTheNewestStateHoweverPushesOvertakeEachOther(t *testing.T
 				for range orderRounds {
 					o.round()
 				}
-				o.settle()
+				o.drain()
 				for _, id := range o.users {
 					if o.model.values[id] != o.values[id] {
 						t.Fatalf("episode %d: the platform has %v of %s, the newest state is %v", episode, o.model.values[id], id, o.values[id])
@@ -358,8 +358,8 @@ func (o *order) stall(c usersync.Claim) {
 	<-done
 }
 
-// settle lets the pusher run undisturbed until nothing is due.
-func (o *order) settle() {
+// drain lets the pusher run undisturbed until nothing is due.
+func (o *order) drain() {
 	o.t.Helper()
 	o.model.sound = true
 	defer func() { o.model.sound = false }()

@@ -27,17 +27,17 @@ func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("group the pushes: %w", err)
 	}
-	if err := p.settleOnce(ctx, nil, gone); err != nil {
+	if err := p.recordSingles(ctx, nil, gone); err != nil {
 		return true, err
 	}
-	for _, g := range groups { //lint:loop each group is a call to the platform, settled before the next
+	for _, g := range groups { //lint:loop each group is a call to the platform, recorded before the next
 		c, err := p.open(g.patch)
 		if err != nil {
 			g.fail(usersync.AsError(err))
 		} else if err := p.makeOnce(ctx, c, g); err != nil {
 			return true, err
 		}
-		if err := p.settleOnce(ctx, g.items, nil); err != nil {
+		if err := p.recordSingles(ctx, g.items, nil); err != nil {
 			return true, err
 		}
 	}

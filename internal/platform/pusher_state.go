@@ -99,7 +99,7 @@ func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []Push
 	if len(calls) > 0 {
 		p.call(ctx, c, calls)
 	}
-	return p.settle(ctx, items, gone)
+	return p.recordStates(ctx, items, gone)
 }
 
 // unchanged is the status of a user whom the platform has already as they are.

@@ -71,7 +71,7 @@ func TestCallThatAStopInterruptsIsNoAttemptAndMadeAgainSoon(t *testing.T) {
 		if len(due) != 5 {
 			t.Errorf("%d are due, want 5", len(due))
 		}
-		o.settle()
+		o.drain()
 	})
 }
 
@@ -87,7 +87,7 @@ func TestCallsOfADeadWorkerAreMadeAgainSoonAfterTheirTaskIsTaken(t *testing.T) {
 		if wait := o.next(); wait > 5*time.Second {
 			t.Errorf("made again in %s", wait)
 		}
-		o.settle()
+		o.drain()
 	})
 }
 

@@ -13,18 +13,8 @@ SELECT q.id, q.input FROM {rows} JOIN requests q ON q.organization_id = r.organi
 
 // PlatformInputs returns what requests ask of a push, by request.
 func PlatformInputs(ctx context.Context, o *store.Org, requests []string) (map[string]usersync.PlatformSync, error) {
-	return platformInputs(ctx, o.Reader(), o.ID(), requests)
-}
-
-// PlatformInputsInTx returns what requests ask of a push, as the transaction sees
-// them, by request.
-func PlatformInputsInTx(ctx context.Context, tx *store.Tx, organization string, requests []string) (map[string]usersync.PlatformSync, error) {
-	return platformInputs(ctx, tx.Conn, organization, requests)
-}
-
-func platformInputs(ctx context.Context, db store.Conn, organization string, requests []string) (map[string]usersync.PlatformSync, error) {
 	out := map[string]usersync.PlatformSync{}
-	_, err := store.Collect(ctx, db, inputsStatement, IDRows(inputsStatement, organization, requests), func(scan func(...any) error) (struct{}, error) {
+	_, err := store.Collect(ctx, o.Reader(), inputsStatement, IDRows(inputsStatement, o.ID(), requests), func(scan func(...any) error) (struct{}, error) {
 		var id, input string
 		var in usersync.PlatformSync
 		if err := scan(&id, &input); err != nil {

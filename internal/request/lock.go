@@ -5,23 +5,28 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"usersync/internal/store"
 )
 
 var lockRequestsStatement = store.Define("request.lockRequests", `
-SELECT q.id, q.kind, q.status, q.run, q.traceparent FROM {rows}
+SELECT q.id, q.task_id, q.kind, q.status, q.run, q.traceparent, q.charged, {now} FROM {rows}
 JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 ORDER BY q.id {for update}`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
 
-// Locked is a request under lock with its steps.
+// Locked is a request under lock.
 type Locked struct {
 	ID          string
 	Kind        Kind
 	Status      Status
 	Run         int
 	Traceparent string
-	Steps       []Step
+	// LockForRetry leaves out what follows.
+	TaskID  string
+	Charged int64
+	Now     time.Time // the database's, when the lock was taken
+	Steps   []Step
 }
 
 // Lock locks requests, so that nobody else decides their status, and
@@ -33,7 +38,9 @@ func Lock(ctx context.Context, tx *store.Tx, organization string, ids []string) 
 	}
 	_, err := store.Collect(ctx, tx.Conn, lockRequestsStatement, IDRows(lockRequestsStatement, organization, ids), func(scan func(...any) error) (struct{}, error) {
 		q := &Locked{}
-		err := scan(&q.ID, &q.Kind, &q.Status, &q.Run, &q.Traceparent)
+		var now int64
+		err := scan(&q.ID, &q.TaskID, &q.Kind, &q.Status, &q.Run, &q.Traceparent, &q.Charged, &now)
+		q.Now = store.At(now)
 		out[q.ID] = q
 		return struct{}{}, err
 	})
@@ -56,9 +63,8 @@ var lockRequestStatement = store.Define("request.lockRequest", `
 SELECT kind, status, run, traceparent, (SELECT count(*) FROM users u WHERE u.id = requests.user_id)
 FROM requests WHERE organization_id = $1 AND id = $2 {for update}`)
 
-// LockForRetry locks one request and returns it without its steps, and whether
-// its user still exists. A bulk has no user. It returns ErrNotFound for an id of no
-// request.
+// LockForRetry locks one request and returns it, and whether its user still exists.
+// A bulk has no user. It returns ErrNotFound for an id of no request.
 func LockForRetry(ctx context.Context, tx *store.Tx, organization, id string) (q Locked, userExists bool, err error) {
 	q.ID = id
 	var users int

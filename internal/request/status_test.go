@@ -23,7 +23,8 @@ func TestTheStoreMovesRequestsOnlyAsTheTableSays(t *testing.T) {
 			for j, to := range request.Statuses {
 				a := requestIn(t, n, fmt.Sprintf("a%d-%d@acme.example", i, j), from)
 				err := n.Tx(t.Context(), func(tx *store.Tx) error {
-					return request.SaveOutcomes(t.Context(), tx, usersync.Claim{TaskID: a.TaskID, Organization: n.Organization.ID}, []request.Outcome{{RequestID: a.RequestID, Status: to}})
+					_, err := request.SaveOutcomes(t.Context(), tx, n.Organization.ID, []request.Outcome{{RequestID: a.RequestID, TaskID: a.TaskID, Status: to}})
+					return err
 				})
 				if from.Final() != errors.Is(err, store.ErrStale) {
 					t.Errorf("an outcome %s for a request that is %s: %v", to, from, err)
@@ -48,9 +49,10 @@ func requestIn(t *testing.T, n roomtest.Tenant, email string, status request.Sta
 	a := n.Acceptance(email)
 	n.Accept(t, n.Submission(a))
 	err := n.Tx(t.Context(), func(tx *store.Tx) error {
-		return request.SaveOutcomes(t.Context(), tx, usersync.Claim{TaskID: a.TaskID, Organization: n.Organization.ID}, []request.Outcome{{
-			RequestID: a.RequestID, Status: status, Steps: []request.Step{{Name: request.StepColleagues, Status: request.StepFailed}},
+		_, err := request.SaveOutcomes(t.Context(), tx, n.Organization.ID, []request.Outcome{{
+			RequestID: a.RequestID, TaskID: a.TaskID, Status: status, Steps: []request.Step{{Name: request.StepColleagues, Status: request.StepFailed}},
 		}})
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

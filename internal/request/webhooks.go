@@ -19,22 +19,6 @@ func ViewsForMessages(ctx context.Context, tx *store.Tx, organization string, id
 	return list, err
 }
 
-// MessageTypesFor returns the types of the messages about a request that has come to
-// a status and found so many colleagues.
-func MessageTypesFor(status Status, found int) []delivery.MessageType {
-	var types []delivery.MessageType
-	if found > 0 {
-		types = append(types, delivery.MessageColleaguesFound)
-	}
-	switch status {
-	case Succeeded, PartiallySucceeded:
-		types = append(types, delivery.MessageCompleted)
-	case Failed:
-		types = append(types, delivery.MessageFailed)
-	}
-	return types
-}
-
 // fillWebhooks adds the deliveries of each request's messages. The ids of the
 // messages derive from the request, its run and their type.
 func fillWebhooks(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored) error {

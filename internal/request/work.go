@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"usersync/internal/outbox"
@@ -30,6 +29,12 @@ type Work struct {
 	Charged     int64
 	CreatedAt   time.Time
 	User        usersync.User
+}
+
+// Outcome returns the outcome of the request before anything has become of it.
+func (w Work) Outcome() Outcome {
+	return Outcome{RequestID: w.ID, Kind: w.Kind, TaskID: w.TaskID, UserID: w.User.ID, Run: w.Run, Traceparent: w.Traceparent,
+		Status: w.Status, Charged: w.Charged}
 }
 
 // Fresh reports whether no step of the request has been worked before.
@@ -70,49 +75,4 @@ func (w *Work) decodeInput(input []byte) error {
 		return json.Unmarshal(input, &w.Platforms)
 	}
 	return json.Unmarshal(input, &w.Input)
-}
-
-// Outcome is what became of a request in this run.
-type Outcome struct {
-	RequestID string
-	Status    Status
-	TaskID    string // the task that goes on with it; "" when it is finished
-	Charged   int64
-	StartedAt time.Time
-	// FinishedAt is kept only with a final status.
-	FinishedAt time.Time
-	Steps      []Step
-}
-
-var outcomeStatement = store.Define("request.outcome", `
-UPDATE requests SET status = r.status, charged = r.charged,
-    started_at = CASE WHEN started_at = 0 THEN r.started ELSE started_at END,
-    finished_at = r.finished,
-    task_id = CASE WHEN r.task = '' THEN task_id ELSE r.task END
-FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id AND requests.task_id {words}$1{/words}
-    AND requests.status IN ('queued', 'processing', 'awaiting_credits')
-    AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 1`,
-	store.Col("organization_id", store.Text), store.Col("id", store.Text), store.Col("status", store.Text), store.Col("charged", store.Bigint), store.Col("started", store.Bigint), store.Col("finished", store.Bigint), store.Col("task", store.Text))
-
-// SaveOutcomes writes steps and statuses of requests that the claimed tasks
-// worked. It returns ErrStale when one of them is not theirs any more, or its
-// user was erased.
-func SaveOutcomes(ctx context.Context, tx *store.Tx, c usersync.Claim, outcomes []Outcome) error {
-	set, steps := outcomeStatement.Rows(len(outcomes)), saveStepsStatement.Rows(len(outcomes))
-	for _, o := range outcomes {
-		finished := int64(0)
-		if o.Status.Final() {
-			finished = store.Micros(o.FinishedAt)
-		}
-		set.Add(c.Organization, o.RequestID, string(o.Status), o.Charged, store.Micros(o.StartedAt), finished, o.TaskID)
-		for _, s := range o.Steps {
-			if err := addStep(steps, o.RequestID, s); err != nil {
-				return fmt.Errorf("encode a step: %w", err)
-			}
-		}
-	}
-	if err := tx.Later(ctx, outcomeStatement, set, store.AtLeast(len(outcomes), store.ErrStale), outbox.TaskWords(c)); err != nil {
-		return fmt.Errorf("save the outcomes of requests: %w", err)
-	}
-	return tx.Later(ctx, saveStepsStatement, steps, nil, c.Organization)
 }

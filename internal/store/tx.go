@@ -44,10 +44,10 @@ func (tx *Tx) Later(ctx context.Context, st *Statement, r *Rows, judge func(n in
 	return nil
 }
 
-// settle judges what is owed, in the order in which it was run. failed is what
+// judge judges what is owed, in the order in which it was run. failed is what
 // kept the transaction from its end, if anything did: a fence that did not hold
 // comes before it, as it would if each statement had been judged at once.
-func (tx *Tx) settle(failed error) error {
+func (tx *Tx) judge(failed error) error {
 	for _, o := range tx.owed {
 		n, err := o.result.RowsAffected()
 		if err != nil {
@@ -70,7 +70,7 @@ func (s *Store) OneStatement(ctx context.Context, fn func(*Tx) error) error {
 		return s.Once(ctx, fn)
 	}
 	tx := &Tx{Conn: s.genericPlanForWrites(), store: s}
-	if err := tx.settle(fn(tx)); err != nil {
+	if err := tx.judge(fn(tx)); err != nil {
 		return Classify(err)
 	}
 	s.ready.Raise(tx.ready...)
@@ -114,7 +114,7 @@ func (s *Store) Once(ctx context.Context, fn func(*Tx) error) error {
 	var failed error
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
 		tx := &Tx{Conn: Conn{db.Statement.ConnPool, s.Engine}, gorm: db, store: s}
-		failed = tx.settle(fn(tx))
+		failed = tx.judge(fn(tx))
 		ready = tx.ready
 		return failed
 	})

@@ -190,7 +190,7 @@ func (s *Server) finish(t testing.TB, claim usersync.Claim, step request.Step) {
 	Must(t, json.Unmarshal(claim.Args, &args))
 	var outcomes []request.Outcome
 	for _, id := range args.Requests {
-		outcomes = append(outcomes, request.Outcome{RequestID: id, Status: request.StatusOf([]request.Step{step}),
+		outcomes = append(outcomes, request.Outcome{RequestID: id, TaskID: claim.TaskID, Status: request.StatusOf([]request.Step{step}),
 			StartedAt: claim.StartedAt, FinishedAt: time.Now(), Steps: []request.Step{step}})
 	}
 	ctx := context.Background()
@@ -198,7 +198,8 @@ func (s *Server) finish(t testing.TB, claim usersync.Claim, step request.Step) {
 		if err := outbox.Finish(ctx, tx, claim); err != nil {
 			return err
 		}
-		return request.SaveOutcomes(ctx, tx, claim, outcomes)
+		_, err := request.SaveOutcomes(ctx, tx, claim.Organization, outcomes)
+		return err
 	}))
 	s.queue.PublishFinished(ctx, args.Requests)
 }

@@ -114,18 +114,12 @@ func (b *outcomes) save(ctx context.Context) error {
 	if len(b.requests) == 0 {
 		return nil
 	}
-	now, err := b.tx.Now(ctx)
-	if err != nil {
-		return fmt.Errorf("read the database's time: %w", err)
-	}
-	finished, err := request.Fold(ctx, b.tx, organization, slices.Sorted(maps.Keys(b.requests)), now)
+	moved, finished, err := request.Fold(ctx, b.tx, organization, slices.Sorted(maps.Keys(b.requests)))
 	if err != nil {
 		return fmt.Errorf("update the requests of the steps: %w", err)
 	}
-	for _, q := range finished {
-		b.finished = append(b.finished, q.ID)
-	}
-	return tellFinished(ctx, b.tx, organization, finished)
+	b.finished = append(b.finished, finished...)
+	return tellOutcomes(ctx, b.tx, organization, request.Told(moved))
 }
 
 // saveBulks counts users of bulks and ends those that are done by it.
@@ -140,35 +134,35 @@ func (b *outcomes) saveBulks(ctx context.Context) (err error) {
 	return err
 }
 
-// settle writes what became of users whose newest state was pushed, and of those
-// who are gone.
-func (p *turn) settle(ctx context.Context, items []*item, gone []string) error {
+// recordStates writes what became of users whose newest state was pushed, and of
+// those who are gone.
+func (p *turn) recordStates(ctx context.Context, items []*item, gone []string) error {
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
-	return p.writeOutcomes(ctx, items, func(ctx context.Context, b *outcomes) error { return b.settleStates(ctx, items, gone) })
+	return p.record(ctx, items, func(ctx context.Context, b *outcomes) error { return b.writeStates(ctx, items, gone) })
 }
 
-// settleOnce writes what became of pushes that do not coalesce.
-func (p *turn) settleOnce(ctx context.Context, items []*item, gone []Wait) error {
+// recordSingles writes what became of pushes that do not coalesce.
+func (p *turn) recordSingles(ctx context.Context, items []*item, gone []Wait) error {
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
-	return p.writeOutcomes(ctx, items, func(ctx context.Context, b *outcomes) error { return b.settleSingles(ctx, items, gone) })
+	return p.record(ctx, items, func(ctx context.Context, b *outcomes) error { return b.writeSingles(ctx, items, gone) })
 }
 
-// writeOutcomes runs write in a transaction under the claim of the connection's
+// record runs write in a transaction under the claim of the connection's
 // task, and then counts and publishes what it wrote. An error that concerns the
 // connection disconnects it instead. When the claim was lost meanwhile, another
 // worker may have pushed before our call arrived: the newest state is pushed once
 // more.
-func (p *turn) writeOutcomes(ctx context.Context, items []*item, write func(context.Context, *outcomes) error) error {
+func (p *turn) record(ctx context.Context, items []*item, write func(context.Context, *outcomes) error) error {
 	for _, it := range items {
 		if disconnects(it.err) {
 			return p.disconnect(ctx, it.err)
 		}
 	}
-	ctx, stop := outlast(ctx, settleWithin)
+	ctx, stop := outlast(ctx, recordWithin)
 	defer stop()
 	b := &outcomes{turn: p}
 	err := p.Store.Tx(ctx, func(tx *store.Tx) error {
@@ -225,9 +219,9 @@ func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	return p.Store.Tx(ctx, func(tx *store.Tx) error { return pushAgain(ctx, tx, p.id, users) })
 }
 
-// settleStates writes what became of pushes of the newest state, and tells those
+// writeStates writes what became of pushes of the newest state, and tells those
 // who wait for them.
-func (b *outcomes) settleStates(ctx context.Context, items []*item, gone []string) error {
+func (b *outcomes) writeStates(ctx context.Context, items []*item, gone []string) error {
 	byUser := make(map[string]*item, len(items))
 	users := append([]string(nil), gone...)
 	for _, it := range items {
@@ -337,9 +331,9 @@ func askAfter(since time.Time) time.Duration {
 // jitter spreads what failed together: ±10 %.
 func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
 
-// settleSingles writes what became of pushes that do not coalesce, and of those
+// writeSingles writes what became of pushes that do not coalesce, and of those
 // whose user is gone.
-func (b *outcomes) settleSingles(ctx context.Context, items []*item, gone []Wait) error {
+func (b *outcomes) writeSingles(ctx context.Context, items []*item, gone []Wait) error {
 	for _, w := range gone {
 		b.end(w, ending{status: request.StepSkipped, reason: ReasonErased, details: "The user was erased"})
 	}
