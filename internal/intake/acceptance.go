@@ -148,7 +148,7 @@ func write(ctx context.Context, tx *store.Tx, open []*Submission, plan func([]*A
 		tasks[t.ID] = t
 		tx.Readied(t.Queue)
 	}
-	rows, err := rowsOf(items, tasks)
+	rows, err := acceptedRows(items, tasks)
 	if err != nil {
 		return fmt.Errorf("make the rows: %w", err)
 	}
@@ -208,9 +208,9 @@ func itemsOf(open []*Submission) []*Acceptance {
 	return items
 }
 
-// rowsOf returns the rows of requests in the order in which others lock the same
+// acceptedRows returns the rows of requests in the order in which others lock the same
 // users. Each task goes with the first of its requests, whose trace it has.
-func rowsOf(items []*Acceptance, tasks map[string]usersync.Task) ([]acceptedRow, error) {
+func acceptedRows(items []*Acceptance, tasks map[string]usersync.Task) ([]acceptedRow, error) {
 	sorted := slices.Clone(items)
 	slices.SortStableFunc(sorted, func(a, b *Acceptance) int {
 		return cmp.Or(cmp.Compare(a.organization, b.organization), cmp.Compare(a.User.Email.Key(), b.User.Email.Key()), cmp.Compare(a.sequence, b.sequence))

@@ -28,12 +28,14 @@ type Options struct {
 	MaxWaiting int
 }
 
-// Batcher groups the submissions of all callers into commits. It uses no timer. A
-// commit takes the submissions that arrived while the previous commit ran, and a
-// submission that arrives while no commit runs is committed at once.
+// Batcher groups the submissions of all callers into commits. A commit takes the
+// submissions that arrived while the previous commit ran. A lone submission is
+// committed at once, and where they come often, the commit waits a little for the
+// next ones: see pacer.
 type Batcher struct {
 	Options
 
+	pacer   pacer
 	waiting atomic.Int64
 	queue   chan *waitingSubmission
 	closed  chan struct{}
@@ -112,7 +114,7 @@ func (d *Batcher) Run(ctx context.Context) {
 	for {
 		select {
 		case t := <-d.queue:
-			d.commit(ctx, d.gather(t))
+			d.commit(ctx, d.gatherPaced(ctx, t))
 		case <-ctx.Done():
 			d.drain(ctx)
 			return
@@ -125,25 +127,59 @@ func (d *Batcher) drain(ctx context.Context) {
 	for {
 		select {
 		case t := <-d.queue:
-			d.commit(ctx, d.gather(t))
+			d.commit(ctx, d.gather([]*waitingSubmission{t}))
 		default:
 			return
 		}
 	}
 }
 
-// gather returns first and the submissions that wait behind it, see maxRows.
-func (d *Batcher) gather(first *waitingSubmission) []*waitingSubmission {
-	group, rows := []*waitingSubmission{first}, len(first.Items)
-	for rows < maxRows {
+// gatherPaced returns first and the submissions that wait behind it, see maxRows. It
+// waits for further ones where that is worth it.
+func (d *Batcher) gatherPaced(ctx context.Context, first *waitingSubmission) []*waitingSubmission {
+	group := d.gather([]*waitingSubmission{first})
+	wait := d.pacer.pause(len(group))
+	if wait == 0 {
+		return group
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	alone := len(group)
+	defer func() { d.pacer.paused(len(group) - alone) }()
+	for len(group) < enough && rowsOf(group) < maxRows {
 		select {
 		case t := <-d.queue:
+			group = d.gather(append(group, t))
+		case <-timer.C:
+			return group
+		case <-ctx.Done():
+			return group
+		}
+	}
+	return group
+}
+
+// gather adds the submissions that wait to a group, see maxRows.
+func (d *Batcher) gather(group []*waitingSubmission) []*waitingSubmission {
+	d.pacer.arrived(time.Now())
+	for rows := rowsOf(group); rows < maxRows; {
+		select {
+		case t := <-d.queue:
+			d.pacer.arrived(time.Now())
 			group, rows = append(group, t), rows+len(t.Items)
 		default:
 			return group
 		}
 	}
 	return group
+}
+
+// rowsOf counts the requests of a group.
+func rowsOf(group []*waitingSubmission) (rows int) {
+	for _, t := range group {
+		rows += len(t.Items)
+	}
+	return rows
 }
 
 // commit stores a group of submissions and tells each caller the outcome.
@@ -157,10 +193,7 @@ func (d *Batcher) commit(ctx context.Context, group []*waitingSubmission) {
 		d.commit(ctx, group[half:])
 		return
 	}
-	rows := 0
-	for _, t := range group {
-		rows += len(t.Items)
-	}
+	rows := rowsOf(group)
 	d.Metrics.IntakeBatch.Observe(float64(rows))
 	d.Metrics.IntakeWaiting.Set(float64(d.waiting.Add(-int64(rows))))
 	for _, t := range group {
