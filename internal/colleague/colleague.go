@@ -148,7 +148,7 @@ WHERE colleagues.status = 'deleted'
 RETURNING id`,
 	store.Col("id", store.Text), store.Col("email_key", store.Text), store.Col("email", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text), store.Col("company_name", store.Text),
 	store.Col("website", store.Text), store.Col("invite_link", store.Text), store.Col("redirection_link", store.Text), store.Col("team", store.Bigint), store.Col("invited_by", store.Text),
-	store.Col("company", store.Text), store.Col("department", store.Text), store.Col("seniority", store.Integer))
+	store.Col("company", store.Text), store.Col("department", store.Text), store.Col("seniority", store.Bigint))
 
 // Create stores a colleague made by hand: pending, or joined when the
 // person is a user already. The error is ErrTaken when the organization

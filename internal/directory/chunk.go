@@ -67,7 +67,7 @@ var insertImportErrorsStatement = store.Define("directory.insertImportErrors", `
 INSERT INTO import_errors (import_id, line, position, field, message)
 SELECT $1, r.line, r.position, r.field, r.message FROM {rows} WHERE true
 ON CONFLICT (import_id, line, position) DO NOTHING`,
-	store.Col("line", store.Bigint), store.Col("position", store.Integer), store.Col("field", store.Text), store.Col("message", store.Text))
+	store.Col("line", store.Bigint), store.Col("position", store.Bigint), store.Col("field", store.Text), store.Col("message", store.Text))
 
 // keepImportErrors stores errors as long as there is room beside the lines
 // refused before.

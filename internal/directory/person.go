@@ -36,7 +36,7 @@ WHERE people.email <> excluded.email OR people.company <> excluded.company OR pe
     OR people.job_title <> excluded.job_title OR people.company_name <> excluded.company_name OR people.website <> excluded.website
     OR people.photo <> excluded.photo`,
 	store.Col("id", store.Text), store.Col("email_key", store.Text), store.Col("email", store.Text), store.Col("person_key", store.Text), store.Col("company", store.Text), store.Col("country", store.Text),
-	store.Col("department", store.Text), store.Col("seniority", store.Integer), store.Col("name", store.Text), store.Col("job_title", store.Text), store.Col("company_name", store.Text),
+	store.Col("department", store.Text), store.Col("seniority", store.Bigint), store.Col("name", store.Text), store.Col("job_title", store.Text), store.Col("company_name", store.Text),
 	store.Col("website", store.Text), store.Col("photo", store.Text))
 
 // SavePeople adds people to the organization's directory, or brings those that

@@ -371,12 +371,30 @@ func Held(n int64, err error) error {
 
 // holdsAll is held for all tasks of a claim.
 func holdsAll(c usersync.Claim) func(int64, error) error {
-	return func(n int64, err error) error { return cmp.Or(err, allHeld(c)(n)) }
+	return func(n int64, err error) error {
+		if err == nil && n < int64(fence(c).Least) {
+			return ErrClaimLost
+		}
+		return err
+	}
 }
 
-// allHeld refuses a number of rows that is below that of a claim's tasks.
-func allHeld(c usersync.Claim) func(int64) error {
-	return store.AtLeast(1+len(c.Coalesced), ErrClaimLost)
+// fence refuses a transaction that has lost one of a claim's tasks.
+func fence(c usersync.Claim) *store.Fence {
+	return &store.Fence{Least: 1 + len(c.Coalesced), Refusal: ErrClaimLost}
+}
+
+// oneHeld is fence for the first task of a claim.
+var oneHeld = &store.Fence{Least: 1, Refusal: ErrClaimLost}
+
+var waitingStatement = store.Define("outbox.waiting", `
+SELECT 1 FROM outbox WHERE state = 'ready' AND queue = $1 AND fairness_key = $2 LIMIT 1`)
+
+// leaveRoom has the relay look at the queue after the commit where further tasks wait
+// under the fairness key of a claim, which ends. A task that becomes ready later is
+// seen by the relay of the process that commits it: it finds the room that is left here.
+func leaveRoom(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
+	return tx.ReadiedIf(ctx, c.Queue, waitingStatement, c.Queue, c.FairnessKey)
 }
 
 var finishStatement = store.Define("outbox.finish", `DELETE FROM outbox WHERE id {words}$1{/words} AND claim_token = $2`)
@@ -384,8 +402,10 @@ var finishStatement = store.Define("outbox.finish", `DELETE FROM outbox WHERE id
 // Finish ends all tasks of a claim. It is the first write of the transaction
 // that holds the outcome, and its fence: ErrClaimLost undoes everything behind it.
 func Finish(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
-	tx.Readied(c.Queue) // it leaves room for the next one
-	return tx.Later(ctx, finishStatement, nil, allHeld(c), TaskWords(c), c.Token)
+	if err := tx.Later(ctx, finishStatement, nil, fence(c), TaskWords(c), c.Token); err != nil {
+		return err
+	}
+	return leaveRoom(ctx, tx, c)
 }
 
 var rearmStatement = store.Define("outbox.rearm", `
@@ -396,21 +416,23 @@ WHERE id = $1 AND claim_token = $2`)
 // Rearm ends this run of a task and has it run again at due with the given
 // arguments. Like Finish it is the fence of its transaction.
 func Rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time) error {
-	return rearm(ctx, tx, c, args, due, 0, store.AtLeast(1, ErrClaimLost))
+	return rearm(ctx, tx, c, args, due, 0, oneHeld)
 }
 
-func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time, failures int, judge func(int64) error) error {
-	tx.Readied(c.Queue)
+func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time, failures int, f *store.Fence) error {
 	if !due.After(time.Now()) {
 		due = time.Time{} // The clock of SQLite has milliseconds: "now" would lie ahead of it.
+		tx.Readied(c.Queue)
+	} else if err := leaveRoom(ctx, tx, c); err != nil {
+		return err
 	}
-	return tx.Later(ctx, rearmStatement, nil, judge, c.TaskID, c.Token, string(args), store.Micros(due), failures)
+	return tx.Later(ctx, rearmStatement, nil, f, c.TaskID, c.Token, string(args), store.Micros(due), failures)
 }
 
 // Hold is the fence of a transaction that is one of several of its run: the
 // claim goes on.
 func Hold(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
-	return tx.Later(ctx, renewStatement, nil, allHeld(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
+	return tx.Later(ctx, renewStatement, nil, fence(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
 }
 
 // Postpone hands a task back without an outcome: it runs again at due. failed
@@ -421,7 +443,7 @@ func Postpone(ctx context.Context, s *store.Store, c usersync.Claim, due time.Ti
 		failures++
 	}
 	return s.Tx(ctx, func(tx *store.Tx) error {
-		return rearm(ctx, tx, c, c.Args, due, failures, store.AtLeast(1, ErrClaimLost))
+		return rearm(ctx, tx, c, c.Args, due, failures, oneHeld)
 	})
 }
 

@@ -158,8 +158,8 @@ UPDATE pushes SET
     remote = CASE WHEN r.remote = '' THEN pushes.remote ELSE r.remote END,
     attempts = r.attempts, job = r.job, dirty = CASE WHEN r.status = 'idle' THEN 0 ELSE dirty END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
-	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("version", store.Bigint), store.Col("hash", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer),
-	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Integer))
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("version", store.Bigint), store.Col("hash", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint),
+	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Bigint))
 
 // savePushes writes what became of users at a connection, under the claim of its
 // pusher. Who was wanted in a newer state meanwhile is due again.

@@ -115,7 +115,7 @@ type delayedRemoval struct {
 
 var delayRemovalsStatement = store.Define("platform.delayRemovals", `
 UPDATE pushes SET status = 'pending', due_at = r.due, attempts = r.attempts FROM {rows}
-WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer))
+WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint))
 
 // delayRemovals has removals be tried again.
 func delayRemovals(ctx context.Context, tx *store.Tx, connection string, later []delayedRemoval) error {

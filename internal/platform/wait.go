@@ -77,7 +77,7 @@ func DropWaits(ctx context.Context, tx *store.Tx, connection string, waits []Wai
 var delayWaitsStatement = store.Define("platform.delayWaits", `
 UPDATE push_waits SET due_at = r.due, attempts = r.attempts, job = r.job FROM {rows}
 WHERE push_waits.connection_id = r.connection_id AND push_waits.user_id = r.user_id AND push_waits.request_id = r.request_id`,
-	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Integer), store.Col("job", store.Text))
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint), store.Col("job", store.Text))
 
 // delayedWait is a push that does not coalesce and is tried, or asked for, again.
 type delayedWait struct {

@@ -41,7 +41,7 @@ ON CONFLICT (connection_id, user_id) DO UPDATE SET
         WHEN excluded.rank = 0 OR pushes.pushed_at + $2 < {now} THEN {now}
         ELSE pushes.pushed_at + $2 END
 WHERE pushes.removal = ''`,
-	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Integer), store.Col("version", store.Bigint))
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Bigint), store.Col("version", store.Bigint))
 
 var waitStatement = store.Define("platform.wait", `
 INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, rank, due_at, created_at)
@@ -49,8 +49,8 @@ SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.versi
     CASE WHEN r.mode = 'state' THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id, request_id) DO UPDATE SET position = excluded.position, mode = excluded.mode,
     version = excluded.version, rank = excluded.rank, due_at = excluded.due_at, attempts = 0, job = '', created_at = excluded.created_at`,
-	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("position", store.Integer), store.Col("mode", store.Text),
-	store.Col("version", store.Bigint), store.Col("rank", store.Integer))
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("position", store.Bigint), store.Col("mode", store.Text),
+	store.Col("version", store.Bigint), store.Col("rank", store.Bigint))
 
 // WantPushes has users pushed to connections that are active, and wakes their
 // pushers. Pushes of one user to one connection coalesce: a wish that is there
@@ -85,7 +85,7 @@ SELECT r.connection_id, r.user_id, $1, r.rank, r.version FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id) DO UPDATE SET
     wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END
 WHERE pushes.removal = ''`,
-	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Integer), store.Col("version", store.Bigint))
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Bigint), store.Col("version", store.Bigint))
 
 // NotePushes remembers what connections that are not active are to get once
 // they are.

@@ -37,6 +37,8 @@ type Relay struct {
 
 	served map[string]string // by queue: the fairness key served last
 	down   bool              // Redis did not answer the last time
+	pulse  queue.Pulse       // as it was last read, and what was sent since
+	pulsed time.Time         // when
 }
 
 // New returns a relay.
@@ -52,6 +54,11 @@ const (
 	reconcileEvery = 5 * time.Second // look for lost ones
 	tidyEvery      = time.Minute     // remove what has served its time
 	downPause      = 300 * time.Millisecond
+	// pulseFresh is how long the relay believes what Redis has told it.
+	pulseFresh = 100 * time.Millisecond
+	// fullPause is when the relay looks again at a queue that had no room: a worker
+	// has taken some of it by then.
+	fullPause = 20 * time.Millisecond
 )
 
 // Run relays until ctx ends.
@@ -122,6 +129,7 @@ func (r *Relay) report(ctx context.Context, what string, err error) {
 // lost notes, once, that Redis does not answer. Nothing is lost by it: the
 // outbox keeps everything.
 func (r *Relay) lost(ctx context.Context, err error) {
+	r.pulsed = time.Time{}
 	if !r.down {
 		r.report(ctx, "the queue does not answer; accepted work waits in the database until it does", err)
 	}
@@ -155,16 +163,7 @@ const passWithin = 15 * time.Second
 func (r *Relay) pass(ctx context.Context, queues []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), passWithin)
 	defer cancel()
-	pulse, err := r.Queue.Pulse(ctx)
-	if err != nil {
-		r.lost(ctx, err)
-		return
-	}
-	if r.down {
-		r.Log.InfoContext(ctx, "the queue answers again")
-		r.down = false
-	}
-	if !pulse.Marked && !r.restore(ctx) {
+	if !r.feelPulse(ctx) {
 		return
 	}
 	slots, err := r.Queue.Slots()
@@ -173,8 +172,30 @@ func (r *Relay) pass(ctx context.Context, queues []string) {
 		return
 	}
 	for _, q := range queues { //lint:loop each queue has fairness keys and room of its own
-		r.send(ctx, q, slots[q], pulse.Pending[q])
+		r.send(ctx, q, slots[q])
 	}
+}
+
+// feelPulse asks Redis how it is, unless that is known. It returns false where nothing
+// can be sent.
+func (r *Relay) feelPulse(ctx context.Context) bool {
+	if time.Since(r.pulsed) < pulseFresh {
+		return true
+	}
+	pulse, err := r.Queue.Pulse(ctx)
+	if err != nil {
+		r.lost(ctx, err)
+		return false
+	}
+	if r.down {
+		r.Log.InfoContext(ctx, "the queue answers again")
+		r.down = false
+	}
+	if !pulse.Marked && !r.restore(ctx) {
+		return false
+	}
+	r.pulse, r.pulsed = pulse, time.Now()
+	return true
 }
 
 // restore makes all sent tasks ready again after the queue lost its contents.
@@ -208,11 +229,12 @@ func share(q string, slots int) int {
 // unknownSlots is assumed while no worker is up.
 const unknownSlots = 4
 
-func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
+// send sends ready tasks of a queue while it has room.
+func (r *Relay) send(ctx context.Context, q string, slots int) {
 	if slots == 0 {
 		slots = unknownSlots
 	}
-	room := 4*slots - int(pending)
+	room := 4*slots - int(r.pulse.Pending[q])
 	for room > 0 && ctx.Err() == nil { //lint:loop takes and sends up to passLimit tasks in each turn
 		limit, from := min(room, passLimit), r.served[q]
 		taken, err := outbox.TakeReady(ctx, r.Store, q, from, share(q, slots), limit)
@@ -231,7 +253,20 @@ func (r *Relay) send(ctx context.Context, q string, slots int, pending int64) {
 			return // the round began at the first fairness key and has come to its end
 		}
 		room -= len(taken)
+		r.pulse.Pending[q] += int64(len(taken))
 	}
+	r.lookAgain(ctx, q)
+}
+
+// lookAgain has the relay look at a full queue once more. Nobody tells when it has room
+// again.
+func (r *Relay) lookAgain(ctx context.Context, q string) {
+	r.pulsed = time.Time{}
+	time.AfterFunc(fullPause, func() {
+		if ctx.Err() == nil {
+			r.Store.Ready().Raise(q)
+		}
+	})
 }
 
 func lastKey(taken []outbox.Envelope) string {

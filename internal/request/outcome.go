@@ -70,7 +70,7 @@ func SaveOutcomes(ctx context.Context, tx *store.Tx, organization string, outcom
 			steps = append(steps, StepUpdate{RequestID: o.RequestID, Step: s})
 		}
 	}
-	if err := tx.Later(ctx, outcomeStatement, set, store.AtLeast(len(outcomes), store.ErrStale)); err != nil {
+	if err := tx.Later(ctx, outcomeStatement, set, &store.Fence{Least: len(outcomes), Refusal: store.ErrStale}); err != nil {
 		return nil, fmt.Errorf("save the outcomes of requests: %w", err)
 	}
 	return finished, SaveSteps(ctx, tx, organization, steps)

@@ -8,26 +8,48 @@ import (
 	"io"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // gather has each connection of a PostgreSQL pool hold back the statements of a
-// transaction that are not in a hurry, see unhurried, until somebody asks for an
-// outcome or a row: then all of it, with the BEGIN, goes to the server in one way
-// there and back (PostgreSQL's pipeline mode). An outcome is asked for with
-// RowsAffected, and before the commit. The commit itself always goes alone, after
-// everything it commits was judged.
+// transaction that are not in a hurry, see unhurried, until somebody asks for a row, or
+// for the commit: then all of it, with the BEGIN, goes to the server in one way there
+// and back (PostgreSQL's pipeline mode). The server skips what stands behind a
+// statement that failed, and with it the commit.
 func gather(c driver.Connector) driver.Connector { return gatheringConnector{c} }
 
 // unhurried marks a call of ExecContext whose statement may be held back, and names
 // the statement. It must be one that the server can prepare before those ahead of
-// it have run.
-func unhurried(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, unhurriedKey{}, name)
+// it have run. refusal is the error of a fence that does not hold, see Fence.
+func unhurried(ctx context.Context, name string, refusal error) context.Context {
+	return context.WithValue(ctx, unhurriedKey{}, held{name, refusal})
 }
 
 type unhurriedKey struct{}
+
+// held is what is known of a statement that is held back.
+type held struct {
+	name    string
+	refusal error
+}
+
+// behindCommit marks a call of ExecContext whose query goes with the commit, behind
+// it. The answer is written into to.
+func behindCommit(ctx context.Context, to *asked) context.Context {
+	return context.WithValue(ctx, behindKey{}, to)
+}
+
+type behindKey struct{}
+
+// asked is a query behind a commit, and how many rows it found.
+type asked struct {
+	text string
+	args []any
+	rows int64
+	err  error
+}
 
 type gatheringConnector struct{ driver.Connector }
 
@@ -51,13 +73,14 @@ type gatheringConn struct {
 	*stdlib.Conn
 	open    bool // in a transaction that gathers
 	waiting []*gathered
+	behind  []*asked
 }
 
 // gathered is a statement, and what became of it once it was sent.
 type gathered struct {
 	conn *gatheringConn
 	ctx  context.Context //nolint:containedctx // that of the call, for when it is sent
-	name string
+	held
 	text string
 	args []any
 	sent bool
@@ -76,6 +99,17 @@ func (g *gathered) RowsAffected() (int64, error) {
 // LastInsertId implements driver.Result; PostgreSQL has none.
 func (*gathered) LastInsertId() (int64, error) { return 0, errors.ErrUnsupported }
 
+// divisionByZero is what a fence that does not hold ends in, see Statement.fencedText.
+const divisionByZero = "22012"
+
+// failed names the statement in an error. That of a fence is its refusal.
+func (g *gathered) failed(err error) error {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == divisionByZero && g.refusal != nil {
+		return g.refusal
+	}
+	return named(g.name, err)
+}
+
 // errUndone is the outcome of a statement that was rolled back before it was sent.
 var errUndone = errors.New("the transaction ended before the statement was sent")
 
@@ -88,12 +122,12 @@ func (c *gatheringConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver
 		return nil, driver.ErrBadConn
 	}
 	c.open = true
-	c.add(ctx, "begin", "begin", nil)
+	c.add(ctx, held{name: "begin"}, "begin", nil)
 	return gatheringTx{c, ctx}, nil
 }
 
-func (c *gatheringConn) add(ctx context.Context, name, text string, args []driver.NamedValue) *gathered {
-	g := &gathered{conn: c, ctx: ctx, name: name, text: text, args: values(args)}
+func (c *gatheringConn) add(ctx context.Context, h held, text string, args []driver.NamedValue) *gathered {
+	g := &gathered{conn: c, ctx: ctx, held: h, text: text, args: values(args)}
 	c.waiting = append(c.waiting, g)
 	return g
 }
@@ -108,8 +142,13 @@ func values(args []driver.NamedValue) []any {
 
 // ExecContext implements driver.ExecerContext.
 func (c *gatheringConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
-	if name, ok := ctx.Value(unhurriedKey{}).(string); c.open && ok {
-		return c.add(ctx, name, text, args), nil
+	if to, ok := ctx.Value(behindKey{}).(*asked); c.open && ok {
+		to.text, to.args = text, values(args)
+		c.behind = append(c.behind, to)
+		return driver.ResultNoRows, nil
+	}
+	if h, ok := ctx.Value(unhurriedKey{}).(held); c.open && ok {
+		return c.add(ctx, h, text, args), nil
 	}
 	if err := c.flush(ctx); err != nil {
 		return nil, err
@@ -173,7 +212,7 @@ func judge(results pgx.BatchResults, waiting []*gathered) (err error) {
 			continue
 		}
 		tag, failed := results.Exec()
-		err = named(g.name, failed)
+		err = g.failed(failed)
 		g.n, g.err = tag.RowsAffected(), err
 	}
 	return err
@@ -185,23 +224,46 @@ type gatheringTx struct {
 	ctx  context.Context //nolint:containedctx // that of its beginning, as database/sql has it
 }
 
-// Commit implements driver.Tx. Where a statement failed that nobody asked for,
-// it rolls back and returns that error.
+// Commit implements driver.Tx. It sends what waits with the commit. Where a statement
+// fails, the server skips the commit, and Commit rolls back and returns that error.
 func (tx gatheringTx) Commit() error {
 	c := tx.conn
 	if tx.untouched() {
 		return tx.Rollback()
 	}
-	if err := c.flush(tx.ctx); err != nil {
+	batch, waiting := c.batch()
+	batch.Queue("commit")
+	for _, a := range c.behind {
+		batch.Queue(a.text, a.args...)
+	}
+	results := c.Conn.Conn().SendBatch(tx.ctx, batch)
+	err := judge(results, waiting)
+	if err == nil {
+		err = committed(results)
+	}
+	for _, a := range c.behind {
+		tag, failed := results.Exec()
+		a.rows, a.err = tag.RowsAffected(), failed
+	}
+	_ = results.Close() // every statement has told its error
+	if err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	c.open = false
-	tag, err := c.Conn.Conn().Exec(tx.ctx, "commit")
+	c.end()
+	return nil
+}
+
+// committed reads the answer to a commit.
+func committed(results pgx.BatchResults) error {
+	tag, err := results.Exec()
 	if err == nil && tag.String() == "ROLLBACK" {
 		return pgx.ErrTxCommitRollback
 	}
 	return err
 }
+
+// end forgets the transaction.
+func (c *gatheringConn) end() { c.open, c.waiting, c.behind = false, nil, nil }
 
 // untouched reports whether the transaction has only begun.
 func (tx gatheringTx) untouched() bool {
@@ -214,7 +276,10 @@ func (tx gatheringTx) Rollback() error {
 	for _, g := range c.waiting {
 		g.sent, g.err = true, errUndone
 	}
-	c.open, c.waiting = false, nil
+	for _, a := range c.behind {
+		a.err = errUndone
+	}
+	c.end()
 	if c.Conn.Conn().PgConn().TxStatus() == 'I' {
 		return nil
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -68,7 +69,7 @@ const insertA = `INSERT INTO a (n) VALUES ($1)`
 
 func held1(t *testing.T, tx *sql.Tx, n int) sql.Result {
 	t.Helper()
-	r, err := tx.ExecContext(unhurried(t.Context(), "test.insertA"), insertA, n)
+	r, err := tx.ExecContext(unhurried(t.Context(), "test.insertA", nil), insertA, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,12 +105,80 @@ func TestUnhurriedStatementsTravelWithTheNextQuery(t *testing.T) {
 			t.Errorf("a statement changed %d rows: %v", n, err)
 		}
 	}
-	want := []string{"begin", insertA, insertA, `SELECT count(*) FROM a WHERE n < $1`, "sent", insertA, "sent"}
-	if !slices.Equal(f.batches, want) || !slices.Equal(f.statements, []string{"commit"}) {
+	want := []string{"begin", insertA, insertA, `SELECT count(*) FROM a WHERE n < $1`, "sent", insertA, "commit", "sent"}
+	if !slices.Equal(f.batches, want) || len(f.statements) > 0 {
 		t.Errorf("sent together %q, alone %q", f.batches, f.statements)
 	}
 	if n := count(t, pool); n != 3 {
 		t.Errorf("%d rows are committed, want 3", n)
+	}
+}
+
+func TestAFenceThatDoesNotHoldKeepsTheCommitBehindItFromHappening(t *testing.T) {
+	t.Parallel()
+	pool, f := gatheringPool(t)
+	refusal := errors.New("the fence does not hold")
+	st := &Statement{name: "test.fence", texts: map[Engine]string{Postgres: `DELETE FROM a WHERE n = $1`}, arguments: 1}
+	for _, c := range []struct {
+		least int
+		want  error
+		rows  int
+	}{{2, refusal, 1}, {1, nil, 1}} {
+		if _, err := pool.ExecContext(t.Context(), insertA, c.least); err != nil {
+			t.Fatal(err)
+		}
+		f.statements, f.batches = nil, nil
+		tx := begin(t, pool)
+		if _, err := tx.ExecContext(unhurried(t.Context(), st.name, refusal), st.fencedText(), c.least, c.least); err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); !errors.Is(err, c.want) {
+			t.Errorf("with %d rows wanted the commit says %v, want %v", c.least, err, c.want)
+		}
+		if n := count(t, pool); n != c.rows {
+			t.Errorf("with %d rows wanted there are %d rows, want %d", c.least, n, c.rows)
+		}
+	}
+}
+
+func TestAQueryBehindACommitTravelsWithItAndSeesWhatItCommits(t *testing.T) {
+	t.Parallel()
+	pool, f := gatheringPool(t)
+	tx := begin(t, pool)
+	held1(t, tx, 1)
+	var there, away asked
+	const query = `SELECT 1 FROM a WHERE n = $1`
+	for to, n := range map[*asked]int{&there: 1, &away: 2} {
+		if _, err := tx.ExecContext(behindCommit(t.Context(), to), query, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if there.rows != 1 || there.err != nil || away.rows != 0 || away.err != nil {
+		t.Errorf("found %+v and %+v, want one row and none", there, away)
+	}
+	if want := []string{"begin", insertA, "commit", query, query, "sent"}; !slices.Equal(f.batches, want) {
+		t.Errorf("sent together %q, want %q", f.batches, want)
+	}
+}
+
+func TestAQueryBehindACommitThatFailsHasNoAnswer(t *testing.T) {
+	t.Parallel()
+	pool, _ := gatheringPool(t)
+	tx := begin(t, pool)
+	held1(t, tx, 1)
+	held1(t, tx, 1)
+	var to asked
+	if _, err := tx.ExecContext(behindCommit(t.Context(), &to), `SELECT 1`); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err == nil || to.err == nil || to.rows != 0 {
+		t.Errorf("the commit says %v, the query behind it %+v", err, to)
+	}
+	if n := count(t, pool); n != 0 {
+		t.Errorf("%d rows are committed, want none", n)
 	}
 }
 

@@ -7,17 +7,6 @@ import (
 	"usersync/internal/usersync"
 )
 
-// AtLeast makes a judgement for Tx.Later: it refuses, with the error, a statement
-// that changed fewer than n rows.
-func AtLeast(n int, refusal error) func(int64) error {
-	return func(changed int64) error {
-		if changed < int64(n) {
-			return refusal
-		}
-		return nil
-	}
-}
-
 // IDRows makes the rows of a statement whose one column is an id.
 func IDRows(st *Statement, ids []string) *Rows {
 	set := st.Rows(len(ids))

@@ -22,9 +22,8 @@ type kind string
 // The types of columns, and what Rows.Add takes for them.
 const (
 	Text    kind = "text"             // string
-	Bigint  kind = "bigint"           // int64
-	Float   kind = "double precision" // float64
-	Integer      = Bigint             // int64, for columns of 32 bits too
+	Bigint kind = "bigint"           // int64, for columns of 32 bits too
+	Float  kind = "double precision" // float64
 )
 
 // Column is one column of the rows handed to a statement.
@@ -53,6 +52,8 @@ type Statement struct {
 	name     string
 	texts    map[Engine]string
 	unsorted bool
+	// arguments is how many PostgreSQL's text takes.
+	arguments int
 }
 
 // Name is the package that defines the statement, and what the statement does
@@ -67,6 +68,14 @@ func (st *Statement) Text(e Engine) string { return st.texts[e] }
 func (st *Statement) Unsorted() *Statement {
 	st.unsorted = true
 	return st
+}
+
+// fencedText is what PostgreSQL gets of an UPDATE or DELETE that must change a number
+// of rows, which stands behind all other arguments: a division by zero ends the
+// transaction where it changes fewer, so that the commit may be sent behind it without
+// waiting for the answer.
+func (st *Statement) fencedText() string {
+	return fmt.Sprintf("WITH changed AS (%s RETURNING 1) SELECT 1 / CASE WHEN count(*) < $%d THEN 0 ELSE 1 END FROM changed", st.texts[Postgres], st.arguments+1)
 }
 
 // failed classifies an error and names the statement in it: this one, or the one
@@ -128,7 +137,7 @@ func Define(name, body string, columns ...Column) *Statement {
 // DefinePerEngine is Define for a statement that the engines say in different
 // words. A text is empty where only the other engine runs the statement.
 func DefinePerEngine(name, onPostgres, onSQLite string, columns ...Column) *Statement {
-	return remember(&Statement{name: name, Columns: columns, texts: map[Engine]string{
+	return remember(&Statement{name: name, Columns: columns, arguments: scalars(onPostgres) + len(columns), texts: map[Engine]string{
 		Postgres: forPostgres(onPostgres, columns),
 		SQLite:   forSQLite(onSQLite, columns),
 	}})

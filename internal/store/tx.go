@@ -17,50 +17,102 @@ type Tx struct {
 	Conn
 	gorm  *gorm.DB
 	store *Store
-	ready []string // the queues of tasks that are ready with the commit
-	owed  []owed
+	ready  []string // the queues of tasks that are ready with the commit
+	fenced []fenced
+	behind []behind
 }
 
-// owed is a statement whose outcome is judged before the commit.
-type owed struct {
+// Fence says how many rows a statement must change at least. With fewer, the
+// transaction fails with Refusal, and nothing of it is written.
+type Fence struct {
+	Least   int
+	Refusal error
+}
+
+// fenced is a statement whose outcome is judged before the commit, on SQLite.
+type fenced struct {
 	statement *Statement
 	result    sql.Result
-	judge     func(n int64) error
+	fence     *Fence
 }
 
 // Later runs a statement whose outcome the next ones do not depend on: it may
-// travel with them, see gather. judge says, before the commit, what is wrong with
-// the number of rows it changed; nil where any number is right.
-func (tx *Tx) Later(ctx context.Context, st *Statement, r *Rows, judge func(n int64) error, args ...any) error {
+// travel with them, and with the commit, see gather. fence is nil where it may change
+// any number of rows.
+func (tx *Tx) Later(ctx context.Context, st *Statement, r *Rows, fence *Fence, args ...any) error {
 	set, err := r.Args(tx.Engine)
 	if err != nil {
 		return st.failed(err)
 	}
-	result, err := tx.pool.ExecContext(unhurried(ctx, st.name), st.texts[tx.Engine], append(args, set...)...)
+	args = append(args, set...)
+	if tx.Engine == Postgres {
+		text, refusal := st.texts[Postgres], error(nil)
+		if fence != nil {
+			text, refusal, args = st.fencedText(), fence.Refusal, append(args, fence.Least)
+		}
+		_, err := tx.pool.ExecContext(unhurried(ctx, st.name, refusal), text, args...)
+		return st.failed(err)
+	}
+	result, err := tx.pool.ExecContext(ctx, st.texts[SQLite], args...)
 	if err != nil {
 		return st.failed(err)
 	}
-	tx.owed = append(tx.owed, owed{st, result, judge})
+	if fence != nil {
+		tx.fenced = append(tx.fenced, fenced{st, result, fence})
+	}
 	return nil
 }
 
-// judge judges what is owed, in the order in which it was run. failed is what
-// kept the transaction from its end, if anything did: a fence that did not hold
-// comes before it, as it would if each statement had been judged at once.
+// judge returns the refusal of the first fence that does not hold, else failed: what
+// kept the transaction from its end, if anything did. PostgreSQL judges by itself.
 func (tx *Tx) judge(failed error) error {
-	for _, o := range tx.owed {
-		n, err := o.result.RowsAffected()
+	for _, f := range tx.fenced {
+		n, err := f.result.RowsAffected()
 		if err != nil {
-			return cmp.Or(failed, o.statement.failed(err))
+			return cmp.Or(failed, f.statement.failed(err))
 		}
-		if o.judge == nil {
-			continue
-		}
-		if err := o.judge(n); err != nil {
-			return err
+		if n < int64(f.fence.Least) {
+			return f.fence.Refusal
 		}
 	}
 	return failed
+}
+
+// behind is a query that runs behind the commit, and the queue that it tells of.
+type behind struct {
+	statement *Statement
+	args      []any
+	queue     string
+	// asked is what PostgreSQL answers in the trip of the commit.
+	asked *asked
+}
+
+// ReadiedIf is Readied where a query, which runs behind the commit, finds any row, or
+// cannot tell. On PostgreSQL it travels with the commit.
+func (tx *Tx) ReadiedIf(ctx context.Context, queue string, st *Statement, args ...any) error {
+	b := behind{st, args, queue, &asked{}}
+	if tx.Engine == Postgres {
+		if _, err := tx.pool.ExecContext(behindCommit(ctx, b.asked), st.texts[Postgres], args...); err != nil {
+			return st.failed(err)
+		}
+	}
+	tx.behind = append(tx.behind, b)
+	return nil
+}
+
+// raise raises the signal for a transaction that is committed.
+func (s *Store) raise(ctx context.Context, tx *Tx) {
+	ready := tx.ready
+	for _, b := range tx.behind {
+		if s.Embedded() {
+			rows, err := Collect(ctx, s.Reader(), b.statement, nil, func(func(...any) error) (struct{}, error) { return struct{}{}, nil }, b.args...)
+			b.asked.rows, b.asked.err = int64(len(rows)), err
+		}
+		if b.asked.rows > 0 || b.asked.err != nil {
+			ready = append(ready, b.queue)
+		}
+	}
+	s.ready.Raise(ready...)
 }
 
 // OneStatement is Once for a function that writes by one statement, which
@@ -70,14 +122,14 @@ func (s *Store) OneStatement(ctx context.Context, fn func(*Tx) error) error {
 		return s.Once(ctx, fn)
 	}
 	tx := &Tx{Conn: s.genericPlanForWrites(), store: s}
-	if err := tx.judge(fn(tx)); err != nil {
+	if err := fn(tx); err != nil {
 		return Classify(err)
 	}
 	s.ready.Raise(tx.ready...)
 	return nil
 }
 
-// Readied notes that a task of a queue is ready with the commit, or has room then.
+// Readied notes that a task of a queue is ready with the commit.
 func (tx *Tx) Readied(queue string) {
 	if !slices.Contains(tx.ready, queue) {
 		tx.ready = append(tx.ready, queue)
@@ -110,19 +162,19 @@ func Repeat(ctx context.Context, do func(try int) error) error {
 // Once runs fn in a transaction and commits, one time: for who repeats more than
 // the transaction, see Repeat.
 func (s *Store) Once(ctx context.Context, fn func(*Tx) error) error {
-	var ready []string
+	var done *Tx
 	var failed error
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
 		tx := &Tx{Conn: Conn{db.Statement.ConnPool, s.Engine}, gorm: db, store: s}
 		failed = tx.judge(fn(tx))
-		ready = tx.ready
+		done = tx
 		return failed
 	})
 	if err != nil && failed == nil {
 		return fmt.Errorf("begin or commit the transaction: %w", Classify(err))
 	}
 	if err == nil {
-		s.ready.Raise(ready...)
+		s.raise(ctx, done)
 	}
 	return Classify(err)
 }

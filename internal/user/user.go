@@ -53,7 +53,7 @@ UPDATE users SET company = r.company, country = r.country, department = r.depart
     attributes = r.attributes, sequences = r.sequences, version = r.version + 1, updated_at = {now}
 FROM {rows} WHERE users.id = r.id AND users.version = r.version`,
 	store.Col("id", store.Text), store.Col("version", store.Bigint), store.Col("company", store.Text), store.Col("country", store.Text), store.Col("department", store.Text),
-	store.Col("seniority", store.Integer), store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text),
+	store.Col("seniority", store.Bigint), store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text),
 	store.Col("invite_link", store.Text), store.Col("attributes", store.Text), store.Col("sequences", store.Text))
 
 // Save stores merged users. The transaction fails with store.ErrStale when one of them
@@ -68,7 +68,7 @@ func Save(ctx context.Context, tx *store.Tx, users []Update) error {
 		set.Add(u.ID, u.Version, u.Company, u.Country, u.Department, int64(u.Seniority), u.FirstName, u.LastName,
 			u.Name, u.JobTitle, u.InviteLink, store.Encode(u.Attributes), store.Encode(u.Sequences))
 	}
-	return tx.Later(ctx, updateUsersStatement, set, store.AtLeast(len(users), store.ErrStale))
+	return tx.Later(ctx, updateUsersStatement, set, &store.Fence{Least: len(users), Refusal: store.ErrStale})
 }
 
 const columns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, sequences,
