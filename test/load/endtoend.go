@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -41,6 +42,21 @@ func (b *bench) endToEndOne(ctx context.Context, p *product) error {
 			}
 		}
 	}
+	return p.steadily(ctx)
+}
+
+// steady measures the steady loads alone.
+func (b *bench) steady(ctx context.Context) error {
+	p, err := b.launch(ctx, deployed, "deliver")
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.steadily(ctx), p.stop())
+}
+
+// steadily measures the steady loads, checks all that was done until then, and leaves
+// the installation idle.
+func (p *product) steadily(ctx context.Context) error {
 	for _, rate := range steadyRates {
 		if err := p.steady(ctx, rate); err != nil {
 			return err
@@ -225,6 +241,6 @@ func (p *product) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.bench.report.idle(u.statements, u.counters)
+	p.bench.report.idle(p, u)
 	return nil
 }

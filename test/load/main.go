@@ -28,6 +28,7 @@ type options struct {
 	backlog   int           // of the fairness run; 0 for another run
 	page      string        // file with the places for tables; "" for none
 	explained string        // file for the plans of the curve's last size; "" for none
+	steady    bool          // only the steady loads of a deployed installation
 	role      string        // of a process that this program started; "" for the run itself
 	address   string        // what the role serves on, or uses
 }
@@ -72,6 +73,7 @@ func parse(args []string) (options, error) {
 	short := flags.Bool("short", false, "a look in a minute or two: -seconds 2")
 	quick := flags.Bool("quick", false, "whether it can be measured and nothing is lost, in a minute: -seconds 1, and one number of clients")
 	curve := flags.String("curve", "", "measure the cost curve instead: numbers of stored requests, rising, as 10000,100000")
+	flags.BoolVar(&o.steady, "steady", false, "only the steady loads of a deployed installation, and idleness")
 	flags.IntVar(&o.backlog, "fairness", 0, "measure fairness instead, beside a backlog of this many requests")
 	flags.StringVar(&o.page, "write", "", "put the tables into their places in this file")
 	flags.StringVar(&o.explained, "explain", "", "with -curve: write the plans of the hot statements at the last size to this file")
@@ -148,6 +150,8 @@ func (b *bench) plan() (place string, parts []func(context.Context) error) {
 		return "curve", []func(context.Context) error{b.curve}
 	case b.backlog > 0:
 		return "fairness", []func(context.Context) error{b.fairness}
+	case b.options.steady:
+		return "steady", []func(context.Context) error{b.steady}
 	}
 	return "speed", []func(context.Context) error{b.echo, b.asynq, b.postgres, b.accepting, b.endToEnd, b.compare}
 }

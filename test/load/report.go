@@ -162,8 +162,13 @@ func (r *report) nameOf(query string) string {
 
 const notCounted = "not measured: the server has not loaded pg_stat_statements"
 
-func (r *report) idle(s statements, c counters) {
-	commands := float64(c.redis) / idleFor.Seconds()
+// idle adds what an installation did with nothing to do.
+func (r *report) idle(p *product, u used) {
+	for i, one := range p.parts {
+		percent := 100 * u.parts[i].CPU.Seconds() / idleFor.Seconds()
+		r.speed = append(r.speed, []string{"deployed, idle: CPU of " + one.name + ", percent of a core", "", fmt.Sprintf("%.1f", percent), "", "", "", ""})
+	}
+	s, commands := u.statements, float64(u.counters.redis)/idleFor.Seconds()
 	r.speed = append(r.speed, []string{"deployed, idle: commands at Redis", "", fmt.Sprintf("%.1f", commands), "", "", "", ""})
 	r.goalAtMost("idle, commands at Redis a second", 5, commands)
 	if s == nil {
