@@ -65,6 +65,26 @@ ON CONFLICT DO NOTHING`,
 	store.Col("company_name", store.Text), store.Col("website", store.Text), store.Col("invite_link", store.Text), store.Col("redirection_link", store.Text), store.Col("photo", store.Text),
 	store.Col("erased", store.Text))
 
+// saveRecordsStatement is insertColleaguesStatement for PostgreSQL, to which each
+// statement is a trip: it returns the records that there are and those it has made.
+var saveRecordsStatement = store.DefinePerEngine("colleague.saveRecords", `
+WITH known AS MATERIALIZED (
+    SELECT r.email_key, c.id, c.name, c.email, c.job_title FROM {rows}
+    JOIN colleagues c ON c.organization_id = $1 AND c.email_key = r.email_key
+), made AS (
+    INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company_name, website, invite_link,
+        redirection_link, photo, latest_action, created_at, updated_at)
+    SELECT r.id, $1, r.email_key, r.email, r.name, r.job_title, r.status, r.company_name, r.website, r.invite_link,
+        r.redirection_link, r.photo, {now}, {now}, {now}
+    FROM {rows} WHERE (SELECT 1 FROM known k WHERE k.email_key = r.email_key) IS NULL
+        AND ((SELECT count(*) FROM erased e WHERE e.organization_id = $1 AND e.person = r.erased) = 0
+            OR (SELECT count(*) FROM users u WHERE u.organization_id = $1 AND u.email_key = r.email_key) = 1)
+    ON CONFLICT DO NOTHING
+    RETURNING email_key, id, name, email, job_title
+)
+SELECT email_key, id, name, email, job_title FROM known UNION ALL SELECT email_key, id, name, email, job_title FROM made`, ``,
+	insertColleaguesStatement.Columns...)
+
 var colleagueIDsStatement = store.Define("colleague.ids", `
 SELECT c.email_key, c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagues c ON c.organization_id = r.organization_id AND c.email_key = r.email_key`,
 	store.Col("organization_id", store.Text), store.Col("email_key", store.Text))
@@ -88,7 +108,7 @@ func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []by
 	for _, f := range found {
 		byKey[f.Email.Key()] = f
 	}
-	ids, err := recordsByKey(ctx, tx, organization, byKey)
+	ids, err := firstRecords(ctx, tx, organization, salt, byKey)
 	if err != nil {
 		return nil, fmt.Errorf("read the records of found colleagues: %w", err)
 	}
@@ -110,19 +130,33 @@ func SaveFound(ctx context.Context, tx *store.Tx, organization string, salt []by
 	return ids, linkColleagues(ctx, tx, organization, found, ids)
 }
 
+// firstRecords returns the records of those found that there are. On PostgreSQL it
+// also makes those that nothing is in the way of.
+func firstRecords(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Found) (map[string]Summary, error) {
+	if tx.Embedded() {
+		return recordsByKey(ctx, tx, organization, byKey)
+	}
+	return collectRecords(ctx, tx, saveRecordsStatement, newRecords(salt, byKey, keyedID(salt)), organization)
+}
+
 func recordsByKey(ctx context.Context, tx *store.Tx, organization string, byKey map[string]Found) (map[string]Summary, error) {
 	set := colleagueIDsStatement.Rows(len(byKey))
 	for key := range byKey {
 		set.Add(organization, key)
 	}
-	ids := make(map[string]Summary, len(byKey))
-	_, err := store.Collect(ctx, tx.Conn, colleagueIDsStatement, set, func(scan func(...any) error) (struct{}, error) {
+	return collectRecords(ctx, tx, colleagueIDsStatement, set)
+}
+
+// collectRecords runs a query for records, and returns them by e-mail key.
+func collectRecords(ctx context.Context, tx *store.Tx, st *store.Statement, set *store.Rows, args ...any) (map[string]Summary, error) {
+	ids := make(map[string]Summary, set.Len())
+	_, err := store.Collect(ctx, tx.Conn, st, set, func(scan func(...any) error) (struct{}, error) {
 		var key string
 		var c Summary
 		err := scan(&key, &c.ID, &c.Name, &c.Email, &c.JobTitle)
 		ids[key] = c
 		return struct{}{}, err
-	})
+	}, args...)
 	return ids, err
 }
 
@@ -149,6 +183,11 @@ func without(byKey map[string]Found, known map[string]Summary) map[string]Found 
 // insertColleagues makes records under the ids that newID gives to e-mail keys. It
 // leaves out who was erased, and whose id or address is there already.
 func insertColleagues(ctx context.Context, tx *store.Tx, organization string, salt []byte, byKey map[string]Found, newID func(key string) string) error {
+	return tx.Later(ctx, insertColleaguesStatement, newRecords(salt, byKey, newID), nil, organization)
+}
+
+// newRecords returns the records of those found under the ids that newID gives.
+func newRecords(salt []byte, byKey map[string]Found, newID func(key string) string) *store.Rows {
 	set := insertColleaguesStatement.Rows(len(byKey))
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		f := byKey[key]
@@ -159,7 +198,7 @@ func insertColleagues(ctx context.Context, tx *store.Tx, organization string, sa
 		set.Add(newID(key), key, f.Email.Display(), f.Name, f.JobTitle, string(status), f.CompanyName, f.Website, f.InviteLink, f.RedirectionLink, f.Photo,
 			usersync.KeyedID(usersync.PrefixErasure, salt, key))
 	}
-	return tx.Later(ctx, insertColleaguesStatement, set, nil, organization)
+	return set
 }
 
 func linkColleagues(ctx context.Context, tx *store.Tx, organization string, found []Found, ids map[string]Summary) error {

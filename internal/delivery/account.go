@@ -14,12 +14,15 @@ import (
 )
 
 var lockAccountStatement = store.Define("delivery.lockAccount", `
-SELECT b.balance, b.message_sequence, {now}, coalesce((SELECT string_agg('{"id":"' || e.id || '","eventTypes":' || e.event_types || '}', ',')
+SELECT b.balance, b.message_sequence, {now}, coalesce((SELECT string_agg('{"id":"' || e.id || '","eventTypes":' || e.event_types || ',"busy":' || CASE WHEN (
+        SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = 'deliver' AND o.fairness_key = e.id LIMIT 1) IS NULL THEN 'false' ELSE 'true' END || '}', ',')
     FROM webhook_endpoints e WHERE e.organization_id = $1 AND e.status = 'enabled'), '')
 FROM balances b WHERE b.organization_id = $1 {for update}`)
 
 // LockAccountWithEndpoints does what credit.Lock and EnabledEndpoints do, in one
-// statement: it locks the organization's account and reads the enabled endpoints.
+// statement: it locks the organization's account and reads the enabled endpoints. It
+// also tells which of them have deliveries that wait for their turn. Whoever makes new
+// ones holds this lock.
 func LockAccountWithEndpoints(ctx context.Context, tx *store.Tx, organization string) (a credit.Account, endpoints []Endpoint, err error) {
 	a.Organization = organization
 	var now int64
@@ -29,11 +32,16 @@ func LockAccountWithEndpoints(ctx context.Context, tx *store.Tx, organization st
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, nil, tenant.ErrNotFound
 	}
-	if err == nil {
-		err = json.Unmarshal([]byte("["+list+"]"), &endpoints)
+	var enabled []struct {
+		ID         string
+		EventTypes []string
+		Busy       bool
 	}
-	for i := range endpoints {
-		endpoints[i].Status = EndpointEnabled
+	if err == nil {
+		err = json.Unmarshal([]byte("["+list+"]"), &enabled)
+	}
+	for _, e := range enabled {
+		endpoints = append(endpoints, Endpoint{ID: e.ID, EventTypes: e.EventTypes, Busy: e.Busy, Status: EndpointEnabled})
 	}
 	slices.SortFunc(endpoints, func(a, b Endpoint) int { return cmp.Compare(a.ID, b.ID) })
 	return a, endpoints, store.Classify(err)

@@ -6,6 +6,8 @@ import (
 
 	"usersync/internal/credit"
 	"usersync/internal/delivery"
+	"usersync/internal/outbox"
+	"usersync/internal/queue"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -66,4 +68,42 @@ func opened(t *testing.T, n roomtest.Tenant) (account credit.Account, endpoints 
 		t.Fatal(err)
 	}
 	return account, endpoints
+}
+
+func TestADeliveryDoesNotOvertakeThoseThatWaitForItsEndpoint(t *testing.T) {
+	t.Parallel()
+	roomtest.Each(t, 7, func(t *testing.T, n roomtest.Tenant) {
+		for range 2 {
+			e := delivery.Endpoint{URL: "https://hooks.example.com/", EventTypes: []string{"*"}}
+			if _, err := delivery.CreateEndpoint(t.Context(), n.Org(n.Organization.ID), "test", e, usersync.NewSecret("secret")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, endpoints := opened(t, n)
+		busy := endpoints[1].ID
+		err := n.Tx(t.Context(), func(tx *store.Tx) error {
+			return outbox.Enqueue(t.Context(), tx, delivery.Deliver.Task(usersync.NewID(usersync.PrefixTask), n.Organization.ID, busy, delivery.DeliverArgs{EndpointID: busy}))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slots := queue.NewLocalSlots(64).Reserve()
+		defer slots.Release()
+		var local []queue.LocalTask
+		err = n.Tx(t.Context(), func(tx *store.Tx) error {
+			account, endpoints, err := delivery.LockAccountWithEndpoints(t.Context(), tx, n.Organization.ID)
+			if err != nil {
+				return err
+			}
+			messages := delivery.NewMessages(&account, endpoints)
+			if err := messages.Add(delivery.AboutOrganization(delivery.MessageCompleted), nil); err != nil {
+				return err
+			}
+			local, err = messages.EnqueueLocal(t.Context(), tx, slots)
+			return err
+		})
+		if err != nil || len(local) != 1 || local[0].Claim.FairnessKey == busy {
+			t.Errorf("%v; this worker delivers %+v itself, want only what goes to the idle endpoint", err, local)
+		}
+	})
 }

@@ -31,7 +31,8 @@ func save(ctx context.Context, tx *store.Tx, organization string, messages []New
 
 // EnqueueLocal is Messages.Enqueue for a worker, without saving the account: the tasks
 // that find a slot in the reservation are written under claims of its own and returned,
-// for it to work after the commit. The others go over the queue.
+// for it to work after the commit. The others go over the queue, and so do those of
+// endpoints where others wait.
 func (m *Messages) EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.Reservation) ([]queue.LocalTask, error) {
 	tasks, err := save(ctx, tx, m.account.Organization, m.list)
 	if err != nil {
@@ -39,7 +40,7 @@ func (m *Messages) EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.
 	}
 	var own []usersync.Task
 	tasks = slices.DeleteFunc(tasks, func(t usersync.Task) bool {
-		taken := slots.Take(t)
+		taken := !m.busy(t.FairnessKey) && slots.Take(t)
 		if taken {
 			own = append(own, t)
 		}
@@ -56,6 +57,11 @@ func (m *Messages) EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.
 		local[i] = queue.LocalTask{Kind: Deliver.Name, Claim: c}
 	}
 	return local, outbox.Enqueue(ctx, tx, tasks...)
+}
+
+// busy reports whether deliveries to an endpoint wait for their turn.
+func (m *Messages) busy(endpoint string) bool {
+	return slices.ContainsFunc(m.endpoints, func(e Endpoint) bool { return e.ID == endpoint && e.Busy })
 }
 
 // openOf returns, by task, the deliveries of messages as they were just stored.

@@ -49,6 +49,8 @@ type Endpoint struct {
 	OldSecretUntil usersync.Time     `json:"oldSecretUntil,omitzero"`
 	// FailingSince is when the present row of failures began.
 	FailingSince usersync.Time `json:"failingSince,omitzero"`
+	// Busy says that deliveries wait for their turn. LockAccountWithEndpoints sets it.
+	Busy bool `json:"-"`
 }
 
 // The signatures of Standard Webhooks.

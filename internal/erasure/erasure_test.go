@@ -146,7 +146,7 @@ func TestSettlingOfAnErasedUserIsRefused(t *testing.T) {
 		outcome.Status, outcome.Charged, outcome.FinishedAt = request.Succeeded, 1, time.Now()
 		outcome.Steps = []request.Step{{Name: request.StepColleagues, Status: request.StepSucceeded, Details: "0 colleagues found"}}
 		err = n.Tx(t.Context(), func(tx *store.Tx) error {
-			_, err := request.SaveOutcomes(t.Context(), tx, n.org.ID, []request.Outcome{outcome})
+			_, err := request.SaveOutcomes(t.Context(), tx, n.Organization.ID, []request.Outcome{outcome})
 			return err
 		})
 		if !errors.Is(err, store.ErrStale) {

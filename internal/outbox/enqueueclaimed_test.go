@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"errors"
 	"testing"
 
 	"usersync/internal/outbox"
@@ -34,8 +35,9 @@ func TestATaskIsClaimedAsItIsWritten(t *testing.T) {
 		if len(claims) != 1 || claims[0].TaskID != task.ID || claims[0].FairnessKey != "a" || claims[0].Organization != "org_a" || claims[0].StartedAt.IsZero() {
 			t.Fatalf("%+v", claims)
 		}
-		if again := enqueueClaimed(t, s, task); len(again) != 0 {
-			t.Fatalf("the same task was claimed again: %+v", again)
+		again := enqueueClaimed(t, s, task)
+		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Finish(t.Context(), tx, again[0]) }); !errors.Is(err, outbox.ErrClaimLost) {
+			t.Fatalf("a second claim on the same task holds: %v", err)
 		}
 		if taken, err := outbox.TakeReady(t.Context(), s, "q", "", 10, 10); err != nil || len(taken) != 0 {
 			t.Fatalf("the relay took %+v, %v", taken, err)
@@ -45,31 +47,6 @@ func TestATaskIsClaimedAsItIsWritten(t *testing.T) {
 		}
 		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Finish(t.Context(), tx, claims[0]) }); err != nil {
 			t.Fatal(err)
-		}
-	})
-}
-
-func TestAClaimedTaskDoesNotOvertakeItsFairnessKey(t *testing.T) {
-	t.Parallel()
-	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
-		waiting, behind, beside := taskIn("a"), taskIn("a"), taskIn("b")
-		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Enqueue(t.Context(), tx, waiting) }); err != nil {
-			t.Fatal(err)
-		}
-		if queues := s.Ready().Take(); len(queues) != 1 || queues[0] != "q" {
-			t.Errorf("the commit of a task says that %q have something to send", queues)
-		}
-		claims := enqueueClaimed(t, s, behind, beside)
-		if len(claims) != 1 || claims[0].TaskID != beside.ID {
-			t.Fatalf("claimed %+v, want only the one whose key has no other", claims)
-		}
-		if queues := s.Ready().Take(); len(queues) != 1 || queues[0] != "q" {
-			t.Errorf("the commit of a task that stands behind another says that %q have something to send", queues)
-		}
-		taken, err := outbox.TakeReady(t.Context(), s, "q", "", 10, 10)
-		if err != nil || len(taken) != 2 {
-			t.Fatalf("the relay took %+v, %v", taken, err)
 		}
 	})
 }

@@ -88,56 +88,32 @@ func taskRows(tasks []usersync.Task, later string) *store.Rows {
 	return set
 }
 
-// A task must not overtake what waits in its fairness key: where something does, it
-// becomes ready and stands behind. That is asked once a task and as a value: for
-// NOT EXISTS PostgreSQL, which knows the outbox as empty, would read all that is
-// ready, once for each column that depends on it.
 var enqueueClaimedStatement = store.Define("outbox.enqueueClaimed", `
-WITH w AS MATERIALIZED (
-    SELECT r.*, (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue AND o.fairness_key = r.fairness_key LIMIT 1) IS NULL AS free FROM {rows}
-)
 INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at, started_at, claim_token, claimed_until)
-SELECT w.id, w.organization_id, w.kind, w.queue, w.fairness_key, w.args, w.traceparent, CASE WHEN w.free THEN 'sent' ELSE 'ready' END,
-    CASE WHEN w.free THEN {now} + $2 ELSE 0 END, {now}, CASE WHEN w.free THEN {now} ELSE 0 END,
-    CASE WHEN w.free THEN $1 ELSE '' END, CASE WHEN w.free THEN {now} + $2 ELSE 0 END
-FROM w WHERE true
-ON CONFLICT (id) DO NOTHING
-RETURNING id, started_at, claim_token <> ''`,
+SELECT r.id, r.organization_id, r.kind, r.queue, r.fairness_key, r.args, r.traceparent, 'sent', {now} + $2, {now}, {now}, $1, {now} + $2
+FROM {rows} WHERE true
+ON CONFLICT (id) DO NOTHING`,
 	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("fairness_key", store.Text),
 	store.Col("args", store.Text), store.Col("traceparent", store.Text))
 
 // EnqueueClaimed writes tasks that this process works itself as soon as they are
-// committed, under the claims that are returned. A task whose fairness key has others
-// waiting is written as Enqueue does, one whose id is there already is the same
-// task: neither has a claim. Should the process die, the claims run out as any
-// other.
+// committed, under the claims that are returned. A task must not overtake what waits
+// under its fairness key: the caller has seen that nothing does. The claim on a task
+// whose id was there already does not hold. Should the process die, the claims run out
+// as any other.
 func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) ([]usersync.Claim, error) {
 	if len(tasks) == 0 {
 		return nil, nil
 	}
 	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
-	set, byID := enqueueClaimedStatement.Rows(len(tasks)), make(map[string]usersync.Task, len(tasks))
-	for _, t := range tasks {
+	set, claims := enqueueClaimedStatement.Rows(len(tasks)), make([]usersync.Claim, len(tasks))
+	token, now := usersync.NewID(usersync.PrefixClaim), time.Now()
+	for i, t := range tasks {
 		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.FairnessKey, string(t.Args), t.Traceparent)
-		byID[t.ID] = t
+		claims[i] = usersync.Claim{TaskID: t.ID, Token: token, Organization: t.Organization, Queue: t.Queue, FairnessKey: t.FairnessKey, Args: t.Args,
+			Traceparent: t.Traceparent, StartedAt: now}
 	}
-	token := usersync.NewID(usersync.PrefixClaim)
-	var claims []usersync.Claim
-	_, err := store.Collect(ctx, tx.Conn, enqueueClaimedStatement, set, func(scan func(...any) error) (struct{}, error) {
-		var id string
-		var started int64
-		var claimed bool
-		err := scan(&id, &started, &claimed)
-		t := byID[id]
-		if !claimed {
-			tx.Readied(t.Queue)
-			return struct{}{}, err
-		}
-		claims = append(claims, usersync.Claim{TaskID: id, Token: token, Organization: t.Organization, Queue: t.Queue, FairnessKey: t.FairnessKey, Args: t.Args,
-			Traceparent: t.Traceparent, StartedAt: store.At(started)})
-		return struct{}{}, err
-	}, token, ClaimFor.Microseconds())
-	return claims, err
+	return claims, tx.Later(ctx, enqueueClaimedStatement, set, nil, token, ClaimFor.Microseconds())
 }
 
 // takeStatement picks what may go out next, fairness key by fairness key, beginning behind the

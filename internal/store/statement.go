@@ -21,7 +21,7 @@ type kind string
 
 // The types of columns, and what Rows.Add takes for them.
 const (
-	Text    kind = "text"             // string
+	Text   kind = "text"             // string
 	Bigint kind = "bigint"           // int64, for columns of 32 bits too
 	Float  kind = "double precision" // float64
 )

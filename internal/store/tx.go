@@ -15,8 +15,8 @@ import (
 // Tx is one transaction. Its methods are the writes that belong together.
 type Tx struct {
 	Conn
-	gorm  *gorm.DB
-	store *Store
+	gorm   *gorm.DB
+	store  *Store
 	ready  []string // the queues of tasks that are ready with the commit
 	fenced []fenced
 	behind []behind

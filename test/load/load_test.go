@@ -224,7 +224,7 @@ func TestBatchSendsEveryUserOnce(t *testing.T) {
 	request := requestTemplate("a.example:80", "key", 3)
 	c := client{request: request, batch: 3, users: offsets(request, userDigits), companies: offsets(request, companyDigits)}
 	c.number(7)
-	for i, user := range []string{"u000000007@c000000002", "u000000008@c000000002", "u000000009@c000000003"} {
+	for i, user := range []string{"u000000007@c000000007", "u000000008@c000000008", "u000000009@c000000009"} {
 		if strings.Count(string(request), user) != 1 {
 			t.Errorf("user %d, %s, is not in %s", i, user, request)
 		}
