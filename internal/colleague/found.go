@@ -79,7 +79,7 @@ WITH known AS MATERIALIZED (
     FROM {rows} WHERE (SELECT 1 FROM known k WHERE k.email_key = r.email_key) IS NULL
         AND ((SELECT count(*) FROM erased e WHERE e.organization_id = $1 AND e.person = r.erased) = 0
             OR (SELECT count(*) FROM users u WHERE u.organization_id = $1 AND u.email_key = r.email_key) = 1)
-    ON CONFLICT DO NOTHING
+    {again}ON CONFLICT DO NOTHING{/again}
     RETURNING email_key, id, name, email, job_title
 )
 SELECT email_key, id, name, email, job_title FROM known UNION ALL SELECT email_key, id, name, email, job_title FROM made`, ``,

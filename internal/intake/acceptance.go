@@ -28,7 +28,7 @@ func AcceptPlanned(ctx context.Context, s *store.Store, submissions []*Submissio
 		commit = s.Once
 	}
 	return store.Repeat(ctx, func(try int) error {
-		return commit(ctx, func(tx *store.Tx) error {
+		return commit(ctx, try, func(tx *store.Tx) error {
 			open, err := admit(ctx, tx, submissions)
 			if err != nil {
 				return fmt.Errorf("admit the submissions: %w", err)
@@ -106,17 +106,17 @@ INSERT INTO users (id, organization_id, email_key, email, person_key, company, c
 SELECT made, organization_id, email_key, email, person_key, company, country, department, seniority,
     first_name, last_name, name, job_title, invite_link, attributes, sequences, {now}, {now}
 FROM asked WHERE first = 1 AND known IS NULL
-ON CONFLICT (organization_id, email_key) DO UPDATE SET email_key = excluded.email_key`
+{again}ON CONFLICT (organization_id, email_key) DO UPDATE SET email_key = excluded.email_key{/again}`
 	insertRequestsText = `
 INSERT INTO requests (organization_id, id, kind, status, user_id, email, sequence, input, task_id, traceparent, created_at)
 SELECT organization_id, request_id, kind, 'queued', %s, email, sequence, input, task_id, traceparent, {now}
 FROM %s WHERE true
-ON CONFLICT DO NOTHING`
+{again}ON CONFLICT DO NOTHING{/again}`
 	insertTasksText = `
 INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at)
 SELECT task_id, organization_id, task_kind, task_queue, task_key, task_args, traceparent, 'ready', 0, {now}
 FROM %s WHERE task_kind <> ''
-ON CONFLICT (id) DO NOTHING`
+{again}ON CONFLICT (id) DO NOTHING{/again}`
 )
 
 // acceptStatement writes everything on PostgreSQL and returns the user of each

@@ -169,6 +169,11 @@ type batch struct {
 	events       []event.Event
 }
 
+// fresh reports whether no request of the batch was worked before.
+func (b *batch) fresh() bool {
+	return !slices.ContainsFunc(b.works, func(w request.Work) bool { return !w.Fresh() })
+}
+
 // startedAt is when the task of a request was first claimed.
 func (b *batch) startedAt(w request.Work) time.Time {
 	for _, c := range b.claim.Coalesced {

@@ -81,10 +81,16 @@ func (s *Service) settle(ctx context.Context, b *batch, local *queue.LocalSlots,
 	slots := local.Reserve()
 	defer slots.Release()
 	var st *settlement
-	err := s.Store.Tx(ctx, func(tx *store.Tx) error {
+	write := func(tx *store.Tx) error {
 		slots.Release() // what an earlier try of the transaction took
 		st = &settlement{batch: b, tx: tx, slots: slots}
 		return st.run(ctx, decide)
+	}
+	err := store.Repeat(ctx, func(try int) error {
+		if !b.fresh() {
+			try++ // an earlier run has written some of it
+		}
+		return s.Store.Once(ctx, try, write)
 	})
 	if err != nil {
 		return nil, err

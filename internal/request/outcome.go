@@ -29,7 +29,9 @@ type Outcome struct {
 	// FinishedAt is kept only with a final status.
 	FinishedAt time.Time
 	Steps      []Step // those that are written with it
-	Found      int    // how many colleagues this run has found
+	// Fresh says that no step of the request was written before.
+	Fresh bool
+	Found int // how many colleagues this run has found
 }
 
 var outcomeStatement = store.Define("request.outcome", `
@@ -58,7 +60,7 @@ func SaveOutcomes(ctx context.Context, tx *store.Tx, organization string, outcom
 		return nil, nil
 	}
 	set := outcomeStatement.Rows(len(outcomes))
-	var steps []StepUpdate
+	var steps, fresh []StepUpdate
 	for _, o := range outcomes {
 		at := int64(0)
 		if o.Status.Final() {
@@ -66,12 +68,19 @@ func SaveOutcomes(ctx context.Context, tx *store.Tx, organization string, outcom
 			finished = append(finished, o.RequestID)
 		}
 		set.Add(organization, o.RequestID, o.TaskID, o.UserID, string(o.Status), o.Charged, store.Micros(o.StartedAt), at, o.NextTaskID)
+		to := &steps
+		if o.Fresh {
+			to = &fresh
+		}
 		for _, s := range o.Steps {
-			steps = append(steps, StepUpdate{RequestID: o.RequestID, Step: s})
+			*to = append(*to, StepUpdate{RequestID: o.RequestID, Step: s})
 		}
 	}
 	if err := tx.Later(ctx, outcomeStatement, set, &store.Fence{Least: len(outcomes), Refusal: store.ErrStale}); err != nil {
 		return nil, fmt.Errorf("save the outcomes of requests: %w", err)
+	}
+	if err := writeSteps(ctx, tx, insertStepsStatement, organization, fresh); err != nil {
+		return nil, err
 	}
 	return finished, SaveSteps(ctx, tx, organization, steps)
 }

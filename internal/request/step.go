@@ -96,18 +96,30 @@ func scanStep(scan func(...any) error) (r stepRow, err error) {
 	return r, errors.Join(err, store.Decode(found, &s.Found))
 }
 
-var saveStepsStatement = store.Define("request.saveSteps", `
+// insertStepsText has room for what is done about steps that are there.
+const insertStepsText = `
 INSERT INTO steps (request_id, position, organization_id, name, platform, connection_id, status, reason, attempts,
     next_attempt_at, details, error_code, error_message, found, updated_at)
 SELECT r.request_id, r.position, $1, r.name, r.platform, r.connection_id, r.status, r.reason, r.attempts,
     r.next_attempt_at, r.details, r.error_code, r.error_message, r.found, {now}
 FROM {rows} WHERE true
-ON CONFLICT (request_id, position) DO UPDATE SET status = excluded.status, reason = excluded.reason,
-    attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, details = excluded.details,
-    error_code = excluded.error_code, error_message = excluded.error_message, found = excluded.found, updated_at = excluded.updated_at`,
+`
+
+var stepColumns = []store.Column{
 	store.Col("request_id", store.Text), store.Col("position", store.Bigint), store.Col("name", store.Text), store.Col("platform", store.Text), store.Col("connection_id", store.Text),
 	store.Col("status", store.Text), store.Col("reason", store.Text), store.Col("attempts", store.Bigint), store.Col("next_attempt_at", store.Bigint), store.Col("details", store.Text),
-	store.Col("error_code", store.Text), store.Col("error_message", store.Text), store.Col("found", store.Text))
+	store.Col("error_code", store.Text), store.Col("error_message", store.Text), store.Col("found", store.Text),
+}
+
+// insertStepsStatement is saveStepsStatement for requests of which no step was
+// written before.
+var insertStepsStatement = store.Define("request.insertSteps", insertStepsText+`{again}`+updateStepsText+`{/again}`, stepColumns...)
+
+var saveStepsStatement = store.Define("request.saveSteps", insertStepsText+updateStepsText, stepColumns...)
+
+const updateStepsText = `ON CONFLICT (request_id, position) DO UPDATE SET status = excluded.status, reason = excluded.reason,
+    attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, details = excluded.details,
+    error_code = excluded.error_code, error_message = excluded.error_message, found = excluded.found, updated_at = excluded.updated_at`
 
 // StepUpdate is a step to be written.
 type StepUpdate struct {
@@ -118,16 +130,21 @@ type StepUpdate struct {
 // SaveSteps writes steps of requests that the caller may write to: of a claimed
 // task, or those that wait for a push under the claim of its pusher.
 func SaveSteps(ctx context.Context, tx *store.Tx, organization string, list []StepUpdate) error {
+	return writeSteps(ctx, tx, saveStepsStatement, organization, list)
+}
+
+// writeSteps writes steps by one of the statements for it.
+func writeSteps(ctx context.Context, tx *store.Tx, st *store.Statement, organization string, list []StepUpdate) error {
 	if len(list) == 0 {
 		return nil
 	}
-	set := saveStepsStatement.Rows(len(list))
+	set := st.Rows(len(list))
 	for _, s := range list {
 		if err := addStep(set, s.RequestID, s.Step); err != nil {
 			return fmt.Errorf("encode a step: %w", err)
 		}
 	}
-	return tx.Later(ctx, saveStepsStatement, set, nil, organization)
+	return tx.Later(ctx, st, set, nil, organization)
 }
 
 // addStep adds a row for stepsStatement.

@@ -34,7 +34,7 @@ type Work struct {
 // Outcome returns the outcome of the request before anything has become of it.
 func (w Work) Outcome() Outcome {
 	return Outcome{RequestID: w.ID, Kind: w.Kind, TaskID: w.TaskID, UserID: w.User.ID, Run: w.Run, Traceparent: w.Traceparent,
-		Status: w.Status, Charged: w.Charged}
+		Status: w.Status, Charged: w.Charged, Fresh: w.Fresh()}
 }
 
 // Fresh reports whether no step of the request has been worked before.

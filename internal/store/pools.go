@@ -37,21 +37,21 @@ func (o Options) pool(c driver.Connector) *sql.DB {
 
 // Reader runs what reads outside of transactions. Each statement is planned for
 // its arguments.
-func (s *Store) Reader() Conn { return Conn{s.read.Statement.ConnPool, s.Engine} }
+func (s *Store) Reader() Conn { return Conn{pool: s.read.Statement.ConnPool, Engine: s.Engine} }
 
 // Writer runs single statements that write: each is its own transaction, whose
 // commit waits for the disk. On PostgreSQL each has one plan for all arguments.
-func (s *Store) Writer() Conn { return Conn{s.write.Statement.ConnPool, s.Engine} }
+func (s *Store) Writer() Conn { return Conn{pool: s.write.Statement.ConnPool, Engine: s.Engine} }
 
 // AsyncCommit runs the bookkeeping of the outbox: its commits do not wait for the
 // disk on PostgreSQL, because what a crash takes from them is only done again. On
 // SQLite it is Writer.
-func (s *Store) AsyncCommit() Conn { return Conn{s.asyncCommitPool, s.Engine} }
+func (s *Store) AsyncCommit() Conn { return Conn{pool: s.asyncCommitPool, Engine: s.Engine} }
 
 // GenericPlan runs the search for colleagues: its statements are large, and
 // PostgreSQL would take longer to plan than to run them, so each has one plan for
 // all arguments, and that avoids sorting (ADR 0007). On SQLite it is Reader.
-func (s *Store) GenericPlan() Conn { return Conn{s.genericPlanPool, s.Engine} }
+func (s *Store) GenericPlan() Conn { return Conn{pool: s.genericPlanPool, Engine: s.Engine} }
 
 // genericPlanForWrites is GenericPlan for accepting requests, whose commits wait for
 // the disk. On SQLite it is Writer.

@@ -46,11 +46,16 @@ func Col(name string, k kind) Column { return Column{name, k} }
 // around and run the query for every row of the table. id {words} $1 {/words}
 // compares with the words of a text, such as several ids. {row} is where a row
 // lies, by which the same statement finds it again faster than by its key.
+// {again}ON CONFLICT …{/again} is left out on PostgreSQL when a transaction runs for
+// the first time: arbitrating costs more than an insert, and a row that is there
+// already has the transaction run again, see Tx.
 type Statement struct {
 	// Columns are those of {rows}.
-	Columns  []Column
-	name     string
-	texts    map[Engine]string
+	Columns []Column
+	name    string
+	texts   map[Engine]string
+	// first is what PostgreSQL gets in a transaction that runs for the first time.
+	first    string
 	unsorted bool
 	// arguments is how many PostgreSQL's text takes.
 	arguments int
@@ -122,6 +127,7 @@ func remember(st *Statement) *Statement {
 
 var (
 	scalar = regexp.MustCompile(`\$(\d+)`)
+	again  = regexp.MustCompile(`(?s)\{again\}(.*?)\{/again\}`)
 	// limit is what SQLite plans by: a statement with a bare parameter there is
 	// prepared anew whenever it runs.
 	limit = regexp.MustCompile(`LIMIT (\$\d+)`)
@@ -137,10 +143,13 @@ func Define(name, body string, columns ...Column) *Statement {
 // DefinePerEngine is Define for a statement that the engines say in different
 // words. A text is empty where only the other engine runs the statement.
 func DefinePerEngine(name, onPostgres, onSQLite string, columns ...Column) *Statement {
-	return remember(&Statement{name: name, Columns: columns, arguments: scalars(onPostgres) + len(columns), texts: map[Engine]string{
-		Postgres: forPostgres(onPostgres, columns),
-		SQLite:   forSQLite(onSQLite, columns),
-	}})
+	return remember(&Statement{
+		name: name, Columns: columns, arguments: scalars(onPostgres) + len(columns), first: forPostgres(again.ReplaceAllString(onPostgres, ""), columns),
+		texts: map[Engine]string{
+			Postgres: forPostgres(again.ReplaceAllString(onPostgres, "$1"), columns),
+			SQLite:   forSQLite(again.ReplaceAllString(onSQLite, "$1"), columns),
+		},
+	})
 }
 
 // scalars returns how many $n a text has.
@@ -270,8 +279,18 @@ func pick[T any](values [][]any, i int) []T {
 // Conn runs statements, on the pool or in a transaction.
 type Conn struct {
 	pool gorm.ConnPool
+	// first says that it is a transaction that runs for the first time.
+	first bool
 	// Engine is the kind of the database.
 	Engine Engine
+}
+
+// text is what the connection runs for a statement.
+func (c Conn) text(st *Statement) string {
+	if c.first && c.Engine == Postgres {
+		return st.first
+	}
+	return st.texts[c.Engine]
 }
 
 // Exec runs a statement with a set of rows, nil for none, and the values of $1, $2
@@ -281,7 +300,7 @@ func (c Conn) Exec(ctx context.Context, st *Statement, r *Rows, args ...any) (in
 	if err != nil {
 		return 0, st.failed(err)
 	}
-	result, err := c.pool.ExecContext(ctx, st.texts[c.Engine], append(args, set...)...)
+	result, err := c.pool.ExecContext(ctx, c.text(st), append(args, set...)...)
 	if err != nil {
 		return 0, st.failed(err)
 	}
@@ -292,7 +311,7 @@ func (c Conn) Exec(ctx context.Context, st *Statement, r *Rows, args ...any) (in
 // QueryRow runs a query for one row. GORM's own QueryRowContext hands out a row that
 // panics when the statement could not be prepared.
 func (c Conn) QueryRow(ctx context.Context, st *Statement, args ...any) Row {
-	found, err := c.pool.QueryContext(ctx, st.texts[c.Engine], args...) //nolint:rowserrcheck // Scan asks for the error
+	found, err := c.pool.QueryContext(ctx, c.text(st), args...) //nolint:rowserrcheck // Scan asks for the error
 	return Row{st, found, err}
 }
 
@@ -329,7 +348,7 @@ func Collect[T any](ctx context.Context, c Conn, st *Statement, r *Rows, scan fu
 	if err != nil {
 		return nil, st.failed(err)
 	}
-	found, err := c.pool.QueryContext(ctx, st.texts[c.Engine], append(args, set...)...)
+	found, err := c.pool.QueryContext(ctx, c.text(st), append(args, set...)...)
 	if err != nil {
 		return nil, st.failed(err)
 	}

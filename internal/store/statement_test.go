@@ -33,3 +33,21 @@ func TestErrorOfAStatementTellsItsNameAndItsCause(t *testing.T) {
 		t.Errorf("classified twice: %q", again)
 	}
 }
+
+func TestAnInsertIsArbitratedOnlyWhenItsTransactionRunsAgain(t *testing.T) {
+	st := Define("test.again", `INSERT INTO a (n) SELECT r.n FROM {rows} WHERE true {again}ON CONFLICT DO NOTHING{/again}`, Col("n", Bigint))
+	t.Cleanup(func() { delete(definitions, st.Name()) })
+	for _, c := range []struct {
+		conn Conn
+		want bool
+	}{
+		{Conn{Engine: Postgres, first: true}, false},
+		{Conn{Engine: Postgres}, true},
+		{Conn{Engine: SQLite, first: true}, true},
+	} {
+		text := c.conn.text(st)
+		if strings.Contains(text, "ON CONFLICT") != c.want || strings.Contains(text, "again") {
+			t.Errorf("on %s, for the first time %v: %s", c.conn.Engine, c.conn.first, text)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func (tx *Tx) Later(ctx context.Context, st *Statement, r *Rows, fence *Fence, a
 	}
 	args = append(args, set...)
 	if tx.Engine == Postgres {
-		text, refusal := st.texts[Postgres], error(nil)
+		text, refusal := tx.text(st), error(nil)
 		if fence != nil {
 			text, refusal, args = st.fencedText(), fence.Refusal, append(args, fence.Least)
 		}
@@ -117,11 +117,12 @@ func (s *Store) raise(ctx context.Context, tx *Tx) {
 
 // OneStatement is Once for a function that writes by one statement, which
 // PostgreSQL commits by itself: that saves two trips.
-func (s *Store) OneStatement(ctx context.Context, fn func(*Tx) error) error {
+func (s *Store) OneStatement(ctx context.Context, try int, fn func(*Tx) error) error {
 	if s.Embedded() {
-		return s.Once(ctx, fn)
+		return s.Once(ctx, try, fn)
 	}
 	tx := &Tx{Conn: s.genericPlanForWrites(), store: s}
+	tx.first = try == 0
 	if err := fn(tx); err != nil {
 		return Classify(err)
 	}
@@ -140,9 +141,10 @@ func (tx *Tx) Readied(queue string) {
 const maxCollisions = 20
 
 // Tx runs fn in a transaction and commits. fn may run more than once: after a
-// deadlock, a serialization failure or a row that changed meanwhile.
+// deadlock, a serialization failure, a row that changed meanwhile, or an insert that a
+// unique index refused, see {again} of Statement.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
-	return Repeat(ctx, func(int) error { return s.Once(ctx, fn) })
+	return Repeat(ctx, func(try int) error { return s.Once(ctx, try, fn) })
 }
 
 // Repeat runs do again while it loses against another transaction; try counts
@@ -150,6 +152,9 @@ func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 func Repeat(ctx context.Context, do func(try int) error) error {
 	for try := 0; ; try++ {
 		err := do(try)
+		if try == 0 && IsDuplicate(err) {
+			continue
+		}
 		if err == nil || !collided(err) || try == maxCollisions {
 			return err
 		}
@@ -159,13 +164,14 @@ func Repeat(ctx context.Context, do func(try int) error) error {
 	}
 }
 
-// Once runs fn in a transaction and commits, one time: for who repeats more than
-// the transaction, see Repeat.
-func (s *Store) Once(ctx context.Context, fn func(*Tx) error) error {
+// Once runs fn in a transaction and commits, one time: for whoever repeats more than
+// the transaction, see Repeat. try is 0 where the rows that are inserted are not there,
+// as far as is known.
+func (s *Store) Once(ctx context.Context, try int, fn func(*Tx) error) error {
 	var done *Tx
 	var failed error
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		tx := &Tx{Conn: Conn{db.Statement.ConnPool, s.Engine}, gorm: db, store: s}
+		tx := &Tx{Conn: Conn{pool: db.Statement.ConnPool, Engine: s.Engine, first: try == 0}, gorm: db, store: s}
 		failed = tx.judge(fn(tx))
 		done = tx
 		return failed

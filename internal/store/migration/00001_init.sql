@@ -573,8 +573,8 @@ CREATE INDEX bulk_errors_user ON bulk_errors (user_id);
 -- Room in each page lets the one or two updates of a row's life stay beside it and leave
 -- the indexes alone.
 -- only: postgres
-ALTER TABLE requests SET (fillfactor = 60);
-ALTER TABLE deliveries SET (fillfactor = 60);
+ALTER TABLE requests SET (fillfactor = 45);
+ALTER TABLE deliveries SET (fillfactor = 45);
 ALTER TABLE users SET (fillfactor = 85);
 ALTER TABLE outbox SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
 ALTER TABLE balances SET (fillfactor = 20);
