@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"usersync/internal/directory"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
@@ -58,11 +60,17 @@ func employ(t *testing.T, n roomtest.Tenant, db *sql.DB, offices ...staff) []emp
 
 func directoryOf(t *testing.T, n roomtest.Tenant, query colleague.CandidateQuery) []string {
 	t.Helper()
-	found, err := colleague.DirectoryCandidates(t.Context(), n.Org(n.Organization.ID), []colleague.CandidateQuery{query})
-	if err != nil {
-		t.Fatal(err)
+	return keysOf(peopleOf(t, n, tenant.SourceDirectory, query)[0])
+}
+
+// peopleOf asks one source.
+func peopleOf(t *testing.T, n roomtest.Tenant, source string, queries ...colleague.CandidateQuery) [][]colleague.Candidate {
+	t.Helper()
+	found, err := colleague.Candidates(t.Context(), n.Org(n.Organization.ID), []string{source}, queries)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("found %v: %v", found, err)
 	}
-	return keysOf(found[0])
+	return found[source]
 }
 
 func keysOf(candidates []colleague.Candidate) []string {
@@ -129,14 +137,45 @@ func TestQueriesAtOnceAreAnsweredLikeQueriesAlone(t *testing.T) {
 		n := roomtest.New(t, s, 0)
 		employ(t, n, db, staff{"a", "DE", "sales", 120}, staff{"b", "FR", "legal", 30})
 		queries := []colleague.CandidateQuery{{"acme.example", "DE", "sales"}, {"nobody.example", "DE", "sales"}, {"acme.example", "FR", ""}, {"acme.example", "", "legal"}}
-		together, err := colleague.DirectoryCandidates(t.Context(), n.Org(n.Organization.ID), queries)
-		if err != nil {
-			t.Fatal(err)
-		}
+		together := peopleOf(t, n, tenant.SourceDirectory, queries...)
 		for i, q := range queries {
 			if got, want := keysOf(together[i]), directoryOf(t, n, q); !slices.Equal(got, want) {
 				t.Errorf("%v: got %d together, %d alone", q, len(got), len(want))
 			}
+		}
+	})
+}
+
+// bothSources are the sources that one statement asks where both are on.
+var bothSources = []string{tenant.SourceUsers, tenant.SourceDirectory}
+
+func TestSourcesAskedTogetherAnswerLikeEachAlone(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := roomtest.New(t, s, 2)
+		employ(t, n, db, staff{"a", "DE", "sales", 90}, staff{"b", "FR", "legal", 30})
+		makeByHand(t, n, db, "hand@acme.example", "acme.example", "sales", "invited")
+		makeByHand(t, n, db, "a001@acme.example", "acme.example", "legal", "deleted")
+		n.Accept(t, n.Submission(n.Acceptance("a000@acme.example")))
+		n.Accept(t, n.Submission(n.Acceptance("user@acme.example")))
+		queries := []colleague.CandidateQuery{{"acme.example", "DE", "sales"}, {"nobody.example", "DE", ""}, {"acme.example", "FR", "legal"}}
+		together, err := colleague.Candidates(t.Context(), n.Org(n.Organization.ID), bothSources, queries)
+		if err != nil || len(together) != len(bothSources) {
+			t.Fatalf("%d sources answered: %v", len(together), err)
+		}
+		for _, source := range bothSources {
+			alone := peopleOf(t, n, source, queries...)
+			for i := range queries {
+				byKey := func(a, b colleague.Candidate) int { return strings.Compare(a.Email.Key(), b.Email.Key()) }
+				slices.SortFunc(alone[i], byKey)
+				slices.SortFunc(together[source][i], byKey)
+				if !reflect.DeepEqual(alone[i], together[source][i]) {
+					t.Errorf("%s, query %d: got %v together, %v alone", source, i, keysOf(together[source][i]), keysOf(alone[i]))
+				}
+			}
+		}
+		if len(together[tenant.SourceUsers][0]) != 4 || len(together[tenant.SourceDirectory][0]) != colleague.CandidatesPerQuery {
+			t.Errorf("found %d users and %d people", len(together[tenant.SourceUsers][0]), len(together[tenant.SourceDirectory][0]))
 		}
 	})
 }
@@ -158,10 +197,7 @@ func TestColleaguesMadeByHandAreCandidatesBesideUsers(t *testing.T) {
 		makeByHand(t, n, db, "else@other.example", "other.example", "", "pending")
 		makeByHand(t, n, db, "user@acme.example", "", "", "deleted")
 		n.Accept(t, n.Submission(n.Acceptance("user@acme.example")))
-		found, err := colleague.UserCandidates(t.Context(), n.Org(n.Organization.ID), []colleague.CandidateQuery{{Company: "acme.example", Department: "sales"}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		found := peopleOf(t, n, tenant.SourceUsers, colleague.CandidateQuery{Company: "acme.example", Department: "sales"})
 		if got := keysOf(found[0]); !slices.Equal(got, []string{"clerk@acme.example", "hand@acme.example", "user@acme.example"}) {
 			t.Fatalf("found %v", got)
 		}
@@ -186,9 +222,9 @@ func TestAPersonOfTheDirectoryIsKnownAsAUser(t *testing.T) {
 		n := roomtest.New(t, s, 1)
 		employ(t, n, db, staff{"a", "DE", "", 2})
 		n.Accept(t, n.Submission(n.Acceptance("a000@acme.example")))
-		found, err := colleague.DirectoryCandidates(t.Context(), n.Org(n.Organization.ID), []colleague.CandidateQuery{{Company: "acme.example"}})
-		if err != nil || len(found[0]) != 2 {
-			t.Fatal(found, err)
+		found := peopleOf(t, n, tenant.SourceDirectory, colleague.CandidateQuery{Company: "acme.example"})
+		if len(found[0]) != 2 {
+			t.Fatal(found)
 		}
 		for _, c := range found[0] {
 			if want := c.Email.Local() == "a000"; c.IsUser != want {
@@ -228,22 +264,22 @@ func TestCandidatesAreReadByTheirIndexes(t *testing.T) {
 
 func checkCandidatePlans(t *testing.T, n roomtest.Tenant) {
 	t.Helper()
-	plans, err := colleague.ExplainCandidates(t.Context(), n.Org(n.Organization.ID), []colleague.CandidateQuery{{"acme.example", "DE", "sales"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for table, indexes := range map[string][]string{
-		"users": {"users_office", "users_country", "users_department"}, "colleagues": {"colleagues_company"},
-		"people": {"people_office", "people_country", "people_department"},
+	users, people := []string{"users_office", "users_country", "users_department", "colleagues_company"}, []string{"people_office", "people_country", "people_department"}
+	for _, asked := range []struct{ sources, indexes []string }{
+		{bothSources, slices.Concat(users, people)}, {bothSources[:1], users}, {bothSources[1:], people},
 	} {
-		for _, index := range indexes {
-			if !strings.Contains(plans[table], index) {
-				t.Errorf("%s is not read by %s:\n%s", table, index, plans[table])
+		plan, err := colleague.ExplainCandidates(t.Context(), n.Org(n.Organization.ID), asked.sources, []colleague.CandidateQuery{{"acme.example", "DE", "sales"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, index := range asked.indexes {
+			if !strings.Contains(plan, index) {
+				t.Errorf("%v are not read by %s:\n%s", asked.sources, index, plan)
 			}
 		}
 		for _, bad := range []string{"Seq Scan", "Sort", "TEMP B-TREE", "SCAN x", "SCAN p\n", "SCAN u\n", "Bitmap", "Materialize", "hashed"} {
-			if strings.Contains(plans[table], bad) {
-				t.Errorf("%s is read with %q:\n%s", table, bad, plans[table])
+			if strings.Contains(plan, bad) {
+				t.Errorf("%v are read with %q:\n%s", asked.sources, bad, plan)
 			}
 		}
 	}
@@ -264,14 +300,12 @@ FROM (SELECT i, CASE WHEN i % 2 = 0 THEN 'large.example' ELSE 'small' || i / 20 
 	}
 	roomtest.Execute(t, db, "ANALYZE")
 	for _, department := range []string{"sales", "engineering"} {
-		plans, err := colleague.ExplainCandidates(t.Context(), n.Org(n.Organization.ID), []colleague.CandidateQuery{{Company: "large.example", Country: "US", Department: department}})
+		plan, err := colleague.ExplainCandidates(t.Context(), n.Org(n.Organization.ID), bothSources, []colleague.CandidateQuery{{Company: "large.example", Country: "US", Department: department}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for table, plan := range plans {
-			if strings.Contains(plan, "Sort") || roomtest.PagesOf(plan) > 800 {
-				t.Errorf("%s for %s: %d pages\n%s", table, department, roomtest.PagesOf(plan), plan)
-			}
+		if strings.Contains(plan, "Sort") || roomtest.PagesOf(plan) > 1600 {
+			t.Errorf("%s: %d pages\n%s", department, roomtest.PagesOf(plan), plan)
 		}
 	}
 }

@@ -47,7 +47,7 @@ type Match struct {
 // changes nothing of what is found.
 type Search struct {
 	// Own are sources in our own database. When one of them fails, so does the
-	// search.
+	// search. Users and Directory are read in one trip.
 	Own []Source
 	// Services are sources elsewhere, which may be slow or fail: the search goes
 	// on without them and says so in Result.Unanswered.

@@ -3,6 +3,7 @@ package colleague
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,9 @@ type Ask struct {
 	Org      *store.Org
 	Settings tenant.ColleagueSource
 	Queries  []CandidateQuery
+	// Stored is what Candidates holds for the queries, by source, for all sources
+	// in our own tables that are on: they share one trip to the database.
+	Stored func() (map[string][][]Candidate, error)
 }
 
 // Answer is what a source knows for one query.
@@ -47,9 +51,9 @@ type Users struct{}
 // Name is tenant.SourceUsers.
 func (Users) Name() string { return tenant.SourceUsers }
 
-// Find reads from the store.
-func (Users) Find(ctx context.Context, ask Ask) ([]Answer, error) {
-	return answers(UserCandidates(ctx, ask.Org, ask.Queries))
+// Find takes its part of what is stored.
+func (Users) Find(_ context.Context, ask Ask) ([]Answer, error) {
+	return ask.stored(tenant.SourceUsers)
 }
 
 // Directory is the people that the organization imported.
@@ -58,17 +62,36 @@ type Directory struct{}
 // Name is tenant.SourceDirectory.
 func (Directory) Name() string { return tenant.SourceDirectory }
 
-// Find reads from the store.
-func (Directory) Find(ctx context.Context, ask Ask) ([]Answer, error) {
-	return answers(DirectoryCandidates(ctx, ask.Org, ask.Queries))
+// Find takes its part of what is stored.
+func (Directory) Find(_ context.Context, ask Ask) ([]Answer, error) {
+	return ask.stored(tenant.SourceDirectory)
 }
 
-func answers(found [][]Candidate, err error) ([]Answer, error) {
-	out := make([]Answer, len(found))
-	for i, people := range found {
+// stored returns the answers of one source in our own tables.
+func (a Ask) stored(source string) ([]Answer, error) {
+	found, err := a.Stored()
+	out := make([]Answer, len(found[source]))
+	for i, people := range found[source] {
 		out[i].People = people
 	}
 	return out, err
+}
+
+// storedSources are the sources in our own tables.
+var storedSources = []string{tenant.SourceUsers, tenant.SourceDirectory}
+
+// readOnce returns a reading of our own tables that is made when the first source
+// asks for it, for all sources that are on.
+func readOnce(ctx context.Context, org *store.Org, settings tenant.Settings, queries []CandidateQuery) func() (map[string][][]Candidate, error) {
+	return sync.OnceValues(func() (map[string][][]Candidate, error) {
+		var sources []string
+		for _, name := range storedSources {
+			if _, ok := settings.Source(name); ok {
+				sources = append(sources, name)
+			}
+		}
+		return Candidates(ctx, org, sources, queries)
+	})
 }
 
 // serviceWithin is how long a service may take for all queries of a run: a
@@ -85,6 +108,7 @@ type answered struct {
 // ask asks the sources that are on, all at once.
 func (s *Search) ask(ctx context.Context, org *store.Org, settings tenant.Settings, queries []CandidateQuery) ([]answered, error) {
 	var asked errgroup.Group
+	stored := readOnce(ctx, org, settings, queries)
 	all := make([]answered, 0, len(s.Own)+len(s.Services))
 	begin := func(source Source, isService bool, find func(context.Context, Source, Ask) ([]Answer, error)) {
 		on, ok := settings.Source(source.Name())
@@ -94,7 +118,7 @@ func (s *Search) ask(ctx context.Context, org *store.Org, settings tenant.Settin
 		all = append(all, answered{source: source.Name(), isService: isService})
 		answer := &all[len(all)-1]
 		asked.Go(func() (err error) {
-			answer.answers, err = find(ctx, source, Ask{org, on, queries})
+			answer.answers, err = find(ctx, source, Ask{org, on, queries, stored})
 			return err
 		})
 	}

@@ -3,6 +3,7 @@ package colleague
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -66,6 +67,29 @@ func TestOnlySourcesThatAreOnAreAsked(t *testing.T) {
 		}
 		if len(own.asked) != test.own || len(elsewhere.asked) != test.elsewhere {
 			t.Errorf("%s: own asked %d times, service %d times", name, len(own.asked), len(elsewhere.asked))
+		}
+	}
+}
+
+func TestSourcesInOurOwnTablesShareOneReading(t *testing.T) {
+	t.Parallel()
+	org, queries := newOrg(t), []CandidateQuery{{Company: "acme.example"}}
+	for name, test := range map[string]struct {
+		settings tenant.Settings
+		want     []string
+	}{
+		"by default both":     {tenant.Settings{}, []string{tenant.SourceDirectory, tenant.SourceUsers}},
+		"without the service": {everySource, []string{tenant.SourceDirectory, tenant.SourceUsers}},
+		"one alone":           {tenant.Settings{ColleagueSources: []tenant.ColleagueSource{{Name: tenant.SourceUsers}}}, []string{tenant.SourceUsers}},
+		"neither":             {tenant.Settings{ColleagueSources: []tenant.ColleagueSource{{Name: tenant.SourceHunter}}}, nil},
+	} {
+		read := readOnce(t.Context(), org, test.settings, queries)
+		first, err := read()
+		if err != nil || !slices.Equal(slices.Sorted(maps.Keys(first)), test.want) {
+			t.Errorf("%s: read %v: %v", name, first, err)
+		}
+		if again, _ := read(); reflect.ValueOf(again).Pointer() != reflect.ValueOf(first).Pointer() {
+			t.Errorf("%s: read twice", name)
 		}
 	}
 }

@@ -191,11 +191,11 @@ func (d *database) explain(ctx context.Context, organization string) error {
 	for _, query := range []colleague.CandidateQuery{
 		{Company: bigCompany, Country: "US", Department: "engineering"}, {Company: bigCompany, Country: "NO", Department: "legal"},
 	} {
-		plans, err := colleague.ExplainCandidates(ctx, d.store.Org(organization), []colleague.CandidateQuery{query})
+		plan, err := colleague.ExplainCandidates(ctx, d.store.Org(organization), []string{tenant.SourceDirectory}, []colleague.CandidateQuery{query})
 		if err != nil {
 			return fmt.Errorf("ask for the plan of a search: %w", err)
 		}
-		fmt.Printf("\npeople of %s, %s, %s:\n\n%s\n", query.Company, query.Country, query.Department, plans["people"])
+		fmt.Printf("\npeople of %s, %s, %s:\n\n%s\n", query.Company, query.Country, query.Department, plan)
 		if d.store.Embedded() {
 			break // the plan is the same for all
 		}
