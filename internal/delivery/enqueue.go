@@ -52,7 +52,7 @@ func (m *Messages) EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.
 	open := openOf(m.list)
 	local := make([]queue.LocalTask, len(claims))
 	for i, c := range claims {
-		c.Known = open[c.TaskID]
+		c.Known = known{open[c.TaskID], versionOf(m.endpoints, c.FairnessKey)}
 		local[i] = queue.LocalTask{Kind: Deliver.Name, Claim: c}
 	}
 	return local, outbox.Enqueue(ctx, tx, tasks...)

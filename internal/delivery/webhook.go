@@ -49,6 +49,9 @@ type Endpoint struct {
 	OldSecretUntil usersync.Time     `json:"oldSecretUntil,omitzero"`
 	// FailingSince is when the present row of failures began.
 	FailingSince usersync.Time `json:"failingSince,omitzero"`
+	// version rises with every change, but for that of FailingSince. It is 0 where it was
+	// not read.
+	version int64
 }
 
 // The signatures of Standard Webhooks.
