@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -176,7 +177,7 @@ func kept(body []byte) string {
 		}
 		body = body[:end]
 	}
-	return string(bytes.ToValidUTF8(body, []byte("\uFFFD")))
+	return strings.ToValidUTF8(string(body), "\uFFFD")
 }
 
 // verdict decides from the attempt how a delivery goes on: a 2xx ends it,
