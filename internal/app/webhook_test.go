@@ -103,7 +103,7 @@ func TestWebhooksAreVerifiedByTheStandardsLibraryThroughRotations(t *testing.T) 
 		want("01")
 		h.rotate(t, next)
 		want("12")
-		admin(t, e, fmt.Sprintf(`UPDATE webhook_endpoints SET old_secret_until = %d WHERE id = '%s'`, time.Now().Add(-time.Second).UnixMicro(), h.id))
+		admin(t, e, fmt.Sprintf(`UPDATE webhook_endpoints SET old_secret_until = %d, version = version + 1 WHERE id = '%s'`, time.Now().Add(-time.Second).UnixMicro(), h.id))
 		want("2")
 	})
 }

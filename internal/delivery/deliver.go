@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -21,7 +22,6 @@ import (
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
-	"usersync/internal/webhooksig"
 )
 
 // Deliver attempts deliveries to one endpoint.
@@ -46,6 +46,8 @@ type Service struct {
 	Client  *outbound.Client // its Timeout is that of an attempt: 15 s
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
+
+	targets targets
 }
 
 // Handlers returns the handlers of this package's kinds of tasks.
@@ -79,30 +81,26 @@ const (
 
 func (s *Service) deliver(ctx context.Context, c usersync.Claim, args DeliverArgs) error {
 	org := s.Store.Org(c.Organization)
-	open, known := c.Known.([]OpenDelivery)
-	if !known {
+	task, local := c.Known.(known)
+	if !local {
 		var err error
-		if open, err = LoadOpenDeliveries(ctx, org, c.TaskID, args.DeliveryIDs); err != nil {
-			return fmt.Errorf("load the open deliveries: %w", err)
+		if task, err = loadOpen(ctx, org, c.TaskID, args.DeliveryIDs); err != nil {
+			return err
 		}
 	}
-	if len(open) == 0 {
+	if len(task.open) == 0 {
 		return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Finish(ctx, tx, c) })
 	}
-	endpoint, err := GetEndpoint(ctx, org, args.EndpointID)
+	to, err := s.targets.find(ctx, org, args.EndpointID, task.version)
 	switch {
 	case errors.Is(err, ErrNoEndpoint):
-		return s.recordOutcomes(ctx, c, args, refuse(open, whyDeleted))
+		return s.recordOutcomes(ctx, c, args, refuse(task.open, whyDeleted))
+	case errors.Is(err, ErrEndpointDisabled):
+		return s.recordOutcomes(ctx, c, args, refuse(task.open, whyDisabled))
 	case err != nil:
-		return err
-	case endpoint.Status != EndpointEnabled:
-		return s.recordOutcomes(ctx, c, args, refuse(open, whyDisabled))
+		return fmt.Errorf("find where to send: %w", err)
 	}
-	signer, err := webhooksig.NewSigner(endpoint.Secrets...)
-	if err != nil {
-		return fmt.Errorf("read the signing keys: %w", err)
-	}
-	results, err := s.attempt(ctx, endpoint, signer, open)
+	results, err := s.attempt(ctx, to, task.open)
 	if err != nil {
 		return err
 	}
@@ -120,7 +118,7 @@ type result struct {
 
 // attempt makes the attempts that are due, some at once, as far as they begin
 // within a turn.
-func (s *Service) attempt(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, open []OpenDelivery) ([]result, error) {
+func (s *Service) attempt(ctx context.Context, to target, open []OpenDelivery) ([]result, error) {
 	results := make([]result, len(open))
 	var group errgroup.Group
 	group.SetLimit(atOnce)
@@ -132,7 +130,7 @@ func (s *Service) attempt(ctx context.Context, endpoint Endpoint, signer *webhoo
 		}
 		group.Go(func() error {
 			if time.Since(now) <= turn {
-				results[i] = s.try(ctx, endpoint, signer, d)
+				results[i] = s.try(ctx, to, d)
 			}
 			return nil
 		})
@@ -144,9 +142,9 @@ func (s *Service) attempt(ctx context.Context, endpoint Endpoint, signer *webhoo
 }
 
 // try makes one attempt and says what it leads to.
-func (s *Service) try(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, d OpenDelivery) result {
+func (s *Service) try(ctx context.Context, to target, d OpenDelivery) result {
 	started := time.Now()
-	response, err := s.post(ctx, endpoint, signer, d, started)
+	response, err := s.post(ctx, to, d, started)
 	took := time.Since(started)
 	attempt := Attempt{At: usersync.Time{Time: started.UTC()}, LatencyMS: took.Milliseconds()}
 	var header http.Header
@@ -179,7 +177,7 @@ func kept(body []byte) string {
 		}
 		body = body[:end]
 	}
-	return string(bytes.ToValidUTF8(body, []byte("\uFFFD")))
+	return strings.ToValidUTF8(string(body), "\uFFFD")
 }
 
 // verdict decides from the attempt how a delivery goes on: a 2xx ends it,
@@ -203,12 +201,12 @@ func verdict(r result, header http.Header, ended time.Time) (Status, time.Time) 
 	return Retrying, ended.Add(wait)
 }
 
-func (s *Service) post(ctx context.Context, endpoint Endpoint, signer *webhooksig.Signer, d OpenDelivery, now time.Time) (*outbound.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.URL, bytes.NewReader(d.Body))
+func (s *Service) post(ctx context.Context, to target, d OpenDelivery, now time.Time) (*outbound.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, bytes.NewReader(d.Body))
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "the URL of the endpoint cannot be used").Because(err)
 	}
-	request.Header = signer.Headers(d.MessageID, now, d.Body)
+	request.Header = to.signer.Headers(d.MessageID, now, d.Body)
 	request.Header.Set("Content-Type", "application/json")
 	if t, ok := telemetry.ParseTraceparent(d.Traceparent); ok {
 		request.Header.Set("traceparent", t.Child().String())
@@ -218,9 +216,9 @@ func (s *Service) post(ctx context.Context, endpoint Endpoint, signer *webhooksi
 
 // giveUp ends deliveries that could not even be tried.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args DeliverArgs, cause error) error {
-	open, err := LoadOpenDeliveries(ctx, s.Store.Org(c.Organization), c.TaskID, args.DeliveryIDs)
+	task, err := loadOpen(ctx, s.Store.Org(c.Organization), c.TaskID, args.DeliveryIDs)
 	if err != nil {
-		return fmt.Errorf("load the open deliveries: %w", err)
+		return err
 	}
-	return s.recordOutcomes(ctx, c, args, refuse(open, fmt.Sprintf("given up: %s", usersync.AsError(cause).Message)))
+	return s.recordOutcomes(ctx, c, args, refuse(task.open, fmt.Sprintf("given up: %s", usersync.AsError(cause).Message)))
 }

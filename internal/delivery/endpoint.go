@@ -31,6 +31,7 @@ type endpointRow struct {
 	FailingSince   int64
 	CreatedAt      int64 `gorm:"autoCreateTime:false"`
 	UpdatedAt      int64 `gorm:"autoUpdateTime:false"`
+	Version        int64 // see Endpoint
 }
 
 func (endpointRow) TableName() string { return "webhook_endpoints" }
@@ -48,6 +49,7 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 	e := Endpoint{
 		ID: r.ID, URL: r.URL, Description: r.Description, Signing: r.Signing, Status: r.Status, DisabledReason: r.DisabledReason, CreatedAt: store.Stamp(r.CreatedAt),
 		UpdatedAt: store.Stamp(r.UpdatedAt), FailingSince: store.Stamp(r.FailingSince),
+		version: r.Version,
 	}
 	if err := json.Unmarshal([]byte(r.EventTypes), &e.EventTypes); err != nil {
 		return e, fmt.Errorf("decode the event types of endpoint %q: %w", r.ID, err)
@@ -80,7 +82,7 @@ func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint,
 	}
 	now := store.Micros(time.Now())
 	row := endpointRow{ID: id, OrganizationID: o.ID(), URL: e.URL, EventTypes: string(types), Description: e.Description,
-		Signing: cmp.Or(e.Signing, SigningSymmetric), Status: EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now}
+		Signing: cmp.Or(e.Signing, SigningSymmetric), Status: EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now, Version: 1}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		if err := tx.GORM().Create(&row).Error; err != nil {
 			return fmt.Errorf("store the endpoint: %w", err)
@@ -153,6 +155,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 		values := map[string]any{
 			"url": out.URL, "event_types": string(types), "description": out.Description, "status": out.Status,
 			"disabled_reason": out.DisabledReason, "failing_since": store.Micros(out.FailingSince.Time), "updated_at": store.Micros(out.UpdatedAt.Time),
+			"version": row.Version + 1,
 		}
 		if !row.overlaps() {
 			values["old_secret"], values["old_secret_until"] = "", 0
@@ -192,8 +195,8 @@ func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func
 		}
 		now := time.Now()
 		row.OldSecret, row.OldSecretUntil = row.Secret, store.Micros(now.Add(SecretOverlap))
-		row.Secret, row.UpdatedAt = sealed, store.Micros(now)
-		err = tx.GORM().Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at").Updates(row).Error
+		row.Secret, row.UpdatedAt, row.Version = sealed, store.Micros(now), row.Version+1
+		err = tx.GORM().Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at", "version").Updates(row).Error
 		if err != nil {
 			return fmt.Errorf("update the endpoint: %w", err)
 		}
@@ -251,17 +254,27 @@ func DeleteEndpoint(ctx context.Context, o *store.Org, actor, id string, then ..
 }
 
 var enabledEndpointsStatement = store.Define("delivery.enabledEndpoints", `
-SELECT id, event_types FROM webhook_endpoints WHERE organization_id = $1 AND status = 'enabled' ORDER BY id`)
+SELECT id, event_types, version FROM webhook_endpoints WHERE organization_id = $1 AND status = 'enabled' ORDER BY id`)
 
 // EnabledEndpoints returns the enabled endpoints of an organization with what
 // they want, without their secrets.
 func EnabledEndpoints(ctx context.Context, tx *store.Tx, organization string) ([]Endpoint, error) {
 	return store.Collect(ctx, tx.Conn, enabledEndpointsStatement, nil, func(scan func(...any) error) (e Endpoint, err error) {
 		var types string
-		err = scan(&e.ID, &types)
+		err = scan(&e.ID, &types, &e.version)
 		e.Status = EndpointEnabled
 		return e, errors.Join(err, json.Unmarshal([]byte(types), &e.EventTypes))
 	}, organization)
+}
+
+// versionOf returns the version of the endpoint id, 0 where it is not among endpoints.
+func versionOf(endpoints []Endpoint, id string) int64 {
+	for _, e := range endpoints {
+		if e.ID == id {
+			return e.version
+		}
+	}
+	return 0
 }
 
 // lockedEndpoint is a locked endpoint, without its secrets.
@@ -304,7 +317,7 @@ func saveHealth(ctx context.Context, tx *store.Tx, organization, endpoint string
 }
 
 var disableEndpointStatement = store.Define("delivery.disableEndpoint", `
-UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = $3, updated_at = {now} WHERE id = $2 AND organization_id = $1`)
+UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = $3, updated_at = {now}, version = version + 1 WHERE id = $2 AND organization_id = $1`)
 
 // deliverer is who the audit log says disabled an endpoint that cannot be reached.
 const deliverer = "delivery"

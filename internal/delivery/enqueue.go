@@ -53,7 +53,7 @@ func (m *Messages) EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.
 	open := openOf(m.list)
 	local := make([]queue.LocalTask, len(claims))
 	for i, c := range claims {
-		c.Known = open[c.TaskID]
+		c.Known = known{open[c.TaskID], versionOf(m.endpoints, c.FairnessKey)}
 		local[i] = queue.LocalTask{Kind: Deliver.Name, Claim: c}
 	}
 	return local, outbox.Enqueue(ctx, tx, tasks...)
@@ -61,7 +61,7 @@ func (m *Messages) EnqueueLocal(ctx context.Context, tx *store.Tx, slots *queue.
 
 // busy reports whether deliveries to an endpoint wait for their turn.
 func (m *Messages) busy(endpoint string) bool {
-	return slices.ContainsFunc(m.endpoints, func(e Endpoint) bool { return e.ID == endpoint && e.Busy })
+	return slices.ContainsFunc(m.endpoints, func(e Endpoint) bool { return e.ID == endpoint && e.busy })
 }
 
 // openOf returns, by task, the deliveries of messages as they were just stored.

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"usersync/internal/store"
 )
@@ -11,6 +12,14 @@ import (
 type OpenDelivery struct {
 	Delivery
 	Traceparent string
+}
+
+// known is what is known of a delivery task: Claim.Known of one that this process wrote.
+type known struct {
+	open []OpenDelivery
+	// version is that of the endpoint, when the deliveries were read or written; 0 where
+	// it was not enabled.
+	version int64
 }
 
 // Columns are the columns of deliveries, as d, that ScanDelivery reads.
@@ -27,18 +36,24 @@ func scanDelivery(scan func(...any) error, more ...any) (d Delivery, err error) 
 
 // A delivery without a task was written by a release that did not name it.
 var openDeliveriesStatement = store.Define("delivery.openDeliveries", `
-SELECT `+Columns+`, m.body, m.traceparent
+SELECT `+Columns+`, m.body, m.traceparent,
+    coalesce((SELECT e.version FROM webhook_endpoints e WHERE e.id = d.endpoint_id AND e.organization_id = $1 AND e.status = 'enabled'), 0)
 FROM {rows} JOIN deliveries d ON d.id = r.id JOIN messages m ON m.id = d.message_id
 WHERE d.organization_id = $1 AND d.status IN ('pending', 'retrying') AND d.task_id IN ($2, '')
 ORDER BY d.id`, store.Col("id", store.Text))
 
-// LoadOpenDeliveries loads those of the deliveries that the task still has to make:
-// what was sent again meanwhile belongs to another one.
-func LoadOpenDeliveries(ctx context.Context, o *store.Org, task string, ids []string) ([]OpenDelivery, error) {
-	return store.Collect(ctx, o.Reader(), openDeliveriesStatement, store.IDRows(openDeliveriesStatement, ids), func(scan func(...any) error) (d OpenDelivery, err error) {
+// loadOpen loads those of the deliveries that the task still has to make: what was
+// sent again meanwhile belongs to another one. It also reads the version of their
+// endpoint.
+func loadOpen(ctx context.Context, o *store.Org, task string, ids []string) (k known, err error) {
+	k.open, err = store.Collect(ctx, o.Reader(), openDeliveriesStatement, store.IDRows(openDeliveriesStatement, ids), func(scan func(...any) error) (d OpenDelivery, err error) {
 		var body []byte
-		d.Delivery, err = scanDelivery(scan, &body, &d.Traceparent)
+		d.Delivery, err = scanDelivery(scan, &body, &d.Traceparent, &k.version)
 		d.Body = body
 		return d, err
 	}, o.ID(), task)
+	if err != nil {
+		return k, fmt.Errorf("load the open deliveries: %w", err)
+	}
+	return k, nil
 }

@@ -36,9 +36,46 @@ func (r *result) end(why string) {
 // recordOutcomes writes the outcomes of the deliveries and the health of their
 // endpoint. The task comes again for the deliveries that are still open.
 func (s *Service) recordOutcomes(ctx context.Context, c usersync.Claim, args DeliverArgs, results []result) error {
+	if !slices.ContainsFunc(results, func(r result) bool { return !r.answered }) {
+		err := s.recordDelivered(ctx, c, args.EndpointID, results)
+		if !errors.Is(err, errChanged) {
+			return err
+		}
+	}
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		o := recorder{tx: tx, claim: c, endpoint: args.EndpointID, results: slices.Clone(results)}
 		return o.run(ctx)
+	})
+}
+
+var saveDeliveredStatement = store.Define("delivery.saveDelivered", `
+UPDATE deliveries SET status = 'delivered', attempts = r.attempts, attempt_count = r.before + 1, next_attempt_at = 0, failed_at = 0, updated_at = {now}
+FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.task_id = $2 AND deliveries.attempt_count = r.before
+    AND NOT EXISTS (SELECT 1 FROM webhook_endpoints e WHERE e.id = $3 AND e.organization_id = $1 AND e.failing_since > 0)`,
+	store.Col("id", store.Text), store.Col("attempts", store.Text), store.Col("before", store.Bigint))
+
+// errChanged says that a delivery is not as it was loaded, or that its endpoint was
+// failing.
+var errChanged = errors.New("a delivery has changed, or its endpoint was failing")
+
+// recordDelivered is recordOutcomes where every delivery arrived: nothing is left, and
+// nothing is to be decided. It is one trip to the database. It writes nothing and returns
+// errChanged where more is to be written than the deliveries as they were loaded.
+func (s *Service) recordDelivered(ctx context.Context, c usersync.Claim, endpoint string, results []result) error {
+	set := saveDeliveredStatement.Rows(len(results))
+	for _, r := range results {
+		attempts, err := noted(r.Outcome)
+		if err != nil {
+			return err
+		}
+		set.Add(r.ID, attempts, int64(r.Attempted))
+	}
+	unchanged := &store.Fence{Least: len(results), Refusal: errChanged}
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := outbox.Finish(ctx, tx, c); err != nil {
+			return fmt.Errorf("end the delivery task: %w", err)
+		}
+		return tx.Later(ctx, saveDeliveredStatement, set, unchanged, c.Organization, c.TaskID, endpoint)
 	})
 }
 
@@ -190,7 +227,7 @@ func saveOutcomes(ctx context.Context, tx *store.Tx, c usersync.Claim, outcomes 
 	set := saveDeliveriesStatement.Rows(len(outcomes))
 	for _, o := range outcomes {
 		if err := addOutcome(set, o, c.TaskID); err != nil {
-			return fmt.Errorf("encode the attempts of a delivery: %w", err)
+			return err
 		}
 	}
 	saved, err := store.Collect(ctx, tx.Conn, saveDeliveriesStatement, set, store.ScanString, c.Organization)
@@ -201,11 +238,19 @@ func saveOutcomes(ctx context.Context, tx *store.Tx, c usersync.Claim, outcomes 
 }
 
 func addOutcome(set *store.Rows, o Outcome, task string) error {
-	before := o.Attempted
+	attempts, err := noted(o)
+	set.Add(o.ID, string(o.Status), attempts, int64(o.Attempted), store.Micros(o.NextAttemptAt), task)
+	return err
+}
+
+// noted returns the attempts of a delivery with the new one, as its row keeps them.
+func noted(o Outcome) (string, error) {
 	o.Note(o.Attempt)
 	attempts, err := json.Marshal(o.Attempts)
-	set.Add(o.ID, string(o.Status), string(attempts), int64(before), store.Micros(o.NextAttemptAt), task)
-	return err
+	if err != nil {
+		return "", fmt.Errorf("encode the attempts of a delivery: %w", err)
+	}
+	return string(attempts), nil
 }
 
 var lockDeliveriesStatement = store.Define("delivery.lockDeliveries", `

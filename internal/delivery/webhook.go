@@ -49,8 +49,11 @@ type Endpoint struct {
 	OldSecretUntil usersync.Time     `json:"oldSecretUntil,omitzero"`
 	// FailingSince is when the present row of failures began.
 	FailingSince usersync.Time `json:"failingSince,omitzero"`
-	// Busy says that deliveries wait for their turn. LockAccountWithEndpoints sets it.
-	Busy bool `json:"-"`
+	// version rises with every change, but for that of FailingSince. It is 0 where it was
+	// not read.
+	version int64
+	// busy says that deliveries wait for their turn. LockAccountWithEndpoints sets it.
+	busy bool
 }
 
 // The signatures of Standard Webhooks.

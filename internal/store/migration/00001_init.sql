@@ -395,7 +395,8 @@ CREATE INDEX outbox_look ON outbox (look_at) WHERE state <> 'ready';
 ------------------------------------------------------------------------ webhooks
 
 -- Where an organization's webhooks go. The secrets are sealed; old_secret signs beside
--- secret until old_secret_until.
+-- secret until old_secret_until. version rises with every change but that of failing_since
+-- and that of the key that seals: whoever remembers an endpoint compares it.
 CREATE TABLE webhook_endpoints (
     id               text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id  text   COLLATE "C" NOT NULL,
@@ -410,7 +411,8 @@ CREATE TABLE webhook_endpoints (
     old_secret_until bigint NOT NULL DEFAULT 0,
     failing_since    bigint NOT NULL DEFAULT 0,
     created_at       bigint NOT NULL,
-    updated_at       bigint NOT NULL
+    updated_at       bigint NOT NULL,
+    version          bigint NOT NULL DEFAULT 1
 );
 CREATE INDEX webhook_endpoints_organization ON webhook_endpoints (organization_id, id);
 
