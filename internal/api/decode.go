@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"usersync/internal/usersync"
@@ -119,8 +120,21 @@ func (r *Reader) checkOwn(t reflect.Type) {
 	r.Wrong("has a wrong type or value")
 }
 
+// knownFields holds, by type, what fieldsOf has returned: maps that nobody changes. There
+// are as many as types of bodies.
+var knownFields sync.Map
+
 // fieldsOf returns the types of the JSON fields of a struct by name.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	if known, ok := knownFields.Load(t); ok {
+		return known.(map[string]reflect.Type)
+	}
+	fields := readFields(t)
+	knownFields.Store(t, fields)
+	return fields
+}
+
+func readFields(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(t) {
 		tag := f.Tag.Get("json")

@@ -43,7 +43,9 @@ func Serve(ctx context.Context, role Role) error {
 		stop() // from now on a signal ends the process at once
 	}()
 	tuneMemory()
-	log := telemetry.NewLogger(os.Stderr, cfg.LogLevel)
+	output := telemetry.NewOutput(os.Stderr)
+	defer func() { _ = output.Close() }() // also when it panics; nobody is left to be told of an error
+	log := telemetry.NewLogger(output, cfg.LogLevel)
 	a, err := New(ctx, cfg, Options{Role: role, Log: log, Stdout: os.Stdout, Demo: cfg.Embedded()})
 	if err != nil {
 		return err

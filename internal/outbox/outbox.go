@@ -150,12 +150,33 @@ func TakeReady(ctx context.Context, s *store.Store, queue, afterKey string, shar
 }
 
 var readyQueuesStatement = store.Define("outbox.readyQueues", `
-SELECT r.queue FROM {rows} WHERE (SELECT count(*) FROM (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue LIMIT 1) AS one) = 1`,
+SELECT r.queue, (SELECT count(*) FROM (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = r.queue LIMIT 1) AS one) = 1,
+    COALESCE((SELECT min(l.look_at) FROM outbox l WHERE l.state <> 'ready'), 0), {now}
+FROM {rows}`,
 	store.Col("queue", store.Text))
 
-// ReadyQueues returns those of the queues that have ready tasks.
-func ReadyQueues(ctx context.Context, s *store.Store, queues []string) ([]string, error) {
-	return store.Collect(ctx, s.AsyncCommit(), readyQueuesStatement, store.IDRows(readyQueuesStatement, queues), store.ScanString)
+// nothingToCome is how long nothing is to come where no task has a time.
+const nothingToCome = 24 * time.Hour
+
+// ReadyQueues returns those of the queues that have ready tasks, and how long it is
+// until the next task is to be looked at, in whatever queue: a scheduled or parked one
+// is due then, a sent one counts as lost. It is negative when that time is over.
+func ReadyQueues(ctx context.Context, s *store.Store, queues []string) (ready []string, next time.Duration, err error) {
+	next = nothingToCome
+	_, err = store.Collect(ctx, s.AsyncCommit(), readyQueuesStatement, store.IDRows(readyQueuesStatement, queues), func(scan func(...any) error) (struct{}, error) {
+		var queue string
+		var has bool
+		var lookAt, now int64
+		err := scan(&queue, &has, &lookAt, &now)
+		if has {
+			ready = append(ready, queue)
+		}
+		if lookAt > 0 {
+			next = time.Duration(lookAt-now) * time.Microsecond
+		}
+		return struct{}{}, err
+	})
+	return ready, next, err
 }
 
 func scanOverdue(scan func(...any) error) (e Envelope, err error) {

@@ -47,20 +47,23 @@ func TestTakeReadyIsFairToFairnessKeys(t *testing.T) {
 func TestReadyQueuesAreThoseWithTasksThatWait(t *testing.T) {
 	t.Parallel()
 	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
-		ready := func(want ...string) {
+		ready := func(atMost time.Duration, want ...string) {
 			t.Helper()
-			got, err := outbox.ReadyQueues(t.Context(), n.Store, []string{"other", "q"})
+			got, next, err := outbox.ReadyQueues(t.Context(), n.Store, []string{"other", "q"})
 			if err != nil || !slices.Equal(got, want) {
 				t.Errorf("ready are %q, %v; want %q", got, err, want)
 			}
+			if next > atMost || next < atMost-time.Minute {
+				t.Errorf("the next is due in %s, want %s", next, atMost)
+			}
 		}
-		ready()
+		ready(24 * time.Hour)
 		n.Accept(t, n.Submission(n.Acceptance("a@acme.example")))
-		ready("q")
+		ready(24*time.Hour, "q")
 		if _, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 10, 10); err != nil {
 			t.Fatal(err)
 		}
-		ready()
+		ready(outbox.LostAfter)
 	})
 }
 

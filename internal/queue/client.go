@@ -37,6 +37,8 @@ type Client struct {
 	namespace string
 	id        string // of this process
 	log       *slog.Logger
+	leads     bool // held the lease when it was last asked for
+	bell      bell
 
 	slots struct {
 		sync.Mutex
@@ -262,31 +264,6 @@ func (c *Client) Mark(ctx context.Context) error {
 
 func (c *Client) key(name string) string { return c.namespace + ":" + name }
 
-// slotsFresh is how long a number of slots is used before it is read again.
-const slotsFresh = 2 * time.Second
-
-// Slots returns how many tasks of each queue the running workers can work at
-// once.
-func (c *Client) Slots() (map[string]int, error) {
-	c.slots.Lock()
-	defer c.slots.Unlock()
-	if time.Since(c.slots.read) < slotsFresh {
-		return c.slots.by, nil
-	}
-	servers, err := c.inspector.Servers()
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	by := map[string]int{}
-	for _, s := range servers {
-		for q := range s.Queues {
-			by[strings.TrimPrefix(q, c.namespace+"-")] += s.Concurrency
-		}
-	}
-	c.slots.by, c.slots.read = by, time.Now()
-	return by, nil
-}
-
 // Depth is how full one queue is.
 type Depth struct {
 	Queue                                     string
@@ -340,16 +317,37 @@ func (c *Client) steer(queue string, call func(string) error, already string) er
 	return unavailable(err)
 }
 
-// Lead makes this process the leader for d, or prolongs its lease. ok is false while
-// another process leads.
-func (c *Client) Lead(ctx context.Context, d time.Duration) (ok bool, err error) {
-	held, err := leadScript.Run(ctx, c.redis, []string{c.key("leader")}, c.id, d.Milliseconds()).Int()
-	return held == 1, unavailable(err)
+// Lead makes this process the leader for d, or prolongs its lease. leads is false while
+// another process leads. anew says that this call took the lease, which nobody had. Lead
+// is not to be called concurrently.
+//
+// Each way is one command. A leader that has lost its lease prolongs that of the new
+// one, once, and sees it.
+func (c *Client) Lead(ctx context.Context, d time.Duration) (leads, anew bool, err error) {
+	if c.leads {
+		holder, err := c.redis.GetEx(ctx, c.key("leader"), d).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return false, false, unavailable(err)
+		}
+		if c.leads = holder == c.id; c.leads {
+			return true, false, nil
+		}
+	}
+	c.leads, err = c.redis.SetNX(ctx, c.key("leader"), c.id, d).Result()
+	return c.leads, c.leads, unavailable(err)
 }
 
-// leadScript takes the lease if it is free or this process holds it.
-var leadScript = redis.NewScript(`
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+// Resign ends the lease of this process, if it leads, so that another one need not wait
+// for its end.
+func (c *Client) Resign(ctx context.Context) error {
+	if !c.leads {
+		return nil
+	}
+	c.leads = false
+	return unavailable(resignScript.Run(ctx, c.redis, []string{c.key("leader")}, c.id).Err())
+}
+
+// resignScript ends the lease if this process holds it.
+var resignScript = redis.NewScript(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1`)

@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // PublishFinished tells every API process which requests are finished. If Redis does
@@ -22,7 +24,7 @@ func (c *Client) PublishFinished(ctx context.Context, ids []string) {
 func (c *Client) Finished(ctx context.Context, seen func(ids []string)) {
 	subscription := c.redis.Subscribe(ctx, c.key("finished"))
 	defer func() { _ = subscription.Close() }()
-	messages := subscription.Channel()
+	messages := subscription.Channel(redis.WithChannelHealthCheckInterval(checkConnection))
 	for {
 		select {
 		case <-ctx.Done():

@@ -12,6 +12,7 @@ import (
 
 // Server takes messages of one queue and has them worked.
 type Server struct {
+	client   *Client
 	server   *asynq.Server
 	notifier *notifier
 }
@@ -36,9 +37,11 @@ func (c *Client) Serve(o ServerOptions) (*Server, error) {
 	}
 	notified := c.newNotifier(o.Queue)
 	server := asynq.NewServerFromRedisClient(notified, asynq.Config{
-		Concurrency:       o.Slots,
-		Queues:            map[string]int{c.queue(o.Queue): 1},
-		TaskCheckInterval: checkInterval,
+		Concurrency:              o.Slots,
+		Queues:                   map[string]int{c.queue(o.Queue): 1},
+		TaskCheckInterval:        checkInterval,
+		DelayedTaskCheckInterval: forwardEvery,
+		JanitorInterval:          janitorEvery,
 		RetryDelayFunc: func(int, error, *asynq.Task) time.Duration {
 			return time.Second + rand.N(time.Second)
 		},
@@ -55,17 +58,20 @@ func (c *Client) Serve(o ServerOptions) (*Server, error) {
 		}
 		return o.Work(ctx, Message{TaskID: id, Generation: generation, Kind: t.Type(), Queue: o.Queue})
 	})
+	c.join(notified, o.Slots)
 	if err := server.Start(handle); err != nil {
-		notified.stop()
+		c.leave(notified)
 		return nil, unavailable(err)
 	}
-	return &Server{server, notified}, nil
+	c.present(context.Background())
+	return &Server{c, server, notified}, nil
 }
 
 // Shutdown takes no more messages and waits for the running ones, at most for the
 // server's grace. Messages that are not done by then go back to the queue.
 func (s *Server) Shutdown() {
-	s.notifier.stop()
+	s.client.leave(s.notifier)
+	go s.client.present(context.Background()) // what is not told in time ends by itself
 	s.server.Shutdown()
 }
 

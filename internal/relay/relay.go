@@ -39,6 +39,8 @@ type Relay struct {
 	down   bool              // Redis did not answer the last time
 	pulse  queue.Pulse       // as it was last read, and what was sent since
 	pulsed time.Time         // when
+
+	reconciled, tidied time.Time
 }
 
 // New returns a relay.
@@ -47,10 +49,19 @@ func New(o Options) *Relay { return &Relay{Options: o, served: map[string]string
 // Wake has the relay look at all queues now. It never blocks.
 func (r *Relay) Wake() { r.Store.Ready().Raise(queue.Queues...) }
 
-// Intervals of the relay. With nothing to do, the leader's sweeps are the only
-// statements of the whole system: between two and three a second.
+// Intervals of the relay. With nothing to do, the leader's sweeps are nearly all the
+// statements of the whole system: one every two seconds, and those of reconcile and
+// tidy.
 const (
-	sweepEvery     = time.Second     // look for due tasks, and for ones nobody sent
+	// sweepIdle is how long the leader sleeps when nothing is to come soon, and how
+	// long the others sleep before they ask whether they are to lead.
+	sweepIdle = 2 * time.Second
+	// sweepBusy is how long the leader sleeps at most when there are tasks whose time
+	// comes soon: others may write such as come earlier.
+	sweepBusy = time.Second
+	// comingSoon is what soon means: all that is being worked comes earlier.
+	comingSoon     = outbox.LostAfter
+	leadFor        = 3 * sweepIdle
 	reconcileEvery = 5 * time.Second // look for lost ones
 	tidyEvery      = time.Minute     // remove what has served its time
 	downPause      = 300 * time.Millisecond
@@ -66,9 +77,9 @@ func (r *Relay) Run(ctx context.Context) {
 	if r.Alone {
 		r.adopt(ctx)
 	}
-	sweep := time.NewTicker(sweepEvery)
+	sweep := time.NewTimer(sweepBusy)
 	defer sweep.Stop()
-	var reconciled, tidied time.Time
+	defer r.resign(ctx)
 	r.Wake()
 	for {
 		select {
@@ -77,21 +88,64 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-r.Store.Ready().Raised():
 			r.pass(ctx, r.Store.Ready().Take())
 		case <-sweep.C:
-			if !r.leads(ctx) {
-				continue
-			}
-			r.promote(ctx)
-			if time.Since(reconciled) >= reconcileEvery {
-				r.reconcile(ctx)
-				reconciled = time.Now()
-			}
-			if time.Since(tidied) >= tidyEvery {
-				r.tidy(ctx)
-				tidied = time.Now()
-			}
-			r.pass(ctx, r.left(ctx))
+			sweep.Reset(r.sweep(ctx))
 		}
 	}
+}
+
+// sweep does what the leader does for all, and returns how long to sleep until the
+// next sweep.
+func (r *Relay) sweep(ctx context.Context) time.Duration {
+	leads, anew := r.leads(ctx)
+	if !leads {
+		return sweepIdle
+	}
+	ready, next := r.look(ctx)
+	due := next <= 0
+	if due {
+		r.promote(ctx)
+		ready, next = r.look(ctx)
+	}
+	if time.Since(r.reconciled) >= reconcileEvery {
+		r.reconcile(ctx)
+		r.reconciled = time.Now()
+	}
+	if time.Since(r.tidied) >= tidyEvery {
+		r.tidy(ctx)
+		r.tidied = time.Now()
+	}
+	if anew {
+		// A Redis that was wiped has lost the lease too, so whoever takes it asks for
+		// the marker.
+		r.pulsed = time.Time{}
+	}
+	if anew || len(ready) > 0 {
+		r.pass(ctx, ready)
+	}
+	return pause(due, next)
+}
+
+// pause returns how long the leader sleeps: until the next task is due. After a sweep
+// that found some, it sleeps its full time, so that many tasks that come one after the
+// other are found together.
+func pause(due bool, next time.Duration) time.Duration {
+	switch {
+	case due || next <= 0:
+		return sweepBusy
+	case next < comingSoon:
+		return min(next, sweepBusy)
+	}
+	return sweepIdle
+}
+
+// resign lets another process lead at once when this one ends.
+func (r *Relay) resign(ctx context.Context) {
+	if r.Alone {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = r.Queue.Resign(ctx) // The lease ends by itself.
 }
 
 // adopt makes everything ready that an earlier life of this process had sent:
@@ -107,17 +161,18 @@ func (r *Relay) adopt(ctx context.Context) {
 	}
 }
 
-// leads reports whether this process is the one that sweeps for all.
-func (r *Relay) leads(ctx context.Context) bool {
+// leads reports whether this process is the one that sweeps for all, and whether it has
+// just become so.
+func (r *Relay) leads(ctx context.Context) (leads, anew bool) {
 	if r.Alone {
-		return true
+		return true, false
 	}
-	ok, err := r.Queue.Lead(ctx, 3*sweepEvery)
+	leads, anew, err := r.Queue.Lead(ctx, leadFor)
 	if err != nil {
 		r.lost(ctx, err)
-		return false
+		return false, false
 	}
-	return ok
+	return leads, anew
 }
 
 func (r *Relay) report(ctx context.Context, what string, err error) {
@@ -144,14 +199,15 @@ func (r *Relay) lost(ctx context.Context, err error) {
 // passLimit bounds what one pass takes at once.
 const passLimit = 256
 
-// left returns the queues that have something to send, whoever wrote it: one
-// statement a sweep, and not one for each queue.
-func (r *Relay) left(ctx context.Context) []string {
-	queues, err := outbox.ReadyQueues(ctx, r.Store, queue.Queues)
+// look returns the queues that have something to send, whoever wrote it, and how long
+// it is until a task is due: one statement a sweep, and not one for each queue.
+func (r *Relay) look(ctx context.Context) (ready []string, next time.Duration) {
+	ready, next, err := outbox.ReadyQueues(ctx, r.Store, queue.Queues)
 	if err != nil {
 		r.report(ctx, "could not read the outbox", err)
+		return nil, sweepBusy
 	}
-	return queues
+	return ready, next
 }
 
 // passWithin bounds one pass.
@@ -166,7 +222,7 @@ func (r *Relay) pass(ctx context.Context, queues []string) {
 	if !r.feelPulse(ctx) {
 		return
 	}
-	slots, err := r.Queue.Slots()
+	slots, err := r.Queue.Slots(ctx)
 	if err != nil {
 		r.lost(ctx, err)
 		return
@@ -210,6 +266,7 @@ func (r *Relay) restore(ctx context.Context) bool {
 	}
 	if n > 0 {
 		r.Log.WarnContext(ctx, "the queue was empty; restored it from the database", "tasks", n)
+		r.Wake()
 	}
 	return true
 }
@@ -374,6 +431,9 @@ func (r *Relay) reconcile(ctx context.Context) {
 	}
 	if err := outbox.Regenerate(ctx, r.Store, dead); err != nil {
 		r.report(ctx, "could not revive dead tasks", err)
+	}
+	if len(dead) > 0 {
+		r.Wake()
 	}
 	if len(gone) > 0 {
 		r.Log.WarnContext(ctx, "put lost tasks back on the queue", "tasks", len(gone))

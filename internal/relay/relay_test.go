@@ -164,7 +164,7 @@ func (s *station) state(t *testing.T, task usersync.Task) (state string, claimed
 func TestACommitIsOnTheQueueWithoutASweep(t *testing.T) {
 	t.Parallel()
 	engines(t, func(t *testing.T, s *station) {
-		if ok, err := s.process(t).Lead(t.Context(), time.Hour); err != nil || !ok {
+		if ok, _, err := s.process(t).Lead(t.Context(), time.Hour); err != nil || !ok {
 			t.Fatal(ok, err)
 		}
 		s.start(t)
@@ -303,5 +303,54 @@ func TestAProcessAloneTakesUpWhatItsLastLifeHadSentOrClaimed(t *testing.T) {
 		if _, held := s.state(t, claimed); held {
 			t.Error("the claim of a process that is gone still holds")
 		}
+	})
+}
+
+func TestADueTaskIsSentWithoutWaitingForTheNextSweep(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		s.start(t)
+		due := time.Now().Add(2500 * time.Millisecond)
+		task := usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_1", Kind: "test.job", Queue: queue.Run, FairnessKey: "later", Args: []byte(`{}`), DueAt: due}
+		if err := s.Store.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Enqueue(t.Context(), tx, task) }); err != nil {
+			t.Fatal(err)
+		}
+		s.arrives(t, task, 1)
+		if late := time.Since(due); late < 0 || late > 5*time.Second {
+			t.Errorf("the task was sent %s after its time", late)
+		}
+	})
+}
+
+func TestAnotherProcessLeadsWhenTheLeaderEndsOrIsKilled(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		first, second := s.process(t), s.process(t)
+		lead := func(c *queue.Client, lease time.Duration, wantLeads, wantAnew bool) {
+			t.Helper()
+			leads, anew, err := c.Lead(t.Context(), lease)
+			if err != nil || leads != wantLeads || anew != wantAnew {
+				t.Fatalf("leads %v, anew %v (%v), want %v and %v", leads, anew, err, wantLeads, wantAnew)
+			}
+		}
+		lead(first, time.Hour, true, true)
+		lead(first, time.Hour, true, false)
+		lead(second, time.Hour, false, false)
+		if err := second.Resign(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lead(first, time.Hour, true, false)
+		if err := first.Resign(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lead(second, time.Millisecond, true, true)
+		roomtest.Eventually(t, "the lease of a killed leader has ended", func() bool {
+			leads, _, err := first.Lead(t.Context(), time.Hour)
+			return err == nil && leads
+		})
+		lead(second, time.Hour, false, false) // it has led, and sees that it does no more
+		lead(first, time.Hour, true, false)
+		s.redis.FlushAll()
+		lead(first, time.Hour, true, true)
 	})
 }

@@ -19,10 +19,13 @@ type Line struct {
 
 type lineKey struct{}
 
+// usualAttrs is how many attributes the line of a call has, with room for two more.
+const usualAttrs = 14
+
 // Start begins a line. Calls of Add with the returned context add to it. It
 // carries the attributes that With put into ctx.
 func Start(ctx context.Context) (context.Context, *Line) {
-	line := &Line{start: time.Now(), attrs: merge(nil, attrsOf(ctx))}
+	line := &Line{start: time.Now(), attrs: append(make([]slog.Attr, 0, usualAttrs), attrsOf(ctx)...)}
 	return context.WithValue(ctx, lineKey{}, line), line
 }
 
@@ -35,6 +38,9 @@ func Add(ctx context.Context, attrs ...slog.Attr) {
 	}
 	line.mu.Lock()
 	defer line.mu.Unlock()
+	if line.emitted {
+		return // what was collected is being written
+	}
 	line.attrs = merge(line.attrs, attrs)
 }
 
@@ -45,7 +51,15 @@ func (l *Line) Emit(logger *slog.Logger, level slog.Level, msg string) {
 	if !ok {
 		return
 	}
-	logger.LogAttrs(context.Background(), level, msg, attrs...)
+	ctx := context.Background()
+	h := logger.Handler()
+	if !h.Enabled(ctx, level) {
+		return
+	}
+	// The logger would look up its caller, which no line shows.
+	r := slog.NewRecord(time.Now(), level, msg, 0)
+	r.AddAttrs(attrs...)
+	_ = h.Handle(ctx, r) // as slog.Logger does
 }
 
 func (l *Line) take() ([]slog.Attr, bool) {
@@ -56,5 +70,5 @@ func (l *Line) take() ([]slog.Attr, bool) {
 	}
 	l.emitted = true
 	elapsed := float64(time.Since(l.start).Microseconds()) / 1000
-	return put(merge(nil, l.attrs), slog.Float64("duration_ms", elapsed)), true
+	return put(l.attrs, slog.Float64("duration_ms", elapsed)), true
 }

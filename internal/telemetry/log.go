@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,21 +11,42 @@ import (
 // NewLogger returns a logger that writes one JSON object per line to w, times in UTC,
 // and adds the attributes that With put into the context. Structs are written in
 // their printed form, so that secrets and e-mail addresses inside them stay hidden.
+// When w is an Output, warnings and errors are written at once.
 func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: safe}
-	return slog.New(handler{slog.NewJSONHandler(w, options)})
+	output, _ := w.(*Output)
+	return slog.New(handler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}), output})
+}
+
+// plain reports whether a is logged as it is: text, a number, a truth, a duration.
+func plain(a slog.Attr) bool {
+	switch a.Value.Kind() {
+	case slog.KindString, slog.KindInt64, slog.KindUint64, slog.KindFloat64, slog.KindBool, slog.KindDuration:
+		return true
+	}
+	return false
 }
 
 // safe returns a in the form in which it is logged. Values that are made for a
 // caller's JSON show e-mail addresses in JSON, but not when they are printed.
-func safe(_ []string, a slog.Attr) slog.Attr {
+func safe(a slog.Attr) slog.Attr {
+	a.Value = a.Value.Resolve()
 	switch a.Value.Kind() {
 	case slog.KindTime:
 		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	case slog.KindGroup:
+		a.Value = slog.GroupValue(allSafe(a.Value.Group())...)
 	case slog.KindAny:
 		a.Value = safeAny(a.Value)
 	}
 	return a
+}
+
+func allSafe(attrs []slog.Attr) []slog.Attr {
+	out := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		out[i] = safe(a)
+	}
+	return out
 }
 
 func safeAny(v slog.Value) slog.Value {
@@ -71,19 +93,51 @@ func put(attrs []slog.Attr, a slog.Attr) []slog.Attr {
 	return append(attrs, a)
 }
 
-// handler adds the attributes of the context to every record.
-type handler struct{ slog.Handler }
+// handler adds the attributes of the context to every record, and writes all
+// attributes in their safe form.
+type handler struct {
+	slog.Handler
+	output *Output // nil when lines do not wait
+}
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	r.Time = r.Time.UTC()
+	if !allPlain(r) {
+		r = safeRecord(r)
+	}
 	if attrs := attrsOf(ctx); len(attrs) > 0 {
 		r = r.Clone()
-		r.AddAttrs(attrs...)
+		r.AddAttrs(allSafe(attrs)...)
 	}
-	return h.Handler.Handle(ctx, r)
+	err := h.Handler.Handle(ctx, r)
+	if h.output == nil || r.Level < slog.LevelWarn {
+		return err
+	}
+	return errors.Join(err, h.output.Flush())
+}
+
+func allPlain(r slog.Record) bool {
+	all := true
+	r.Attrs(func(a slog.Attr) bool {
+		all = plain(a)
+		return all
+	})
+	return all
+}
+
+func safeRecord(r slog.Record) slog.Record {
+	out := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		out.AddAttrs(safe(a))
+		return true
+	})
+	return out
 }
 
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return handler{h.Handler.WithAttrs(attrs)}
+	return handler{h.Handler.WithAttrs(allSafe(attrs)), h.output}
 }
 
-func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }
+func (h handler) WithGroup(name string) slog.Handler {
+	return handler{h.Handler.WithGroup(name), h.output}
+}

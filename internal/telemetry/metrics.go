@@ -170,7 +170,14 @@ func methodLabel(method string) string {
 }
 
 // statusLabel returns the class of an HTTP status: "2xx".
-func statusLabel(status int) string { return strconv.Itoa(status/100) + "xx" }
+func statusLabel(status int) string {
+	if class := status / 100; class >= 1 && class <= 5 {
+		return statusClasses[class]
+	}
+	return strconv.Itoa(status/100) + "xx"
+}
+
+var statusClasses = [...]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
 func counter(name, help string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})

@@ -89,11 +89,13 @@ func (t Trace) String() string {
 	if t == (Trace{}) {
 		return ""
 	}
-	flags := "00"
+	text := append(make([]byte, 0, traceparentSize), "00-"...)
+	text = append(hex.AppendEncode(text, t.TraceID[:]), '-')
+	text = append(hex.AppendEncode(text, t.SpanID[:]), "-00"...)
 	if t.Sampled {
-		flags = "01"
+		text[len(text)-1] = '1'
 	}
-	return "00-" + hex.EncodeToString(t.TraceID[:]) + "-" + hex.EncodeToString(t.SpanID[:]) + "-" + flags
+	return string(text)
 }
 
 type traceKey struct{}
@@ -101,9 +103,11 @@ type traceKey struct{}
 // WithTrace returns a context that carries t and whose log lines name it.
 func WithTrace(ctx context.Context, t Trace) context.Context {
 	ctx = context.WithValue(ctx, traceKey{}, t)
-	return With(ctx,
-		slog.String("trace_id", hex.EncodeToString(t.TraceID[:])),
-		slog.String("span_id", hex.EncodeToString(t.SpanID[:])))
+	var text [2 * (16 + 8)]byte
+	hex.Encode(text[:], t.TraceID[:])
+	hex.Encode(text[32:], t.SpanID[:])
+	ids := string(text[:])
+	return With(ctx, slog.String("trace_id", ids[:32]), slog.String("span_id", ids[32:]))
 }
 
 // TraceFrom returns the trace that ctx carries, if any.

@@ -46,6 +46,14 @@ func (b *Breaker) Broke() bool {
 	return b.what != ""
 }
 
+// Calls returns how many calls were made since the breaker was armed, at most up to the
+// one that was broken.
+func (b *Breaker) Calls() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls
+}
+
 // Wrap has the breaker see what the connections of c do.
 func (b *Breaker) Wrap(c driver.Connector) driver.Connector { return breakable{c, b} }
 

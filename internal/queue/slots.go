@@ -1,0 +1,86 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+const (
+	// presentEvery is how often a worker tells that it runs.
+	presentEvery = 5 * time.Second
+	// presentFor is how long that counts.
+	presentFor = 3 * presentEvery
+	// slotsFresh is how long a number of slots is used before it is read again.
+	slotsFresh = 2 * time.Second
+)
+
+// presence is what a worker tells of itself.
+type presence struct {
+	Until int64          `json:"until"` // in milliseconds since 1970
+	Slots map[string]int `json:"slots"` // by queue
+}
+
+// workersKey is the key of the hash that holds the presence of each worker.
+func (c *Client) workersKey() string { return c.key("workers") }
+
+// present tells how many tasks of each queue this process can work at once. An error is
+// ignored: it is told again soon.
+func (c *Client) present(ctx context.Context) {
+	p := presence{Until: time.Now().Add(presentFor).UnixMilli(), Slots: map[string]int{}}
+	c.bell.mu.Lock()
+	for n, slots := range c.bell.servers {
+		p.Slots[n.queue] += slots
+	}
+	c.bell.mu.Unlock()
+	if len(p.Slots) == 0 {
+		_ = c.redis.HDel(ctx, c.workersKey(), c.id).Err()
+		return
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return // cannot be: numbers by name
+	}
+	_ = c.redis.HSet(ctx, c.workersKey(), c.id, text).Err()
+}
+
+// Slots returns how many tasks of each queue the running workers can work at
+// once.
+func (c *Client) Slots(ctx context.Context) (map[string]int, error) {
+	c.slots.Lock()
+	defer c.slots.Unlock()
+	if time.Since(c.slots.read) < slotsFresh {
+		return c.slots.by, nil
+	}
+	workers, err := c.redis.HGetAll(ctx, c.workersKey()).Result()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	by, gone := running(workers, time.Now())
+	if len(gone) > 0 {
+		// Of workers that died. The next one who reads tries again.
+		_ = c.redis.HDel(ctx, c.workersKey(), gone...).Err()
+	}
+	c.slots.by, c.slots.read = by, time.Now()
+	return by, nil
+}
+
+// running adds up the slots of the workers that run, and returns which ones have not
+// been heard of for so long that they are gone, whatever the clocks of their machines.
+func running(workers map[string]string, now time.Time) (by map[string]int, gone []string) {
+	by = map[string]int{}
+	for id, text := range workers {
+		var p presence
+		if err := json.Unmarshal([]byte(text), &p); err != nil || now.Sub(time.UnixMilli(p.Until)) > time.Hour {
+			gone = append(gone, id)
+			continue
+		}
+		if now.UnixMilli() > p.Until {
+			continue
+		}
+		for queue, slots := range p.Slots {
+			by[queue] += slots
+		}
+	}
+	return by, gone
+}
