@@ -156,7 +156,7 @@ func TestAnIdleServerHardlyAsks(t *testing.T) {
 		s.await(t, m, sent)
 		before := s.asked.n.Load()
 		time.Sleep(4 * lookEvery) // what is measured is time
-		// The bell looks without a script, and what is left of Asynq's own maintenance
+		// The listener looks without a script, and what is left of Asynq's own maintenance
 		// comes each minute.
 		if n := s.asked.n.Load() - before; n > 4 {
 			t.Errorf("ran %d scripts in %s", n, 4*lookEvery)

@@ -28,11 +28,11 @@ func (c *Client) workersKey() string { return c.key("workers") }
 // ignored: it is told again soon.
 func (c *Client) present(ctx context.Context) {
 	p := presence{Until: time.Now().Add(presentFor).UnixMilli(), Slots: map[string]int{}}
-	c.bell.mu.Lock()
-	for n, slots := range c.bell.servers {
+	c.listener.mu.Lock()
+	for n, slots := range c.listener.servers {
 		p.Slots[n.queue] += slots
 	}
-	c.bell.mu.Unlock()
+	c.listener.mu.Unlock()
 	if len(p.Slots) == 0 {
 		_ = c.redis.HDel(ctx, c.workersKey(), c.id).Err()
 		return

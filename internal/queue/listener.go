@@ -11,18 +11,18 @@ import (
 )
 
 // A server of an empty queue waits until it is notified of a message. A notification
-// may be lost, and Asynq puts messages back without one. So the bell also looks by
+// may be lost, and Asynq puts messages back without one. So the listener also looks by
 // itself, once for all servers of the process.
 const (
-	// lookEvery is how often the bell looks at the queues of idle servers.
+	// lookEvery is how often the listener looks at the queues of idle servers.
 	lookEvery = time.Second
 	// checkConnection is after how long without a message a subscription asks
 	// whether its connection still stands.
 	checkConnection = 10 * time.Second
 )
 
-// bell notifies the servers of this process, over one subscription.
-type bell struct {
+// listener notifies the servers of this process, over one subscription.
+type listener struct {
 	mu      sync.Mutex
 	servers map[*notifier]int // their slots
 	stop    context.CancelFunc
@@ -35,29 +35,29 @@ func (c *Client) notify(ctx context.Context, queues []string) {
 	_ = c.redis.Publish(ctx, c.key("notify"), strings.Join(queues, ",")).Err()
 }
 
-// join adds a server to the bell. The first one begins the subscription.
+// join adds a server to the listener. The first one begins the subscription.
 func (c *Client) join(n *notifier, slots int) {
-	c.bell.mu.Lock()
-	defer c.bell.mu.Unlock()
-	if len(c.bell.servers) == 0 {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	if len(c.listener.servers) == 0 {
 		ctx, stop := context.WithCancel(context.Background())
-		c.bell.servers, c.bell.stop = map[*notifier]int{}, stop
+		c.listener.servers, c.listener.stop = map[*notifier]int{}, stop
 		go c.listen(ctx, c.redis.Subscribe(ctx, c.key("notify")))
 	}
-	c.bell.servers[n] = slots
+	c.listener.servers[n] = slots
 }
 
-// leave takes a server from the bell. The last one ends the subscription.
+// leave takes a server from the listener. The last one ends the subscription.
 func (c *Client) leave(n *notifier) {
 	n.stop()
-	c.bell.mu.Lock()
-	defer c.bell.mu.Unlock()
-	if _, joined := c.bell.servers[n]; !joined {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	if _, joined := c.listener.servers[n]; !joined {
 		return
 	}
-	delete(c.bell.servers, n)
-	if len(c.bell.servers) == 0 {
-		c.bell.stop()
+	delete(c.listener.servers, n)
+	if len(c.listener.servers) == 0 {
+		c.listener.stop()
 	}
 }
 
@@ -78,7 +78,7 @@ func (c *Client) listen(ctx context.Context, s *redis.PubSub) {
 			if !ok {
 				return
 			}
-			c.ring(m)
+			c.tell(m)
 		case <-look.C:
 			c.look(ctx)
 		case <-beat.C:
@@ -87,16 +87,16 @@ func (c *Client) listen(ctx context.Context, s *redis.PubSub) {
 	}
 }
 
-// ring notifies the servers of the queues that a message of the subscription names,
+// tell notifies the servers of the queues that a message of the subscription names,
 // and all servers when it is not a notification.
-func (c *Client) ring(heard any) {
+func (c *Client) tell(heard any) {
 	var queues []string
 	if m, ok := heard.(*redis.Message); ok {
 		queues = strings.Split(m.Payload, ",")
 	}
-	c.bell.mu.Lock()
-	defer c.bell.mu.Unlock()
-	for n := range c.bell.servers {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	for n := range c.listener.servers {
 		if queues == nil || slices.Contains(queues, n.queue) {
 			n.notify()
 		}
@@ -117,9 +117,9 @@ func (c *Client) look(ctx context.Context) {
 // idle returns the servers whose queue was empty, and the lists of pending messages
 // that these wait for.
 func (c *Client) idle() (idle []*notifier, lists []string) {
-	c.bell.mu.Lock()
-	defer c.bell.mu.Unlock()
-	for n := range c.bell.servers {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	for n := range c.listener.servers {
 		if n.empty.Load() {
 			idle, lists = append(idle, n), append(lists, n.pending)
 		}
