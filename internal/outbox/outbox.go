@@ -305,36 +305,67 @@ func Claim(ctx context.Context, s *store.Store, taskID string, generation int64)
 // besideLimit bounds the tasks of a fairness key that one claim looks at.
 const besideLimit = 32
 
-// claimCoalescedStatement claims a task and those that wait in its fairness key, oldest
+// chosenText and claimText claim a task and those that wait in its fairness key, oldest
 // first, as far as their arguments are short enough together. What is near is
 // cut before it is chosen from, so that the cost is bounded. One that has failed
 // before goes alone.
-var claimCoalescedStatement = store.Define("outbox.claimCoalesced", `
+const chosenText = `
 WITH main AS (
-    SELECT id, kind, queue, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND `+isSent+` AND claimed_until < {now}
+    SELECT id, kind, queue, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
 ), near AS MATERIALIZED (
     SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue AND x.fairness_key = main.fairness_key
         ORDER BY x.id LIMIT $6 {skip locked}{/each} WHERE main.failures = 0
 ), beside AS (
     SELECT x.id, sum(length(x.args)) OVER (ORDER BY x.id) AS size FROM near JOIN outbox x ON x.id = near.id WHERE x.kind = near.kind AND x.failures = 0
-)
+)`
+
+const claimText = `
 UPDATE outbox SET state = 'sent', claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
 WHERE id {any}SELECT id FROM main UNION ALL SELECT id FROM beside WHERE size <= $5{/any} AND claimed_until < {now}
-RETURNING id, organization_id, queue, fairness_key, args, traceparent, failures, started_at`)
+RETURNING id, organization_id, queue, fairness_key, args, traceparent, failures, started_at`
+
+var claimCoalescedStatement = store.Define("outbox.claimCoalesced", chosenText+claimText)
+
+// ClaimColumns are the columns of a claimed task in the table claimed, as c. NoClaim
+// stands in their place in rows that hold no task.
+const (
+	ClaimColumns = `c.id, c.organization_id, c.queue, c.fairness_key, c.args, c.traceparent, c.failures, c.started_at`
+	NoClaim      = `'', '', '', '', '', '', 0, 0`
+)
+
+// DefineClaim defines a statement for ClaimWith, which PostgreSQL alone runs. Query
+// reads the claimed tasks from the table claimed. Its rows begin with ClaimColumns or
+// NoClaim, and every claimed task must have a row, once. $1 is the id of the task that
+// was asked for; $1 to $6 are taken.
+func DefineClaim(name, query string) *store.Statement {
+	return store.DefinePerEngine(name, chosenText+", claimed AS ("+claimText+")"+query, "")
+}
 
 // ClaimCoalesced is Claim for a task and for those of its kind that are ready in its
 // fairness key and need no more than room bytes of arguments together: they become Coalesced.
 func ClaimCoalesced(ctx context.Context, s *store.Store, taskID string, generation int64, room int) (c usersync.Claim, ok bool, err error) {
+	return ClaimWith(ctx, s, claimCoalescedStatement, taskID, generation, room, nil, func() {})
+}
+
+// ClaimWith is ClaimCoalesced by a statement of DefineClaim. Columns are where the
+// columns of a row go that stand behind those of the claim, and row is called when they
+// are filled, once for each row.
+func ClaimWith(ctx context.Context, s *store.Store, st *store.Statement, taskID string, generation int64, room int, columns []any, row func()) (c usersync.Claim, ok bool, err error) {
 	token := usersync.NewID(usersync.PrefixClaim)
-	list, err := store.Collect(ctx, s.AsyncCommit(), claimCoalescedStatement, nil, func(scan func(...any) error) (usersync.Claim, error) {
+	list, err := store.Collect(ctx, s.AsyncCommit(), st, nil, func(scan func(...any) error) (usersync.Claim, error) {
 		c := usersync.Claim{Token: token}
 		var args string
 		var started int64
-		err := scan(&c.TaskID, &c.Organization, &c.Queue, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started)
+		to := append([]any{&c.TaskID, &c.Organization, &c.Queue, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started}, columns...)
+		if err := scan(to...); err != nil {
+			return c, err
+		}
+		row()
 		c.Args, c.StartedAt = json.RawMessage(args), store.At(started)
-		return c, err
+		return c, nil
 	}, taskID, generation, token, ClaimFor.Microseconds(), room, besideLimit)
+	list = slices.DeleteFunc(list, func(c usersync.Claim) bool { return c.TaskID == "" })
 	if err != nil || len(list) == 0 {
 		return usersync.Claim{}, false, err
 	}

@@ -57,12 +57,16 @@ type Service struct {
 	// BulkTurn is how long a bulk has its slot before it stands in line again.
 	// 0: 3 s.
 	BulkTurn time.Duration
+
+	organizations platform.KnownOrganizations
 }
 
 // Handlers returns the handlers of the requests' tasks, one for each kind.
 func (s *Service) Handlers() []queue.Handler {
+	run := Run.WorkLocal(s.run, s.giveUp)
+	run.Claim = s.claimRun
 	return []queue.Handler{
-		Run.WorkLocal(s.run, s.giveUp),
+		run,
 		PlatformSync.Work(s.syncPlatforms, s.giveUpPlatforms),
 		PlatformBulk.Work(s.bulk, s.giveUpBulk),
 	}
@@ -87,6 +91,7 @@ func (s *Service) run(ctx context.Context, c usersync.Claim, _ RunArgs) ([]queue
 		if !found && !errors.Is(err, store.ErrStale) || try == maxStale {
 			return local, err
 		}
+		c.Known = nil // what the claim brought along has been worked and is not true any more
 	}
 }
 
@@ -144,6 +149,7 @@ func (s *Service) reportUnanswered(ctx context.Context, results []colleague.Resu
 
 // giveUp ends requests that could not be worked: they fail by our fault.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args RunArgs, _ error) error {
+	c.Known = nil // the run has changed what the claim brought along
 	b, err := s.load(ctx, c, args)
 	if err != nil {
 		return err
@@ -184,16 +190,20 @@ func (b *batch) startedAt(w request.Work) time.Time {
 	return b.claim.StartedAt
 }
 
+// load takes what the claim brought along, and loads the rest.
 func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*batch, error) {
-	works, err := request.Load(ctx, s.Store, c, args.RequestIDs)
+	all, known := c.Known.(loaded)
+	if !known {
+		var err error
+		if all.works, err = request.Load(ctx, s.Store, c, args.RequestIDs); err != nil {
+			return nil, err
+		}
+	}
+	organization, targets, err := s.organizations.Get(ctx, s.Store, c.Organization, all.version)
 	if err != nil {
 		return nil, err
 	}
-	organization, targets, err := platform.LoadOrganizationWithConnections(ctx, s.Store, c.Organization)
-	if err != nil {
-		return nil, err
-	}
-	b := &batch{claim: c, asked: args.RequestIDs, organization: organization, targets: targets, works: works, users: map[string]*usersync.User{}}
+	b := &batch{claim: c, asked: args.RequestIDs, organization: organization, targets: targets, works: all.works, users: map[string]*usersync.User{}}
 	b.merge()
 	return b, nil
 }

@@ -11,6 +11,7 @@ import (
 	"usersync/internal/audit"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -191,8 +192,8 @@ func changeConnection(ctx context.Context, o *store.Org, actor, action, id strin
 		if err != nil || len(fields) == 0 {
 			return err
 		}
-		if out.Name != before.Name || !sameAccess(before, out) {
-			out.UpdatedAt.Time = time.Now().UTC()
+		if out.Name != before.Name || out.Reason != before.Reason || !sameAccess(before, out) {
+			out.UpdatedAt = tenant.NextChange(before.UpdatedAt)
 		}
 		values := map[string]any{"name": out.Name, "status": out.Status, "reason": out.Reason, "settings": string(out.Settings),
 			"facts": string(out.Facts), "checked_at": store.Micros(out.CheckedAt.Time), "updated_at": store.Micros(out.UpdatedAt.Time)}
@@ -254,7 +255,7 @@ func LockConnection(ctx context.Context, tx *store.Tx, organization, id string) 
 }
 
 var disconnectStatement = store.Define("platform.disconnect", `
-UPDATE connections SET status = 'disconnected', reason = $4, updated_at = {now}
+UPDATE connections SET status = 'disconnected', reason = $4, updated_at = CASE WHEN {now} > updated_at THEN {now} ELSE updated_at + 1 END
 WHERE id = $2 AND organization_id = $1 AND status = 'active' AND updated_at = $3`)
 
 // pusher is who the audit log says disconnected a connection.

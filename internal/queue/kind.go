@@ -56,6 +56,10 @@ type Handler struct {
 	Queue    string
 	Timeout  time.Duration
 	Coalesce int
+	// Claim claims a task together with what its run needs to know, which the claim
+	// brings along as Known. ok is false when there is nothing to do. It is nil for a
+	// kind that the worker claims as it claims any other.
+	Claim func(ctx context.Context, taskID string, generation int64) (c usersync.Claim, ok bool, err error)
 	// Run works a claimed task. It ends the claim itself, in the transaction that
 	// writes the outcome. An error means that nothing was written and that the whole
 	// task is to be tried again. It returns the tasks that it wrote for this process

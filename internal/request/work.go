@@ -40,12 +40,21 @@ func (w Work) Outcome() Outcome {
 // Fresh reports whether no step of the request has been worked before.
 func (w Work) Fresh() bool { return w.Run == 1 && w.Status == Queued }
 
+// WorkColumns are the columns of Work, of a request q and its user u, for statements
+// that read it beside other things. NoWork stands in their place in rows that hold no
+// work, and WorkToDo is the condition for a request that is still to be worked.
+const (
+	WorkColumns = `q.id, q.task_id, q.kind, q.status, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
+    u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.sequences, u.version`
+	NoWork   = `'', '', '', '', 0, '', '', '', 0, 0, 0, '', '', '', '', '', '', '', '', '', '', '', 0`
+	WorkToDo = `q.status IN ('queued', 'processing', 'awaiting_credits')`
+)
+
 var workStatement = store.Define("request.work", `
-SELECT q.id, q.task_id, q.kind, q.status, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
-    u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.sequences, u.version
+SELECT `+WorkColumns+`
 FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 JOIN users u ON u.id = q.user_id
-WHERE q.task_id {words}$1{/words} AND q.status IN ('queued', 'processing', 'awaiting_credits')
+WHERE q.task_id {words}$1{/words} AND `+WorkToDo+`
 ORDER BY q.sequence`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
 
 // Load loads those of the requests that the claimed tasks still have to work, in
@@ -54,20 +63,39 @@ func Load(ctx context.Context, s *store.Store, c usersync.Claim, ids []string) (
 	return store.Collect(ctx, s.Reader(), workStatement, IDRows(workStatement, c.Organization, ids), scanWork, outbox.TaskWords(c))
 }
 
-func scanWork(scan func(...any) error) (w Work, err error) {
-	var input, email, key, attributes, sequences string
-	var created int64
-	u := &w.User
-	err = scan(&w.ID, &w.TaskID, &w.Kind, &w.Status, &w.Sequence, &input, &w.Traceparent, &w.Email, &w.Run, &w.Charged, &created,
-		&u.ID, &email, &key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink,
-		&attributes, &sequences, &u.Version)
-	if err != nil {
-		return w, err
+func scanWork(scan func(...any) error) (Work, error) {
+	var row WorkRow
+	if err := scan(row.Columns()...); err != nil {
+		return Work{}, err
 	}
-	w.CreatedAt = store.At(created)
-	u.Email = usersync.NewEmail(email, key)
-	w.Input.Email = u.Email
-	return w, errors.Join(w.decodeInput([]byte(input)), store.Decode(attributes, &u.Attributes), store.Decode(sequences, &u.Sequences))
+	return row.Work()
+}
+
+// WorkRow is a row of WorkColumns. It may be filled again for the next row.
+type WorkRow struct {
+	work                                     Work
+	input, email, key, attributes, sequences string
+	created                                  int64
+}
+
+// Columns returns where the columns go, in their order.
+func (r *WorkRow) Columns() []any {
+	w, u := &r.work, &r.work.User
+	return []any{&w.ID, &w.TaskID, &w.Kind, &w.Status, &w.Sequence, &r.input, &w.Traceparent, &w.Email, &w.Run, &w.Charged, &r.created,
+		&u.ID, &r.email, &r.key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink,
+		&r.attributes, &r.sequences, &u.Version}
+}
+
+// Found reports whether the row holds a work, and not NoWork.
+func (r *WorkRow) Found() bool { return r.work.ID != "" }
+
+// Work returns what the row says.
+func (r *WorkRow) Work() (Work, error) {
+	w := r.work
+	w.CreatedAt = store.At(r.created)
+	w.User.Email = usersync.NewEmail(r.email, r.key)
+	w.Input.Email = w.User.Email
+	return w, errors.Join(w.decodeInput([]byte(r.input)), store.Decode(r.attributes, &w.User.Attributes), store.Decode(r.sequences, &w.User.Sequences))
 }
 
 func (w *Work) decodeInput(input []byte) error {

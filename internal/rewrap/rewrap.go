@@ -20,13 +20,14 @@ type sealedColumn struct {
 	table, column string
 	key           []string // the primary key
 	mark          string   // what stands before a sealed value
+	touch         string   // what else is written with a new value
 	place         func(key []string) string
 	page, swap    *store.Statement
 }
 
 // sealedColumns are all of them: THE LIST.
 var sealedColumns = withStatements(
-	sealedColumn{table: "organizations", column: "secrets", key: []string{"id"}, place: func(key []string) string { return tenant.SecretsPlace(key[0]) }},
+	sealedColumn{table: "organizations", column: "secrets", key: []string{"id"}, touch: ", updated_at = organizations.updated_at + 1", place: func(key []string) string { return tenant.SecretsPlace(key[0]) }},
 	sealedColumn{table: "webhook_endpoints", column: "secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
 	sealedColumn{table: "webhook_endpoints", column: "old_secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
 	sealedColumn{table: "connections", column: "credentials", key: []string{"id"}, place: func(key []string) string { return platform.CredentialsPlace(key[0]) }},
@@ -72,7 +73,7 @@ func (c sealedColumn) swapStatement() *store.Statement {
 		columns = append(columns, store.Col(fmt.Sprintf("key%d", i), store.Text))
 		fmt.Fprintf(&same, " AND %s.%s = r.key%d", c.table, name, i)
 	}
-	return store.Define("rewrap.swap."+c.String(), fmt.Sprintf(`UPDATE %s SET %s = r.after FROM {rows} WHERE %s.%s = r.before%s`, c.table, c.column, c.table, c.column, same.String()), columns...)
+	return store.Define("rewrap.swap."+c.String(), fmt.Sprintf(`UPDATE %s SET %s = r.after%s FROM {rows} WHERE %s.%s = r.before%s`, c.table, c.column, c.touch, c.table, c.column, same.String()), columns...)
 }
 
 // rewrapBatch is how many values are read, and at most written, at once.

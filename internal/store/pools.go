@@ -45,7 +45,8 @@ func (s *Store) Writer() Conn { return Conn{pool: s.write.Statement.ConnPool, En
 
 // AsyncCommit runs the bookkeeping of the outbox: its commits do not wait for the
 // disk on PostgreSQL, because what a crash takes from them is only done again. On
-// SQLite it is Writer.
+// PostgreSQL each statement has one plan for all arguments: planning them anew costs
+// more than they do. On SQLite it is Writer.
 func (s *Store) AsyncCommit() Conn { return Conn{pool: s.asyncCommitPool, Engine: s.Engine} }
 
 // GenericPlan runs the search for colleagues: its statements are large, and
@@ -129,9 +130,9 @@ func genericPlansUnsorted(ctx context.Context, c *pgx.Conn) error {
 	return set(ctx, c, keptPlans+"; SET enable_sort = off")
 }
 
-// asyncCommit is steady on a connection whose commits do not wait for the disk.
+// asyncCommit is genericPlans on a connection whose commits do not wait for the disk.
 func asyncCommit(ctx context.Context, c *pgx.Conn) error {
-	return set(ctx, c, steadyPlans+"; SET synchronous_commit = off; SET statement_timeout = '10s'")
+	return set(ctx, c, keptPlans+"; SET synchronous_commit = off; SET statement_timeout = '10s'")
 }
 
 // set prepares a new connection.

@@ -132,6 +132,17 @@ func Create(ctx context.Context, s *store.Store, actor string, o Organization) (
 	return row.Organization(s)
 }
 
+// NextChange returns the time of a change of what was last changed at before: now, but
+// later than before even when both fall into one microsecond or the clock was set back.
+// So two states of a row never have the same time of change.
+func NextChange(before usersync.Time) usersync.Time {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	if !now.After(before.Time) {
+		now = before.Time.Add(time.Microsecond)
+	}
+	return usersync.Time{Time: now}
+}
+
 // ErrNotFound is the refusal of an id that names no organization.
 var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "Organization not found")
 
@@ -183,7 +194,7 @@ func Update(ctx context.Context, s *store.Store, actor, id string, change func(*
 		if err != nil {
 			return fmt.Errorf("change organization %q: %w", id, err)
 		}
-		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
+		out.UpdatedAt = NextChange(store.Stamp(row.UpdatedAt))
 		err = tx.GORM().Model(&row).Updates(map[string]any{
 			"name": out.Name, "status": out.Status, "default_invite_link": out.DefaultInviteLink,
 			"default_redirection_link": out.DefaultRedirectionLink, "settings": settings, "secrets": secrets, "updated_at": store.Micros(out.UpdatedAt.Time),

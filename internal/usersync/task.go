@@ -40,8 +40,9 @@ type Claim struct {
 	// Coalesced are further tasks of the same kind and fairness key that are worked
 	// in the same run, under the same token.
 	Coalesced []Claim
-	// Known is what the process already knows that wrote the task and works it at
-	// once; nil where the task came over the queue. The kind says what it holds.
+	// Known is what the process already knows of the task: because it wrote the task
+	// and works it at once, or because the kind claims its tasks together with what
+	// they name. It is nil where nothing is known. The kind says what it holds.
 	Known any
 }
 

@@ -166,9 +166,13 @@ func (p *Pool) workLocal(tasks []queue.LocalTask) {
 }
 
 // claim claims the task of a message, and with it what waits under its fairness key where
-// the kind can work several tasks at once.
+// the kind can work several tasks at once. A kind that has a claim of its own claims so.
 func (p *Pool) claim(ctx context.Context, m queue.Message) (usersync.Claim, bool, error) {
-	if room := p.handlers[m.Kind].Coalesce; room > 0 {
+	handler := p.handlers[m.Kind]
+	if handler.Claim != nil {
+		return handler.Claim(ctx, m.TaskID, m.Generation)
+	}
+	if room := handler.Coalesce; room > 0 {
 		return outbox.ClaimCoalesced(ctx, p.Store, m.TaskID, m.Generation, room)
 	}
 	return outbox.Claim(ctx, p.Store, m.TaskID, m.Generation)

@@ -532,3 +532,27 @@ func (p *plant) handBack(ctx context.Context, c usersync.Claim, part usersync.Ta
 	slots.Use(part.ID)
 	return local, nil
 }
+
+func TestAKindMayClaimItsTasksItself(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, p *plant) {
+		task := p.write(t, kind, "a")
+		known := make(chan any, 1)
+		h := kind.Work(func(ctx context.Context, c usersync.Claim, _ job) error {
+			known <- c.Known
+			return p.finish(ctx, c)
+		}, nil)
+		h.Claim = func(ctx context.Context, taskID string, generation int64) (usersync.Claim, bool, error) {
+			c, ok, err := outbox.Claim(ctx, p.Store, taskID, generation)
+			c.Known = "known of " + taskID
+			return c, ok, err
+		}
+		p.start(t, h)
+		p.send(t, kind.Queue)
+		if got := receive(t, "a run", known); got != "known of "+task.ID {
+			t.Errorf("the run knows %v", got)
+		}
+		p.ends(t, kind.Name, "done")
+		p.gone(t, task.ID)
+	})
+}

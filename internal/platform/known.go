@@ -1,0 +1,44 @@
+package platform
+
+import (
+	"context"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"usersync/internal/store"
+	"usersync/internal/tenant"
+)
+
+// maxKnown is how many organizations a process keeps in mind: some kilobytes each.
+const maxKnown = 10_000
+
+// KnownOrganizations keeps organizations with their connections in mind, those that
+// were asked for last. The zero value is ready for use, by several goroutines.
+type KnownOrganizations struct {
+	made  sync.Once
+	known *lru.Cache[string, knownOrganization]
+}
+
+// knownOrganization is an organization as it was in one version.
+type knownOrganization struct {
+	version      string
+	organization tenant.Organization
+	connections  []Connection
+}
+
+// Get returns an organization and its connections as LoadOrganizationWithConnections
+// does, without asking the database when they are known in this version. With "" they
+// are loaded. What is returned is shared and must not be changed.
+func (k *KnownOrganizations) Get(ctx context.Context, s *store.Store, id, version string) (tenant.Organization, []Connection, error) {
+	k.made.Do(func() { k.known, _ = lru.New[string, knownOrganization](maxKnown) }) // New fails only for a bound below 1.
+	if one, ok := k.known.Get(id); ok && version != "" && one.version == version {
+		return one.organization, one.connections, nil
+	}
+	o, connections, version, err := LoadOrganizationWithConnections(ctx, s, id)
+	if err != nil {
+		return o, nil, err
+	}
+	k.known.Add(id, knownOrganization{version, o, connections})
+	return o, connections, nil
+}
