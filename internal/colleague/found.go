@@ -70,13 +70,13 @@ ON CONFLICT DO NOTHING`,
 var saveRecordsStatement = store.DefinePerEngine("colleague.saveRecords", `
 WITH known AS MATERIALIZED (
     SELECT r.email_key, c.id, c.name, c.email, c.job_title FROM {rows}
-    JOIN colleagues c ON c.organization_id = $1 AND c.email_key = r.email_key
+    CROSS JOIN LATERAL (SELECT * FROM colleagues x WHERE x.organization_id = $1 AND x.email_key = r.email_key LIMIT 1) AS c
 ), made AS (
     INSERT INTO colleagues (id, organization_id, email_key, email, name, job_title, status, company_name, website, invite_link,
         redirection_link, photo, latest_action, created_at, updated_at)
     SELECT r.id, $1, r.email_key, r.email, r.name, r.job_title, r.status, r.company_name, r.website, r.invite_link,
         r.redirection_link, r.photo, {now}, {now}, {now}
-    FROM {rows} WHERE (SELECT 1 FROM known k WHERE k.email_key = r.email_key) IS NULL
+    FROM {rows} WHERE (SELECT 1 FROM colleagues x WHERE x.organization_id = $1 AND x.email_key = r.email_key) IS NULL
         AND ((SELECT count(*) FROM erased e WHERE e.organization_id = $1 AND e.person = r.erased) = 0
             OR (SELECT count(*) FROM users u WHERE u.organization_id = $1 AND u.email_key = r.email_key) = 1)
     {again}ON CONFLICT DO NOTHING{/again}

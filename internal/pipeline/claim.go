@@ -23,7 +23,9 @@ type loaded struct {
 // claimRunStatement claims tasks of Run and reads with them what they name, as
 // request.Load does, and the version of their organization. Each task has a row of its
 // own, also when none of its requests is left: they are ended by the run. A version is
-// read once, and an organization that is gone has none.
+// read once, and an organization that is gone has none. Requests and users are looked up
+// one at a time, by their keys: a join that was planned while the tables were small
+// would read all users.
 var claimRunStatement = outbox.DefineClaim("pipeline.claimRun", `
 SELECT `+outbox.ClaimColumns+`,
     CASE WHEN c.id = $1 THEN coalesce((SELECT `+platform.VersionText+` FROM organizations o WHERE o.id = c.organization_id), '') ELSE '' END,
@@ -33,8 +35,8 @@ UNION ALL
 SELECT `+outbox.NoClaim+`, '',
     `+request.WorkColumns+`
 FROM claimed c CROSS JOIN LATERAL json_array_elements_text(c.args::json -> 'requests') AS r(id)
-JOIN requests q ON q.organization_id = c.organization_id AND q.id = r.id
-JOIN users u ON u.id = q.user_id
+CROSS JOIN LATERAL (SELECT * FROM requests x WHERE x.organization_id = c.organization_id AND x.id = r.id LIMIT 1) AS q
+CROSS JOIN LATERAL (SELECT * FROM users x WHERE x.id = q.user_id LIMIT 1) AS u
 WHERE q.task_id = c.id AND `+request.WorkToDo)
 
 // claimRun claims a task of Run, and those that wait beside it, together with what
