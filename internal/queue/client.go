@@ -38,7 +38,7 @@ type Client struct {
 	id        string // of this process
 	log       *slog.Logger
 	leads     bool // held the lease when it was last asked for
-	listener      listener
+	listener  listener
 
 	slots struct {
 		sync.Mutex

@@ -103,7 +103,7 @@ func (tx *Tx) ReadiedIf(ctx context.Context, queue string, st *Statement, args .
 // raise raises the signal for a transaction that is committed.
 func (s *Store) raise(ctx context.Context, tx *Tx) {
 	ready := tx.ready
-	for _, b := range tx.behind {
+	for _, b := range tx.behind { //lint:loop one question for each claim that ends, and on PostgreSQL none
 		if s.Embedded() {
 			rows, err := Collect(ctx, s.Reader(), b.statement, nil, func(func(...any) error) (struct{}, error) { return struct{}{}, nil }, b.args...)
 			b.asked.rows, b.asked.err = int64(len(rows)), err

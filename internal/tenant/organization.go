@@ -138,7 +138,7 @@ func Create(ctx context.Context, s *store.Store, actor string, o Organization) (
 func NextChange(before usersync.Time) usersync.Time {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	if !now.After(before.Time) {
-		now = before.Time.Add(time.Microsecond)
+		now = before.Add(time.Microsecond)
 	}
 	return usersync.Time{Time: now}
 }

@@ -107,12 +107,6 @@ func inMillis(d time.Duration) float64 { return float64(d) / float64(time.Millis
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f", inMillis(d)) }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()) }
-
-func perRequest(d time.Duration, requests int) string {
-	return fmt.Sprintf("%.3f", inMillis(d)/float64(max(requests, 1)))
-}
-
 func mebi(bytes int64) string { return fmt.Sprintf("%.0f", float64(bytes)/(1<<20)) }
 
 // whole returns a rate with its thousands set apart.
