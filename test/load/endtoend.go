@@ -126,8 +126,11 @@ type used struct {
 func (p *product) during(ctx context.Context, work func() error) (u used, err error) {
 	var before []services.Usage
 	var counted counters
+	if err := p.countAllocations(ctx, &counted); err != nil {
+		return u, err
+	}
 	u.statements, err = p.database.during(ctx, func() error {
-		if counted, err = p.count(ctx); err != nil {
+		if err := p.countServers(ctx, &counted); err != nil {
 			return err
 		}
 		if before, err = useOf(p.parts); err != nil {
@@ -139,10 +142,13 @@ func (p *product) during(ctx context.Context, work func() error) (u used, err er
 		if u.parts, err = useOf(p.parts); err != nil {
 			return err
 		}
-		u.counters, err = p.count(ctx)
-		u.counters = u.counters.since(counted)
-		return err
+		return p.countServers(ctx, &u.counters)
 	})
+	if err != nil {
+		return u, err
+	}
+	err = p.countAllocations(ctx, &u.counters)
+	u.counters = u.counters.since(counted)
 	for i := range u.parts {
 		u.parts[i].CPU -= before[i].CPU
 	}

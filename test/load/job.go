@@ -34,35 +34,42 @@ func (c counters) since(before counters) counters {
 	return out
 }
 
-// count reads the counters. Nobody else uses the servers.
-func (p *product) count(ctx context.Context) (c counters, err error) {
+// countAllocations reads what the parts have allocated. Asking for it makes them ask
+// their servers: it is done before the servers' counters are first read, and after they
+// are read again.
+func (p *product) countAllocations(ctx context.Context, c *counters) (err error) {
 	c.allocs = map[string]int64{}
 	for _, one := range p.parts {
 		if one.operations == "" {
 			continue
 		}
 		if c.allocs[one.name], err = allocations(ctx, one.operations); err != nil {
-			return c, err
+			return err
 		}
 	}
+	return nil
+}
+
+// countServers reads the counters of the servers, which nobody else uses.
+func (p *product) countServers(ctx context.Context, c *counters) error {
 	if p.database == nil {
-		return c, nil
+		return nil
 	}
-	err = p.database.QueryRowContext(ctx, countOwn+`SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_current_wal_insert_lsn() - '0/0'`).
+	err := p.database.QueryRowContext(ctx, countOwn+`SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_current_wal_insert_lsn() - '0/0'`).
 		Scan(&c.commits, &c.walBytes)
 	if err != nil {
-		return c, fmt.Errorf("read the counters of PostgreSQL: %w", err)
+		return fmt.Errorf("read the counters of PostgreSQL: %w", err)
 	}
 	facts, err := askRedis(ctx, p.bench.redis)
 	if err != nil {
-		return c, fmt.Errorf("read the counters of Redis: %w", err)
+		return fmt.Errorf("read the counters of Redis: %w", err)
 	}
 	c.redis, err = strconv.ParseInt(facts["total_commands_processed"], 10, 64)
 	if err != nil {
-		return c, fmt.Errorf("read the counters of Redis: %w", err)
+		return fmt.Errorf("read the counters of Redis: %w", err)
 	}
 	c.scripts = callsOf(facts["cmdstat_evalsha"]) + callsOf(facts["cmdstat_eval"])
-	return c, nil
+	return nil
 }
 
 var calls = regexp.MustCompile(`^calls=(\d+),`)
