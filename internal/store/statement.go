@@ -65,8 +65,11 @@ type Statement struct {
 // there: "credit.charge". Errors and the page of hot statements tell it.
 func (st *Statement) Name() string { return st.name }
 
-// Text is what an engine gets.
-func (st *Statement) Text(e Engine) string { return st.texts[e] }
+// Forms are the texts that PostgreSQL gets of the statement: the whole of it, without
+// what is in {again}, and as a fence.
+func (st *Statement) Forms() []string {
+	return []string{st.texts[Postgres], st.first, st.fencedText()}
+}
 
 // Unsorted says that the statement runs on the connections of GenericPlan, where
 // PostgreSQL avoids sorting. It returns the statement.

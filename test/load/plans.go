@@ -180,7 +180,9 @@ func writePlans(out *strings.Builder, b *bench, plans []planned) {
 	}
 	byShape := map[string]planned{}
 	for _, p := range plans {
-		byShape[shape(p.Text(store.Postgres))] = p
+		for _, form := range p.Forms() {
+			byShape[shape(form)] = p
+		}
 	}
 	hot := table{header: []string{"statement", "calls/request", "pages/call", "ms/call", "reads a whole table"}}
 	var described []planned
@@ -190,7 +192,9 @@ func writePlans(out *strings.Builder, b *bench, plans []planned) {
 			continue
 		}
 		c := b.hot[query]
-		described = append(described, p)
+		if !slices.ContainsFunc(described, func(d planned) bool { return d.Name() == p.Name() }) {
+			described = append(described, p)
+		}
 		hot.rows = append(hot.rows, []string{
 			"`" + p.Name() + "`", fmt.Sprintf("%.3f", float64(c.calls)/float64(max(b.hotFor, 1))), fmt.Sprintf("%.1f", float64(c.pages)/float64(c.calls)),
 			fmt.Sprintf("%.3f", inMillis(c.took)/float64(c.calls)), orNone(p.whole),
@@ -200,7 +204,9 @@ func writePlans(out *strings.Builder, b *bench, plans []planned) {
 	var others []string
 	for _, p := range plans {
 		if len(p.whole) > 0 {
-			described = append(described, p)
+			if !slices.ContainsFunc(described, func(d planned) bool { return d.Name() == p.Name() }) {
+				described = append(described, p)
+			}
 			others = append(others, fmt.Sprintf("- `%s`, %s: %s\n", p.Name(), strings.Join(p.whole, ", "), cmp.Or(mayReadWhole[p.Name()], "**must not**")))
 		}
 	}

@@ -52,10 +52,10 @@ func TestNoStatementOfTheWorkReadsATableWhole(t *testing.T) {
 	}
 	for _, p := range plans {
 		if len(p.whole) > 0 && mayReadWhole[p.Name()] == "" {
-			t.Errorf("%s reads %s whole:\n%s\n%s", p.Name(), strings.Join(p.whole, ", "), p.Text(store.Postgres), strings.Join(p.plan, "\n"))
+			t.Errorf("%s reads %s whole:\n%s\n%s", p.Name(), strings.Join(p.whole, ", "), p.Forms()[0], strings.Join(p.plan, "\n"))
 		}
 		if len(p.filtered) > 0 && mayFilter[p.Name()] == "" {
-			t.Errorf("%s looks through %s of an organization:\n%s\n%s", p.Name(), strings.Join(p.filtered, ", "), p.Text(store.Postgres), strings.Join(p.plan, "\n"))
+			t.Errorf("%s looks through %s of an organization:\n%s\n%s", p.Name(), strings.Join(p.filtered, ", "), p.Forms()[0], strings.Join(p.plan, "\n"))
 		}
 		if len(p.filtered) == 0 && mayFilter[p.Name()] != "" {
 			t.Errorf("%s looks through nothing: take it off the list", p.Name())

@@ -137,7 +137,9 @@ func shape(text string) string {
 func names() map[string]string {
 	out := map[string]string{}
 	for _, st := range store.Definitions() {
-		out[shape(st.Text(store.Postgres))] = st.Name()
+		for _, form := range st.Forms() {
+			out[shape(form)] = st.Name()
+		}
 	}
 	return out
 }
