@@ -111,6 +111,25 @@ func readWhole(plan []string) (tables []string) {
 	return slices.Compact(tables)
 }
 
+// joinFiltered returns the large tables that a plan joins by comparing rows, and not by
+// an index: below a node with a join filter.
+func joinFiltered(plan []string) (tables []string) {
+	for i, line := range plan {
+		if !strings.Contains(line, "Join Filter:") {
+			continue
+		}
+		for _, below := range plan[i+1:] {
+			if strings.Contains(below, "->") && depth(below) <= depth(line)-2 {
+				break
+			}
+			if m := indexed.FindStringSubmatch(below); m != nil && slices.Contains(largeTables, m[2]) {
+				tables = append(tables, m[2])
+			}
+		}
+	}
+	return tables
+}
+
 // ofOneOrganization matches a condition on an index that bounds what is read to
 // one organization, or to none, in the order of ids, and to nothing else.
 var ofOneOrganization = regexp.MustCompile(`^Index Cond: \(+(?:organization_id = [^()]*\)|id [<>]=? \$\d+\)|ROW\(organization_id, id\) < ROW\(\$\d+, \$\d+\)\) AND \(organization_id >= \$\d+\))(?: AND \(id [<>]=? \$\d+\))*\)?$`)

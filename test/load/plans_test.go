@@ -106,3 +106,34 @@ func TestReadFilteredSeesWhatIsBoundedByTheOrganizationAlone(t *testing.T) {
 		}
 	}
 }
+
+// workOfARequest are the statements that every request runs on connections that plan
+// once, perhaps while the tables are empty.
+var workOfARequest = []string{
+	"intake.gate", "intake.accept", "outbox.take", "pipeline.claimRun", "colleague.candidates", "delivery.lockAccount", "colleague.saveRecords",
+	"colleague.link", "request.outcome", "request.insertSteps", "credit.charge", "outbox.finish", "outbox.waiting", "delivery.saveDelivered",
+}
+
+// A plan for empty tables stays with its connection while they grow: a look-up that the
+// planner could turn around would then read all users, or all that an organization has.
+func TestTheWorkOfARequestIsPlannedWellOnEmptyTables(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, storetest.Options(t, "postgres"))
+	hot := slices.DeleteFunc(store.Definitions(), func(st *store.Statement) bool { return !slices.Contains(workOfARequest, st.Name()) })
+	if len(hot) != len(workOfARequest) {
+		t.Fatalf("%d of %d statements are known", len(hot), len(workOfARequest))
+	}
+	plans, err := plansOf(t.Context(), s, hot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range plans {
+		plan := strings.Join(p.plan, "\n")
+		if len(p.whole) > 0 {
+			t.Errorf("%s reads %s whole:\n%s", p.Name(), strings.Join(p.whole, ", "), plan)
+		}
+		for _, table := range joinFiltered(p.plan) {
+			t.Errorf("%s looks through %s for each row:\n%s", p.Name(), table, plan)
+		}
+	}
+}
