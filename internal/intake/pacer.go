@@ -9,7 +9,7 @@ const (
 	// pauseFor is how long a commit waits for further submissions.
 	pauseFor = 4 * time.Millisecond
 	// worthGap is the mean time between submissions up to which a pause is worth
-	// it: every second pause finds company.
+	// it: two pauses of five find company then.
 	worthGap = 2 * pauseFor
 	// enough is the number of submissions from which on a commit does not wait.
 	enough = 8

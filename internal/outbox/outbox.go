@@ -189,7 +189,7 @@ func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
 
 var unsendStatement = store.Define("outbox.unsend", `
 UPDATE outbox SET state = 'ready' FROM {rows}
-WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' AND claim_token = ''`,
+WHERE outbox.id = r.id AND outbox.generation = r.generation AND `+isSent+` AND claim_token = ''`,
 	store.Col("id", store.Text), store.Col("generation", store.Bigint))
 
 // Unsend makes tasks ready again that could not be put on the queue.
@@ -255,7 +255,7 @@ func Overdue(ctx context.Context, s *store.Store, limit int) ([]Envelope, error)
 
 var regenerateStatement = store.Define("outbox.regenerate", `
 UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', claim_token = '', claimed_until = 0 FROM {rows}
-WHERE outbox.id = r.id AND outbox.generation = r.generation AND state = 'sent' AND claimed_until <= {now}`,
+WHERE outbox.id = r.id AND outbox.generation = r.generation AND `+isSent+` AND claimed_until <= {now}`,
 	store.Col("id", store.Text), store.Col("generation", store.Bigint))
 
 // Regenerate gives tasks a new generation, and makes them ready, whose present
@@ -266,7 +266,7 @@ func Regenerate(ctx context.Context, s *store.Store, dead []Envelope) error {
 
 var retakeStatement = store.Define("outbox.retake", `
 UPDATE outbox SET generation = generation + 1, state = 'ready'
-WHERE id = $1 AND generation = $2 AND state = 'sent' AND claim_token = ''
+WHERE id = $1 AND generation = $2 AND `+isSent+` AND claim_token = ''
 RETURNING queue`)
 
 // Retake makes a task ready again whose claim a crash of the database undid.

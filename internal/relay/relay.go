@@ -35,16 +35,19 @@ type Options struct {
 type Relay struct {
 	Options
 
-	served map[string]string // by queue: the fairness key served last
-	down   bool              // Redis did not answer the last time
-	pulse  queue.Pulse       // as it was last read, and what was sent since
-	pulsed time.Time         // when
+	served map[string]string    // by queue: the fairness key served last
+	down   bool                 // Redis did not answer the last time
+	pulse  queue.Pulse          // as it was last read, and what was sent since
+	pulsed time.Time            // when
+	again  map[string]time.Time // by full queue: when it is looked at again
 
 	reconciled, tidied time.Time
 }
 
 // New returns a relay.
-func New(o Options) *Relay { return &Relay{Options: o, served: map[string]string{}} }
+func New(o Options) *Relay {
+	return &Relay{Options: o, served: map[string]string{}, again: map[string]time.Time{}}
+}
 
 // Wake has the relay look at all queues now. It never blocks.
 func (r *Relay) Wake() { r.Store.Ready().Raise(queue.Queues...) }
@@ -312,18 +315,17 @@ func (r *Relay) send(ctx context.Context, q string, slots int) {
 		room -= len(taken)
 		r.pulse.Pending[q] += int64(len(taken))
 	}
-	r.lookAgain(ctx, q)
+	r.lookAgain(q)
 }
 
-// lookAgain has the relay look at a full queue once more. Nobody tells when it has room
-// again.
-func (r *Relay) lookAgain(ctx context.Context, q string) {
-	r.pulsed = time.Time{}
-	time.AfterFunc(fullPause, func() {
-		if ctx.Err() == nil {
-			r.Store.Ready().Raise(q)
-		}
-	})
+// lookAgain has the relay look at a full queue once more, after fullPause and with a new
+// pulse. Nobody tells when it has room again.
+func (r *Relay) lookAgain(q string) {
+	if time.Now().Before(r.again[q]) {
+		return
+	}
+	r.again[q], r.pulsed = time.Now().Add(fullPause), time.Time{}
+	time.AfterFunc(fullPause, func() { r.Store.Ready().Raise(q) })
 }
 
 func lastKey(taken []outbox.Envelope) string {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -254,6 +255,31 @@ func (s *station) archive(t *testing.T, task usersync.Task) {
 func (s *station) sent(t *testing.T, key string) int {
 	t.Helper()
 	return roomtest.Count(t, s.db, `SELECT count(*) FROM outbox WHERE state = 'sent' AND fairness_key = '`+key+`'`)
+}
+
+// Another process leads: no sweep helps, and nobody ends a task.
+func TestAFullQueueIsFilledAgainWhenWorkersHaveTakenOfIt(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, s *station) {
+		if ok, _, err := s.process(t).Lead(t.Context(), time.Hour); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		const room = 16 // of a queue without workers, see unknownSlots
+		for n := range 2 * room {
+			s.commit(t, fmt.Sprintf("key_%02d", n))
+		}
+		sent := func() int {
+			return roomtest.Count(t, s.db, `SELECT count(*) FROM outbox WHERE state = 'sent'`)
+		}
+		s.start(t)
+		pending := "asynq:{" + s.namespace + "-" + queue.Run + "}:pending"
+		roomtest.Eventually(t, "the queue is full", func() bool {
+			list, _ := s.redis.List(pending) // an error: there is none yet
+			return len(list) == room
+		})
+		s.redis.Del(pending)
+		roomtest.Eventually(t, "the rest is sent", func() bool { return sent() == 2*room })
+	})
 }
 
 func TestAFairnessKeyKeepsToItsShareAndTheNextIsSentWhenOneEnds(t *testing.T) {

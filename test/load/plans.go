@@ -23,7 +23,6 @@ var largeTables = []string{"requests", "steps", "users", "people", "colleagues",
 var mayReadWhole = map[string]string{
 	"outbox.overdue":     inFlight,
 	"outbox.regenerate":  inFlight,
-	"outbox.retake":      inFlight,
 	"outbox.unsend":      inFlight,
 	"outbox.unsendAll":   "after the queue was lost, once: all that is in flight",
 	"erasure.dropParked": "at an erasure: what waits for credits, where that is little",

@@ -107,11 +107,12 @@ func TestReadFilteredSeesWhatIsBoundedByTheOrganizationAlone(t *testing.T) {
 	}
 }
 
-// workOfARequest are the statements that every request runs on connections that plan
-// once, perhaps while the tables are empty.
+// workOfARequest are the statements that every request runs, and those of the outbox
+// around it, on connections that plan once, perhaps while the tables are empty.
 var workOfARequest = []string{
 	"intake.gate", "intake.accept", "outbox.take", "pipeline.claimRun", "colleague.candidates", "delivery.lockAccount", "colleague.saveRecords",
 	"colleague.link", "request.outcome", "request.insertSteps", "credit.charge", "outbox.finish", "outbox.waiting", "delivery.saveDelivered",
+	"outbox.claim", "outbox.unsend", "outbox.promote", "outbox.regenerate", "outbox.retake", "outbox.renew", "outbox.readyQueues",
 }
 
 // A plan for empty tables stays with its connection while they grow: a look-up that the
