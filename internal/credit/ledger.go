@@ -37,8 +37,8 @@ func scanEntry(scan func(...any) error) (e Entry, err error) {
 	return e, err
 }
 
-// The tuple is compared over the columns of the index ledger_organization, whose
-// order no other index has.
+// The tuple is compared over the columns of the primary key, whose order no other index
+// has.
 var ledgerStatement = store.Define("credit.ledger", `
 SELECT id, kind, amount, request_id, reference, balance_after, created_at FROM ledger
 WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id DESC, id DESC LIMIT $3`)

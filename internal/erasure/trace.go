@@ -109,7 +109,7 @@ func EraseMentions(ctx context.Context, tx *store.Tx, organization, colleagueID 
 }
 
 var blankEventsStatement = store.Define("erasure.blankEvents", `
-UPDATE events SET attributes = '' WHERE id {any}SELECT id FROM events WHERE user_id = $1 AND attributes <> '' ORDER BY id LIMIT $2{/any}`)
+UPDATE events SET attributes = '' WHERE {row} {any}SELECT e.{row} FROM events e WHERE e.user_id = $1 AND e.attributes <> '' ORDER BY e.id LIMIT $2{/any}`)
 
 // EraseEvents empties up to limit events of an erased user.
 func EraseEvents(ctx context.Context, tx *store.Tx, userID string, limit int) (removed Removed, more bool, err error) {

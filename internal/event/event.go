@@ -38,7 +38,7 @@ type Event struct {
 var insertEventsStatement = store.Define("event.insertEvents", `
 INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
 SELECT r.id, $1, r.user_id, r.type, r.source, r.cause, r.attributes, {now} FROM {rows} WHERE true
-{again}ON CONFLICT (id) DO NOTHING{/again}`,
+{again}ON CONFLICT (organization_id, id) DO NOTHING{/again}`,
 	store.Col("id", store.Text), store.Col("user_id", store.Text), store.Col("type", store.Text), store.Col("source", store.Text), store.Col("cause", store.Text), store.Col("attributes", store.Text))
 
 // Save writes events in the transaction of the change that they tell of. An event whose

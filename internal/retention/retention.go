@@ -160,7 +160,7 @@ func retireDeliveries(ctx context.Context, o *store.Org, before string, limit in
 }
 
 var retireEventsStatement = store.Define("retention.retireEvents", `
-DELETE FROM events WHERE id {any}SELECT id FROM events
+DELETE FROM events WHERE organization_id = $1 AND id {any}SELECT id FROM events
     WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 ORDER BY organization_id, id LIMIT $3{/any}`)
 
 // retireEvents removes events.

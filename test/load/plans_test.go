@@ -96,7 +96,7 @@ func TestReadFilteredSeesWhatIsBoundedByTheOrganizationAlone(t *testing.T) {
 	}{
 		{"Index Scan Backward using requests_pkey on requests q\n  Index Cond: (organization_id = $1)\n  Filter: (status = $2)", []string{"requests"}},
 		{"Index Scan Backward using requests_pkey on requests q\n  Index Cond: ((organization_id = $1) AND (id < $2) AND (id >= $3))\n  Filter: (status = $2)", []string{"requests"}},
-		{"Bitmap Heap Scan on events\n  Recheck Cond: (organization_id = $1)\n  Filter: (type = $2)\n  ->  Bitmap Index Scan on events_organization\n        Index Cond: (organization_id = $1)", []string{"events"}},
+		{"Bitmap Heap Scan on events\n  Recheck Cond: (organization_id = $1)\n  Filter: (type = $2)\n  ->  Bitmap Index Scan on events_pkey\n        Index Cond: (organization_id = $1)", []string{"events"}},
 		{"Index Scan Backward using requests_pkey on requests q\n  Index Cond: ((organization_id = $1) AND (id < $2))", nil},
 		{"Index Scan using requests_pkey on requests q\n  Index Cond: ((organization_id = r.organization_id) AND (id = r.id))\n  Filter: (status = $2)", nil},
 		{"Index Scan using people_email on people\n  Index Cond: ((organization_id = $1) AND (email_key = $2))\n  Filter: (company = $3)", nil},

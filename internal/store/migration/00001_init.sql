@@ -66,18 +66,18 @@ CREATE TABLE balances (
 -- Every change of a balance, for good. The unique indexes allow one charge for a
 -- request and one top-up for a reference.
 CREATE TABLE ledger (
-    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
+    id              text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
     kind            text   NOT NULL,
     amount          bigint NOT NULL,
     request_id      text   COLLATE "C" NOT NULL DEFAULT '',
     reference       text   COLLATE "C" NOT NULL DEFAULT '',
     balance_after   bigint NOT NULL,
-    created_at      bigint NOT NULL
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (organization_id, id)
 );
 CREATE UNIQUE INDEX ledger_request ON ledger (organization_id, request_id) WHERE request_id <> '';
 CREATE UNIQUE INDEX ledger_reference ON ledger (organization_id, reference) WHERE reference <> '';
-CREATE INDEX ledger_organization ON ledger (organization_id, id);
 
 ------------------------------------------------------------------------ users
 
@@ -122,16 +122,16 @@ CREATE INDEX users_department ON users ((organization_id || '/' || company || '/
 
 -- What happened to a user, by whom or what.
 CREATE TABLE events (
-    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
+    id              text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
     user_id         text   COLLATE "C" NOT NULL DEFAULT '',
     type            text   NOT NULL,
     source          text   NOT NULL,
     cause           text   NOT NULL DEFAULT '',
     attributes      text   NOT NULL DEFAULT '',
-    created_at      bigint NOT NULL
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (organization_id, id)
 );
-CREATE INDEX events_organization ON events (organization_id, id);
 CREATE INDEX events_user ON events (user_id, id);
 -- Only rare events have an index by type: every request may write the two others.
 CREATE INDEX events_type ON events ((organization_id || '/' || type), id) WHERE type NOT IN ('user.created', 'user.updated');
