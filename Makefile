@@ -61,14 +61,14 @@ lint: ## check format, vet, golangci-lint and the rules of test/lint
 eval: ## score the colleague search on labelled cases and print what fails
 	go run ./test/eval
 
-bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load generator
-	$(SERVICES) -durable -- go run ./test/load $(BENCH_ARGS)
+bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load generator, POSTGRES='-postgres jit=off' for settings
+	$(SERVICES) -durable $(POSTGRES) -- go run ./test/load $(BENCH_ARGS)
 
 bench-curve: ## measure the cost beside more and more stored requests; CURVE=10000,100000 for sizes
-	$(SERVICES) -durable -- go run ./test/load -curve $(CURVE) $(BENCH_ARGS)
+	$(SERVICES) -durable $(POSTGRES) -- go run ./test/load -curve $(CURVE) $(BENCH_ARGS)
 
 bench-fairness: ## measure what a small organization notices of a large one; BACKLOG=50000 for less
-	$(SERVICES) -durable -- go run ./test/load -fairness $(BACKLOG) $(BENCH_ARGS)
+	$(SERVICES) -durable $(POSTGRES) -- go run ./test/load -fairness $(BACKLOG) $(BENCH_ARGS)
 
 bench-docs: ## measure speed, fairness and the curve, and write their tables into docs/
 	$(MAKE) bench BENCH_ARGS='-write docs/benchmarks.md $(BENCH_ARGS)'

@@ -49,6 +49,7 @@ var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 type options struct {
 	compiler bool
 	durable  bool
+	settings map[string]string // of PostgreSQL
 	command  []string
 }
 
@@ -77,9 +78,10 @@ func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.BoolVar(&o.compiler, "cc", false, "make sure of a C compiler, which go test -race needs")
+	flags.Func("postgres", "a `setting=value` of PostgreSQL; may be given again", o.set)
 	flags.BoolVar(&o.durable, "durable", false, "start PostgreSQL with fsync on, as in production")
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: run [-cc] [-durable] -- command arguments…")
+		fmt.Fprintln(flags.Output(), "usage: run [-cc] [-durable] [-postgres setting=value]… -- command arguments…")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -90,6 +92,19 @@ func parse(args []string) (options, error) {
 		return o, errors.New("no command")
 	}
 	return o, nil
+}
+
+// set notes a setting of PostgreSQL.
+func (o *options) set(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return fmt.Errorf("%q is not a setting and its value, such as jit=off", text)
+	}
+	if o.settings == nil {
+		o.settings = map[string]string{}
+	}
+	o.settings[name] = value
+	return nil
 }
 
 // holding is what was started for the command.
@@ -113,7 +128,7 @@ func (h *holding) prepare(o options) error {
 	if o.compiler {
 		h.env = append(h.env, "CGO_ENABLED=1")
 	}
-	if err := h.database(ctx, o.durable); err != nil {
+	if err := h.database(ctx, o); err != nil {
 		return err
 	}
 	if err := h.redis(ctx); err != nil {
@@ -137,12 +152,12 @@ func needsOf(o options) []need {
 	return needs
 }
 
-func (h *holding) database(ctx context.Context, durable bool) error {
+func (h *holding) database(ctx context.Context, o options) error {
 	if os.Getenv(databaseVariable) != "" {
 		h.used = append(h.used, "PostgreSQL from "+databaseVariable)
 		return nil
 	}
-	p, err := services.StartPostgres(ctx, services.PostgresOptions{Durable: durable})
+	p, err := services.StartPostgres(ctx, services.PostgresOptions{Durable: o.durable, Settings: o.settings})
 	if err != nil {
 		return err
 	}
