@@ -8,7 +8,7 @@ import "sync"
 // many as are then left free, so that however many it asks for, others find places: one
 // that asks for all gets half, two get a third each. That is the dynamic threshold of
 // Choudhury and Hahne (IEEE/ACM Transactions on Networking 6, 1998) with α = 1. What an
-// organization that holds nothing asks for, it gets as long as it fits.
+// organization that holds nothing asks for, it gets as long as it fits, up to half.
 //
 // Places may be used concurrently.
 type Places struct {
@@ -27,7 +27,7 @@ func (p *Places) Take(organization string, n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	free, held := p.all-p.taken-n, p.held[organization]
-	if free < 0 || held > 0 && held+n > free {
+	if free < 0 || held+n > (p.all+1)/2 || held > 0 && held+n > free {
 		return false
 	}
 	p.taken += n
