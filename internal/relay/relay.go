@@ -9,6 +9,7 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/credit"
+	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/outbox"
@@ -390,6 +391,9 @@ func (r *Relay) tidy(ctx context.Context) {
 		{"imports that were never complete", func(ctx context.Context) (bool, error) {
 			n, err := directory.DropAbandonedImports(ctx, r.Store, fewImports)
 			return n == fewImports, err
+		}},
+		{"endpoints for which too much waits", func(ctx context.Context) (bool, error) {
+			return false, delivery.DisableOverfull(ctx, r.Store)
 		}},
 		{"what need not be kept", func(ctx context.Context) (bool, error) { return retention.Run(ctx, r.Store, time.Now(), sweepLimit) }},
 	} {
