@@ -268,9 +268,9 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 			// Runs keep the database busy and need few slots. Deliveries wait for the
 			// servers of others and need many slots. They need at least so many that
 			// an endpoint that hangs with its whole share leaves slots for the
-			// others.
+			// others. An organization has half of them at most.
 			queue.Run:     max(a.cfg.WorkerConcurrency/4, 1),
-			queue.Deliver: deliverSlots,
+			queue.Deliver: 2 * deliverSlots,
 			// A push waits for a platform, and a connection has one push at a time.
 			queue.Push: max(2*a.cfg.WorkerConcurrency, leastPush),
 			// Bulk work may keep the database busy too, but it must not slow the

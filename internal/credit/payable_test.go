@@ -36,7 +36,7 @@ func TestParkedTasksGoOnOnlyWhereThereAreCredits(t *testing.T) {
 		if err := credit.ResumePayable(t.Context(), s, 100); err != nil {
 			t.Fatal(err)
 		}
-		taken, err := outbox.TakeReady(t.Context(), s, "q", "", 10, 100)
+		taken, err := outbox.TakeReady(t.Context(), s, "q", "", outbox.Shares{Slots: 1000, Key: 10}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 
 var lockAccountStatement = store.Define("delivery.lockAccount", `
 SELECT b.balance, b.message_sequence, {now}, coalesce((SELECT string_agg('{"id":"' || e.id || '","version":' || e.version || ',"eventTypes":' || e.event_types
-    || ',"busy":' || CASE WHEN (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = 'deliver' AND o.fairness_key = e.id LIMIT 1) IS NULL THEN 'false' ELSE 'true' END || '}', ',')
+    || ',"busy":' || CASE WHEN (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = 'deliver' AND o.organization_id = e.organization_id AND o.fairness_key = e.id LIMIT 1) IS NULL THEN 'false' ELSE 'true' END || '}', ',')
     FROM webhook_endpoints e WHERE e.organization_id = $1 AND e.status = 'enabled'), '')
 FROM balances b WHERE b.organization_id = $1 {for update}`)
 

@@ -98,7 +98,7 @@ type job struct {
 
 // take claims all ready tasks.
 func (o *office) take(ctx context.Context) ([]job, error) {
-	taken, err := outbox.TakeReady(ctx, o.store, queue.Deliver, "", 100, 100)
+	taken, err := outbox.TakeReady(ctx, o.store, queue.Deliver, "", outbox.Shares{Slots: 1000, Key: 100}, 100)
 	var jobs []job
 	for _, e := range taken {
 		c, ok, err := outbox.Claim(ctx, o.store, e.ID, e.Generation)

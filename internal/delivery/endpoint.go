@@ -12,6 +12,7 @@ import (
 	"usersync/internal/audit"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -69,7 +70,13 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 	return e, nil
 }
 
-// CreateEndpoint stores a new, enabled endpoint whose messages secret signs.
+var endpointCount = tenant.Count{
+	Of:    store.Define("delivery.countEndpoints", `SELECT count(*) FROM webhook_endpoints WHERE organization_id = $1`),
+	Limit: func(l tenant.Limits) int { return l.WebhookEndpoints }, Setting: "webhookEndpoints", Noun: "webhook endpoints",
+}
+
+// CreateEndpoint stores a new, enabled endpoint whose messages secret signs. It returns a
+// conflict where the organization has as many as it may have.
 func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint, secret usersync.Secret) (Endpoint, error) {
 	types, err := json.Marshal(e.EventTypes)
 	if err != nil {
@@ -84,6 +91,9 @@ func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint,
 	row := endpointRow{ID: id, OrganizationID: o.ID(), URL: e.URL, EventTypes: string(types), Description: e.Description,
 		Signing: cmp.Or(e.Signing, SigningSymmetric), Status: EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now, Version: 1}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
+		if err := tenant.MakeRoom(ctx, tx, o.ID(), endpointCount); err != nil {
+			return err
+		}
 		if err := tx.GORM().Create(&row).Error; err != nil {
 			return fmt.Errorf("store the endpoint: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"usersync/internal/audit"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -129,13 +130,24 @@ const KeptImportErrors = 10_000
 // broken off. It is longer than any upload may take.
 const AbandonedAfter = time.Hour
 
+var importCount = tenant.Count{
+	Of:    store.Define("directory.countImports", `SELECT count(*) FROM imports WHERE organization_id = $1 AND finished_at = 0`),
+	Limit: func(l tenant.Limits) int { return l.Imports }, Setting: "imports", Noun: "unfinished imports",
+}
+
 // BeginImport notes that a file is being uploaded. The import is neither shown nor
-// worked before CompleteImport.
+// worked before CompleteImport. It returns a conflict where the organization has as many
+// unfinished ones as it may have.
 func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id string, err error) {
 	id = usersync.NewID(usersync.PrefixImport)
 	now := store.Micros(time.Now())
 	row := importRow{ID: id, OrganizationID: o.ID(), Status: string(ImportReceiving), Format: format, Actor: actor, CreatedAt: now, UpdatedAt: now}
-	return id, store.Classify(o.GORMWrite(ctx).Create(&row).Error)
+	return id, o.Tx(ctx, func(tx *store.Tx) error {
+		if err := tenant.MakeRoom(ctx, tx, o.ID(), importCount); err != nil {
+			return err
+		}
+		return store.Classify(tx.GORM().Create(&row).Error)
+	})
 }
 
 // Totals is what is known of a file after it was read to its end.

@@ -34,7 +34,7 @@ func uploadChunks(t *testing.T, n roomtest.Tenant, chunks int, refused []directo
 	if _, err := directory.CompleteImport(t.Context(), org, id, directory.Totals{Lines: 100, Encoding: "utf-8"}, task); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := outbox.TakeReady(t.Context(), n.Store, "bulk", "", 10, 10); err != nil {
+	if _, err := outbox.TakeReady(t.Context(), n.Store, "bulk", "", outbox.Shares{Slots: 1000, Key: 10}, 10); err != nil {
 		t.Fatal(err)
 	}
 	c, ok, err := outbox.Claim(t.Context(), n.Store, task.ID, 1)

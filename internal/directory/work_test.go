@@ -42,7 +42,7 @@ func upload(t *testing.T, s *store.Store) (org *store.Org, id string) {
 // claim takes the only task there is; ok is false when there is none.
 func claim(t *testing.T, s *store.Store) (c usersync.Claim, ok bool) {
 	t.Helper()
-	taken, err := outbox.TakeReady(t.Context(), s, queue.Bulk, "", 1, 1)
+	taken, err := outbox.TakeReady(t.Context(), s, queue.Bulk, "", outbox.Shares{Slots: 1000, Key: 1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

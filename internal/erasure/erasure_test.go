@@ -69,7 +69,7 @@ func (n fixture) erase(t *testing.T, s erasure.Subject) erasure.Erasure {
 // claim takes the one task there is; ok is false when none is left.
 func (n fixture) claim(t *testing.T) (c usersync.Claim, ok bool) {
 	t.Helper()
-	taken, err := outbox.TakeReady(t.Context(), n.Store, queue.Run, "", 10, 10)
+	taken, err := outbox.TakeReady(t.Context(), n.Store, queue.Run, "", outbox.Shares{Slots: 1000, Key: 10}, 10)
 	must(t, err)
 	if len(taken) == 0 {
 		return c, false

@@ -5,9 +5,10 @@ package intake
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
+	"usersync/internal/fairness"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
@@ -18,13 +19,18 @@ import (
 // submission is never split.
 const maxRows = 500
 
+// largeRows is the number of requests from which on a submission is large. Large ones
+// have commits of their own, beside those of the others: a commit of a thousand requests
+// takes a hundred times as long as one of a single request, and nobody else waits for it.
+const largeRows = 129
+
 // Options are what a Batcher is made of.
 type Options struct {
 	Store   *store.Store
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
-	// MaxWaiting bounds the requests that wait for a commit. Submit answers with
-	// ErrFull beyond it.
+	// MaxWaiting bounds the requests of one organization that wait for a commit, and
+	// twice as many those of all. Submit answers with ErrFull beyond it.
 	MaxWaiting int
 }
 
@@ -35,10 +41,9 @@ type Options struct {
 type Batcher struct {
 	Options
 
-	pacer   pacer
-	waiting atomic.Int64
-	queue   chan *waitingSubmission
-	closed  chan struct{}
+	places       *fairness.Places
+	small, large *line
+	closed       chan struct{}
 }
 
 // waitingSubmission is a submission that was handed in and has no outcome yet. err
@@ -51,10 +56,10 @@ type waitingSubmission struct {
 
 // New returns a batcher. Submissions wait until Run is called.
 func New(o Options) *Batcher {
-	return &Batcher{Options: o, queue: make(chan *waitingSubmission, max(o.MaxWaiting, 1)), closed: make(chan struct{})}
+	return &Batcher{Options: o, places: fairness.NewPlaces(2 * o.MaxWaiting), small: newLine(), large: newLine(), closed: make(chan struct{})}
 }
 
-// ErrFull is the answer while MaxWaiting requests wait for a commit.
+// ErrFull is the answer while too many requests wait for a commit, see MaxWaiting.
 var ErrFull = &usersync.Error{Code: usersync.CodeUnavailable, Message: "Too many requests are waiting. Try again in a second.", RetryAfter: time.Second}
 
 // errClosing is the answer while the process ends.
@@ -65,17 +70,16 @@ var errClosing = &usersync.Error{Code: usersync.CodeUnavailable, Message: "The s
 // an unavailable error while the process ends, and the error of ctx when ctx ends
 // first. The submission is committed even then, so the caller must not use it again.
 func (d *Batcher) Submit(ctx context.Context, sub *Submission) error {
-	n := int64(len(sub.Items))
-	if d.waiting.Add(n) > int64(d.MaxWaiting) {
-		d.waiting.Add(-n)
+	if !d.places.Take(sub.Organization, len(sub.Items)) {
 		return ErrFull
 	}
 	t := &waitingSubmission{Submission: sub, done: make(chan struct{})}
 	select {
 	case <-d.closed:
-		d.waiting.Add(-n)
+		d.places.Free(sub.Organization, len(sub.Items))
 		return errClosing
-	case d.queue <- t:
+	default:
+		d.lineOf(t).add(t)
 	}
 	select {
 	case <-t.done:
@@ -107,49 +111,61 @@ func (d *Batcher) last(t *waitingSubmission) error {
 	return t.err
 }
 
+func (d *Batcher) lineOf(t *waitingSubmission) *line {
+	if len(t.Items) >= largeRows {
+		return d.large
+	}
+	return d.small
+}
+
 // Run commits submissions until ctx ends and everything handed in by then is
 // committed.
 func (d *Batcher) Run(ctx context.Context) {
 	defer close(d.closed)
-	for {
-		select {
-		case t := <-d.queue:
-			d.commit(ctx, d.gatherPaced(ctx, t))
-		case <-ctx.Done():
-			d.drain(ctx)
-			return
-		}
+	var lines sync.WaitGroup
+	for _, l := range []*line{d.small, d.large} {
+		lines.Go(func() { (&committer{Batcher: d, line: l}).run(ctx) })
 	}
+	lines.Wait()
 }
 
-// drain commits what was handed in before ctx ended.
-func (d *Batcher) drain(ctx context.Context) {
-	for {
+// committer commits what waits in one line.
+type committer struct {
+	*Batcher
+	line  *line
+	pacer pacer
+}
+
+func (c *committer) run(ctx context.Context) {
+	for ended := false; !ended; {
 		select {
-		case t := <-d.queue:
-			d.commit(ctx, d.gather([]*waitingSubmission{t}))
-		default:
-			return
+		case <-c.line.arrived:
+		case <-ctx.Done():
+			ended = true
+		}
+		for t := c.line.take(); t != nil; t = c.line.take() { //lint:loop a commit for each group
+			c.commit(ctx, c.gatherPaced(ctx, t))
 		}
 	}
 }
 
 // gatherPaced returns first and the submissions that wait behind it, see maxRows. It
 // waits for further ones where that is worth it.
-func (d *Batcher) gatherPaced(ctx context.Context, first *waitingSubmission) []*waitingSubmission {
-	group := d.gather([]*waitingSubmission{first})
-	wait := d.pacer.pause(len(group))
+func (c *committer) gatherPaced(ctx context.Context, first *waitingSubmission) []*waitingSubmission {
+	c.pacer.arrived(time.Now())
+	group := c.gather([]*waitingSubmission{first})
+	wait := c.pacer.pause(len(group))
 	if wait == 0 {
 		return group
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	alone := len(group)
-	defer func() { d.pacer.paused(len(group) - alone) }()
+	defer func() { c.pacer.paused(len(group) - alone) }()
 	for len(group) < enough && rowsOf(group) < maxRows {
 		select {
-		case t := <-d.queue:
-			group = d.gather(append(group, t))
+		case <-c.line.arrived:
+			group = c.gather(group)
 		case <-timer.C:
 			return group
 		case <-ctx.Done():
@@ -160,16 +176,14 @@ func (d *Batcher) gatherPaced(ctx context.Context, first *waitingSubmission) []*
 }
 
 // gather adds the submissions that wait to a group, see maxRows.
-func (d *Batcher) gather(group []*waitingSubmission) []*waitingSubmission {
-	d.pacer.arrived(time.Now())
+func (c *committer) gather(group []*waitingSubmission) []*waitingSubmission {
 	for rows := rowsOf(group); rows < maxRows; {
-		select {
-		case t := <-d.queue:
-			d.pacer.arrived(time.Now())
-			group, rows = append(group, t), rows+len(t.Items)
-		default:
+		t := c.line.take()
+		if t == nil {
 			return group
 		}
+		c.pacer.arrived(time.Now())
+		group, rows = append(group, t), rows+len(t.Items)
 	}
 	return group
 }
@@ -193,13 +207,13 @@ func (d *Batcher) commit(ctx context.Context, group []*waitingSubmission) {
 		d.commit(ctx, group[half:])
 		return
 	}
-	rows := rowsOf(group)
-	d.Metrics.IntakeBatch.Observe(float64(rows))
-	d.Metrics.IntakeWaiting.Set(float64(d.waiting.Add(-int64(rows))))
+	d.Metrics.IntakeBatch.Observe(float64(rowsOf(group)))
 	for _, t := range group {
+		d.places.Free(t.Organization, len(t.Items))
 		t.err = err
 		close(t.done)
 	}
+	d.Metrics.IntakeWaiting.Set(float64(d.places.Taken()))
 }
 
 // commitWithin is how long a commit is repeated while the database cannot be

@@ -6,14 +6,15 @@ import (
 	"sync"
 	"time"
 
+	"usersync/internal/fairness"
 	"usersync/internal/queue"
 	"usersync/internal/request"
 	"usersync/internal/store"
 )
 
-// maxWaiters bounds the calls of one process that wait for their work. Further calls
-// are answered at once.
-const maxWaiters = 1000
+// maxWaiters bounds the calls of one process that wait for their work. One organization
+// has half of them at most. Further calls are answered at once.
+const maxWaiters = 2000
 
 // pollEvery is how often the database is asked about all waiting requests, with one
 // query: the fall-back while Redis cannot be reached.
@@ -26,21 +27,28 @@ type Waiters struct {
 	Queue *queue.Client
 	Log   *slog.Logger
 
+	places *fairness.Places
+	ended  chan struct{}
+
 	mu      sync.Mutex
 	waiting map[string]*waiter
-	total   int
-	ended   chan struct{}
 }
 
 // waiter is a request and the calls that wait for it.
 type waiter struct {
 	ref   request.Ref
-	calls []chan struct{}
+	calls []waitingCall
+}
+
+// waitingCall is one call. Its organization has a place, whoever's the request is.
+type waitingCall struct {
+	organization string
+	finished     chan struct{}
 }
 
 // NewWaiters returns the waiters of this process. They are told nothing before Run.
 func NewWaiters(s *store.Store, q *queue.Client, log *slog.Logger) *Waiters {
-	return &Waiters{Store: s, Queue: q, Log: log, waiting: map[string]*waiter{}, ended: make(chan struct{})}
+	return &Waiters{Store: s, Queue: q, Log: log, places: fairness.NewPlaces(maxWaiters), waiting: map[string]*waiter{}, ended: make(chan struct{})}
 }
 
 // nothingToWaitFor is what a call that may not wait gets instead of a channel of its
@@ -53,23 +61,22 @@ var nothingToWaitFor = func() <-chan struct{} {
 
 // Register begins to wait for a request. finished is closed when the request
 // finishes. The caller must call forget when it has stopped waiting. ok is false when
-// maxWaiters calls wait already. Then finished is closed from the start, and forget
+// too many calls wait already, of all or of the organization. Then finished is closed from the start, and forget
 // does nothing. Register must come before the question whether the request is
 // finished: a request that finishes between the two would not be noticed.
 func (w *Waiters) Register(ref request.Ref) (finished <-chan struct{}, forget func(), ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.total >= maxWaiters {
+	if !w.places.Take(ref.Organization, 1) {
 		return nothingToWaitFor, func() {}, false
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	one := w.waiting[ref.ID]
 	if one == nil {
 		one = &waiter{ref: ref}
 		w.waiting[ref.ID] = one
 	}
 	call := make(chan struct{})
-	one.calls = append(one.calls, call)
-	w.total++
+	one.calls = append(one.calls, waitingCall{ref.Organization, call})
 	return call, func() { w.forget(ref.ID, call) }, true
 }
 
@@ -82,9 +89,9 @@ func (w *Waiters) forget(id string, call chan struct{}) {
 		return
 	}
 	for i, c := range one.calls {
-		if c == call {
+		if c.finished == call {
 			one.calls = append(one.calls[:i], one.calls[i+1:]...)
-			w.total--
+			w.places.Free(c.organization, 1)
 			break
 		}
 	}
@@ -116,9 +123,9 @@ func (w *Waiters) finished(ids []string) {
 			continue
 		}
 		for _, call := range one.calls {
-			close(call)
+			close(call.finished)
+			w.places.Free(call.organization, 1)
 		}
-		w.total -= len(one.calls)
 		delete(w.waiting, id)
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // maxWaiters is how many calls of a process may wait.
-const maxWaiters = 1000
+const maxWaiters = 2000
 
 // connect returns a client of a Redis.
 func connect(t *testing.T, r *embedded.Redis, namespace string) *queue.Client {
@@ -121,10 +121,10 @@ func TestThePollTellsWaitersWhileRedisIsAway(t *testing.T) {
 	})
 }
 
-// room returns how many more calls may wait.
-func room(w *intake.Waiters) (n int) {
+// room returns how many more calls of an organization may wait.
+func room(w *intake.Waiters, organization string) (n int) {
 	for {
-		_, forget, ok := w.Register(request.Ref{Organization: "org", ID: fmt.Sprintf("room_%d", n%7)})
+		_, forget, ok := w.Register(request.Ref{Organization: organization, ID: fmt.Sprintf("room_%d", n%7)})
 		if !ok {
 			return n
 		}
@@ -137,19 +137,31 @@ func TestOneWaiterTooManyIsAnsweredAtOnce(t *testing.T) {
 	t.Parallel()
 	w := intake.NewWaiters(nil, nil, slog.New(slog.DiscardHandler))
 	_, forget := register(t, w, request.Ref{Organization: "org", ID: "req_1"})
-	if n := room(w); n != maxWaiters-1 {
-		t.Errorf("%d more may wait beside one, want %d", n, maxWaiters-1)
+	if n := room(w, "org"); n != maxWaiters/2-1 {
+		t.Errorf("%d more of an organization may wait beside one, want %d", n, maxWaiters/2-1)
 	}
 	forget()
-	if n := room(w); n != maxWaiters {
-		t.Errorf("%d may wait once it is forgotten, want %d", n, maxWaiters)
+	if n := room(w, "org"); n != maxWaiters/2 {
+		t.Errorf("%d may wait once it is forgotten, want %d", n, maxWaiters/2)
+	}
+}
+
+func TestAnOrganizationThatWaitsMuchLeavesRoomForOthers(t *testing.T) {
+	t.Parallel()
+	w := intake.NewWaiters(nil, nil, slog.New(slog.DiscardHandler))
+	for n := range maxWaiters / 2 {
+		_, forget := register(t, w, request.Ref{Organization: "org", ID: fmt.Sprintf("req_%d", n)})
+		defer forget()
+	}
+	if n := room(w, "other"); n != maxWaiters/4 {
+		t.Errorf("%d calls of another may wait, want %d", n, maxWaiters/4)
 	}
 }
 
 func TestACallThatMayNotWaitCannotBlock(t *testing.T) {
 	t.Parallel()
 	w := intake.NewWaiters(nil, nil, slog.New(slog.DiscardHandler))
-	for n := range maxWaiters {
+	for n := range maxWaiters / 2 {
 		_, forget := register(t, w, request.Ref{Organization: "org", ID: fmt.Sprintf("req_%d", n)})
 		defer forget()
 	}
@@ -184,12 +196,12 @@ func TestForgetLeavesNothingBehind(t *testing.T) {
 		forgetTold()
 		forgetNext()
 		forgetNext()
-		if n := room(w); n != maxWaiters-1 {
-			t.Errorf("%d more may wait beside one, want %d", n, maxWaiters-1)
+		if n := room(w, "org"); n != maxWaiters/2-1 {
+			t.Errorf("%d more may wait beside one, want %d", n, maxWaiters/2-1)
 		}
 		forgetAgain()
-		if n := room(w); n != maxWaiters {
-			t.Errorf("%d may wait when all are forgotten, want %d", n, maxWaiters)
+		if n := room(w, "org"); n != maxWaiters/2 {
+			t.Errorf("%d may wait when all are forgotten, want %d", n, maxWaiters/2)
 		}
 	})
 }

@@ -17,6 +17,7 @@ import (
 type SettingsInput struct {
 	OwnSettingsInput
 	RateLimit *RateLimitInput `json:"rateLimit"`
+	Limits    *LimitsInput    `json:"limits"`
 }
 
 // OwnSettingsInput are the settings that a tenant may change too.
@@ -70,10 +71,19 @@ type RateLimitInput struct {
 	Burst *int     `json:"burst"`
 }
 
+// LimitsInput is the part of SettingsInput on limits; 0 is the default.
+type LimitsInput struct {
+	WebhookEndpoints     *int `json:"webhookEndpoints"`
+	Connections          *int `json:"connections"`
+	Imports              *int `json:"imports"`
+	UnfinishedDeliveries *int `json:"unfinishedDeliveries"`
+}
+
 // Limits of the settings.
 const (
 	minRate      = 0.01
 	maxRate      = 1_000_000
+	maxLimit     = 100_000_000
 	maxAliases   = 1000
 	maxRetention = 3650
 	maxHost      = 253 // bytes, RFC 1035
@@ -84,6 +94,9 @@ func (in SettingsInput) validate(v *invalid, guard *outbound.Guard) {
 	in.OwnSettingsInput.validate(v, guard)
 	if in.RateLimit != nil {
 		in.RateLimit.validate(v)
+	}
+	if in.Limits != nil {
+		in.Limits.validate(v)
 	}
 }
 
@@ -224,6 +237,20 @@ func (in RateLimitInput) validate(v *invalid) {
 	}
 }
 
+func (in LimitsInput) validate(v *invalid) {
+	for _, one := range []struct {
+		name  string
+		value *int
+	}{
+		{"webhookEndpoints", in.WebhookEndpoints}, {"connections", in.Connections},
+		{"imports", in.Imports}, {"unfinishedDeliveries", in.UnfinishedDeliveries},
+	} {
+		if n := one.value; n != nil && (*n < 0 || *n > maxLimit) {
+			v.add("settings.limits."+one.name, "must be 1 to %d, or 0 for the default", maxLimit)
+		}
+	}
+}
+
 // validateAliases names the first fault only, since lists can be long.
 func validateAliases(v *invalid, lists [][]string) {
 	total := 0
@@ -257,6 +284,12 @@ func (in SettingsInput) apply(s *tenant.Settings) []string {
 	if in.RateLimit != nil {
 		set(&c, "settings.rateLimit.rate", &s.RateLimit.Rate, in.RateLimit.Rate)
 		set(&c, "settings.rateLimit.burst", &s.RateLimit.Burst, in.RateLimit.Burst)
+	}
+	if l := in.Limits; l != nil {
+		set(&c, "settings.limits.webhookEndpoints", &s.Limits.WebhookEndpoints, l.WebhookEndpoints)
+		set(&c, "settings.limits.connections", &s.Limits.Connections, l.Connections)
+		set(&c, "settings.limits.imports", &s.Limits.Imports, l.Imports)
+		set(&c, "settings.limits.unfinishedDeliveries", &s.Limits.UnfinishedDeliveries, l.UnfinishedDeliveries)
 	}
 	return c
 }

@@ -20,7 +20,7 @@ func roomFor(n int) int { return n * len(`{}`) }
 // sendFirst puts the oldest task of a fairness key on the queue and leaves the others.
 func sendFirst(t *testing.T, s *store.Store) outbox.Envelope {
 	t.Helper()
-	taken, err := outbox.TakeReady(t.Context(), s, "q", "", 100, 1)
+	taken, err := outbox.TakeReady(t.Context(), s, "q", "", outbox.Shares{Slots: 1000, Key: 100}, 1)
 	if err != nil || len(taken) != 1 {
 		t.Fatal(taken, err)
 	}
@@ -115,7 +115,7 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 		if err != nil || !ok || again.Failures != 1 || len(again.Coalesced) != 0 {
 			t.Fatalf("what failed was coalesced with others: %+v %v %v", again, ok, err)
 		}
-		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 100, 100)
+		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", outbox.Shares{Slots: 1000, Key: 100}, 100)
 		if err != nil || len(taken) != 3 {
 			t.Fatal(taken, err)
 		}
@@ -169,7 +169,7 @@ func TestClaimCoalescedNeverGivesATaskTwice(t *testing.T) {
 
 // claimSome claims what a pass of the relay gives; false when there was nothing.
 func claimSome(t *testing.T, n roomtest.Tenant, note func(usersync.Claim)) bool {
-	taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 1000, 2)
+	taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", outbox.Shares{Slots: 1000, Key: 1000}, 2)
 	if err != nil {
 		t.Error(err)
 	}

@@ -39,7 +39,7 @@ func TestATaskIsClaimedAsItIsWritten(t *testing.T) {
 		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Finish(t.Context(), tx, again[0]) }); !errors.Is(err, outbox.ErrClaimLost) {
 			t.Fatalf("a second claim on the same task holds: %v", err)
 		}
-		if taken, err := outbox.TakeReady(t.Context(), s, "q", "", 10, 10); err != nil || len(taken) != 0 {
+		if taken, err := outbox.TakeReady(t.Context(), s, "q", "", outbox.Shares{Slots: 1000, Key: 10}, 10); err != nil || len(taken) != 0 {
 			t.Fatalf("the relay took %+v, %v", taken, err)
 		}
 		if n, err := outbox.UnsendAll(t.Context(), s, false); err != nil || n != 0 {

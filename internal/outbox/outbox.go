@@ -35,12 +35,14 @@ const LostAfter = 2 * time.Minute
 
 // Envelope is a task on its way to the queue.
 type Envelope struct {
-	ID          string
-	Generation  int64
-	Kind        string
-	Queue       string
-	FairnessKey string
-	Traceparent string
+	ID         string
+	Generation int64
+	Kind       string
+	Queue      string
+	// Organization is whose task it is.
+	Organization string
+	FairnessKey  string
+	Traceparent  string
 	// Abandoned says that a worker claimed the task and has not been heard of since.
 	Abandoned bool
 }
@@ -116,35 +118,67 @@ func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) (
 	return claims, tx.Later(ctx, enqueueClaimedStatement, set, nil, token, ClaimFor.Microseconds())
 }
 
-// takeStatement picks what may go out next, fairness key by fairness key, beginning behind the
-// fairness key that was served last. The recursion hops over the index from one fairness key
-// to the next, so a fairness key with a million rows costs the same as one with two.
+// takeStatement picks what may go out next: organization by organization, beginning
+// behind the one that was served last, and within each fairness key by fairness key.
+//
+// An organization may fill half of the slots that are then free, so that however many
+// keys its work has, a part of the slots stays free for others: the dynamic threshold
+// of Choudhury and Hahne (IEEE/ACM Transactions on Networking 6, 1998) with α = 1. Each
+// may have one task in flight in any case. Which keys of an organization go first is
+// left to chance where not all can go, so that none waits for those before it.
+//
+// The recursion hops over the index outbox_ready: into an organization (fairness_key is
+// ”), where it counts what the organization holds, to its keys, of which as many as it
+// may hold in all are enough, and out of it (NULL). So neither a million rows of one
+// key nor thousands of keys of one organization cost more than a few.
 var takeStatement = store.Define("outbox.take", `
-WITH RECURSIVE keys(fairness_key, n) AS (
-    SELECT (SELECT min(o.fairness_key) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.fairness_key > $2), 1
+WITH RECURSIVE free AS MATERIALIZED (
+    SELECT $6 - (SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 LIMIT $6) AS taken) AS slots
+), hop(organization_id, fairness_key, held, keys, n) AS (
+    SELECT coalesce((SELECT o.organization_id FROM outbox o WHERE false), $2), CASE WHEN $2 <> '' THEN (SELECT o.fairness_key FROM outbox o WHERE false) ELSE '' END,
+        CAST(0 AS bigint), CAST(0 AS bigint), 0
     UNION ALL
-    SELECT (SELECT min(o.fairness_key) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.fairness_key > keys.fairness_key), keys.n + 1
-    FROM keys WHERE keys.fairness_key IS NOT NULL AND keys.n < $3
+    SELECT CASE WHEN hop.fairness_key IS NOT NULL THEN hop.organization_id
+            ELSE (SELECT min(o.organization_id) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.organization_id > hop.organization_id) END,
+        CASE WHEN hop.fairness_key IS NULL THEN '' WHEN hop.fairness_key = '' OR hop.keys > 0 THEN
+            (SELECT min(o.fairness_key) FROM outbox o WHERE o.state = 'ready' AND o.queue = $1 AND o.organization_id = hop.organization_id AND o.fairness_key > hop.fairness_key) END,
+        CASE WHEN hop.fairness_key = '' THEN
+            (SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 AND s.organization_id = hop.organization_id LIMIT $6) AS taken)
+            ELSE hop.held END,
+        CASE WHEN hop.fairness_key = '' THEN $6 ELSE hop.keys - 1 END,
+        hop.n + 1
+    FROM hop WHERE hop.organization_id IS NOT NULL AND hop.n < 3 * $3 + 6 * $6
 ), room AS MATERIALIZED (
-    SELECT keys.fairness_key, keys.n, $4 - (
-        SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 AND s.fairness_key = keys.fairness_key LIMIT $4) AS taken) AS room
-    FROM keys WHERE keys.fairness_key IS NOT NULL
+    SELECT hop.organization_id, hop.fairness_key, hop.n, CASE WHEN free.slots > hop.held THEN (free.slots - hop.held + 1) / 2 ELSE 1 - hop.held END AS organization,
+        $4 - (SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1
+            AND s.organization_id = hop.organization_id AND s.fairness_key = hop.fairness_key LIMIT $4) AS taken) AS key
+    FROM hop CROSS JOIN free WHERE hop.fairness_key <> ''
 ), numbered AS MATERIALIZED (
-    SELECT each.value AS id, room.n, room.room, row_number() OVER (PARTITION BY room.n ORDER BY each.value) AS k
-    FROM room {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = $1 AND x.fairness_key = room.fairness_key
-        ORDER BY x.id LIMIT $4 {skip locked}{/each}
+    SELECT each.value AS id, room.organization_id, room.organization, room.n, room.key, row_number() OVER (PARTITION BY room.n ORDER BY each.value) AS k
+    FROM room {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = $1 AND x.organization_id = room.organization_id
+        AND x.fairness_key = room.fairness_key ORDER BY x.id LIMIT $4 {skip locked}{/each}
+), ranked AS MATERIALIZED (
+    SELECT id, organization, n, row_number() OVER (PARTITION BY organization_id ORDER BY k, random()) AS place FROM numbered WHERE k <= key
 )
 UPDATE outbox SET state = 'sent', look_at = {now} + $5, claim_token = '', claimed_until = 0
-WHERE id {any}SELECT id FROM numbered WHERE k <= room ORDER BY n, id LIMIT $3{/any}
-RETURNING id, generation, kind, queue, fairness_key, traceparent`)
+WHERE id {any}SELECT id FROM ranked WHERE place <= organization ORDER BY n, id LIMIT $3{/any}
+RETURNING id, generation, kind, queue, organization_id, fairness_key, traceparent`)
+
+// Shares say how the slots of a queue are shared.
+type Shares struct {
+	// Slots is how many tasks of the queue the workers can work at once.
+	Slots int
+	// Key is how many tasks of one fairness key may be in flight.
+	Key int
+}
 
 // TakeReady marks up to limit ready tasks of a queue as sent and returns them,
-// ordered by id. Of each fairness key at most share tasks are in flight. It goes
-// round the fairness keys and begins with the one after afterKey. The caller puts the
-// tasks on the queue or gives them back with Unsend. If it dies in between, the
-// reconciler finds them.
-func TakeReady(ctx context.Context, s *store.Store, queue, afterKey string, share, limit int) ([]Envelope, error) {
-	taken, err := store.Collect(ctx, s.AsyncCommit(), takeStatement, nil, scanEnvelope, queue, afterKey, limit, share, LostAfter.Microseconds())
+// ordered by id. Of each fairness key and of each organization no more are in flight
+// than their share. It goes round the organizations and begins with the one after
+// after, "" for the first. The caller puts the tasks on the queue or gives them back
+// with Unsend. If it dies in between, the reconciler finds them.
+func TakeReady(ctx context.Context, s *store.Store, queue, after string, shares Shares, limit int) ([]Envelope, error) {
+	taken, err := store.Collect(ctx, s.AsyncCommit(), takeStatement, nil, scanEnvelope, queue, after, limit, shares.Key, LostAfter.Microseconds(), shares.Slots)
 	slices.SortFunc(taken, func(a, b Envelope) int { return cmp.Compare(a.ID, b.ID) })
 	return taken, err
 }
@@ -180,11 +214,11 @@ func ReadyQueues(ctx context.Context, s *store.Store, queues []string) (ready []
 }
 
 func scanOverdue(scan func(...any) error) (e Envelope, err error) {
-	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.FairnessKey, &e.Traceparent, &e.Abandoned)
+	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Organization, &e.FairnessKey, &e.Traceparent, &e.Abandoned)
 }
 
 func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
-	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.FairnessKey, &e.Traceparent)
+	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Organization, &e.FairnessKey, &e.Traceparent)
 }
 
 var unsendStatement = store.Define("outbox.unsend", `
@@ -245,7 +279,7 @@ var overdueStatement = store.Define("outbox.overdue", `
 UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
     SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state = 'sent' AND claimed_until <= {now}
     ORDER BY look_at LIMIT $1 {skip locked}{/any}
-RETURNING id, generation, kind, queue, fairness_key, traceparent, claim_token <> ''`)
+RETURNING id, generation, kind, queue, organization_id, fairness_key, traceparent, claim_token <> ''`)
 
 // Overdue returns up to limit sent tasks that should have been finished or
 // claimed by now, and looks at each again only after LostAfter.
@@ -311,9 +345,10 @@ const besideLimit = 32
 // before goes alone.
 const chosenText = `
 WITH main AS (
-    SELECT id, kind, queue, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
+    SELECT id, kind, queue, organization_id, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
 ), near AS MATERIALIZED (
-    SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue AND x.fairness_key = main.fairness_key
+    SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue
+        AND x.organization_id = main.organization_id AND x.fairness_key = main.fairness_key
         ORDER BY x.id LIMIT $6 {skip locked}{/each} WHERE main.failures = 0
 ), beside AS (
     SELECT x.id, sum(length(x.args)) OVER (ORDER BY x.id) AS size FROM near JOIN outbox x ON x.id = near.id WHERE x.kind = near.kind AND x.failures = 0
@@ -415,14 +450,14 @@ func fence(c usersync.Claim) *store.Fence {
 // oneHeld is fence for the first task of a claim.
 var oneHeld = &store.Fence{Least: 1, Refusal: ErrClaimLost}
 
-var waitingStatement = store.Define("outbox.waiting", `
-SELECT 1 FROM outbox WHERE state = 'ready' AND queue = $1 AND fairness_key = $2 LIMIT 1`)
+var waitingStatement = store.Define("outbox.waiting", `SELECT 1 FROM outbox WHERE state = 'ready' AND queue = $1 LIMIT 1`)
 
-// leaveRoom has the relay look at the queue after the commit where further tasks wait
-// under the fairness key of a claim, which ends. A task that becomes ready later is
-// seen by the relay of the process that commits it: it finds the room that is left here.
+// leaveRoom has the relay look at the queue after the commit where tasks wait: the end
+// of a claim leaves room under its fairness key, for its organization, and for
+// everybody. A task that becomes ready later is seen by the relay of the process that
+// commits it: it finds the room that is left here.
 func leaveRoom(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
-	return tx.ReadiedIf(ctx, c.Queue, waitingStatement, c.Queue, c.FairnessKey)
+	return tx.ReadiedIf(ctx, c.Queue, waitingStatement, c.Queue)
 }
 
 var finishStatement = store.Define("outbox.finish", `DELETE FROM outbox WHERE id {words}$1{/words} AND claim_token = $2`)

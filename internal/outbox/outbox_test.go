@@ -26,7 +26,7 @@ func TestTakeReadyIsFairToFairnessKeys(t *testing.T) {
 			busy.Accept(t, busy.Submission(busy.Acceptance(fmt.Sprintf("u%d@acme.example", i))))
 		}
 		quiet.Accept(t, quiet.Submission(quiet.Acceptance("a@acme.example")))
-		taken, err := outbox.TakeReady(t.Context(), s, "q", "", 3, 100)
+		taken, err := outbox.TakeReady(t.Context(), s, "q", "", outbox.Shares{Slots: 1000, Key: 3}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +37,7 @@ func TestTakeReadyIsFairToFairnessKeys(t *testing.T) {
 		if count[busy.FairnessKey] != 3 || count[quiet.FairnessKey] != 1 {
 			t.Fatalf("taken %v, want 3 of the busy and 1 of the quiet key", count)
 		}
-		again, err := outbox.TakeReady(t.Context(), s, "q", "", 3, 100)
+		again, err := outbox.TakeReady(t.Context(), s, "q", "", outbox.Shares{Slots: 1000, Key: 3}, 100)
 		if err != nil || len(again) != 0 {
 			t.Fatalf("a full key gave %d more, %v", len(again), err)
 		}
@@ -60,7 +60,7 @@ func TestReadyQueuesAreThoseWithTasksThatWait(t *testing.T) {
 		ready(24 * time.Hour)
 		n.Accept(t, n.Submission(n.Acceptance("a@acme.example")))
 		ready(24*time.Hour, "q")
-		if _, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 10, 10); err != nil {
+		if _, err := outbox.TakeReady(t.Context(), n.Store, "q", "", outbox.Shares{Slots: 1000, Key: 10}, 10); err != nil {
 			t.Fatal(err)
 		}
 		ready(outbox.LostAfter)
@@ -79,7 +79,7 @@ func TestTakeReadyNeverGivesATaskTwice(t *testing.T) {
 		for range 6 {
 			wg.Go(func() {
 				for range 20 {
-					taken, err := outbox.TakeReady(context.Background(), n.Store, "q", "", 1000, 5)
+					taken, err := outbox.TakeReady(context.Background(), n.Store, "q", "", outbox.Shares{Slots: 1000, Key: 1000}, 5)
 					if err != nil {
 						t.Error(err)
 						return
@@ -175,7 +175,7 @@ func TestPostponeRearmsWithANewGeneration(t *testing.T) {
 		if err := outbox.Postpone(t.Context(), n.Store, c, time.Now().Add(-time.Second), true); err != nil {
 			t.Fatal(err)
 		}
-		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 10, 10)
+		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", outbox.Shares{Slots: 1000, Key: 10}, 10)
 		if err != nil || len(taken) != 1 || taken[0].Generation != 2 {
 			t.Fatalf("%+v %v", taken, err)
 		}
@@ -199,7 +199,7 @@ func TestPostponeRearmsWithANewGeneration(t *testing.T) {
 func takeTwoAndClaimOne(t *testing.T, n roomtest.Tenant) (claimed, other outbox.Envelope) {
 	t.Helper()
 	n.Accept(t, n.Submission(n.Acceptance("a@acme.example"), n.Acceptance("b@acme.example")))
-	taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 10, 10)
+	taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", outbox.Shares{Slots: 1000, Key: 10}, 10)
 	if err != nil || len(taken) != 2 {
 		t.Fatal(len(taken), err)
 	}
@@ -231,7 +231,7 @@ func TestRetakeBringsBackATaskWhoseClaimWasUndone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		again, err := outbox.TakeReady(t.Context(), n.Store, "q", "", 10, 10)
+		again, err := outbox.TakeReady(t.Context(), n.Store, "q", "", outbox.Shares{Slots: 1000, Key: 10}, 10)
 		if err != nil || len(again) != 1 || again[0].ID != undone.ID || again[0].Generation != 2 {
 			t.Fatalf("%+v %v: want only the task without a claim, in a new generation", again, err)
 		}

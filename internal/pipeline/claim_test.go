@@ -61,7 +61,7 @@ func (h *hall) sync(t *testing.T, tasks ...[]string) (ids []string) {
 // send puts the oldest ready run on the queue and leaves the others.
 func (h *hall) send(t *testing.T) outbox.Envelope {
 	t.Helper()
-	taken, err := outbox.TakeReady(t.Context(), h.store, queue.Run, "", 1, 1)
+	taken, err := outbox.TakeReady(t.Context(), h.store, queue.Run, "", outbox.Shares{Slots: 1000, Key: 1}, 1)
 	if err != nil || len(taken) != 1 {
 		t.Fatal(taken, err)
 	}

@@ -106,7 +106,7 @@ func (h *hall) bulk(t *testing.T, in bulk.Input) string {
 // claim takes the next bulk task; ok is false when there is none.
 func (h *hall) claim(t *testing.T) (c usersync.Claim, ok bool) {
 	t.Helper()
-	taken, err := outbox.TakeReady(t.Context(), h.store, queue.Bulk, "", 1, 1)
+	taken, err := outbox.TakeReady(t.Context(), h.store, queue.Bulk, "", outbox.Shares{Slots: 1000, Key: 1}, 1)
 	must(t, err)
 	if len(taken) == 0 {
 		return c, false

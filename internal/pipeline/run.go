@@ -218,7 +218,9 @@ func (b *batch) merge() {
 			u = &w.User
 			b.users[u.ID] = u
 		}
-		b.note(w, u)
+		var left []string
+		w.Input, left = u.Fitting(w.Input, w.Sequence)
+		b.note(w, u, left)
 		if u.Apply(w.Input, w.Sequence) {
 			b.altered[u.ID] = true
 		}
@@ -230,18 +232,22 @@ func (b *batch) merge() {
 }
 
 // note writes down what a request changes of its user, before it does: the
-// names of the fields. Its id derives from the request, so that a request tells
+// names of the fields, and of the attributes that are left out. Its id derives from the request, so that a request tells
 // each event once.
-func (b *batch) note(w *request.Work, u *usersync.User) {
+func (b *batch) note(w *request.Work, u *usersync.User, left []string) {
 	t, fields := event.UserUpdated, u.Changes(w.Input, w.Sequence)
 	if u.MadeBy(w.Sequence) {
 		t, fields = event.UserCreated, new(usersync.User).Changes(w.Input, w.Sequence)
-	} else if len(fields) == 0 {
+	} else if len(fields)+len(left) == 0 {
 		return
+	}
+	attributes := map[string]any{"fields": append([]usersync.Field{}, fields...)}
+	if len(left) > 0 {
+		attributes["leftOut"] = left
 	}
 	b.events = append(b.events, event.Event{
 		ID: usersync.DeriveID(usersync.PrefixEvent, w.ID, string(t)), Type: t, Source: string(w.Kind), UserID: u.ID, Cause: w.ID,
-		Attributes: map[string]any{"fields": append([]usersync.Field{}, fields...)},
+		Attributes: attributes,
 	})
 }
 

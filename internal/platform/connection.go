@@ -87,8 +87,14 @@ func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
 	return c, nil
 }
 
+var connectionCount = tenant.Count{
+	Of:    store.Define("platform.countConnections", `SELECT count(*) FROM connections WHERE organization_id = $1 AND status <> '`+ConnectionDeleted+`'`),
+	Limit: func(l tenant.Limits) int { return l.Connections }, Setting: "connections", Noun: "connections",
+}
+
 // CreateConnection stores a new, active connection with what c says, and the
-// task that pushes to it.
+// task that pushes to it. It returns a conflict where the organization has as many as
+// it may have.
 func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connection) (Connection, error) {
 	id := usersync.NewID(usersync.PrefixConnection)
 	sealed, err := o.Sealer().Seal([]byte(c.Credentials.Reveal()), CredentialsPlace(id))
@@ -100,6 +106,9 @@ func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connect
 	row := connectionRow{ID: id, OrganizationID: o.ID(), Platform: c.Platform, Name: c.Name, Status: ConnectionActive, Settings: string(c.Settings),
 		Credentials: sealed, Facts: string(c.Facts), CheckedAt: store.Micros(c.CheckedAt.Time), CreatedAt: now, UpdatedAt: now}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
+		if err := tenant.MakeRoom(ctx, tx, o.ID(), connectionCount); err != nil {
+			return err
+		}
 		if err := tx.GORM().Create(&row).Error; err != nil {
 			return fmt.Errorf("store the connection: %w", err)
 		}

@@ -20,7 +20,7 @@ import (
 // woken returns the connections whose task is ready, and sends those tasks.
 func woken(t *testing.T, n roomtest.Tenant) []string {
 	t.Helper()
-	ready, err := outbox.TakeReady(t.Context(), n.Store, "push", "", 10, 10)
+	ready, err := outbox.TakeReady(t.Context(), n.Store, "push", "", outbox.Shares{Slots: 1000, Key: 10}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -248,7 +248,7 @@ func (o *order) change(n int) {
 // claim takes the task of the connection, ok is false when it is not ready.
 func (o *order) claim() (usersync.Claim, bool) {
 	o.t.Helper()
-	taken, err := outbox.TakeReady(o.t.Context(), o.store, queue.Push, "", 1, 1)
+	taken, err := outbox.TakeReady(o.t.Context(), o.store, queue.Push, "", outbox.Shares{Slots: 1000, Key: 1}, 1)
 	must(o.t, err)
 	if len(taken) == 0 {
 		return usersync.Claim{}, false

@@ -3,6 +3,7 @@ package queue
 import (
 	"sync"
 
+	"usersync/internal/fairness"
 	"usersync/internal/usersync"
 )
 
@@ -13,49 +14,51 @@ type LocalTask struct {
 	Claim usersync.Claim
 }
 
-// LocalSlots are the slots of a worker for local tasks. There are as many as its
-// server has, and one fairness key holds at most an eighth of them, as in the relay.
-// A nil *LocalSlots has no slots.
+// LocalSlots are the slots of a worker for local tasks. An organization may take as many
+// as its server has, and one fairness key an eighth of them, as in the relay. There are
+// twice as many, so that others find slots beside it. A nil *LocalSlots has no slots.
 type LocalSlots struct {
-	slots int
+	ofKey  int
+	places *fairness.Places
 
 	mu     sync.Mutex
 	closed bool
-	taken  int
 	byKey  map[string]int
 	busy   sync.WaitGroup
 }
 
-// NewLocalSlots returns that many slots, all free.
+// NewLocalSlots returns the slots of a worker whose server has that many.
 func NewLocalSlots(slots int) *LocalSlots {
-	return &LocalSlots{slots: slots, byKey: map[string]int{}}
+	return &LocalSlots{ofKey: max(slots/8, 1), places: fairness.NewPlaces(2 * slots), byKey: map[string]int{}}
 }
 
 // Reserve begins a reservation for one transaction.
 func (s *LocalSlots) Reserve() *Reservation {
-	return &Reservation{slots: s, keys: map[string]string{}}
+	return &Reservation{slots: s, held: map[string]held{}}
 }
 
-func (s *LocalSlots) take(key string) bool {
+// held is what a task holds a slot for.
+type held struct{ organization, key string }
+
+func (s *LocalSlots) take(t usersync.Task) bool {
 	if s == nil {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.taken >= s.slots || s.byKey[key] >= max(s.slots/8, 1) {
+	if s.closed || s.byKey[t.FairnessKey] >= s.ofKey || !s.places.Take(t.Organization, 1) {
 		return false
 	}
-	s.taken++
-	s.byKey[key]++
+	s.byKey[t.FairnessKey]++
 	s.busy.Add(1)
 	return true
 }
 
-// Free frees the slot of a task of this fairness key.
-func (s *LocalSlots) Free(key string) {
+// Free frees the slot of a task of this organization and fairness key.
+func (s *LocalSlots) Free(organization, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.taken--
+	s.places.Free(organization, 1)
 	if s.byKey[key]--; s.byKey[key] == 0 {
 		delete(s.byKey, key)
 	}
@@ -76,27 +79,27 @@ func (s *LocalSlots) Close() {
 // Reservation holds slots for the tasks that one transaction writes.
 type Reservation struct {
 	slots *LocalSlots
-	keys  map[string]string // fairness key by task
+	held  map[string]held // by task
 }
 
 // Take reserves a slot for a task. It returns false when there is no free slot or the
 // worker is shutting down. Then the task goes over the queue.
 func (r *Reservation) Take(t usersync.Task) bool {
-	if !r.slots.take(t.FairnessKey) {
+	if !r.slots.take(t) {
 		return false
 	}
-	r.keys[t.ID] = t.FairnessKey
+	r.held[t.ID] = held{t.Organization, t.FairnessKey}
 	return true
 }
 
 // Use takes the slot of a task out of the reservation. The worker that works the task
 // frees the slot.
-func (r *Reservation) Use(taskID string) { delete(r.keys, taskID) }
+func (r *Reservation) Use(taskID string) { delete(r.held, taskID) }
 
 // Release frees the slots that no task uses.
 func (r *Reservation) Release() {
-	for _, key := range r.keys {
-		r.slots.Free(key)
+	for _, h := range r.held {
+		r.slots.Free(h.organization, h.key)
 	}
-	clear(r.keys)
+	clear(r.held)
 }

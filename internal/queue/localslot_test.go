@@ -8,7 +8,7 @@ import (
 )
 
 func under(key string) usersync.Task {
-	return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), FairnessKey: key}
+	return usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org", FairnessKey: key}
 }
 
 func TestAFairnessKeyHasAnEighthOfTheLocalSlots(t *testing.T) {
@@ -28,7 +28,7 @@ func TestAFairnessKeyHasAnEighthOfTheLocalSlots(t *testing.T) {
 	if r.Take(under("late")) {
 		t.Error("more slots are taken than there are")
 	}
-	s.Free("slow")
+	s.Free("org", "slow")
 	if !r.Take(under("late")) {
 		t.Error("a slot that was given back cannot be taken")
 	}

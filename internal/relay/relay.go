@@ -9,6 +9,7 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/credit"
+	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
 	"usersync/internal/outbox"
@@ -35,7 +36,7 @@ type Options struct {
 type Relay struct {
 	Options
 
-	served map[string]string    // by queue: the fairness key served last
+	served map[string]string    // by queue: the organization served last
 	down   bool                 // Redis did not answer the last time
 	pulse  queue.Pulse          // as it was last read, and what was sent since
 	pulsed time.Time            // when
@@ -297,20 +298,20 @@ func (r *Relay) send(ctx context.Context, q string, slots int) {
 	room := 4*slots - int(r.pulse.Pending[q])
 	for room > 0 && ctx.Err() == nil { //lint:loop takes and sends up to passLimit tasks in each turn
 		limit, from := min(room, passLimit), r.served[q]
-		taken, err := outbox.TakeReady(ctx, r.Store, q, from, share(q, slots), limit)
+		taken, err := outbox.TakeReady(ctx, r.Store, q, from, outbox.Shares{Slots: slots, Key: share(q, slots)}, limit)
 		if err != nil {
 			r.report(ctx, "could not read the outbox", err)
 			return
 		}
 		r.served[q] = ""
 		if len(taken) == limit {
-			r.served[q] = lastKey(taken)
+			r.served[q] = lastOrganization(taken)
 		}
 		if !r.put(ctx, taken) {
 			return
 		}
 		if len(taken) < limit && from == "" {
-			return // the round began at the first fairness key and has come to its end
+			return // the round began at the first organization and has come to its end
 		}
 		room -= len(taken)
 		r.pulse.Pending[q] += int64(len(taken))
@@ -328,10 +329,10 @@ func (r *Relay) lookAgain(q string) {
 	time.AfterFunc(fullPause, func() { r.Store.Ready().Raise(q) })
 }
 
-func lastKey(taken []outbox.Envelope) string {
+func lastOrganization(taken []outbox.Envelope) string {
 	last := ""
 	for _, e := range taken {
-		last = max(last, e.FairnessKey)
+		last = max(last, e.Organization)
 	}
 	return last
 }
@@ -390,6 +391,9 @@ func (r *Relay) tidy(ctx context.Context) {
 		{"imports that were never complete", func(ctx context.Context) (bool, error) {
 			n, err := directory.DropAbandonedImports(ctx, r.Store, fewImports)
 			return n == fewImports, err
+		}},
+		{"endpoints for which too much waits", func(ctx context.Context) (bool, error) {
+			return false, delivery.DisableOverfull(ctx, r.Store)
 		}},
 		{"what need not be kept", func(ctx context.Context) (bool, error) { return retention.Run(ctx, r.Store, time.Now(), sweepLimit) }},
 	} {

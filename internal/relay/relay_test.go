@@ -96,10 +96,10 @@ func (s *station) start(t *testing.T) {
 	})
 }
 
-// commit writes a task under a fairness key to the outbox.
+// commit writes a task to the outbox, under a fairness key of an organization of its own.
 func (s *station) commit(t *testing.T, key string) usersync.Task {
 	t.Helper()
-	task := usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_1", Kind: "test.job", Queue: queue.Run, FairnessKey: key, Args: []byte(`{}`)}
+	task := usersync.Task{ID: usersync.NewID(usersync.PrefixTask), Organization: "org_" + key, Kind: "test.job", Queue: queue.Run, FairnessKey: key, Args: []byte(`{}`)}
 	err := s.Store.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Enqueue(t.Context(), tx, task) })
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func (s *station) commit(t *testing.T, key string) usersync.Task {
 // lastLife sends all ready tasks, as a relay that has ended since did.
 func (s *station) lastLife(t *testing.T) {
 	t.Helper()
-	taken, err := outbox.TakeReady(t.Context(), s.Store, queue.Run, "", 10, 100)
+	taken, err := outbox.TakeReady(t.Context(), s.Store, queue.Run, "", outbox.Shares{Slots: 1000, Key: 10}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestReconcilingBringsBackWhatWillNeverRun(t *testing.T) {
 		alive, dead, abandoned := s.commit(t, "alive"), s.commit(t, "dead"), s.commit(t, "abandoned")
 		s.lastLife(t)
 		gone := s.commit(t, "gone")
-		if _, err := outbox.TakeReady(t.Context(), s.Store, queue.Run, "", 1, 1); err != nil {
+		if _, err := outbox.TakeReady(t.Context(), s.Store, queue.Run, "", outbox.Shares{Slots: 1000, Key: 1}, 1); err != nil {
 			t.Fatal(err)
 		}
 		s.claim(t, abandoned)

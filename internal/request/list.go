@@ -171,9 +171,10 @@ func recent(which string) string {
 	return strings.NewReplacer("{which}", which, "{recent}", strconv.Itoa(recentRows)).Replace(recentText)
 }
 
-// The tasks of requests have the organization for their fairness key. Those that wait for
+// The tasks of requests have the organization for their fairness key, which also leads
+// to the scheduled ones. Those that wait for
 // credits have no queued requests.
-const ofRequests = `t.queue IN ('run', 'bulk') AND t.fairness_key = $1`
+const ofRequests = `t.queue IN ('run', 'bulk') AND t.organization_id = $1 AND t.fairness_key = $1`
 
 var (
 	openTasksStatement = store.Define("request.openTasks", `

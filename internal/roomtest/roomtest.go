@@ -122,7 +122,7 @@ func Eventually(t *testing.T, what string, is func() bool) {
 // ClaimAll takes and claims every ready task of queue q.
 func ClaimAll(t *testing.T, s *store.Store, share int) []usersync.Claim {
 	t.Helper()
-	taken, err := outbox.TakeReady(t.Context(), s, "q", "", share, 100)
+	taken, err := outbox.TakeReady(t.Context(), s, "q", "", outbox.Shares{Slots: 1000, Key: share}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

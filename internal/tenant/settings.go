@@ -25,6 +25,7 @@ type Settings struct {
 	LowCreditThreshold *int64        `json:"lowCreditThreshold,omitempty"`
 	ContactEmail       string        `json:"contactEmail,omitempty"`
 	RateLimit          RateLimit     `json:"rateLimit,omitzero"`
+	Limits             Limits        `json:"limits,omitzero"`
 	RetentionDays      RetentionDays `json:"retentionDays,omitzero"`
 }
 

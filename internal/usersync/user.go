@@ -1,6 +1,7 @@
 package usersync
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 )
@@ -41,6 +42,53 @@ type User struct {
 	Sequences map[Field]int64
 	// Version rises with every stored change.
 	Version int64
+}
+
+// MaxAttributes is how many bytes the names and values of a user's attributes may have
+// together, in one call and as they are stored.
+const MaxAttributes = 64 << 10
+
+// Fitting returns what the request accepted as seq says, without the new attributes that
+// would take u beyond MaxAttributes, and the names of those. A value that replaces
+// another one always fits where it is no longer.
+func (u *User) Fitting(in UserInput, seq int64) (fitting UserInput, left []string) {
+	if len(in.Attributes) == 0 {
+		return in, nil
+	}
+	size := SizeOf(u.Attributes)
+	fitting, fitting.Attributes = in, make(map[string]any, len(in.Attributes))
+	for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
+		value := in.Attributes[name]
+		if u.Sequences[Field("attributes."+name)] < seq {
+			grows := sizeOf(name, value)
+			if old, known := u.Attributes[name]; known {
+				grows -= sizeOf(name, old)
+			}
+			if grows > 0 && size+grows > MaxAttributes {
+				left = append(left, name)
+				continue
+			}
+			size += grows
+		}
+		fitting.Attributes[name] = value
+	}
+	return fitting, left
+}
+
+// SizeOf returns how many bytes attributes have: their names and texts, and eight for
+// each other value.
+func SizeOf(attributes map[string]any) (n int) {
+	for name, value := range attributes {
+		n += sizeOf(name, value)
+	}
+	return n
+}
+
+func sizeOf(name string, value any) int {
+	if text, ok := value.(string); ok {
+		return len(name) + len(text)
+	}
+	return len(name) + 8
 }
 
 // Apply merges what the request accepted as seq says into u: a field is taken

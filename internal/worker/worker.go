@@ -159,7 +159,7 @@ func (p *Pool) workLocal(tasks []queue.LocalTask) {
 	for _, t := range tasks { //lint:loop each is worked in a goroutine of its own
 		m := queue.Message{TaskID: t.Claim.TaskID, Generation: 1, Kind: t.Kind, Queue: t.Claim.Queue}
 		go func() {
-			defer p.Local.Free(t.Claim.FairnessKey)
+			defer p.Local.Free(t.Claim.Organization, t.Claim.FairnessKey)
 			p.workClaimed(context.Background(), m, t.Claim)
 		}()
 	}

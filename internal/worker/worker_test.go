@@ -115,7 +115,7 @@ func (p *plant) sendFailed(t *testing.T, failures int, names ...string) usersync
 // send puts all ready tasks of a queue on it, as a relay does.
 func (p *plant) send(t *testing.T, q string) {
 	t.Helper()
-	taken, err := outbox.TakeReady(t.Context(), p.Store, q, "", 10, 100)
+	taken, err := outbox.TakeReady(t.Context(), p.Store, q, "", outbox.Shares{Slots: 1000, Key: 10}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestTasksThatFailTogetherComeAgainEachAlone(t *testing.T) {
 	engines(t, func(t *testing.T, p *plant) {
 		first, second := p.write(t, together, "a"), p.write(t, together, "b")
 		roomtest.Execute(t, p.db, `UPDATE outbox SET fairness_key = 'one'`)
-		taken, err := outbox.TakeReady(t.Context(), p.Store, kind.Queue, "", 1, 1)
+		taken, err := outbox.TakeReady(t.Context(), p.Store, kind.Queue, "", outbox.Shares{Slots: 1000, Key: 1}, 1)
 		if err != nil || len(taken) != 1 {
 			t.Fatal(taken, err)
 		}

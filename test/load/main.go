@@ -28,6 +28,7 @@ type options struct {
 	backlog   int           // of the fairness run; 0 for another run
 	page      string        // file with the places for tables; "" for none
 	explained string        // file for the plans of the curve's last size; "" for none
+	harmOnly  bool          // only what organizations do to each other
 	steady    bool          // only the steady loads of a deployed installation
 	role      string        // of a process that this program started; "" for the run itself
 	address   string        // what the role serves on, or uses
@@ -74,6 +75,7 @@ func parse(args []string) (options, error) {
 	quick := flags.Bool("quick", false, "whether it can be measured and nothing is lost, in a minute: -seconds 1, and one number of clients")
 	curve := flags.String("curve", "", "measure the cost curve instead: numbers of stored requests, rising, as 10000,100000")
 	flags.BoolVar(&o.steady, "steady", false, "only the steady loads of a deployed installation, and idleness")
+	flags.BoolVar(&o.harmOnly, "harm", false, "only what one organization can do to another")
 	flags.IntVar(&o.backlog, "fairness", 0, "measure fairness instead, beside a backlog of this many requests")
 	flags.StringVar(&o.page, "write", "", "put the tables into their places in this file")
 	flags.StringVar(&o.explained, "explain", "", "with -curve: write the plans of the hot statements at the last size to this file")
@@ -149,7 +151,9 @@ func (b *bench) plan() (place string, parts []func(context.Context) error) {
 	case len(b.sizes) > 0:
 		return "curve", []func(context.Context) error{b.curve}
 	case b.backlog > 0:
-		return "fairness", []func(context.Context) error{b.fairness}
+		return "fairness", []func(context.Context) error{b.fairness, b.harm}
+	case b.harmOnly:
+		return "harm", []func(context.Context) error{b.harm}
 	case b.options.steady:
 		return "steady", []func(context.Context) error{b.steady}
 	}

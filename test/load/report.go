@@ -21,6 +21,7 @@ type report struct {
 	rss    [][]string
 	sql    [][]string
 	fair   [][]string
+	harms  [][]string
 	curve  table
 	ratios [][]string
 	goals  [][]string
@@ -59,6 +60,7 @@ func (r rates) at(form, clients int) float64 { return r[[2]int{form, clients}] }
 var (
 	speedHeader  = []string{"measurement", "clients", "per second", "p50 ms", "p95 ms", "p99 ms", "note"}
 	memoryHeader = []string{"memory", "RSS MiB", "peak RSS MiB"}
+	harmHeader   = []string{"beside an organization with", "accepted, p50 ms", "p99 ms", "its webhook, p50 ms", "p99 ms", "a call that waits, p50 ms", "p99 ms", "answered too early"}
 	fairHeader   = []string{"a small organization's request every 100 ms, to its webhook", "queued by the large one", "requests", "p50 ms", "p95 ms", "p99 ms", "longest ms", "of the large one ended meanwhile, p50, p99"}
 	sqlHeader    = []string{"SQL of a request, deployed", "calls/request", "rows/request", "ms/request", "pages/request", "ms/call"}
 	ratioHeader  = []string{"ratio", "clients", "value"}
@@ -221,7 +223,7 @@ func yesNo(yes bool) string {
 
 // tables are those that the run has filled.
 func (r *report) tables() []table {
-	all := []table{{speedHeader, r.speed}, {fairHeader, r.fair}, r.curve, {jobHeader, r.jobs}, {memoryHeader, r.rss}, {sqlHeader, r.sql}, {ratioHeader, r.ratios}, {goalHeader, r.goals}}
+	all := []table{{speedHeader, r.speed}, {fairHeader, r.fair}, {harmHeader, r.harms}, r.curve, {jobHeader, r.jobs}, {memoryHeader, r.rss}, {sqlHeader, r.sql}, {ratioHeader, r.ratios}, {goalHeader, r.goals}}
 	return slices.DeleteFunc(all, func(t table) bool { return len(t.rows) == 0 })
 }
 

@@ -172,7 +172,7 @@ func (s *Server) Send(t testing.TB, r *http.Request) Answer {
 func (s *Server) Finish(t testing.TB, step request.Step) {
 	t.Helper()
 	ctx := context.Background()
-	ready, err := outbox.TakeReady(ctx, s.Store, queue.Run, "", 1000, 1000)
+	ready, err := outbox.TakeReady(ctx, s.Store, queue.Run, "", outbox.Shares{Slots: 1000, Key: 1000}, 1000)
 	Must(t, err)
 	for _, e := range ready {
 		claim, ok, err := outbox.Claim(ctx, s.Store, e.ID, e.Generation)

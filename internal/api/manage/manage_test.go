@@ -743,7 +743,7 @@ func TestRebuildSendsAgainWhatNoWorkerHolds(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.enqueue(2, false)
-	taken, err := outbox.TakeReady(t.Context(), s.store, queue.Run, "", 10, 10)
+	taken, err := outbox.TakeReady(t.Context(), s.store, queue.Run, "", outbox.Shares{Slots: 1000, Key: 10}, 10)
 	if err != nil || len(taken) != 2 {
 		t.Fatal(len(taken), err)
 	}

@@ -135,6 +135,9 @@ func readAttributes(r *api.Reader) map[string]any {
 	if len(attributes) > maxAttributes {
 		r.Wrong("must have at most " + strconv.Itoa(maxAttributes) + " members")
 	}
+	if usersync.SizeOf(attributes) > usersync.MaxAttributes {
+		r.Wrong("must have at most " + strconv.Itoa(usersync.MaxAttributes) + " bytes in all")
+	}
 	return attributes
 }
 

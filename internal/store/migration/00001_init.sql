@@ -386,8 +386,8 @@ CREATE TABLE outbox (
     failures        integer NOT NULL DEFAULT 0,
     created_at      bigint  NOT NULL
 );
-CREATE INDEX outbox_ready ON outbox (queue, fairness_key, id) WHERE state = 'ready';
-CREATE INDEX outbox_sent ON outbox (queue, fairness_key) WHERE state = 'sent';
+CREATE INDEX outbox_ready ON outbox (queue, organization_id, fairness_key, id) WHERE state = 'ready';
+CREATE INDEX outbox_sent ON outbox (queue, organization_id, fairness_key) WHERE state = 'sent';
 CREATE INDEX outbox_scheduled ON outbox (queue, fairness_key, id) WHERE state = 'scheduled';
 CREATE INDEX outbox_parked ON outbox (organization_id, id) WHERE state = 'parked';
 CREATE INDEX outbox_look ON outbox (look_at) WHERE state <> 'ready';
