@@ -56,7 +56,7 @@ func (a *App) buildOperations() {
 		Checks: []api.Check{
 			{Name: "database", Check: a.Store.CheckMigrated},
 			// The API accepts while Redis is away; a worker cannot work.
-			{Name: "queue", Check: func(ctx context.Context) error { return a.Queue.Ping(ctx) }, Optional: a.o.Role != Worker},
+			{Name: "queue", Check: func(ctx context.Context) error { return a.Queue.Accepts(ctx) }, Optional: a.o.Role != Worker},
 		},
 		Metrics:  a.metrics.Handler(),
 		Dialects: a.dialects,
