@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"usersync/internal/usersync"
@@ -116,17 +115,10 @@ var address = regexp.MustCompile(`[^\s"'<>()\[\]{},;:=]+@[^\s"'<>()\[\]{},;:=]+`
 // short line without addresses, which may be anybody's.
 func Quote(text string) string {
 	text = address.ReplaceAllString(strings.ToValidUTF8(text[:min(len(text), quotedFrom)], ""), "(address)")
-	text = strings.Map(printable, strings.Join(strings.Fields(text), " "))
+	text = strings.Join(strings.Fields(text), " ")
+	text = usersync.Fit(text, len(text))
 	if utf8.RuneCountInString(text) > quoted {
 		text = string([]rune(text)[:quoted]) + "…"
 	}
 	return text
-}
-
-// printable drops control characters, because no column and no page takes them.
-func printable(r rune) rune {
-	if unicode.IsControl(r) {
-		return -1
-	}
-	return r
 }

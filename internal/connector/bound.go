@@ -5,9 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"usersync/internal/usersync"
 )
@@ -28,30 +25,17 @@ const (
 	MaxLabels = 1000
 )
 
-// fit returns at most the first most bytes of a text, as text that any column takes:
-// without half a character at its end, and without control characters.
-func fit(text string, most int) string {
-	if isFit(text, most) {
-		return text
-	}
-	return strings.Map(printable, strings.ToValidUTF8(text[:min(len(text), most)], ""))
-}
-
-func isFit(text string, most int) bool {
-	return len(text) <= most && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
-}
-
 // bounded returns facts that are short. A label that has to go is one that no check
 // has found: the connector looks it up.
 func (f Facts) bounded() Facts {
-	f.Account = fit(f.Account, MaxName)
+	f.Account = usersync.Fit(f.Account, MaxName)
 	if f.Labels == nil {
 		return f
 	}
 	labels := make(map[string]string, len(f.Labels))
 	for _, name := range slices.Sorted(maps.Keys(f.Labels)) {
-		if isFit(name, MaxName) && len(labels) < MaxLabels {
-			labels[name] = fit(f.Labels[name], MaxName)
+		if usersync.Fits(name, MaxName) && len(labels) < MaxLabels {
+			labels[name] = usersync.Fit(f.Labels[name], MaxName)
 		}
 	}
 	f.Labels = labels
@@ -61,13 +45,13 @@ func (f Facts) bounded() Facts {
 // bounded returns a result that is short. An id that does not fit is none: half of it
 // would name something else.
 func (r Result) bounded() Result {
-	if !isFit(r.Job, MaxName) {
+	if !usersync.Fits(r.Job, MaxName) {
 		return Rejected(usersync.Errorf(usersync.CodeRejected, "The platform's job has an id that cannot be kept."))
 	}
-	if !isFit(r.Remote, MaxName) {
+	if !usersync.Fits(r.Remote, MaxName) {
 		r.Remote = ""
 	}
-	r.Details, r.Reason = fit(r.Details, MaxSentence), fit(r.Reason, MaxName)
+	r.Details, r.Reason = usersync.Fit(r.Details, MaxSentence), usersync.Fit(r.Reason, MaxName)
 	if r.Err != nil {
 		r.Err = boundedError(r.Err)
 	}
@@ -84,16 +68,18 @@ func boundedResults(all []Result) []Result {
 // boundedError returns e if it is short, else a copy that is. So an error that others
 // compare with stays the one it is.
 func boundedError(e *usersync.Error) *usersync.Error {
-	long := !isFit(e.Message, MaxSentence) || len(e.Fields) > MaxLabels ||
-		slices.ContainsFunc(e.Fields, func(f usersync.FieldError) bool { return !isFit(f.Field, MaxName) || !isFit(f.Message, MaxSentence) })
+	long := !usersync.Fits(e.Message, MaxSentence) || len(e.Fields) > MaxLabels ||
+		slices.ContainsFunc(e.Fields, func(f usersync.FieldError) bool {
+			return !usersync.Fits(f.Field, MaxName) || !usersync.Fits(f.Message, MaxSentence)
+		})
 	if !long {
 		return e
 	}
 	out := *e
-	out.Message = fit(e.Message, MaxSentence)
+	out.Message = usersync.Fit(e.Message, MaxSentence)
 	out.Fields = slices.Clone(e.Fields[:min(len(e.Fields), MaxLabels)])
 	for i, f := range out.Fields {
-		out.Fields[i] = usersync.FieldError{Field: fit(f.Field, MaxName), Message: fit(f.Message, MaxSentence)}
+		out.Fields[i] = usersync.FieldError{Field: usersync.Fit(f.Field, MaxName), Message: usersync.Fit(f.Message, MaxSentence)}
 	}
 	return &out
 }
@@ -173,7 +159,7 @@ func (b boundMaker) MakeAudience(ctx context.Context, name, description string) 
 	if err != nil {
 		return "", usersync.PlatformSync{}, shortened(err)
 	}
-	if !isFit(id, MaxName) || !isFit(patch.List, MaxName) {
+	if !usersync.Fits(id, MaxName) || !usersync.Fits(patch.List, MaxName) {
 		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeUnavailable, "The platform's list has an id that cannot be kept.")
 	}
 	return id, patch, nil

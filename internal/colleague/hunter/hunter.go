@@ -38,6 +38,11 @@ const (
 	// pausedFor is how long Hunter is left alone after it refused a call for good
 	// reason: a limit that is used up, or a key it does not know.
 	pausedFor = 5 * time.Minute
+	// maxText is how much is kept of a name, a title or a domain, in bytes. The
+	// settings may name any server.
+	maxText = 200
+	// maxAddress is the longest address, in bytes (RFC 5321, section 4.5.3.1.3).
+	maxAddress = 254
 	// atOnce bounds the calls of one search. Hunter allows 15 a second.
 	atOnce = 4
 )
@@ -203,7 +208,7 @@ func digest(response *outbound.Response) (string, error) {
 	}
 	entries := []entry{}
 	for _, e := range r.Data.Emails {
-		if e.Verification.Status == "invalid" || len(entries) == page {
+		if e.Verification.Status == "invalid" || len(entries) == page || !usersync.Fits(e.Value, maxAddress) {
 			continue
 		}
 		seen := int64(0)
@@ -212,9 +217,9 @@ func digest(response *outbound.Response) (string, error) {
 				seen = max(seen, t.UnixMicro())
 			}
 		}
-		name := strings.TrimSpace(e.FirstName + " " + e.LastName)
-		entries = append(entries, entry{Email: e.Value, Name: name, JobTitle: e.Position, Company: r.Data.Organization,
-			Website: website(r.Data.Domain), Seen: seen})
+		name := usersync.Fit(strings.TrimSpace(e.FirstName+" "+e.LastName), maxText)
+		entries = append(entries, entry{Email: e.Value, Name: name, JobTitle: usersync.Fit(e.Position, maxText),
+			Company: usersync.Fit(r.Data.Organization, maxText), Website: website(usersync.Fit(r.Data.Domain, maxText)), Seen: seen})
 	}
 	text, err := json.Marshal(entries)
 	if err != nil {

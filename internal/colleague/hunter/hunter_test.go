@@ -169,3 +169,25 @@ func TestErrorsOfHunterShowNoKey(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatTheServiceSaysIsCutShort(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ä", 100_000) + "\x00"
+	each(t, func(t *testing.T, s site) {
+		s.Add("acme.example.com", "ann@acme.example.com", "Ann\x00", long, long, "")
+		s.Add("acme.example.com", strings.Repeat("a", 300)+"@acme.example.com", "Bob", "", "", "")
+		got, err := s.find(t, "acme.example.com")
+		if err != nil || len(got[0].People) != 1 {
+			t.Fatalf("%d people, %v, %v", len(got[0].People), got[0].Err, err)
+		}
+		ann := got[0].People[0]
+		for _, text := range []string{ann.Name, ann.JobTitle, ann.CompanyName, ann.Website} {
+			if len(text) > 250 || strings.Contains(text, "\x00") {
+				t.Errorf("a text of %d bytes that begins with %.20q", len(text), text)
+			}
+		}
+		if !strings.HasPrefix(ann.Name, "Ann ää") || !strings.HasPrefix(ann.JobTitle, "ää") {
+			t.Errorf("%.40q, %.40q", ann.Name, ann.JobTitle)
+		}
+	})
+}
