@@ -6,6 +6,8 @@ package hunter
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -47,8 +49,12 @@ const (
 	atOnce = 4
 )
 
-// paused stands in the place of a company for the whole service.
-const paused = "*"
+// pauseOf stands in the place of a company for the whole service, as these settings
+// reach it. So other settings lift the pause.
+func pauseOf(settings tenant.ColleagueSource) string {
+	sum := sha256.Sum256([]byte(settings.URL + "\x00" + settings.APIKey.Reveal()))
+	return "*" + hex.EncodeToString(sum[:16])
+}
 
 // Name is tenant.SourceHunter.
 func (*Source) Name() string { return tenant.SourceHunter }
@@ -56,7 +62,7 @@ func (*Source) Name() string { return tenant.SourceHunter }
 // Find answers each query with the people at its company, whatever country or
 // department it asks for.
 func (s *Source) Find(ctx context.Context, ask colleague.Ask) ([]colleague.Answer, error) {
-	companies := companiesOf(ask.Queries)
+	companies, paused := companiesOf(ask.Queries), pauseOf(ask.Settings)
 	kept, err := colleague.SourceAnswers(ctx, ask.Org, s.Name(), append(companies, paused))
 	if err != nil {
 		return nil, err
@@ -114,7 +120,7 @@ func (s *Source) askFor(ctx context.Context, ask colleague.Ask, company string) 
 	case "":
 		err = colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), company, text, keptFor)
 	case usersync.CodeRateLimited, usersync.CodeDisconnected:
-		if kept := colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), paused, string(code), pausedFor); kept != nil {
+		if kept := colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), pauseOf(ask.Settings), string(code), pausedFor); kept != nil {
 			err = kept
 		}
 	}

@@ -121,6 +121,10 @@ func TestHunterIsLeftAloneAfterARefusal(t *testing.T) {
 			if _, err := s.find(t, "b.example.com"); usersync.CodeOf(err) != want || s.Asked("b.example.com") != 0 {
 				t.Errorf("%d: %v, asked %d times", status, err, s.Asked("b.example.com"))
 			}
+			s.ask.Settings.URL += "/" // another setting lifts it
+			if got, err := s.find(t, "b.example.com"); err != nil || got[0].Err != nil || s.Asked("b.example.com") != 1 {
+				t.Errorf("%d: after a change of the settings %+v %v, asked %d times", status, got, err, s.Asked("b.example.com"))
+			}
 		})
 	}
 }
