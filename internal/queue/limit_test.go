@@ -262,7 +262,7 @@ func TestKeysOfAccountsTellApartAndAreShort(t *testing.T) {
 			t.Errorf("%s: %d bytes", name, n)
 		}
 	}
-	if queue.KeyOf("org_1", "p", "a") != queue.KeyOf("org_1", "p", "a") {
+	if again := queue.KeyOf("org_1", "p", "", "a"); seen[again] != "a" {
 		t.Error("a key is another one the next time")
 	}
 }
@@ -298,5 +298,18 @@ func TestAPauseIsLiftedForEverybody(t *testing.T) {
 			t.Error(err)
 		}
 		wantCall(t, one, a, slow)
+	})
+}
+
+func TestEveryRateIsOneThatRedisCountsBy(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, _ *queue.Limiter) {
+		for _, perSecond := range []float64{1e-300, 1e-9, 1, 1e6, 1e9, 1e12, 1e300} {
+			for range 20 {
+				if _, _, err := one.Acquire(t.Context(), queue.KeyOf("org_1", fmt.Sprint(perSecond)), queue.Limit{PerSecond: perSecond}, long); err != nil {
+					t.Errorf("%v calls a second: %v", perSecond, err)
+				}
+			}
+		}
 	})
 }
