@@ -80,9 +80,9 @@ func resumePushes(ctx context.Context, tx *store.Tx, connection string) error {
 
 var (
 	hastenPushesStatement = store.Define("platform.hastenPushes", `
-UPDATE pushes SET due_at = {now} WHERE connection_id = $1 AND status = 'pending' AND due_at > {now}`)
+UPDATE pushes SET due_at = {now} WHERE connection_id = $1 AND due_at > 0 AND due_at > {now} AND status = 'pending'`)
 	hastenWaitsStatement = store.Define("platform.hastenWaits", `
-UPDATE push_waits SET due_at = {now} WHERE connection_id = $1 AND job = '' AND due_at > {now}`)
+UPDATE push_waits SET due_at = {now} WHERE connection_id = $1 AND due_at > 0 AND due_at > {now} AND job = ''`)
 )
 
 // hastenPushes makes due now what waits at a connection to be tried again.
