@@ -82,7 +82,7 @@ var owners = []owner{
 	{"github.com/alicebob/miniredis/v2", []string{"internal/queue/embedded"}},
 	{"github.com/labstack/echo/v4", []string{"internal/api", "internal/api/*", "test/load"}},
 	{"github.com/go-json-experiment/json", []string{"internal/api"}},
-	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/delivery", "internal/platform"}},
+	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/platform"}},
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",

@@ -8,7 +8,6 @@ import (
 	"usersync/internal/api/manage"
 	"usersync/internal/api/marketing"
 	"usersync/internal/api/native"
-	"usersync/internal/connector"
 	"usersync/internal/connectors"
 	"usersync/internal/intake"
 	"usersync/internal/mail"
@@ -38,7 +37,7 @@ const mailWithin = 15 * time.Second
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	operations := &management.Service{
 		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
-		Platforms: connectors.Platforms, Calls: func() *connector.Client { return a.hub.Client("") },
+		Platforms: connectors.Platforms, Hub: a.hub,
 		Queues: a.Queue,
 	}
 	users := &native.Handlers{Management: operations}
@@ -57,7 +56,7 @@ func (a *App) buildOperations() {
 		Checks: []api.Check{
 			{Name: "database", Check: a.Store.CheckMigrated},
 			// The API accepts while Redis is away; a worker cannot work.
-			{Name: "queue", Check: func(ctx context.Context) error { return a.Queue.Ping(ctx) }, Optional: a.o.Role != Worker},
+			{Name: "queue", Check: func(ctx context.Context) error { return a.Queue.Accepts(ctx) }, Optional: a.o.Role != Worker},
 		},
 		Metrics:  a.metrics.Handler(),
 		Dialects: a.dialects,

@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"usersync/internal/outbox"
+	"usersync/internal/queue"
 )
 
 // observe registers the functions that set the gauges at a scrape.
@@ -26,7 +28,16 @@ func (a *App) observeOutbox(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) observeQueue(context.Context) error {
+func (a *App) observeQueue(ctx context.Context) error {
+	err := a.Queue.Accepts(ctx)
+	switch {
+	case err == nil:
+		a.metrics.QueueFull.Set(0)
+	case errors.Is(err, queue.ErrFull):
+		a.metrics.QueueFull.Set(1)
+	default:
+		return err
+	}
 	depths, err := a.Queue.Depths()
 	if err != nil {
 		return err

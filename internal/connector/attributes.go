@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"usersync/internal/usersync"
@@ -103,26 +102,23 @@ func (m Mapping) Check(field string) []usersync.FieldError {
 	return out
 }
 
-// quoted bounds what is shown of a platform's own words, in runes.
-const quoted = 300
+const (
+	// quoted bounds what is shown of a platform's own words, in runes.
+	quoted = 300
+	// quotedFrom is how many bytes of them are looked at.
+	quotedFrom = 64 << 10
+)
 
 var address = regexp.MustCompile(`[^\s"'<>()\[\]{},;:=]+@[^\s"'<>()\[\]{},;:=]+`)
 
 // Quote makes what a platform said fit to be shown and logged. The result is one
 // short line without addresses, which may be anybody's.
 func Quote(text string) string {
-	text = address.ReplaceAllString(strings.ToValidUTF8(text, ""), "(address)")
-	text = strings.Map(printable, strings.Join(strings.Fields(text), " "))
+	text = address.ReplaceAllString(strings.ToValidUTF8(text[:min(len(text), quotedFrom)], ""), "(address)")
+	text = strings.Join(strings.Fields(text), " ")
+	text = usersync.Fit(text, len(text))
 	if utf8.RuneCountInString(text) > quoted {
 		text = string([]rune(text)[:quoted]) + "…"
 	}
 	return text
-}
-
-// printable drops control characters, because no column and no page takes them.
-func printable(r rune) rune {
-	if unicode.IsControl(r) {
-		return -1
-	}
-	return r
 }

@@ -33,13 +33,15 @@ type Client struct {
 	HTTP *outbound.Client
 	// Connection names the connection, for the breaker.
 	Connection string
+	// Organization owns the connection. Nothing that connections share goes beyond it.
+	Organization string
 
 	hub      *Hub
 	breaker  *breaker
 	platform Platform
 	base     string
 	limits   Limits
-	account  string // as the limits know it
+	account  queue.AccountKey
 	// secrets are the credentials, which a platform may repeat in its answers.
 	secrets []string
 }
@@ -49,8 +51,7 @@ func (c *Client) with(k Platform, common Common, cfg Config) *Client {
 	out := *c
 	out.platform, out.base, out.limits = k, common.BaseURL, k.Limits
 	out.secrets = k.secrets(cfg.Credentials)
-	// Before the first check an account is known by the credentials alone.
-	out.account = k.Name + ":" + cmp.Or(cfg.Facts.Account, Fingerprint(usersync.NewSecret(string(cfg.Credentials))))
+	out.account = k.account(c.Organization, common, cfg)
 	if common.MaxConcurrent > 0 {
 		out.limits.Concurrent = common.MaxConcurrent
 	}
@@ -89,7 +90,9 @@ func (c *Client) URL(base, path string) string {
 // account is paused, it makes no call and returns an error of code rate_limited
 // with RetryAfter. While the breaker is open it makes no call and returns an error
 // of code unavailable with RetryAfter. An answer that says how long to wait, or that
-// no call is left, pauses the account for all its connections in all processes.
+// no call is left, pauses the account in all processes, for all connections of the
+// organization that lead to it. No answer makes anybody wait longer than
+// queue.MaxPause.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response, error) {
 	if err := c.breaker.refusal(); err != nil {
 		c.hub.observe(c.platform.Name, "open", 0)
@@ -254,6 +257,7 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	if e.Code == usersync.CodeRateLimited && e.RetryAfter <= 0 {
 		e.RetryAfter = throttledFor
 	}
+	e.RetryAfter = min(e.RetryAfter, queue.MaxPause)
 	return e
 }
 

@@ -56,14 +56,33 @@ const key = "secret-key-of-the-suite"
 // open opens a connection to the account of a platform at url.
 func open(t *testing.T, h *connector.Hub, limits connector.Limits, id, account, url string) plain {
 	t.Helper()
-	c, err := kind(limits).Open(connector.Config{
+	return openFor(t, h, "org_1", limits, id, account, url)
+}
+
+// openFor opens a connection of an organization.
+func openFor(t *testing.T, h *connector.Hub, organization string, limits connector.Limits, id, account, url string) plain {
+	t.Helper()
+	return opened(t, kind(limits), configOf(account, url), h.Client(organization, id))
+}
+
+func configOf(account, url string) connector.Config {
+	return connector.Config{
 		Credentials: json.RawMessage(`{"key":"` + key + `"}`), Settings: json.RawMessage(`{"baseUrl":"` + url + `"}`),
 		Facts: connector.Facts{Account: account},
-	}, h.Client(id))
-	if err != nil {
+	}
+}
+
+// opened opens a connection and returns its connector without what Open puts around it.
+func opened(t *testing.T, k connector.Platform, cfg connector.Config, client *connector.Client) (inner plain) {
+	t.Helper()
+	k = connector.Define(k, func(_ credentials, _ settings, _ connector.Facts, client *connector.Client) (connector.Connector, error) {
+		inner = plain{client: client}
+		return inner, nil
+	})
+	if _, err := k.Open(cfg, client); err != nil {
 		t.Fatal(err)
 	}
-	return c.(plain)
+	return inner
 }
 
 // hubs are those of two processes on one Redis.
@@ -327,5 +346,48 @@ func TestEachEndsWithTheFirstErrorAndKeepsWhatIsDone(t *testing.T) {
 	}
 	if usersync.CodeOf(err) != usersync.CodeUnavailable || strings.Join(got, " ") != "added failed added  " || calls != 4 {
 		t.Errorf("got %v, %v, %d calls", got, err, calls)
+	}
+}
+
+func TestTenantsShareNoPauseAndNoLimit(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, status(429, "Retry-After", "86400"))
+	one, other, _ := hubs(t)
+	limits := connector.Limits{Concurrent: 1, PerSecond: 1, Burst: 1, Timeout: time.Minute}
+	// One tenant's own server, at which the account is called as it is elsewhere.
+	_, err := openFor(t, one, "org_1", limits, "con_1", "shared", p.url).call(t.Context())
+	wantWait(t, err, queue.MaxPause, queue.MaxPause)
+	quiet := newPlatform(t, ok)
+	for organization, url := range map[string]string{"org_2": p.url, "org_1": quiet.url} {
+		p.answer.Store(http.HandlerFunc(ok))
+		if _, err := openFor(t, other, organization, limits, "con_2", "shared", url).call(t.Context()); err != nil {
+			t.Errorf("%s at %s: %v", organization, url, err)
+		}
+	}
+	_, err = openFor(t, other, "org_1", limits, "con_3", "shared", p.url).call(t.Context())
+	wantWait(t, err, queue.MaxPause-time.Minute, queue.MaxPause)
+}
+
+func TestAPauseIsLiftedWithWhatAConnectionIsOpenedWith(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, status(429, "Retry-After", "600"))
+	one, other, redis := hubs(t)
+	_, err := open(t, one, connector.Limits{}, "con_1", "a", p.url).call(t.Context())
+	wantWait(t, err, 10*time.Minute, 10*time.Minute)
+	p.answer.Store(http.HandlerFunc(ok))
+	if err := other.Lift(t.Context(), "org_2", kind(connector.Limits{}), configOf("a", p.url)); err != nil {
+		t.Error(err)
+	}
+	_, err = open(t, one, connector.Limits{}, "con_1", "a", p.url).call(t.Context())
+	wantWait(t, err, 9*time.Minute, 10*time.Minute)
+	if err := other.Lift(t.Context(), "org_1", kind(connector.Limits{}), configOf("a", p.url)); err != nil {
+		t.Error(err)
+	}
+	if _, err := open(t, one, connector.Limits{}, "con_1", "a", p.url).call(t.Context()); err != nil {
+		t.Errorf("lifted, but: %v", err)
+	}
+	redis.Close()
+	if err := other.Lift(t.Context(), "org_1", kind(connector.Limits{}), configOf("a", p.url)); usersync.CodeOf(err) != usersync.CodeUnavailable {
+		t.Errorf("without Redis: %v", err)
 	}
 }

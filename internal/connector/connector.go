@@ -112,15 +112,15 @@ type Result struct {
 	Err     *usersync.Error // of Failed
 	Job     string          // of Pending
 	// Remote is stored, and comes back in the next Profile of this person. It is the
-	// platform's id, for example, and has up to 500 bytes.
+	// platform's id, for example, and has up to MaxName bytes.
 	Remote string
 }
 
 // Facts are what a check learns of an account.
 type Facts struct {
 	// Account names the account that the platform counts calls for, so that two
-	// connections to one account share its limits. It is no secret. If the platform
-	// names no account, it is the Fingerprint of the credential.
+	// connections of an organization to one account share its limits. It is no secret.
+	// If the platform names no account, it is the Fingerprint of the credential.
 	Account string `json:"account"`
 	// Labels are what sentences and pushes need to know of the account, by kind and id:
 	// "list:8d…" → "active-clients", "field:company" → "w12".

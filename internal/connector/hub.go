@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,10 +31,10 @@ type Hub struct {
 	away     atomic.Int64 // until when the limiter is not asked, in Unix nanoseconds
 }
 
-// Client returns the client of a connection. A connection that is not saved yet has
-// no id and no breaker.
-func (h *Hub) Client(connectionID string) *Client {
-	c := &Client{HTTP: h.HTTP, Connection: connectionID, hub: h}
+// Client returns the client of a connection of an organization. A connection that is
+// not saved yet has no id and no breaker.
+func (h *Hub) Client(organization, connectionID string) *Client {
+	c := &Client{HTTP: h.HTTP, Connection: connectionID, Organization: organization, hub: h}
 	if connectionID == "" {
 		return c
 	}
@@ -56,6 +57,21 @@ func (h *Hub) Forget(connectionID string) {
 	delete(h.breakers, connectionID)
 }
 
+// Lift ends the pause of the account that a connection of an organization leads to, in
+// all processes. An error has code unavailable.
+func (h *Hub) Lift(ctx context.Context, organization string, k Platform, cfg Config) error {
+	if h.Limiter == nil {
+		return nil
+	}
+	_, common, err := split(cfg.Settings)
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limiterWithin)
+	defer cancel()
+	return h.Limiter.Lift(ctx, k.account(organization, common, cfg))
+}
+
 const (
 	// limiterWithin bounds one question to the limiter.
 	limiterWithin = time.Second
@@ -75,7 +91,7 @@ func (h *Hub) limiter() *queue.Limiter {
 func (h *Hub) lost() { h.away.Store(time.Now().Add(limiterAway).UnixNano()) }
 
 // acquire asks the limiter once. A limiter that is away lets every call pass.
-func (h *Hub) acquire(ctx context.Context, account string, limit queue.Limit, ttl time.Duration) (release func(), wait time.Duration) {
+func (h *Hub) acquire(ctx context.Context, account queue.AccountKey, limit queue.Limit, ttl time.Duration) (release func(), wait time.Duration) {
 	l := h.limiter()
 	if l == nil {
 		return func() {}, 0
@@ -92,8 +108,8 @@ func (h *Hub) acquire(ctx context.Context, account string, limit queue.Limit, tt
 	return func() {}, 0
 }
 
-// pause stops all processes from calling an account for d.
-func (h *Hub) pause(ctx context.Context, account string, d time.Duration) {
+// pause stops all processes from calling an account for d, see queue.MaxPause.
+func (h *Hub) pause(ctx context.Context, account queue.AccountKey, d time.Duration) {
 	l := h.limiter()
 	if l == nil || d <= 0 {
 		return

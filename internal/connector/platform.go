@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"usersync/internal/outbound"
+	"usersync/internal/queue"
 	"usersync/internal/usersync"
 )
 
@@ -103,14 +104,34 @@ func Define[C, S any](k Platform, open func(credentials C, settings S, facts Fac
 		if err := faults.Err(); err != nil {
 			return nil, err
 		}
-		return open(credentials, settings, cfg.Facts, client.with(k, common, cfg))
+		return open(credentials, settings, cfg.Facts.bounded(), client.with(k, common, cfg))
 	}
 	return k
 }
 
 // Open opens a connection. Errors have code invalid and name the wrong fields
-// as credentials.x and settings.y.
-func (k Platform) Open(cfg Config, client *Client) (Connector, error) { return k.open(cfg, client) }
+// as credentials.x and settings.y. All that the connector passes on of the platform's
+// answers is bounded, see MaxName.
+func (k Platform) Open(cfg Config, client *Client) (Connector, error) {
+	c, err := k.open(cfg, client)
+	if err != nil {
+		return nil, err
+	}
+	return withBounds(c), nil
+}
+
+// account is the key of the account that a connection leads to. The organization is
+// in it, so tenants share no limit and no pause, whatever their platforms call their
+// accounts. An address of the tenant's own is in it too, so a server that stands there
+// speaks for nobody but itself. Before the first check an account is known by the
+// credentials alone.
+func (k Platform) account(organization string, common Common, cfg Config) queue.AccountKey {
+	account := cfg.Facts.Account
+	if account == "" {
+		account = Fingerprint(usersync.NewSecret(string(cfg.Credentials)))
+	}
+	return queue.KeyOf(organization, k.Name, common.BaseURL, account)
+}
 
 // ErrNoList and ErrNoTags are the refusals to override what a platform does not have.
 var (
@@ -175,6 +196,7 @@ func (c Common) check(client *Client) Faults {
 	var faults Faults
 	faults.Add(c.MaxConcurrent < 0, "settings.maxConcurrent", "must not be negative")
 	faults.Add(c.CallsPerSecond < 0, "settings.callsPerSecond", "must not be negative")
+	faults.Add(c.CallsPerSecond > 0 && c.CallsPerSecond < 1/queue.MaxPause.Seconds(), "settings.callsPerSecond", "must be one call an hour at least")
 	if c.BaseURL != "" {
 		_, err := client.CheckURL(c.BaseURL)
 		faults.AddError("settings.baseUrl", err)

@@ -43,6 +43,7 @@ func TestOpenNamesWrongFields(t *testing.T) {
 		{"not an option", `{"key":"k"}`, `{"mode":"medium"}`, "settings.mode must be one of fast, slow"},
 		{"below zero", `{"key":"k"}`, `{"maxConcurrent":-1,"callsPerSecond":-1}`,
 			"settings.maxConcurrent must not be negative; settings.callsPerSecond must not be negative"},
+		{"less than one call an hour", `{"key":"k"}`, `{"callsPerSecond":0.0001}`, "settings.callsPerSecond must be one call an hour at least"},
 		{"no object", `{"key":"k"}`, `[]`, "settings must be an object."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,15 +154,7 @@ func TestAnswersLoseTheCredentialsTheyRepeat(t *testing.T) {
 	})
 	k := kind(connector.Limits{})
 	k.Classify = func(r *outbound.Response) *usersync.Error { return connector.Classify(r, string(r.Body)) }
-	k = connector.Define(k, func(_ credentials, _ settings, _ connector.Facts, client *connector.Client) (connector.Connector, error) {
-		return plain{client: client}, nil
-	})
-	c, err := k.Open(connector.Config{Credentials: json.RawMessage(`{"key":"` + key + `"}`), Settings: json.RawMessage(`{"baseUrl":"` + p.url + `"}`)},
-		&connector.Client{HTTP: client(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = c.(plain).call(t.Context())
+	_, err := opened(t, k, configOf("", p.url), &connector.Client{HTTP: client(t)}).call(t.Context())
 	if got := err.Error(); got != "disconnected: (address) may not use (secret)" {
 		t.Errorf("got %q", got)
 	}

@@ -14,7 +14,6 @@ import (
 
 func TestAnswersDecideHowADeliveryGoesOn(t *testing.T) {
 	t.Parallel()
-	const day = 24 * time.Hour
 	inTwoMinutes := time.Now().Add(2 * time.Minute).UTC().Format(http.TimeFormat)
 	o := open(t, storetest.Open(t, storetest.Options(t, "sqlite")), nil)
 	for _, c := range []struct {
@@ -37,8 +36,8 @@ func TestAnswersDecideHowADeliveryGoesOn(t *testing.T) {
 		{"429, a date", 429, inTwoMinutes, delivery.Retrying, 100 * time.Second, 2 * time.Minute},
 		{"503, a date", 503, inTwoMinutes, delivery.Retrying, 100 * time.Second, 2 * time.Minute},
 		{"503, less than the schedule", 503, "1", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
-		{"503, years", 503, "315360000", delivery.Retrying, day, day},
-		{"429, a date in years", 429, "Fri, 31 Dec 2999 23:59:59 GMT", delivery.Retrying, day, day},
+		{"503, years", 503, "315360000", delivery.Retrying, time.Hour, time.Hour},
+		{"429, a date in years", 429, "Fri, 31 Dec 2999 23:59:59 GMT", delivery.Retrying, time.Hour, time.Hour},
 		{"503, in the past", 503, "Thu, 01 Jan 1970 00:00:00 GMT", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
 		{"429, nonsense", 429, "soon", delivery.Retrying, 4500 * time.Millisecond, 5500 * time.Millisecond},
 	} {

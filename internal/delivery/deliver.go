@@ -182,7 +182,7 @@ func kept(body []byte) string {
 
 // verdict decides from the attempt how a delivery goes on: a 2xx ends it,
 // 410 ends it too, everything else is tried again after the schedule, not
-// before an announced Retry-After, of which at most 24 h are believed. The wait
+// before an announced Retry-After, of which at most 1 h is believed. The wait
 // begins when the attempt ended.
 func verdict(r result, header http.Header, ended time.Time) (Status, time.Time) {
 	if r.answered {

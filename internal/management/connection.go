@@ -84,7 +84,7 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	if err := v.err(); err != nil {
 		return platform.Connection{}, err
 	}
-	c := platform.Connection{Platform: kind.Name, Name: kind.Title}
+	c := platform.Connection{Organization: org.ID(), Platform: kind.Name, Name: kind.Title}
 	in.applyName(&c)
 	if _, err := in.applyAccess(kind, &c); err != nil {
 		return c, fmt.Errorf("take over the credentials and settings: %w", err)
@@ -267,13 +267,12 @@ func (s *Service) prove(ctx context.Context, kind connector.Platform, c *platfor
 }
 
 func (s *Service) open(kind connector.Platform, c platform.Connection) (connector.Connector, error) {
-	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: c.Settings}
-	if len(c.Facts) > 0 {
-		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
-			return nil, fmt.Errorf("read what earlier checks learnt: %w", err)
-		}
+	cfg, err := c.Config()
+	if err != nil {
+		return nil, err
 	}
-	opened, err := kind.Open(cfg, s.Calls())
+	// The client has no breaker, since somebody wants to know how things are now.
+	opened, err := kind.Open(cfg, s.Hub.Client(c.Organization, ""))
 	if e := usersync.AsError(err); e != nil && len(e.Fields) > 0 {
 		return nil, invalid(e.Fields).err() // names the fields
 	}
@@ -390,12 +389,17 @@ func (s *Service) PauseConnection(ctx context.Context, actor string, org *store.
 	return s.changed(platform.PauseConnection(ctx, org, actor, id))
 }
 
-// ResumeConnection starts pushes to a connection again. A connection that the
-// platform had refused is checked first.
+// ResumeConnection starts pushes to a connection again, and lifts what pause the
+// platform has asked for. A connection that the platform had refused is checked first.
 func (s *Service) ResumeConnection(ctx context.Context, actor string, org *store.Org, id string) (platform.Connection, error) {
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
 		return before, fmt.Errorf("read the connection: %w", err)
+	}
+	// Without Redis nobody is held back by a pause, so its absence matters only where
+	// there is one.
+	if err := s.lift(ctx, before); err != nil && !before.ThrottledUntil.IsZero() {
+		return before, err
 	}
 	if before.Status != platform.ConnectionDisconnected {
 		return s.changed(platform.ResumeConnection(ctx, org, actor, id))
@@ -408,6 +412,24 @@ func (s *Service) ResumeConnection(ctx context.Context, actor string, org *store
 		return before, stillRefused(checked)
 	}
 	return checked.Connection, nil
+}
+
+// lift ends the pause that a platform asked for, in all processes, and has this one
+// call it again.
+func (s *Service) lift(ctx context.Context, c platform.Connection) error {
+	kind, err := s.kindOf(c)
+	if err != nil {
+		return fmt.Errorf("find the platform: %w", err)
+	}
+	cfg, err := c.Config()
+	if err != nil {
+		return err
+	}
+	s.Hub.Forget(c.ID)
+	if err := s.Hub.Lift(ctx, c.Organization, kind, cfg); err != nil {
+		return fmt.Errorf("lift the pause that the platform asked for: %w", err)
+	}
+	return nil
 }
 
 // stillRefused is the refusal to resume a connection that a check found wrong.

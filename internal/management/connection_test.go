@@ -72,7 +72,7 @@ func connect(t *testing.T) connected {
 	}
 	p := &place{check: func() error { return nil }}
 	c := connected{place: p, org: s.Org(o.ID), Service: &management.Service{
-		Store: s, Platforms: []connector.Platform{p.kind()}, Calls: func() *connector.Client { return &connector.Client{} },
+		Store: s, Platforms: []connector.Platform{p.kind()}, Hub: &connector.Hub{},
 	}}
 	name := "place"
 	made, err := c.CreateConnection(t.Context(), "key_1", c.org, management.ConnectionInput{

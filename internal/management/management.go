@@ -23,9 +23,8 @@ type Service struct {
 	Mail  *mail.Sender
 	// Platforms are those that connections can be made to.
 	Platforms []connector.Platform
-	// Calls makes the client that a connection is checked with. It has no breaker,
-	// since somebody wants to know how things are now.
-	Calls func() *connector.Client
+	// Hub makes the calls that check a connection. It is nil on the command line.
+	Hub *connector.Hub
 	// Queues are the task queues. It is nil on the command line.
 	Queues Queues
 }

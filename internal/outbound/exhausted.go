@@ -18,7 +18,7 @@ var quotas = []struct {
 	{"X-HubSpot-RateLimit-Remaining", "X-HubSpot-RateLimit-Interval-Milliseconds", time.Millisecond}, // HubSpot
 }
 
-// Exhausted returns how long to make no call, from 0 to 24 h, after an answer whose
+// Exhausted returns how long to make no call, from 0 to 1 h, after an answer whose
 // headers say that no call is left. It reports false when calls are left or the
 // headers do not say how long to wait.
 func Exhausted(h http.Header, now time.Time) (time.Duration, bool) {
@@ -27,8 +27,8 @@ func Exhausted(h http.Header, now time.Time) (time.Duration, bool) {
 		if !ok || left > 0 {
 			continue
 		}
-		if d, ok := parseReset(h.Get(q.reset), now); ok {
-			return d / (time.Second / q.unit), true
+		if reset, ok := parseReset(h.Get(q.reset), now); ok {
+			return wait(reset * q.unit.Seconds()), true
 		}
 	}
 	return 0, false

@@ -27,6 +27,9 @@ func TestExhausted(t *testing.T) {
 		{"Brevo", "x-sib-ratelimit-remaining: 0\nx-sib-ratelimit-reset: 1", time.Second},
 		{"the draft", "RateLimit-Remaining: 0\nRateLimit-Reset: 3", 3 * time.Second},
 		{"HubSpot", "X-HubSpot-RateLimit-Remaining: 0\nX-HubSpot-RateLimit-Interval-Milliseconds: 10000", 10 * time.Second},
+		{"HubSpot, an hour and a half", "X-HubSpot-RateLimit-Remaining: 0\nX-HubSpot-RateLimit-Interval-Milliseconds: 5400000", time.Hour},
+		{"more than an hour", "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: 86400", time.Hour},
+		{"a Unix time far ahead", "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: 99999999999", time.Hour},
 		{"HubSpot with some left", "X-HubSpot-RateLimit-Remaining: 99\nX-HubSpot-RateLimit-Interval-Milliseconds: 10000", none},
 		{"one of two", "X-RateLimit-Remaining: 5\nX-RateLimit-Reset: 10\nRateLimit-Remaining: 0\nRateLimit-Reset: 2", 2 * time.Second},
 	} {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// maxRetryAfter is the longest wait. A longer one is shortened to it.
-const maxRetryAfter = 24 * time.Hour
+// maxRetryAfter is the longest wait. A longer one is shortened to it. Whoever runs the
+// other side may be anybody, and a server that is asked once an hour has its rest.
+const maxRetryAfter = time.Hour
 
 // epoch separates the two meanings of a reset header. A smaller number is seconds to
 // wait, and any other is a Unix time. Nobody asks for a wait of 31 years, and no
@@ -21,7 +22,7 @@ const epoch = 1e9
 // that of the IETF draft.
 var resetHeaders = []string{"X-RateLimit-Reset", "X-Sib-RateLimit-Reset", "RateLimit-Reset"}
 
-// RetryAfter returns how long the other side asks us to wait, from 0 to 24 h. It
+// RetryAfter returns how long the other side asks us to wait, from 0 to 1 h. It
 // reads Retry-After (RFC 9110, section 10.2.3: seconds or a date), else the first
 // reset header that can be read. It reports false when there is none. Call it only
 // after a refusal, because platforms send reset headers with successes too.
@@ -30,8 +31,8 @@ func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 		return wait, true
 	}
 	for _, name := range resetHeaders {
-		if wait, ok := parseReset(h.Get(name), now); ok {
-			return wait, true
+		if seconds, ok := parseReset(h.Get(name), now); ok {
+			return wait(seconds), true
 		}
 	}
 	return 0, false
@@ -48,15 +49,12 @@ func parseRetryAfter(text string, now time.Time) (time.Duration, bool) {
 	return wait(date.Sub(now).Seconds()), true
 }
 
-func parseReset(text string, now time.Time) (time.Duration, bool) {
-	seconds, ok := parseSeconds(text)
-	if !ok {
-		return 0, false
-	}
-	if seconds >= epoch {
+// parseReset returns the seconds to wait, which are not bounded yet.
+func parseReset(text string, now time.Time) (seconds float64, ok bool) {
+	if seconds, ok = parseSeconds(text); ok && seconds >= epoch {
 		seconds -= float64(now.UnixNano()) / 1e9
 	}
-	return wait(seconds), true
+	return seconds, ok
 }
 
 // parseSeconds takes decimal numbers only, not the infinities, exponents and

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"usersync/internal/audit"
+	"usersync/internal/connector"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -29,6 +30,9 @@ type Connection struct {
 	UpdatedAt usersync.Time   `json:"updatedAt"`
 	// CheckedAt is when the platform last took the credentials.
 	CheckedAt usersync.Time `json:"checkedAt,omitzero"`
+	// ThrottledUntil is until when nothing is pushed because the platform said so, or
+	// did not answer. It is zero when the platform may be called.
+	ThrottledUntil usersync.Time `json:"throttledUntil,omitzero"`
 	// Credentials are the connector's own, as JSON.
 	Credentials usersync.Secret `json:"-"`
 	// Facts is what the last check learnt of the account, as JSON.
@@ -60,8 +64,10 @@ type connectionRow struct {
 	Credentials string
 	Facts       string
 	CheckedAt   int64
-	CreatedAt   int64 `gorm:"autoCreateTime:false"`
-	UpdatedAt   int64 `gorm:"autoUpdateTime:false"`
+	// ThrottledUntil may be past.
+	ThrottledUntil int64
+	CreatedAt      int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt      int64 `gorm:"autoUpdateTime:false"`
 }
 
 func (connectionRow) TableName() string { return "connections" }
@@ -75,6 +81,9 @@ func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
 		ID: r.ID, Organization: r.OrganizationID, Platform: r.Platform, Name: r.Name, Status: r.Status, Reason: r.Reason,
 		Settings: json.RawMessage(r.Settings), Facts: json.RawMessage(r.Facts),
 		CreatedAt: store.Stamp(r.CreatedAt), UpdatedAt: store.Stamp(r.UpdatedAt), CheckedAt: store.Stamp(r.CheckedAt),
+	}
+	if until := store.Stamp(r.ThrottledUntil); until.After(time.Now()) {
+		c.ThrottledUntil = until
 	}
 	if r.Credentials == "" {
 		return c, nil
@@ -170,11 +179,34 @@ func PauseConnection(ctx context.Context, o *store.Org, actor, id string) (Conne
 	})
 }
 
-// ResumeConnection has a connection pushed to again.
+// ResumeConnection has a connection pushed to again, now, even if its platform wants no
+// calls yet.
 func ResumeConnection(ctx context.Context, o *store.Org, actor, id string) (Connection, error) {
 	return changeConnection(ctx, o, actor, "connection.resume", id, func(c *Connection) ([]string, error) {
-		return setStatus(c, ConnectionActive), nil
+		return append(setStatus(c, ConnectionActive), c.lift()...), nil
 	})
+}
+
+// lift ends the wait that a platform asked for. It returns the names of the fields that
+// it changed.
+func (c *Connection) lift() []string {
+	if c.ThrottledUntil.IsZero() {
+		return nil
+	}
+	c.ThrottledUntil = usersync.Time{}
+	return []string{"throttledUntil"}
+}
+
+// Config returns what a connector is opened with.
+func (c Connection) Config() (connector.Config, error) {
+	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: c.Settings}
+	if len(c.Facts) == 0 {
+		return cfg, nil
+	}
+	if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
+		return cfg, usersync.Errorf(usersync.CodeInternal, "What is known of the account cannot be read.").Because(err)
+	}
+	return cfg, nil
 }
 
 // setStatus returns the names of the fields that it changed.
@@ -201,11 +233,18 @@ func changeConnection(ctx context.Context, o *store.Org, actor, action, id strin
 		if err != nil || len(fields) == 0 {
 			return err
 		}
-		if out.Name != before.Name || out.Reason != before.Reason || !sameAccess(before, out) {
+		if !sameAccess(before, out) {
+			out.lift() // another server, or another account of it, has not asked for it
+		}
+		lifted := out.ThrottledUntil != before.ThrottledUntil
+		if out.Name != before.Name || out.Reason != before.Reason || !sameAccess(before, out) || lifted {
 			out.UpdatedAt = tenant.NextChange(before.UpdatedAt)
 		}
 		values := map[string]any{"name": out.Name, "status": out.Status, "reason": out.Reason, "settings": string(out.Settings),
 			"facts": string(out.Facts), "checked_at": store.Micros(out.CheckedAt.Time), "updated_at": store.Micros(out.UpdatedAt.Time)}
+		if lifted {
+			values["throttled_until"] = 0
+		}
 		if out.Credentials.Reveal() != before.Credentials.Reveal() {
 			if values["credentials"], err = o.Sealer().Seal([]byte(out.Credentials.Reveal()), CredentialsPlace(id)); err != nil {
 				return fmt.Errorf("seal the secret: %w", err)
@@ -266,6 +305,16 @@ func LockConnection(ctx context.Context, tx *store.Tx, organization, id string) 
 var disconnectStatement = store.Define("platform.disconnect", `
 UPDATE connections SET status = 'disconnected', reason = $4, updated_at = CASE WHEN {now} > updated_at THEN {now} ELSE updated_at + 1 END
 WHERE id = $2 AND organization_id = $1 AND status = 'active' AND updated_at = $3`)
+
+var throttleStatement = store.Define("platform.throttle", `
+UPDATE connections SET throttled_until = $4 WHERE id = $2 AND organization_id = $1 AND updated_at = $3`)
+
+// throttle notes until when the platform of c wants no calls. It reports false, and
+// changes nothing, when c was changed since it was read.
+func throttle(ctx context.Context, tx *store.Tx, c Connection, until time.Time) (bool, error) {
+	n, err := tx.Exec(ctx, throttleStatement, nil, c.Organization, c.ID, store.Micros(c.UpdatedAt.Time), store.Micros(until))
+	return n > 0, err
+}
 
 // pusher is who the audit log says disconnected a connection.
 const pusher = "push"

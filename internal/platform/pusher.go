@@ -143,7 +143,7 @@ func (p *turn) open(patch usersync.PlatformSync) (connector.Connector, error) {
 	if c := p.opened[key]; c != nil {
 		return c, nil
 	}
-	c, err := open(p.platform, p.connection, patch, p.Hub.Client(p.id))
+	c, err := open(p.platform, p.connection, patch, p.Hub.Client(p.org.ID(), p.id))
 	if err == nil {
 		p.opened[key] = c
 	}
@@ -165,7 +165,7 @@ func (s *Pusher) Open(ctx context.Context, organization, connection string) (con
 	if !known {
 		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownPlatform}
 	}
-	return open(platform, c, usersync.PlatformSync{}, s.Hub.Client(connection))
+	return open(platform, c, usersync.PlatformSync{}, s.Hub.Client(organization, connection))
 }
 
 // open opens a connection with what a request overrides of its settings.
@@ -174,11 +174,10 @@ func open(platform connector.Platform, c Connection, patch usersync.PlatformSync
 	if err != nil {
 		return nil, fmt.Errorf("apply what the request overrides: %w", err)
 	}
-	cfg := connector.Config{Credentials: json.RawMessage(c.Credentials.Reveal()), Settings: settings}
-	if len(c.Facts) > 0 {
-		if err := json.Unmarshal(c.Facts, &cfg.Facts); err != nil {
-			return nil, usersync.Errorf(usersync.CodeInternal, "What is known of the account cannot be read.").Because(err)
-		}
+	c.Settings = settings
+	cfg, err := c.Config()
+	if err != nil {
+		return nil, err
 	}
 	return platform.Open(cfg, client)
 }
@@ -205,6 +204,10 @@ func (p *turn) work(ctx context.Context) (more bool, err error) {
 // row: who makes something due meanwhile waits for it and wakes the task after.
 func (p *turn) end(ctx context.Context) error {
 	return p.Store.Tx(ctx, func(tx *store.Tx) error {
+		waits, err := p.noteThrottle(ctx, tx)
+		if err != nil {
+			return fmt.Errorf("note until when the platform wants no calls: %w", err)
+		}
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 			return fmt.Errorf("hold the claim: %w", err)
 		}
@@ -215,9 +218,24 @@ func (p *turn) end(ctx context.Context) error {
 		switch {
 		case due.IsZero():
 			due = neverDue
-		case due.Before(p.notBefore):
+		case waits && due.Before(p.notBefore):
 			due = p.notBefore
 		}
 		return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, due)
 	})
+}
+
+// toldFrom is from how long on a platform's pause is told. A shorter one is over before
+// anybody has read of it.
+const toldFrom = 5 * time.Second
+
+// noteThrottle notes in the connection until when its platform wants no calls. It
+// returns false when the connection was changed meanwhile, because who changes it may
+// have lifted the pause. It comes before the fence, since those who change a
+// connection lock it before they wake its task.
+func (p *turn) noteThrottle(ctx context.Context, tx *store.Tx) (waits bool, err error) {
+	if time.Until(p.notBefore) < toldFrom {
+		return true, nil
+	}
+	return throttle(ctx, tx, p.connection, p.notBefore)
 }

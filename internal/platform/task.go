@@ -78,12 +78,33 @@ func resumePushes(ctx context.Context, tx *store.Tx, connection string) error {
 	return tx.Later(ctx, resumeStatement, nil, nil, connection)
 }
 
+var (
+	hastenPushesStatement = store.Define("platform.hastenPushes", `
+UPDATE pushes SET due_at = {now} WHERE connection_id = $1 AND due_at > 0 AND due_at > {now} AND status = 'pending'`)
+	hastenWaitsStatement = store.Define("platform.hastenWaits", `
+UPDATE push_waits SET due_at = {now} WHERE connection_id = $1 AND due_at > 0 AND due_at > {now} AND job = ''`)
+)
+
+// hastenPushes makes due now what waits at a connection to be tried again.
+func hastenPushes(ctx context.Context, tx *store.Tx, connection string) error {
+	if err := wakePushes(ctx, tx, connection); err != nil {
+		return fmt.Errorf("wake the connection's task: %w", err)
+	}
+	if err := tx.Later(ctx, hastenPushesStatement, nil, nil, connection); err != nil {
+		return fmt.Errorf("hasten the pushes: %w", err)
+	}
+	return tx.Later(ctx, hastenWaitsStatement, nil, nil, connection)
+}
+
 // tellPushes has a connection's task look again when a change concerns it.
 func tellPushes(ctx context.Context, tx *store.Tx, before, after Connection) error {
 	if after.Status == ConnectionActive && before.Status != after.Status {
 		if err := resumePushes(ctx, tx, after.ID); err != nil {
 			return fmt.Errorf("resume the pushes: %w", err)
 		}
+	}
+	if after.ThrottledUntil != before.ThrottledUntil {
+		return hastenPushes(ctx, tx, after.ID)
 	}
 	if sameAccess(before, after) {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -38,6 +39,7 @@ type Client struct {
 	id        string // of this process
 	log       *slog.Logger
 	leads     bool // held the lease when it was last asked for
+	full      atomic.Bool
 	listener  listener
 
 	slots struct {
@@ -97,9 +99,48 @@ func (c *Client) Close() error { return c.redis.Close() }
 // Ping asks whether Redis answers.
 func (c *Client) Ping(ctx context.Context) error { return unavailable(c.redis.Ping(ctx).Err()) }
 
+// probeKept is how long the key lives that Accepts writes.
+const probeKept = time.Minute
+
+// Accepts asks whether Redis takes what is written. The error of a Redis that has
+// reached its memory limit is ErrFull.
+func (c *Client) Accepts(ctx context.Context) error {
+	err := c.redis.Set(ctx, c.key("probe"), 1, probeKept).Err()
+	c.note(err)
+	return unavailable(err)
+}
+
+// ErrFull says that Redis has reached its memory limit (maxmemory). It still answers,
+// but takes no message, and gives out none. Nothing is lost by that: the outbox keeps
+// everything, and Redis what it has.
+var ErrFull = errors.New("redis has reached its memory limit (maxmemory)")
+
+// isFull recognizes the refusal. It goes by the words, because Asynq passes on nothing
+// else, and because Redis 6 puts others before them when a script was refused.
+func isFull(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "OOM command not allowed")
+}
+
+// note logs, once each, that Redis is full and that it has room again. err is what came
+// of a command that needs room.
+func (c *Client) note(err error) {
+	full := isFull(err)
+	if err != nil && !full || c.full.Swap(full) == full {
+		return
+	}
+	if full {
+		c.log.Error("Redis has reached its memory limit; accepted work waits in the database until there is room", "error", err)
+		return
+	}
+	c.log.Info("Redis has room again")
+}
+
 func unavailable(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
 		return err
+	case isFull(err):
+		return usersync.Errorf(usersync.CodeUnavailable, "The queue is full.").Because(fmt.Errorf("%w: %w", ErrFull, err))
 	}
 	return usersync.Errorf(usersync.CodeUnavailable, "The queue cannot be reached.").Because(err)
 }

@@ -3,6 +3,9 @@ package queue
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
@@ -17,6 +20,27 @@ type Limit struct {
 	// 0 is no bound.
 	PerSecond float64
 	Burst     int
+}
+
+// MaxPause is the longest pause of an account, whoever asks for it. It is also the
+// longest time between two calls that a rate can ask for. So no key of the limiter
+// lives longer than that.
+const MaxPause = time.Hour
+
+// AccountKey names an account, for the limiter. Only KeyOf makes one, so there is
+// no key without an organization, and none that is long or holds foreign text.
+type AccountKey struct{ text string }
+
+// KeyOf returns the key of an account that belongs to an organization. parts say
+// which account it is. They may be of any length and come from anywhere, because
+// they are hashed.
+func KeyOf(organization string, parts ...string) AccountKey {
+	h := sha256.New()
+	for _, part := range parts {
+		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash takes everything
+		_, _ = h.Write([]byte(part))
+	}
+	return AccountKey{organization + ":" + hex.EncodeToString(h.Sum(nil)[:16])}
 }
 
 // Limiter keeps calls to accounts within their limits over all processes. It uses the
@@ -38,7 +62,7 @@ const fullWait = 50 * time.Millisecond
 // the process dies, the slot is free again after ttl. If the call may not be made,
 // release is nil and wait says how long to wait before asking again. A refused call
 // does not count.
-func (l *Limiter) Acquire(ctx context.Context, account string, limit Limit, ttl time.Duration) (release func(), wait time.Duration, err error) {
+func (l *Limiter) Acquire(ctx context.Context, account AccountKey, limit Limit, ttl time.Duration) (release func(), wait time.Duration, err error) {
 	lease := rand.Text()
 	answer, err := acquireScript.Run(ctx, l.client.redis, l.keys(account), lease, limit.Concurrent, ttl.Milliseconds()).Int64Slice()
 	if err != nil {
@@ -57,11 +81,12 @@ func (l *Limiter) Acquire(ctx context.Context, account string, limit Limit, ttl 
 
 // take counts a call against the account's rate. wait is how long to wait when the
 // rate does not allow the call.
-func (l *Limiter) take(ctx context.Context, account string, limit Limit) (wait time.Duration, err error) {
+func (l *Limiter) take(ctx context.Context, account AccountKey, limit Limit) (wait time.Duration, err error) {
 	if limit.PerSecond <= 0 {
 		return 0, nil
 	}
-	rate := redis_rate.Limit{Rate: 1, Period: time.Duration(float64(time.Second) / limit.PerSecond), Burst: max(limit.Burst, 1)}
+	period := time.Duration(min(float64(time.Second)/limit.PerSecond, float64(MaxPause)))
+	rate := redis_rate.Limit{Rate: 1, Period: period, Burst: max(limit.Burst, 1)}
 	r, err := l.rate.Allow(ctx, l.name(account), rate)
 	if err != nil {
 		return 0, unavailable(err)
@@ -71,7 +96,7 @@ func (l *Limiter) take(ctx context.Context, account string, limit Limit) (wait t
 
 // release frees a slot, even when ctx has ended. A slot that cannot be freed expires
 // after its ttl.
-func (l *Limiter) release(ctx context.Context, account string, limit Limit, lease string) {
+func (l *Limiter) release(ctx context.Context, account AccountKey, limit Limit, lease string) {
 	if limit.Concurrent <= 0 {
 		return
 	}
@@ -80,21 +105,32 @@ func (l *Limiter) release(ctx context.Context, account string, limit Limit, leas
 	_ = l.client.redis.ZRem(ctx, l.keys(account)[1], lease).Err()
 }
 
-// Pause stops all calls to an account for d. If an earlier pause lasts longer, that
-// one stays.
-func (l *Limiter) Pause(ctx context.Context, account string, d time.Duration) error {
+// Pause stops all calls to an account for d, and at most for MaxPause. If an earlier
+// pause lasts longer, that one stays.
+func (l *Limiter) Pause(ctx context.Context, account AccountKey, d time.Duration) error {
 	if d < time.Millisecond {
 		return nil
 	}
-	return unavailable(pauseScript.Run(ctx, l.client.redis, l.keys(account)[:1], d.Milliseconds()).Err())
+	return unavailable(pauseScript.Run(ctx, l.client.redis, l.keys(account)[:1], min(d, MaxPause).Milliseconds()).Err())
+}
+
+// Lift ends the pause of an account, and forgets how often it was called lately. Calls
+// that are under way keep their slots.
+func (l *Limiter) Lift(ctx context.Context, account AccountKey) error {
+	if err := l.client.redis.Del(ctx, l.keys(account)[0]).Err(); err != nil {
+		return unavailable(err)
+	}
+	return unavailable(l.rate.Reset(ctx, l.name(account)))
 }
 
 // name puts the account in braces, so that a cluster keeps the keys of an account
 // together.
-func (l *Limiter) name(account string) string { return l.client.key("limit:{" + account + "}") }
+func (l *Limiter) name(account AccountKey) string {
+	return l.client.key("limit:{" + account.text + "}")
+}
 
 // keys returns the key of the pause and the key of the leases.
-func (l *Limiter) keys(account string) []string {
+func (l *Limiter) keys(account AccountKey) []string {
 	name := l.name(account)
 	return []string{name + ":pause", name + ":leases"}
 }

@@ -3,8 +3,10 @@ package queue_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -55,6 +57,9 @@ func connect(t *testing.T, url usersync.Secret, namespace string) *queue.Limiter
 	return c.Limiter()
 }
 
+// a and b are two accounts.
+var a, b = queue.KeyOf("org_1", "a"), queue.KeyOf("org_1", "b")
+
 // long is a lease that does not run out during a test.
 const long = time.Minute
 
@@ -68,7 +73,7 @@ func TestAnAccountHasSoManyCallsUnderWayOverAllProcesses(t *testing.T) {
 			l := []*queue.Limiter{one, other}[i%2]
 			wg.Go(func() {
 				for range 5 {
-					release := must(t, l, "a", limit, long)
+					release := must(t, l, a, limit, long)
 					n := now.Add(1)
 					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 					}
@@ -86,7 +91,7 @@ func TestAnAccountHasSoManyCallsUnderWayOverAllProcesses(t *testing.T) {
 }
 
 // must waits for a call.
-func must(t *testing.T, l *queue.Limiter, account string, limit queue.Limit, ttl time.Duration) func() {
+func must(t *testing.T, l *queue.Limiter, account queue.AccountKey, limit queue.Limit, ttl time.Duration) func() {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -107,18 +112,18 @@ func TestASlotIsGivenBackOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
 		limit := queue.Limit{Concurrent: 2}
-		release := must(t, one, "a", limit, long)
-		must(t, one, "a", limit, long)
-		wantWait(t, other, "a", limit)
-		wantCall(t, other, "b", limit) // another account
+		release := must(t, one, a, limit, long)
+		must(t, one, a, limit, long)
+		wantWait(t, other, a, limit)
+		wantCall(t, other, b, limit) // another account
 		release()
 		release()
-		wantCall(t, other, "a", limit)
-		wantWait(t, other, "a", limit)
+		wantCall(t, other, a, limit)
+		wantWait(t, other, a, limit)
 	})
 }
 
-func wantWait(t *testing.T, l *queue.Limiter, account string, limit queue.Limit) time.Duration {
+func wantWait(t *testing.T, l *queue.Limiter, account queue.AccountKey, limit queue.Limit) time.Duration {
 	t.Helper()
 	release, wait, err := l.Acquire(t.Context(), account, limit, long)
 	if err != nil || release != nil || wait <= 0 {
@@ -127,7 +132,7 @@ func wantWait(t *testing.T, l *queue.Limiter, account string, limit queue.Limit)
 	return wait
 }
 
-func wantCall(t *testing.T, l *queue.Limiter, account string, limit queue.Limit) {
+func wantCall(t *testing.T, l *queue.Limiter, account queue.AccountKey, limit queue.Limit) {
 	t.Helper()
 	release, wait, err := l.Acquire(t.Context(), account, limit, long)
 	if err != nil || release == nil {
@@ -140,17 +145,17 @@ func TestASlotThatIsNeverGivenBackRunsOut(t *testing.T) {
 	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
 		limit := queue.Limit{Concurrent: 1}
 		began := time.Now()
-		must(t, one, "a", limit, time.Second) // and the process dies
-		wantWait(t, other, "a", limit)
-		must(t, other, "a", limit, long)
+		must(t, one, a, limit, time.Second) // and the process dies
+		wantWait(t, other, a, limit)
+		must(t, other, a, limit, long)
 		if took := time.Since(began); took < 900*time.Millisecond {
 			t.Errorf("was free after %v", took)
 		}
 		// The end of a short lease does not end the long one.
 		both := queue.Limit{Concurrent: 2}
-		must(t, one, "a", both, 50*time.Millisecond)
-		must(t, one, "a", both, long)
-		wantWait(t, other, "a", both)
+		must(t, one, a, both, 50*time.Millisecond)
+		must(t, one, a, both, long)
+		wantWait(t, other, a, both)
 	})
 }
 
@@ -163,7 +168,7 @@ func TestAnAccountIsCalledSoOftenOverAllProcesses(t *testing.T) {
 		for _, l := range []*queue.Limiter{one, other} {
 			wg.Go(func() {
 				for range 15 {
-					must(t, l, "a", limit, long)()
+					must(t, l, a, limit, long)()
 				}
 			})
 		}
@@ -179,11 +184,11 @@ func TestACallThatTheRateRefusesTakesNoSlot(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
 		slow := queue.Limit{Concurrent: 1, PerSecond: 0.001}
-		must(t, one, "a", slow, long)()
-		if wait := wantWait(t, other, "a", slow); wait < 15*time.Minute {
+		must(t, one, a, slow, long)()
+		if wait := wantWait(t, other, a, slow); wait < 15*time.Minute {
 			t.Errorf("waits %v for a call every 1000 s", wait)
 		}
-		wantCall(t, other, "a", queue.Limit{Concurrent: 1})
+		wantCall(t, other, a, queue.Limit{Concurrent: 1})
 	})
 }
 
@@ -193,11 +198,11 @@ func TestAPauseHoldsForEverybody(t *testing.T) {
 		pause(t, one, 20*time.Second)
 		pause(t, one, time.Millisecond) // does not shorten it
 		for _, limit := range []queue.Limit{{}, {Concurrent: 1}, {PerSecond: 1}} {
-			if wait := wantWait(t, other, "a", limit); wait < 15*time.Second || wait > 20*time.Second {
+			if wait := wantWait(t, other, a, limit); wait < 15*time.Second || wait > 20*time.Second {
 				t.Errorf("waits %v", wait)
 			}
 		}
-		wantCall(t, other, "b", queue.Limit{})
+		wantCall(t, other, b, queue.Limit{})
 	})
 }
 
@@ -206,7 +211,7 @@ func TestAPauseEnds(t *testing.T) {
 	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
 		pause(t, one, 100*time.Millisecond)
 		began := time.Now()
-		must(t, other, "a", queue.Limit{}, long)
+		must(t, other, a, queue.Limit{}, long)
 		if took := time.Since(began); took < 50*time.Millisecond {
 			t.Errorf("ended after %v", took)
 		}
@@ -215,7 +220,7 @@ func TestAPauseEnds(t *testing.T) {
 
 func pause(t *testing.T, l *queue.Limiter, d time.Duration) {
 	t.Helper()
-	if err := l.Pause(t.Context(), "a", d); err != nil {
+	if err := l.Pause(t.Context(), a, d); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -228,8 +233,83 @@ func TestALimiterWithoutRedisIsUnavailable(t *testing.T) {
 	}
 	l := connect(t, server.URL(), "t")
 	server.Close()
-	_, _, err = l.Acquire(t.Context(), "a", queue.Limit{Concurrent: 1}, long)
+	_, _, err = l.Acquire(t.Context(), a, queue.Limit{Concurrent: 1}, long)
 	if usersync.CodeOf(err) != usersync.CodeUnavailable {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestKeysOfAccountsTellApartAndAreShort(t *testing.T) {
+	t.Parallel()
+	huge := strings.Repeat("x", 4<<20)
+	seen := map[queue.AccountKey]string{}
+	for name, key := range map[string]queue.AccountKey{
+		"plain":                 {},
+		"a":                     queue.KeyOf("org_1", "p", "", "a"),
+		"a of another tenant":   queue.KeyOf("org_2", "p", "", "a"),
+		"b":                     queue.KeyOf("org_1", "p", "", "b"),
+		"a elsewhere":           queue.KeyOf("org_1", "p", "https://a.example", "a"),
+		"parts run together":    queue.KeyOf("org_1", "p", "a", ""),
+		"parts are one":         queue.KeyOf("org_1", "p"+"\x00"+"a"),
+		"huge":                  queue.KeyOf("org_1", huge),
+		"huge, with one letter": queue.KeyOf("org_1", huge+"y"),
+	} {
+		if other, taken := seen[key]; taken {
+			t.Errorf("%s and %s have one key", name, other)
+		}
+		seen[key] = name
+		if n := len(fmt.Sprint(key)); n > 64 {
+			t.Errorf("%s: %d bytes", name, n)
+		}
+	}
+	if again := queue.KeyOf("org_1", "p", "", "a"); seen[again] != "a" {
+		t.Error("a key is another one the next time")
+	}
+}
+
+func TestNoPauseAndNoRateHoldsLongerThanAnHour(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		pause(t, one, 24*time.Hour)
+		if wait := wantWait(t, other, a, queue.Limit{}); wait > queue.MaxPause || wait < queue.MaxPause-time.Minute {
+			t.Errorf("waits %v", wait)
+		}
+		for _, perSecond := range []float64{1e-6, 1e-300} {
+			rare, account := queue.Limit{PerSecond: perSecond}, queue.KeyOf("org_1", fmt.Sprint(perSecond))
+			wantCall(t, one, account, rare)
+			if wait := wantWait(t, other, account, rare); wait > queue.MaxPause {
+				t.Errorf("%v calls a second: waits %v", perSecond, wait)
+			}
+		}
+	})
+}
+
+func TestAPauseIsLiftedForEverybody(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		slow := queue.Limit{PerSecond: 0.001}
+		wantCall(t, one, a, slow)
+		pause(t, one, time.Hour)
+		if err := other.Lift(t.Context(), b); err != nil {
+			t.Error(err)
+		}
+		wantWait(t, one, a, queue.Limit{})
+		if err := other.Lift(t.Context(), a); err != nil {
+			t.Error(err)
+		}
+		wantCall(t, one, a, slow)
+	})
+}
+
+func TestEveryRateIsOneThatRedisCountsBy(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, _ *queue.Limiter) {
+		for _, perSecond := range []float64{1e-300, 1e-9, 1, 1e6, 1e9, 1e12, 1e300} {
+			for range 20 {
+				if _, _, err := one.Acquire(t.Context(), queue.KeyOf("org_1", fmt.Sprint(perSecond)), queue.Limit{PerSecond: perSecond}, long); err != nil {
+					t.Errorf("%v calls a second: %v", perSecond, err)
+				}
+			}
+		}
+	})
 }

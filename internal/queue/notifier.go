@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -43,6 +44,7 @@ const (
 type notifier struct {
 	redis.UniversalClient
 
+	note      func(error)
 	queue     string
 	pending   string // the list of the messages to be worked
 	scheduled string // the set of the messages that come at a time
@@ -59,7 +61,7 @@ type notifier struct {
 func (c *Client) newNotifier(queue string) *notifier {
 	prefix := "asynq:{" + c.queue(queue) + "}:"
 	n := &notifier{
-		UniversalClient: c.redis, queue: queue, notified: make(chan struct{}, 1),
+		UniversalClient: c.redis, note: c.note, queue: queue, notified: make(chan struct{}, 1),
 		pending: prefix + "pending", scheduled: prefix + "scheduled", retry: prefix + "retry",
 	}
 	n.stopped, n.stop = context.WithCancel(context.Background())
@@ -107,6 +109,13 @@ func (n *notifier) take(ctx context.Context, sha string, keys []string, args []a
 	answer := n.UniversalClient.EvalSha(ctx, sha, keys, args...)
 	err := answer.Err()
 	n.empty.Store(err != nil && !redis.HasErrorPrefix(err, "NOSCRIPT")) // then Asynq sends the script
+	if errors.Is(err, redis.Nil) {
+		n.note(nil)
+		return answer
+	}
+	if n.note(err); isFull(err) {
+		return redis.NewCmdResult(nil, redis.Nil) // else Asynq logs it every few seconds
+	}
 	return answer
 }
 

@@ -4,6 +4,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -185,11 +186,11 @@ func (r *Relay) report(ctx context.Context, what string, err error) {
 	}
 }
 
-// lost notes, once, that Redis does not answer. Nothing is lost by it: the
-// outbox keeps everything.
+// lost notes, once, that Redis does not answer, or takes nothing. Nothing is lost by
+// it: the outbox keeps everything. That Redis is full is told by the queue itself.
 func (r *Relay) lost(ctx context.Context, err error) {
 	r.pulsed = time.Time{}
-	if !r.down {
+	if !r.down && !errors.Is(err, queue.ErrFull) {
 		r.report(ctx, "the queue does not answer; accepted work waits in the database until it does", err)
 	}
 	r.down = true
@@ -241,6 +242,12 @@ func (r *Relay) pass(ctx context.Context, queues []string) {
 func (r *Relay) feelPulse(ctx context.Context) bool {
 	if time.Since(r.pulsed) < pulseFresh {
 		return true
+	}
+	if r.down { // A full Redis answers all that is only read.
+		if err := r.Queue.Accepts(ctx); err != nil {
+			r.lost(ctx, err)
+			return false
+		}
 	}
 	pulse, err := r.Queue.Pulse(ctx)
 	if err != nil {

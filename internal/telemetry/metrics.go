@@ -46,7 +46,9 @@ type Metrics struct {
 
 	// QueueDepth has the labels queue and state, OutboxDepth has the label state.
 	// Functions that are given to OnScrape set both, and the ages too.
-	QueueDepth  *prometheus.GaugeVec
+	QueueDepth *prometheus.GaugeVec
+	// QueueFull is 1 while Redis has reached its memory limit, else 0.
+	QueueFull   prometheus.Gauge
 	OutboxDepth *prometheus.GaugeVec
 	// OldestUnsent and OldestUnfinished are ages in seconds. 0 means that there is
 	// none.
@@ -91,6 +93,7 @@ func NewMetrics() *Metrics {
 		ClaimsLost:       counter("claims_lost_total", "Runs that had lost their claim when they wrote their outcome."),
 
 		QueueDepth:       gauges("queue_depth", "Tasks in the queue.", "queue", "state"),
+		QueueFull:        gauge("queue_full", "1 while Redis has reached its memory limit, else 0."),
 		OutboxDepth:      gauges("outbox_depth", "Rows in the outbox.", "state"),
 		OldestUnsent:     gauge("oldest_unsent_age_seconds", "Age of the oldest outbox row not yet on the queue."),
 		OldestUnfinished: gauge("oldest_unfinished_age_seconds", "Age of the oldest request without a final status."),
@@ -101,7 +104,7 @@ func NewMetrics() *Metrics {
 	}
 	m.registry.MustRegister(m.HTTPRequests, m.HTTPDuration, m.RateLimited, m.IntakeBatch, m.IntakeWaiting, m.RunBatch,
 		m.Tasks, m.TaskDuration, m.Deliveries, m.DeliveryDuration, m.PlatformCalls, m.PlatformDuration, m.ClaimsLost,
-		m.QueueDepth, m.OutboxDepth, m.OldestUnsent, m.OldestUnfinished, m.build, m.failures,
+		m.QueueDepth, m.QueueFull, m.OutboxDepth, m.OldestUnsent, m.OldestUnfinished, m.build, m.failures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -6,6 +6,8 @@ package hunter
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -38,12 +40,21 @@ const (
 	// pausedFor is how long Hunter is left alone after it refused a call for good
 	// reason: a limit that is used up, or a key it does not know.
 	pausedFor = 5 * time.Minute
+	// maxText is how much is kept of a name, a title or a domain, in bytes. The
+	// settings may name any server.
+	maxText = 200
+	// maxAddress is the longest address, in bytes (RFC 5321, section 4.5.3.1.3).
+	maxAddress = 254
 	// atOnce bounds the calls of one search. Hunter allows 15 a second.
 	atOnce = 4
 )
 
-// paused stands in the place of a company for the whole service.
-const paused = "*"
+// pauseOf stands in the place of a company for the whole service, as these settings
+// reach it. So other settings lift the pause.
+func pauseOf(settings tenant.ColleagueSource) string {
+	sum := sha256.Sum256([]byte(settings.URL + "\x00" + settings.APIKey.Reveal()))
+	return "*" + hex.EncodeToString(sum[:16])
+}
 
 // Name is tenant.SourceHunter.
 func (*Source) Name() string { return tenant.SourceHunter }
@@ -51,7 +62,7 @@ func (*Source) Name() string { return tenant.SourceHunter }
 // Find answers each query with the people at its company, whatever country or
 // department it asks for.
 func (s *Source) Find(ctx context.Context, ask colleague.Ask) ([]colleague.Answer, error) {
-	companies := companiesOf(ask.Queries)
+	companies, paused := companiesOf(ask.Queries), pauseOf(ask.Settings)
 	kept, err := colleague.SourceAnswers(ctx, ask.Org, s.Name(), append(companies, paused))
 	if err != nil {
 		return nil, err
@@ -109,7 +120,7 @@ func (s *Source) askFor(ctx context.Context, ask colleague.Ask, company string) 
 	case "":
 		err = colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), company, text, keptFor)
 	case usersync.CodeRateLimited, usersync.CodeDisconnected:
-		if kept := colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), paused, string(code), pausedFor); kept != nil {
+		if kept := colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), pauseOf(ask.Settings), string(code), pausedFor); kept != nil {
 			err = kept
 		}
 	}
@@ -203,7 +214,7 @@ func digest(response *outbound.Response) (string, error) {
 	}
 	entries := []entry{}
 	for _, e := range r.Data.Emails {
-		if e.Verification.Status == "invalid" || len(entries) == page {
+		if e.Verification.Status == "invalid" || len(entries) == page || !usersync.Fits(e.Value, maxAddress) {
 			continue
 		}
 		seen := int64(0)
@@ -212,9 +223,9 @@ func digest(response *outbound.Response) (string, error) {
 				seen = max(seen, t.UnixMicro())
 			}
 		}
-		name := strings.TrimSpace(e.FirstName + " " + e.LastName)
-		entries = append(entries, entry{Email: e.Value, Name: name, JobTitle: e.Position, Company: r.Data.Organization,
-			Website: website(r.Data.Domain), Seen: seen})
+		name := usersync.Fit(strings.TrimSpace(e.FirstName+" "+e.LastName), maxText)
+		entries = append(entries, entry{Email: e.Value, Name: name, JobTitle: usersync.Fit(e.Position, maxText),
+			Company: usersync.Fit(r.Data.Organization, maxText), Website: website(usersync.Fit(r.Data.Domain, maxText)), Seen: seen})
 	}
 	text, err := json.Marshal(entries)
 	if err != nil {

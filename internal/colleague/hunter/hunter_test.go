@@ -121,6 +121,10 @@ func TestHunterIsLeftAloneAfterARefusal(t *testing.T) {
 			if _, err := s.find(t, "b.example.com"); usersync.CodeOf(err) != want || s.Asked("b.example.com") != 0 {
 				t.Errorf("%d: %v, asked %d times", status, err, s.Asked("b.example.com"))
 			}
+			s.ask.Settings.URL += "/" // another setting lifts it
+			if got, err := s.find(t, "b.example.com"); err != nil || got[0].Err != nil || s.Asked("b.example.com") != 1 {
+				t.Errorf("%d: after a change of the settings %+v %v, asked %d times", status, got, err, s.Asked("b.example.com"))
+			}
 		})
 	}
 }
@@ -166,6 +170,28 @@ func TestErrorsOfHunterShowNoKey(t *testing.T) {
 		got, err := s.find(t, "a.example.com")
 		if err != nil || got[0].Err == nil || strings.Contains(got[0].Err.Error(), "another") || !strings.Contains(got[0].Err.Error(), "refuses the API key") {
 			t.Errorf("%+v %v", got, err)
+		}
+	})
+}
+
+func TestWhatTheServiceSaysIsCutShort(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ä", 100_000) + "\x00"
+	each(t, func(t *testing.T, s site) {
+		s.Add("acme.example.com", "ann@acme.example.com", "Ann\x00", long, long, "")
+		s.Add("acme.example.com", strings.Repeat("a", 300)+"@acme.example.com", "Bob", "", "", "")
+		got, err := s.find(t, "acme.example.com")
+		if err != nil || len(got[0].People) != 1 {
+			t.Fatalf("%d people, %v, %v", len(got[0].People), got[0].Err, err)
+		}
+		ann := got[0].People[0]
+		for _, text := range []string{ann.Name, ann.JobTitle, ann.CompanyName, ann.Website} {
+			if len(text) > 250 || strings.Contains(text, "\x00") {
+				t.Errorf("a text of %d bytes that begins with %.20q", len(text), text)
+			}
+		}
+		if !strings.HasPrefix(ann.Name, "Ann ää") || !strings.HasPrefix(ann.JobTitle, "ää") {
+			t.Errorf("%.40q, %.40q", ann.Name, ann.JobTitle)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package connectortest
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -11,6 +12,8 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/outbound"
+	"usersync/internal/queue"
+	"usersync/internal/queue/embedded"
 	"usersync/internal/usersync"
 )
 
@@ -105,11 +108,33 @@ func (a *Account) Config(settings string) connector.Config {
 
 func (a *Account) open(cfg connector.Config, client *outbound.Client) connector.Connector {
 	a.Helper()
-	c, err := a.Kind.Open(cfg, &connector.Client{HTTP: client, Connection: "conn_1"})
+	return a.openBy(cfg, &connector.Client{HTTP: client, Connection: "conn_1"})
+}
+
+// openBy opens a connection that makes its calls by a client.
+func (a *Account) openBy(cfg connector.Config, client *connector.Client) connector.Connector {
+	a.Helper()
+	c, err := a.Kind.Open(cfg, client)
 	if err != nil {
 		a.Fatalf("open: %v %+v", err, usersync.AsError(err).Fields)
 	}
 	return c
+}
+
+// hub returns a hub that keeps the limits of accounts.
+func (a *Account) hub() *connector.Hub {
+	a.Helper()
+	redis, err := embedded.Start()
+	if err != nil {
+		a.Fatal(err)
+	}
+	a.Cleanup(redis.Close)
+	q, err := queue.Connect(queue.Options{URL: redis.URL(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		a.Fatal(err)
+	}
+	a.Cleanup(func() { _ = q.Close() })
+	return &connector.Hub{HTTP: a.client, Limiter: q.Limiter()}
 }
 
 // Dial opens a connection with these settings and with what a check has told.

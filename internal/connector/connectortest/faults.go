@@ -4,13 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"net/http/httptest"
+	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/outbound"
+	"usersync/internal/queue"
 	"usersync/internal/usersync"
 )
 
@@ -85,6 +90,141 @@ func waitsUntold(f *fixture) {
 	if got := usersync.AsError(err).RetryAfter; got <= 0 {
 		f.Errorf("waits %v", got)
 	}
+}
+
+func waitsAnHour(f *fixture) {
+	f.Break(fakeplatform.Fault{Status: http.StatusTooManyRequests, RetryAfter: "86400"})
+	_, err := f.push(Ada(f))
+	f.wantCode(err, usersync.CodeRateLimited)
+	if got := usersync.AsError(err).RetryAfter; got <= 0 || got > queue.MaxPause {
+		f.Errorf("waits %v, want at most %v", got, queue.MaxPause)
+	}
+}
+
+// pausesOneTenant has an account paused by one server, and looks who is held back by
+// it: its tenant at this address, but neither another tenant with the same account
+// there, nor this one elsewhere.
+func pausesOneTenant(f *fixture) {
+	hub, elsewhere := f.hub(), f.suite.start(f.TB)
+	as := func(organization string, cfg connector.Config) connector.Connector {
+		return f.openBy(cfg, hub.Client(organization, "conn_"+organization))
+	}
+	f.Break(fakeplatform.Fault{Status: http.StatusTooManyRequests, RetryAfter: "86400"})
+	_, err := f.pushTo(as("org_1", f.config), Ada(f))
+	f.wantCode(err, usersync.CodeRateLimited)
+	f.Break()
+	for _, free := range []struct {
+		organization string
+		cfg          connector.Config
+	}{{"org_2", f.config}, {"org_2", elsewhere.config}, {"org_1", elsewhere.config}} {
+		if _, err := f.pushTo(as(free.organization, free.cfg), Ada(f)); err != nil {
+			f.Errorf("%s with %s: %v", free.organization, free.cfg.Settings, err)
+		}
+	}
+	calls := f.calls()
+	_, err = f.pushTo(as("org_1", f.config), Ada(f))
+	f.wantCode(err, usersync.CodeRateLimited)
+	if n := f.calls() - calls; n != 0 {
+		f.Errorf("%d calls during the pause", n)
+	}
+}
+
+// cutsShort has every text of every answer end in text that has no end, and bytes that
+// no column takes.
+func cutsShort(f *fixture) {
+	long := f.suite.Serve(f.TB, lengthen)
+	cfg := long.Config("")
+	c := long.open(cfg, long.client)
+	facts, err := c.Check(f.Context())
+	f.isShort(facts, err)
+	for _, known := range []connector.Facts{facts, f.config.Facts} {
+		cfg.Facts = known
+		c = long.open(cfg, long.client)
+		people := People(f, 3)
+		results, err := c.Push(f.Context(), people)
+		f.isShort(results, err)
+		for job := range pendingJobs(results) {
+			results, err := c.(connector.Confirmer).Confirm(f.Context(), job, people)
+			f.isShort(results, err)
+		}
+		result, err := c.Preview(f.Context(), people[0])
+		f.isShort(result, err)
+		result, err = c.Remove(f.Context(), people[0])
+		f.isShort(result, err)
+		if maker, ok := c.(connector.AudienceMaker); ok {
+			id, _, err := maker.MakeAudience(f.Context(), "an audience", "")
+			f.isShort(id, err)
+		}
+	}
+}
+
+// lengthen makes the texts of a JSON answer long, whatever its status.
+func lengthen(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		body := answer.Body.Bytes()
+		var value any
+		if json.Unmarshal(body, &value) == nil {
+			body, _ = json.Marshal(longer(value)) // it was JSON before
+		}
+		answer.Header().Del("Content-Length")
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(body)
+	})
+}
+
+func longer(value any) any {
+	switch v := value.(type) {
+	case string:
+		return v + "\x00" + strings.Repeat("ä", 5000)
+	case []any:
+		for i := range v {
+			v[i] = longer(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = longer(v[key])
+		}
+	}
+	return value
+}
+
+// isShort fails when a text of a value, or of the error beside it, is longer than
+// connector allows, or is none that a column takes.
+func (f *fixture) isShort(value any, err error) {
+	f.Helper()
+	var look func(v reflect.Value)
+	look = func(v reflect.Value) {
+		switch v.Kind() {
+		case reflect.String:
+			if text := v.String(); len(text) > connector.MaxSentence || !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+				f.Errorf("a text of %d bytes that begins with %.40q", len(text), text)
+			}
+		case reflect.Pointer:
+			if !v.IsNil() {
+				look(v.Elem())
+			}
+		case reflect.Slice:
+			for i := range v.Len() {
+				look(v.Index(i))
+			}
+		case reflect.Map:
+			for _, key := range v.MapKeys() {
+				look(key)
+				look(v.MapIndex(key))
+			}
+		case reflect.Struct:
+			for i := range v.NumField() {
+				if v.Type().Field(i).Name != "Err" || v.Type() != reflect.TypeFor[usersync.Error]() { // the cause is for the log
+					look(v.Field(i))
+				}
+			}
+		}
+	}
+	look(reflect.ValueOf(value))
+	look(reflect.ValueOf(usersync.AsError(err)))
 }
 
 func isUnavailable(f *fixture) {

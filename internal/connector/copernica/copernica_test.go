@@ -339,3 +339,28 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	})
 	a.Dial(`{"databaseId":"1","fields":{"email":""},"matchField":"lastname"}`, connector.Facts{})
 }
+
+func TestATokenWithoutEndIsNone(t *testing.T) {
+	t.Parallel()
+	c := platform.Dial(t, connectortest.Says(http.StatusOK, strings.Repeat("a", 1<<20)+".b.c"), connectortest.JSON(t, map[string]string{"databaseId": "7616"}))
+	if _, err := c.Check(t.Context()); usersync.CodeOf(err) != usersync.CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTenantsShareNoToken(t *testing.T) {
+	t.Parallel()
+	a, f := serve(t)
+	for _, organization := range []string{"org_1", "org_2", "org_1"} {
+		c, err := a.Kind.Open(a.Config(""), &connector.Client{HTTP: connectortest.NewClient(t), Organization: organization})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := f.Exchanges(); n != 2 {
+		t.Errorf("%d tokens were asked for, want one for each tenant", n)
+	}
+}

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"usersync/internal/connector"
+	"usersync/internal/queue"
 	"usersync/internal/usersync"
 )
 
@@ -23,18 +25,20 @@ const (
 	margin = 10 * time.Minute
 	// validFor is how long a token counts as good if it does not say.
 	validFor = 23 * time.Hour
+	// maxToken is the longest token that is kept, in bytes. Copernica's have some 800.
+	maxToken = 8 << 10
+	// maxTokens is how many tokens a process keeps. One that is not kept is asked for
+	// again.
+	maxTokens = 1000
 )
 
-// tokens are the JSON Web Tokens of all connections of this process. A token is good
-// for 24 hours, and connections are opened far more often than that. There is one for
-// each API token.
-var tokens = struct {
-	sync.Mutex
-	byKey map[string]*held
-}{byKey: map[string]*held{}}
+// tokens are the JSON Web Tokens of connections of this process, those that were used
+// last. A token is good for 24 hours, and connections are opened far more often than
+// that. There is one for each API token of an organization at an address.
+var tokens, _ = lru.New[queue.AccountKey, *held](maxTokens) // New fails only for a bound below 1.
 
-// held is the token of one API token at one address. Its lock is held while a new
-// token is asked for, so that everybody who needs the token waits for one call.
+// held is the token of one API token. Its lock is held while a new token is asked
+// for, so that everybody who needs the token waits for one call.
 type held struct {
 	gate  chan struct{} // holds one while it is free
 	token usersync.Secret
@@ -43,14 +47,12 @@ type held struct {
 
 // slot returns the place where the token of this connection is held.
 func (c *copernica) slot() *held {
-	key := c.client.URL(authBase, "/") + " " + connector.Fingerprint(c.token)
-	tokens.Lock()
-	defer tokens.Unlock()
-	one, ok := tokens.byKey[key]
-	if !ok {
-		one = &held{gate: make(chan struct{}, 1)}
-		one.gate <- struct{}{}
-		tokens.byKey[key] = one
+	key := queue.KeyOf(c.client.Organization, c.client.URL(authBase, "/"), connector.Fingerprint(c.token))
+	one := &held{gate: make(chan struct{}, 1)}
+	one.gate <- struct{}{}
+	if known, ok, _ := tokens.PeekOrAdd(key, one); ok {
+		tokens.Get(key) // it was used
+		return known
 	}
 	return one
 }
@@ -116,7 +118,7 @@ func (c *copernica) exchange(ctx context.Context) (usersync.Secret, time.Time, e
 		return usersync.Secret{}, time.Time{}, fmt.Errorf("call the authentication service: %w", err)
 	}
 	token := strings.Trim(strings.TrimSpace(string(response.Body)), `"`)
-	if response.Truncated || strings.Count(token, ".") != 2 || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if response.Truncated || len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return usersync.Secret{}, time.Time{}, usersync.Errorf(usersync.CodeUnavailable, "Copernica's answer held no token.")
 	}
 	return usersync.NewSecret(token), time.Now().Add(lifetime(token, time.Now()) - margin), nil

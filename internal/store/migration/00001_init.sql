@@ -470,6 +470,7 @@ CREATE TABLE connections (
     credentials     text   NOT NULL,
     facts           text   NOT NULL DEFAULT '',
     checked_at      bigint NOT NULL DEFAULT 0,
+    throttled_until bigint NOT NULL DEFAULT 0, -- until when the platform wants no calls
     created_at      bigint NOT NULL,
     updated_at      bigint NOT NULL
 );
