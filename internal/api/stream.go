@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"net/http"
 )
 
 // streamBuffer is how much of a streamed answer is held back: an error within
@@ -13,8 +12,7 @@ import (
 const streamBuffer = 32 << 10
 
 // WriteStream answers 200 with a body that write makes piece by piece. An error
-// after the first bytes cuts the connection, since half of an answer must not look
-// whole.
+// after the first bytes cuts the connection, as that of any handler does.
 func (c *Call) WriteStream(mediaType string, write func(io.Writer) error) error {
 	c.Header().Set("Content-Type", mediaType)
 	out := bufio.NewWriterSize(c.Response(), streamBuffer)
@@ -28,10 +26,8 @@ func (c *Call) WriteStream(mediaType string, write func(io.Writer) error) error 
 	if !c.Response().Committed {
 		c.Header().Del("Content-Type")
 		c.Header().Del("Content-Disposition")
-		return err
 	}
-	c.fail(err)
-	panic(http.ErrAbortHandler)
+	return err
 }
 
 // WriteCSV answers 200 with a CSV file of that name: a line of headings, and the

@@ -218,11 +218,7 @@ func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
 		return
 	}
 	w.refuse(t, "nobody", op, c, http.StatusUnauthorized)
-	if op.Method == http.MethodGet {
-		head := c
-		head.Method = http.MethodHead
-		w.refuse(t, "nobody by HEAD", op, head, http.StatusUnauthorized)
-	}
+	w.withHead(t, op)
 	operators := slices.Contains(op.Schemes, operatorScheme)
 	for _, scheme := range w.description.Schemes() {
 		for what, credential := range w.wrong {
@@ -238,6 +234,33 @@ func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
 			good = w.keys["*"]
 		}
 		w.refuse(t, "a good credential of another sort by "+scheme, op, w.carry(t, c, scheme, good), http.StatusUnauthorized)
+	}
+}
+
+// withHead calls a GET by HEAD: as nobody, and as its owner, who is answered. A
+// GET that writes is not answered at all, since HEAD never writes.
+func (w *walk) withHead(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	if op.Method != http.MethodGet {
+		return
+	}
+	query := map[string]string{}
+	if slices.Contains(op.InQuery, "email") {
+		query["email"] = w.victim["email"]
+	}
+	c := w.call(t, op, w.victim, query)
+	c.Method = http.MethodHead
+	refused, answered := http.StatusUnauthorized, http.StatusOK
+	if op.Writes {
+		refused, answered = http.StatusMethodNotAllowed, http.StatusMethodNotAllowed
+	}
+	w.refuse(t, "nobody by HEAD", op, c, refused)
+	owner := w.keys["*"]
+	if slices.Contains(op.Schemes, operatorScheme) {
+		owner = w.admin
+	}
+	if a := w.client.Do(t, w.carry(t, c, op.Schemes[0], owner)); a.Status != answered {
+		t.Errorf("%s, its owner by HEAD: got %d, want %d", op, a.Status, answered)
 	}
 }
 

@@ -2,7 +2,6 @@ package native
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
 	"usersync/internal/api"
@@ -23,8 +22,10 @@ func (h *Handlers) listRequestErrors(c *api.Call) error {
 	if prefersCSV(c.Request().Header.Values("Accept")) {
 		return h.writeRequestErrors(c, id)
 	}
-	list, err := h.Management.ListRequestErrors(c.Context(), c.Caller.Org, id, page.Before, page.Limit+1)
-	return c.Answer(http.StatusOK, api.NewList(page, list, func(e bulk.Error) string { return e.UserID }), err)
+	load := func(after string, limit int) ([]bulk.Error, error) {
+		return h.Management.ListRequestErrors(c.Context(), c.Caller.Org, id, after, limit)
+	}
+	return api.AnswerList(c, page, load, func(e bulk.Error) string { return e.UserID })
 }
 
 // isShortText accepts whatever a caller may have sent as a user's id.
