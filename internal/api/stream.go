@@ -2,9 +2,10 @@ package api
 
 import (
 	"bufio"
-	"encoding/csv"
 	"fmt"
 	"io"
+
+	"usersync/internal/importfile"
 )
 
 // streamBuffer is how much of a streamed answer is held back: an error within
@@ -31,18 +32,20 @@ func (c *Call) WriteStream(mediaType string, write func(io.Writer) error) error 
 }
 
 // WriteCSV answers 200 with a CSV file of that name: a line of headings, and the
-// lines that fill writes one by one. It is otherwise like WriteStream.
+// lines that fill writes one by one. No cell of it can be a formula. It is otherwise
+// like WriteStream.
 func (c *Call) WriteCSV(name string, headings []string, fill func(write func(line []string) error) error) error {
 	c.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	return c.WriteStream("text/csv; charset=utf-8", func(out io.Writer) error {
-		w := csv.NewWriter(out)
-		if err := w.Write(headings); err != nil {
-			return fmt.Errorf("write the headings: %w", err)
-		}
-		if err := fill(w.Write); err != nil {
+		var text []byte
+		write := func(line []string) error {
+			text = importfile.AppendCSV(text[:0], line...)
+			_, err := out.Write(text)
 			return err
 		}
-		w.Flush()
-		return w.Error()
+		if err := write(headings); err != nil {
+			return fmt.Errorf("write the headings: %w", err)
+		}
+		return fill(write)
 	})
 }
