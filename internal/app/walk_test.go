@@ -201,6 +201,9 @@ func (w *walk) refuse(t *testing.T, who string, op apptest.Operation, c apptest.
 
 func (w *walk) showsNothing(t *testing.T, who string, op apptest.Operation, c apptest.Call, a apptest.Answer) {
 	t.Helper()
+	if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%s, %s: the answer may be kept or taken for something else: %v", op, who, a.Header)
+	}
 	for _, text := range w.secret {
 		if strings.Contains(string(a.Body), text) && !strings.Contains(c.Path+string(c.Body), text) {
 			t.Errorf("%s, %s: the answer shows %s: %s", op, who, text, a.Body)
