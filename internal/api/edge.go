@@ -25,6 +25,10 @@ import (
 // headerRequestID names the call in every answer.
 const headerRequestID = "X-Request-Id"
 
+// These are headers of every answer. Answers hold personal data and new secrets: no
+// cache may keep one, and no browser may take one for a page or a script.
+var noStore, noSniff = []string{"no-store"}, []string{"nosniff"}
+
 // Options are what the edge is made of. Store, Batcher and Waiters may be nil
 // where no mounted dialect needs them.
 type Options struct {
@@ -124,10 +128,7 @@ func (e *Edge) begin(under echo.Context) *Call {
 	c.pace(e.writeWithin)
 	header := c.Header()
 	header.Set(headerRequestID, c.ID)
-	// Answers hold personal data and new secrets: no cache may keep one, and no browser
-	// may take one for a page or a script.
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
+	header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
 	trace, ok := telemetry.ParseTraceparent(under.Request().Header.Get("Traceparent"))
 	if ok {
 		c.trace = trace.Child()
