@@ -133,7 +133,7 @@ func TestSyncSendsEveryUserAndTellsHowItEnded(t *testing.T) {
 			t.Errorf("printed\n%swant\n%s", out, want)
 		}
 		listed, err := os.ReadFile(j.errors)
-		wantErrors := fmt.Sprintf("line,reason\n%d,has 2 fields; the first line names 5\n%d,User country is unknown\n%d,User email is required\n", good+2, good+3, good+4)
+		wantErrors := fmt.Sprintf("line,reason\n%d,\"has 2 fields; the first line names 5\"\n%d,User country is unknown\n%d,User email is required\n", good+2, good+3, good+4)
 		if err != nil || string(listed) != wantErrors {
 			t.Errorf("listed\n%s%v, want\n%s", listed, err, wantErrors)
 		}
