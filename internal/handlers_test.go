@@ -156,6 +156,22 @@ func TestEveryHandlerGoesThroughTheServiceOfItsNoun(t *testing.T) {
 	}
 }
 
+// TestListsAreAnsweredByTheEdge checks that no dialect writes a page with a cursor of
+// its own: api.AnswerList bounds pages in bytes. The platforms are all on one page,
+// and are the program's own.
+func TestListsAreAnsweredByTheEdge(t *testing.T) {
+	t.Parallel()
+	var own []string
+	for _, s := range sources(t) {
+		if !s.isTest() && slices.Contains(dialects, s.pkg()) && strings.Contains(s.text, `json:"nextCursor`) {
+			own = append(own, s.file)
+		}
+	}
+	if !slices.Equal(own, []string{"internal/api/manage/connection.go"}) {
+		t.Errorf("pages are written in %v", own)
+	}
+}
+
 func TestHandlerFaultsFindsEveryBreach(t *testing.T) {
 	t.Parallel()
 	const file = "internal/api/manage/key.go"

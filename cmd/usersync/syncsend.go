@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -203,21 +202,9 @@ func writeErrors(name string, list []refusal) error {
 	if len(list) == 0 {
 		return nil
 	}
-	var out bytes.Buffer
-	w := csv.NewWriter(&out)
-	_ = w.Write([]string{"line", "reason"}) // a buffer takes everything
+	out := importfile.AppendCSV(nil, "line", "reason")
 	for _, r := range list {
-		_ = w.Write([]string{strconv.FormatInt(r.Line, 10), harmless(r.Reason)})
+		out = importfile.AppendCSV(out, strconv.FormatInt(r.Line, 10), r.Reason) // reasons name columns, and those are the file's
 	}
-	w.Flush()
-	return os.WriteFile(name, out.Bytes(), 0o600)
-}
-
-// harmless keeps a spreadsheet from taking a text for a formula: reasons name
-// columns, and those are the file's.
-func harmless(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
+	return os.WriteFile(name, out, 0o600)
 }

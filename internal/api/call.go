@@ -44,6 +44,8 @@ type Call struct {
 	route   *Route
 	failure *Failure
 	unsent  error // unsent says why the answer could not be written.
+	broken  bool  // broken says that the answer had begun when its handler failed.
+	paced   pacedWriter
 	body    *bytes.Buffer
 	query   url.Values
 }
@@ -82,12 +84,21 @@ func (c *Call) JSON(status int, v any) error { return c.write(status, "applicati
 
 func (c *Call) write(status int, mediaType string, v any) error {
 	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
+	if err := encodeJSON(&out, v); err != nil {
+		return err
+	}
+	return c.Blob(status, mediaType, out.Bytes())
+}
+
+// encodeJSON writes v as JSON, without a newline at the end and without HTML escapes.
+func encodeJSON(to *bytes.Buffer, v any) error {
+	encoder := json.NewEncoder(to)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
-	return c.Blob(status, mediaType, bytes.TrimSuffix(out.Bytes(), []byte("\n")))
+	to.Truncate(to.Len() - len("\n"))
+	return nil
 }
 
 // Query returns the parameters of the query string, or an error of code

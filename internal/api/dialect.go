@@ -29,8 +29,12 @@ type Auth func(c *Call) error
 
 // Route is one endpoint.
 type Route struct {
-	// Method is GET, POST, and so on. A route of GET answers HEAD too.
+	// Method is GET, POST, and so on. A route of GET answers HEAD too, unless it
+	// writes.
 	Method string
+	// Writes says that a route of GET changes something. HEAD never does (RFC 9110
+	// §9.2.1), so such a route does not answer it.
+	Writes bool
 	// Path is the template of the path, like /v1/requests/:id.
 	Path string
 	// Scope is what the caller's key must allow; "" means nothing.

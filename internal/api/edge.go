@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,10 @@ import (
 // headerRequestID names the call in every answer.
 const headerRequestID = "X-Request-Id"
 
+// These are headers of every answer. Answers hold personal data and new secrets: no
+// cache may keep one, and no browser may take one for a page or a script.
+var noStore, noSniff = []string{"no-store"}, []string{"nosniff"}
+
 // Options are what the edge is made of. Store, Batcher and Waiters may be nil
 // where no mounted dialect needs them.
 type Options struct {
@@ -35,6 +40,9 @@ type Options struct {
 	// Exchange tells the other API processes what this one took from the rate
 	// limits, and returns what they took. It is nil where there is one process.
 	Exchange Exchange
+	// WriteWithin is how long a caller may take nothing of an answer before the
+	// connection is cut. 0 means 30 s.
+	WriteWithin time.Duration
 }
 
 // Edge is the HTTP face of the service: an http.Handler that serves the
@@ -49,13 +57,15 @@ type Edge struct {
 	limits   *limits
 	echo     *echo.Echo
 	dialects []*Dialect
+
+	writeWithin time.Duration
 }
 
 // New returns an edge that serves nothing yet.
 func New(o Options) *Edge {
 	e := &Edge{
 		store: o.Store, batcher: o.Batcher, waiters: o.Waiters, metrics: o.Metrics, log: o.Log,
-		limits: newLimits(o.Exchange), echo: echo.New(),
+		limits: newLimits(o.Exchange), echo: echo.New(), writeWithin: cmp.Or(o.WriteWithin, defaultWriteWithin),
 	}
 	if o.Store != nil {
 		e.callers = newCallers(func(ctx context.Context, hash string) (tenant.Caller, bool, error) {
@@ -72,7 +82,7 @@ func (e *Edge) Mount(dialects ...Dialect) {
 		e.dialects = append(e.dialects, &d)
 		for _, r := range d.Routes {
 			e.echo.Add(r.Method, r.Path, serve(&d, &r))
-			if r.Method == http.MethodGet {
+			if r.Method == http.MethodGet && !r.Writes {
 				e.echo.Add(http.MethodHead, r.Path, serve(&d, &r))
 			}
 		}
@@ -115,7 +125,10 @@ func (e *Edge) enter(next echo.HandlerFunc) echo.HandlerFunc {
 
 func (e *Edge) begin(under echo.Context) *Call {
 	c := &Call{echoContext: under, ID: usersync.NewID(usersync.PrefixRequest), edge: e, start: time.Now()}
-	c.Header().Set(headerRequestID, c.ID)
+	c.pace(e.writeWithin)
+	header := c.Header()
+	header.Set(headerRequestID, c.ID)
+	header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
 	trace, ok := telemetry.ParseTraceparent(under.Request().Header.Get("Traceparent"))
 	if ok {
 		c.trace = trace.Child()
@@ -128,11 +141,11 @@ func (e *Edge) begin(under echo.Context) *Call {
 }
 
 // end is deferred: it answers for a handler that panicked, counts the call and
-// writes its line.
+// writes its line. An answer that broke off has its connection cut, or the caller
+// would take the half of it for all.
 func (e *Edge) end(c *Call) {
-	abort := false
 	if r := recover(); r != nil {
-		abort = c.panicked(r)
+		c.panicked(r)
 	}
 	c.releaseBody()
 	status := c.Response().Status
@@ -145,7 +158,7 @@ func (e *Edge) end(c *Call) {
 	}
 	e.metrics.ObserveHTTP(dialect, route, c.Request().Method, status, time.Since(c.start))
 	e.emit(c, dialect, route, status)
-	if abort {
+	if c.broken {
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -182,15 +195,13 @@ func methodName(method string) string {
 	return "other"
 }
 
-// panicked answers for a handler that panicked. abort says that the answer had
-// begun: the connection must be cut then, or the caller takes half of it for all.
-func (c *Call) panicked(r any) (abort bool) {
+// panicked answers for a handler that panicked.
+func (c *Call) panicked(r any) {
 	if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		return true
+		c.broken = true
+		return
 	}
-	abort = c.Response().Committed
 	c.fail(panicError(r))
-	return abort
 }
 
 // panicError describes a panic with its stack. What the panic says may hold a

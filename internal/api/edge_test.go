@@ -77,7 +77,7 @@ type part struct {
 	On *bool `json:"on"`
 }
 
-func TestEveryAnswerNamesItsCall(t *testing.T) {
+func TestEveryAnswerNamesItsCallAndIsKeptNowhere(t *testing.T) {
 	t.Parallel()
 	s := apitest.Start(t, plain(), strict())
 	for _, call := range []struct{ method, path string }{
@@ -88,6 +88,36 @@ func TestEveryAnswerNamesItsCall(t *testing.T) {
 		if id := a.Header.Get("X-Request-Id"); !usersync.HasPrefix(id, usersync.PrefixRequest) {
 			t.Errorf("%s %s: X-Request-Id is %q", call.method, call.path, id)
 		}
+		if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s %s: %v", call.method, call.path, a.Header)
+		}
+	}
+}
+
+func TestHEADRunsNoHandlerThatWrites(t *testing.T) {
+	t.Parallel()
+	ran := map[string]int{}
+	count := func(name string) func(*api.Call) error {
+		return func(c *api.Call) error {
+			ran[name]++
+			return c.NoContent(http.StatusNoContent)
+		}
+	}
+	s := apitest.Start(t, api.Dialect{Name: "head", Routes: []api.Route{
+		{Method: http.MethodGet, Path: "/reads", Handler: count("reads")},
+		{Method: http.MethodGet, Path: "/writes", Writes: true, Handler: count("writes")},
+		{Method: http.MethodPost, Path: "/posts", Handler: count("posts")},
+	}})
+	for path, want := range map[string]int{"/reads": http.StatusNoContent, "/writes": http.StatusMethodNotAllowed, "/posts": http.StatusMethodNotAllowed} {
+		if a := s.Do(t, http.MethodHead, path, ""); a.Status != want {
+			t.Errorf("%s: %d, want %d", path, a.Status, want)
+		}
+	}
+	if ran["reads"] != 1 || len(ran) != 1 {
+		t.Errorf("ran %v", ran)
+	}
+	if a := s.Do(t, http.MethodGet, "/writes", ""); a.Status != http.StatusNoContent {
+		t.Errorf("GET: %d", a.Status)
 	}
 }
 

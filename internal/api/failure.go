@@ -83,10 +83,16 @@ func ofEcho(h *echo.HTTPError) Failure {
 // is not a registered status; nginx uses it in the same way.
 const statusGone = 499
 
-// fail answers with err in the dialect's shape.
+// fail answers with err in the dialect's shape. When an answer has begun, nothing can
+// be added to it that tells the caller, so it is left broken.
 func (c *Call) fail(err error) {
+	c.broken = c.Response().Committed
 	if errors.Is(err, context.Canceled) && c.ctx.Err() != nil {
 		c.Response().Status = statusGone
+		return
+	}
+	if c.paced.err != nil {
+		c.unsent = c.paced.err
 		return
 	}
 	f := failureOf(err)

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"strconv"
 
 	"usersync/internal/usersync"
@@ -52,19 +54,92 @@ func (c *Call) PageOf(valid func(string) bool) (p Page, err error) {
 	return p, nil
 }
 
-// List is one page of a list, newest first.
-type List[T any] struct {
-	Items []T `json:"items"`
-	// NextCursor asks for the next page. It is "" on the last page.
-	NextCursor string `json:"nextCursor"`
+const (
+	// listStep is how many items of a list are in memory at a time. A page of the
+	// usual size is loaded in one step.
+	listStep = defaultPage + 1
+	// maxListBytes bounds the items of one answer in bytes of JSON, at 1 MiB. A page
+	// that would be longer ends early with a cursor. Its first item may be larger.
+	maxListBytes = 1 << 20
+)
+
+// Load returns up to limit items of a list that follow the item before, the first
+// ones for "".
+type Load[T any] func(before string, limit int) ([]T, error)
+
+// AnswerList answers 200 with one page of a list. It loads the items step by step and
+// keeps only their text, so that a slow reader of large items holds little memory.
+// keyOf returns what a cursor says of an item.
+func AnswerList[T any](c *Call, p Page, load Load[T], keyOf func(T) string) error {
+	return AnswerListOf(c, p, load, keyOf, func(item T) ([]T, error) { return []T{item}, nil })
 }
 
-// NewList returns the page of items, of which one more than the page's limit
-// was loaded when there are more. id returns an item's.
-func NewList[T any](p Page, items []T, id func(T) string) List[T] {
-	if len(items) <= p.Limit {
-		return List[T]{Items: append([]T{}, items...)}
+// AnswerListOf is AnswerList for a list that shows for each item what viewsOf makes of
+// it: one thing, none or several.
+func AnswerListOf[T, V any](c *Call, p Page, load Load[T], keyOf func(T) string, viewsOf func(T) ([]V, error)) error {
+	page := listPage{left: p.Limit, next: p.Before}
+	page.out.WriteString(`{"items":[`)
+	for more := true; more; {
+		limit := min(listStep, page.left+1)
+		items, err := load(page.next, limit)
+		if err != nil {
+			return fmt.Errorf("load the page: %w", err)
+		}
+		for _, item := range items {
+			views, err := viewsOf(item)
+			if err != nil {
+				return fmt.Errorf("convert an item of the page: %w", err)
+			}
+			taken, err := addItem(&page, keyOf(item), views)
+			if err != nil {
+				return err
+			}
+			if !taken {
+				return page.answer(c)
+			}
+		}
+		more = len(items) == limit
 	}
-	items = items[:p.Limit]
-	return List[T]{Items: items, NextCursor: base64.RawURLEncoding.EncodeToString([]byte(id(items[p.Limit-1])))}
+	page.next = ""
+	return page.answer(c)
 }
+
+// listPage is one page of a list as it is written.
+type listPage struct {
+	out    bytes.Buffer
+	left   int    // how many items there is room for
+	next   string // the key of the item written last
+	filled bool
+}
+
+// addItem writes what is shown of the item with a key. It reports false when the page is full.
+func addItem[V any](p *listPage, key string, views []V) (taken bool, err error) {
+	if p.left == 0 {
+		return false, nil
+	}
+	begin, filled := p.out.Len(), p.filled
+	for _, v := range views {
+		if p.filled {
+			p.out.WriteByte(',')
+		}
+		if err := encodeJSON(&p.out, v); err != nil {
+			return false, err
+		}
+		p.filled = true
+	}
+	if filled && p.out.Len() > maxListBytes {
+		p.out.Truncate(begin)
+		return false, nil
+	}
+	p.left--
+	p.next = key
+	return true, nil
+}
+
+func (p *listPage) answer(c *Call) error {
+	p.out.WriteString(`],"nextCursor":"` + cursorOf(p.next) + `"}`)
+	return c.Blob(http.StatusOK, "application/json", p.out.Bytes())
+}
+
+// cursorOf returns the cursor of the page behind an item, "" for no item.
+func cursorOf(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }

@@ -201,6 +201,9 @@ func (w *walk) refuse(t *testing.T, who string, op apptest.Operation, c apptest.
 
 func (w *walk) showsNothing(t *testing.T, who string, op apptest.Operation, c apptest.Call, a apptest.Answer) {
 	t.Helper()
+	if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%s, %s: the answer may be kept or taken for something else: %v", op, who, a.Header)
+	}
 	for _, text := range w.secret {
 		if strings.Contains(string(a.Body), text) && !strings.Contains(c.Path+string(c.Body), text) {
 			t.Errorf("%s, %s: the answer shows %s: %s", op, who, text, a.Body)
@@ -218,11 +221,7 @@ func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
 		return
 	}
 	w.refuse(t, "nobody", op, c, http.StatusUnauthorized)
-	if op.Method == http.MethodGet {
-		head := c
-		head.Method = http.MethodHead
-		w.refuse(t, "nobody by HEAD", op, head, http.StatusUnauthorized)
-	}
+	w.withHead(t, op)
 	operators := slices.Contains(op.Schemes, operatorScheme)
 	for _, scheme := range w.description.Schemes() {
 		for what, credential := range w.wrong {
@@ -238,6 +237,33 @@ func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
 			good = w.keys["*"]
 		}
 		w.refuse(t, "a good credential of another sort by "+scheme, op, w.carry(t, c, scheme, good), http.StatusUnauthorized)
+	}
+}
+
+// withHead calls a GET by HEAD: as nobody, and as its owner, who is answered. A
+// GET that writes is not answered at all, since HEAD never writes.
+func (w *walk) withHead(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	if op.Method != http.MethodGet {
+		return
+	}
+	query := map[string]string{}
+	if slices.Contains(op.InQuery, "email") {
+		query["email"] = w.victim["email"]
+	}
+	c := w.call(t, op, w.victim, query)
+	c.Method = http.MethodHead
+	refused, answered := http.StatusUnauthorized, http.StatusOK
+	if op.Writes {
+		refused, answered = http.StatusMethodNotAllowed, http.StatusMethodNotAllowed
+	}
+	w.refuse(t, "nobody by HEAD", op, c, refused)
+	owner := w.keys["*"]
+	if slices.Contains(op.Schemes, operatorScheme) {
+		owner = w.admin
+	}
+	if a := w.client.Do(t, w.carry(t, c, op.Schemes[0], owner)); a.Status != answered {
+		t.Errorf("%s, its owner by HEAD: got %d, want %d", op, a.Status, answered)
 	}
 }
 

@@ -37,9 +37,11 @@ type endpointRow struct {
 
 func (endpointRow) TableName() string { return "webhook_endpoints" }
 
-// SecretPlace names where the sealed secret of an endpoint is kept, for
+// SecretPlace names where the sealed secret of an organization's endpoint is kept, for
 // store.Sealer.
-func SecretPlace(id string) string { return "webhook_endpoints/" + id + "/secret" }
+func SecretPlace(organization, id string) string {
+	return "webhook_endpoints/" + organization + "/" + id + "/secret"
+}
 
 // overlaps reports whether the replaced secret still signs.
 func (r endpointRow) overlaps() bool {
@@ -61,7 +63,7 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 		e.OldSecretUntil = store.Stamp(r.OldSecretUntil)
 	}
 	for _, one := range sealed {
-		plain, err := seal.Open(one, SecretPlace(r.ID))
+		plain, err := seal.Open(one, SecretPlace(r.OrganizationID, r.ID))
 		if err != nil {
 			return e, fmt.Errorf("open the sealed secret of endpoint %q: %w", r.ID, err)
 		}
@@ -83,7 +85,7 @@ func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint,
 		return e, fmt.Errorf("encode the event types: %w", err)
 	}
 	id := usersync.NewID(usersync.PrefixEndpoint)
-	sealed, err := o.Sealer().Seal([]byte(secret.Reveal()), SecretPlace(id))
+	sealed, err := o.Sealer().Seal([]byte(secret.Reveal()), SecretPlace(o.ID(), id))
 	if err != nil {
 		return e, fmt.Errorf("seal the secret: %w", err)
 	}
@@ -199,7 +201,7 @@ func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func
 		if err != nil {
 			return err
 		}
-		sealed, err := o.Sealer().Seal([]byte(make(row.Signing).Reveal()), SecretPlace(id))
+		sealed, err := o.Sealer().Seal([]byte(make(row.Signing).Reveal()), SecretPlace(o.ID(), id))
 		if err != nil {
 			return fmt.Errorf("seal the secret: %w", err)
 		}

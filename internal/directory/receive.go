@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,8 @@ type Service struct {
 	// Turn is how long an import runs before the imports of other organizations get
 	// their turn. It bounds how long they wait, and how long a shutdown takes. 0 means 3 s.
 	Turn time.Duration
+	// MaxLines bounds the lines of a file, blank ones included. 0 means 1,000,000.
+	MaxLines int64
 }
 
 // Upload is a file that a client is sending.
@@ -37,6 +40,12 @@ const (
 	chunkLines = 500
 	chunkBytes = 1 << 20
 )
+
+// defaultMaxLines bounds the lines of a file. A line costs work however short it is, so
+// that the bound in bytes alone would let a file of one-letter lines take as long as
+// thirty ordinary ones. A file of 64 MiB has fewer lines when they say more than an
+// address.
+const defaultMaxLines = 1_000_000
 
 // chunkLine is a line as a chunk stores it. The names are short because a file can
 // have millions of lines.
@@ -61,7 +70,7 @@ var errNoLines = usersync.Errorf(usersync.CodeInvalid, "The file has no lines th
 // Receive reads an upload to its end and returns the import that was made of
 // it. When it fails nothing is left. An error of code invalid is about the file.
 func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (Import, error) {
-	file, err := importfile.Open(u.Body, importfile.Options{Format: u.Format, Charset: u.Charset, Fields: importfile.People})
+	file, err := importfile.Open(u.Body, importfile.Options{Format: u.Format, Charset: u.Charset, Fields: importfile.People, MaxLines: cmp.Or(s.MaxLines, defaultMaxLines)})
 	if err != nil {
 		return Import{}, fmt.Errorf("open the file: %w", err)
 	}

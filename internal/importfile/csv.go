@@ -261,7 +261,7 @@ func (c *csvReader) record() (fields []string, number int64, fault string, err e
 			return nil, 0, "", fmt.Errorf("read the lines of a quoted field: %w", err)
 		}
 		more = append(more, one)
-		if size += len(one.text) + 1; size > maxLine || one.fault != "" {
+		if size += len(one.text) + 1; size > maxLine || one.fault != "" || one.given >= maxGiven {
 			fault = faultOpen
 			break
 		}

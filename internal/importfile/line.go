@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
+
+	"usersync/internal/usersync"
 )
 
 const (
@@ -30,18 +33,26 @@ const (
 type line struct {
 	text  string
 	fault string
+	given int // how often it was given back
 }
+
+// maxGiven is how often a line is given back. A file in which every line opens a
+// quoted field that none closes would otherwise have each line read as often as lines
+// fit into a record. A line that was given back so often can still begin a record, but
+// is not taken for the middle of one.
+const maxGiven = 8
 
 // lines reads a source line by line.
 type lines struct {
 	source *source
 	end    byte
+	most   int64  // bounds number, 0 for no bound
 	number int64  // of the line returned last
-	ahead  []line // lines that were read and given back
+	ahead  []line // lines that were read and given back, the next one last
 	eof    error
 }
 
-func newLines(s *source) *lines { return &lines{source: s, end: lineEnd(s)} }
+func newLines(s *source, most int64) *lines { return &lines{source: s, end: lineEnd(s), most: most} }
 
 // lineEnd returns the byte that ends lines. Some programs still write a lone CR.
 func lineEnd(s *source) byte {
@@ -54,9 +65,9 @@ func lineEnd(s *source) byte {
 
 // next returns the next line, or io.EOF at the end.
 func (l *lines) next() (line, error) {
-	if len(l.ahead) > 0 {
-		one := l.ahead[0]
-		l.ahead = l.ahead[1:]
+	if last := len(l.ahead) - 1; last >= 0 {
+		one := l.ahead[last]
+		l.ahead[last], l.ahead = line{}, l.ahead[:last]
 		l.number++
 		return one, nil
 	}
@@ -64,6 +75,9 @@ func (l *lines) next() (line, error) {
 		return line{}, l.eof
 	}
 	raw, fault, err := l.read()
+	if err == nil && l.most > 0 && l.number == l.most {
+		err = usersync.Errorf(usersync.CodeInvalid, "The file has more than %d lines; send it in parts.", l.most)
+	}
 	if err != nil {
 		l.eof = err
 		return line{}, err
@@ -77,7 +91,10 @@ func (l *lines) next() (line, error) {
 
 // back gives lines back. next returns them again, the first one first.
 func (l *lines) back(list []line) {
-	l.ahead = append(list, l.ahead...)
+	for _, one := range slices.Backward(list) {
+		one.given++
+		l.ahead = append(l.ahead, one)
+	}
 	l.number -= int64(len(list))
 }
 

@@ -14,8 +14,10 @@ const (
 	faultJSON     = "is not valid JSON"
 	// attributes is the member whose own members are taken as others.
 	attributes = "attributes"
-	// maxNames bounds how many names of members are remembered.
+	// maxNames bounds how many names of members are remembered, and maxName how long
+	// they are, in bytes.
 	maxNames = 1000
+	maxName  = 256
 )
 
 type ndjsonReader struct {
@@ -112,7 +114,7 @@ func (n *ndjsonReader) match(name string) *match {
 	if m, ok := n.known.find(name); ok {
 		found = &m
 	}
-	if len(n.seen) >= maxNames {
+	if len(n.seen) >= maxNames || len(name) > maxName {
 		return found
 	}
 	n.seen[name] = found

@@ -25,6 +25,9 @@ type Options struct {
 	Fields []Field
 	// Others says that values of columns that belong to no field are kept.
 	Others bool
+	// MaxLines bounds the lines of the file, blank ones included. A longer file ends
+	// with an error of code invalid. 0 means no bound.
+	MaxLines int64
 }
 
 // Row is what one line, or one record of several, says.
@@ -70,7 +73,7 @@ func Open(from io.Reader, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the encoding of the file: %w", err)
 	}
-	l := newLines(s)
+	l := newLines(s, o.MaxLines)
 	r := &Reader{format: o.Format, source: s}
 	if r.format == "" {
 		r.format = CSV
@@ -92,7 +95,8 @@ func Open(from io.Reader, o Options) (*Reader, error) {
 }
 
 // Next returns the next row, or io.EOF at the end. After a *LineError the caller may
-// go on reading. Any other error comes from the source and is final.
+// go on reading. Any other error is final: it comes from the source, or says that the
+// file has too many lines.
 func (r *Reader) Next() (Row, error) { return r.rows.row() }
 
 // Format returns the format of the file.

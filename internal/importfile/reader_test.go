@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/japanese"
@@ -303,6 +304,63 @@ func TestReadingIsBoundedInMemory(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 2<<20 {
 				t.Fatalf("%s: the heap grew by %d KiB after %d lines", name, grown>>10, n)
+			}
+		}
+	}
+}
+
+// TestEveryLineCostsWhatItsBytesCost reads files that were made to be read many times
+// over: in each every line opens a quoted field that no line closes, so that a record
+// goes on for 64 KiB. Read without a bound, each would take minutes.
+func TestEveryLineCostsWhatItsBytesCost(t *testing.T) {
+	t.Parallel()
+	for name, one := range map[string]string{
+		"opened anew behind each closing quote": "a\",\"\n",
+		"opened by every second line":           "a,\"\nb,\"\n",
+		"closed by nonsense":                    "\"a\n\"b\n",
+		"blank":                                 "\n",
+		"one letter":                            "x\n",
+	} {
+		file := "email,name\n" + strings.Repeat(one, 500_000/len(one))
+		r, err := Open(strings.NewReader(file), Options{Format: CSV, Fields: People})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for n := 0; ; n++ {
+			if time.Since(began) > 20*time.Second {
+				t.Fatalf("%s: only %d lines read", name, n)
+			}
+			_, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if _, wrong := errors.AsType[*LineError](err); err != nil && !wrong {
+				t.Fatal(err)
+			}
+		}
+		t.Logf("%s: %v", name, time.Since(began))
+	}
+}
+
+// TestLinesOfAFileAreBounded checks that a file with one line too many ends with an
+// error about the file, and one with exactly as many lines does not, whatever the
+// lines hold.
+func TestLinesOfAFileAreBounded(t *testing.T) {
+	t.Parallel()
+	const most = 10
+	for _, line := range []string{"x", "", "\"", "\"x", "a,\""} {
+		for _, lines := range []int{most - 1, most, most + 1, 2 * most} {
+			file := "email,name\n" + strings.Repeat(line+"\n", lines-1)
+			r, err := Open(strings.NewReader(file), Options{Format: CSV, Fields: People, MaxLines: most})
+			for err == nil {
+				_, err = r.Next()
+				if _, wrong := errors.AsType[*LineError](err); wrong {
+					err = nil
+				}
+			}
+			if tooMany := usersync.CodeOf(err) == usersync.CodeInvalid; tooMany != (lines > most) || !tooMany && !errors.Is(err, io.EOF) {
+				t.Errorf("%d lines of %q: %v", lines, line, err)
 			}
 		}
 	}

@@ -51,11 +51,15 @@ const implicitTLS = 465
 // refused credentials, rejected for a letter that the server refuses for good, and
 // unavailable for everything else.
 func (s *Sender) Send(ctx context.Context, server usersync.SMTP, letter Letter) (id string, err error) {
-	message, err := compose(server, letter)
+	from, err := netmail.ParseAddress(server.From)
+	if err != nil {
+		return "", usersync.Errorf(usersync.CodeInvalid, "The sender's address smtp.from cannot be used.").Because(err)
+	}
+	message, err := compose(from, letter)
 	if err != nil {
 		return "", err
 	}
-	client, err := s.client(server)
+	client, err := s.client(server, from)
 	if err != nil {
 		return "", usersync.Errorf(usersync.CodeInvalid, "The SMTP settings cannot be used.").Because(err)
 	}
@@ -67,14 +71,17 @@ func (s *Sender) Send(ctx context.Context, server usersync.SMTP, letter Letter) 
 	return strings.Trim(message.GetMessageID(), "<>"), nil
 }
 
-func compose(server usersync.SMTP, letter Letter) (*mail.Msg, error) {
-	from, err := netmail.ParseAddress(server.From)
+// compose writes the letter. Its addresses are parsed ones, which the library quotes
+// where they need it.
+func compose(from *netmail.Address, letter Letter) (*mail.Msg, error) {
+	to, err := netmail.ParseAddress(letter.To.Display())
 	if err != nil {
-		return nil, usersync.Errorf(usersync.CodeInvalid, "The sender's address smtp.from cannot be used.").Because(err)
+		return nil, usersync.Errorf(usersync.CodeInvalid, "The address of the letter cannot be used.").Because(err)
 	}
+	to.Name = letter.ToName
 	m := mail.NewMsg()
 	m.FromMailAddress(from)
-	m.ToMailAddress(&netmail.Address{Name: letter.ToName, Address: letter.To.Display()})
+	m.ToMailAddress(to)
 	m.Subject(letter.Subject)
 	m.SetDate()
 	m.SetMessageIDWithValue(strings.TrimPrefix(usersync.NewID(usersync.PrefixMessage), "msg_") + "@" + domain(from.Address))
@@ -85,14 +92,15 @@ func compose(server usersync.SMTP, letter Letter) (*mail.Msg, error) {
 	return m, nil
 }
 
+// domain returns the domain of a parsed address.
 func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
-func (s *Sender) client(server usersync.SMTP) (*mail.Client, error) {
+func (s *Sender) client(server usersync.SMTP, from *netmail.Address) (*mail.Client, error) {
 	dialer := &net.Dialer{Control: s.Guard.Control, Timeout: s.Timeout, Resolver: s.Resolver}
 	config := &tls.Config{ServerName: server.Host, RootCAs: s.Roots, MinVersion: tls.VersionTLS12}
 	options := []mail.Option{
 		mail.WithPort(server.Port), mail.WithTimeout(s.Timeout), mail.WithTLSConfig(config), mail.WithoutNoop(),
-		mail.WithHELO(domain(server.From)),
+		mail.WithHELO(domain(from.Address)),
 	}
 	auth := mail.SMTPAuthAutoDiscover
 	if server.Port == implicitTLS {
@@ -127,11 +135,10 @@ func policy(server usersync.SMTP) mail.TLSPolicy {
 }
 
 // explain says what went wrong. It does not quote the server, because the server's
-// words may contain the address.
+// words may contain the address. An address that the Guard refuses, a name that does
+// not resolve and a host that refuses the connection have one answer, see
+// outbound.Guard.Control.
 func explain(err error) error {
-	if own, ok := errors.AsType[*usersync.Error](err); ok {
-		return usersync.Errorf(own.Code, "The mail server's %s", strings.ToLower(own.Message[:1])+own.Message[1:]).Because(err)
-	}
 	if refused, ok := errors.AsType[*mail.SendError](err); ok {
 		return refusal(refused)
 	}

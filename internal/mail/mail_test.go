@@ -85,7 +85,7 @@ func TestSendTellsWhatWentWrong(t *testing.T) {
 		"refused for now":  {code: 451, want: usersync.CodeUnavailable, message: "(451)"},
 		"no sender":        {change: func(s *usersync.SMTP) { s.From = "nobody" }, want: usersync.CodeInvalid, message: "smtp.from"},
 		"nobody listens":   {change: func(s *usersync.SMTP) { s.Port = closedPort(t) }, want: usersync.CodeUnavailable, message: "cannot be reached"},
-		"guarded address":  {change: func(s *usersync.SMTP) { s.Host = "169.254.169.254" }, want: usersync.CodeInvalid, message: "address is not allowed"},
+		"guarded address":  {change: func(s *usersync.SMTP) { s.Host = "169.254.169.254" }, want: usersync.CodeUnavailable, message: "cannot be reached"},
 	} {
 		settings := server.Settings()
 		if c.change != nil {
@@ -137,4 +137,65 @@ func closedPort(t *testing.T) int {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port
+}
+
+// TestAddressesGoOutAsTheyAreMeant checks both addresses of a letter in every form: on
+// the wire there is the address alone, a local part is quoted once if at all, and EHLO
+// names the sender's domain.
+func TestAddressesGoOutAsTheyAreMeant(t *testing.T) {
+	t.Parallel()
+	server := mailtest.Start(t)
+	for _, c := range []struct{ from, to, wantFrom, wantTo, header string }{
+		{"invite@example.com", "ann@example.org", "invite@example.com", "ann@example.org", "<ann@example.org>"},
+		{"Example <invite@example.com>", "ann@example.org", "invite@example.com", "ann@example.org", "<ann@example.org>"},
+		{"<invite@example.com>", "ann@example.org", "invite@example.com", "ann@example.org", "<ann@example.org>"},
+		{`"Example, Inc. @ home" <invite@example.com>`, "Ann.B+c@Example.org", "invite@example.com", "Ann.B+c@Example.org", "<Ann.B+c@Example.org>"},
+		{`Example <"in vite"@example.com>`, `"ann b"@example.org`, "in vite@example.com", "ann b@example.org", `<"ann b"@example.org>`},
+		{"invite@example.com", `"ann"@example.org`, "invite@example.com", "ann@example.org", "<ann@example.org>"},
+		{"invite@example.com", `"a\"b\\c@d"@example.org`, "invite@example.com", `a"b\c@d@example.org`, `<"a\"b\\c@d"@example.org>`},
+	} {
+		settings, l := server.Settings(), letter()
+		settings.From, l.To, l.ToName = c.from, usersync.NewEmail(c.to, strings.ToLower(c.to)), ""
+		if _, err := sender(server).Send(t.Context(), settings, l); err != nil {
+			t.Errorf("from %s to %s: %v", c.from, c.to, err)
+			continue
+		}
+		letters := server.Letters()
+		got := letters[len(letters)-1]
+		if got.From != c.wantFrom || got.To != c.wantTo || got.Hello != "example.com" || !strings.Contains(string(got.Data), "To: "+c.header) {
+			t.Errorf("from %s to %s: EHLO %s, from %s to %s\n%s", c.from, c.to, got.Hello, got.From, got.To, got.Data)
+		}
+	}
+}
+
+// TestSendDoesNotTellWhatANameResolvesTo checks that a name that does not resolve, one
+// that resolves to an inner address, and a host that refuses the connection have one
+// answer: the tenant must not learn the names of the operator's network.
+func TestSendDoesNotTellWhatANameResolvesTo(t *testing.T) {
+	t.Parallel()
+	server := mailtest.Start(t)
+	public := sender(server)
+	public.Guard = new(outbound.Guard)
+	answers := map[string]bool{}
+	for _, c := range []struct {
+		sender *mail.Sender
+		host   string
+	}{
+		{sender(server), "does-not-resolve.invalid"}, {public, "does-not-resolve.invalid"}, {public, "localhost"}, {public, "127.0.0.1"},
+		{public, "169.254.169.254"}, {sender(server), "localhost"},
+	} {
+		for _, port := range []int{closedPort(t), 465} {
+			settings := server.Settings()
+			settings.Host, settings.Port = c.host, port
+			_, err := c.sender.Send(t.Context(), settings, letter())
+			if err == nil {
+				t.Fatalf("%s: sent", c.host)
+			}
+			e := usersync.AsError(err)
+			answers[string(e.Code)+" "+e.Message] = true
+		}
+	}
+	if len(answers) != 1 {
+		t.Errorf("the answers differ: %v", answers)
+	}
 }

@@ -17,9 +17,10 @@ import (
 	"usersync/internal/usersync"
 )
 
-// exportPage is how many requests are held in memory at a time. With 50
-// colleagues and three messages each, they take some megabytes.
-const exportPage = 50
+// exportPage is how many requests are held in memory at a time, also while a slow
+// caller reads. With 50 colleagues and three messages each, they take some hundred
+// kilobytes.
+const exportPage = 10
 
 // Export writes everything held about a user as one JSON object, page by page, so
 // that a user with very many requests takes no more memory than one with few. It

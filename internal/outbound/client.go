@@ -85,10 +85,11 @@ type Response struct {
 // the answer whatever its status, and follows no redirect. It adds a User-Agent and
 // no other header, and does not change req.
 //
-// If ctx was cancelled, Do returns the error of ctx. An error has code invalid for an
-// address that the Guard refuses, for a port that is not valid, for a scheme that is
-// neither https nor http, and for http to an address that Allow does not cover. It
-// has code unavailable for everything that failed on the way, deadlines included.
+// If ctx was cancelled, Do returns the error of ctx. An error has code invalid for a
+// port that is not valid, and for a scheme that is neither https nor http. It has code
+// unavailable for everything that failed on the way, deadlines included. An address
+// that the Guard refuses has the same error as a name that does not resolve and a host
+// that refuses the connection; only the cause tells them apart.
 // Messages and causes show neither the URL nor a header or body of either side. If
 // only the body failed, Do returns the response so far beside the error.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {

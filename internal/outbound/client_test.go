@@ -287,7 +287,7 @@ func TestDoClassifiesAPortNobodyListensOn(t *testing.T) {
 	target := "http://" + listener.Addr().String()
 	_ = listener.Close()
 	_, err = closing(t, &outbound.Client{Guard: loopback()}).Do(t.Context(), get(t, target))
-	if usersync.CodeOf(err) != usersync.CodeUnavailable || !strings.Contains(usersync.AsError(err).Message, "refused the connection") {
+	if usersync.CodeOf(err) != usersync.CodeUnavailable || !strings.Contains(usersync.AsError(err).Message, "refuses the connection") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -50,9 +50,9 @@ var public = ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(azureMetadat
 var azureMetadata = netip.MustParsePrefix("168.63.129.16/32")
 
 // Control is for net.Dialer.Control. It returns an error of code invalid for an
-// address that may not be dialled. The cause names the address. The message does not,
-// because it is shown to tenants, who must not learn what names resolve to in the
-// operator's network.
+// address that may not be dialled. The cause names the address. The error is not for
+// tenants, who must not learn which names resolve in the operator's network: they are
+// told the same as of a name that does not resolve.
 func (g *Guard) Control(network, address string, _ syscall.RawConn) error {
 	target, err := dialled(network, address)
 	if err != nil {

@@ -91,6 +91,12 @@ func TestControlRefusesWhatIsNotPublic(t *testing.T) {
 	}
 }
 
+// neverDialled reports whether a call failed because the Guard refused the address.
+// Only the cause tells it from a call that was dialled and failed.
+func neverDialled(err error) bool {
+	return usersync.CodeOf(err) == usersync.CodeUnavailable && strings.Contains(err.Error(), "The address is not allowed")
+}
+
 func TestDoRefusesWhatIsNotPublic(t *testing.T) {
 	t.Parallel()
 	client := closing(t, &outbound.Client{})
@@ -102,8 +108,7 @@ func TestDoRefusesWhatIsNotPublic(t *testing.T) {
 			t.Run(scheme+c.name, func(t *testing.T) {
 				t.Parallel()
 				_, err := client.Do(t.Context(), get(t, scheme+net.JoinHostPort(c.addr, "8443")))
-				// A call that was dialled would have code unavailable.
-				if usersync.CodeOf(err) != usersync.CodeInvalid {
+				if !neverDialled(err) {
 					t.Errorf("%s: %v", c.addr, err)
 				}
 			})
@@ -223,7 +228,7 @@ func TestOwnListenersAreRefusedUntilExempt(t *testing.T) {
 		guard := loopback()
 		guard.Own = []netip.AddrPort{own}
 		_, err := closing(t, &outbound.Client{Guard: guard}).Do(t.Context(), get(t, server.URL))
-		if usersync.CodeOf(err) != usersync.CodeInvalid {
+		if !neverDialled(err) {
 			t.Errorf("own listener %s: %v", own, err)
 		}
 		exempt := loopback()
@@ -253,7 +258,7 @@ func TestNamesAreCheckedWhenDialled(t *testing.T) {
 		client.Close() // the idle connection leads to the address that was checked
 		names.set(addr)
 		_, err := client.Do(t.Context(), get(t, target))
-		if usersync.CodeOf(err) != usersync.CodeInvalid {
+		if !neverDialled(err) {
 			t.Errorf("after the name moved to %s: %v", addr, err)
 		}
 	}
@@ -265,7 +270,53 @@ func TestPlainHTTPGoesOnlyWhereAllowSaysSo(t *testing.T) {
 	names.set("8.8.8.8") // public, hence dialled if this were https; never reached
 	client := closing(t, &outbound.Client{Guard: loopback(), Resolver: names.resolver()})
 	_, err := client.Do(t.Context(), get(t, "http://public.example.com"))
-	if usersync.CodeOf(err) != usersync.CodeInvalid {
+	if !neverDialled(err) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestErrorsDoNotTellWhatANameResolvesTo checks that a name that does not resolve, one
+// that resolves to an address which may not be dialled, one that may not be called by
+// http, and a host that refuses the connection have one answer: tenants must not learn
+// the names and addresses of the operator's network.
+func TestErrorsDoNotTellWhatANameResolvesTo(t *testing.T) {
+	t.Parallel()
+	server := serve(t, func(http.ResponseWriter, *http.Request) {})
+	port := strconv.Itoa(int(addrOf(t, server).Port()))
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := strconv.Itoa(closed.Addr().(*net.TCPAddr).Port)
+	_ = closed.Close()
+	answers := map[string]string{}
+	for _, c := range []struct {
+		name, resolvesTo, target string
+		guard                    *outbound.Guard
+	}{
+		{"does not resolve", "", "https://inner.example.com:" + port, &outbound.Guard{}},
+		{"does not resolve at all", "", "https://inner.invalid", &outbound.Guard{}},
+		{"a private address", "10.0.0.1", "https://inner.example.com", &outbound.Guard{}},
+		{"a metadata service", "169.254.169.254", "https://inner.example.com", &outbound.Guard{}},
+		{"loopback, where somebody listens", "127.0.0.1", "https://inner.example.com:" + port, &outbound.Guard{}},
+		{"loopback, where nobody listens", "127.0.0.1", "https://inner.example.com:" + nobody, &outbound.Guard{}},
+		{"our own listener", "127.0.0.1", "http://inner.example.com:" + port, &outbound.Guard{Allow: prefixes("127.0.0.0/8"), Own: []netip.AddrPort{addrOf(t, server)}}},
+		{"not by http", "8.8.8.8", "http://inner.example.com", loopback()},
+		{"refuses the connection", "127.0.0.1", "http://inner.example.com:" + nobody, loopback()},
+		{"a private address itself", "", "https://10.0.0.1", &outbound.Guard{}},
+	} {
+		names := newDNS(t)
+		if c.resolvesTo != "" {
+			names.set(c.resolvesTo)
+		}
+		response, err := closing(t, &outbound.Client{Guard: c.guard, Resolver: names.resolver()}).Do(t.Context(), get(t, c.target))
+		e := usersync.AsError(err)
+		if e == nil || response != nil {
+			t.Fatalf("%s: %v", c.name, response)
+		}
+		answers[string(e.Code)+": "+e.Message] += c.name + "; "
+	}
+	if len(answers) != 1 {
+		t.Errorf("the answers differ: %q", answers)
 	}
 }

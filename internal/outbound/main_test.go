@@ -95,10 +95,13 @@ func (d *dns) run() {
 			continue
 		}
 		m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
-		if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
+		addr := d.answer.Load()
+		if addr == nil {
+			m.RCode = dnsmessage.RCodeNameError // no name is there until one is set
+		} else if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
 			m.Answers = []dnsmessage.Resource{{
 				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-				Body:   &dnsmessage.AResource{A: d.answer.Load().As4()},
+				Body:   &dnsmessage.AResource{A: addr.As4()},
 			}}
 		}
 		packed, err := m.Pack()

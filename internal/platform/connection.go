@@ -72,9 +72,11 @@ type connectionRow struct {
 
 func (connectionRow) TableName() string { return "connections" }
 
-// CredentialsPlace names where the sealed credentials of a connection are kept, for
-// store.Sealer.
-func CredentialsPlace(id string) string { return "connections/" + id + "/credentials" }
+// CredentialsPlace names where the sealed credentials of an organization's connection
+// are kept, for store.Sealer.
+func CredentialsPlace(organization, id string) string {
+	return "connections/" + organization + "/" + id + "/credentials"
+}
 
 func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
 	c := Connection{
@@ -88,7 +90,7 @@ func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
 	if r.Credentials == "" {
 		return c, nil
 	}
-	plain, err := seal.Open(r.Credentials, CredentialsPlace(r.ID))
+	plain, err := seal.Open(r.Credentials, CredentialsPlace(r.OrganizationID, r.ID))
 	if err != nil {
 		return c, fmt.Errorf("open the credentials of connection %q: %w", r.ID, err)
 	}
@@ -106,7 +108,7 @@ var connectionCount = tenant.Count{
 // it may have.
 func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connection) (Connection, error) {
 	id := usersync.NewID(usersync.PrefixConnection)
-	sealed, err := o.Sealer().Seal([]byte(c.Credentials.Reveal()), CredentialsPlace(id))
+	sealed, err := o.Sealer().Seal([]byte(c.Credentials.Reveal()), CredentialsPlace(o.ID(), id))
 	if err != nil {
 		return c, fmt.Errorf("seal the secret: %w", err)
 	}
@@ -246,7 +248,7 @@ func changeConnection(ctx context.Context, o *store.Org, actor, action, id strin
 			values["throttled_until"] = 0
 		}
 		if out.Credentials.Reveal() != before.Credentials.Reveal() {
-			if values["credentials"], err = o.Sealer().Seal([]byte(out.Credentials.Reveal()), CredentialsPlace(id)); err != nil {
+			if values["credentials"], err = o.Sealer().Seal([]byte(out.Credentials.Reveal()), CredentialsPlace(o.ID(), id)); err != nil {
 				return fmt.Errorf("seal the secret: %w", err)
 			}
 		}

@@ -92,7 +92,7 @@ func DuePushes(ctx context.Context, o *store.Org, connection string, limit int) 
 		if err != nil || removal == "" {
 			return p, err
 		}
-		plain, err := o.Sealer().Open(removal, RemovalPlace(connection, p.UserID))
+		plain, err := o.Sealer().Open(removal, RemovalPlace(o.ID(), connection, p.UserID))
 		p.Removal = usersync.NewEmail(string(plain), string(plain))
 		return p, err
 	}, connection, limit)

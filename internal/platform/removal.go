@@ -52,7 +52,7 @@ func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, addres
 		if !r.known {
 			continue
 		}
-		sealed, err := tx.Sealer().Seal([]byte(address), RemovalPlace(r.connection, r.user))
+		sealed, err := tx.Sealer().Seal([]byte(address), RemovalPlace(organization, r.connection, r.user))
 		if err != nil {
 			return nil, fmt.Errorf("seal the address: %w", err)
 		}
@@ -150,8 +150,8 @@ func pushAddressesAgain(ctx context.Context, tx *store.Tx, organization, connect
 	return pushAgain(ctx, tx, connection, users)
 }
 
-// RemovalPlace is where the address of an erased person is kept until the
-// platform has removed it.
-func RemovalPlace(connection, user string) string {
-	return "pushes/" + connection + "/" + user + "/removal"
+// RemovalPlace is where the address of a person whom an organization has erased is
+// kept until the platform has removed it.
+func RemovalPlace(organization, connection, user string) string {
+	return "pushes/" + organization + "/" + connection + "/" + user + "/removal"
 }

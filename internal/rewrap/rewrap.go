@@ -21,21 +21,45 @@ type sealedColumn struct {
 	key           []string // the primary key
 	mark          string   // what stands before a sealed value
 	touch         string   // what else is written with a new value
-	place         func(key []string) string
-	page, swap    *store.Statement
+	place         func(organization string, key []string) string
+	// former is the place that builds before the first release sealed for, which did
+	// not name the organization. It is nil where it was the same.
+	former     func(key []string) string
+	page, swap *store.Statement
 }
 
 // sealedColumns are all of them: THE LIST.
 var sealedColumns = withStatements(
-	sealedColumn{table: "organizations", column: "secrets", key: []string{"id"}, touch: ", updated_at = organizations.updated_at + 1", place: func(key []string) string { return tenant.SecretsPlace(key[0]) }},
-	sealedColumn{table: "webhook_endpoints", column: "secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
-	sealedColumn{table: "webhook_endpoints", column: "old_secret", key: []string{"id"}, place: func(key []string) string { return delivery.SecretPlace(key[0]) }},
-	sealedColumn{table: "connections", column: "credentials", key: []string{"id"}, place: func(key []string) string { return platform.CredentialsPlace(key[0]) }},
-	sealedColumn{table: "pushes", column: "removal", key: []string{"connection_id", "user_id"}, place: func(key []string) string { return platform.RemovalPlace(key[0], key[1]) }},
-	sealedColumn{table: "idempotency_keys", column: "acceptance", key: []string{"organization_id", "scope", "key"}, mark: idempotency.AnswerPrefix, place: func(key []string) string {
-		return idempotency.AnswerPlace(key[0], idempotency.Key{Scope: key[1], Key: key[2]})
-	}},
+	sealedColumn{
+		table: "organizations", column: "secrets", key: []string{"id"}, touch: ", updated_at = organizations.updated_at + 1",
+		place: func(_ string, key []string) string { return tenant.SecretsPlace(key[0]) },
+	},
+	endpointColumn("secret"), endpointColumn("old_secret"),
+	sealedColumn{
+		table: "connections", column: "credentials", key: []string{"id"},
+		place:  func(organization string, key []string) string { return platform.CredentialsPlace(organization, key[0]) },
+		former: func(key []string) string { return "connections/" + key[0] + "/credentials" },
+	},
+	sealedColumn{
+		table: "pushes", column: "removal", key: []string{"connection_id", "user_id"},
+		place:  func(organization string, key []string) string { return platform.RemovalPlace(organization, key[0], key[1]) },
+		former: func(key []string) string { return "pushes/" + key[0] + "/" + key[1] + "/removal" },
+	},
+	sealedColumn{
+		table: "idempotency_keys", column: "acceptance", key: []string{"organization_id", "scope", "key"}, mark: idempotency.AnswerPrefix,
+		place: func(organization string, key []string) string {
+			return idempotency.AnswerPlace(organization, idempotency.Key{Scope: key[1], Key: key[2]})
+		},
+	},
 )
+
+func endpointColumn(name string) sealedColumn {
+	return sealedColumn{
+		table: "webhook_endpoints", column: name, key: []string{"id"},
+		place:  func(organization string, key []string) string { return delivery.SecretPlace(organization, key[0]) },
+		former: func(key []string) string { return "webhook_endpoints/" + key[0] + "/secret" },
+	}
+}
 
 // withStatements gives each column its statements.
 func withStatements(columns ...sealedColumn) []sealedColumn {
@@ -49,8 +73,9 @@ func (c sealedColumn) String() string { return c.table + "." + c.column }
 
 // sealedValue is a sealed value as it was read.
 type sealedValue struct {
-	key   []string
-	value string // with its mark
+	organization string
+	key          []string
+	value        string // with its mark
 }
 
 // pageStatement reads the sealed values behind a key, in the order of keys.
@@ -59,10 +84,13 @@ func (c sealedColumn) pageStatement() *store.Statement {
 	for i := range c.key {
 		after[i] = fmt.Sprintf("$%d", i+2)
 	}
-	keys := strings.Join(c.key, ", ")
+	keys, organization := strings.Join(c.key, ", "), "organization_id"
+	if c.table == "organizations" {
+		organization = "id"
+	}
 	return store.Define("rewrap.page."+c.String(), fmt.Sprintf(`
-SELECT %s, %s FROM %s WHERE (%s) > (%s) AND %s <> '' AND %s LIKE '%s%%' ORDER BY %s LIMIT $1`,
-		keys, c.column, c.table, keys, strings.Join(after, ", "), c.column, c.column, c.mark, keys))
+SELECT %s, %s, %s FROM %s WHERE (%s) > (%s) AND %s <> '' AND %s LIKE '%s%%' ORDER BY %s LIMIT $1`,
+		organization, keys, c.column, c.table, keys, strings.Join(after, ", "), c.column, c.column, c.mark, keys))
 }
 
 // swapStatement writes new values where the old ones still are.
@@ -87,7 +115,8 @@ func sealedPage(ctx context.Context, s *store.Store, c sealedColumn, after []str
 	}
 	return store.Collect(ctx, s.Reader(), c.page, nil, func(scan func(...any) error) (v sealedValue, err error) {
 		v.key = make([]string, len(c.key))
-		to := make([]any, 0, len(c.key)+1)
+		to := make([]any, 0, len(c.key)+2)
+		to = append(to, &v.organization)
 		for i := range v.key {
 			to = append(to, &v.key[i])
 		}
@@ -151,7 +180,7 @@ func rewrapValues(ctx context.Context, s *store.Store, c sealedColumn, list []se
 	set := c.swap.Rows(len(list))
 	for _, v := range list {
 		done.Values++
-		sealed, changed, err := s.Sealer().Rewrap(strings.TrimPrefix(v.value, c.mark), c.place(v.key))
+		sealed, changed, err := c.rewrap(s.Sealer(), v)
 		switch {
 		case err != nil:
 			done.Unopened, done.Err = done.Unopened+1, err
@@ -170,6 +199,24 @@ func rewrapValues(ctx context.Context, s *store.Store, c sealedColumn, list []se
 	done.Changed += n
 	done.Moved += int64(set.Len()) - n
 	return err
+}
+
+// rewrap returns a value under the first key and bound to its place, and whether that
+// changed anything. Only a value that was bound to its former place is sealed anew.
+func (c sealedColumn) rewrap(sealer store.Sealer, v sealedValue) (sealed string, changed bool, err error) {
+	value, place := strings.TrimPrefix(v.value, c.mark), c.place(v.organization, v.key)
+	if c.former == nil {
+		return sealer.Rewrap(value, place)
+	}
+	if _, err := sealer.Open(value, place); err == nil {
+		return sealer.Rewrap(value, place)
+	}
+	plain, err := sealer.Open(value, c.former(v.key))
+	if err != nil {
+		return "", false, fmt.Errorf("open a value: %w", err)
+	}
+	sealed, err = sealer.Seal(plain, place)
+	return sealed, true, err
 }
 
 // SealedKeys counts the sealed values under each sealing key, by its id.

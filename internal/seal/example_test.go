@@ -15,15 +15,15 @@ func ExampleKeys_Seal() {
 		fmt.Println(err)
 		return
 	}
-	sealed, err := keys.Seal([]byte("a password"), "connections/con_1/credentials")
+	sealed, err := keys.Seal([]byte("a password"), "connections/org_1/con_1/credentials")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	plain, err := keys.Open(sealed, "connections/con_1/credentials")
+	plain, err := keys.Open(sealed, "connections/org_1/con_1/credentials")
 	fmt.Println(string(plain), err)
 
-	_, err = keys.Open(sealed, "connections/con_2/credentials")
+	_, err = keys.Open(sealed, "connections/org_2/con_1/credentials")
 	fmt.Println(usersync.CodeOf(err))
 	// Output:
 	// a password <nil>

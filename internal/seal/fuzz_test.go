@@ -52,7 +52,7 @@ func FuzzSeal(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add([]byte("secret"), "webhook_endpoints/whe_1/secret", uint16(5))
+	f.Add([]byte("secret"), "webhook_endpoints/org_1/whe_1/secret", uint16(5))
 	f.Add([]byte{}, "", uint16(0))
 	f.Add([]byte("\x00\xff.\n"), "a.b", uint16(999))
 	f.Fuzz(func(t *testing.T, plain []byte, place string, at uint16) {

@@ -130,8 +130,9 @@ func (*Keys) String() string { return "[sealing keys]" }
 func (*Keys) GoString() string { return "[sealing keys]" }
 
 // Seal encrypts plain. aad names the place the value is kept in, such as
-// "webhook_endpoints/whe_…/secret": Open wants the same, so that a value moved to
-// another row does not open. An older value of the same place does.
+// "webhook_endpoints/org_…/whe_…/secret": Open wants the same, so that a value moved to
+// another row or another organization does not open. An older value of the same place
+// does.
 func (k *Keys) Seal(plain []byte, aad string) (string, error) {
 	dataKey := randomKey()
 	aead, err := newAEAD(dataKey)

@@ -45,7 +45,7 @@ type Options struct {
 }
 
 // Sealer seals and opens what must not be read from a stolen database. aad
-// names the row and column, so that a sealed value cannot be moved to another.
+// names organization, row and column, so that a sealed value cannot be moved to another.
 type Sealer interface {
 	Seal(plain []byte, aad string) (string, error)
 	Open(sealed, aad string) ([]byte, error)

@@ -114,8 +114,14 @@ type platformBody struct {
 	Settings    []connector.Field `json:"settings"`
 }
 
+// platformsBody has all platforms on one page: they are few, and the program's own.
+type platformsBody struct {
+	Items      []platformBody `json:"items"`
+	NextCursor string         `json:"nextCursor"`
+}
+
 func (h *Handlers) listPlatforms(c *api.Call) error {
-	out := api.List[platformBody]{Items: []platformBody{}}
+	out := platformsBody{Items: []platformBody{}}
 	for _, k := range h.Management.Platforms {
 		out.Items = append(out.Items, platformBody{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings})
 	}

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"fmt"
-	"net/http"
 
 	"usersync/internal/api"
 	"usersync/internal/delivery"
@@ -106,20 +105,10 @@ func (h *Handlers) listWebhookKeys(c *api.Call) error {
 	if err != nil {
 		return fmt.Errorf("read which page is asked for: %w", err)
 	}
-	endpoints, err := h.Management.ListKeyedEndpoints(c.Context(), c.Caller.Org, p.Before, p.Limit+1)
-	if err != nil {
-		return fmt.Errorf("list the endpoints: %w", err)
+	load := func(before string, limit int) ([]delivery.Endpoint, error) {
+		return h.Management.ListKeyedEndpoints(c.Context(), c.Caller.Org, before, limit)
 	}
-	some := api.NewList(p, endpoints, func(e delivery.Endpoint) string { return e.ID })
-	out := api.List[webhookKeyBody]{Items: []webhookKeyBody{}, NextCursor: some.NextCursor}
-	for _, e := range some.Items {
-		keys, err := newWebhookKeyBodies(e)
-		if err != nil {
-			return fmt.Errorf("show the keys of the endpoint: %w", err)
-		}
-		out.Items = append(out.Items, keys...)
-	}
-	return c.JSON(http.StatusOK, out)
+	return api.AnswerListOf(c, p, load, func(e delivery.Endpoint) string { return e.ID }, newWebhookKeyBodies)
 }
 
 func newWebhookKeyBodies(e delivery.Endpoint) ([]webhookKeyBody, error) {

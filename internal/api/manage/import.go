@@ -78,8 +78,8 @@ func (h *Handlers) getImport(c *api.Call) error {
 	return c.JSON(http.StatusOK, importBody{i, append([]directory.ImportError{}, first...), importsPath + "/" + i.ID + "/errors"})
 }
 
-// listImportErrors writes all errors that are kept as CSV. Nothing in it comes
-// from the file, so no cell of it can be a formula.
+// listImportErrors writes all errors that are kept as CSV. Nothing in it comes from
+// the file.
 func (h *Handlers) listImportErrors(c *api.Call) error {
 	id := c.Param("id")
 	return c.WriteCSV(id+"-errors.csv", []string{"line", "field", "message"}, func(write func([]string) error) error {

@@ -97,7 +97,7 @@ func (h *Handlers) tenant() api.Dialect {
 		manage      = tenant.ScopeManage
 	)
 	return api.Dialect{
-		Name: "manage", Auth: h.authenticateTenant,
+		Name: "manage", Auth: api.KeyAuth,
 		Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", importsPath, users, erasures, events, connections, platforms},
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(h.getOwnOrganization)},
@@ -155,7 +155,6 @@ var (
 )
 
 func (h *Handlers) authenticateOperator(c *api.Call) error {
-	forbidCaching(c)
 	token := api.BearerToken(c.Request().Header)
 	if token == "" {
 		return errNoToken
@@ -173,14 +172,6 @@ func same(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
-
-func (h *Handlers) authenticateTenant(c *api.Call) error {
-	forbidCaching(c)
-	return api.KeyAuth(c)
-}
-
-// forbidCaching keeps the answer, which may hold a new secret, out of all caches.
-func forbidCaching(c *api.Call) { c.Header().Set("Cache-Control", "no-store") }
 
 // reading refuses keys that have neither the scope read nor manage.
 func reading(handler func(*api.Call) error) func(*api.Call) error {
@@ -238,16 +229,12 @@ func queryID(c *api.Call, name string, prefix usersync.Prefix, wrong string) (st
 }
 
 // page answers with the part of a list that the call asks for.
-func page[T any](c *api.Call, prefix usersync.Prefix, load func(before string, limit int) ([]T, error), id func(T) string) error {
+func page[T any](c *api.Call, prefix usersync.Prefix, load api.Load[T], id func(T) string) error {
 	p, err := c.Page(prefix)
 	if err != nil {
 		return fmt.Errorf("read which page is asked for: %w", err)
 	}
-	items, err := load(p.Before, p.Limit+1)
-	if err != nil {
-		return fmt.Errorf("load the page: %w", err)
-	}
-	return c.JSON(http.StatusOK, api.NewList(p, items, id))
+	return api.AnswerList(c, p, load, id)
 }
 
 // ownList loads a part of a list of a tenant.

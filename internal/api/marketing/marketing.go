@@ -41,7 +41,7 @@ func (h *Handlers) Dialect() api.Dialect {
 		Routes: []api.Route{
 			{Method: http.MethodPost, Path: syncUserPath, Scope: scope, Handler: h.syncUser,
 				Summary: "Pushes one known user to the connected platforms, now."},
-			{Method: http.MethodGet, Path: testUserPath, Scope: scope, Handler: h.testSyncUser,
+			{Method: http.MethodGet, Path: testUserPath, Writes: true, Scope: scope, Handler: h.testSyncUser,
 				Summary: "Shows what pushing a known user would do; dryRun is true unless it is given."},
 			{Method: http.MethodPost, Path: testUserPath, Scope: scope, Handler: h.testSyncUser,
 				Summary: "Shows what pushing a known user would do; dryRun is true unless it is given."},

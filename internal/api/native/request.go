@@ -68,9 +68,11 @@ func (h *Handlers) listRequests(c *api.Call) error {
 	if err != nil {
 		return fmt.Errorf("read the filter: %w", err)
 	}
-	filter.Before, filter.Limit = page.Before, page.Limit+1
-	reports, err := h.Management.ListRequests(c.Context(), c.Caller.Org, filter)
-	return c.Answer(http.StatusOK, api.NewList(page, reports, func(r *request.View) string { return r.RequestID }), err)
+	load := func(before string, limit int) ([]*request.View, error) {
+		filter.Before, filter.Limit = before, limit
+		return h.Management.ListRequests(c.Context(), c.Caller.Org, filter)
+	}
+	return api.AnswerList(c, page, load, func(r *request.View) string { return r.RequestID })
 }
 
 func readFilter(c *api.Call) (f request.Filter, err error) {

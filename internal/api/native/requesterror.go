@@ -2,7 +2,6 @@ package native
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
 	"usersync/internal/api"
@@ -23,8 +22,10 @@ func (h *Handlers) listRequestErrors(c *api.Call) error {
 	if prefersCSV(c.Request().Header.Values("Accept")) {
 		return h.writeRequestErrors(c, id)
 	}
-	list, err := h.Management.ListRequestErrors(c.Context(), c.Caller.Org, id, page.Before, page.Limit+1)
-	return c.Answer(http.StatusOK, api.NewList(page, list, func(e bulk.Error) string { return e.UserID }), err)
+	load := func(after string, limit int) ([]bulk.Error, error) {
+		return h.Management.ListRequestErrors(c.Context(), c.Caller.Org, id, after, limit)
+	}
+	return api.AnswerList(c, page, load, func(e bulk.Error) string { return e.UserID })
 }
 
 // isShortText accepts whatever a caller may have sent as a user's id.
@@ -41,16 +42,7 @@ func (h *Handlers) writeRequestErrors(c *api.Call, id string) error {
 	headings := []string{"user_id", "email", "status", "code", "message"}
 	return c.WriteCSV(id+"-errors.csv", headings, func(write func([]string) error) error {
 		return h.Management.EachRequestError(c.Context(), c.Caller.Org, id, func(e bulk.Error) error {
-			return write([]string{cell(e.UserID), cell(e.Email), string(e.Status), cell(e.Code), cell(e.Message)})
+			return write([]string{e.UserID, e.Email, string(e.Status), e.Code, e.Message})
 		})
 	})
-}
-
-// cell keeps a text from being a formula where the file is opened: an id and an
-// address are the caller's, a message may quote a platform.
-func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }

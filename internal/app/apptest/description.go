@@ -167,15 +167,19 @@ func (d *Description) find(method, path string) (op *operation, known bool) {
 		return nil, false
 	}
 	item := d.doc.Paths.Value(template)
-	if method == http.MethodHead {
+	head := method == http.MethodHead
+	if head {
 		method = http.MethodGet
 	}
 	found := item.GetOperation(method)
-	if found == nil {
+	if found == nil || head && writes(found) {
 		return nil, true
 	}
 	return &operation{found, method + " " + template, item.Parameters}, true
 }
+
+// writes reports whether an operation of GET changes something.
+func writes(op *openapi3.Operation) bool { return op.Extensions["x-writes"] == true }
 
 // match returns the template of a path, or "" if none fits. If two fit, it is the one
 // with fewer parameters.

@@ -26,6 +26,8 @@ type Operation struct {
 	InPath, InQuery []string
 	// MediaType is the media type of the body, or "" if the call takes none.
 	MediaType string
+	// Writes says that a GET changes something.
+	Writes bool
 
 	operation *openapi3.Operation
 	doc       *openapi3.T
@@ -39,7 +41,7 @@ func (o Operation) String() string { return o.Method + " " + o.Path }
 func (d *Description) Operations() (list []Operation, err error) {
 	for path, item := range d.doc.Paths.Map() {
 		for method, operation := range item.Operations() {
-			o := Operation{Method: method, Path: path, operation: operation, doc: d.doc}
+			o := Operation{Method: method, Path: path, Writes: writes(operation), operation: operation, doc: d.doc}
 			if err := o.read(item.Parameters); err != nil {
 				return nil, fmt.Errorf("%s: %w", o, err)
 			}

@@ -40,6 +40,7 @@ type Server struct {
 // Letter is a letter as the server received it.
 type Letter struct {
 	From, To string
+	Hello    string // the name that the client gave in EHLO
 	Username string // "" when nobody logged in
 	TLS      bool
 	Data     []byte
@@ -133,7 +134,7 @@ func (s *session) Auth(string) (sasl.Server, error) {
 }
 
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
-	s.letter.From = from
+	s.letter.From, s.letter.Hello = from, s.conn.Hostname()
 	_, s.letter.TLS = s.conn.TLSConnectionState()
 	return nil
 }
