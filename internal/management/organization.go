@@ -166,7 +166,11 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor, id string, in O
 		return tenant.Organization{}, err
 	}
 	return tenant.Update(ctx, s.Store, actor, id, func(o *tenant.Organization) ([]string, error) {
+		before := o.Settings.Clone()
 		fields := in.apply(o)
+		if err := checkDestinations(&before, &o.Settings); err != nil {
+			return nil, err
+		}
 		return fields, checkWhole(o.Settings)
 	})
 }
