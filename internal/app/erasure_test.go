@@ -29,7 +29,7 @@ import (
 func (n customer) erase(t *testing.T, address string) erasure.Erasure {
 	t.Helper()
 	service := &operations.Service{Store: n.app.Store}
-	e, err := service.EraseEmail(t.Context(), "test", n.org, address)
+	e, err := service.EraseEmail(t.Context(), "test", n.app.Store.Org(n.org.ID), n.org.Salt, address)
 	must(t, err)
 	n.app.Relay.Wake()
 	return e

@@ -135,7 +135,7 @@ func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id st
 	id = usersync.NewID(usersync.PrefixImport)
 	now := store.Micros(time.Now())
 	row := importRow{ID: id, OrganizationID: o.ID(), Status: string(ImportReceiving), Format: format, Actor: actor, CreatedAt: now, UpdatedAt: now}
-	return id, store.Classify(o.GORMWrite(ctx).Create(&row).Error)
+	return id, o.Tx(ctx, func(tx *store.Tx) error { return store.Classify(tx.GORM().Create(&row).Error) })
 }
 
 // Totals is what is known of a file after it was read to its end.

@@ -82,6 +82,9 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	if err := v.err(); err != nil {
 		return platform.Connection{}, err
 	}
+	if err := mayWrite(ctx, org); err != nil {
+		return platform.Connection{}, err
+	}
 	c := platform.Connection{Platform: kind.Name, Name: kind.Title}
 	in.applyName(&c)
 	if _, err := in.applyAccess(kind, &c); err != nil {
@@ -133,6 +136,9 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 		v.add("platform", "cannot be changed; make another connection")
 	}
 	if err := v.err(); err != nil {
+		return before, err
+	}
+	if err := mayWrite(ctx, org); err != nil {
 		return before, err
 	}
 	after := before
@@ -319,6 +325,9 @@ type Checked struct {
 // check changes nothing. A check that succeeds renews what is known of the
 // account, and makes a disconnected connection active again.
 func (s *Service) CheckConnection(ctx context.Context, actor string, org *store.Org, id string) (Checked, error) {
+	if err := mayWrite(ctx, org); err != nil {
+		return Checked{}, err
+	}
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
 		return Checked{}, fmt.Errorf("read the connection: %w", err)

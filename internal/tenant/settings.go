@@ -133,8 +133,8 @@ func (s Settings) Clone() Settings {
 // are bound to: sealed for one organization, they cannot be opened for another.
 func SecretsPlace(id string) string { return "organizations/" + id + "/secrets" }
 
-func openSecrets(s *store.Store, r OrganizationRow, to *Settings) error {
-	plain, err := s.Sealer().Open(r.Secrets, SecretsPlace(r.ID))
+func openSecrets(sealer store.Sealer, r OrganizationRow, to *Settings) error {
+	plain, err := sealer.Open(r.Secrets, SecretsPlace(r.ID))
 	if err != nil {
 		return fmt.Errorf("open the sealed settings: %w", err)
 	}
@@ -152,7 +152,7 @@ func openSecrets(s *store.Store, r OrganizationRow, to *Settings) error {
 
 // encodeSettings returns settings as they are stored: the text of what anybody
 // may read, and the secrets sealed, "" when there are none.
-func encodeSettings(s *store.Store, id string, settings Settings) (open, sealed string, err error) {
+func encodeSettings(sealer store.Sealer, id string, settings Settings) (open, sealed string, err error) {
 	settings = settings.Clone()
 	secrets := map[string]string{}
 	for place, field := range settings.SecretFields() {
@@ -172,7 +172,7 @@ func encodeSettings(s *store.Store, id string, settings Settings) (open, sealed 
 	if err != nil {
 		return "", "", fmt.Errorf("encode the secrets of the settings: %w", err)
 	}
-	if sealed, err = s.Sealer().Seal(plain, SecretsPlace(id)); err != nil {
+	if sealed, err = sealer.Seal(plain, SecretsPlace(id)); err != nil {
 		return string(text), sealed, fmt.Errorf("seal the secrets of the settings: %w", err)
 	}
 	return string(text), sealed, nil
