@@ -5,6 +5,7 @@ package erasure
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -34,10 +35,11 @@ const (
 	Requests Part = "requests" // the person's own requests and what was sent of them
 	Mentions Part = "mentions" // messages that told others of the person
 	Events   Part = "events"
+	Files    Part = "files" // what the files of a SQLite database still hold of it
 )
 
 // next is the part that follows; "" after the last.
-var next = map[Part]Part{Requests: Mentions, Mentions: Events}
+var next = map[Part]Part{Requests: Mentions, Mentions: Events, Events: Files}
 
 // batchOf bounds the requests of one transaction, which locks their rows for some tens
 // of milliseconds.
@@ -59,6 +61,9 @@ func (s *Service) Handler() queue.Handler { return Erase.Work(s.work, s.giveUp) 
 // transaction: killed anywhere, the next run goes on from there. The fence comes
 // last, because only then is known where to go on.
 func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
+	if args.Part == Files {
+		return s.scrub(ctx, c, args)
+	}
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		then, removed, err := batch(ctx, tx, c.Organization, args)
 		if err != nil {
@@ -67,13 +72,40 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 		if err := NoteRemoved(ctx, tx, args.ErasureID, removed); err != nil {
 			return fmt.Errorf("note what was removed: %w", err)
 		}
-		if then.Part != "" {
-			return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, then).Args, time.Time{})
+		if then.Part == Files && !s.Store.Embedded() {
+			return s.end(ctx, tx, c, args)
 		}
-		if err := Close(ctx, tx, args.ErasureID); err != nil {
-			return err
+		return outbox.Rearm(ctx, tx, c, argsOf(c, then), time.Time{})
+	})
+}
+
+// argsOf returns arguments as the row of the task holds them.
+func argsOf(c usersync.Claim, args Args) json.RawMessage {
+	return Erase.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args
+}
+
+// end closes the erasure.
+func (s *Service) end(ctx context.Context, tx *store.Tx, c usersync.Claim, args Args) error {
+	if err := Close(ctx, tx, args.ErasureID); err != nil {
+		return err
+	}
+	return outbox.Finish(ctx, tx, c)
+}
+
+// scrubAgain is how long an erasure waits for those who read old pages.
+const scrubAgain = time.Second
+
+// scrub closes the erasure when the files hold nothing any more of what was removed.
+func (s *Service) scrub(ctx context.Context, c usersync.Claim, args Args) error {
+	clean, err := s.Store.Scrub(ctx)
+	if err != nil {
+		return fmt.Errorf("scrub the files of the database: %w", err)
+	}
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		if clean {
+			return s.end(ctx, tx, c, args)
 		}
-		return outbox.Finish(ctx, tx, c)
+		return outbox.Rearm(ctx, tx, c, argsOf(c, args), time.Now().Add(scrubAgain))
 	})
 }
 
@@ -102,6 +134,6 @@ const later = 10 * time.Minute
 // begins again after a while.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args, time.Now().Add(later))
+		return outbox.Rearm(ctx, tx, c, argsOf(c, args), time.Now().Add(later))
 	})
 }

@@ -36,9 +36,6 @@ func (o *Org) ID() string { return o.id }
 // Reader is Store.Reader.
 func (o *Org) Reader() Conn { return o.store.Reader() }
 
-// Writer is Store.Writer.
-func (o *Org) Writer() Conn { return o.store.Writer() }
-
 // GenericPlan is Store.GenericPlan.
 func (o *Org) GenericPlan() Conn { return o.store.GenericPlan() }
 

@@ -60,6 +60,21 @@ func Lock(ctx context.Context, tx *store.Tx, id string) error {
 	return store.Classify(tx.QueryRow(ctx, lockOrganizationStatement, id).Scan(&locked))
 }
 
+var lockSaltStatement = store.Define("tenant.lockSalt", `SELECT salt FROM organizations WHERE id = $1 {for update}`)
+
+// LockSalt is Lock, and returns the organization's salt.
+func LockSalt(ctx context.Context, tx *store.Tx, id string) ([]byte, error) {
+	var text string
+	if err := tx.QueryRow(ctx, lockSaltStatement, id).Scan(&text); err != nil {
+		return nil, store.Classify(err)
+	}
+	salt, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("decode the organization's salt: %w", err)
+	}
+	return salt, nil
+}
+
 // OrganizationRow is a row of the table organizations. It is exported for queries that
 // read an organization together with what belongs to it.
 type OrganizationRow struct {
