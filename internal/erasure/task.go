@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"usersync/internal/outbox"
@@ -25,6 +26,9 @@ type Args struct {
 	ColleagueID string `json:"colleague,omitempty"`
 	Part        Part   `json:"part"`
 	From        Cursor `json:"from,omitzero"`
+	// Emptied is when the tables held nothing any more, in microseconds since 1970; 0
+	// before that is known.
+	Emptied int64 `json:"emptied,omitempty"`
 }
 
 // Part is one sort of rows that an erasure goes through.
@@ -52,7 +56,14 @@ func Task(organization string, t Traces) usersync.Task {
 }
 
 // Service erases.
-type Service struct{ Store *store.Store }
+type Service struct {
+	Store *store.Store
+
+	scrubbing sync.Mutex
+	// scrubbed is when the last scrub began that left nothing. The file of SQLite belongs
+	// to one process.
+	scrubbed time.Time
+}
 
 // Handler returns the handler of Erase.
 func (s *Service) Handler() queue.Handler { return Erase.Work(s.work, s.giveUp) }
@@ -92,12 +103,24 @@ func (s *Service) end(ctx context.Context, tx *store.Tx, c usersync.Claim, args 
 	return outbox.Finish(ctx, tx, c)
 }
 
-// scrubAgain is how long an erasure waits for those who read old pages.
-const scrubAgain = time.Second
+const (
+	// scrubAgain is how long an erasure waits for those who read old pages.
+	scrubAgain = time.Second
+	// scrubEvery is how far scrubs are apart at least, since nobody writes while a file is
+	// written anew. One does for all erasures that have come so far.
+	scrubEvery = 2 * time.Second
+)
 
 // scrub closes the erasure when the files hold nothing any more of what was removed.
 func (s *Service) scrub(ctx context.Context, c usersync.Claim, args Args) error {
-	clean, err := s.Store.Scrub(ctx)
+	// Whoever has lost the claim keeps nobody from writing.
+	if err := s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Hold(ctx, tx, c) }); err != nil {
+		return fmt.Errorf("hold the claim: %w", err)
+	}
+	if args.Emptied == 0 {
+		args.Emptied = store.Micros(time.Now())
+	}
+	clean, wait, err := s.scrubbedSince(ctx, store.At(args.Emptied))
 	if err != nil {
 		return fmt.Errorf("scrub the files of the database: %w", err)
 	}
@@ -105,8 +128,26 @@ func (s *Service) scrub(ctx context.Context, c usersync.Claim, args Args) error 
 		if clean {
 			return s.end(ctx, tx, c, args)
 		}
-		return outbox.Rearm(ctx, tx, c, argsOf(c, args), time.Now().Add(scrubAgain))
+		return outbox.Rearm(ctx, tx, c, argsOf(c, args), time.Now().Add(wait))
 	})
+}
+
+// scrubbedSince reports whether the files were scrubbed after a time, and scrubs them
+// where that may be done now. wait says when to ask again.
+func (s *Service) scrubbedSince(ctx context.Context, since time.Time) (clean bool, wait time.Duration, err error) {
+	s.scrubbing.Lock()
+	defer s.scrubbing.Unlock()
+	if s.scrubbed.After(since) {
+		return true, 0, nil
+	}
+	if wait := scrubEvery - time.Since(s.scrubbed); wait > 0 {
+		return false, wait, nil
+	}
+	began := time.Now()
+	if clean, err = s.Store.Scrub(ctx); clean {
+		s.scrubbed = began
+	}
+	return clean, scrubAgain, err
 }
 
 // batch removes one batch and returns the arguments of the next.
