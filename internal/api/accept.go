@@ -1,8 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -34,11 +32,18 @@ func (c *Call) Idempotency() (*idempotency.Key, error) {
 	if !ok {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare.")
 	}
-	hash, err := c.bodyHash()
+	body, err := c.Body()
 	if err != nil {
-		return nil, fmt.Errorf("hash the call: %w", err)
+		return nil, fmt.Errorf("read the body: %w", err)
 	}
-	return &idempotency.Key{Scope: c.Request().Method + " " + c.Request().URL.Path, Key: key, BodyHash: hash}, nil
+	query, err := c.queryWithoutKey()
+	if err != nil {
+		return nil, fmt.Errorf("read the query: %w", err)
+	}
+	k := idempotency.NewKey(c.Caller.Organization.Salt, idempotency.Said{
+		Method: c.Request().Method, Path: c.Request().URL.Path, Key: key, Body: body, Query: query,
+	})
+	return &k, nil
 }
 
 func parseIdempotencyKey(sent []string) (key string, ok bool) {
@@ -63,28 +68,20 @@ func parseIdempotencyKey(sent []string) (key string, ok bool) {
 	return key, true
 }
 
-// bodyHash returns a hash that is equal for equal calls. It covers the raw body,
-// and the query without the API key that callers of some dialects put there.
-func (c *Call) bodyHash() (string, error) {
-	body, err := c.Body()
-	if err != nil {
-		return "", fmt.Errorf("read the body: %w", err)
-	}
+// queryWithoutKey returns the query in one order, without the API key that callers of
+// some dialects put there.
+func (c *Call) queryWithoutKey() (string, error) {
 	query, err := c.Query()
 	if err != nil {
-		return "", fmt.Errorf("read the query: %w", err)
+		return "", err
 	}
-	rest := make(map[string][]string, len(query))
+	rest := make(url.Values, len(query))
 	for name, values := range query {
 		if name != "apiKey" {
 			rest[name] = values
 		}
 	}
-	h := sha256.New()
-	h.Write(body)
-	h.Write([]byte{0})
-	h.Write([]byte(url.Values(rest).Encode()))
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return rest.Encode(), nil
 }
 
 // Acceptance returns a request of kind for a user of the caller, to hand to
@@ -121,7 +118,7 @@ func (c *Call) Submit(items []*intake.Acceptance, refused map[int]string) (*inta
 	if idempotency != nil {
 		idempotency.Refused = refused
 	}
-	sub := &intake.Submission{Organization: c.Caller.Key.Organization, KeyID: c.Caller.Key.ID, Idempotency: idempotency, Items: items}
+	sub := &intake.Submission{Organization: c.Caller.Key.Organization, KeyID: c.Caller.Key.ID, Scope: c.route.Scope, Idempotency: idempotency, Items: items}
 	if err := c.edge.batcher.Submit(c.ctx, sub); err != nil {
 		return nil, fmt.Errorf("submit the requests: %w", err)
 	}

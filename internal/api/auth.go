@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"usersync/internal/intake"
+	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -76,15 +77,19 @@ func (c *Call) Authenticate(key usersync.Secret) error {
 	if err := c.limit(); err != nil {
 		return err
 	}
-	if s := c.route.Scope; s != "" && !caller.Key.Allows(s) {
-		return usersync.Errorf(usersync.CodeForbidden, "API Key lacks the scope %s.", s)
+	needs := c.route.Scope
+	if refusal := caller.Key.Refuse(c.start, caller.Organization.Status, needs); refusal != nil {
+		return refusal
 	}
+	c.Caller.Org = caller.Org.Guarded(func(ctx context.Context, tx *store.Tx) error {
+		return tenant.HoldKey(ctx, tx, caller.Key.ID, needs)
+	})
 	return nil
 }
 
 const (
-	// callerFresh is how long the answer of the database counts. The accepting
-	// transaction reads the key again, so nothing is accepted on a revoked one.
+	// callerFresh is how long the answer of the database counts for calls that read.
+	// Every transaction that writes reads the key again, see tenant.HoldKey.
 	callerFresh = time.Second
 	// callerLookup bounds one query, however many calls wait for it.
 	callerLookup = 5 * time.Second

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"usersync/internal/idempotency"
+	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
@@ -58,7 +59,7 @@ func (c *Call) once(key idempotency.Key, handler func(*Call) error) error {
 	ctx, cancel := context.WithTimeout(c.ctx, onceWait)
 	defer cancel()
 	for { //lint:loop waits for another call with the same key
-		kept, mine, err := idempotency.Take(c.ctx, c.edge.store, organization, key)
+		kept, mine, err := idempotency.Take(c.ctx, c.view(), key)
 		switch {
 		case err != nil:
 			return fmt.Errorf("take the idempotency key: %w", err)
@@ -73,6 +74,14 @@ func (c *Call) once(key idempotency.Key, handler func(*Call) error) error {
 		case <-time.After(oncePoll):
 		}
 	}
+}
+
+// view is the caller's of the database; an operator's is that of no organization.
+func (c *Call) view() *store.Org {
+	if c.Caller.Org == nil {
+		return c.edge.store.Org("")
+	}
+	return c.Caller.Org
 }
 
 // first runs the handler and keeps its answer when it is a good one. The answer

@@ -1,12 +1,16 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +18,8 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/colleague/hunter/huntertest"
+	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/credit"
 	"usersync/internal/delivery"
 	"usersync/internal/erasure"
@@ -22,6 +28,7 @@ import (
 	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -29,7 +36,7 @@ import (
 func (n customer) erase(t *testing.T, address string) erasure.Erasure {
 	t.Helper()
 	service := &operations.Service{Store: n.app.Store}
-	e, err := service.EraseEmail(t.Context(), "test", n.org, address)
+	e, err := service.EraseEmail(t.Context(), "test", n.app.Store.Org(n.org.ID), n.org.Salt, address)
 	must(t, err)
 	n.app.Relay.Wake()
 	return e
@@ -259,9 +266,111 @@ func TestErasureLeavesNothing(t *testing.T) {
 	})
 }
 
-// wantNothingOf looks for a text in every column of every table.
+// TestErasureReachesWhatCallersAndPlatformsWrite plants people where callers, platforms
+// and directory services write as they like.
+func TestErasureReachesWhatCallersAndPlatformsWrite(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		a := e.Start(t, app.All)
+		n := newTenant(t, a, 1000)
+		o := newOwner(t, a, n)
+		n.askHunter(t, "needle@private.example", "Needle", "Person")
+		p, r := n.connect(t, "brevo"), apptest.NewReceiver(t)
+		refusal := fakeplatform.Fault{Path: "contacts", Status: http.StatusBadRequest, Body: `{"code":"invalid_parameter","message":"Needle Person is no name"}`}
+
+		p.server.Break("brevo", refusal)
+		needle := o.post(t, "/v1/user-sync", "application/json", `{"user":{"email":"needle@acme.example","name":"Needle Person","country":"US"}}`)
+		n.quiet(t)
+		o.post(t, "/api/marketing/sync-users", "application/json", `{"platform":"brevo","sync_type":"selected","user_ids":["`+needle+`"]}`)
+		n.quiet(t)
+		p.server.Break("brevo")
+		o.post(t, "/v1/webhook-endpoints", "application/json", `{"url":"`+r.URL+`"}`)
+		o.post(t, "/v1/user-sync", "application/json", `{"user":{"email":"eve@acme.example","country":"US"}}`)
+		o.post(t, "/v1/directory/imports", "text/csv", "email,needle@acme.example,Needle Person\nzoe@acme.example,a,b\n")
+		o.client.Do(t, apptest.Call{Method: http.MethodDelete, Path: "/v1/users/needle@acme.example", Header: o.header("application/json")})
+		n.quiet(t)
+		found := tablesWith(t, e, "needle")
+		for _, table := range []string{"users", "requests", "steps", "source_answers", "colleagues", "messages", "imports", "bulk_errors"} {
+			if found[table] == nil {
+				t.Errorf("nobody was planted in %s", table)
+			}
+		}
+		for _, address := range []string{"needle@acme.example", "needle@private.example"} {
+			n.erased(t, n.erase(t, address))
+		}
+		n.quiet(t)
+		wantNothingOf(t, e, "needle")
+		// The service still knows them, and is asked again.
+		n.finished(t, "eve@acme.example")
+		n.quiet(t)
+		wantNothingOf(t, e, "needle")
+		if tablesWith(t, e, "ann@acme.example")["source_answers"] == nil {
+			t.Error("the service was not asked again")
+		}
+	})
+}
+
+// askHunter has colleagues be looked for at Hunter, which knows a person at Acme with an
+// address of another domain, and somebody else.
+func (n customer) askHunter(t *testing.T, address, first, last string) {
+	t.Helper()
+	fake := huntertest.Start(t)
+	fake.Add("acme.example", address, first, last, "Engineer", "2026-03-01")
+	fake.Add("acme.example", "ann@acme.example", "Ann", "Example", "Engineer", "2026-03-01")
+	_, err := tenant.Update(t.Context(), n.app.Store.Org(n.org.ID), "test", func(o *tenant.Organization) ([]string, error) {
+		o.Settings.ColleagueSources = []tenant.ColleagueSource{
+			{Name: tenant.SourceUsers},
+			{Name: tenant.SourceHunter, APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(huntertest.Key)}, URL: fake.URL()},
+		}
+		return []string{"settings"}, nil
+	})
+	must(t, err)
+}
+
+// header has an Idempotency-Key that is an address.
+func (o owner) header(mediaType string) http.Header {
+	return http.Header{"X-Api-Key": {o.key}, "Content-Type": {mediaType}, "Idempotency-Key": {"needle@acme.example"}}
+}
+
+// post makes something and returns the id of the user that it is about, if there is one.
+func (o owner) post(t *testing.T, path, mediaType, body string) (userID string) {
+	t.Helper()
+	c := apptest.Call{Method: http.MethodPost, Path: path, Header: o.header(mediaType), Body: []byte(body)}
+	if path == "/v1/user-sync" { // a key is for one body
+		c.Header.Set("Idempotency-Key", "needle+"+strconv.Itoa(len(body))+"@acme.example")
+	}
+	a := o.client.Do(t, c)
+	var made struct{ UserID string }
+	if a.Status >= http.StatusMultipleChoices || json.Unmarshal(a.Body, &made) != nil {
+		t.Fatalf("%s: %d %s", path, a.Status, a.Body)
+	}
+	return made.UserID
+}
+
+// wantNothingOf looks for a text in every column of every table, whatever its case, and
+// on SQLite in the bytes of the files.
 func wantNothingOf(t *testing.T, e *apptest.Environment, text string) {
 	t.Helper()
+	for table, rows := range tablesWith(t, e, text) {
+		t.Errorf("%s holds %s", table, strings.Join(rows, "\n"))
+	}
+	if e.Engine == "deployed" {
+		return
+	}
+	for _, end := range []string{"", "-wal", "-shm"} {
+		data, err := os.ReadFile(filepath.Join(e.Config.DataDir, "usersync.db"+end))
+		must(t, err)
+		data = bytes.ToLower(data)
+		if at := bytes.Index(data, []byte(text)); at >= 0 {
+			t.Errorf("the file usersync.db%s holds %d times, first at %d of %d: %q", end, bytes.Count(data, []byte(text)), at, len(data), data[max(at-60, 0):min(at+60, len(data))])
+		}
+	}
+}
+
+// tablesWith returns, by table, the rows that hold a text, whatever its case.
+func tablesWith(t *testing.T, e *apptest.Environment, text string) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
 	driver, dsn, tables := "sqlite", "file:"+filepath.Join(e.Config.DataDir, "usersync.db")+"?_pragma=busy_timeout(10000)",
 		"SELECT name FROM sqlite_master WHERE type = 'table'"
 	if e.Engine == "deployed" {
@@ -277,11 +386,12 @@ func wantNothingOf(t *testing.T, e *apptest.Environment, text string) {
 	}
 	for _, name := range names {
 		for _, row := range rowsOf(t, db, name) {
-			if strings.Contains(row, text) {
-				t.Errorf("%s holds %s", name, row)
+			if strings.Contains(strings.ToLower(row), text) {
+				out[name] = append(out[name], row)
 			}
 		}
 	}
+	return out
 }
 
 func column(t *testing.T, db *sql.DB, query string) (out []string) {

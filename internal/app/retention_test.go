@@ -30,7 +30,7 @@ func TestWhatIsFinishedGoesAfterItsTime(t *testing.T) {
 			})
 			ids[name] = id
 		}
-		_, err := tenant.Update(t.Context(), a.Store, "test", retires.org.ID, func(o *tenant.Organization) ([]string, error) {
+		_, err := tenant.Update(t.Context(), a.Store.Org(retires.org.ID), "test", func(o *tenant.Organization) ([]string, error) {
 			o.Settings.RetentionDays = tenant.RetentionDays{Requests: 30, Deliveries: 10, Events: 30}
 			return []string{"settings"}, nil
 		})

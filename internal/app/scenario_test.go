@@ -322,7 +322,7 @@ func (p *play) givePeople(t *testing.T, args []string) {
 
 func (p *play) change(t *testing.T, change func(*tenant.Organization)) {
 	t.Helper()
-	_, err := tenant.Update(t.Context(), p.app.Store, "test", p.org.ID, func(o *tenant.Organization) ([]string, error) {
+	_, err := tenant.Update(t.Context(), p.app.Store.Org(p.org.ID), "test", func(o *tenant.Organization) ([]string, error) {
 		change(o)
 		return []string{"settings"}, nil
 	})

@@ -17,7 +17,7 @@ func TestColleaguesAreFoundAtADirectoryServiceAndWithoutIt(t *testing.T) {
 		fake.Add("acme.example", "ann@acme.example", "Ann", "Example", "Engineer", "2026-03-01")
 		fake.Add("acme.example", "info@acme.example", "", "", "", "")
 		n.people(t, "bob@acme.example", "cat@broken.example", "dan@broken.example")
-		_, err := tenant.Update(t.Context(), n.app.Store, "test", n.org.ID, func(o *tenant.Organization) ([]string, error) {
+		_, err := tenant.Update(t.Context(), n.app.Store.Org(n.org.ID), "test", func(o *tenant.Organization) ([]string, error) {
 			o.Settings.ColleagueSources = []tenant.ColleagueSource{
 				{Name: tenant.SourceDirectory},
 				{Name: tenant.SourceHunter, APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(huntertest.Key)}, URL: fake.URL()},

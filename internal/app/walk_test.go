@@ -13,6 +13,7 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -53,6 +54,7 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 // key with all scopes in another organization.
 type walk struct {
 	env         *apptest.Environment
+	store       *store.Store
 	client      *apptest.Client
 	description *apptest.Description
 	operations  []apptest.Operation
@@ -78,7 +80,7 @@ func newWalk(t *testing.T, e *apptest.Environment) *walk {
 	operations, err := d.Operations()
 	must(t, err)
 	w := &walk{
-		env: e, client: s.client, description: d, operations: operations, admin: e.Config.AdminToken.Reveal(),
+		env: e, store: a.Store, client: s.client, description: d, operations: operations, admin: e.Config.AdminToken.Reveal(),
 		strangerKey: stranger.vars["key"], keys: map[string]string{}, wrong: map[string]string{},
 	}
 	for _, p := range []*play{victim, stranger} {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"usersync/internal/store"
+	"usersync/internal/tenant"
+	"usersync/internal/user"
 )
 
 var sourceAnswersStatement = store.Define("colleague.sourceAnswers", `
@@ -38,10 +40,36 @@ var keepSourceAnswerStatement = store.Define("colleague.keepSourceAnswer", `
 INSERT INTO source_answers (organization_id, source, company, answer, expires_at) VALUES ($1, $2, $3, $4, {now} + $5)
 ON CONFLICT (organization_id, source, company) DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at`)
 
-// KeepSourceAnswer keeps what a directory service said of a company for a time.
-func KeepSourceAnswer(ctx context.Context, o *store.Org, source, company, answer string, during time.Duration) error {
-	if _, err := o.Writer().Exec(ctx, keepSourceAnswerStatement, nil, o.ID(), source, company, answer, during.Microseconds()); err != nil {
-		return fmt.Errorf("keep the answer of source %s: %w", source, err)
+// SourceAnswer is what a directory service said, as it is kept.
+type SourceAnswer struct {
+	Source, Company string
+	// People are the e-mail keys of whom it names.
+	People []string
+	// Text returns the answer without the people who were erased, by e-mail key.
+	Text func(erased map[string]bool) (string, error)
+	For  time.Duration
+}
+
+// KeepSourceAnswer keeps what a directory service said of a company for a time. An
+// erasure takes the same lock: it finds the answer, or the answer leaves its person out.
+func KeepSourceAnswer(ctx context.Context, o *store.Org, a SourceAnswer) error {
+	err := o.Tx(ctx, func(tx *store.Tx) error {
+		salt, err := tenant.LockSalt(ctx, tx, o.ID())
+		if err != nil {
+			return fmt.Errorf("lock the organization: %w", err)
+		}
+		erased, err := user.ErasedAmong(ctx, tx, o.ID(), salt, a.People)
+		if err != nil {
+			return fmt.Errorf("compare the answer with who was erased: %w", err)
+		}
+		text, err := a.Text(erased)
+		if err != nil {
+			return fmt.Errorf("encode the answer: %w", err)
+		}
+		return tx.Later(ctx, keepSourceAnswerStatement, nil, nil, o.ID(), a.Source, a.Company, text, a.For.Microseconds())
+	})
+	if err != nil {
+		return fmt.Errorf("keep the answer of source %s: %w", a.Source, err)
 	}
 	return nil
 }

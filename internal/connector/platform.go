@@ -63,6 +63,9 @@ type Field struct {
 	role     string
 }
 
+// IsAddress reports whether the setting says where calls go, and credentials with them.
+func (f Field) IsAddress() bool { return f.role == "address" }
+
 // Config is what a connection is opened with.
 type Config struct {
 	Credentials json.RawMessage
@@ -72,7 +75,7 @@ type Config struct {
 
 // Common are the settings that every connection has.
 type Common struct {
-	BaseURL        string  `json:"baseUrl,omitempty" help:"Another address of the platform's API: a regional host, a proxy, or a fake for tests."`
+	BaseURL        string  `json:"baseUrl,omitempty" role:"address" help:"Another address of the platform's API: a regional host, a proxy, or a fake for tests."`
 	MaxConcurrent  int     `json:"maxConcurrent,omitempty" help:"Calls to the account at once; the platform's published limit where not set."`
 	CallsPerSecond float64 `json:"callsPerSecond,omitempty" help:"Calls to the account a second; the platform's published limit where not set."`
 }
@@ -85,7 +88,8 @@ type Common struct {
 //	help     one sentence for people
 //	default  what holds when the field is left out; a required field needs none
 //	options  the allowed values, separated by |
-//	role     list or tags: what a bulk call may override, see Patch
+//	role     list or tags: what a bulk call may override, see Patch;
+//	         address: where calls go, which changes only together with the credentials
 //
 // If C or S has a method Validate() []usersync.FieldError, its faults count too.
 func Define[C, S any](k Platform, open func(credentials C, settings S, facts Facts, client *Client) (Connector, error)) Platform {

@@ -74,7 +74,7 @@ func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (Import
 	if err != nil {
 		return Import{}, fmt.Errorf("open the file: %w", err)
 	}
-	r := &receipt{ctx: ctx, org: org, upload: u, file: file}
+	r := &receipt{ctx: ctx, org: org, cleaner: s.Store.Org(org.ID()), upload: u, file: file}
 	made, err := r.receive()
 	if err != nil {
 		return Import{}, errors.Join(err, r.drop())
@@ -84,10 +84,12 @@ func (s *Service) Receive(ctx context.Context, org *store.Org, u Upload) (Import
 
 // receipt is an upload being received.
 type receipt struct {
-	ctx    context.Context
-	org    *store.Org
-	upload Upload
-	file   *importfile.Reader
+	ctx context.Context
+	org *store.Org
+	// cleaner removes what is left of an upload whose caller may write no more.
+	cleaner *store.Org
+	upload  Upload
+	file    *importfile.Reader
 
 	id      string // "" until the first chunk is stored
 	number  int
@@ -178,5 +180,5 @@ func (r *receipt) drop() error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), dropWithin)
 	defer cancel()
-	return DropImport(ctx, r.org, r.id)
+	return DropImport(ctx, r.cleaner, r.id)
 }

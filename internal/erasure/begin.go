@@ -47,10 +47,17 @@ SELECT id, email_key, email, company, invite_link FROM users WHERE id = $2 AND o
 SELECT id, email_key, email, company, invite_link FROM users WHERE organization_id = $1 AND email_key = $2 {for update}`)
 	rememberErasedStatement = store.Define("erasure.rememberErased", `
 INSERT INTO erased (organization_id, person, created_at) VALUES ($1, $2, {now}) ON CONFLICT DO NOTHING`)
-	deleteUserStatement   = store.Define("erasure.deleteUser", `DELETE FROM users WHERE id = $1`)
-	deletePersonStatement = store.Define("erasure.deletePerson", `DELETE FROM people WHERE organization_id = $1 AND email_key = $2`)
-	dropAnswersStatement  = store.Define("erasure.dropAnswers", `DELETE FROM source_answers WHERE organization_id = $1 AND company = $2 AND company <> ''`)
+	// A file without a line of names has its first person in their place.
+	forgetColumnsStatement   = store.Define("erasure.forgetColumns", `UPDATE imports SET ignored = '' WHERE organization_id = $1 AND ignored NOT IN ('', 'null')`)
+	blankBulkErrorsStatement = store.Define("erasure.blankBulkErrors", `UPDATE bulk_errors SET message = $2 WHERE user_id = $1`)
+	deleteUserStatement      = store.Define("erasure.deleteUser", `DELETE FROM users WHERE id = $1`)
+	deletePersonStatement    = store.Define("erasure.deletePerson", `DELETE FROM people WHERE organization_id = $1 AND email_key = $2`)
+	// An answer may name an address of any domain: a private one, or one of a company
+	// that is the same under another domain.
+	dropAnswersStatement = store.DefinePerEngine("erasure.dropAnswers", fmt.Sprintf(dropAnswersText, "strpos"), fmt.Sprintf(dropAnswersText, "instr"))
 )
+
+const dropAnswersText = `DELETE FROM source_answers WHERE organization_id = $1 AND (company = $2 AND company <> '' OR %s(answer, $3) > 0)`
 
 // Begin removes a person at once: the user, the entry in the directory and the
 // colleague record are gone when it returns, and what was still to be done for
@@ -150,11 +157,21 @@ func erasePerson(ctx context.Context, tx *store.Tx, organization string, salt []
 		return "", fmt.Errorf("delete the directory entry: %w", err)
 	}
 	// A directory service's answers are asked for again, without the person.
-	if err := tx.Later(ctx, dropAnswersStatement, nil, nil, organization, p.company); err != nil {
+	named, err := json.Marshal(p.key) // as answers have it
+	if err != nil {
+		return "", fmt.Errorf("encode the address: %w", err)
+	}
+	if err := tx.Later(ctx, dropAnswersStatement, nil, nil, organization, p.company, string(named)); err != nil {
 		return "", fmt.Errorf("drop the answers of colleague sources: %w", err)
+	}
+	if err := tx.Later(ctx, forgetColumnsStatement, nil, nil, organization); err != nil {
+		return "", fmt.Errorf("forget the names of columns: %w", err)
 	}
 	if colleague, err = eraseColleague(ctx, tx, organization, p, removed); err != nil || p.userID == "" {
 		return colleague, err
+	}
+	if err := tx.Later(ctx, blankBulkErrorsStatement, nil, nil, p.userID, erasedWords); err != nil {
+		return colleague, fmt.Errorf("empty the errors of bulks: %w", err)
 	}
 	if removed.Users, err = tx.Exec(ctx, deleteUserStatement, nil, p.userID); err != nil {
 		return colleague, fmt.Errorf("delete the user: %w", err)

@@ -5,7 +5,9 @@ package erasure
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"usersync/internal/outbox"
@@ -24,6 +26,9 @@ type Args struct {
 	ColleagueID string `json:"colleague,omitempty"`
 	Part        Part   `json:"part"`
 	From        Cursor `json:"from,omitzero"`
+	// Emptied is when the tables held nothing any more, in microseconds since 1970; 0
+	// before that is known.
+	Emptied int64 `json:"emptied,omitempty"`
 }
 
 // Part is one sort of rows that an erasure goes through.
@@ -34,10 +39,11 @@ const (
 	Requests Part = "requests" // the person's own requests and what was sent of them
 	Mentions Part = "mentions" // messages that told others of the person
 	Events   Part = "events"
+	Files    Part = "files" // what the files of a SQLite database still hold of it
 )
 
 // next is the part that follows; "" after the last.
-var next = map[Part]Part{Requests: Mentions, Mentions: Events}
+var next = map[Part]Part{Requests: Mentions, Mentions: Events, Events: Files}
 
 // batchOf bounds the requests of one transaction, which locks their rows for some tens
 // of milliseconds.
@@ -50,7 +56,14 @@ func Task(organization string, t Traces) usersync.Task {
 }
 
 // Service erases.
-type Service struct{ Store *store.Store }
+type Service struct {
+	Store *store.Store
+
+	scrubbing sync.Mutex
+	// scrubbed is when the last scrub began that left nothing. The file of SQLite belongs
+	// to one process.
+	scrubbed time.Time
+}
 
 // Handler returns the handler of Erase.
 func (s *Service) Handler() queue.Handler { return Erase.Work(s.work, s.giveUp) }
@@ -59,6 +72,9 @@ func (s *Service) Handler() queue.Handler { return Erase.Work(s.work, s.giveUp) 
 // transaction: killed anywhere, the next run goes on from there. The fence comes
 // last, because only then is known where to go on.
 func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
+	if args.Part == Files {
+		return s.scrub(ctx, c, args)
+	}
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		then, removed, err := batch(ctx, tx, c.Organization, args)
 		if err != nil {
@@ -67,14 +83,71 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 		if err := NoteRemoved(ctx, tx, args.ErasureID, removed); err != nil {
 			return fmt.Errorf("note what was removed: %w", err)
 		}
-		if then.Part != "" {
-			return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, then).Args, time.Time{})
+		if then.Part == Files && !s.Store.Embedded() {
+			return s.end(ctx, tx, c, args)
 		}
-		if err := Close(ctx, tx, args.ErasureID); err != nil {
-			return err
-		}
-		return outbox.Finish(ctx, tx, c)
+		return outbox.Rearm(ctx, tx, c, argsOf(c, then), time.Time{})
 	})
+}
+
+// argsOf returns arguments as the row of the task holds them.
+func argsOf(c usersync.Claim, args Args) json.RawMessage {
+	return Erase.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args
+}
+
+// end closes the erasure.
+func (s *Service) end(ctx context.Context, tx *store.Tx, c usersync.Claim, args Args) error {
+	if err := Close(ctx, tx, args.ErasureID); err != nil {
+		return err
+	}
+	return outbox.Finish(ctx, tx, c)
+}
+
+const (
+	// scrubAgain is how long an erasure waits for those who read old pages.
+	scrubAgain = time.Second
+	// scrubEvery is how far scrubs are apart at least, since nobody writes while a file is
+	// written anew. One does for all erasures that have come so far.
+	scrubEvery = 2 * time.Second
+)
+
+// scrub closes the erasure when the files hold nothing any more of what was removed.
+func (s *Service) scrub(ctx context.Context, c usersync.Claim, args Args) error {
+	// Whoever has lost the claim keeps nobody from writing.
+	if err := s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Hold(ctx, tx, c) }); err != nil {
+		return fmt.Errorf("hold the claim: %w", err)
+	}
+	if args.Emptied == 0 {
+		args.Emptied = store.Micros(time.Now())
+	}
+	clean, wait, err := s.scrubbedSince(ctx, store.At(args.Emptied))
+	if err != nil {
+		return fmt.Errorf("scrub the files of the database: %w", err)
+	}
+	return s.Store.Tx(ctx, func(tx *store.Tx) error {
+		if clean {
+			return s.end(ctx, tx, c, args)
+		}
+		return outbox.Rearm(ctx, tx, c, argsOf(c, args), time.Now().Add(wait))
+	})
+}
+
+// scrubbedSince reports whether the files were scrubbed after a time, and scrubs them
+// where that may be done now. wait says when to ask again.
+func (s *Service) scrubbedSince(ctx context.Context, since time.Time) (clean bool, wait time.Duration, err error) {
+	s.scrubbing.Lock()
+	defer s.scrubbing.Unlock()
+	if s.scrubbed.After(since) {
+		return true, 0, nil
+	}
+	if wait := scrubEvery - time.Since(s.scrubbed); wait > 0 {
+		return false, wait, nil
+	}
+	began := time.Now()
+	if clean, err = s.Store.Scrub(ctx); clean {
+		s.scrubbed = began
+	}
+	return clean, scrubAgain, err
 }
 
 // batch removes one batch and returns the arguments of the next.
@@ -102,6 +175,6 @@ const later = 10 * time.Minute
 // begins again after a while.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		return outbox.Rearm(ctx, tx, c, Erase.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args, time.Now().Add(later))
+		return outbox.Rearm(ctx, tx, c, argsOf(c, args), time.Now().Add(later))
 	})
 }

@@ -32,8 +32,14 @@ SELECT user_id, id, run FROM requests WHERE user_id = $1 AND id > $2 ORDER BY id
 UPDATE requests SET email = '', input = '{}' FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id`,
 		store.Col("organization_id", store.Text), store.Col("id", store.Text))
 	blankStepsStatement = store.Define("erasure.blankSteps", `
-UPDATE steps SET found = '' FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND steps.found <> ''`, store.Col("id", store.Text))
+UPDATE steps SET found = '', details = '', error_message = CASE WHEN steps.error_message IN ('', $2) THEN steps.error_message ELSE $3 END
+FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND (steps.found <> '' OR steps.details <> '' OR steps.error_message <> '')`,
+		store.Col("id", store.Text))
 )
+
+// erasedWords stand in the place of what a platform said of a person, which may quote
+// their name.
+const erasedWords = "What was said of it was erased with the user."
 
 func scanRequestRef(scan func(...any) error) (q RequestRef, err error) {
 	return q, scan(&q.UserID, &q.ID, &q.Runs)
@@ -57,7 +63,7 @@ func EraseRequests(ctx context.Context, tx *store.Tx, organization, userID strin
 	if _, err := tx.Exec(ctx, blankRequestsStatement, request.IDRows(blankRequestsStatement, organization, ids)); err != nil {
 		return from, removed, false, fmt.Errorf("empty requests: %w", err)
 	}
-	if _, err := tx.Exec(ctx, blankStepsStatement, store.IDRows(blankStepsStatement, ids), organization); err != nil {
+	if _, err := tx.Exec(ctx, blankStepsStatement, store.IDRows(blankStepsStatement, ids), organization, request.ErrErased.Message, erasedWords); err != nil {
 		return from, removed, false, fmt.Errorf("empty the steps of requests: %w", err)
 	}
 	removed.Requests = int64(len(list))

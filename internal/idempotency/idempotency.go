@@ -4,7 +4,10 @@ package idempotency
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -13,14 +16,40 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Key identifies a call that must not be accepted twice.
+// Key identifies a call that must not be accepted twice. It holds nothing that a caller
+// wrote, which may be an address or a name, but keyed hashes of it.
 type Key struct {
-	Scope    string // method and path
-	Key      string
+	Scope    string // the method
+	Key      string // hash of the path and of what the caller sent as key
 	BodyHash string
 	// Refused holds what the call answers for its refused users, by position,
 	// so that a replay can answer the same.
 	Refused map[int]string
+}
+
+// Said is a call as its caller made it, for NewKey.
+type Said struct {
+	Method, Path, Key string
+	// Body and Query are what a repeated call must say again.
+	Body  []byte
+	Query string
+}
+
+// NewKey returns the key of a call; salt is that of the organization, nil for the
+// operator.
+func NewKey(salt []byte, said Said) Key {
+	return Key{
+		Scope: said.Method, Key: keyed(salt, []byte(said.Path), []byte(said.Key)), BodyHash: keyed(salt, said.Body, []byte(said.Query)),
+	}
+}
+
+// keyed returns a hash of two texts, of which the second holds no NUL.
+func keyed(salt, one, other []byte) string {
+	mac := hmac.New(sha256.New, salt)
+	mac.Write(one)
+	mac.Write([]byte{0})
+	mac.Write(other)
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // KeptFor is how long an Idempotency-Key replays its first answer.
@@ -51,29 +80,36 @@ SELECT body_hash, acceptance FROM idempotency_keys WHERE organization_id = $1 AN
 
 // Take gives an Idempotency-Key to the first call that asks: mine is true. The others
 // get the answer that is kept for the key, nil while there is none. The error is
-// ErrReused for another body.
-func Take(ctx context.Context, s *store.Store, organization string, key Key) (answer []byte, mine bool, err error) {
-	var one int
-	err = s.Writer().QueryRow(ctx, takeKeyStatement, organization, key.Scope, key.Key, key.BodyHash, keyHeldFor.Microseconds()).Scan(&one)
-	if err == nil {
-		return nil, true, nil
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return nil, false, store.Classify(err)
-	}
+// ErrReused for another body. The view of the operator is that of no organization.
+func Take(ctx context.Context, o *store.Org, key Key) (answer []byte, mine bool, err error) {
 	var hash, kept string
-	err = s.Reader().QueryRow(ctx, keptAnswerStatement, organization, key.Scope, key.Key).Scan(&hash, &kept)
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		mine, hash, kept = false, "", ""
+		var one int
+		err := tx.QueryRow(ctx, takeKeyStatement, o.ID(), key.Scope, key.Key, key.BodyHash, keyHeldFor.Microseconds()).Scan(&one)
+		if mine = err == nil; mine {
+			return nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return store.Classify(err)
+		}
+		err = tx.QueryRow(ctx, keptAnswerStatement, o.ID(), key.Scope, key.Key).Scan(&hash, &kept)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) { // no row: the key was given back meanwhile
+			return store.Classify(err)
+		}
+		return nil
+	})
 	switch {
-	case errors.Is(err, sql.ErrNoRows): // the key was given back meanwhile
-		return nil, false, nil
 	case err != nil:
-		return nil, false, store.Classify(err)
+		return nil, false, err
+	case mine || hash == "":
+		return nil, mine, nil
 	case hash != key.BodyHash:
 		return nil, false, ErrReused
 	case kept == "":
 		return nil, false, nil
 	}
-	if answer, err = s.Sealer().Open(kept[len(AnswerPrefix):], AnswerPlace(organization, key)); err != nil {
+	if answer, err = o.Sealer().Open(kept[len(AnswerPrefix):], AnswerPlace(o.ID(), key)); err != nil {
 		return answer, false, fmt.Errorf("open the kept answer: %w", err)
 	}
 	return answer, false, nil

@@ -16,7 +16,7 @@ const secretAnswer = `{"key":"usk_0123456789"}`
 
 func take(t *testing.T, s *store.Store, organization string, k idempotency.Key) (answer string, mine bool) {
 	t.Helper()
-	kept, mine, err := idempotency.Take(t.Context(), s, organization, k)
+	kept, mine, err := idempotency.Take(t.Context(), s.Org(organization), k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestAKeyBelongsToTheFirstCallAndRepeatsItsAnswer(t *testing.T) {
 			}
 		}
 		k.BodyHash = "another"
-		if _, _, err := idempotency.Take(t.Context(), s, "org_1", k); !errors.Is(err, idempotency.ErrReused) {
+		if _, _, err := idempotency.Take(t.Context(), s.Org("org_1"), k); !errors.Is(err, idempotency.ErrReused) {
 			t.Errorf("another body gets %v", err)
 		}
 	})

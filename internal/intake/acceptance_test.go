@@ -121,7 +121,7 @@ func TestAcceptRefusesByKeyOrganizationAndBalance(t *testing.T) {
 		if _, err := tenant.RevokeKey(t.Context(), s.Org(revoked.Organization.ID), "test", revoked.Key.ID, time.Now().Add(-time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		_, err := tenant.Update(t.Context(), s, "test", disabled.Organization.ID, func(o *tenant.Organization) ([]string, error) {
+		_, err := tenant.Update(t.Context(), s.Org(disabled.Organization.ID), "test", func(o *tenant.Organization) ([]string, error) {
 			o.Status = tenant.Disabled
 			return []string{"status"}, nil
 		})

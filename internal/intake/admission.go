@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -15,7 +16,7 @@ const numbersPerCommit = 4096
 
 // gateText reads what decides about the keys, and the number of the commit.
 const gateText = `
-SELECT k.id, o.status, b.balance, k.revoked_at, k.expires_at, {now}, (%s) FROM {rows}
+SELECT k.id, o.status, b.balance, k.scopes, k.revoked_at, k.expires_at, {now}, (%s) FROM {rows}
 JOIN api_keys k ON k.id = r.id
 JOIN organizations o ON o.id = k.organization_id
 JOIN balances b ON b.organization_id = k.organization_id`
@@ -34,17 +35,14 @@ func admit(ctx context.Context, tx *store.Tx, submissions []*Submission) ([]*Sub
 			return nil, fmt.Errorf("count the commit: %w", err)
 		}
 	}
-	verdicts, number, err := readGates(ctx, tx, submissions)
+	gates, number, err := readGates(ctx, tx, submissions)
 	if err != nil {
 		return nil, err
 	}
 	sequence := number * numbersPerCommit
 	open := make([]*Submission, 0, len(submissions))
 	for _, sub := range submissions {
-		verdict := verdicts[sub.KeyID]
-		if verdict == ErrNoCredits && sub.free() {
-			verdict = nil
-		}
+		verdict := gates[sub.KeyID].judge(sub)
 		sub.Err, sub.Accepted, sub.Replayed = verdict, nil, false
 		// A submission that turns out to be a replay is answered whatever the balance is.
 		if verdict != nil && (verdict != ErrNoCredits || sub.Idempotency == nil) {
@@ -59,39 +57,56 @@ func admit(ctx context.Context, tx *store.Tx, submissions []*Submission) ([]*Sub
 	return open, nil
 }
 
-// readGates returns why the submissions of a key may not pass now, nil where
-// they may, by the ids of the keys, and a number greater than any before; 0 when
-// none of the keys exists.
-func readGates(ctx context.Context, tx *store.Tx, submissions []*Submission) (verdicts map[string]*usersync.Error, number int64, err error) {
+// gate is what decides about the submissions of a key; its zero value is that of a key
+// which does not exist.
+type gate struct {
+	key     tenant.Key
+	status  string // of the organization
+	balance int64
+	now     time.Time
+}
+
+// judge returns why a submission may not pass, nil where it may.
+func (g gate) judge(sub *Submission) *usersync.Error {
+	if g.key.ID == "" {
+		return ErrInvalidKey
+	}
+	if refusal := g.key.Refuse(g.now, g.status, sub.Scope); refusal != nil {
+		return refusal
+	}
+	if g.balance == 0 && !sub.free() {
+		return ErrNoCredits
+	}
+	return nil
+}
+
+// readGates returns the gates of the submissions by the ids of their keys, and a number
+// greater than any before; 0 when none of the keys exists.
+func readGates(ctx context.Context, tx *store.Tx, submissions []*Submission) (gates map[string]gate, number int64, err error) {
 	set := gateStatement.Rows(1)
-	verdicts = map[string]*usersync.Error{}
+	gates = map[string]gate{}
 	for _, sub := range submissions {
-		if _, seen := verdicts[sub.KeyID]; !seen {
-			verdicts[sub.KeyID] = ErrInvalidKey
+		if _, seen := gates[sub.KeyID]; !seen {
+			gates[sub.KeyID] = gate{}
 			set.Add(sub.KeyID)
 		}
 	}
 	_, err = store.Collect(ctx, tx.Conn, gateStatement, set, func(scan func(...any) error) (struct{}, error) {
-		var id, status string
-		var balance, revoked, expires, now int64
-		err := scan(&id, &status, &balance, &revoked, &expires, &now, &number)
-		key := tenant.Key{RevokedAt: store.Stamp(revoked), ExpiresAt: store.Stamp(expires)}
-		switch {
-		case !key.ValidAt(store.At(now)):
-			verdicts[id] = ErrInvalidKey
-		case status != tenant.Active:
-			verdicts[id] = ErrInvalidOrganization
-		case balance == 0:
-			verdicts[id] = ErrNoCredits
-		default:
-			verdicts[id] = nil
+		var g gate
+		var scopes string
+		var revoked, expires, now int64
+		if err := scan(&g.key.ID, &g.status, &g.balance, &scopes, &revoked, &expires, &now, &number); err != nil {
+			return struct{}{}, err
 		}
+		g.key.RevokedAt, g.key.ExpiresAt, g.now = store.Stamp(revoked), store.Stamp(expires), store.At(now)
+		err := store.Decode(scopes, &g.key.Scopes)
+		gates[g.key.ID] = g
 		return struct{}{}, err
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("read keys, organizations and balances: %w", err)
 	}
-	return verdicts, number, nil
+	return gates, number, nil
 }
 
 // free reports whether the submission needs no credits.
@@ -99,7 +114,7 @@ func (s *Submission) free() bool { return len(s.Items) > 0 && !s.Items[0].Kind.P
 
 // The refusals of Accept, in the words of the contract.
 var (
-	ErrInvalidKey          = usersync.Errorf(usersync.CodeUnauthorized, "Invalid API Key")
-	ErrInvalidOrganization = usersync.Errorf(usersync.CodeUnauthorized, "Invalid organization ID")
+	ErrInvalidKey          = tenant.ErrInvalidKey
+	ErrInvalidOrganization = tenant.ErrInvalidOrganization
 	ErrNoCredits           = usersync.Errorf(usersync.CodeNoCredit, "API Key has no remaining credits.")
 )

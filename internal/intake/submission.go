@@ -8,6 +8,7 @@ import (
 	"usersync/internal/idempotency"
 	"usersync/internal/request"
 	"usersync/internal/store"
+	"usersync/internal/tenant"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
@@ -17,6 +18,8 @@ import (
 type Submission struct {
 	Organization string
 	KeyID        string
+	// Scope is what the key must allow; "" means nothing.
+	Scope tenant.Scope
 	// Idempotency is nil when the caller sent no key.
 	Idempotency *idempotency.Key
 	Items       []*Acceptance

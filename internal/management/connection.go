@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +82,9 @@ func (s *Service) CreateConnection(ctx context.Context, actor string, org *store
 	if err := v.err(); err != nil {
 		return platform.Connection{}, err
 	}
+	if err := mayWrite(ctx, org); err != nil {
+		return platform.Connection{}, err
+	}
 	c := platform.Connection{Organization: org.ID(), Platform: kind.Name, Name: kind.Title}
 	in.applyName(&c)
 	if _, err := in.applyAccess(kind, &c); err != nil {
@@ -135,6 +136,9 @@ func (s *Service) UpdateConnection(ctx context.Context, actor string, org *store
 		v.add("platform", "cannot be changed; make another connection")
 	}
 	if err := v.err(); err != nil {
+		return before, err
+	}
+	if err := mayWrite(ctx, org); err != nil {
 		return before, err
 	}
 	after := before
@@ -223,32 +227,16 @@ func (in ConnectionInput) applyAccess(kind connector.Platform, c *platform.Conne
 	if err != nil {
 		return nil, fmt.Errorf("read the stored settings: %w", err)
 	}
-	kept := in.keepMasked(&v, kind, credentials)
-	if moved := in.movesTo(settings); kept && moved != "" {
-		v.add("settings."+moved, "needs the credentials to be sent with it: stored secrets do not go to another address")
+	kept, before := in.keepMasked(&v, kind, credentials), addressesOf(kind, settings)
+	fields := slices.Concat(merge("credentials.", credentials, in.Credentials), merge("settings.", settings, in.Settings))
+	if field := moved(before, addressesOf(kind, settings)); kept && field != "" {
+		v.wantSecret("settings."+field, "the credentials")
 	}
 	if err := v.err(); err != nil {
 		return nil, err
 	}
-	fields := slices.Concat(merge("credentials.", credentials, in.Credentials), merge("settings.", settings, in.Settings))
 	c.Credentials, c.Settings = usersync.NewSecret(string(encode(credentials))), encode(settings)
 	return fields, nil
-}
-
-// movesTo returns the name of a setting that in changes to another address, ""
-// when there is none. Whoever may change a connection must not be able to have
-// its stored secrets sent to a server of their own.
-func (in ConnectionInput) movesTo(settings map[string]json.RawMessage) string {
-	for _, name := range slices.Sorted(maps.Keys(in.Settings)) {
-		var address string
-		_ = json.Unmarshal(in.Settings[name], &address) // a value that is no text is no address
-		u, err := url.Parse(address)
-		isURL := err == nil && (u.Scheme == "https" || u.Scheme == "http")
-		if isURL && !bytes.Equal(encode(in.Settings[name]), encode(settings[name])) {
-			return name
-		}
-	}
-	return ""
 }
 
 // prove checks that a connection can be opened and, for AtPlatform, that the
@@ -336,6 +324,9 @@ type Checked struct {
 // check changes nothing. A check that succeeds renews what is known of the
 // account, and makes a disconnected connection active again.
 func (s *Service) CheckConnection(ctx context.Context, actor string, org *store.Org, id string) (Checked, error) {
+	if err := mayWrite(ctx, org); err != nil {
+		return Checked{}, err
+	}
 	before, err := platform.GetConnection(ctx, org, id)
 	if err != nil {
 		return Checked{}, fmt.Errorf("read the connection: %w", err)

@@ -7,19 +7,18 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/identity"
 	"usersync/internal/store"
-	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
-// EraseUser erases a user. What says who they are is gone when it returns; a task
-// erases the rest.
-func (s *Service) EraseUser(ctx context.Context, actor string, o tenant.Organization, id string) (erasure.Erasure, error) {
-	return s.erase(ctx, actor, o, erasure.Subject{UserID: id})
+// EraseUser erases a user; salt is the organization's. What says who they are is gone
+// when it returns; a task erases the rest.
+func (s *Service) EraseUser(ctx context.Context, actor string, org *store.Org, salt []byte, id string) (erasure.Erasure, error) {
+	return erase(ctx, actor, org, salt, erasure.Subject{UserID: id})
 }
 
 // EraseEmail erases whoever has an address: a user, an entry of the directory,
-// a colleague, or nobody yet.
-func (s *Service) EraseEmail(ctx context.Context, actor string, o tenant.Organization, email string) (erasure.Erasure, error) {
+// a colleague, or nobody yet. salt is the organization's.
+func (s *Service) EraseEmail(ctx context.Context, actor string, org *store.Org, salt []byte, email string) (erasure.Erasure, error) {
 	var v invalid
 	address, err := identity.ParseEmail(email)
 	if err != nil {
@@ -30,12 +29,12 @@ func (s *Service) EraseEmail(ctx context.Context, actor string, o tenant.Organiz
 	if identity.KindOf(address) == identity.Work {
 		subject.Company = identity.Company(address.Domain())
 	}
-	return s.erase(ctx, actor, o, subject)
+	return erase(ctx, actor, org, salt, subject)
 }
 
-func (s *Service) erase(ctx context.Context, actor string, o tenant.Organization, subject erasure.Subject) (erasure.Erasure, error) {
-	plan := func(t erasure.Traces) usersync.Task { return erasure.Task(o.ID, t) }
-	e, err := erasure.Begin(ctx, s.Store.Org(o.ID), actor, o.Salt, subject, plan)
+func erase(ctx context.Context, actor string, org *store.Org, salt []byte, subject erasure.Subject) (erasure.Erasure, error) {
+	plan := func(t erasure.Traces) usersync.Task { return erasure.Task(org.ID(), t) }
+	e, err := erasure.Begin(ctx, org, actor, salt, subject, plan)
 	if err != nil {
 		return e, fmt.Errorf("begin the erasure: %w", err)
 	}

@@ -4,6 +4,7 @@
 package management
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -27,6 +28,12 @@ type Service struct {
 	Hub *connector.Hub
 	// Queues are the task queues. It is nil on the command line.
 	Queues Queues
+}
+
+// mayWrite refuses a caller whose key has ended, see store.Org.Guarded. It stands ahead
+// of calls to the outside, which no transaction could undo.
+func mayWrite(ctx context.Context, org *store.Org) error {
+	return org.Tx(ctx, func(*store.Tx) error { return nil })
 }
 
 // invalid collects what is wrong with the fields of an input.

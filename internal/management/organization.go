@@ -162,11 +162,19 @@ func (s *Service) viewOf(ctx context.Context, id string) (*store.Org, error) {
 
 // UpdateOrganization changes what in says.
 func (s *Service) UpdateOrganization(ctx context.Context, actor, id string, in OrganizationInput) (tenant.Organization, error) {
+	return s.updateOrganization(ctx, actor, s.Store.Org(id), in)
+}
+
+func (s *Service) updateOrganization(ctx context.Context, actor string, org *store.Org, in OrganizationInput) (tenant.Organization, error) {
 	if err := in.validate(s.Guard); err != nil {
 		return tenant.Organization{}, err
 	}
-	return tenant.Update(ctx, s.Store, actor, id, func(o *tenant.Organization) ([]string, error) {
+	return tenant.Update(ctx, org, actor, func(o *tenant.Organization) ([]string, error) {
+		before := o.Settings.Clone()
 		fields := in.apply(o)
+		if err := checkDestinations(&before, &o.Settings); err != nil {
+			return nil, err
+		}
 		return fields, checkWhole(o.Settings)
 	})
 }
@@ -174,12 +182,12 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor, id string, in O
 // UpdateOwnOrganization is UpdateOrganization for a tenant: the rate limit is the
 // operator's and is left out.
 func (s *Service) UpdateOwnOrganization(ctx context.Context, actor string, org *store.Org, in OwnOrganizationInput) (tenant.Organization, error) {
-	return own(s.UpdateOrganization(ctx, actor, org.ID(), in.input()))
+	return own(s.updateOrganization(ctx, actor, org, in.input()))
 }
 
 // DisableOrganization refuses the organization's calls from now on.
 func (s *Service) DisableOrganization(ctx context.Context, actor, id string) (tenant.Organization, error) {
-	return tenant.Update(ctx, s.Store, actor, id, func(o *tenant.Organization) ([]string, error) {
+	return tenant.Update(ctx, s.Store.Org(id), actor, func(o *tenant.Organization) ([]string, error) {
 		if o.Status == tenant.Disabled {
 			return nil, nil
 		}

@@ -188,7 +188,7 @@ func TestARunSeesWhatAnotherProcessChangedBeforeIt(t *testing.T) {
 			must(t, h.handler(t, pipeline.Run.Name).Work(t.Context(), c))
 		}
 		look("Acme", platform.ConnectionActive)
-		_, err := tenant.Update(t.Context(), elsewhere, "test", h.org.ID(), func(o *tenant.Organization) ([]string, error) {
+		_, err := tenant.Update(t.Context(), elsewhere.Org(h.org.ID()), "test", func(o *tenant.Organization) ([]string, error) {
 			o.Name = "Umbrella"
 			return []string{"name"}, nil
 		})

@@ -24,7 +24,7 @@ func changes(t *testing.T, n roomtest.Tenant) []change {
 	org, id := n.Org(n.Organization.ID), ""
 	organization := func(name string, with func(*tenant.Organization)) change {
 		return change{name, func() error {
-			_, err := tenant.Update(t.Context(), n.Store, "test", n.Organization.ID, func(o *tenant.Organization) ([]string, error) {
+			_, err := tenant.Update(t.Context(), n.Org(n.Organization.ID), "test", func(o *tenant.Organization) ([]string, error) {
 				with(o)
 				return []string{name}, nil
 			})

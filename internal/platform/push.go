@@ -119,8 +119,8 @@ UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'cal
 
 // takeOver has calls that nobody wrote the end of made again after the given wait.
 // The caller has just claimed the pusher's task, so who made them has lost it.
-func takeOver(ctx context.Context, o *store.Org, connection string, wait time.Duration) error {
-	_, err := o.AsyncCommit().Exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
+func takeOver(ctx context.Context, s *store.Store, connection string, wait time.Duration) error {
+	_, err := s.AsyncCommit().Exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
 	return err
 }
 

@@ -89,7 +89,7 @@ type turn struct {
 }
 
 func (p *turn) run(ctx context.Context) error {
-	if err := takeOver(ctx, p.org, p.id, orphanWait); err != nil {
+	if err := takeOver(ctx, p.Store, p.id, orphanWait); err != nil {
 		return fmt.Errorf("take over the calls of a lost claim: %w", err)
 	}
 	for until := time.Now().Add(pushTurn); time.Now().Before(until); { //lint:loop each turn takes and pushes what is due then

@@ -165,6 +165,10 @@ DELETE FROM events WHERE organization_id = $1 AND id {any}SELECT id FROM events
 
 // retireEvents removes events.
 func retireEvents(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
-	n, err := o.Writer().Exec(ctx, retireEventsStatement, nil, o.ID(), before, limit)
+	var n int64
+	err := o.Tx(ctx, func(tx *store.Tx) (err error) {
+		n, err = tx.Exec(ctx, retireEventsStatement, nil, o.ID(), before, limit)
+		return err
+	})
 	return int(n), err
 }

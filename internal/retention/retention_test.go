@@ -17,7 +17,7 @@ import (
 // keep has an organization keep requests and events for a day.
 func keep(t *testing.T, n roomtest.Tenant) {
 	t.Helper()
-	_, err := tenant.Update(t.Context(), n.Store, "test", n.Organization.ID, func(o *tenant.Organization) ([]string, error) {
+	_, err := tenant.Update(t.Context(), n.Org(n.Organization.ID), "test", func(o *tenant.Organization) ([]string, error) {
 		o.Settings.RetentionDays = tenant.RetentionDays{Requests: 1, Events: 1}
 		return []string{"settings"}, nil
 	})

@@ -86,7 +86,7 @@ func newRotation(t *testing.T, engine string) rotation {
 			t.Fatal(err)
 		}
 	}
-	_, err := tenant.Update(ctx, r.old, "test", r.n.Organization.ID, func(o *tenant.Organization) ([]string, error) {
+	_, err := tenant.Update(ctx, r.old.Org(r.n.Organization.ID), "test", func(o *tenant.Organization) ([]string, error) {
 		o.Settings.SMTP = &usersync.SMTP{Host: "mail.example.com", Password: usersync.MaskedSecret{Secret: usersync.NewSecret("smtp password")}}
 		return []string{"settings.smtp.password"}, nil
 	})
@@ -97,7 +97,7 @@ func newRotation(t *testing.T, engine string) rotation {
 	must(err)
 	r.connection = r.n.Connect(t)
 	r.answer = idempotency.Key{Scope: "POST /v1/webhook-endpoints", Key: "one", BodyHash: "h"}
-	_, mine, err := idempotency.Take(ctx, r.old, r.n.Organization.ID, r.answer)
+	_, mine, err := idempotency.Take(ctx, r.old.Org(r.n.Organization.ID), r.answer)
 	must(err)
 	if !mine {
 		t.Fatal("a new key is taken")
@@ -127,7 +127,7 @@ func (r rotation) wantReadable(t *testing.T, s *store.Store) {
 	if err != nil || !strings.Contains(c.Credentials.Reveal(), roomtest.SecretKey) {
 		t.Errorf("connection: %v", err)
 	}
-	answer, _, err := idempotency.Take(ctx, s, r.n.Organization.ID, r.answer)
+	answer, _, err := idempotency.Take(ctx, s.Org(r.n.Organization.ID), r.answer)
 	if err != nil || string(answer) != "an answer" {
 		t.Errorf("kept answer: %v", err)
 	}
@@ -210,7 +210,7 @@ func TestSealedValueOpensForNoOtherOrganization(t *testing.T) {
 		_, ofEndpoint := delivery.GetEndpoint(ctx, org, r.endpoint.ID)
 		_, ofConnection := platform.GetConnection(ctx, org, r.connection.ID)
 		_, ofRemoval := platform.DuePushes(ctx, org, r.connection.ID, 10)
-		_, _, ofAnswer := idempotency.Take(ctx, r.old, other.Organization.ID, r.answer)
+		_, _, ofAnswer := idempotency.Take(ctx, org, r.answer)
 		for name, err := range map[string]error{"endpoint": ofEndpoint, "connection": ofConnection, "removal": ofRemoval, "answer": ofAnswer} {
 			if err == nil || !strings.Contains(err.Error(), "changed or moved") {
 				t.Errorf("the value of the %s: %v", name, err)

@@ -12,13 +12,23 @@ import (
 // Org is one tenant's view of the database: everything it returns and changes
 // belongs to that organization. Handlers of tenants' calls get an Org, never a
 // Store.
+//
+// It writes in transactions alone, so that a view for a caller can have each of them
+// checked, see Guarded.
 type Org struct {
 	store *Store
 	id    string
+	guard func(context.Context, *Tx) error
 }
 
 // Org returns the view of one organization.
-func (s *Store) Org(id string) *Org { return &Org{s, id} }
+func (s *Store) Org(id string) *Org { return &Org{store: s, id: id} }
+
+// Guarded returns the same view for somebody whose right may end meanwhile: every
+// transaction of it begins with guard, whose error undoes it.
+func (o *Org) Guarded(guard func(context.Context, *Tx) error) *Org {
+	return &Org{store: o.store, id: o.id, guard: guard}
+}
 
 // ID returns the organization's id.
 func (o *Org) ID() string { return o.id }
@@ -26,14 +36,8 @@ func (o *Org) ID() string { return o.id }
 // Reader is Store.Reader.
 func (o *Org) Reader() Conn { return o.store.Reader() }
 
-// Writer is Store.Writer.
-func (o *Org) Writer() Conn { return o.store.Writer() }
-
 // GenericPlan is Store.GenericPlan.
 func (o *Org) GenericPlan() Conn { return o.store.GenericPlan() }
-
-// AsyncCommit is Store.AsyncCommit.
-func (o *Org) AsyncCommit() Conn { return o.store.AsyncCommit() }
 
 // Sealer is Store.Sealer.
 func (o *Org) Sealer() Sealer { return o.store.seal }
@@ -41,14 +45,21 @@ func (o *Org) Sealer() Sealer { return o.store.seal }
 // embedded reports whether the store is a file of this process alone.
 func (o *Org) embedded() bool { return o.store.Embedded() }
 
-// Tx runs fn in a transaction, see Store.Tx.
-func (o *Org) Tx(ctx context.Context, fn func(*Tx) error) error { return o.store.Tx(ctx, fn) }
+// Tx runs fn in a transaction, see Store.Tx. On a guarded view the guard runs ahead of fn.
+func (o *Org) Tx(ctx context.Context, fn func(*Tx) error) error {
+	if o.guard == nil {
+		return o.store.Tx(ctx, fn)
+	}
+	return o.store.Tx(ctx, func(tx *Tx) error {
+		if err := o.guard(ctx, tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
 
 // GORM is Store.GORM. A query must say itself that it is for the organization.
 func (o *Org) GORM(ctx context.Context) *gorm.DB { return o.store.GORM(ctx) }
-
-// GORMWrite writes outside of a transaction: one statement, which is its own.
-func (o *Org) GORMWrite(ctx context.Context) *gorm.DB { return o.store.write.WithContext(ctx) }
 
 // GORM builds queries that read, on the connections of Reader. Their errors are
 // GORM's: see Classify and NotFound.

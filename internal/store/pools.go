@@ -144,9 +144,11 @@ func set(ctx context.Context, c *pgx.Conn, settings string) error {
 }
 
 // sqliteWriter keeps every promise a 202 makes: one writer that takes the lock
-// at once, and a commit that has reached the disk.
+// at once, and a commit that has reached the disk. What it deletes it overwrites with
+// zeros, as an erasure promises.
 const (
-	sqliteWriter = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)"
+	sqliteBusy   = "busy_timeout = 10000" // milliseconds, as below
+	sqliteWriter = "?_txlock=immediate&_pragma=secure_delete(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)"
 	sqliteReader = "?_pragma=query_only(1)&_pragma=busy_timeout(10000)&_pragma=cache_size(-16384)"
 )
 
@@ -177,6 +179,64 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.asyncCommitPool, s.genericPlanPool = s.pools[0], s.read.Statement.ConnPool
 	return s, s.Ping(ctx)
+}
+
+const (
+	// vacuumUpTo is the size of a SQLite file, in bytes, up to which Scrub writes it anew.
+	// That took 0.6 s for 28 MB, in which nobody writes.
+	vacuumUpTo = 32 << 20
+	// scrubWait is how long Scrub waits for those who read, and others with it for Scrub.
+	scrubWait = 250 * time.Millisecond
+)
+
+// Scrub removes from the files of a SQLite database what rows held before they were
+// changed or deleted. The file has zeros in its place already, except where a row was
+// moved between pages; so a small file is written anew. Then the log, which has the pages
+// as they were, is written into the file and cut to nothing. clean is false while somebody
+// still reads from the log: call it again. PostgreSQL removes old rows by itself.
+func (s *Store) Scrub(ctx context.Context) (clean bool, err error) {
+	if !s.Embedded() {
+		return true, nil
+	}
+	c, err := s.pools[0].Conn(ctx)
+	if err != nil {
+		return false, fmt.Errorf("take the connection that writes: %w", Classify(err))
+	}
+	defer func() { _ = c.Close() }()
+	if err := pragma(ctx, c, fmt.Sprintf("busy_timeout = %d", scrubWait.Milliseconds())); err != nil {
+		return false, err
+	}
+	clean, err = scrub(ctx, c)
+	if collided(err) {
+		clean, err = false, nil
+	}
+	return clean, errors.Join(Classify(err), pragma(context.WithoutCancel(ctx), c, sqliteBusy))
+}
+
+func scrub(ctx context.Context, c *sql.Conn) (clean bool, err error) {
+	var size int64
+	err = c.QueryRowContext(ctx, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").Scan(&size)
+	if err != nil {
+		return false, fmt.Errorf("read the size of the file: %w", err)
+	}
+	if size <= vacuumUpTo {
+		if _, err := c.ExecContext(ctx, "VACUUM"); err != nil {
+			return false, fmt.Errorf("write the file anew: %w", err)
+		}
+	}
+	var busy, frames, written int
+	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &written); err != nil {
+		return false, fmt.Errorf("cut the log: %w", err)
+	}
+	return busy == 0, nil
+}
+
+func pragma(ctx context.Context, c *sql.Conn, what string) error {
+	var is int64
+	if err := c.QueryRowContext(ctx, "PRAGMA "+what).Scan(&is); err != nil {
+		return fmt.Errorf("set %s: %w", what, Classify(err))
+	}
+	return nil
 }
 
 // private makes the file, when it is not there, readable by its owner alone.

@@ -63,6 +63,26 @@ func (k Key) ValidAt(t time.Time) bool {
 	return !revoked && !expired
 }
 
+// The refusals of a key, in the words of the contract.
+var (
+	ErrInvalidKey          = usersync.Errorf(usersync.CodeUnauthorized, "Invalid API Key")
+	ErrInvalidOrganization = usersync.Errorf(usersync.CodeUnauthorized, "Invalid organization ID")
+)
+
+// Refuse returns why nothing may be done with the key at a time, for an organization of
+// the status, that needs the scope; "" is no scope. It returns nil where it may be done.
+func (k Key) Refuse(at time.Time, organizationStatus string, needs Scope) *usersync.Error {
+	switch {
+	case !k.ValidAt(at):
+		return ErrInvalidKey
+	case organizationStatus != Active:
+		return ErrInvalidOrganization
+	case needs != "" && !k.Allows(needs):
+		return usersync.Errorf(usersync.CodeForbidden, "API Key lacks the scope %s.", needs)
+	}
+	return nil
+}
+
 // keyRow is a row of api_keys.
 type keyRow struct {
 	ID             string `gorm:"primaryKey"`
@@ -171,6 +191,38 @@ func RevokeKey(ctx context.Context, o *store.Org, actor, id string, when time.Ti
 		return audit.Record(ctx, tx, o.ID(), actor, "api_key.revoke", id, "revokedAt")
 	})
 	return key, err
+}
+
+const keyText = `
+SELECT k.scopes, k.expires_at, k.revoked_at, {now}, o.status FROM api_keys k JOIN organizations o ON o.id = k.organization_id
+WHERE k.id = $1`
+
+// On PostgreSQL a revocation waits for the transactions that have read the key, so that
+// nothing is written once it has answered. SQLite has one writer.
+var keyStatement = store.DefinePerEngine("tenant.key", keyText+` FOR SHARE OF k`, keyText)
+
+// HoldKey refuses a transaction whose caller's key does not hold any more, or lacks the
+// scope. It stands first in every transaction that a call writes in: the edge remembers
+// keys for a second, and what it remembers may be over. The errors are those of Refuse.
+func HoldKey(ctx context.Context, tx *store.Tx, id string, needs Scope) error {
+	var r keyRow
+	var now int64
+	var status string
+	err := tx.QueryRow(ctx, keyStatement, id).Scan(&r.Scopes, &r.ExpiresAt, &r.RevokedAt, &now, &status)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrInvalidKey
+	}
+	if err != nil {
+		return fmt.Errorf("read the caller's key: %w", err)
+	}
+	k, err := r.key()
+	if err != nil {
+		return err
+	}
+	if refusal := k.Refuse(store.At(now), status, needs); refusal != nil {
+		return refusal
+	}
+	return nil
 }
 
 // Caller is who an API key belongs to, with what every call needs to know.

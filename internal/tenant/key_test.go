@@ -1,8 +1,10 @@
 package tenant_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +83,43 @@ func TestACallerIsFoundByTheHashOfTheKeyAlone(t *testing.T) {
 		}
 		if _, ok, err = tenant.FindCaller(t.Context(), s, tenant.HashKey(usersync.NewSecret("usk_unknown"))); ok || err != nil {
 			t.Errorf("an unknown key is %v %v", ok, err)
+		}
+	})
+}
+
+// Whoever has revoked a key can rely on it: what the key was writing is written by then.
+func TestARevocationWaitsForWhatItsKeyIsWriting(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := roomtest.New(t, s, 0)
+		guarded := s.Org(n.Organization.ID).Guarded(func(ctx context.Context, tx *store.Tx) error {
+			return tenant.HoldKey(ctx, tx, n.Key.ID, tenant.ScopeManage)
+		})
+		var written atomic.Bool
+		done := make(chan error, 1)
+		err := guarded.Tx(t.Context(), func(*store.Tx) error {
+			go func() {
+				_, err := tenant.RevokeKey(t.Context(), s.Org(n.Organization.ID), "test", n.Key.ID, time.Now())
+				if !written.Load() {
+					err = errors.Join(err, errors.New("the revocation was done before the transaction"))
+				}
+				done <- err
+			}()
+			if s.Engine == store.Postgres {
+				roomtest.Eventually(t, "the revocation waits", func() bool {
+					var waiting int
+					err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting)
+					return err != nil || waiting > 0
+				})
+			}
+			written.Store(true) // the commit follows, and the revocation waits for it
+			return nil
+		})
+		if err := errors.Join(err, <-done); err != nil {
+			t.Error(err)
+		}
+		if err := guarded.Tx(t.Context(), func(*store.Tx) error { return nil }); !errors.Is(err, tenant.ErrInvalidKey) {
+			t.Errorf("a transaction after the revocation: %v", err)
 		}
 	})
 }

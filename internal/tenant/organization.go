@@ -60,6 +60,21 @@ func Lock(ctx context.Context, tx *store.Tx, id string) error {
 	return store.Classify(tx.QueryRow(ctx, lockOrganizationStatement, id).Scan(&locked))
 }
 
+var lockSaltStatement = store.Define("tenant.lockSalt", `SELECT salt FROM organizations WHERE id = $1 {for update}`)
+
+// LockSalt is Lock, and returns the organization's salt.
+func LockSalt(ctx context.Context, tx *store.Tx, id string) ([]byte, error) {
+	var text string
+	if err := tx.QueryRow(ctx, lockSaltStatement, id).Scan(&text); err != nil {
+		return nil, store.Classify(err)
+	}
+	salt, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("decode the organization's salt: %w", err)
+	}
+	return salt, nil
+}
+
 // OrganizationRow is a row of the table organizations. It is exported for queries that
 // read an organization together with what belongs to it.
 type OrganizationRow struct {
@@ -84,6 +99,10 @@ func (OrganizationRow) TableName() string { return "organizations" }
 
 // Organization returns what the row says, with the secrets of its settings opened.
 func (r OrganizationRow) Organization(s *store.Store) (Organization, error) {
+	return r.organization(s.Sealer())
+}
+
+func (r OrganizationRow) organization(sealer store.Sealer) (Organization, error) {
 	o := Organization{
 		ID: r.ID, Name: r.Name, Status: r.Status, DefaultInviteLink: r.DefaultInviteLink,
 		DefaultRedirectionLink: r.DefaultRedirectionLink, CreatedAt: store.Stamp(r.CreatedAt), UpdatedAt: store.Stamp(r.UpdatedAt),
@@ -97,7 +116,7 @@ func (r OrganizationRow) Organization(s *store.Store) (Organization, error) {
 	if r.Secrets == "" {
 		return o, nil
 	}
-	return o, openSecrets(s, r, &o.Settings)
+	return o, openSecrets(sealer, r, &o.Settings)
 }
 
 // Create stores a new, active organization with no credits. Name
@@ -106,7 +125,7 @@ func Create(ctx context.Context, s *store.Store, actor string, o Organization) (
 	salt := make([]byte, 32)
 	_, _ = rand.Read(salt) // never fails
 	id := usersync.NewID(usersync.PrefixOrganization)
-	settings, secrets, err := encodeSettings(s, id, o.Settings)
+	settings, secrets, err := encodeSettings(s.Sealer(), id, o.Settings)
 	if err != nil {
 		return o, fmt.Errorf("create an organization: %w", err)
 	}
@@ -173,8 +192,9 @@ func List(ctx context.Context, s *store.Store, before string, limit int) ([]Orga
 
 // Update changes one organization under a lock: change gets the
 // stored values and alters them; it returns the names of what it changed.
-func Update(ctx context.Context, s *store.Store, actor, id string, change func(*Organization) ([]string, error)) (out Organization, err error) {
-	err = s.Tx(ctx, func(tx *store.Tx) error {
+func Update(ctx context.Context, view *store.Org, actor string, change func(*Organization) ([]string, error)) (out Organization, err error) {
+	id := view.ID()
+	err = view.Tx(ctx, func(tx *store.Tx) error {
 		var row OrganizationRow
 		err := tx.GORM().Clauses(tx.ForUpdate()...).First(&row, "id = ?", id).Error
 		if store.NotFound(err) {
@@ -183,14 +203,14 @@ func Update(ctx context.Context, s *store.Store, actor, id string, change func(*
 		if err != nil {
 			return fmt.Errorf("read the organization: %w", err)
 		}
-		if out, err = row.Organization(s); err != nil {
+		if out, err = row.organization(tx.Sealer()); err != nil {
 			return fmt.Errorf("read organization %q: %w", id, err)
 		}
 		fields, err := change(&out)
 		if err != nil || len(fields) == 0 {
 			return err
 		}
-		settings, secrets, err := encodeSettings(s, id, out.Settings)
+		settings, secrets, err := encodeSettings(tx.Sealer(), id, out.Settings)
 		if err != nil {
 			return fmt.Errorf("change organization %q: %w", id, err)
 		}

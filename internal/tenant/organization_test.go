@@ -19,7 +19,7 @@ func TestSecretsOfSettingsAreSealedForTheirOrganization(t *testing.T) {
 	const key = "hunter-0123456789abcdef"
 	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
 		n, other := roomtest.New(t, s, 0), roomtest.New(t, s, 0)
-		_, err := tenant.Update(t.Context(), s, "test", n.Organization.ID, func(o *tenant.Organization) ([]string, error) {
+		_, err := tenant.Update(t.Context(), s.Org(n.Organization.ID), "test", func(o *tenant.Organization) ([]string, error) {
 			o.Settings.ColleagueSources = []tenant.ColleagueSource{{Name: tenant.SourceHunter, APIKey: usersync.MaskedSecret{Secret: usersync.NewSecret(key)}}}
 			return []string{"settings"}, nil
 		})
@@ -48,7 +48,7 @@ func TestAChangeThatIsRefusedLeavesTheOrganizationAsItWas(t *testing.T) {
 	t.Parallel()
 	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
 		n := roomtest.New(t, s, 0)
-		_, err := tenant.Update(t.Context(), s, "test", n.Organization.ID, func(o *tenant.Organization) ([]string, error) {
+		_, err := tenant.Update(t.Context(), s.Org(n.Organization.ID), "test", func(o *tenant.Organization) ([]string, error) {
 			o.Status = tenant.Disabled
 			return []string{"status"}, errRefused
 		})

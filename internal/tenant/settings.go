@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -91,15 +92,30 @@ type RetentionDays struct {
 	Deliveries int `json:"deliveries,omitempty"`
 }
 
+// SecretField is a secret among the settings, and where it is sent.
+type SecretField struct {
+	Secret *usersync.MaskedSecret
+	// SentTo are the parts of the address, of which a change wants the secret again.
+	SentTo []AddressPart
+}
+
+// AddressPart is a part of an address: its field among the settings, and its value.
+type AddressPart struct{ Field, Value string }
+
 // SecretFields returns the secrets among the settings by their place, to be
 // kept apart from the rest.
-func (s *Settings) SecretFields() map[string]*usersync.MaskedSecret {
-	fields := map[string]*usersync.MaskedSecret{}
+func (s *Settings) SecretFields() map[string]SecretField {
+	fields := map[string]SecretField{}
 	if s.SMTP != nil {
-		fields["smtp.password"] = &s.SMTP.Password
+		fields["smtp.password"] = SecretField{&s.SMTP.Password, []AddressPart{
+			{"smtp.host", s.SMTP.Host}, {"smtp.port", strconv.Itoa(s.SMTP.Port)},
+		}}
 	}
 	for i := range s.ColleagueSources {
-		fields["colleagueSources."+s.ColleagueSources[i].Name+".apiKey"] = &s.ColleagueSources[i].APIKey
+		source := &s.ColleagueSources[i]
+		fields["colleagueSources."+source.Name+".apiKey"] = SecretField{&source.APIKey, []AddressPart{
+			{fmt.Sprintf("colleagueSources[%d].url", i), source.URL},
+		}}
 	}
 	return fields
 }
@@ -118,8 +134,8 @@ func (s Settings) Clone() Settings {
 // are bound to: sealed for one organization, they cannot be opened for another.
 func SecretsPlace(id string) string { return "organizations/" + id + "/secrets" }
 
-func openSecrets(s *store.Store, r OrganizationRow, to *Settings) error {
-	plain, err := s.Sealer().Open(r.Secrets, SecretsPlace(r.ID))
+func openSecrets(sealer store.Sealer, r OrganizationRow, to *Settings) error {
+	plain, err := sealer.Open(r.Secrets, SecretsPlace(r.ID))
 	if err != nil {
 		return fmt.Errorf("open the sealed settings: %w", err)
 	}
@@ -129,7 +145,7 @@ func openSecrets(s *store.Store, r OrganizationRow, to *Settings) error {
 	}
 	for place, field := range to.SecretFields() {
 		if text := secrets[place]; text != "" {
-			field.Secret = usersync.NewSecret(text)
+			field.Secret.Secret = usersync.NewSecret(text)
 		}
 	}
 	return nil
@@ -137,14 +153,14 @@ func openSecrets(s *store.Store, r OrganizationRow, to *Settings) error {
 
 // encodeSettings returns settings as they are stored: the text of what anybody
 // may read, and the secrets sealed, "" when there are none.
-func encodeSettings(s *store.Store, id string, settings Settings) (open, sealed string, err error) {
+func encodeSettings(sealer store.Sealer, id string, settings Settings) (open, sealed string, err error) {
 	settings = settings.Clone()
 	secrets := map[string]string{}
 	for place, field := range settings.SecretFields() {
-		if !field.IsZero() {
-			secrets[place] = field.Reveal()
+		if !field.Secret.IsZero() {
+			secrets[place] = field.Secret.Reveal()
 		}
-		field.Secret = usersync.Secret{}
+		field.Secret.Secret = usersync.Secret{}
 	}
 	text, err := json.Marshal(settings)
 	if err != nil {
@@ -157,7 +173,7 @@ func encodeSettings(s *store.Store, id string, settings Settings) (open, sealed 
 	if err != nil {
 		return "", "", fmt.Errorf("encode the secrets of the settings: %w", err)
 	}
-	if sealed, err = s.Sealer().Seal(plain, SecretsPlace(id)); err != nil {
+	if sealed, err = sealer.Seal(plain, SecretsPlace(id)); err != nil {
 		return string(text), sealed, fmt.Errorf("seal the secrets of the settings: %w", err)
 	}
 	return string(text), sealed, nil

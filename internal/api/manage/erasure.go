@@ -18,7 +18,7 @@ func (h *Handlers) createErasure(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	e, err := h.Management.EraseEmail(c.Context(), c.Actor, c.Caller.Organization, in.Email)
+	e, err := h.Management.EraseEmail(c.Context(), c.Actor, c.Caller.Org, c.Caller.Organization.Salt, in.Email)
 	return answerErasure(c, e, err)
 }
 

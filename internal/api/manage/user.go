@@ -44,6 +44,6 @@ func (h *Handlers) exportUser(c *api.Call) error {
 }
 
 func (h *Handlers) eraseUser(c *api.Call) error {
-	e, err := h.Management.EraseUser(c.Context(), c.Actor, c.Caller.Organization, c.Param("id"))
+	e, err := h.Management.EraseUser(c.Context(), c.Actor, c.Caller.Org, c.Caller.Organization.Salt, c.Param("id"))
 	return answerErasure(c, e, err)
 }

@@ -64,7 +64,7 @@ func (u *usersSync) parameters() []parameter {
 	return append(u.filter(),
 		text("platform", &u.platform, maxName), flag("dryRun", &u.dryRun),
 		text("list_id", &u.listID, maxName), text("sync_type", &u.syncType, maxName),
-		list("user_ids", &u.userIDs, maxUserIDs, maxID, isID), list("tags", &u.tags, maxTags, maxTag, isText),
+		list("user_ids", &u.userIDs, maxUserIDs, maxID, "an id, and no address,", isID), list("tags", &u.tags, maxTags, maxTag, "a text", isText),
 		text("audienceName", &u.audienceName, maxName), text("audienceDescription", &u.audienceDescription, maxDescription))
 }
 

@@ -176,9 +176,10 @@ func whole(name string, to *int, limit int) parameter {
 }
 
 // list takes texts of 1 to length visible characters, at most limit of them. In a
-// query they are separated by commas, or the name stands there more than once.
-func list(name string, to *[]string, limit, length int, valid func(string) bool) parameter {
-	wrong := "must be a text of 1 to " + strconv.Itoa(length) + " characters"
+// query they are separated by commas, or the name stands there more than once. what says
+// in words what valid takes.
+func list(name string, to *[]string, limit, length int, what string, valid func(string) bool) parameter {
+	wrong := "must be " + what + " of 1 to " + strconv.Itoa(length) + " characters"
 	tooMany := "must hold at most " + strconv.Itoa(limit) + " entries"
 	good := func(s string) bool { return s != "" && utf8.RuneCountInString(s) <= length && valid(s) }
 	return parameter{
@@ -222,10 +223,11 @@ func list(name string, to *[]string, limit, length int, valid func(string) bool)
 // isText takes every text.
 func isText(string) bool { return true }
 
-// isID takes what may be an id: visible ASCII.
+// isID takes what may be an id: visible ASCII. An address is none, and would be kept
+// with what became of it, where no erasure looks for it.
 func isID(s string) bool {
 	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
+		if s[i] <= ' ' || s[i] > '~' || s[i] == '@' {
 			return false
 		}
 	}

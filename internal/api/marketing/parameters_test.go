@@ -83,6 +83,7 @@ func TestTheShapeOfABulkCall(t *testing.T) {
 		{body: `{"sync_type":"all"}`, refused: "platform"},
 		{body: `{"platform":"mailchimp","sync_type":"selected","user_ids":[]}`, refused: "user_ids"},
 		{body: `{"platform":"mailchimp","sync_type":"selected","user_ids":["a b"]}`, refused: "user_ids[0]"},
+		{body: `{"platform":"mailchimp","sync_type":"selected","user_ids":["user1","ann@acme.example"]}`, refused: "user_ids[1]"},
 		{body: `{"platform":"mailchimp","tags":["x"],"audienceName":"x"}`, refused: "audienceName"},
 		{body: `{"activeDays":0}`, refused: "activeDays", audience: true},
 		{body: `{"activeDays":1.5}`, refused: "activeDays", audience: true},

@@ -148,7 +148,7 @@ func TestUserSyncChecksKeyThenOrganizationThenScopeThenBodyThenCredits(t *testin
 	s := apitest.Start(t, handlers().Dialect())
 	ctx := t.Context()
 	disabled, disabledKey, _ := s.NewOrganization(t, tenant.Settings{}, 1)
-	_, err := tenant.Update(ctx, s.Store, "test", disabled.ID, func(o *tenant.Organization) ([]string, error) {
+	_, err := tenant.Update(ctx, s.Store.Org(disabled.ID), "test", func(o *tenant.Organization) ([]string, error) {
 		o.Status = tenant.Disabled
 		return []string{"status"}, nil
 	})

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,37 +116,42 @@ func (s *Source) lookUp(ctx context.Context, ask colleague.Ask, companies []stri
 
 // askFor asks Hunter about one company and keeps the answer.
 func (s *Source) askFor(ctx context.Context, ask colleague.Ask, company string) colleague.Answer {
-	text, err := s.call(ctx, ask.Settings, company)
+	found, err := s.call(ctx, ask.Settings, company)
 	switch code := usersync.CodeOf(err); code {
 	case "":
-		err = colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), company, text, keptFor)
+		err = colleague.KeepSourceAnswer(ctx, ask.Org, colleague.SourceAnswer{
+			Source: s.Name(), Company: company, People: keysOf(found), Text: found.without, For: keptFor,
+		})
 	case usersync.CodeRateLimited, usersync.CodeDisconnected:
-		if kept := colleague.KeepSourceAnswer(ctx, ask.Org, s.Name(), pauseOf(ask.Settings), string(code), pausedFor); kept != nil {
+		why := func(map[string]bool) (string, error) { return string(code), nil }
+		if kept := colleague.KeepSourceAnswer(ctx, ask.Org, colleague.SourceAnswer{
+			Source: s.Name(), Company: pauseOf(ask.Settings), Text: why, For: pausedFor,
+		}); kept != nil {
 			err = kept
 		}
 	}
 	if err != nil {
 		return colleague.Answer{Err: err}
 	}
-	return people(text)
+	return found.answer()
 }
 
 // call makes the request and returns what is worth keeping of the answer.
-func (s *Source) call(ctx context.Context, settings tenant.ColleagueSource, company string) (string, error) {
+func (s *Source) call(ctx context.Context, settings tenant.ColleagueSource, company string) (entries, error) {
 	query := url.Values{"domain": {company}, "limit": {"100"}, "type": {"personal"}}
 	address := strings.TrimSuffix(cmp.Or(settings.URL, endpoint), "/") + "/domain-search?" + query.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", usersync.Errorf(usersync.CodeInvalid, "The URL of the source cannot be used.").Because(err)
+		return nil, usersync.Errorf(usersync.CodeInvalid, "The URL of the source cannot be used.").Because(err)
 	}
 	request.Header.Set("X-Api-Key", settings.APIKey.Reveal())
 	request.Header.Set("Accept", "application/json")
 	response, err := s.Client.Do(ctx, request)
 	if err != nil {
-		return "", fmt.Errorf("ask Hunter: %w", err)
+		return nil, fmt.Errorf("ask Hunter: %w", err)
 	}
 	if code := codeOf(response.Status); code != "" {
-		return "", refusal(code)
+		return nil, refusal(code)
 	}
 	return digest(response)
 }
@@ -194,7 +200,8 @@ type reply struct {
 	} `json:"data"`
 }
 
-// entry is one person as an answer is kept.
+// entry is one person as an answer is kept. The address is in the form of its key, by
+// which an erasure finds it.
 type entry struct {
 	Email    string `json:"email"`
 	Name     string `json:"name,omitempty"`
@@ -204,17 +211,22 @@ type entry struct {
 	Seen     int64  `json:"seen,omitempty"` // microseconds
 }
 
-// digest reads an answer. An address that Hunter knows to be wrong is left out.
-func digest(response *outbound.Response) (string, error) {
+// entries are the people of an answer.
+type entries []entry
+
+// digest reads an answer. What is no address, or one that Hunter knows to be wrong, is
+// left out.
+func digest(response *outbound.Response) (entries, error) {
 	var r reply
 	if response.Status == http.StatusOK {
 		if err := json.Unmarshal(response.Body, &r); err != nil || response.Truncated {
-			return "", refusal(usersync.CodeUnavailable)
+			return nil, refusal(usersync.CodeUnavailable)
 		}
 	}
-	entries := []entry{}
+	out := entries{}
 	for _, e := range r.Data.Emails {
-		if e.Verification.Status == "invalid" || len(entries) == page || !usersync.Fits(e.Value, maxAddress) {
+		email, err := identity.ParseEmail(e.Value)
+		if err != nil || e.Verification.Status == "invalid" || len(out) == page || !usersync.Fits(e.Value, maxAddress) {
 			continue
 		}
 		seen := int64(0)
@@ -224,14 +236,10 @@ func digest(response *outbound.Response) (string, error) {
 			}
 		}
 		name := usersync.Fit(strings.TrimSpace(e.FirstName+" "+e.LastName), maxText)
-		entries = append(entries, entry{Email: e.Value, Name: name, JobTitle: usersync.Fit(e.Position, maxText),
+		out = append(out, entry{Email: email.Key(), Name: name, JobTitle: usersync.Fit(e.Position, maxText),
 			Company: usersync.Fit(r.Data.Organization, maxText), Website: website(usersync.Fit(r.Data.Domain, maxText)), Seen: seen})
 	}
-	text, err := json.Marshal(entries)
-	if err != nil {
-		return "", fmt.Errorf("encode the answer: %w", err)
-	}
-	return string(text), nil
+	return out, nil
 }
 
 func website(domain string) string {
@@ -241,14 +249,32 @@ func website(domain string) string {
 	return "https://" + domain
 }
 
+func keysOf(list entries) []string {
+	keys := make([]string, len(list))
+	for i, e := range list {
+		keys[i] = e.Email
+	}
+	return keys
+}
+
+// without returns the answer as it is kept, without those who were erased.
+func (list entries) without(erased map[string]bool) (string, error) {
+	kept := slices.DeleteFunc(slices.Clone(list), func(e entry) bool { return erased[e.Email] })
+	text, err := json.Marshal(kept)
+	return string(text), err
+}
+
 // people reads an answer as it was kept.
 func people(text string) colleague.Answer {
-	var entries []entry
-	if err := json.Unmarshal([]byte(text), &entries); err != nil {
+	var list entries
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		return colleague.Answer{Err: refusal(usersync.CodeUnavailable)}
 	}
-	var a colleague.Answer
-	for _, e := range entries {
+	return list.answer()
+}
+
+func (list entries) answer() (a colleague.Answer) {
+	for _, e := range list {
 		email, err := identity.ParseEmail(e.Email)
 		if err != nil {
 			continue

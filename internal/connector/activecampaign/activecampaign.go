@@ -50,7 +50,7 @@ type Credentials struct {
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	AccountURL string            `json:"accountUrl" help:"API address of the account, from Settings, Developer: https://….api-us1.com or https://….activehosted.com. For any other host set baseUrl too."`
+	AccountURL string            `json:"accountUrl" role:"address" help:"API address of the account, from Settings, Developer: https://….api-us1.com or https://….activehosted.com. For any other host set baseUrl too."`
 	List       string            `json:"listId,omitempty" role:"list" help:"Number of the list that people are subscribed to. Without it they are subscribed to none. People who have unsubscribed from it stay unsubscribed."`
 	Tags       []string          `json:"tags,omitempty" role:"tags" help:"Names of tags that every person gets. A tag that does not exist is made at the first push."`
 	Fields     connector.Mapping `json:"fields,omitempty" default:"firstName: firstName, lastName: lastName" help:"ActiveCampaign's field → ours: firstName, lastName, phone, or a custom field by its number, personalisation tag or title."`

@@ -32,7 +32,7 @@ type Credentials struct {
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	URL        string            `json:"url" help:"Where requests go: an https address."`
+	URL        string            `json:"url" role:"address" help:"Where requests go: an https address."`
 	Method     string            `json:"method,omitempty" help:"The method of a request." default:"POST" options:"POST|PUT|PATCH"`
 	Removal    string            `json:"removal,omitempty" help:"The method of the request that tells of an erased user." default:"POST" options:"POST|DELETE"`
 	Headers    map[string]string `json:"headers,omitempty" help:"Headers of every request. Content-Type is application/json where none is named."`
