@@ -123,7 +123,7 @@ func (d *Batcher) lineOf(t *waitingSubmission) *line {
 func (d *Batcher) Run(ctx context.Context) {
 	defer close(d.closed)
 	var lines sync.WaitGroup
-	for _, l := range []*line{d.small, d.large} {
+	for _, l := range []*line{d.small, d.large} { //lint:loop starts the committer of each line, once
 		lines.Go(func() { (&committer{Batcher: d, line: l}).run(ctx) })
 	}
 	lines.Wait()
@@ -137,13 +137,13 @@ type committer struct {
 }
 
 func (c *committer) run(ctx context.Context) {
-	for ended := false; !ended; {
+	for ended := false; !ended; { //lint:loop a commit for each group
 		select {
 		case <-c.line.arrived:
 		case <-ctx.Done():
 			ended = true
 		}
-		for t := c.line.take(); t != nil; t = c.line.take() { //lint:loop a commit for each group
+		for t := c.line.take(); t != nil; t = c.line.take() {
 			c.commit(ctx, c.gatherPaced(ctx, t))
 		}
 	}
