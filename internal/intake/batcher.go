@@ -137,13 +137,13 @@ type committer struct {
 }
 
 func (c *committer) run(ctx context.Context) {
-	for ended := false; !ended; { //lint:loop a commit for each group
+	for ended := false; !ended; { //lint:loop until the process ends
 		select {
 		case <-c.line.arrived:
 		case <-ctx.Done():
 			ended = true
 		}
-		for t := c.line.take(); t != nil; t = c.line.take() {
+		for t := c.line.take(); t != nil; t = c.line.take() { //lint:loop a commit for each group
 			c.commit(ctx, c.gatherPaced(ctx, t))
 		}
 	}
