@@ -379,6 +379,11 @@ func TestWebhooksCallNoDisguisedAddress(t *testing.T) {
 	t.Parallel()
 	p, a := barred(t, app.All), newAstray(t)
 	made := map[string]disguise{}
+	_, err := tenant.Update(t.Context(), p.app.Store.Org(p.org.ID), "test", func(o *tenant.Organization) ([]string, error) {
+		o.Settings.Limits.WebhookEndpoints = len(disguises)
+		return []string{"settings"}, nil
+	})
+	must(t, err)
 	for _, d := range disguises {
 		if d.silent && d.host != "localhost:{port}" || strings.Contains(d.name, "http where") {
 			continue // the program asks the machine's own name server
