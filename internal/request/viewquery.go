@@ -16,7 +16,8 @@ const statusExpression = `CASE WHEN q.status = 'queued' AND coalesce(t.claimed_u
 
 var viewStatement = store.Define("request.view", `
 SELECT q.id, q.kind, `+statusExpression+`, q.user_id, q.email, q.run, q.charged, q.created_at,
-    CASE WHEN q.started_at = 0 THEN coalesce(t.started_at, 0) ELSE q.started_at END, q.finished_at
+    CASE WHEN q.started_at = 0 THEN coalesce(t.started_at, 0) ELSE q.started_at END, q.finished_at,
+    CASE WHEN t.state = 'poisoned' THEN 1 ELSE 0 END
 FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 LEFT JOIN outbox t ON t.id = q.task_id`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
 
@@ -25,12 +26,14 @@ type stored struct {
 	view  View
 	run   int
 	steps []Step
+	// poisoned is 1 where the request's task waits for an operator.
+	poisoned int
 }
 
 func scanRequest(scan func(...any) error) (q stored, err error) {
 	var created, started, finished int64
 	r := &q.view
-	err = scan(&r.RequestID, &r.Kind, &r.Status, &r.UserID, &r.Email, &q.run, &r.Credits.Charged, &created, &started, &finished)
+	err = scan(&r.RequestID, &r.Kind, &r.Status, &r.UserID, &r.Email, &q.run, &r.Credits.Charged, &created, &started, &finished, &q.poisoned)
 	r.CreatedAt, r.StartedAt, r.FinishedAt = store.Stamp(created), store.Stamp(started), store.Stamp(finished)
 	return q, err
 }
@@ -121,8 +124,24 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 		if len(q.steps) == 0 {
 			q.view.Steps = PlannedSteps(q.view.Kind)
 		}
+		if q.poisoned == 1 {
+			stop(q.view.Steps)
+		}
 	}
 	return nil
+}
+
+// ReasonStopped says of a step that waits that nobody works it until an operator of the
+// service has it retried.
+const ReasonStopped = "stopped"
+
+// stop says of steps that wait why they do.
+func stop(steps []StepView) {
+	for i := range steps {
+		if s := &steps[i]; s.Status == StepPending || s.Status == StepRetrying {
+			s.Reason, s.Details = ReasonStopped, "Each worker that took it up ended while it had it. An operator of the service has to have it retried."
+		}
+	}
 }
 
 // PlannedSteps shows the steps of a request that no worker has finished yet.
