@@ -7,6 +7,7 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/request"
 	"usersync/internal/tenant"
@@ -143,6 +144,27 @@ func TestARequestWhoseTaskIsPoisonedSaysSo(t *testing.T) {
 		must(t, outbox.RetryPoisoned(t.Context(), n.app.Store, "operator", stuck[0].ID))
 		if r := n.until(t, id, request.Succeeded); r.Steps[0].Reason == request.ReasonStopped {
 			t.Errorf("the request is %+v", r)
+		}
+	})
+}
+
+// All pushes of a connection are one task: the steps that wait for it say so.
+func TestAStepWhoseConnectionIsPoisonedSaysSo(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		n := newTenant(t, e.Start(t, app.All), 10)
+		p := n.connect(t, "http")
+		must(t, n.app.Queue.Pause(queue.Push))
+		id := n.sync(t, usersync.UserInput{}, "cora@acme.example.com")
+		p.step(t, id, request.StepPending)
+		admin(t, e, `UPDATE outbox SET state = 'poisoned', deaths = 3, generation = generation + 1 WHERE kind = 'platform.push'`)
+		must(t, n.app.Queue.Resume(queue.Push))
+		if s := p.step(t, id, request.StepPending); s.Reason != request.ReasonStopped || s.Details == "" {
+			t.Errorf("the step is %+v", s)
+		}
+		must(t, outbox.RetryPoisoned(t.Context(), n.app.Store, "operator", platform.PushTaskID(p.connection.ID)))
+		if s := p.step(t, id, request.StepSynced); s.Reason != "" {
+			t.Errorf("the step is %+v", s)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"usersync/internal/colleague"
 	"usersync/internal/credit"
@@ -97,8 +98,14 @@ func views(ctx context.Context, o *store.Org, db store.Conn, ids []string) ([]*V
 	return out, nil
 }
 
+// A step waits for the task of its connection, whose fairness key the connection is.
+var viewStepsStatement = store.Define("request.viewSteps", strings.ReplaceAll(stepsText, "{reason}", `
+    CASE WHEN s.status IN ('pending', 'retrying') AND s.connection_id <> ''
+        AND (SELECT count(*) FROM outbox t WHERE t.state = 'poisoned' AND t.queue = 'push' AND t.fairness_key = s.connection_id) > 0
+    THEN '`+ReasonStopped+`' ELSE s.reason END`), store.Col("id", store.Text))
+
 func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored, ids []string) error {
-	list, err := store.Collect(ctx, db, stepsStatement, store.IDRows(stepsStatement, ids), scanStep, o.ID())
+	list, err := store.Collect(ctx, db, viewStepsStatement, store.IDRows(viewStepsStatement, ids), scanStep, o.ID())
 	if err != nil {
 		return fmt.Errorf("read the steps: %w", err)
 	}
@@ -115,6 +122,9 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 	for _, r := range list {
 		q := byID[r.request]
 		q.steps = append(q.steps, r.step)
+		if r.step.Reason == ReasonStopped {
+			r.step.Details = detailsStopped
+		}
 		q.view.Steps = append(q.view.Steps, NewStepView(r.step))
 		if r.step.Name == StepColleagues && r.step.Status == StepSucceeded {
 			q.view.Colleagues = colleaguesView(r.step.Found, known)
@@ -133,13 +143,16 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 
 // ReasonStopped says of a step that waits that nobody works it until an operator of the
 // service has it retried.
-const ReasonStopped = "stopped"
+const (
+	ReasonStopped  = "stopped"
+	detailsStopped = "Each worker that took it up ended while it had it. An operator of the service has to have it retried."
+)
 
 // stop says of steps that wait why they do.
 func stop(steps []StepView) {
 	for i := range steps {
 		if s := &steps[i]; s.Status == StepPending || s.Status == StepRetrying {
-			s.Reason, s.Details = ReasonStopped, "Each worker that took it up ended while it had it. An operator of the service has to have it retried."
+			s.Reason, s.Details = ReasonStopped, detailsStopped
 		}
 	}
 }
