@@ -135,6 +135,27 @@ func TestComparingIsAsInGo(t *testing.T) {
 	}
 }
 
+func TestErrorsTellNoValueAndNothingThatTheTemplateDoesNotSay(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]string{
+		"{{eq .attributes .attributes}}":                         "line 1: maps and lists cannot be compared",
+		"\n{{if .attributes.list | ne .attributes.list}}{{end}}": "line 2: maps and lists cannot be compared",
+		"{{if eq .age 30}}{{end}}":                               "line 1: <eq (.age) (30)>: error calling eq: incompatible types for comparison: float64 and int",
+		"{{.name.x}}":                                            "line 1: <.name.x>: can't evaluate field x in type interface {}",
+		"{{lower .attributes}}":                                  "line 1: <.attributes>: wrong type for value; expected string; got map[string]interface {}",
+	} {
+		for _, parse := range []func(string) (*Template, error){ParseText, ParseHTML} {
+			tmpl, err := parse(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tmpl.Execute(large); err == nil || usersync.AsError(err).Message != want {
+				t.Errorf("%s: %.200v, want %s", source, err, want)
+			}
+		}
+	}
+}
+
 // FuzzBudget runs any template over long values, and measures what it allocates.
 func FuzzBudget(f *testing.F) {
 	for _, seed := range []string{
@@ -151,7 +172,7 @@ func FuzzBudget(f *testing.F) {
 			}
 			for _, data := range []map[string]any{huge, full, large} {
 				bytes, err := measured(tmpl, data)
-				if err != nil && usersync.CodeOf(err) != usersync.CodeInvalid {
+				if err != nil && (usersync.CodeOf(err) != usersync.CodeInvalid || strings.Contains(err.Error(), "<\x01a&<")) {
 					t.Fatalf("%q: %v", source, err)
 				}
 				if bytes > mostAllocated {

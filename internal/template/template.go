@@ -243,8 +243,11 @@ var (
 	noField    = regexp.MustCompile(`map has no entry for key "([^"]*)"`)
 )
 
+// maxMessage bounds what of the library's message is told, in bytes.
+const maxMessage = 300
+
 // explain turns the library's message into one for callers. It gives the line and the
-// fault.
+// fault, and no value of the data.
 func explain(err error) error {
 	text := err.Error()
 	place := ""
@@ -254,10 +257,14 @@ func explain(err error) error {
 	if m := noField.FindStringSubmatch(text); m != nil {
 		text = "there is no field ." + m[1]
 	}
+	if strings.Contains(text, ": non-comparable type ") { // the value follows
+		text = "maps and lists cannot be compared"
+	}
 	for _, bound := range []error{errTooLong, errSpent} {
 		if errors.Is(err, bound) {
 			text = bound.Error()
 		}
 	}
-	return usersync.Errorf(usersync.CodeInvalid, "%s%s", place, text)
+	text = strings.NewReplacer(" | "+chargedName, "", " | "+shownName, "").Replace(text[:min(len(text), maxMessage)])
+	return usersync.Errorf(usersync.CodeInvalid, "%s%s", place, strings.ToValidUTF8(text, ""))
 }
