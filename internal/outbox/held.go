@@ -29,10 +29,10 @@ const heldAtOnce = 1000
 // its message on the queue is not taken for the next one.
 var holdBackStatement = store.Define("outbox.holdBack", `
 WITH main AS (
-    SELECT id, queue, fairness_key FROM outbox WHERE id = $1 AND generation = $2 AND `+isSent+` AND claimed_until < {now} AND `+isDisabled+`
+    SELECT id, queue, organization_id, fairness_key FROM outbox WHERE id = $1 AND generation = $2 AND `+isSent+` AND claimed_until < {now} AND `+isDisabled+`
 ), near AS MATERIALIZED (
-    SELECT each.value AS id FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue AND x.fairness_key = main.fairness_key
-        ORDER BY x.id LIMIT $3 {skip locked}{/each}
+    SELECT each.value AS id FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue
+        AND x.organization_id = main.organization_id AND x.fairness_key = main.fairness_key ORDER BY x.id LIMIT $3 {skip locked}{/each}
 )
 UPDATE outbox SET state = 'held', generation = generation + 1, look_at = `+neverDue+`, deaths = `+deathsNow+`, claim_token = '', claimed_until = 0
 WHERE id {any}SELECT id FROM main UNION ALL SELECT id FROM near{/any} AND `+isDisabled)
