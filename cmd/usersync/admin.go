@@ -12,6 +12,7 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/management"
+	"usersync/internal/outbox"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -59,10 +60,25 @@ func organizations() *cobra.Command {
 	list := command("list", "List the organizations, newest first", cobra.NoArgs, func(ctx context.Context, a *management.Service, _ []string) (any, error) {
 		return a.ListOrganizations(ctx, "", listLimit)
 	})
-	disable := command("disable ORGANIZATION", "Refuse an organization's calls from now on", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+	disable := command("disable ORGANIZATION", "Refuse an organization's calls and stop its work from now on", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		return a.DisableOrganization(ctx, actor, args[0])
 	})
-	return group("organizations", "Tenants", create, list, disable)
+	enable := command("enable ORGANIZATION", "Take an organization's calls again and have its work go on", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		return a.EnableOrganization(ctx, actor, args[0])
+	})
+	return group("organizations", "Tenants", create, list, disable, enable)
+}
+
+func stuck() *cobra.Command {
+	age := outbox.LostAfter
+	list := command("list", "List unfinished tasks that should be done by now, oldest first", cobra.NoArgs, func(ctx context.Context, a *management.Service, _ []string) (any, error) {
+		return a.ListStuckTasks(ctx, age, "", listLimit)
+	})
+	list.Flags().DurationVar(&age, "older-than", age, "how long a task must have been due")
+	retry := command("retry TASK", "Have a poisoned task worked again", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
+		return map[string]string{"id": args[0]}, a.RetryTask(ctx, actor, args[0])
+	})
+	return group("stuck", "Tasks that do not end", list, retry)
 }
 
 // madeKey is a new key with the key itself, which is shown once.

@@ -23,7 +23,7 @@ func main() {
 		run("serve", app.All, "Run API and worker in one process; embedded unless DATABASE_URL and REDIS_URL are set"),
 		run("api", app.API, "Run the part of a deployment that accepts requests, as cmd/api does"),
 		run("worker", app.Worker, "Run the part of a deployment that works them, as cmd/worker does"),
-		migrate(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), syncFile(),
+		migrate(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(),
 	)
 	if err := root.Execute(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, app.Describe(err))

@@ -72,7 +72,7 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 	})
 	sameWords(t, d, "SkipReason", []string{
 		colleague.ReasonPersonalEmail, colleague.ReasonDisposableEmail, colleague.ReasonRoleAddress, colleague.ReasonNoCompany, colleague.ReasonColleaguesDisabled,
-		platform.ReasonConnectionPaused, platform.ReasonConnectionDisconnected, platform.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, platform.ReasonErased,
+		platform.ReasonConnectionPaused, platform.ReasonConnectionDisconnected, platform.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, platform.ReasonErased, request.ReasonStopped,
 	})
 	sameWords(t, d, "MatchReason", []string{
 		colleague.ReasonSameCompany, colleague.ReasonSameCountry, colleague.ReasonSameDepartment,

@@ -20,7 +20,8 @@ func (a *App) observeOutbox(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for name, n := range map[string]int64{"ready": state.Ready, "sent": state.Sent, "scheduled": state.Scheduled, "parked": state.Parked} {
+	for name, n := range map[string]int64{"ready": state.Ready, "sent": state.Sent, "scheduled": state.Scheduled, "parked": state.Parked,
+		"held": state.Held, "poisoned": state.Poisoned} {
 		a.metrics.OutboxDepth.WithLabelValues(name).Set(float64(n))
 	}
 	a.metrics.OldestUnsent.Set(age(state.OldestReady))

@@ -276,6 +276,7 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"threshold": (*play).giveThreshold, // threshold 2: of credits.low
 	"colleague": (*play).giveColleague, // colleague ann@a.example.com status [photo]: made by hand by john@acme.example.com; {{colleague}} is its id
 	"failed":    (*play).giveFailed,    // failed {{requestId}}: its step has failed
+	"poisoned":  (*play).givePoisoned,  // poisoned: {{task}} is a task that three workers have died with
 	"overdue":   (*play).giveOverdue,   // overdue {{requestId}}: it has waited for credits for more than 30 days
 	"answers":   (*play).giveAnswers,   // answers 410 204: of the receiver, the last one for good
 	"failing":   (*play).giveFailing,   // failing {{endpoint}} 6: its deliveries have failed for 6 days
@@ -455,6 +456,14 @@ func (p *play) giveFailed(t *testing.T, args []string) {
 	admin(t, p.env, `UPDATE steps SET status = 'failed', reason = '', details = '', found = '', error_code = 'internal',
 		error_message = 'The request could not be worked.' WHERE request_id = '`+id+`'`)
 	admin(t, p.env, `UPDATE requests SET status = 'failed' WHERE id = '`+id+`'`)
+}
+
+// givePoisoned writes a task without requests as a worker leaves it.
+func (p *play) givePoisoned(t *testing.T, _ []string) {
+	id := usersync.NewID(usersync.PrefixTask)
+	admin(t, p.env, fmt.Sprintf(`INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, state, deaths, look_at, created_at)
+		VALUES ('%s', '%s', 'pipeline.run', 'run', '%s', '{"requests":[]}', 'poisoned', 3, 253370764800000000, %d)`, id, p.org.ID, p.org.ID, time.Now().UnixMicro()))
+	p.vars["task"] = id
 }
 
 // giveOverdue makes a request that waits for credits a month older.

@@ -15,14 +15,15 @@ import (
 
 var lockAccountStatement = store.Define("delivery.lockAccount", `
 SELECT b.balance, b.message_sequence, {now}, coalesce((SELECT string_agg('{"id":"' || e.id || '","version":' || e.version || ',"eventTypes":' || e.event_types
-    || ',"busy":' || CASE WHEN (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = 'deliver' AND o.organization_id = e.organization_id AND o.fairness_key = e.id LIMIT 1) IS NULL THEN 'false' ELSE 'true' END || '}', ',')
+    || ',"busy":' || CASE WHEN (SELECT 1 FROM outbox o WHERE o.state = 'ready' AND o.queue = 'deliver' AND o.organization_id = e.organization_id AND o.fairness_key = e.id LIMIT 1) IS NULL
+        AND (SELECT g.status FROM organizations g WHERE g.id = $1) = 'active' THEN 'false' ELSE 'true' END || '}', ',')
     FROM webhook_endpoints e WHERE e.organization_id = $1 AND e.status = 'enabled'), '')
 FROM balances b WHERE b.organization_id = $1 {for update}`)
 
 // LockAccountWithEndpoints does what credit.Lock and EnabledEndpoints do, in one
 // statement: it locks the organization's account and reads the enabled endpoints, each
 // with its version. It also tells which of them have deliveries that wait for their
-// turn. Whoever makes new ones holds this lock.
+// turn, as all new ones do while the organization is disabled. Whoever makes new ones holds this lock.
 func LockAccountWithEndpoints(ctx context.Context, tx *store.Tx, organization string) (a credit.Account, endpoints []Endpoint, err error) {
 	a.Organization = organization
 	var now int64

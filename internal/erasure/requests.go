@@ -15,7 +15,7 @@ var (
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now}
 WHERE user_id = $1 AND status IN `+request.UnfinishedStatusesSQL+` RETURNING id, kind, run, task_id`)
 	dropParkedStatement = store.Define("erasure.dropParked", `
-DELETE FROM outbox WHERE state = 'parked' AND id {any}SELECT r.id FROM {rows}{/any}`, store.Col("id", store.Text))
+DELETE FROM outbox WHERE state IN ('parked', 'poisoned') AND id {any}SELECT r.id FROM {rows}{/any}`, store.Col("id", store.Text))
 	// A request that was accepted while its user was erased is found by nobody
 	// but its own task.
 	endOrphansStatement = store.Define("erasure.endOrphans", `

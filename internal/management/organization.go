@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"usersync/internal/outbound"
+	"usersync/internal/outbox"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 )
@@ -185,13 +186,28 @@ func (s *Service) UpdateOwnOrganization(ctx context.Context, actor string, org *
 	return own(s.updateOrganization(ctx, actor, org, in.input()))
 }
 
-// DisableOrganization refuses the organization's calls from now on.
+// DisableOrganization refuses the organization's calls from now on, and stops its work:
+// none of its tasks is claimed any more. What has been accepted is kept.
 func (s *Service) DisableOrganization(ctx context.Context, actor, id string) (tenant.Organization, error) {
+	return s.setStatus(ctx, actor, id, tenant.Disabled)
+}
+
+// EnableOrganization takes the calls of a disabled organization again, and has its work
+// go on where it stopped.
+func (s *Service) EnableOrganization(ctx context.Context, actor, id string) (tenant.Organization, error) {
+	o, err := s.setStatus(ctx, actor, id, tenant.Active)
+	if err != nil {
+		return o, err
+	}
+	return o, outbox.Resume(ctx, s.Store, id) // Else the relay does it.
+}
+
+func (s *Service) setStatus(ctx context.Context, actor, id, status string) (tenant.Organization, error) {
 	return tenant.Update(ctx, s.Store.Org(id), actor, func(o *tenant.Organization) ([]string, error) {
-		if o.Status == tenant.Disabled {
+		if o.Status == status {
 			return nil, nil
 		}
-		o.Status = tenant.Disabled
+		o.Status = status
 		return []string{"status"}, nil
 	})
 }

@@ -56,6 +56,11 @@ func (s *Service) ListStuckTasks(ctx context.Context, age time.Duration, after s
 	return outbox.Stuck(ctx, s.Store, age, after, limit)
 }
 
+// RetryTask has a poisoned task worked again.
+func (s *Service) RetryTask(ctx context.Context, actor, id string) error {
+	return outbox.RetryPoisoned(ctx, s.Store, actor, id)
+}
+
 // RebuildQueue sends every task again that no worker holds, and returns how many
 // those are. The queue recognises what it still has by its id.
 func (s *Service) RebuildQueue(ctx context.Context, actor string) (int64, error) {

@@ -40,3 +40,23 @@ func TestEverySettingCanBeSetAndNoOther(t *testing.T) {
 		}
 	}
 }
+
+// 32 of them were the end of the process that checked them.
+func TestAnInvitationThatGrowsWithEachStepIsRefused(t *testing.T) {
+	for field, template := range map[string]tenant.InvitationTemplate{
+		"subject": {Subject: "{{.name" + strings.Repeat("|json", 32) + "}}"},
+		"html":    {HTML: "<p>{{if eq (.name" + strings.Repeat("|json", 16) + `) ""}}{{end}}</p>`},
+	} {
+		_, err := renderInvitation(template, invitationFields)
+		if want := "settings.invitationTemplate." + field + ": line 1: json may not be applied to what json has written"; err == nil || usersync.AsError(err).Message != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	much := tenant.InvitationTemplate{Subject: "Hi", Text: strings.Repeat("{{if json .name}}{{end}}", 600)}
+	if _, err := renderInvitation(much, invitationFields); err != nil {
+		t.Errorf("short values: %v", err)
+	}
+	if _, err := renderInvitation(much, map[string]string{"name": strings.Repeat("a", 2000)}); err == nil || !strings.Contains(err.Error(), "the values that it makes have more than") {
+		t.Errorf("long values: %v", err)
+	}
+}

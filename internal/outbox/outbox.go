@@ -23,6 +23,8 @@ const (
 	stateSent      = "sent"
 	stateScheduled = "scheduled"
 	stateParked    = "parked"
+	stateHeld      = "held"
+	statePoisoned  = "poisoned"
 )
 
 // ClaimFor is how long a claim holds unless it is renewed: it bounds how long
@@ -206,7 +208,7 @@ func ReadyQueues(ctx context.Context, s *store.Store, queues []string) (ready []
 			ready = append(ready, queue)
 		}
 		if lookAt > 0 {
-			next = time.Duration(lookAt-now) * time.Microsecond
+			next = time.Duration(min(lookAt-now, nothingToCome.Microseconds())) * time.Microsecond // a Duration ends before the year 9999
 		}
 		return struct{}{}, err
 	})
@@ -249,7 +251,7 @@ func envelopeRows(st *store.Statement, sent []Envelope) *store.Rows {
 }
 
 var unsendAllStatement = store.Define("outbox.unsendAll", `
-UPDATE outbox SET state = 'ready', claim_token = '', claimed_until = 0
+UPDATE outbox SET state = 'ready', deaths = `+deathsNow+`, claim_token = '', claimed_until = 0
 WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1)`)
 
 // UnsendAll makes every sent task ready again that no living worker holds:
@@ -288,12 +290,12 @@ func Overdue(ctx context.Context, s *store.Store, limit int) ([]Envelope, error)
 }
 
 var regenerateStatement = store.Define("outbox.regenerate", `
-UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', claim_token = '', claimed_until = 0 FROM {rows}
+UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', deaths = `+deathsNow+`, claim_token = '', claimed_until = 0 FROM {rows}
 WHERE outbox.id = r.id AND outbox.generation = r.generation AND `+isSent+` AND claimed_until <= {now}`,
 	store.Col("id", store.Text), store.Col("generation", store.Bigint))
 
 // Regenerate gives tasks a new generation, and makes them ready, whose present
-// one the queue holds as dead.
+// one the queue holds as dead, or whose worker died.
 func Regenerate(ctx context.Context, s *store.Store, dead []Envelope) error {
 	return change(ctx, s, regenerateStatement, dead)
 }
@@ -311,24 +313,29 @@ func Retake(ctx context.Context, s *store.Store, taskID string, generation int64
 }
 
 var claimStatement = store.Define("outbox.claim", `
-UPDATE outbox SET claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
+UPDATE outbox SET claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4, deaths = `+deathsNow+`,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
-WHERE id = $1 AND generation = $2 AND `+isSent+` AND claimed_until < {now}
-RETURNING organization_id, queue, fairness_key, args, traceparent, failures, started_at`)
+WHERE id = $1 AND generation = $2 AND `+isSent+` AND claimed_until < {now} AND NOT `+isDisabled+`
+RETURNING organization_id, queue, fairness_key, args, traceparent, failures, deaths, started_at`)
 
 // isSent asks for the state of a row that is found by its id. Said plainly,
 // PostgreSQL would rather read the index of all that are sent, which is short
 // but for the remains of those that were.
 const isSent = `state || '' = 'sent'`
 
+// deathsNow is deaths where the worker of an earlier claim has died: only a claim that
+// nobody ended is still on its row.
+const deathsNow = `deaths + CASE WHEN claim_token = '' THEN 0 ELSE 1 END`
+
 // Claim gives the caller the right to work a task. ok is false when the task
-// is finished, moved on, or worked by another: nothing to do.
+// is finished, moved on, or worked by another, or its organization is disabled: nothing
+// to do.
 func Claim(ctx context.Context, s *store.Store, taskID string, generation int64) (c usersync.Claim, ok bool, err error) {
 	c = usersync.Claim{TaskID: taskID, Token: usersync.NewID(usersync.PrefixClaim)}
 	var args string
 	var started int64
 	err = s.AsyncCommit().QueryRow(ctx, claimStatement, taskID, generation, c.Token, ClaimFor.Microseconds()).
-		Scan(&c.Organization, &c.Queue, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started)
+		Scan(&c.Organization, &c.Queue, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &c.Deaths, &started)
 	if errors.Is(err, sql.ErrNoRows) {
 		return usersync.Claim{}, false, nil
 	}
@@ -342,31 +349,32 @@ const besideLimit = 32
 // chosenText and claimText claim a task and those that wait in its fairness key, oldest
 // first, as far as their arguments are short enough together. What is near is
 // cut before it is chosen from, so that the cost is bounded. One that has failed
-// before goes alone.
+// before, or whose worker has died, goes alone.
 const chosenText = `
 WITH main AS (
-    SELECT id, kind, queue, organization_id, fairness_key, failures FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now}
+    SELECT id, kind, queue, organization_id, fairness_key, failures + ` + deathsNow + ` AS spoilt
+    FROM outbox WHERE id = $1 AND generation = $2 AND ` + isSent + ` AND claimed_until < {now} AND NOT ` + isDisabled + `
 ), near AS MATERIALIZED (
     SELECT each.value AS id, main.kind FROM main {each}SELECT x.id AS one FROM outbox x WHERE x.state = 'ready' AND x.queue = main.queue
         AND x.organization_id = main.organization_id AND x.fairness_key = main.fairness_key
-        ORDER BY x.id LIMIT $6 {skip locked}{/each} WHERE main.failures = 0
+        ORDER BY x.id LIMIT $6 {skip locked}{/each} WHERE main.spoilt = 0
 ), beside AS (
-    SELECT x.id, sum(length(x.args)) OVER (ORDER BY x.id) AS size FROM near JOIN outbox x ON x.id = near.id WHERE x.kind = near.kind AND x.failures = 0
+    SELECT x.id, sum(length(x.args)) OVER (ORDER BY x.id) AS size FROM near JOIN outbox x ON x.id = near.id WHERE x.kind = near.kind AND x.failures + x.deaths = 0
 )`
 
 const claimText = `
-UPDATE outbox SET state = 'sent', claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4,
+UPDATE outbox SET state = 'sent', claim_token = $3, claimed_until = {now} + $4, look_at = {now} + $4, deaths = ` + deathsNow + `,
     started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
 WHERE id {any}SELECT id FROM main UNION ALL SELECT id FROM beside WHERE size <= $5{/any} AND claimed_until < {now}
-RETURNING id, organization_id, queue, fairness_key, args, traceparent, failures, started_at`
+RETURNING id, organization_id, queue, fairness_key, args, traceparent, failures, deaths, started_at`
 
 var claimCoalescedStatement = store.Define("outbox.claimCoalesced", chosenText+claimText)
 
 // ClaimColumns are the columns of a claimed task in the table claimed, as c. NoClaim
 // stands in their place in rows that hold no task.
 const (
-	ClaimColumns = `c.id, c.organization_id, c.queue, c.fairness_key, c.args, c.traceparent, c.failures, c.started_at`
-	NoClaim      = `'', '', '', '', '', '', 0, 0`
+	ClaimColumns = `c.id, c.organization_id, c.queue, c.fairness_key, c.args, c.traceparent, c.failures, c.deaths, c.started_at`
+	NoClaim      = `'', '', '', '', '', '', 0, 0, 0`
 )
 
 // DefineClaim defines a statement for ClaimWith, which PostgreSQL alone runs. Query
@@ -392,7 +400,7 @@ func ClaimWith(ctx context.Context, s *store.Store, st *store.Statement, taskID 
 		c := usersync.Claim{Token: token}
 		var args string
 		var started int64
-		to := append([]any{&c.TaskID, &c.Organization, &c.Queue, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &started}, columns...)
+		to := append([]any{&c.TaskID, &c.Organization, &c.Queue, &c.FairnessKey, &args, &c.Traceparent, &c.Failures, &c.Deaths, &started}, columns...)
 		if err := scan(to...); err != nil {
 			return c, err
 		}
@@ -416,12 +424,24 @@ func ClaimWith(ctx context.Context, s *store.Store, st *store.Statement, taskID 
 func TaskWords(c usersync.Claim) string { return strings.Join(c.TaskIDs(), " ") }
 
 var renewStatement = store.Define("outbox.renew", `
-UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id {words}$1{/words} AND claim_token = $2`)
+UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id {words}$1{/words} AND claim_token = $2
+RETURNING CASE WHEN `+isDisabled+` THEN 1 ELSE 0 END`)
 
 // Renew holds a claim for another ClaimFor. It returns ErrClaimLost when
-// another has it.
+// another has it, and ErrDisabled when the claim holds but its work is to stop.
 func Renew(ctx context.Context, s *store.Store, c usersync.Claim) error {
-	return holdsAll(c)(s.AsyncCommit().Exec(ctx, renewStatement, nil, TaskWords(c), c.Token, ClaimFor.Microseconds()))
+	renewed, err := store.Collect(ctx, s.AsyncCommit(), renewStatement, nil, func(scan func(...any) error) (disabled int, err error) {
+		return disabled, scan(&disabled)
+	}, TaskWords(c), c.Token, ClaimFor.Microseconds())
+	switch {
+	case err != nil:
+		return err
+	case len(renewed) < fence(c).Least:
+		return ErrClaimLost
+	case slices.Contains(renewed, 1):
+		return ErrDisabled
+	}
+	return nil
 }
 
 // Held says of a fence that changed n rows whether the claim was lost.
@@ -430,16 +450,6 @@ func Held(n int64, err error) error {
 		return ErrClaimLost
 	}
 	return err
-}
-
-// holdsAll is held for all tasks of a claim.
-func holdsAll(c usersync.Claim) func(int64, error) error {
-	return func(n int64, err error) error {
-		if err == nil && n < int64(fence(c).Least) {
-			return ErrClaimLost
-		}
-		return err
-	}
 }
 
 // fence refuses a transaction that has lost one of a claim's tasks.
@@ -472,14 +482,21 @@ func Finish(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
 }
 
 var rearmStatement = store.Define("outbox.rearm", `
-UPDATE outbox SET args = $3, look_at = $4, failures = $5, generation = generation + 1, claim_token = '', claimed_until = 0,
+UPDATE outbox SET args = $3, look_at = $4, failures = $5, deaths = $6, generation = generation + 1, claim_token = '', claimed_until = 0,
     state = CASE WHEN $4 <= {now} THEN 'ready' ELSE 'scheduled' END
 WHERE id = $1 AND claim_token = $2`)
 
 // Rearm ends this run of a task and has it run again at due with the given
 // arguments. Like Finish it is the fence of its transaction.
 func Rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time) error {
+	c.Deaths = 0
 	return rearm(ctx, tx, c, args, due, 0, oneHeld)
+}
+
+// Await is Rearm, with the arguments as they are, for a run that has not come to what
+// may have ended the worker of an earlier one: its deaths stay counted.
+func Await(ctx context.Context, tx *store.Tx, c usersync.Claim, due time.Time) error {
+	return rearm(ctx, tx, c, c.Args, due, 0, oneHeld)
 }
 
 func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time, failures int, f *store.Fence) error {
@@ -489,13 +506,16 @@ func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMes
 	} else if err := leaveRoom(ctx, tx, c); err != nil {
 		return err
 	}
-	return tx.Later(ctx, rearmStatement, nil, f, c.TaskID, c.Token, string(args), store.Micros(due), failures)
+	return tx.Later(ctx, rearmStatement, nil, f, c.TaskID, c.Token, string(args), store.Micros(due), failures, c.Deaths)
 }
+
+var holdStatement = store.Define("outbox.hold", `
+UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3 WHERE id {words}$1{/words} AND claim_token = $2`)
 
 // Hold is the fence of a transaction that is one of several of its run: the
 // claim goes on.
 func Hold(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
-	return tx.Later(ctx, renewStatement, nil, fence(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
+	return tx.Later(ctx, holdStatement, nil, fence(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
 }
 
 // Postpone hands a task back without an outcome: it runs again at due. failed
@@ -564,17 +584,21 @@ func Split(ctx context.Context, s *store.Store, c usersync.Claim, parts []Part) 
 				return err
 			}
 		}
-		return Enqueue(ctx, tx, tasks...)
+		if err := Enqueue(ctx, tx, tasks...); err != nil || c.Deaths == 0 {
+			return err
+		}
+		return inheritDeaths(ctx, tx, c, tasks)
 	})
 }
 
 // State is how much stands in the outbox, for metrics and readiness. The
 // tasks of connections stay there for good and count only with something due.
 type State struct {
-	Ready, Sent, Scheduled, Parked int64
+	Ready, Sent, Scheduled, Parked, Held, Poisoned int64
 	// OldestReady is when the oldest task that waits for the queue was made.
 	OldestReady time.Time
-	// OldestUnfinished is when the oldest task of any state but parked was made.
+	// OldestUnfinished is when the oldest task was made that waits neither for credits
+	// nor for an operator.
 	OldestUnfinished time.Time
 }
 
@@ -602,6 +626,12 @@ func Count(ctx context.Context, s *store.Store) (State, error) {
 			out.Scheduled = g.n
 		case stateParked:
 			out.Parked = g.n
+			continue
+		case stateHeld:
+			out.Held = g.n
+			continue
+		case statePoisoned:
+			out.Poisoned = g.n
 			continue
 		}
 		if oldest := store.At(g.oldest); out.OldestUnfinished.IsZero() || oldest.Before(out.OldestUnfinished) {

@@ -118,10 +118,10 @@ var takeOverStatement = store.Define("platform.takeOver", `
 UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2`)
 
 // takeOver has calls that nobody wrote the end of made again after the given wait.
-// The caller has just claimed the pusher's task, so who made them has lost it.
-func takeOver(ctx context.Context, s *store.Store, connection string, wait time.Duration) error {
-	_, err := s.AsyncCommit().Exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
-	return err
+// The caller has just claimed the pusher's task, so who made them has lost it. It returns
+// how many those are.
+func takeOver(ctx context.Context, s *store.Store, connection string, wait time.Duration) (calls int64, err error) {
+	return s.AsyncCommit().Exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
 }
 
 // pushOutcome is what became of one user at a connection.

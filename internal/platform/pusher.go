@@ -86,12 +86,16 @@ type turn struct {
 	// notBefore is when the platform wants to be asked again.
 	notBefore time.Time
 	done      map[connector.Status]int
+	// orphans are calls of a claim that was lost, which a later turn makes again.
+	orphans int64
 }
 
 func (p *turn) run(ctx context.Context) error {
-	if err := takeOver(ctx, p.Store, p.id, orphanWait); err != nil {
+	calls, err := takeOver(ctx, p.Store, p.id, orphanWait)
+	if err != nil {
 		return fmt.Errorf("take over the calls of a lost claim: %w", err)
 	}
+	p.orphans = calls
 	for until := time.Now().Add(pushTurn); time.Now().Before(until); { //lint:loop each turn takes and pushes what is due then
 		active, err := p.look(ctx)
 		if err != nil {
@@ -220,6 +224,9 @@ func (p *turn) end(ctx context.Context) error {
 			due = neverDue
 		case waits && due.Before(p.notBefore):
 			due = p.notBefore
+		}
+		if p.orphans > 0 {
+			return outbox.Await(ctx, tx, p.claim, due)
 		}
 		return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, due)
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/outbox"
 	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -88,6 +89,32 @@ func TestCallsOfADeadWorkerAreMadeAgainSoonAfterTheirTaskIsTaken(t *testing.T) {
 			t.Errorf("made again in %s", wait)
 		}
 		o.drain()
+	})
+}
+
+// Between two deaths is a turn that only puts off the calls of the dead worker: it does
+// not count as one that the pusher has survived.
+func TestDeathsInTheSameCallsFollowEachOther(t *testing.T) {
+	t.Parallel()
+	eachOrder(t, func(t *testing.T, o *order) {
+		o.change(5)
+		c := o.take()
+		for n := 1; n <= outbox.MaxDeaths; n++ {
+			o.kill(c)
+			if c = o.take(); c.Deaths != n {
+				t.Fatalf("%d workers are said to have died, want %d", c.Deaths, n)
+			}
+			must(t, o.pusher.Work(t.Context(), c))
+			o.travel()
+			if c = o.take(); c.Deaths != n {
+				t.Fatalf("%d workers are said to have died after the calls were put off, want %d", c.Deaths, n)
+			}
+		}
+		must(t, o.pusher.Work(t.Context(), c))
+		o.travel()
+		if c, ok := o.claim(); ok && c.Deaths != 0 {
+			t.Errorf("%d workers are said to have died after the calls were made", c.Deaths)
+		}
 	})
 }
 

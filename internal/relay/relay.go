@@ -427,10 +427,14 @@ func atMost(drop func(ctx context.Context, limit int) (int64, error)) func(conte
 
 // reconcile finds tasks that were sent and never finished. Sent again under
 // the same id they are either accepted, because the queue had lost them, or
-// refused, because it still has them; one it holds as dead gets a new life.
+// refused, because it still has them; one it holds as dead gets a new life. One whose
+// worker died has that counted, see outbox.MaxDeaths.
 func (r *Relay) reconcile(ctx context.Context) {
 	if err := credit.ResumePayable(ctx, r.Store, sweepLimit); err != nil {
 		r.report(ctx, "could not look for work that waits for credits", err)
+	}
+	if err := outbox.ResumeEnabled(ctx, r.Store, sweepLimit); err != nil {
+		r.report(ctx, "could not look for work of organizations that were enabled", err)
 	}
 	overdue, err := outbox.Overdue(ctx, r.Store, sweepLimit)
 	if err != nil {

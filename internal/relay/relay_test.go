@@ -232,6 +232,9 @@ func TestReconcilingBringsBackWhatWillNeverRun(t *testing.T) {
 		s.arrives(t, dead, 2)
 		s.arrives(t, abandoned, 2)
 		s.arrives(t, gone, 1)
+		if died := roomtest.Count(t, s.db, `SELECT sum(deaths) FROM outbox WHERE id = '`+abandoned.ID+`'`); died != 1 || roomtest.Count(t, s.db, `SELECT sum(deaths) FROM outbox`) != 1 {
+			t.Errorf("%d workers are said to have died with the task that was abandoned, want one, and none with the others", died)
+		}
 		if s.condition(t, alive.ID, 1) != queue.Alive || s.condition(t, alive.ID, 2) != queue.Gone {
 			t.Error("a task that the queue still has was sent again")
 		}

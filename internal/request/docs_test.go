@@ -80,10 +80,15 @@ stateDiagram-v2
     [*] --> sent: EnqueueClaimed
     ready --> sent: TakeReady, ClaimCoalesced
     sent --> sent: Claim, ClaimCoalesced, Renew, Hold, Overdue
-    sent --> ready: Unsend, UnsendAll, Regenerate, Retake, Rearm, Postpone, Release
-    sent --> scheduled: Rearm, Postpone, Release
+    sent --> ready: Unsend, UnsendAll, Regenerate, Retake, Rearm, Await, Postpone, Release
+    sent --> scheduled: Rearm, Await, Postpone, Release
+    sent --> held: HoldBack
+    ready --> held: HoldBack
+    sent --> poisoned: Poison
     scheduled --> ready: Promote, wakePushes, makeReady
     parked --> ready: Unpark, Promote
+    held --> ready: Resume, ResumeEnabled
+    poisoned --> ready: RetryPoisoned
     sent --> [*]: Finish, Split
 ` + "```" + `
 
@@ -93,6 +98,8 @@ stateDiagram-v2
 | ` + "`sent`" + ` | It is on the queue, or a worker has claimed it: then ` + "`claim_token`" + ` is set and ` + "`claimed_until`" + ` lies ahead. | its worker writes the outcome (the row is deleted), hands it back or has it run again later; the relay could not put it on the queue; the queue lost it |
 | ` + "`scheduled`" + ` | It is not worked before ` + "`look_at`" + `. | that time has come |
 | ` + "`parked`" + ` | It waits for credits, at the longest until ` + "`look_at`" + `. | credits were added, or that time has come |
+| ` + "`held`" + ` | Its organization is disabled. | the organization is enabled |
+| ` + "`poisoned`" + ` | Three workers in a row died while they had it. The steps of its requests that wait say ` + "`stopped`" + `. | an operator has it retried |
 
 Every run that ends without a final outcome raises ` + "`generation`" + `, and so does reviving a task that the queue
 holds as dead. The generation is part of the id on the queue, so an old message finds nothing to claim.

@@ -180,7 +180,9 @@ var (
 	openTasksStatement = store.Define("request.openTasks", `
 SELECT t.args FROM outbox t WHERE t.state = 'ready' AND `+ofRequests+`
 UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'sent' AND `+ofRequests+`
-UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'scheduled' AND `+ofRequests+` LIMIT $2`)
+UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'scheduled' AND `+ofRequests+`
+UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'poisoned' AND `+ofRequests+`
+UNION ALL SELECT t.args FROM outbox t WHERE t.state = 'held' AND t.organization_id = $1 LIMIT $2`)
 	claimedTasksStatement = store.Define("request.claimedTasks", `
 SELECT t.args FROM outbox t WHERE t.state = 'sent' AND `+ofRequests+` AND t.claimed_until >= {now} LIMIT $2`)
 	ofStatusStatement = store.Define("request.ofStatus", `

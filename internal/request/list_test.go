@@ -42,6 +42,8 @@ var outboxOf = []struct {
 	{request.Queued, "queued", `UPDATE outbox SET state = 'scheduled', look_at = 9000000000000000 WHERE id = $1`},
 	{request.AwaitingCredits, "awaiting_credits", `UPDATE outbox SET state = 'sent', claim_token = 'c', claimed_until = 9000000000000000 WHERE id = $1`},
 	{request.Processing, "processing", `UPDATE outbox SET state = 'scheduled', look_at = 9000000000000000 WHERE id = $1`},
+	{request.Queued, "queued", `UPDATE outbox SET state = 'poisoned', look_at = 9000000000000000 WHERE id = $1`},
+	{request.Queued, "queued", `UPDATE outbox SET state = 'held', look_at = 9000000000000000 WHERE id = $1`},
 }
 
 // planAlone makes a task of each request, as the pipeline does.
@@ -233,7 +235,7 @@ func TestFilteredListsReadTheIndexOfWhatTheyShow(t *testing.T) {
 				requests("requests_user_notable", request.Filter{Status: status, Kind: kind, Email: email})
 			}
 		}
-		for _, state := range []string{"ready", "sent", "scheduled"} {
+		for _, state := range []string{"ready", "sent", "scheduled", "poisoned", "held"} {
 			lists["outbox_"+state] = func() ([]string, error) { return request.ExplainOpen(t.Context(), o) }
 		}
 		roomtest.CheckPlans(t, db, lists)

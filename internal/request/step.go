@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"usersync/internal/store"
@@ -61,11 +62,14 @@ type Match struct {
 	Reasons     []string `json:"reasons"`
 }
 
-var stepsStatement = store.Define("request.steps", `
-SELECT s.request_id, s.position, s.name, s.platform, s.connection_id, s.status, s.reason, s.attempts, s.next_attempt_at, s.details,
+// stepsText reads the steps of requests. {reason} says why they are what they are.
+const stepsText = `
+SELECT s.request_id, s.position, s.name, s.platform, s.connection_id, s.status, {reason}, s.attempts, s.next_attempt_at, s.details,
     s.error_code, s.error_message, s.found
 FROM {rows} JOIN steps s ON s.request_id = r.id WHERE s.organization_id = $1
-ORDER BY s.request_id, s.position`, store.Col("id", store.Text))
+ORDER BY s.request_id, s.position`
+
+var stepsStatement = store.Define("request.steps", strings.ReplaceAll(stepsText, "{reason}", "s.reason"), store.Col("id", store.Text))
 
 // Steps returns the steps of one request, in their order.
 func Steps(ctx context.Context, o *store.Org, id string) ([]Step, error) {

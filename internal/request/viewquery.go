@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"usersync/internal/colleague"
 	"usersync/internal/credit"
@@ -16,7 +17,8 @@ const statusExpression = `CASE WHEN q.status = 'queued' AND coalesce(t.claimed_u
 
 var viewStatement = store.Define("request.view", `
 SELECT q.id, q.kind, `+statusExpression+`, q.user_id, q.email, q.run, q.charged, q.created_at,
-    CASE WHEN q.started_at = 0 THEN coalesce(t.started_at, 0) ELSE q.started_at END, q.finished_at
+    CASE WHEN q.started_at = 0 THEN coalesce(t.started_at, 0) ELSE q.started_at END, q.finished_at,
+    CASE WHEN t.state = 'poisoned' THEN 1 ELSE 0 END
 FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id
 LEFT JOIN outbox t ON t.id = q.task_id`, store.Col("organization_id", store.Text), store.Col("id", store.Text))
 
@@ -25,12 +27,14 @@ type stored struct {
 	view  View
 	run   int
 	steps []Step
+	// poisoned is 1 where the request's task waits for an operator.
+	poisoned int
 }
 
 func scanRequest(scan func(...any) error) (q stored, err error) {
 	var created, started, finished int64
 	r := &q.view
-	err = scan(&r.RequestID, &r.Kind, &r.Status, &r.UserID, &r.Email, &q.run, &r.Credits.Charged, &created, &started, &finished)
+	err = scan(&r.RequestID, &r.Kind, &r.Status, &r.UserID, &r.Email, &q.run, &r.Credits.Charged, &created, &started, &finished, &q.poisoned)
 	r.CreatedAt, r.StartedAt, r.FinishedAt = store.Stamp(created), store.Stamp(started), store.Stamp(finished)
 	return q, err
 }
@@ -94,8 +98,14 @@ func views(ctx context.Context, o *store.Org, db store.Conn, ids []string) ([]*V
 	return out, nil
 }
 
+// A step waits for the task of its connection, whose fairness key the connection is.
+var viewStepsStatement = store.Define("request.viewSteps", strings.ReplaceAll(stepsText, "{reason}", `
+    CASE WHEN s.status IN ('pending', 'retrying') AND s.connection_id <> ''
+        AND (SELECT count(*) FROM outbox t WHERE t.state = 'poisoned' AND t.queue = 'push' AND t.fairness_key = s.connection_id) > 0
+    THEN '`+ReasonStopped+`' ELSE s.reason END`), store.Col("id", store.Text))
+
 func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored, ids []string) error {
-	list, err := store.Collect(ctx, db, stepsStatement, store.IDRows(stepsStatement, ids), scanStep, o.ID())
+	list, err := store.Collect(ctx, db, viewStepsStatement, store.IDRows(viewStepsStatement, ids), scanStep, o.ID())
 	if err != nil {
 		return fmt.Errorf("read the steps: %w", err)
 	}
@@ -112,6 +122,9 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 	for _, r := range list {
 		q := byID[r.request]
 		q.steps = append(q.steps, r.step)
+		if r.step.Reason == ReasonStopped {
+			r.step.Details = detailsStopped
+		}
 		q.view.Steps = append(q.view.Steps, NewStepView(r.step))
 		if r.step.Name == StepColleagues && r.step.Status == StepSucceeded {
 			q.view.Colleagues = colleaguesView(r.step.Found, known)
@@ -121,8 +134,27 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 		if len(q.steps) == 0 {
 			q.view.Steps = PlannedSteps(q.view.Kind)
 		}
+		if q.poisoned == 1 {
+			stop(q.view.Steps)
+		}
 	}
 	return nil
+}
+
+// ReasonStopped says of a step that waits that nobody works it until an operator of the
+// service has it retried.
+const (
+	ReasonStopped  = "stopped"
+	detailsStopped = "Each worker that took it up ended while it had it. An operator of the service has to have it retried."
+)
+
+// stop says of steps that wait why they do.
+func stop(steps []StepView) {
+	for i := range steps {
+		if s := &steps[i]; s.Status == StepPending || s.Status == StepRetrying {
+			s.Reason, s.Details = ReasonStopped, detailsStopped
+		}
+	}
 }
 
 // PlannedSteps shows the steps of a request that no worker has finished yet.

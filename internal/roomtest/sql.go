@@ -70,7 +70,7 @@ func Count(t *testing.T, db *sql.DB, query string) (n int) {
 }
 
 // CheckPlans fails the test unless each plan reads the index that its name begins
-// with, and at most 40 pages, with the statistics of an empty table as with true ones.
+// with, and at most 60 pages, with the statistics of an empty table as with true ones.
 func CheckPlans(t *testing.T, db *sql.DB, plans map[string]func() ([]string, error)) {
 	t.Helper()
 	for _, analysed := range []bool{false, true} {
@@ -81,7 +81,7 @@ func CheckPlans(t *testing.T, db *sql.DB, plans map[string]func() ([]string, err
 			index, _, _ := strings.Cut(name, " ")
 			lines, err := explain()
 			plan := strings.Join(lines, "\n")
-			if err != nil || !regexp.MustCompile(`(\b|_)`+index+`\b`).MatchString(plan) || PagesOf(plan) > 40 {
+			if err != nil || !regexp.MustCompile(`(\b|_)`+index+`\b`).MatchString(plan) || PagesOf(plan) > 60 {
 				t.Errorf("%s, analysed %v: %v, %d pages\n%s", name, analysed, err, PagesOf(plan), plan)
 			}
 		}

@@ -1,17 +1,18 @@
 // Package template runs the templates that organizations write. They are Go's
 // text/template, restricted on the parsed tree to text, fields, if/else, pipes and a
 // few functions. A template can neither loop nor call others, so it always ends, and
-// it reads only the data that it is given.
+// it reads only the data that it is given. Every value that it makes on the way, shown
+// or not, is charged to one budget.
 package template
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -27,43 +28,20 @@ const (
 
 // Template is a checked template. It is safe for concurrent use.
 type Template struct {
-	run interface {
-		Execute(w io.Writer, data any) error
-	}
+	// spending returns the template with functions that charge a budget.
+	spending func(b *budget) (executor, error)
+	// shown is that of its budgets.
+	shown int
 }
 
-// functions are the functions that a template may call. Go's own functions are
-// refused, except for those in builtins.
-var functions = map[string]any{
-	"default": fallback,
-	"json":    quote,
-	"lower":   strings.ToLower,
-	"trim":    strings.TrimSpace,
-	"upper":   strings.ToUpper,
+// executor is a template of either library.
+type executor interface {
+	Execute(w io.Writer, data any) error
 }
 
 // builtins are those of Go's own functions that a template may call, because they
-// only compare.
+// only compare. What is compared is charged.
 var builtins = map[string]bool{"and": true, "or": true, "not": true, "eq": true, "ne": true}
-
-// fallback is the function default. It is meant for pipes, as in {{.name | default
-// "you"}}.
-func fallback(instead, value any) any {
-	if value == nil || value == "" {
-		return instead
-	}
-	return value
-}
-
-// quote is the function json. It writes a value as JSON, so that a template can
-// produce JSON.
-func quote(value any) (string, error) {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return "", fmt.Errorf("write the value as JSON: %w", err)
-	}
-	return string(text), nil
-}
 
 // ParseText checks a template whose output is plain text. Errors have code
 // invalid and name the line.
@@ -71,14 +49,20 @@ func ParseText(source string) (*Template, error) {
 	if len(source) > MaxSource {
 		return nil, errTooMuch
 	}
-	t, err := template.New("").Option("missingkey=error").Funcs(functions).Parse(source)
+	t, err := template.New("").Option("missingkey=error").Funcs(new(budget).functions()).Parse(source)
 	if err != nil {
 		return nil, explain(err)
 	}
 	if err := check(source, t.Tree, len(t.Templates())); err != nil {
 		return nil, fmt.Errorf("check the template: %w", err)
 	}
-	return &Template{t}, nil
+	return &Template{func(b *budget) (executor, error) {
+		own, err := t.Clone()
+		if err != nil {
+			return nil, fmt.Errorf("copy the template: %w", err)
+		}
+		return own.Funcs(b.functions()), nil
+	}, 1}, nil
 }
 
 // ParseHTML checks a template whose output is HTML. Inserted values are escaped for
@@ -87,22 +71,33 @@ func ParseHTML(source string) (*Template, error) {
 	if len(source) > MaxSource {
 		return nil, errTooMuch
 	}
-	t, err := htmltemplate.New("").Option("missingkey=error").Funcs(functions).Parse(source)
+	t, err := htmltemplate.New("").Option("missingkey=error").Funcs(new(budget).functions()).Parse(source)
 	if err != nil {
 		return nil, explain(err)
 	}
 	if err := check(source, t.Tree, len(t.Templates())); err != nil {
 		return nil, fmt.Errorf("check the template: %w", err)
 	}
-	return &Template{t}, nil
+	return &Template{func(b *budget) (executor, error) {
+		own, err := t.Clone()
+		if err != nil {
+			return nil, fmt.Errorf("copy the template: %w", err)
+		}
+		return own.Funcs(b.functions()), nil
+	}, escapedHTML}, nil
 }
 
 // Execute runs the template over data, a map by the names of the fields, whose values
-// are texts, numbers, booleans and such maps. An error has code invalid and names the
-// line. It is about a field that does not exist, or an output that is too long.
+// are texts, numbers, booleans, lists and such maps. An error has code invalid and names
+// the line. It is about a field that does not exist, an output that is too long, or a
+// budget that is spent.
 func (t *Template) Execute(data any) (string, error) {
+	run, err := t.spending(&budget{left: MaxMade, shown: t.shown})
+	if err != nil {
+		return "", err
+	}
 	var out bounded
-	if err := t.run.Execute(&out, data); err != nil {
+	if err := run.Execute(&out, data); err != nil {
 		return "", explain(err)
 	}
 	return out.String(), nil
@@ -160,25 +155,72 @@ func (c checker) node(n parse.Node) error {
 	case *parse.TextNode, *parse.CommentNode:
 		return nil
 	case *parse.ActionNode:
-		return c.pipe(n.Pipe)
+		err := c.pipe(n.Pipe)
+		n.Pipe.Cmds = append(n.Pipe.Cmds, call(shownName, n.Pos))
+		return err
 	case *parse.IfNode:
 		return errors.Join(c.pipe(n.Pipe), c.list(n.List), c.list(n.ElseList))
 	}
 	return c.refuse(n, "only fields, if/else and pipes may stand here")
 }
 
+// pipe checks a pipe and has it charge what it compares.
 func (c checker) pipe(p *parse.PipeNode) error {
 	if len(p.Decl) > 0 {
 		return c.refuse(p, "variables are not allowed")
 	}
+	quoted := false // by a command before
+	commands := make([]*parse.CommandNode, 0, len(p.Cmds))
 	for _, command := range p.Cmds {
 		for _, arg := range command.Args {
 			if err := c.argument(arg); err != nil {
 				return err
 			}
 		}
+		if calls(command, "json") && (quoted || slices.ContainsFunc(command.Args[1:], quotes)) {
+			return c.refuse(command, "json may not be applied to what json has written")
+		}
+		quoted = quoted || quotes(command)
+		if calls(command, "eq") || calls(command, "ne") {
+			if len(commands) > 0 {
+				commands = append(commands, call(chargedName, command.Pos))
+			}
+			chargeArguments(command)
+		}
+		commands = append(commands, command)
 	}
+	p.Cmds = commands
 	return nil
+}
+
+// calls reports whether a command calls the function.
+func calls(c *parse.CommandNode, function string) bool {
+	name, ok := c.Args[0].(*parse.IdentifierNode)
+	return ok && name.Ident == function
+}
+
+// quotes reports whether a command or an argument calls json.
+func quotes(n parse.Node) bool {
+	switch n := n.(type) {
+	case *parse.PipeNode:
+		return slices.ContainsFunc(n.Cmds, func(c *parse.CommandNode) bool { return quotes(c) })
+	case *parse.CommandNode:
+		return calls(n, "json") || slices.ContainsFunc(n.Args, quotes)
+	}
+	return false
+}
+
+// chargeArguments turns eq .a .b into eq (.a | charged) (.b | charged).
+func chargeArguments(c *parse.CommandNode) {
+	for i, arg := range c.Args[1:] {
+		itself := &parse.CommandNode{NodeType: parse.NodeCommand, Pos: c.Pos, Args: []parse.Node{arg}}
+		c.Args[1+i] = &parse.PipeNode{NodeType: parse.NodePipe, Pos: c.Pos, Cmds: []*parse.CommandNode{itself, call(chargedName, c.Pos)}}
+	}
+}
+
+// call is a command of a pipe that calls one of the functions that only charge.
+func call(function string, at parse.Pos) *parse.CommandNode {
+	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: at, Args: []parse.Node{parse.NewIdentifier(function).SetPos(at)}}
 }
 
 func (c checker) argument(n parse.Node) error {
@@ -188,7 +230,7 @@ func (c checker) argument(n parse.Node) error {
 	case *parse.PipeNode:
 		return c.pipe(n)
 	case *parse.IdentifierNode:
-		if functions[n.Ident] == nil && !builtins[n.Ident] {
+		if !allowed[n.Ident] && !builtins[n.Ident] {
 			return c.refuse(n, "the function "+n.Ident+" is not allowed")
 		}
 		return nil
@@ -201,8 +243,11 @@ var (
 	noField    = regexp.MustCompile(`map has no entry for key "([^"]*)"`)
 )
 
+// maxMessage bounds what of the library's message is told, in bytes.
+const maxMessage = 300
+
 // explain turns the library's message into one for callers. It gives the line and the
-// fault.
+// fault, and no value of the data.
 func explain(err error) error {
 	text := err.Error()
 	place := ""
@@ -212,8 +257,14 @@ func explain(err error) error {
 	if m := noField.FindStringSubmatch(text); m != nil {
 		text = "there is no field ." + m[1]
 	}
-	if errors.Is(err, errTooLong) {
-		text = errTooLong.Error()
+	if strings.Contains(text, ": non-comparable type ") { // the value follows
+		text = "maps and lists cannot be compared"
 	}
-	return usersync.Errorf(usersync.CodeInvalid, "%s%s", place, text)
+	for _, bound := range []error{errTooLong, errSpent} {
+		if errors.Is(err, bound) {
+			text = bound.Error()
+		}
+	}
+	text = strings.NewReplacer(" | "+chargedName, "", " | "+shownName, "").Replace(text[:min(len(text), maxMessage)])
+	return usersync.Errorf(usersync.CodeInvalid, "%s%s", place, strings.ToValidUTF8(text, ""))
 }

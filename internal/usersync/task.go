@@ -35,6 +35,9 @@ type Claim struct {
 	Traceparent  string
 	// Failures counts the earlier runs that ended in an error.
 	Failures int
+	// Deaths counts the earlier runs in a row that nobody ended: their worker died, or
+	// was not heard of for so long that the claim ran out.
+	Deaths int
 	// StartedAt is when the task was first claimed, by the database's clock.
 	StartedAt time.Time
 	// Coalesced are further tasks of the same kind and fairness key that are worked

@@ -44,6 +44,7 @@ type Pool struct {
 	Grace time.Duration
 
 	handlers map[string]queue.Handler
+	suspect  chan struct{}   // is full while a task runs whose worker has died
 	hard     context.Context // ends when running tasks must stop
 	running  sync.WaitGroup
 }
@@ -55,6 +56,7 @@ func (p *Pool) Run(ctx context.Context) {
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	p.hard = hard
+	p.suspect = make(chan struct{}, 1)
 	p.handlers = map[string]queue.Handler{}
 	for _, h := range p.Handlers {
 		p.handlers[h.Kind] = h
@@ -123,7 +125,8 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 		return err
 	}
 	if !ok {
-		return nil // finished, moved on, or another's
+		// Finished, moved on, another's, or of an organization that is disabled.
+		return outbox.HoldBack(ctx, p.Store, m.TaskID, m.Generation)
 	}
 	p.workClaimed(ctx, m, claim)
 	return nil
@@ -203,6 +206,7 @@ const (
 	outcomeSplit     = "split"
 	outcomeRetried   = "retried"
 	outcomeGaveUp    = "gave_up"
+	outcomePoisoned  = "poisoned"
 	outcomeStuck     = "stuck" // even the failure could not be written: the reconciler finds it
 )
 
@@ -211,6 +215,13 @@ func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim
 	if !known {
 		// A newer release made this task; one of its workers will take it.
 		return nil, p.postpone(claim, time.Minute, false), fmt.Errorf("no handler for tasks of kind %q", m.Kind)
+	}
+	if claim.Deaths > 0 {
+		clear, outcome, err := p.clear(ctx, handler, m, claim)
+		if outcome != "" {
+			return nil, outcome, err
+		}
+		defer clear()
 	}
 	local, err = p.run(ctx, handler, claim)
 	switch {
@@ -221,7 +232,7 @@ func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim
 			p.release(claim, 0, false) // of those that are still ours
 		}
 		return nil, outcomeLost, nil
-	case p.hard.Err() != nil:
+	case p.hard.Err() != nil, errors.Is(err, outbox.ErrDisabled):
 		return nil, p.postpone(claim, 0, false), nil
 	}
 	failure := usersync.AsError(err)
@@ -236,6 +247,33 @@ func (p *Pool) handle(ctx context.Context, m queue.Message, claim usersync.Claim
 	return nil, outcome, err
 }
 
+// suspectWait is how long a task waits in its slot for another that is suspect too.
+const suspectWait = time.Second
+
+// clear clears a task to run whose worker has died: alone, so that only the one that
+// ends its worker each time is poisoned. A batch is split, and one such task runs at a
+// time beside those that are not suspect. Outcome says what became of a task that is not
+// to run now; otherwise cleared is to be called when it has run.
+func (p *Pool) clear(ctx context.Context, h queue.Handler, m queue.Message, c usersync.Claim) (cleared func(), outcome string, err error) {
+	if c.Deaths >= outbox.MaxDeaths {
+		err := fmt.Errorf("%d workers in a row died while they had this task; it waits until an operator has it retried", c.Deaths)
+		return nil, p.write(outcomePoisoned, func(ctx context.Context) error { return outbox.Poison(ctx, p.Store, c) }), err
+	}
+	if parts, err := h.Parts(c.Args); err == nil && len(parts) > 1 {
+		return nil, p.split(m, c, parts), nil
+	}
+	timer := time.NewTimer(suspectWait)
+	defer timer.Stop()
+	select {
+	case p.suspect <- struct{}{}:
+		return func() { <-p.suspect }, "", nil
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-p.hard.Done():
+	}
+	return nil, p.postpone(c, suspectWait, false), nil
+}
+
 // run calls the handler with its deadline while the claim is renewed.
 func (p *Pool) run(ctx context.Context, h queue.Handler, c usersync.Claim) (local []queue.LocalTask, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
@@ -244,7 +282,9 @@ func (p *Pool) run(ctx context.Context, h queue.Handler, c usersync.Claim) (loca
 	renewed := p.renew(ctx, cancel, c)
 	defer func() {
 		cancel()
-		<-renewed
+		if unheld := <-renewed; err != nil && errors.Is(unheld, outbox.ErrDisabled) {
+			err = unheld
+		}
 	}()
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -255,9 +295,10 @@ func (p *Pool) run(ctx context.Context, h queue.Handler, c usersync.Claim) (loca
 	return h.Run(ctx, c)
 }
 
-// renew holds the claim until ctx ends; it cancels the run that has lost it.
-func (p *Pool) renew(ctx context.Context, cancel context.CancelFunc, c usersync.Claim) <-chan struct{} {
-	done := make(chan struct{})
+// renew holds the claim until ctx ends; it cancels the run that has lost it, or is to
+// stop, and then says why.
+func (p *Pool) renew(ctx context.Context, cancel context.CancelFunc, c usersync.Claim) <-chan error {
+	done := make(chan error, 1)
 	go func() {
 		defer close(done)
 		ticker := time.NewTicker(outbox.ClaimFor / 3)
@@ -267,7 +308,9 @@ func (p *Pool) renew(ctx context.Context, cancel context.CancelFunc, c usersync.
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if errors.Is(outbox.Renew(ctx, p.Store, c), outbox.ErrClaimLost) {
+				err := outbox.Renew(ctx, p.Store, c)
+				if errors.Is(err, outbox.ErrClaimLost) || errors.Is(err, outbox.ErrDisabled) {
+					done <- err
 					cancel()
 					return
 				}

@@ -39,6 +39,7 @@ var mayFilter = map[string]string{
 	"user.firstUpdated":     "a preview of a bulk, beside the count of all",
 	"credit.verify":         "recomputes the balance from all of the ledger, on demand",
 	"credit.unpark":         "the filter is the index's condition",
+	"outbox.resume":         "the filter is the index's condition",
 	"outbox.stuck":          "an operator asks; the outbox holds what is not done",
 	"retention.oldRequests": "the oldest are finished",
 }

@@ -56,7 +56,8 @@ func (h *Handlers) operator() api.Dialect {
 			{Method: http.MethodGet, Path: "/admin/v1/organizations", Summary: "Lists the organizations, newest first.", Handler: h.listOrganizations},
 			{Method: http.MethodGet, Path: organization, Summary: "Shows an organization.", Handler: h.getOrganization},
 			{Method: http.MethodPatch, Path: organization, Summary: "Changes the fields and settings that are sent.", Handler: h.updateOrganization},
-			{Method: http.MethodDelete, Path: organization, Summary: "Disables an organization: its calls are refused from now on.", Handler: h.disableOrganization},
+			{Method: http.MethodDelete, Path: organization, Summary: "Disables an organization: its calls are refused and its work stops from now on.", Handler: h.disableOrganization},
+			{Method: http.MethodPost, Path: organization + "/enable", Summary: "Enables an organization: its calls are taken and its work goes on.", Handler: bodiless(h.enableOrganization)},
 
 			{Method: http.MethodPost, Path: organization + "/api-keys", Summary: "Makes an API key; it is shown this once.", Handler: h.createKey},
 			{Method: http.MethodGet, Path: organization + "/api-keys", Summary: "Lists an organization's API keys, newest first.", Handler: h.listKeys},
@@ -73,6 +74,7 @@ func (h *Handlers) operator() api.Dialect {
 			{Method: http.MethodPost, Path: "/admin/v1/queues/:name/pause", Summary: "Has the workers take nothing more from a queue.", Handler: bodiless(h.pauseQueue)},
 			{Method: http.MethodPost, Path: "/admin/v1/queues/:name/resume", Summary: "Has the workers go on with a queue.", Handler: bodiless(h.resumeQueue)},
 			{Method: http.MethodGet, Path: "/admin/v1/stuck", Summary: "Lists unfinished tasks that should be done by now, oldest first.", Handler: h.listStuckTasks},
+			{Method: http.MethodPost, Path: "/admin/v1/stuck/:id/retry", Summary: "Has a poisoned task worked again.", Handler: bodiless(h.retryTask)},
 			{Method: http.MethodPost, Path: "/admin/v1/rebuild", Summary: "Rebuilds the queue from the database.", Handler: bodiless(h.rebuildQueue)},
 			{Method: http.MethodGet, Path: "/admin/v1/audit", Summary: "Lists who changed what, newest first.", Handler: h.listAuditEntries},
 		},

@@ -44,6 +44,11 @@ func (h *Handlers) disableOrganization(c *api.Call) error {
 	return removed(c, err)
 }
 
+func (h *Handlers) enableOrganization(c *api.Call) error {
+	org, err := h.Management.EnableOrganization(c.Context(), c.Actor, c.Param("id"))
+	return c.Answer(http.StatusOK, org, err)
+}
+
 func (h *Handlers) getOwnOrganization(c *api.Call) error {
 	org, err := h.Management.GetOwnOrganization(c.Context(), c.Caller.Org)
 	return c.Answer(http.StatusOK, org, err)

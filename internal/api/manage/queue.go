@@ -32,14 +32,16 @@ type outboxBody struct {
 	Ready            int64         `json:"ready"`
 	Sent             int64         `json:"sent"`
 	Scheduled        int64         `json:"scheduled"`
-	Parked           int64         `json:"parked"` // waiting for credits
+	Parked           int64         `json:"parked"`   // waiting for credits
+	Held             int64         `json:"held"`     // of organizations that are disabled
+	Poisoned         int64         `json:"poisoned"` // waiting for an operator
 	OldestReady      usersync.Time `json:"oldestReady,omitzero"`
-	OldestUnfinished usersync.Time `json:"oldestUnfinished,omitzero"` // parked ones apart
+	OldestUnfinished usersync.Time `json:"oldestUnfinished,omitzero"` // without those three
 }
 
 func newQueuesBody(depths []queue.Depth, state outbox.State) queuesBody {
 	body := queuesBody{Queues: []depthBody{}, Outbox: outboxBody{
-		Ready: state.Ready, Sent: state.Sent, Scheduled: state.Scheduled, Parked: state.Parked,
+		Ready: state.Ready, Sent: state.Sent, Scheduled: state.Scheduled, Parked: state.Parked, Held: state.Held, Poisoned: state.Poisoned,
 		OldestReady: usersync.Time{Time: state.OldestReady}, OldestUnfinished: usersync.Time{Time: state.OldestUnfinished},
 	}}
 	for _, d := range depths {
@@ -82,6 +84,10 @@ func (h *Handlers) listStuckTasks(c *api.Call) error {
 		return h.Management.ListStuckTasks(c.Context(), age, after, limit)
 	}
 	return page(c, usersync.PrefixTask, load, func(t outbox.StuckTask) string { return t.ID })
+}
+
+func (h *Handlers) retryTask(c *api.Call) error {
+	return removed(c, h.Management.RetryTask(c.Context(), c.Actor, c.Param("id")))
 }
 
 // olderThan reads the query parameter of that name: how long a task must have

@@ -227,6 +227,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"a template that does not parse", "https://receiver.example/", `"body":"{{.email"`, "", "settings.body"},
 		{"a template with an unknown field", "https://receiver.example/", `"body":"{{.mail}}"`, "", "settings.body"},
 		{"a template with an attribute that is not named", "https://receiver.example/", `"body":"{{.attributes.plan}}"`, "", "settings.body"},
+		{"a template that escapes what it has escaped", "https://receiver.example/", `"attributes":["plan"],"body":"{{if eq (.attributes.plan` + strings.Repeat("|json", 16) + `) 0}}{{end}}"`, "", "settings.body"},
 		{"a method", "https://receiver.example/", `"method":"GET"`, "", "settings.method"},
 		{"a header of ours", "https://receiver.example/", `"headers":{"webhook-id":"1"}`, "", "settings.headers.webhook-id"},
 		{"a header that is none", "https://receiver.example/", `"headers":{"a b":"1"}`, "", "settings.headers.a b"},
@@ -251,6 +252,23 @@ func TestAPersonOfWhomTheTemplateCannotWriteIsRejected(t *testing.T) {
 	p := ada(t)
 	p.Attributes["plan"] = 7.0 // lower takes texts
 	if result := push(t, c, p); result.Status != connector.Failed || result.Err.Code != usersync.CodeRejected || r.body != "" {
+		t.Errorf("got %+v, sent %q", result, r.body)
+	}
+}
+
+// Its check passes: nobody has a long attribute then.
+func TestAPersonForWhomTheTemplateMakesTooMuchIsRejected(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	c := mustOpen(t, r.url, `"attributes":["plan"],"body":"`+strings.Repeat("{{if json .attributes.plan}}{{end}}", 400)+`{\"a\":1}"`, "")
+	p := ada(t)
+	p.Attributes["plan"] = strings.Repeat("a", 4096)
+	result := push(t, c, p)
+	if result.Status != connector.Failed || result.Err.Code != usersync.CodeRejected || !strings.Contains(result.Err.Message, "the values that it makes have more than") || r.body != "" {
+		t.Errorf("got %+v, sent %q", result, r.body)
+	}
+	p.Attributes["plan"] = "pro"
+	if result := push(t, c, p); result.Status != connector.Synced || r.body != `{"a":1}` {
 		t.Errorf("got %+v, sent %q", result, r.body)
 	}
 }

@@ -368,7 +368,9 @@ CREATE SEQUENCE acceptance;
 
 -- A row is one task: ready (to be put on the queue), sent (it is there, or a worker has
 -- it), scheduled (not before look_at), parked (until credits come, at the latest at
--- look_at). look_at of a sent row is when it counts as lost. Finished tasks are deleted.
+-- look_at), held (until its organization is enabled), poisoned (until an operator has it
+-- retried). look_at of a sent row is when it counts as lost. deaths counts the claims in a
+-- row that ran out, since their worker died. Finished tasks are deleted.
 CREATE TABLE outbox (
     id              text    COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text    COLLATE "C" NOT NULL,
@@ -384,12 +386,15 @@ CREATE TABLE outbox (
     claimed_until   bigint  NOT NULL DEFAULT 0,
     started_at      bigint  NOT NULL DEFAULT 0,
     failures        integer NOT NULL DEFAULT 0,
+    deaths          integer NOT NULL DEFAULT 0,
     created_at      bigint  NOT NULL
 );
 CREATE INDEX outbox_ready ON outbox (queue, organization_id, fairness_key, id) WHERE state = 'ready';
 CREATE INDEX outbox_sent ON outbox (queue, organization_id, fairness_key) WHERE state = 'sent';
 CREATE INDEX outbox_scheduled ON outbox (queue, fairness_key, id) WHERE state = 'scheduled';
 CREATE INDEX outbox_parked ON outbox (organization_id, id) WHERE state = 'parked';
+CREATE INDEX outbox_held ON outbox (organization_id, id) WHERE state = 'held';
+CREATE INDEX outbox_poisoned ON outbox (queue, fairness_key, id) WHERE state = 'poisoned';
 CREATE INDEX outbox_look ON outbox (look_at) WHERE state <> 'ready';
 
 ------------------------------------------------------------------------ webhooks
