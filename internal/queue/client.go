@@ -110,6 +110,24 @@ func (c *Client) Accepts(ctx context.Context) error {
 	return unavailable(err)
 }
 
+// KeepsAll asks whether Redis keeps what it was given. Its error names a policy under
+// which it removes keys at its memory limit: nothing accepted is lost by that, but tasks
+// wait until they count as lost. A Redis that tells no policy passes.
+func (c *Client) KeepsAll(ctx context.Context) error {
+	facts, err := c.redis.Info(ctx, "memory").Result()
+	if err != nil {
+		return unavailable(err)
+	}
+	const name = "maxmemory_policy:"
+	for line := range strings.Lines(facts) {
+		policy, told := strings.CutPrefix(strings.TrimSpace(line), name)
+		if told && policy != "noeviction" {
+			return fmt.Errorf("redis removes keys at its memory limit: maxmemory-policy is %q, set it to noeviction", policy)
+		}
+	}
+	return nil
+}
+
 // ErrFull says that Redis has reached its memory limit (maxmemory). It still answers,
 // but takes no message, and gives out none. Nothing is lost by that: the outbox keeps
 // everything, and Redis what it has.

@@ -163,3 +163,17 @@ func wantFull(t *testing.T, what string, err error) {
 		t.Errorf("%s: %v, want unavailable because Redis is full", what, err)
 	}
 }
+
+func TestARedisThatEvictsIsTold(t *testing.T) {
+	t.Parallel()
+	c := process(t, smallRedis(t), "t")
+	if err := c.KeepsAll(t.Context()); err != nil {
+		t.Errorf("of the policy noeviction, which is the default: %v", err)
+	}
+	if err := c.redis.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-random").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.KeepsAll(t.Context()); err == nil || !strings.Contains(err.Error(), `"allkeys-random", set it to noeviction`) {
+		t.Errorf("of the policy allkeys-random: %v", err)
+	}
+}
