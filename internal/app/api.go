@@ -57,6 +57,7 @@ func (a *App) buildOperations() {
 			{Name: "database", Check: a.Store.CheckMigrated},
 			// The API accepts while Redis is away; a worker cannot work.
 			{Name: "queue", Check: func(ctx context.Context) error { return a.Queue.Accepts(ctx) }, Optional: a.o.Role != Worker},
+			{Name: "eviction", Check: a.Queue.KeepsAll, Optional: true},
 		},
 		Metrics:  a.metrics.Handler(),
 		Dialects: a.dialects,

@@ -136,7 +136,7 @@ func TestBrokenDatabaseAnswersWithAnIDAndNothingElse(t *testing.T) {
 > GET /readyz
 < 503
 <
-< {"database":"failed","queue":"ok","status":"unavailable"}
+< {"database":"failed","eviction":"ok","queue":"ok","status":"unavailable"}
 > GET /healthz
 < 200
 `)

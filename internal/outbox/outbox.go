@@ -31,9 +31,9 @@ const (
 // the tasks of a killed worker take up their fairness key; see docs/adr/0008.
 const ClaimFor = 30 * time.Second
 
-// LostAfter is how long a task may be on the queue, unclaimed, before the
-// reconciler looks for it.
-const LostAfter = 2 * time.Minute
+// LostAfter is how long a task may be on the queue, unclaimed, before it counts as lost.
+// It is longer than a message waits there behind calls that run into their timeouts.
+const LostAfter = time.Minute
 
 // Envelope is a task on its way to the queue.
 type Envelope struct {
@@ -45,8 +45,6 @@ type Envelope struct {
 	Organization string
 	FairnessKey  string
 	Traceparent  string
-	// Abandoned says that a worker claimed the task and has not been heard of since.
-	Abandoned bool
 }
 
 var enqueueStatement = store.Define("outbox.enqueue", `
@@ -215,10 +213,6 @@ func ReadyQueues(ctx context.Context, s *store.Store, queues []string) (ready []
 	return ready, next, err
 }
 
-func scanOverdue(scan func(...any) error) (e Envelope, err error) {
-	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Organization, &e.FairnessKey, &e.Traceparent, &e.Abandoned)
-}
-
 func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
 	return e, scan(&e.ID, &e.Generation, &e.Kind, &e.Queue, &e.Organization, &e.FairnessKey, &e.Traceparent)
 }
@@ -251,11 +245,11 @@ func envelopeRows(st *store.Statement, sent []Envelope) *store.Rows {
 }
 
 var unsendAllStatement = store.Define("outbox.unsendAll", `
-UPDATE outbox SET state = 'ready', deaths = `+deathsNow+`, claim_token = '', claimed_until = 0
+UPDATE outbox SET generation = generation + 1, state = 'ready', deaths = `+deathsNow+`, claim_token = '', claimed_until = 0
 WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1)`)
 
-// UnsendAll makes every sent task ready again that no living worker holds:
-// what to do when the queue has lost its contents. With dead, the claims count
+// UnsendAll makes every sent task ready again that no living worker holds, under a new
+// generation: what to do when the queue has lost its contents, or parts of them. With dead, the claims count
 // for nothing either, because the only process that could hold one is gone.
 func UnsendAll(ctx context.Context, s *store.Store, dead bool) (int64, error) {
 	flag := 0
@@ -277,27 +271,20 @@ func Promote(ctx context.Context, s *store.Store, limit int) (int64, error) {
 	return s.AsyncCommit().Exec(ctx, promoteStatement, nil, limit)
 }
 
-var overdueStatement = store.Define("outbox.overdue", `
-UPDATE outbox SET look_at = {now} + $2 WHERE id {any}
+var reviveStatement = store.Define("outbox.revive", `
+UPDATE outbox SET generation = generation + 1, state = 'ready', deaths = `+deathsNow+`, claim_token = '', claimed_until = 0 WHERE id {any}
     SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state = 'sent' AND claimed_until <= {now}
     ORDER BY look_at LIMIT $1 {skip locked}{/any}
-RETURNING id, generation, kind, queue, organization_id, fairness_key, traceparent, claim_token <> ''`)
+RETURNING queue`)
 
-// Overdue returns up to limit sent tasks that should have been finished or
-// claimed by now, and looks at each again only after LostAfter.
-func Overdue(ctx context.Context, s *store.Store, limit int) ([]Envelope, error) {
-	return store.Collect(ctx, s.AsyncCommit(), overdueStatement, nil, scanOverdue, limit, LostAfter.Microseconds())
-}
-
-var regenerateStatement = store.Define("outbox.regenerate", `
-UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', deaths = `+deathsNow+`, claim_token = '', claimed_until = 0 FROM {rows}
-WHERE outbox.id = r.id AND outbox.generation = r.generation AND `+isSent+` AND claimed_until <= {now}`,
-	store.Col("id", store.Text), store.Col("generation", store.Bigint))
-
-// Regenerate gives tasks a new generation, and makes them ready, whose present
-// one the queue holds as dead, or whose worker died.
-func Regenerate(ctx context.Context, s *store.Store, dead []Envelope) error {
-	return change(ctx, s, regenerateStatement, dead)
+// Revive makes up to limit sent tasks ready under a new generation that should have been
+// finished or claimed by now: their message is lost, or their worker died. The queue is
+// not asked, since it may hold half of a message for ever. Where it still has a whole
+// one, that message finds nothing to do. Revive returns how many there were.
+func Revive(ctx context.Context, s *store.Store, limit int) (int, error) {
+	queues, err := store.Collect(ctx, s.AsyncCommit(), reviveStatement, nil, store.ScanString, limit)
+	s.Ready().Raise(queues...)
+	return len(queues), err
 }
 
 var retakeStatement = store.Define("outbox.retake", `

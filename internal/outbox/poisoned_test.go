@@ -21,11 +21,7 @@ func die(t *testing.T, db *sql.DB) {
 // revive does what the relay does with tasks whose worker has died.
 func revive(t *testing.T, s *store.Store) {
 	t.Helper()
-	overdue, err := outbox.Overdue(t.Context(), s, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := outbox.Regenerate(t.Context(), s, overdue); err != nil {
+	if _, err := outbox.Revive(t.Context(), s, 100); err != nil {
 		t.Fatal(err)
 	}
 }

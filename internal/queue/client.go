@@ -110,6 +110,27 @@ func (c *Client) Accepts(ctx context.Context) error {
 	return unavailable(err)
 }
 
+// KeepsAll asks whether Redis keeps what it was given. Its error names a policy under
+// which it removes keys at its memory limit: nothing accepted is lost by that, but tasks
+// wait until they count as lost. A Redis that tells no policy passes.
+func (c *Client) KeepsAll(ctx context.Context) error {
+	facts, err := c.redis.Info(ctx, "memory").Result()
+	if _, refused := errors.AsType[redis.Error](err); refused {
+		return nil
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	const name = "maxmemory_policy:"
+	for line := range strings.Lines(facts) {
+		policy, told := strings.CutPrefix(strings.TrimSpace(line), name)
+		if told && policy != "noeviction" {
+			return fmt.Errorf("redis removes keys at its memory limit: maxmemory-policy is %q, set it to noeviction", policy)
+		}
+	}
+	return nil
+}
+
 // ErrFull says that Redis has reached its memory limit (maxmemory). It still answers,
 // but takes no message, and gives out none. Nothing is lost by that: the outbox keeps
 // everything, and Redis what it has.
@@ -220,58 +241,6 @@ func (c *Client) send(ctx context.Context, m Message) error {
 
 func (c *Client) queue(name string) string { return c.namespace + "-" + name }
 
-// Condition says what became of a message in the queue.
-type Condition int
-
-// The conditions of a message.
-const (
-	Gone  Condition = iota // the queue does not know it
-	Alive                  // pending, active, scheduled or to be retried
-	Dead                   // archived or completed: it keeps its id and will never run
-)
-
-// Look returns the condition of each message. It makes one round trip for all of
-// them.
-func (c *Client) Look(ctx context.Context, messages []Message) ([]Condition, error) {
-	if len(messages) == 0 {
-		return nil, nil
-	}
-	pipe := c.redis.Pipeline()
-	states := make([]*redis.StringCmd, len(messages))
-	for i, m := range messages {
-		states[i] = pipe.HGet(ctx, c.taskKey(m), "state")
-	}
-	// Exec returns the first error of a command, and each command keeps its own.
-	_, _ = pipe.Exec(ctx)
-	conditions := make([]Condition, len(messages))
-	for i, state := range states {
-		condition, err := conditionOf(state.Result())
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		conditions[i] = condition
-	}
-	return conditions, nil
-}
-
-// taskKey is the key of the hash in which Asynq keeps a message with its state.
-func (c *Client) taskKey(m Message) string {
-	return "asynq:{" + c.queue(m.Queue) + "}:t:" + m.redisID()
-}
-
-// conditionOf derives a condition from the state that Asynq writes for a message.
-func conditionOf(state string, err error) (Condition, error) {
-	switch {
-	case errors.Is(err, redis.Nil):
-		return Gone, nil
-	case err != nil:
-		return Gone, fmt.Errorf("read the state of a message: %w", err)
-	case state == asynq.TaskStateArchived.String(), state == asynq.TaskStateCompleted.String():
-		return Dead, nil
-	}
-	return Alive, nil
-}
-
 // Pulse is what the relay needs to know of the queue before it sends.
 type Pulse struct {
 	// Marked is false when the queue has lost its contents since Mark.
@@ -298,9 +267,17 @@ func (c *Client) Pulse(ctx context.Context) (Pulse, error) {
 	return p, nil
 }
 
-// Mark sets the marker. When it is missing, the queue was wiped.
+// Mark sets the marker. When it is missing, the queue was wiped. Mark also writes down
+// which queues there are, which Asynq does once in a process, and asks before it tells
+// how full they are.
 func (c *Client) Mark(ctx context.Context) error {
-	return unavailable(c.redis.Set(ctx, c.key("marker"), 1, 0).Err())
+	pipe := c.redis.Pipeline()
+	for _, q := range Queues {
+		pipe.SAdd(ctx, "asynq:queues", c.queue(q))
+	}
+	pipe.Set(ctx, c.key("marker"), 1, 0)
+	_, err := pipe.Exec(ctx)
+	return unavailable(err)
 }
 
 func (c *Client) key(name string) string { return c.namespace + ":" + name }

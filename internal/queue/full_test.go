@@ -124,8 +124,8 @@ func TestAFullRedisIsUnavailableAndLosesNothing(t *testing.T) {
 	_, _, err = sender.Limiter().Acquire(t.Context(), KeyOf("org_1", "a"), Limit{PerSecond: 1}, time.Minute)
 	wantFull(t, "count a call", err)
 	wantFull(t, "pause", sender.Limiter().Pause(t.Context(), KeyOf("org_1", "a"), time.Minute))
-	if states, err := sender.Look(t.Context(), []Message{kept}); err != nil || states[0] != Alive {
-		t.Errorf("the message that was sent is %v, %v", states, err)
+	if !isPending(t, sender, kept) {
+		t.Error("the message that was sent does not wait any more")
 	}
 
 	for range 3 { // whoever asks: it is told once
@@ -161,5 +161,19 @@ func wantFull(t *testing.T, what string, err error) {
 	t.Helper()
 	if usersync.CodeOf(err) != usersync.CodeUnavailable || !errors.Is(err, ErrFull) {
 		t.Errorf("%s: %v, want unavailable because Redis is full", what, err)
+	}
+}
+
+func TestARedisThatEvictsIsTold(t *testing.T) {
+	t.Parallel()
+	c := process(t, smallRedis(t), "t")
+	if err := c.KeepsAll(t.Context()); err != nil {
+		t.Errorf("of the policy noeviction, which is the default: %v", err)
+	}
+	if err := c.redis.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-random").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.KeepsAll(t.Context()); err == nil || !strings.Contains(err.Error(), `"allkeys-random", set it to noeviction`) {
+		t.Errorf("of the policy allkeys-random: %v", err)
 	}
 }

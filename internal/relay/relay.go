@@ -425,10 +425,8 @@ func atMost(drop func(ctx context.Context, limit int) (int64, error)) func(conte
 	}
 }
 
-// reconcile finds tasks that were sent and never finished. Sent again under
-// the same id they are either accepted, because the queue had lost them, or
-// refused, because it still has them; one it holds as dead gets a new life. One whose
-// worker died has that counted, see outbox.MaxDeaths.
+// reconcile brings back tasks that were sent and neither claimed nor finished in time,
+// whatever Redis says of them: see outbox.Revive.
 func (r *Relay) reconcile(ctx context.Context) {
 	if err := credit.ResumePayable(ctx, r.Store, sweepLimit); err != nil {
 		r.report(ctx, "could not look for work that waits for credits", err)
@@ -436,51 +434,12 @@ func (r *Relay) reconcile(ctx context.Context) {
 	if err := outbox.ResumeEnabled(ctx, r.Store, sweepLimit); err != nil {
 		r.report(ctx, "could not look for work of organizations that were enabled", err)
 	}
-	overdue, err := outbox.Overdue(ctx, r.Store, sweepLimit)
+	n, err := outbox.Revive(ctx, r.Store, sweepLimit)
 	if err != nil {
-		r.report(ctx, "could not look for lost tasks", err)
+		r.report(ctx, "could not bring back lost tasks", err)
 		return
 	}
-	dead, gone, err := r.missing(ctx, overdue)
-	if err != nil {
-		r.lost(ctx, err)
-		return
+	if n > 0 {
+		r.Log.WarnContext(ctx, "brought back tasks whose message was lost or whose worker died", "tasks", n)
 	}
-	if err := outbox.Regenerate(ctx, r.Store, dead); err != nil {
-		r.report(ctx, "could not revive dead tasks", err)
-	}
-	if len(dead) > 0 {
-		r.Wake()
-	}
-	if len(gone) > 0 {
-		r.Log.WarnContext(ctx, "put lost tasks back on the queue", "tasks", len(gone))
-		r.put(ctx, gone)
-	}
-}
-
-// missing asks the queue, once for all, where the tasks are. dead will never run
-// under their present id, gone are those that the queue does not know.
-func (r *Relay) missing(ctx context.Context, overdue []outbox.Envelope) (dead, gone []outbox.Envelope, err error) {
-	var sent []outbox.Envelope
-	var messages []queue.Message
-	for _, e := range overdue {
-		if e.Abandoned {
-			dead = append(dead, e)
-			continue
-		}
-		sent, messages = append(sent, e), append(messages, message(e))
-	}
-	conditions, err := r.Queue.Look(ctx, messages)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i, condition := range conditions {
-		switch condition {
-		case queue.Dead:
-			dead = append(dead, sent[i])
-		case queue.Gone:
-			gone = append(gone, sent[i])
-		}
-	}
-	return dead, gone, nil
 }

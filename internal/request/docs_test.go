@@ -79,8 +79,8 @@ stateDiagram-v2
     [*] --> parked: Park
     [*] --> sent: EnqueueClaimed
     ready --> sent: TakeReady, ClaimCoalesced
-    sent --> sent: Claim, ClaimCoalesced, Renew, Hold, Overdue
-    sent --> ready: Unsend, UnsendAll, Regenerate, Retake, Rearm, Await, Postpone, Release
+    sent --> sent: Claim, ClaimCoalesced, Renew, Hold
+    sent --> ready: Unsend, UnsendAll, Revive, Retake, Rearm, Await, Postpone, Release
     sent --> scheduled: Rearm, Await, Postpone, Release
     sent --> held: HoldBack
     ready --> held: HoldBack

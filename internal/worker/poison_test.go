@@ -30,12 +30,7 @@ func (p *plant) die(c usersync.Claim) error {
 // what is ready or due.
 func (p *plant) bring(t *testing.T) {
 	t.Helper()
-	overdue, err := outbox.Overdue(t.Context(), p.Store, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	overdue = slices.DeleteFunc(overdue, func(e outbox.Envelope) bool { return !e.Abandoned })
-	if err := outbox.Regenerate(t.Context(), p.Store, overdue); err != nil {
+	if _, err := outbox.Revive(t.Context(), p.Store, 100); err != nil {
 		t.Fatal(err)
 	}
 	roomtest.Execute(t, p.db, `UPDATE outbox SET look_at = 1 WHERE state = 'scheduled'`)
