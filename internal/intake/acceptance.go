@@ -97,15 +97,16 @@ const (
     LEFT JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key
     LEFT JOIN erased e ON e.organization_id = r.organization_id AND e.person = r.erased_key
 )`
-	// insertUsersText stores the new users. A user whom another transaction has
+	// insertUsersText stores the new users, made and updated at one time of the clock. A
+	// user whom another transaction has
 	// stored meanwhile stays as it is. The update changes nothing and is there to
 	// have the row returned.
 	insertUsersText = `
 INSERT INTO users (id, organization_id, email_key, email, person_key, company, country, department, seniority,
     first_name, last_name, name, job_title, invite_link, attributes, sequences, created_at, updated_at)
 SELECT made, organization_id, email_key, email, person_key, company, country, department, seniority,
-    first_name, last_name, name, job_title, invite_link, attributes, sequences, {now}, {now}
-FROM asked WHERE first = 1 AND known IS NULL
+    first_name, last_name, name, job_title, invite_link, attributes, sequences, clock.now, clock.now
+FROM asked CROSS JOIN (SELECT {now} AS now) AS clock WHERE first = 1 AND known IS NULL
 {again}ON CONFLICT (organization_id, email_key) DO UPDATE SET email_key = excluded.email_key{/again}`
 	insertRequestsText = `
 INSERT INTO requests (organization_id, id, kind, status, user_id, email, sequence, input, task_id, traceparent, created_at)

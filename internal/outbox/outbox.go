@@ -273,7 +273,7 @@ func Promote(ctx context.Context, s *store.Store, limit int) (int64, error) {
 
 var reviveStatement = store.Define("outbox.revive", `
 UPDATE outbox SET generation = generation + 1, state = 'ready', deaths = `+deathsNow+`, claim_token = '', claimed_until = 0 WHERE id {any}
-    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND state = 'sent' AND claimed_until <= {now}
+    SELECT id FROM outbox WHERE state <> 'ready' AND look_at <= (SELECT {now}) AND `+isSent+` AND claimed_until <= {now}
     ORDER BY look_at LIMIT $1 {skip locked}{/any}
 RETURNING queue`)
 

@@ -42,7 +42,9 @@ var sealedColumns = withStatements(
 	},
 	sealedColumn{
 		table: "pushes", column: "removal", key: []string{"connection_id", "user_id"},
-		place:  func(organization string, key []string) string { return platform.RemovalPlace(organization, key[0], key[1]) },
+		place: func(organization string, key []string) string {
+			return platform.RemovalPlace(organization, key[0], key[1])
+		},
 		former: func(key []string) string { return "pushes/" + key[0] + "/" + key[1] + "/removal" },
 	},
 	sealedColumn{

@@ -21,8 +21,6 @@ var largeTables = []string{"requests", "steps", "users", "people", "colleagues",
 // mayReadWhole are the statements whose work grows with a large table, by their
 // names, and why they may.
 var mayReadWhole = map[string]string{
-	"outbox.overdue":     inFlight,
-	"outbox.regenerate":  inFlight,
 	"outbox.unsend":      inFlight,
 	"outbox.unsendAll":   "after the queue was lost, once: all that is in flight",
 	"erasure.dropParked": "at an erasure: what waits for credits, where that is little",

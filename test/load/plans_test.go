@@ -112,7 +112,7 @@ func TestReadFilteredSeesWhatIsBoundedByTheOrganizationAlone(t *testing.T) {
 var workOfARequest = []string{
 	"intake.gate", "intake.accept", "outbox.take", "pipeline.claimRun", "colleague.candidates", "delivery.lockAccount", "colleague.saveRecords",
 	"colleague.link", "request.outcome", "request.insertSteps", "credit.charge", "outbox.finish", "outbox.waiting", "delivery.saveDelivered",
-	"outbox.claim", "outbox.unsend", "outbox.promote", "outbox.regenerate", "outbox.retake", "outbox.renew", "outbox.hold", "outbox.holdBack",
+	"outbox.claim", "outbox.unsend", "outbox.promote", "outbox.revive", "outbox.retake", "outbox.renew", "outbox.hold", "outbox.holdBack",
 	"outbox.readyQueues",
 }
 
