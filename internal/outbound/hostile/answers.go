@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Servers are all of them: THE LIST.
@@ -121,4 +122,4 @@ func packed(text []byte) string {
 }
 
 // bomb is some 64 KiB that become 64 MiB.
-func bomb() string { return packed(make([]byte, 64<<20)) }
+var bomb = sync.OnceValue(func() string { return packed(make([]byte, 64<<20)) })
