@@ -161,8 +161,28 @@ func (c *Client) prepare(ctx context.Context, req *http.Request) *http.Request {
 	if _, set := prepared.Header["User-Agent"]; !set {
 		prepared.Header.Set("User-Agent", orDefault(c.UserAgent, defaultUserAgent))
 	}
+	prepared.URL.RawQuery = encodeQuery(prepared.URL.RawQuery)
 	return prepared
 }
+
+// encodeQuery encodes what must not stand in a query (RFC 3986, section 3.4): all bytes
+// that are not printable ASCII. net/url does so for paths only.
+func encodeQuery(query string) string {
+	if !strings.ContainsFunc(query, unprintable) {
+		return query
+	}
+	var out strings.Builder
+	for _, b := range []byte(query) {
+		if unprintable(rune(b)) {
+			fmt.Fprintf(&out, "%%%02X", b)
+		} else {
+			out.WriteByte(b)
+		}
+	}
+	return out.String()
+}
+
+func unprintable(r rune) bool { return r <= ' ' || r > '~' }
 
 // Close closes the connections that are idle. Requests under way go on.
 func (c *Client) Close() {
