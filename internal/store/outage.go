@@ -45,7 +45,7 @@ func (o *outage) note(err error, wrote bool) error {
 	case (err == nil || errors.Is(err, sql.ErrNoRows)) && o.on.Load():
 		o.succeeded(wrote)
 	}
-	return err
+	return err //lint:both it is logged once for all, and those who get it do not log it
 }
 
 func (o *outage) failed(err error) {
