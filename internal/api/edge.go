@@ -175,7 +175,7 @@ func (e *Edge) emit(c *Call, dialect, route string, status int) {
 	}
 	if c.failure != nil {
 		telemetry.Add(c.ctx, slog.String("code", string(c.failure.Code)))
-		if c.failure.Status >= http.StatusInternalServerError {
+		if c.failure.Status >= http.StatusInternalServerError && !errors.Is(c.failure.Error, usersync.ErrDatabaseAway) { // which the store says
 			level = slog.LevelError
 			telemetry.Add(c.ctx, slog.String("error", c.failure.Error.Error()))
 		}

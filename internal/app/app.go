@@ -141,7 +141,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 // openStore opens the database. It migrates an embedded database. A deployed one is
 // migrated by `usersync migrate`, and the process waits for that.
 func (a *App) openStore(ctx context.Context) (err error) {
-	a.Store, err = store.Open(ctx, store.Options{URL: a.cfg.DatabaseURL, Dir: a.cfg.DataDir, MaxConns: a.cfg.DatabaseMaxConns, Schema: a.o.Schema, Seal: a.Keys, Wrap: a.o.WrapDatabase})
+	a.Store, err = store.Open(ctx, store.Options{URL: a.cfg.DatabaseURL, Dir: a.cfg.DataDir, MaxConns: a.cfg.DatabaseMaxConns, Schema: a.o.Schema, Seal: a.Keys, Wrap: a.o.WrapDatabase, Log: a.o.Log})
 	if err != nil && a.Store == nil {
 		return err
 	}
@@ -187,13 +187,13 @@ func (a *App) listen() (err error) {
 	opsAddr := a.cfg.OpsAddr
 	if a.o.Role == Worker {
 		opsAddr = a.cfg.WorkerOpsAddr()
-	} else if a.api, err = listen("ADDR", a.cfg.Addr); err != nil {
+	} else if a.api, err = listen("ADDR", a.cfg.Addr, a.o.Log); err != nil {
 		return err
 	}
 	if opsAddr == "" {
 		return nil
 	}
-	a.ops, err = listen("OPS_ADDR", opsAddr)
+	a.ops, err = listen("OPS_ADDR", opsAddr, a.o.Log)
 	return err
 }
 

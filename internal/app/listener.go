@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"syscall"
 	"time"
+
+	"usersync/internal/telemetry"
 )
 
 // listener is one port with the server on it.
@@ -17,8 +20,8 @@ type listener struct {
 	server *http.Server
 }
 
-// listen opens the port that a setting names.
-func listen(setting, addr string) (*listener, error) {
+// listen opens the port that a setting names. What net/http itself has to say goes to log.
+func listen(setting, addr string, log *slog.Logger) (*listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -31,6 +34,7 @@ func listen(setting, addr string) (*listener, error) {
 		ReadTimeout:       60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          telemetry.Foreign(log, slog.LevelWarn, "net/http"),
 	}}, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -46,6 +48,10 @@ func Serve(ctx context.Context, role Role) error {
 	output := telemetry.NewOutput(os.Stderr)
 	defer func() { _ = output.Close() }() // also when it panics; nobody is left to be told of an error
 	log := telemetry.NewLogger(output, cfg.LogLevel)
+	// The transports of net/http tell what they wonder at to the standard logger.
+	standard := telemetry.Foreign(log, slog.LevelInfo, "standard logger")
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(standard.Writer())
 	a, err := New(ctx, cfg, Options{Role: role, Log: log, Stdout: os.Stdout, Demo: cfg.Embedded()})
 	if err != nil {
 		return err

@@ -75,11 +75,13 @@ const minToken = 16
 // checks are the rules a Go type does not express, by name of the variable.
 // They run only on values that are set and could be read.
 var checks = map[string]func(*Config) bool{
-	"ADDR":               func(c *Config) bool { return isHostPort(c.Addr) },
-	"OPS_ADDR":           func(c *Config) bool { return isHostPort(c.OpsAddr) && c.OpsAddr != c.Addr },
-	"DATABASE_URL":       func(c *Config) bool { return isPostgresURL(c.DatabaseURL.Reveal()) },
+	"ADDR":     func(c *Config) bool { return isHostPort(c.Addr) },
+	"OPS_ADDR": func(c *Config) bool { return isHostPort(c.OpsAddr) && c.OpsAddr != c.Addr },
+	"DATABASE_URL": func(c *Config) bool {
+		return isPostgresURL(c.DatabaseURL.Reveal()) && !isUnencoded(c.DatabaseURL.Reveal())
+	},
 	"DATABASE_MAX_CONNS": func(c *Config) bool { return isBetween(c.DatabaseMaxConns, 1, 1000) },
-	"REDIS_URL":          func(c *Config) bool { return isRedisURL(c.RedisURL.Reveal()) },
+	"REDIS_URL":          func(c *Config) bool { return isRedisURL(c.RedisURL.Reveal()) && !isUnencoded(c.RedisURL.Reveal()) },
 	"ADMIN_TOKEN":        func(c *Config) bool { return isToken(c.AdminToken.Reveal()) },
 	"SEALING_KEYS":       func(c *Config) bool { return areSealingKeys(c.SealingKeys.Reveal()) },
 	"WORKER_CONCURRENCY": func(c *Config) bool { return isBetween(c.WorkerConcurrency, 0, 1000) },
@@ -252,6 +254,38 @@ func isRedisURL(text string) bool {
 		}
 	}
 	return len(nodes) > 1
+}
+
+// isUnencoded reports whether the user name or password of a URL seems to hold a character
+// that has a meaning in URLs: the password would be taken for the host, the path or the
+// query.
+func isUnencoded(text string) bool {
+	_, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return false
+	}
+	if strings.Contains(rest, "#") {
+		return true // no such URL has a fragment
+	}
+	authority, beyond := rest, ""
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		authority, beyond = rest[:i], rest[i:]
+	}
+	login, _, ok := cutLast(authority, "@")
+	if !ok {
+		return strings.Contains(beyond, "@")
+	}
+	path, _, _ := strings.Cut(beyond, "?")
+	_, err := url.PathUnescape(login)
+	return err != nil || strings.Contains(login, "@") || strings.Contains(path, "@")
+}
+
+func cutLast(text, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(text, separator)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(separator):], true
 }
 
 // isToken reports whether text can stand in an Authorization header and is long

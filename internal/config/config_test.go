@@ -154,6 +154,33 @@ func TestLoadRefusesOneURLAlone(t *testing.T) {
 	}
 }
 
+func TestLoadTellsOfAPasswordThatIsNotEncodedAndShowsNothingOfIt(t *testing.T) {
+	t.Parallel()
+	const right = "postgres://a:b@db.example.com:5432/c"
+	for _, password := range []string{"hun#ter2", "hun/ter2", "hun?ter2", "12/ter2", "12#ter2", "12?ter2", "hun@ter2", "h@n/ter2", "hun%ter2", "#", "?", "/"} {
+		for name, environ := range map[string][]string{
+			"DATABASE_URL": {"DATABASE_URL=postgres://root:" + password + "@db.example.com:5432/c?sslmode=disable", "REDIS_URL=redis://h:6379/0"},
+			"REDIS_URL":    {"DATABASE_URL=" + right, "REDIS_URL=redis://:" + password + "@redis.example.com:6379/0"},
+		} {
+			_, err := Load(append(environ, "ADMIN_TOKEN="+strings.Repeat("x", 16), "SEALING_KEYS="+NewSealingKeys().Reveal()))
+			if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "percent-encode") || !strings.Contains(err.Error(), "%2F") {
+				t.Errorf("%s with %s: %v", name, password, err)
+				continue
+			}
+			for _, part := range []string{"hun", "ter2", "root", "db.example.com:5432/c"} {
+				if strings.Contains(err.Error(), part) {
+					t.Errorf("%s with %s: %s is shown: %v", name, password, part, err)
+				}
+			}
+		}
+	}
+	for _, fine := range []string{right, "postgres://a:%23%2F%3F%40%25@h/c", "postgres:///c?host=/run/postgresql", "postgresql://a@h/c?application_name=x@y"} {
+		if _, err := Load([]string{"DATABASE_URL=" + fine, "REDIS_URL=redis://:%23%2F@h:6379/0", "ADMIN_TOKEN=" + strings.Repeat("x", 16), "SEALING_KEYS=" + NewSealingKeys().Reveal()}); err != nil {
+			t.Errorf("%s: %v", fine, err)
+		}
+	}
+}
+
 func TestLoadTakesEveryFormOfRedisURL(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{

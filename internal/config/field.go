@@ -61,7 +61,15 @@ func (f field) wrong(text string) error {
 	if f.secret {
 		shown = "the value"
 	}
-	return fmt.Errorf("%s: %s is not %s; expected e.g. %s", f.name, shown, f.is, f.example)
+	return fmt.Errorf("%s: %s is not %s; expected e.g. %s%s", f.name, shown, f.is, f.example, hint(text))
+}
+
+// hint says how a password is written in a URL, where that seems to be what is wrong.
+func hint(text string) string {
+	if !isUnencoded(text) {
+		return ""
+	}
+	return "; percent-encode the user name and password in it: # is %23, % is %25, / is %2F, ? is %3F, @ is %40"
 }
 
 // text returns the value of f in c as it may be shown.

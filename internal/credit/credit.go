@@ -70,9 +70,13 @@ var unparkStatement = store.Define("credit.unpark", `
 UPDATE outbox SET state = 'ready', look_at = 0 WHERE id {any}
     SELECT id FROM outbox WHERE state = 'parked' AND organization_id = $1 ORDER BY id LIMIT $2 {skip locked}{/any}`)
 
+// ErrOtherAmount is the refusal of a top-up whose reference is known with another amount:
+// whichever of both is meant, it is not this one again.
+var ErrOtherAmount = usersync.Errorf(usersync.CodeConflict, "The reference is known, with another amount. Nothing was added.")
+
 // TopUp adds credits and, in the same transaction, wakes as many requests that wait for
 // credits, oldest first. A reference that was used before returns its first entry and
-// adds nothing.
+// adds nothing. With another amount than that it has code conflict.
 func TopUp(ctx context.Context, s *store.Store, actor, organization string, amount int64, reference string) (entry Entry, err error) {
 	if amount <= 0 {
 		return entry, &usersync.Error{Code: usersync.CodeInvalid, Message: "amount must be a whole number above 0",
@@ -85,6 +89,9 @@ func TopUp(ctx context.Context, s *store.Store, actor, organization string, amou
 		}
 		if reference != "" {
 			entry, err = scanEntry(tx.QueryRow(ctx, byReferenceStatement, organization, reference).Scan)
+			if err == nil && entry.Amount != amount {
+				return ErrOtherAmount
+			}
 			if !errors.Is(err, sql.ErrNoRows) {
 				return store.Classify(err)
 			}

@@ -4,6 +4,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -238,7 +239,9 @@ func (d *Batcher) accept(ctx context.Context, group []*waitingSubmission) error 
 		if usersync.CodeOf(err) != usersync.CodeUnavailable || ctx.Err() != nil {
 			return err
 		}
-		d.Log.WarnContext(ctx, "could not commit; trying again", "error", err)
+		if !errors.Is(err, usersync.ErrDatabaseAway) { // which the store says
+			d.Log.WarnContext(ctx, "could not commit; trying again", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return err

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"usersync/internal/queue"
 	"usersync/internal/request"
 	"usersync/internal/store"
+	"usersync/internal/usersync"
 )
 
 // maxWaiters bounds the calls of one process that wait for their work. One organization
@@ -161,7 +163,7 @@ func (w *Waiters) poll(ctx context.Context) {
 	}
 	ids, err := request.Finished(ctx, w.Store, refs)
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, usersync.ErrDatabaseAway) { // which the store says
 			w.Log.WarnContext(ctx, "could not ask for finished requests", "error", err)
 		}
 		return

@@ -34,7 +34,7 @@ const (
 	idleInAll         = 1024
 	tlsSessions       = 1024
 	maxResponseHeader = 64 << 10
-	http2Ping         = 15 * time.Second
+	http2Silence      = 15 * time.Second // after it the other side is asked for a sign of life, and then given up
 )
 
 // drain is how many bytes of a body beyond MaxResponse are read to keep its
@@ -91,7 +91,11 @@ type Response struct {
 // that the Guard refuses has the same error as a name that does not resolve and a host
 // that refuses the connection; only the cause tells them apart.
 // Messages and causes show neither the URL nor a header or body of either side. If
-// only the body failed, Do returns the response so far beside the error.
+// only the body failed, Do returns the response so far beside the error. So it does
+// with a 101 (Switching Protocols), which is no answer and has code unavailable.
+//
+// Do ends with ctx and within the Timeout, whatever the other side does. The connection
+// is closed then, unless others use it too (HTTP/2).
 func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	transport, err := c.transport(req.URL.Scheme)
 	if err != nil {
@@ -105,12 +109,17 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	start := time.Now()
 	// The transport is called without an http.Client around it, because that would
 	// follow redirects and put the URL into its errors.
-	reply, err := transport.RoundTrip(c.prepare(limited, req))
+	traced, hold := holding(limited)
+	defer hold.end()
+	reply, err := transport.RoundTrip(c.prepare(traced, req))
 	if err != nil {
 		return nil, classify(ctx, limited, err)
 	}
 	defer func() { _ = reply.Body.Close() }()
 	response := &Response{Status: reply.StatusCode, Header: reply.Header}
+	if reply.StatusCode < http.StatusOK {
+		return response, unavailable("The host gave no answer but changed the protocol, which nobody had asked for.", nil)
+	}
 	err = response.read(reply.Body, orDefault(c.MaxResponse, defaultMaxResponse))
 	response.Latency = time.Since(start)
 	if err != nil {
@@ -152,8 +161,28 @@ func (c *Client) prepare(ctx context.Context, req *http.Request) *http.Request {
 	if _, set := prepared.Header["User-Agent"]; !set {
 		prepared.Header.Set("User-Agent", orDefault(c.UserAgent, defaultUserAgent))
 	}
+	prepared.URL.RawQuery = encodeQuery(prepared.URL.RawQuery)
 	return prepared
 }
+
+// encodeQuery encodes what must not stand in a query (RFC 3986, section 3.4): all bytes
+// that are not printable ASCII. net/url does so for paths only.
+func encodeQuery(query string) string {
+	if !strings.ContainsFunc(query, unprintable) {
+		return query
+	}
+	var out strings.Builder
+	for _, b := range []byte(query) {
+		if unprintable(rune(b)) {
+			fmt.Fprintf(&out, "%%%02X", b)
+		} else {
+			out.WriteByte(b)
+		}
+	}
+	return out.String()
+}
+
+func unprintable(r rune) bool { return r <= ' ' || r > '~' }
 
 // Close closes the connections that are idle. Requests under way go on.
 func (c *Client) Close() {
@@ -181,7 +210,11 @@ func (c *Client) build() {
 }
 
 func (c *Client) newTransport(dialer *net.Dialer) *http.Transport {
-	dialer.Timeout, dialer.KeepAlive, dialer.Resolver = dialTimeout, keepAlive, c.Resolver
+	// What goes on after the call that it was begun for has ended does not take longer
+	// than a call: net/http finishes a dial, and keeps HTTP/2 connections.
+	timeout := orDefault(c.Timeout, defaultTimeout)
+	silence := min(http2Silence, timeout)
+	dialer.Timeout, dialer.KeepAlive, dialer.Resolver = min(dialTimeout, timeout), keepAlive, c.Resolver
 	return &http.Transport{
 		// A proxy would resolve and dial by itself, without the Guard.
 		Proxy:       nil,
@@ -191,9 +224,9 @@ func (c *Client) newTransport(dialer *net.Dialer) *http.Transport {
 			RootCAs:            c.RootCAs,
 			ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions),
 		},
-		TLSHandshakeTimeout:    handshakeTimeout,
+		TLSHandshakeTimeout:    min(handshakeTimeout, timeout),
 		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2Ping, PingTimeout: http2Ping},
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence, WriteByteTimeout: silence},
 		MaxConnsPerHost:        c.MaxConnsPerHost,
 		MaxIdleConns:           idleInAll,
 		MaxIdleConnsPerHost:    idlePerHost,

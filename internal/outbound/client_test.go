@@ -103,6 +103,22 @@ func TestDoLeavesTheRequestAsItIs(t *testing.T) {
 	}
 }
 
+func TestDoSendsNothingButASCIIInTheRequestLine(t *testing.T) {
+	t.Parallel()
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) })
+	client := closing(t, &outbound.Client{Guard: loopback()})
+	for path, want := range map[string]string{
+		"/ü?q=ü&r=日本":         "/%C3%BC?q=%C3%BC&r=%E6%97%A5%E6%9C%AC",
+		"/?a=b%20c&d=/?:@+;,": "/?a=b%20c&d=/?:@+;,",
+		"/?%C3%BC":            "/?%C3%BC",
+	} {
+		got, err := client.Do(t.Context(), get(t, server.URL+path))
+		if err != nil || string(got.Body) != want {
+			t.Errorf("%s was sent as %s, %v; want %s", path, got.Body, err, want)
+		}
+	}
+}
+
 func TestDoFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
 	var followed atomic.Int32

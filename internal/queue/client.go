@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
 )
 
@@ -56,6 +58,10 @@ func Connect(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the address of Redis: %w", err)
 	}
+	if o.Log != nil {
+		// go-redis has one logger for the whole process.
+		redis.SetLogger(driverLog{telemetry.Foreign(o.Log, slog.LevelWarn, "go-redis")})
+	}
 	namespace := o.Namespace
 	if namespace == "" {
 		namespace = "usersync"
@@ -65,6 +71,12 @@ func Connect(o Options) (*Client, error) {
 		inspector: asynq.NewInspectorFromRedisClient(universal), namespace: namespace, id: rand.Text(), log: o.Log,
 	}, nil
 }
+
+// driverLog writes what go-redis has to say into the log of the service.
+type driverLog struct{ to *log.Logger }
+
+// Printf implements the interface of redis.SetLogger.
+func (l driverLog) Printf(_ context.Context, format string, v ...any) { l.to.Printf(format, v...) }
 
 // callTimeout bounds one Redis call, so that a paused server is noticed.
 const callTimeout = 3 * time.Second

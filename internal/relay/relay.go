@@ -18,6 +18,7 @@ import (
 	"usersync/internal/retention"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
 )
 
 // Options are what a relay is made of.
@@ -180,8 +181,9 @@ func (r *Relay) leads(ctx context.Context) (leads, anew bool) {
 	return leads, anew
 }
 
+// report logs what failed, unless it is known: the store says that the database is away.
 func (r *Relay) report(ctx context.Context, what string, err error) {
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, usersync.ErrDatabaseAway) {
 		r.Log.WarnContext(ctx, what, "error", err)
 	}
 }

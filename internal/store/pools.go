@@ -37,22 +37,27 @@ func (o Options) pool(c driver.Connector) *sql.DB {
 
 // Reader runs what reads outside of transactions. Each statement is planned for
 // its arguments.
-func (s *Store) Reader() Conn { return Conn{pool: s.read.Statement.ConnPool, Engine: s.Engine} }
+func (s *Store) Reader() Conn { return s.conn(s.read.Statement.ConnPool) }
 
 // Writer runs single statements that write: each is its own transaction, whose
 // commit waits for the disk. On PostgreSQL each has one plan for all arguments.
-func (s *Store) Writer() Conn { return Conn{pool: s.write.Statement.ConnPool, Engine: s.Engine} }
+func (s *Store) Writer() Conn { return s.conn(s.write.Statement.ConnPool) }
 
 // AsyncCommit runs the bookkeeping of the outbox: its commits do not wait for the
 // disk on PostgreSQL, because what a crash takes from them is only done again. On
 // PostgreSQL each statement has one plan for all arguments: planning them anew costs
 // more than they do. On SQLite it is Writer.
-func (s *Store) AsyncCommit() Conn { return Conn{pool: s.asyncCommitPool, Engine: s.Engine} }
+func (s *Store) AsyncCommit() Conn { return s.conn(s.asyncCommitPool) }
 
 // GenericPlan runs the search for colleagues: its statements are large, and
 // PostgreSQL would take longer to plan than to run them, so each has one plan for
 // all arguments, and that avoids sorting (ADR 0007). On SQLite it is Reader.
-func (s *Store) GenericPlan() Conn { return Conn{pool: s.genericPlanPool, Engine: s.Engine} }
+func (s *Store) GenericPlan() Conn { return s.conn(s.genericPlanPool) }
+
+// conn runs statements outside of transactions.
+func (s *Store) conn(pool gorm.ConnPool) Conn {
+	return Conn{pool: pool, Engine: s.Engine, outage: s.outage}
+}
 
 // genericPlanForWrites is GenericPlan for accepting requests, whose commits wait for
 // the disk. On SQLite it is Writer.
@@ -70,6 +75,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "DATABASE_URL is not a PostgreSQL URL; expected postgres://user:password@host:5432/database")
 	}
 	cfg.RuntimeParams["application_name"] = "usersync"
+	cfg.OnPgError = keepsConnection
 	if o.Schema != "" {
 		cfg.RuntimeParams["search_path"] = o.Schema
 	}
@@ -85,7 +91,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	write, read := pool(limit*3/8, genericPlans, gather), pool(limit/4, steady, alone)
 	async, generic := pool(limit*3/16, asyncCommit, alone), pool(limit*3/16, genericPlansUnsorted, alone)
 	s := &Store{
-		Engine: Postgres, ready: newSignal(), seal: o.Seal, asyncCommitPool: async, genericPlanPool: generic,
+		Engine: Postgres, ready: newSignal(), outage: newOutage(o.Log), seal: o.Seal, asyncCommitPool: async, genericPlanPool: generic,
 		pools: []*sql.DB{write, read, async, generic}, schema: o.Schema,
 	}
 	for _, one := range []struct {
@@ -157,7 +163,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err := private(file); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	s := &Store{Engine: SQLite, ready: newSignal(), seal: o.Seal}
+	s := &Store{Engine: SQLite, ready: newSignal(), outage: newOutage(o.Log), seal: o.Seal}
 	for _, mode := range []struct {
 		to    **gorm.DB
 		dsn   string

@@ -286,6 +286,9 @@ type Conn struct {
 	first bool
 	// Engine is the kind of the database.
 	Engine Engine
+	// outage notes what came of each statement. It is nil in a transaction, whose end is
+	// noted.
+	outage *outage
 }
 
 // text is what the connection runs for a statement.
@@ -305,29 +308,32 @@ func (c Conn) Exec(ctx context.Context, st *Statement, r *Rows, args ...any) (in
 	}
 	result, err := c.pool.ExecContext(ctx, c.text(st), append(args, set...)...)
 	if err != nil {
-		return 0, st.failed(err)
+		return 0, c.outage.note(st.failed(err), true)
 	}
 	n, err := result.RowsAffected()
-	return n, st.failed(err)
+	return n, c.outage.note(st.failed(err), true)
 }
 
 // QueryRow runs a query for one row. GORM's own QueryRowContext hands out a row that
 // panics when the statement could not be prepared.
 func (c Conn) QueryRow(ctx context.Context, st *Statement, args ...any) Row {
 	found, err := c.pool.QueryContext(ctx, c.text(st), args...) //nolint:rowserrcheck // Scan asks for the error
-	return Row{st, found, err}
+	return Row{st, c.outage, found, err}
 }
 
 // Row is the first row of a query, or why there is none.
 type Row struct {
 	statement *Statement
+	outage    *outage
 	rows      *sql.Rows
 	err       error
 }
 
 // Scan reads the row, as sql.Row does: sql.ErrNoRows when there is none. Its other
 // errors are classified and name the statement, as those of Conn.Exec are.
-func (r Row) Scan(dest ...any) error {
+func (r Row) Scan(dest ...any) error { return r.outage.note(r.scan(dest), false) }
+
+func (r Row) scan(dest []any) error {
 	if r.err != nil {
 		return r.statement.failed(r.err)
 	}
@@ -347,6 +353,11 @@ func (r Row) Scan(dest ...any) error {
 // Collect runs a query, see Conn.Exec, and returns what scan makes of each row: scan
 // is handed a function that reads the row's columns, as sql.Rows.Scan does.
 func Collect[T any](ctx context.Context, c Conn, st *Statement, r *Rows, scan func(func(...any) error) (T, error), args ...any) ([]T, error) {
+	out, err := collect(ctx, c, st, r, scan, args)
+	return out, c.outage.note(err, false)
+}
+
+func collect[T any](ctx context.Context, c Conn, st *Statement, r *Rows, scan func(func(...any) error) (T, error), args []any) ([]T, error) {
 	set, err := r.Args(c.Engine)
 	if err != nil {
 		return nil, st.failed(err)

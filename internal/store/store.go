@@ -9,6 +9,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"gorm.io/gorm"
 
@@ -42,6 +43,9 @@ type Options struct {
 	// what makes the connections of each pool and returns what is used instead,
 	// which must be able to do all that the driver can. nil is the driver itself.
 	Wrap func(driver.Connector) driver.Connector
+	// Log is told once when the database does not do what it is asked, and once when it
+	// does again. nil tells nobody.
+	Log *slog.Logger
 }
 
 // Sealer seals and opens what must not be read from a stolen database. aad
@@ -67,6 +71,7 @@ type Store struct {
 	pools           []*sql.DB // all of them
 	schema          string
 	ready           *Signal
+	outage          *outage
 }
 
 // Open opens the database. It does not migrate, see Migrate.

@@ -177,12 +177,12 @@ func (s *Store) Once(ctx context.Context, try int, fn func(*Tx) error) error {
 		return failed
 	})
 	if err != nil && failed == nil {
-		return fmt.Errorf("begin or commit the transaction: %w", Classify(err))
+		return fmt.Errorf("begin or commit the transaction: %w", s.outage.note(Classify(err), false))
 	}
 	if err == nil {
 		s.raise(ctx, done)
 	}
-	return Classify(err)
+	return s.outage.note(Classify(err), true)
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -75,6 +75,11 @@ func (c Code) Info() CodeInfo {
 // Retryable reports whether trying again unchanged can succeed.
 func (c Code) Retryable() bool { return c.Info().Retryable }
 
+// ErrDatabaseAway is among the causes of an error of code unavailable by which the
+// database says "not now": it is down, starting, stopping, full, read-only, or has cut a
+// statement short. The store logs once that it is so, and nobody else needs to.
+var ErrDatabaseAway = errors.New("the database does not do this now")
+
 // Error is the only error type that crosses package borders.
 type Error struct {
 	Code Code

@@ -152,9 +152,18 @@ func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.
 	level := slog.LevelDebug
 	if err != nil {
 		telemetry.Add(ctx, slog.Any("error", err))
-		level = slog.LevelWarn
+		level = levelOf(err)
 	}
 	line.Emit(p.Log, level, "task")
+}
+
+// levelOf returns the level at which what failed is logged. That the database is away the
+// store has said already, and it is the same for all tasks.
+func levelOf(err error) slog.Level {
+	if errors.Is(err, usersync.ErrDatabaseAway) {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // workLocal begins with tasks that a handler has handed back.
@@ -187,7 +196,7 @@ func (p *Pool) retake(ctx context.Context, m queue.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
 	defer cancel()
 	if err := outbox.Retake(ctx, p.Store, m.TaskID, m.Generation); err != nil {
-		p.Log.WarnContext(ctx, "could not retake a task; the reconciler will find it", "error", err)
+		p.Log.Log(ctx, levelOf(err), "could not retake a task; the reconciler will find it", "error", err)
 	}
 }
 
@@ -400,7 +409,7 @@ func (p *Pool) write(outcome string, fn func(context.Context) error) string {
 		}
 		select {
 		case <-ctx.Done():
-			p.Log.Warn("could not write what became of a task; the reconciler will find it", "error", err)
+			p.Log.Log(ctx, levelOf(err), "could not write what became of a task; the reconciler will find it", "error", err)
 			return outcomeStuck
 		case <-time.After(200*time.Millisecond + rand.N(100*time.Millisecond)):
 		}

@@ -625,6 +625,7 @@ func TestTopUpAddsOncePerReferenceAndTheLedgerProvesIt(t *testing.T) {
 	if again.text("id") != first.text("id") || again.body["balance"] != 100.0 {
 		t.Errorf("the same reference gave %v", again.body)
 	}
+	s.wantProblem(s.operator("POST", path, `{"amount":99,"reference":"invoice 17"}`), 409, usersync.CodeConflict)
 	want := second.text("id") + " " + first.text("id")
 	for who, ask := range map[string]func(string) answer{
 		"operator": func(below string) answer { return s.operator("GET", path+below, "") },

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"usersync/internal/colleague/hunter"
 	"usersync/internal/colleague/hunter/huntertest"
 	"usersync/internal/outbound"
+	"usersync/internal/outbound/hostile"
 	"usersync/internal/roomtest"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -193,5 +195,34 @@ func TestWhatTheServiceSaysIsCutShort(t *testing.T) {
 		if !strings.HasPrefix(ann.Name, "Ann ää") || !strings.HasPrefix(ann.JobTitle, "ää") {
 			t.Errorf("%.40q, %.40q", ann.Name, ann.JobTitle)
 		}
+	})
+}
+
+// TestEveryHostileAnswerEndsTheSearchInTime checks that a search ends whatever stands at
+// the address that the settings name.
+func TestEveryHostileAnswerEndsTheSearchInTime(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s site) {
+		const timeout = 500 * time.Millisecond
+		var searches sync.WaitGroup
+		for _, h := range hostile.Servers() {
+			server := h.Start(t)
+			client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Timeout: timeout, RootCAs: server.Roots}
+			t.Cleanup(client.Close)
+			ask := s.ask
+			ask.Settings.URL = server.URL
+			ask.Queries = []colleague.CandidateQuery{{Company: "acme.example.com"}}
+			searches.Go(func() {
+				start := time.Now()
+				got, err := (&hunter.Source{Client: client}).Find(t.Context(), ask)
+				if took := time.Since(start); took > timeout+5*time.Second {
+					t.Errorf("%s: it took %v", h.Name, took)
+				}
+				if err == nil && got[0].Err == nil {
+					t.Errorf("%s: no error", h.Name)
+				}
+			})
+		}
+		searches.Wait()
 	})
 }

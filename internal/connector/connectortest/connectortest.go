@@ -110,6 +110,7 @@ var cases = []struct {
 	{"what a platform says without end is cut short", cutsShort},
 	{"500, 502 and 503 are unavailable", isUnavailable},
 	{"no answer in time is unavailable", timesOut},
+	{"hostile answers end with the time of a call", endsInTime},
 	{"answers that make no sense are unavailable", readsNonsense},
 	{"a cancelled push ends at once", cancels},
 	{"what a platform repeats of secrets and addresses goes no further", keepsSecrets},

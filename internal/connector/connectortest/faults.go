@@ -9,12 +9,14 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/outbound"
+	"usersync/internal/outbound/hostile"
 	"usersync/internal/queue"
 	"usersync/internal/usersync"
 )
@@ -244,6 +246,34 @@ func timesOut(f *fixture) {
 	f.Break(fakeplatform.Fault{HangMS: int(within.Milliseconds())})
 	_, err := f.pushTo(f.open(f.config, client), Ada(f))
 	f.wantCode(err, usersync.CodeUnavailable)
+}
+
+// endsInTime calls servers that answer as nobody should. A push may take several calls,
+// and each of them the whole time.
+func endsInTime(f *fixture) {
+	const timeout = 200 * time.Millisecond
+	var pushes sync.WaitGroup
+	for _, s := range hostile.Servers() {
+		server := s.Start(f)
+		client := &outbound.Client{Guard: f.client.Guard, Timeout: timeout, MaxResponse: connector.MaxResponse, RootCAs: server.Roots}
+		f.Cleanup(client.Close)
+		elsewhere := *f.Account
+		elsewhere.url = server.URL
+		cfg := elsewhere.Config("")
+		cfg.Facts = f.config.Facts
+		c := f.open(cfg, client)
+		pushes.Go(func() {
+			start := time.Now()
+			results, err := c.Push(f.Context(), []connector.Profile{Ada(f)})
+			if took := time.Since(start); took > within {
+				f.Errorf("%s: it took %v", s.Name, took)
+			}
+			if !s.Answered && err == nil && results[0].Err == nil {
+				f.Errorf("%s: pushed", s.Name)
+			}
+		})
+	}
+	pushes.Wait()
 }
 
 func readsNonsense(f *fixture) {
