@@ -148,7 +148,7 @@ func set(ctx context.Context, c *pgx.Conn, settings string) error {
 // zeros, as an erasure promises.
 const (
 	sqliteBusy   = "busy_timeout = 10000" // milliseconds, as below
-	sqliteWriter = "?_txlock=immediate&_pragma=secure_delete(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)"
+	sqliteWriter = "?_txlock=immediate&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)"
 	sqliteReader = "?_pragma=query_only(1)&_pragma=busy_timeout(10000)&_pragma=cache_size(-16384)"
 )
 
