@@ -160,7 +160,7 @@ WITH RECURSIVE hop(endpoint_id) AS (
     UNION ALL
     SELECT (SELECT min(d.endpoint_id) FROM deliveries d WHERE d.endpoint_id > hop.endpoint_id) FROM hop WHERE hop.endpoint_id IS NOT NULL
 )
-SELECT (SELECT d.organization_id FROM deliveries d WHERE d.endpoint_id = hop.endpoint_id ORDER BY d.id LIMIT 1), hop.endpoint_id
+SELECT (SELECT d.organization_id FROM deliveries d WHERE d.endpoint_id >= hop.endpoint_id ORDER BY d.endpoint_id, d.id LIMIT 1), hop.endpoint_id
 FROM hop WHERE hop.endpoint_id IS NOT NULL`)
 
 // deliveredTo returns the endpoints, also those that were deleted, that there are

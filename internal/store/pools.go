@@ -74,8 +74,14 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		cfg.RuntimeParams["search_path"] = o.Schema
 	}
 	limit := cmp.Or(max(o.MaxConns, 0), defaultMaxConns)
+	prepared := func(prepare func(context.Context, *pgx.Conn) error) func(context.Context, *pgx.Conn) error {
+		if o.ReadOnly {
+			return readWhole
+		}
+		return prepare
+	}
 	pool := func(conns int, prepare func(context.Context, *pgx.Conn) error, wrap func(driver.Connector) driver.Connector) *sql.DB {
-		db := o.pool(wrap(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(prepare))))
+		db := o.pool(wrap(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(prepared(prepare)))))
 		conns = max(conns, 2)
 		db.SetMaxOpenConns(conns)
 		db.SetMaxIdleConns(conns)
@@ -130,6 +136,11 @@ func genericPlansUnsorted(ctx context.Context, c *pgx.Conn) error {
 	return set(ctx, c, keptPlans+"; SET enable_sort = off")
 }
 
+// readWhole is for a store that is ReadOnly. It leaves the planner all its ways.
+func readWhole(ctx context.Context, c *pgx.Conn) error {
+	return set(ctx, c, "SET default_transaction_read_only = on; SET jit = off; SET statement_timeout = 0")
+}
+
 // asyncCommit is genericPlans on a connection whose commits do not wait for the disk.
 func asyncCommit(ctx context.Context, c *pgx.Conn) error {
 	return set(ctx, c, keptPlans+"; SET synchronous_commit = off; SET statement_timeout = '10s'")
@@ -157,12 +168,16 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err := private(file); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
+	writer := sqliteWriter
+	if o.ReadOnly {
+		writer = sqliteReader
+	}
 	s := &Store{Engine: SQLite, ready: newSignal(), seal: o.Seal}
 	for _, mode := range []struct {
 		to    **gorm.DB
 		dsn   string
 		conns int
-	}{{&s.write, sqliteWriter, 1}, {&s.read, sqliteReader, sqliteReaders}} {
+	}{{&s.write, writer, 1}, {&s.read, sqliteReader, sqliteReaders}} {
 		connector, err := sqlitelib.NewConnector("file:" + file + mode.dsn)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", file, err)

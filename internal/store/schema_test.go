@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
+	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
 )
 
@@ -126,4 +128,22 @@ func TestAnImportIsRemovedWithItsLines(t *testing.T) {
 			t.Errorf("%d rows are left, %v", left, err)
 		}
 	})
+}
+
+func TestAReadOnlyStoreRefusesToWrite(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			o := storetest.Options(t, engine)
+			s := storetest.Open(t, o)
+			furnished(t, s, roomtest.SQLOf(t, o))
+			o.ReadOnly = true
+			reader := storetest.Open(t, o)
+			err := reader.Tx(t.Context(), func(tx *store.Tx) error { return tx.GORM().Exec(`DELETE FROM deliveries`).Error })
+			if err == nil || !regexp.MustCompile(`read-?only`).MatchString(err.Error()) {
+				t.Errorf("it has written: %v", err)
+			}
+		})
+	}
 }
