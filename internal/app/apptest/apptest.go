@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,9 @@ type Environment struct {
 	MailRoots *x509.CertPool
 	// Breaker can break connections to the database, if it is set.
 	Breaker *storetest.Breaker
+	// Breaks names the rules of internal/verify that the test breaks on purpose. The
+	// database that it leaves keeps the others.
+	Breaks []string
 }
 
 // Engines are the two modes of the program.
@@ -61,7 +65,7 @@ func New(t *testing.T, engine string) *Environment {
 		EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}}
 	if engine == "embedded" {
-		t.Cleanup(func() { sound(t, store.Options{Dir: e.Config.DataDir}) })
+		t.Cleanup(func() { e.sound(t, store.Options{Dir: e.Config.DataDir}) })
 		return e
 	}
 	o := storetest.Options(t, "postgres")
@@ -71,12 +75,12 @@ func New(t *testing.T, engine string) *Environment {
 	}
 	e.Config.DatabaseURL, e.Config.RedisURL, e.Schema = o.URL, usersync.NewSecret(redis), o.Schema
 	storetest.Open(t, o)
-	t.Cleanup(func() { sound(t, o) })
+	t.Cleanup(func() { e.sound(t, o) })
 	return e
 }
 
 // sound fails the test when it leaves anything in the database that must not be there.
-func sound(t *testing.T, o store.Options) {
+func (e *Environment) sound(t *testing.T, o store.Options) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(o.Dir, "usersync.db")); o.URL.IsZero() && err != nil {
 		return // no App was started
@@ -93,7 +97,7 @@ func sound(t *testing.T, o store.Options) {
 		t.Error(err)
 	}
 	for _, f := range findings {
-		if len(f.Breaches) > 0 {
+		if len(f.Breaches) > 0 && !slices.Contains(e.Breaks, f.Name) {
 			t.Errorf("not so: %s: %v", f.Name, f.Breaches)
 		}
 	}
