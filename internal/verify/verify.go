@@ -28,7 +28,7 @@ type Rule struct {
 
 // What to do about breaches.
 const (
-	nextMoney = "Keep a dump of the database and report it. The ledger is the truth: once the cause is known, a top-up puts a balance right."
+	nextMoney = "Keep a dump of the database and report it. The ledger is the truth: once the cause is known, set balances.balance to its sum. What was charged wrongly is given back by a top-up."
 	nextLost  = "Keep a dump of the database and report it: no task works these any more. The caller may send the request again, or the delivery be sent again."
 	nextStray = "Keep a dump of the database and report it. Was something written or deleted by hand, or restored in part?"
 )
