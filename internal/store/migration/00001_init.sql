@@ -4,7 +4,7 @@
 -- SQLite, whose text compares by bytes anyway. Lines between "-- only: X" and the next
 -- "-- only:" are for that engine alone. ADR 0002 says why. What a CHECK lists are the
 -- constants of the package that owns the column, which a test compares; which rules
--- stand here and which do not: ADR 0015.
+-- stand here and which do not: ADR 0016.
 
 ------------------------------------------------------------------------ organizations
 
