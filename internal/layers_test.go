@@ -45,7 +45,7 @@ var layers = [][]string{
 	{"internal/colleague/hunter/huntertest"},
 	{"internal/delivery"},
 	{"internal/request"},
-	{"internal/bulk", "internal/retention"},
+	{"internal/bulk", "internal/retention", "internal/verify"},
 	{"internal/platform"},
 	{"internal/erasure", "internal/rewrap"},
 	{"internal/export"},

@@ -23,7 +23,7 @@ func main() {
 		run("serve", app.All, "Run API and worker in one process; embedded unless DATABASE_URL and REDIS_URL are set"),
 		run("api", app.API, "Run the part of a deployment that accepts requests, as cmd/api does"),
 		run("worker", app.Worker, "Run the part of a deployment that works them, as cmd/worker does"),
-		migrate(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(),
+		migrate(), verify(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(),
 	)
 	if err := root.Execute(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, app.Describe(err))
@@ -52,6 +52,17 @@ func migrate() *cobra.Command {
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%d migrations applied; the database has this release's schema\n", applied)
 			return err
+		},
+	}
+}
+
+func verify() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Look in the whole database for what must not be there; changes nothing",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return app.Verify(c.Context(), os.Environ(), c.OutOrStdout())
 		},
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // Migrate migrates the database that the environment names to this release's schema.
 func Migrate(ctx context.Context, environ []string) (applied int, err error) {
-	s, _, err := openForOperator(ctx, environ)
+	s, _, err := openForOperator(ctx, environ, store.Options{})
 	if err != nil {
 		return 0, err
 	}
@@ -24,7 +24,7 @@ func Migrate(ctx context.Context, environ []string) (applied int, err error) {
 
 // OpenAdmin opens the database that the environment names, for an operator's calls.
 func OpenAdmin(ctx context.Context, environ []string) (*management.Service, func(), error) {
-	s, cfg, err := openForOperator(ctx, environ)
+	s, cfg, err := openForOperator(ctx, environ, store.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -35,7 +35,8 @@ func OpenAdmin(ctx context.Context, environ []string) (*management.Service, func
 	return &management.Service{Store: s, Guard: &outbound.Guard{Allow: cfg.EgressAllow}}, func() { _ = s.Close() }, nil
 }
 
-func openForOperator(ctx context.Context, environ []string) (*store.Store, *config.Config, error) {
+// openForOperator opens the database that the environment names, with what else o says.
+func openForOperator(ctx context.Context, environ []string, o store.Options) (*store.Store, *config.Config, error) {
 	cfg, err := config.Load(environ)
 	if err != nil {
 		return nil, nil, err
@@ -49,7 +50,8 @@ func openForOperator(ctx context.Context, environ []string) (*store.Store, *conf
 	if err != nil {
 		return nil, nil, fmt.Errorf("SEALING_KEYS: %w", err)
 	}
-	s, err := store.Open(ctx, store.Options{URL: cfg.DatabaseURL, Dir: cfg.DataDir, MaxConns: 2, Seal: keys})
+	o.URL, o.Dir, o.MaxConns, o.Seal = cfg.DatabaseURL, cfg.DataDir, 2, keys
+	s, err := store.Open(ctx, o)
 	if err != nil {
 		if s != nil {
 			_ = s.Close()

@@ -11,6 +11,7 @@ import (
 
 	"usersync/internal/rewrap"
 	"usersync/internal/seal"
+	"usersync/internal/store"
 )
 
 // tellEvery is how often RewrapKeys reports its progress.
@@ -21,7 +22,7 @@ const tellEvery = time.Second
 // progress to progress. At the end it writes to out which keys are still needed. The
 // error says which values are not under the first key.
 func RewrapKeys(ctx context.Context, environ []string, out, progress io.Writer) error {
-	s, cfg, err := openForOperator(ctx, environ)
+	s, cfg, err := openForOperator(ctx, environ, store.Options{})
 	if err != nil {
 		return err
 	}

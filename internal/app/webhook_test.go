@@ -14,6 +14,7 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/credit"
 	"usersync/internal/delivery"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -155,11 +156,19 @@ func (h hook) enqueue(t *testing.T, n int) []string {
 	t.Helper()
 	ids := make([]string, n)
 	must(t, h.app.Store.Tx(t.Context(), func(tx *store.Tx) error {
+		account, err := credit.Lock(t.Context(), tx, h.org.ID)
+		if err != nil {
+			return err
+		}
 		messages := make([]delivery.NewMessage, n)
 		for i := range messages {
-			m := delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageTest, Sequence: int64(i + 1), Body: []byte(`{}`)}
+			account.Sequence++
+			m := delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageTest, Sequence: account.Sequence, Body: []byte(`{}`)}
 			messages[i] = delivery.NewMessage{Message: m, Endpoints: []string{h.id}}
 			ids[i] = delivery.IDOf(m.ID, h.id)
+		}
+		if err := credit.Save(t.Context(), tx, account); err != nil {
+			return err
 		}
 		return delivery.Enqueue(t.Context(), tx, h.org.ID, messages)
 	}))

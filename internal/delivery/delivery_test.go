@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/credit"
 	"usersync/internal/delivery"
 	"usersync/internal/outbound"
 	"usersync/internal/outbox"
@@ -79,11 +80,19 @@ func (o *office) send(endpoint string, n int) []string {
 	o.t.Helper()
 	ids := make([]string, n)
 	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) error {
+		account, err := credit.Lock(o.t.Context(), tx, o.org.ID())
+		if err != nil {
+			return err
+		}
 		messages := make([]delivery.NewMessage, n)
 		for i := range messages {
-			m := delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageTest, Sequence: int64(i + 1), Body: []byte(`{}`)}
+			account.Sequence++
+			m := delivery.Message{ID: usersync.NewID(usersync.PrefixMessage), Type: delivery.MessageTest, Sequence: account.Sequence, Body: []byte(`{}`)}
 			messages[i] = delivery.NewMessage{Message: m, Endpoints: []string{endpoint}}
 			ids[i] = delivery.IDOf(m.ID, endpoint)
+		}
+		if err := credit.Save(o.t.Context(), tx, account); err != nil {
+			return err
 		}
 		return delivery.Enqueue(o.t.Context(), tx, o.org.ID(), messages)
 	}))

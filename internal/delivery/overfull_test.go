@@ -30,7 +30,7 @@ func TestAnEndpointForWhichTooMuchWaitsIsDisabled(t *testing.T) {
 			roomtest.Execute(t, db, `
 INSERT INTO deliveries (id, organization_id, message_id, endpoint_id, type, status, next_attempt_at, created_at, updated_at)
 WITH RECURSIVE made(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM made WHERE i < $3)
-SELECT 'dlv_' || $2 || i, $1, 'msg_1', $2, 'x', 'retrying', 1, 1, 1 FROM made`, n.Organization.ID, endpoint, waiting)
+SELECT 'del_' || i || substr($2, 23), $1, 'msg_' || i, $2, 'x', 'retrying', 1, 1, 1 FROM made`, n.Organization.ID, endpoint, waiting)
 		}
 		fill(full, 1201)
 		fill(busy, 1190) // and it is told of the other's end

@@ -149,11 +149,15 @@ type Attempt struct {
 	Error     string        `json:"error,omitempty"`
 }
 
-// IDOf returns the id of the delivery of a message to an endpoint. It
-// begins with the message's, so that the deliveries of a message are a range.
+// endpointTail is where the end of an endpoint's id begins: its last 40 bits, which
+// are random.
+const endpointTail = 22
+
+// IDOf returns the id of the delivery of a message to an endpoint: the message's, so
+// that the deliveries of a message are a range, with the end of the endpoint's. A CHECK
+// of the table says the same, so that no two deliveries are of one message and endpoint.
 func IDOf(messageID, endpointID string) string {
-	tail := usersync.DeriveID(usersync.PrefixDelivery, endpointID)
-	return string(usersync.PrefixDelivery) + messageID[len(usersync.PrefixMessage):] + tail[len(tail)-8:]
+	return string(usersync.PrefixDelivery) + messageID[len(usersync.PrefixMessage):] + endpointID[min(endpointTail, len(endpointID)):]
 }
 
 // deliverySchedule holds the waits between the attempts of a delivery: at

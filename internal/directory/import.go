@@ -269,26 +269,14 @@ func FailImport(ctx context.Context, tx *store.Tx, organization, id, message str
 	return nil
 }
 
-var (
-	dropReceivingStatement = store.Define("directory.dropReceiving", `DELETE FROM imports WHERE id = $1 AND organization_id = $2 AND status = 'receiving'`)
-	dropErrorsStatement    = store.Define("directory.dropErrors", `DELETE FROM import_errors WHERE import_id = $1`)
-)
+// The chunks and errors of an import go with it: their foreign keys say so.
+var dropReceivingStatement = store.Define("directory.dropReceiving", `DELETE FROM imports WHERE id = $1 AND organization_id = $2 AND status = 'receiving'`)
 
 // DropImport removes an upload that broke off.
 func DropImport(ctx context.Context, o *store.Org, id string) error {
 	return o.Tx(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(ctx, dropReceivingStatement, nil, id, o.ID())
-		if err != nil {
+		if _, err := tx.Exec(ctx, dropReceivingStatement, nil, id, o.ID()); err != nil {
 			return fmt.Errorf("drop an upload: %w", err)
-		}
-		if n == 0 {
-			return nil
-		}
-		//lint:loop one statement for each table
-		for _, st := range []*store.Statement{dropChunksStatement, dropErrorsStatement} {
-			if err := tx.Later(ctx, st, nil, nil, id); err != nil {
-				return fmt.Errorf("drop the rows of an upload: %w", err)
-			}
 		}
 		return nil
 	})

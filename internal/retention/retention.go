@@ -27,13 +27,20 @@ func Run(ctx context.Context, s *store.Store, now time.Time, limit int) (more bo
 	if err != nil {
 		return false, fmt.Errorf("find the organizations with retention days: %w", err)
 	}
+	if len(list) == 0 {
+		return false, nil
+	}
+	endpoints, err := deliveredTo(ctx, s)
+	if err != nil {
+		return false, err
+	}
 	//lint:loop each organization keeps for days of its own, and removes in transactions of its own
 	for _, k := range list {
 		var settings tenant.Settings
 		if err := json.Unmarshal([]byte(k.settings), &settings); err != nil {
 			return false, fmt.Errorf("decode the settings of organization %s: %w", k.id, err)
 		}
-		left, err := retire(ctx, s.Org(k.id), settings.RetentionDays, now, limit)
+		left, err := retire(ctx, s.Org(k.id), settings.RetentionDays, endpoints[k.id], now, limit)
 		if err != nil {
 			return false, fmt.Errorf("remove what is old of organization %s: %w", k.id, err)
 		}
@@ -43,14 +50,17 @@ func Run(ctx context.Context, s *store.Store, now time.Time, limit int) (more bo
 }
 
 // retire removes what is old of one organization, one sort of rows after the other.
-func retire(ctx context.Context, o *store.Org, days tenant.RetentionDays, now time.Time, limit int) (more bool, err error) {
+// endpoints are those that deliveries of the organization went to.
+func retire(ctx context.Context, o *store.Org, days tenant.RetentionDays, endpoints []string, now time.Time, limit int) (more bool, err error) {
 	for _, sort := range []struct {
 		days   int
 		prefix usersync.Prefix
 		drop   func(ctx context.Context, o *store.Org, before string, limit int) (int, error)
 	}{
 		{days.Requests, usersync.PrefixRequest, retireRequests},
-		{days.Deliveries, usersync.PrefixDelivery, retireDeliveries},
+		{days.Deliveries, usersync.PrefixDelivery, func(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
+			return retireDeliveries(ctx, o, endpoints, before, limit)
+		}},
 		{days.Events, usersync.PrefixEvent, retireEvents},
 	} {
 		if sort.days <= 0 {
@@ -142,14 +152,44 @@ func dropMessages(ctx context.Context, tx *store.Tx, organization string, ids []
 	return tx.Later(ctx, dropMessagesStatement, messages, nil, organization)
 }
 
-var oldMessagesStatement = store.Define("retention.oldMessages", `
-SELECT DISTINCT each.value FROM webhook_endpoints e {each}SELECT x.message_id AS one FROM deliveries x
-    WHERE (x.endpoint_id, x.id) < (e.id, $2) AND x.endpoint_id >= e.id AND x.status IN ('delivered', 'failed') ORDER BY x.endpoint_id, x.id LIMIT $3{/each}
-WHERE e.organization_id = $1 ORDER BY each.value LIMIT $3`)
+// The recursion hops over the index from one endpoint to the next. It asks the
+// deliveries and not the endpoints: an endpoint may be gone before what went to it.
+var deliveredToStatement = store.Define("retention.deliveredTo", `
+WITH RECURSIVE hop(endpoint_id) AS (
+    SELECT (SELECT min(d.endpoint_id) FROM deliveries d)
+    UNION ALL
+    SELECT (SELECT min(d.endpoint_id) FROM deliveries d WHERE d.endpoint_id > hop.endpoint_id) FROM hop WHERE hop.endpoint_id IS NOT NULL
+)
+SELECT (SELECT d.organization_id FROM deliveries d WHERE d.endpoint_id >= hop.endpoint_id ORDER BY d.endpoint_id, d.id LIMIT 1), hop.endpoint_id
+FROM hop WHERE hop.endpoint_id IS NOT NULL`)
 
-// retireDeliveries removes messages whose deliveries are finished.
-func retireDeliveries(ctx context.Context, o *store.Org, before string, limit int) (int, error) {
-	old, err := store.Collect(ctx, o.Reader(), oldMessagesStatement, nil, store.ScanString, o.ID(), before, limit)
+// deliveredTo returns the endpoints, also those that were deleted, that there are
+// deliveries to, by organization.
+func deliveredTo(ctx context.Context, s *store.Store) (map[string][]string, error) {
+	list, err := store.Collect(ctx, s.Reader(), deliveredToStatement, nil, func(scan func(...any) error) (pair [2]string, err error) {
+		return pair, scan(&pair[0], &pair[1])
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the endpoints that something was delivered to: %w", err)
+	}
+	out := map[string][]string{}
+	for _, pair := range list {
+		out[pair[0]] = append(out[pair[0]], pair[1])
+	}
+	return out, nil
+}
+
+var oldMessagesStatement = store.Define("retention.oldMessages", `
+SELECT DISTINCT each.value FROM {rows} {each}SELECT x.message_id AS one FROM deliveries x
+    WHERE (x.endpoint_id, x.id) < (r.endpoint_id, $1) AND x.endpoint_id >= r.endpoint_id AND x.status IN ('delivered', 'failed') ORDER BY x.endpoint_id, x.id LIMIT $2{/each}
+ORDER BY each.value LIMIT $2`, store.Col("endpoint_id", store.Text))
+
+// retireDeliveries removes messages whose deliveries, to these endpoints, are finished.
+func retireDeliveries(ctx context.Context, o *store.Org, endpoints []string, before string, limit int) (int, error) {
+	if len(endpoints) == 0 {
+		return 0, nil
+	}
+	old, err := store.Collect(ctx, o.Reader(), oldMessagesStatement, store.IDRows(oldMessagesStatement, endpoints), store.ScanString, before, limit)
 	if err != nil {
 		return 0, fmt.Errorf("find old messages: %w", err)
 	}

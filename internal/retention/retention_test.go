@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/delivery"
 	"usersync/internal/event"
 	"usersync/internal/intake"
 	"usersync/internal/retention"
@@ -87,4 +88,62 @@ func TestARunRemovesUpToTheLimitAndSaysThatThereIsMore(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What was delivered to an endpoint is removed after its time whether or not the
+// endpoint is still there, and what another endpoint waits for stays.
+func TestWhatBelongedToADeletedEndpointIsRemovedToo(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n, keeper := roomtest.New(t, s, 9), roomtest.New(t, s, 9)
+		_, err := tenant.Update(t.Context(), n.Org(n.Organization.ID), "test", func(o *tenant.Organization) ([]string, error) {
+			o.Settings.RetentionDays = tenant.RetentionDays{Deliveries: 1}
+			return []string{"settings"}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone, there := deliver(t, n, 3), deliver(t, n, 2)
+		waiting, kept := deliver(t, n, 1), deliver(t, keeper, 2)
+		roomtest.Execute(t, db, `UPDATE deliveries SET status = 'delivered' WHERE endpoint_id <> $1`, waiting)
+		for endpoint, of := range map[string]roomtest.Tenant{gone: n, kept: keeper} {
+			if err := delivery.DeleteEndpoint(t.Context(), of.Org(of.Organization.ID), "test", endpoint); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left := func(endpoint string) int {
+			return roomtest.Count(t, db, `SELECT count(*) FROM deliveries WHERE endpoint_id = '`+endpoint+`'`)
+		}
+		if more, err := retention.Run(t.Context(), s, time.Now().Add(23*time.Hour), 10); err != nil || more || left(gone) != 3 {
+			t.Errorf("before the time %d deliveries are left, %v %v", left(gone), more, err)
+		}
+		for range 3 { // up to two of each endpoint at once
+			if _, err := retention.Run(t.Context(), s, time.Now().Add(25*time.Hour), 2); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left(gone) != 0 || left(there) != 0 || left(waiting) != 1 || left(kept) != 2 {
+			t.Errorf("left are %d deliveries of the deleted endpoint, %d of that which is there, %d of that which waits, %d of another organization",
+				left(gone), left(there), left(waiting), left(kept))
+		}
+		if bodies := roomtest.Count(t, db, `SELECT count(*) FROM messages`); bodies != 3 {
+			t.Errorf("%d messages are left, want 3", bodies)
+		}
+	})
+}
+
+// deliver sends count messages to a new endpoint and returns its id.
+func deliver(t *testing.T, n roomtest.Tenant, count int) string {
+	t.Helper()
+	o := n.Org(n.Organization.ID)
+	e, err := delivery.CreateEndpoint(t.Context(), o, "test", delivery.Endpoint{URL: "https://x.example/", EventTypes: []string{"test"}}, usersync.NewSecret("whsec_x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range count {
+		if _, err := delivery.Test(t.Context(), o, "test", e.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e.ID
 }

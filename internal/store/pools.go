@@ -80,8 +80,14 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		cfg.RuntimeParams["search_path"] = o.Schema
 	}
 	limit := cmp.Or(max(o.MaxConns, 0), defaultMaxConns)
+	prepared := func(prepare func(context.Context, *pgx.Conn) error) func(context.Context, *pgx.Conn) error {
+		if o.ReadOnly {
+			return readWhole
+		}
+		return prepare
+	}
 	pool := func(conns int, prepare func(context.Context, *pgx.Conn) error, wrap func(driver.Connector) driver.Connector) *sql.DB {
-		db := o.pool(wrap(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(prepare))))
+		db := o.pool(wrap(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(prepared(prepare)))))
 		conns = max(conns, 2)
 		db.SetMaxOpenConns(conns)
 		db.SetMaxIdleConns(conns)
@@ -136,6 +142,11 @@ func genericPlansUnsorted(ctx context.Context, c *pgx.Conn) error {
 	return set(ctx, c, keptPlans+"; SET enable_sort = off")
 }
 
+// readWhole is for a store that is ReadOnly. It leaves the planner all its ways.
+func readWhole(ctx context.Context, c *pgx.Conn) error {
+	return set(ctx, c, "SET default_transaction_read_only = on; SET jit = off; SET statement_timeout = 0")
+}
+
 // asyncCommit is genericPlans on a connection whose commits do not wait for the disk.
 func asyncCommit(ctx context.Context, c *pgx.Conn) error {
 	return set(ctx, c, keptPlans+"; SET synchronous_commit = off; SET statement_timeout = '10s'")
@@ -154,7 +165,7 @@ func set(ctx context.Context, c *pgx.Conn, settings string) error {
 // zeros, as an erasure promises.
 const (
 	sqliteBusy   = "busy_timeout = 10000" // milliseconds, as below
-	sqliteWriter = "?_txlock=immediate&_pragma=secure_delete(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)"
+	sqliteWriter = "?_txlock=immediate&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)"
 	sqliteReader = "?_pragma=query_only(1)&_pragma=busy_timeout(10000)&_pragma=cache_size(-16384)"
 )
 
@@ -163,12 +174,16 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err := private(file); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
+	writer := sqliteWriter
+	if o.ReadOnly {
+		writer = sqliteReader
+	}
 	s := &Store{Engine: SQLite, ready: newSignal(), outage: newOutage(o.Log), seal: o.Seal}
 	for _, mode := range []struct {
 		to    **gorm.DB
 		dsn   string
 		conns int
-	}{{&s.write, sqliteWriter, 1}, {&s.read, sqliteReader, sqliteReaders}} {
+	}{{&s.write, writer, 1}, {&s.read, sqliteReader, sqliteReaders}} {
 		connector, err := sqlitelib.NewConnector("file:" + file + mode.dsn)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", file, err)

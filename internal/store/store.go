@@ -37,6 +37,9 @@ type Options struct {
 	MaxConns int
 	// Schema is the PostgreSQL schema to live in; empty is the server's default.
 	Schema string
+	// ReadOnly has every connection refuse to write, and plan for statements that read
+	// whole tables, however long that takes.
+	ReadOnly bool
 	// Seal keeps secrets unreadable at rest; nil where none are stored or read.
 	Seal Sealer
 	// Wrap, for tests alone, stands between the store and the driver: it gets

@@ -43,7 +43,7 @@ const idTime = 10
 // idRandom is the length of the part that keeps ids apart: 80 bits.
 const idRandom = 16
 
-// idDelivery is the length of a delivery's id behind the prefix, see DeliveryID.
+// idDelivery is the length of a delivery's id behind the prefix, see delivery.IDOf.
 const idDelivery = idTime + idRandom + 8
 
 var clock struct {

@@ -15,6 +15,9 @@ import (
 
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/request"
+	"usersync/internal/store"
+	"usersync/internal/usersync"
+	"usersync/internal/verify"
 	"usersync/test/system"
 )
 
@@ -41,16 +44,13 @@ func (a *audit) deadlocks(t *testing.T) int {
 	return a.number(t, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
 }
 
-// leftovers are rows that must be gone when all work is done. Each connection
-// keeps one task, which waits for the next push.
-var leftovers = []struct{ name, query string }{
-	{"tasks", `SELECT count(*) FROM outbox WHERE kind <> 'platform.push'`},
-	{"tasks of connections that are under way", `SELECT count(*) FROM outbox WHERE kind = 'platform.push' AND (state <> 'scheduled' OR claim_token <> '')`},
-	{"steps that wait for a push", `SELECT count(*) FROM push_waits`},
-	{"pushes that are due or under way", `SELECT count(*) FROM pushes WHERE status <> 'idle' OR due_at <> 0`},
-	{"requests without an end", `SELECT count(*) FROM requests WHERE finished_at = 0`},
-	{"deliveries without an end", `SELECT count(*) FROM deliveries WHERE status NOT IN ('delivered', 'failed')`},
-	{"erasures without an end", `SELECT count(*) FROM erasures WHERE finished_at = 0`},
+// store opens the database as the operator's command verify does.
+func (a *audit) store(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{URL: usersync.NewSecret(a.Postgres.URL()), MaxConns: 1, ReadOnly: true})
+	system.Must(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 // waiting counts what is left of the last fault of a part of the outside: it was
@@ -83,10 +83,13 @@ func (a *audit) hushed(t *testing.T, p planned) {
 // drained waits until nothing is left to do.
 func (a *audit) drained(t *testing.T) {
 	t.Helper()
+	s := a.store(t)
 	count := func() (text []string) {
-		for _, l := range leftovers {
-			if n := a.number(t, l.query); n > 0 {
-				text = append(text, fmt.Sprintf("%d %s", n, l.name))
+		left, err := verify.AllLeft(t.Context(), s)
+		system.Must(t, err)
+		for _, l := range left {
+			if l.Count > 0 {
+				text = append(text, fmt.Sprintf("%d %s", l.Count, l.Name))
 			}
 		}
 		return text
@@ -94,9 +97,16 @@ func (a *audit) drained(t *testing.T) {
 	system.Await(t, drainWithin, "all work is done", func() bool { return len(count()) == 0 }, func() string { return strings.Join(count(), "\n") })
 }
 
-// check checks every tenant and fails the test for each breach.
+// check checks the database and every tenant, and fails the test for each breach.
 func (a *audit) check(t *testing.T) {
 	t.Helper()
+	findings, err := verify.Run(t.Context(), a.store(t))
+	system.Must(t, err)
+	for _, f := range findings {
+		for _, b := range f.Breaches {
+			a.Add("not so: "+f.Name, "%s of %s", b.ID, b.Organization)
+		}
+	}
 	for _, n := range a.tenants {
 		n.AuditLedger(t, &a.Faults, a.acceptances(t, n))
 		a.users(t, n)

@@ -155,7 +155,7 @@ SELECT ` + messageIDText + `, $1, 'user_sync.completed', ` + requestIDText + `, 
 FROM generate_series($2::bigint, $3::bigint - 1) AS i WHERE i >= ` + fmt.Sprint(requests-requests/10)},
 		{"deliveries", all, `
 INSERT INTO deliveries (id, organization_id, message_id, endpoint_id, type, status, attempts, attempt_count, created_at, updated_at, task_id)
-SELECT replace(` + messageIDText + `, 'msg_', 'del_') || substr(md5('d' || i), 1, 8), $1, ` + messageIDText + `, '` + endpoint + `', 'user_sync.completed', 'delivered',
+SELECT replace(` + messageIDText + `, 'msg_', 'del_') || '` + endpoint[min(22, len(endpoint)):] + `', $1, ` + messageIDText + `, '` + endpoint + `', 'user_sync.completed', 'delivered',
     '[{"at":"2026-01-01T00:00:00.030Z","status":204,"latencyMs":3}]', 1, ` + made("i") + ` + 15000, ` + made("i") + ` + 30000, ` + taskIDText + `
 FROM generate_series($2::bigint, $3::bigint - 1) AS i WHERE i >= ` + fmt.Sprint(requests-requests/10)},
 	}

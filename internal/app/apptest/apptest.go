@@ -10,15 +10,19 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"usersync/internal/app"
 	"usersync/internal/config"
+	"usersync/internal/store"
 	"usersync/internal/store/storetest"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
+	"usersync/internal/verify"
 )
 
 // Environment is an engine with a fresh database and a queue of its own, in which an
@@ -33,6 +37,9 @@ type Environment struct {
 	MailRoots *x509.CertPool
 	// Breaker can break connections to the database, if it is set.
 	Breaker *storetest.Breaker
+	// Breaks names the rules of internal/verify that the test breaks on purpose. The
+	// database that it leaves keeps the others.
+	Breaks []string
 }
 
 // Engines are the two modes of the program.
@@ -58,6 +65,7 @@ func New(t *testing.T, engine string) *Environment {
 		EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}}
 	if engine == "embedded" {
+		t.Cleanup(func() { e.sound(t, store.Options{Dir: e.Config.DataDir}) })
 		return e
 	}
 	o := storetest.Options(t, "postgres")
@@ -67,7 +75,32 @@ func New(t *testing.T, engine string) *Environment {
 	}
 	e.Config.DatabaseURL, e.Config.RedisURL, e.Schema = o.URL, usersync.NewSecret(redis), o.Schema
 	storetest.Open(t, o)
+	t.Cleanup(func() { e.sound(t, o) })
 	return e
+}
+
+// sound fails the test when it leaves anything in the database that must not be there.
+func (e *Environment) sound(t *testing.T, o store.Options) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(o.Dir, "usersync.db")); o.URL.IsZero() && err != nil {
+		return // no App was started
+	}
+	o.ReadOnly, o.MaxConns = true, 1
+	s, err := store.Open(context.Background(), o)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = s.Close() }()
+	findings, err := verify.Run(context.Background(), s)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, f := range findings {
+		if len(f.Breaches) > 0 && !slices.Contains(e.Breaks, f.Name) {
+			t.Errorf("not so: %s: %v", f.Name, f.Breaches)
+		}
+	}
 }
 
 // Running is an App that runs until Stop or the end of the test.

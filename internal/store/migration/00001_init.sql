@@ -2,7 +2,9 @@
 -- The schema: one text for both engines. Times are UTC microseconds since 1970, and 0
 -- means never. JSON is text that no statement looks into. COLLATE "C" is left out on
 -- SQLite, whose text compares by bytes anyway. Lines between "-- only: X" and the next
--- "-- only:" are for that engine alone. ADR 0002 says why.
+-- "-- only:" are for that engine alone. ADR 0002 says why. What a CHECK lists are the
+-- constants of the package that owns the column, which a test compares; which rules
+-- stand here and which do not: ADR 0016.
 
 ------------------------------------------------------------------------ organizations
 
@@ -12,7 +14,7 @@
 CREATE TABLE organizations (
     id                       text   COLLATE "C" NOT NULL PRIMARY KEY,
     name                     text   NOT NULL,
-    status                   text   NOT NULL,
+    status                   text   NOT NULL CHECK (status IN ('active', 'disabled')),
     salt                     text   NOT NULL,
     default_invite_link      text   NOT NULL DEFAULT '',
     default_redirection_link text   NOT NULL DEFAULT '',
@@ -60,7 +62,8 @@ CREATE INDEX audit_organization ON audit (organization_id, id);
 CREATE TABLE balances (
     organization_id  text   COLLATE "C" NOT NULL PRIMARY KEY,
     balance          bigint NOT NULL DEFAULT 0 CHECK (balance >= 0),
-    message_sequence bigint NOT NULL DEFAULT 0
+    message_sequence bigint NOT NULL DEFAULT 0 CHECK (message_sequence >= 0),
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 
 -- Every change of a balance, for good. The unique indexes allow one charge for a
@@ -68,16 +71,28 @@ CREATE TABLE balances (
 CREATE TABLE ledger (
     id              text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
-    kind            text   NOT NULL,
+    kind            text   NOT NULL CHECK (kind IN ('top_up', 'charge')),
     amount          bigint NOT NULL,
     request_id      text   COLLATE "C" NOT NULL DEFAULT '',
     reference       text   COLLATE "C" NOT NULL DEFAULT '',
-    balance_after   bigint NOT NULL,
+    balance_after   bigint NOT NULL CHECK (balance_after >= 0),
     created_at      bigint NOT NULL,
-    PRIMARY KEY (organization_id, id)
+    PRIMARY KEY (organization_id, id),
+    CHECK (kind = 'charge' AND amount = -1 AND request_id <> '' OR kind = 'top_up' AND amount > 0 AND request_id = '')
 );
 CREATE UNIQUE INDEX ledger_request ON ledger (organization_id, request_id) WHERE request_id <> '';
 CREATE UNIQUE INDEX ledger_reference ON ledger (organization_id, reference) WHERE reference <> '';
+-- Nobody changes a line: what was wrong is put right by another line.
+-- only: postgres
+CREATE FUNCTION ledger_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the ledger is append-only' USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER ledger_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger EXECUTE FUNCTION ledger_stays();
+-- only: sqlite
+CREATE TRIGGER ledger_stays_updated BEFORE UPDATE ON ledger BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER ledger_stays_deleted BEFORE DELETE ON ledger BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+-- only: end
 
 ------------------------------------------------------------------------ users
 
@@ -144,12 +159,13 @@ CREATE TABLE erasures (
     id              text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL,
     user_id         text   COLLATE "C" NOT NULL,
-    status          text   NOT NULL,
+    status          text   NOT NULL CHECK (status IN ('running', 'succeeded')),
     removed         text   NOT NULL DEFAULT '',
     platforms       text   NOT NULL DEFAULT '',
     created_at      bigint NOT NULL,
     swept_at        bigint NOT NULL DEFAULT 0,
-    finished_at     bigint NOT NULL DEFAULT 0
+    finished_at     bigint NOT NULL DEFAULT 0,
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 CREATE INDEX erasures_organization ON erasures (organization_id, id);
 
@@ -158,7 +174,8 @@ CREATE TABLE erased (
     organization_id text   COLLATE "C" NOT NULL,
     person          text   COLLATE "C" NOT NULL,
     created_at      bigint NOT NULL,
-    PRIMARY KEY (organization_id, person)
+    PRIMARY KEY (organization_id, person),
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 
 ------------------------------------------------------------------------ colleagues
@@ -174,7 +191,7 @@ CREATE TABLE colleagues (
     email            text    NOT NULL,
     name             text    NOT NULL DEFAULT '',
     job_title        text    NOT NULL DEFAULT '',
-    status           text    NOT NULL,
+    status           text    NOT NULL CHECK (status IN ('pending', 'invited', 'joined', 'deleted')),
     company          text    COLLATE "C" NOT NULL DEFAULT '',
     department       text    COLLATE "C" NOT NULL DEFAULT '',
     seniority        integer NOT NULL DEFAULT 0,
@@ -247,8 +264,8 @@ CREATE INDEX people_department ON people ((organization_id || '/' || company || 
 CREATE TABLE imports (
     id              text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL,
-    status          text   NOT NULL,
-    format          text   NOT NULL,
+    status          text   NOT NULL CHECK (status IN ('receiving', 'queued', 'running', 'succeeded', 'failed')),
+    format          text   NOT NULL CHECK (format IN ('csv', 'ndjson')),
     encoding        text   NOT NULL DEFAULT '',
     ignored         text   NOT NULL DEFAULT '',
     actor           text   NOT NULL,
@@ -271,7 +288,8 @@ CREATE TABLE import_chunks (
     import_id text    COLLATE "C" NOT NULL,
     number    integer NOT NULL,
     body      text    NOT NULL,
-    PRIMARY KEY (import_id, number)
+    PRIMARY KEY (import_id, number),
+    FOREIGN KEY (import_id) REFERENCES imports (id) ON DELETE CASCADE
 );
 
 -- The lines of an upload that were refused, and why.
@@ -281,7 +299,8 @@ CREATE TABLE import_errors (
     position  integer NOT NULL,
     field     text   NOT NULL,
     message   text   NOT NULL,
-    PRIMARY KEY (import_id, line, position)
+    PRIMARY KEY (import_id, line, position),
+    FOREIGN KEY (import_id) REFERENCES imports (id) ON DELETE CASCADE
 );
 
 ------------------------------------------------------------------------ requests
@@ -292,8 +311,8 @@ CREATE TABLE import_errors (
 CREATE TABLE requests (
     organization_id text    COLLATE "C" NOT NULL,
     id              text    COLLATE "C" NOT NULL,
-    kind            text    NOT NULL,
-    status          text    NOT NULL,
+    kind            text    NOT NULL CHECK (kind IN ('user-sync', 'platform-sync', 'platform-bulk')),
+    status          text    NOT NULL CHECK (status IN ('queued', 'processing', 'awaiting_credits', 'succeeded', 'partially_succeeded', 'failed')),
     user_id         text    COLLATE "C" NOT NULL,
     email           text    NOT NULL,
     sequence        bigint  NOT NULL,
@@ -301,7 +320,7 @@ CREATE TABLE requests (
     task_id         text    COLLATE "C" NOT NULL,
     traceparent     text    NOT NULL DEFAULT '',
     run             integer NOT NULL DEFAULT 1,
-    charged         bigint  NOT NULL DEFAULT 0,
+    charged         bigint  NOT NULL DEFAULT 0 CHECK (charged IN (0, 1)),
     created_at      bigint  NOT NULL,
     started_at      bigint  NOT NULL DEFAULT 0,
     finished_at     bigint  NOT NULL DEFAULT 0,
@@ -326,10 +345,10 @@ CREATE TABLE steps (
     request_id      text    COLLATE "C" NOT NULL,
     position        integer NOT NULL,
     organization_id text    COLLATE "C" NOT NULL,
-    name            text    NOT NULL,
+    name            text    NOT NULL CHECK (name IN ('colleagues', 'platform', 'followups')),
     platform        text    NOT NULL DEFAULT '',
     connection_id   text    COLLATE "C" NOT NULL DEFAULT '',
-    status          text    NOT NULL,
+    status          text    NOT NULL CHECK (status IN ('pending', 'retrying', 'awaiting_credits', 'succeeded', 'would_sync', 'synced', 'unchanged', 'skipped', 'failed')),
     reason          text    NOT NULL DEFAULT '',
     attempts        integer NOT NULL DEFAULT 0,
     next_attempt_at bigint  NOT NULL DEFAULT 0,
@@ -338,7 +357,8 @@ CREATE TABLE steps (
     error_message   text    NOT NULL DEFAULT '',
     found           text    NOT NULL DEFAULT '',
     updated_at      bigint  NOT NULL,
-    PRIMARY KEY (request_id, position)
+    PRIMARY KEY (request_id, position),
+    FOREIGN KEY (organization_id, request_id) REFERENCES requests (organization_id, id)
 );
 
 -- What was answered to a call with an Idempotency-Key.
@@ -379,7 +399,7 @@ CREATE TABLE outbox (
     fairness_key    text    COLLATE "C" NOT NULL,
     args            text    NOT NULL,
     traceparent     text    NOT NULL DEFAULT '',
-    state           text    COLLATE "C" NOT NULL,
+    state           text    COLLATE "C" NOT NULL CHECK (state IN ('ready', 'sent', 'scheduled', 'parked')),
     generation      bigint  NOT NULL DEFAULT 1,
     look_at         bigint  NOT NULL DEFAULT 0,
     claim_token     text    COLLATE "C" NOT NULL DEFAULT '',
@@ -408,20 +428,22 @@ CREATE TABLE webhook_endpoints (
     url              text   NOT NULL,
     event_types      text   NOT NULL,
     description      text   NOT NULL DEFAULT '',
-    status           text   NOT NULL,
+    status           text   NOT NULL CHECK (status IN ('enabled', 'disabled')),
     disabled_reason  text   NOT NULL DEFAULT '',
-    signing          text   NOT NULL DEFAULT 'v1',
+    signing          text   NOT NULL DEFAULT 'v1' CHECK (signing IN ('v1', 'v1a')),
     secret           text   NOT NULL,
     old_secret       text   NOT NULL DEFAULT '',
     old_secret_until bigint NOT NULL DEFAULT 0,
     failing_since    bigint NOT NULL DEFAULT 0,
     created_at       bigint NOT NULL,
     updated_at       bigint NOT NULL,
-    version          bigint NOT NULL DEFAULT 1
+    version          bigint NOT NULL DEFAULT 1,
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 CREATE INDEX webhook_endpoints_organization ON webhook_endpoints (organization_id, id);
 
--- The messages that webhooks carry, each with the bytes that are sent.
+-- The messages that webhooks carry, each with the bytes that are sent. The unique index
+-- allows one message for a number of the organization's sequence.
 CREATE TABLE messages (
     id              text   COLLATE "C" NOT NULL PRIMARY KEY,
     organization_id text   COLLATE "C" NOT NULL,
@@ -432,10 +454,12 @@ CREATE TABLE messages (
     traceparent     text   NOT NULL DEFAULT '',
     created_at      bigint NOT NULL
 );
+CREATE UNIQUE INDEX messages_sequence ON messages (organization_id, sequence);
 
--- One message on its way to one endpoint. The id begins with the message's, so that a
--- message's deliveries are a range. task_id names the outbox row that delivers: only
--- whoever holds that row's claim decides how the delivery goes on (ADR 0009).
+-- One message on its way to one endpoint. The id is the message's with the end of the
+-- endpoint's, so that a message's deliveries are a range, and so that the primary key
+-- allows one delivery of a message to an endpoint. task_id names the outbox row that
+-- delivers: only whoever holds that row's claim decides how the delivery goes on (ADR 0009).
 -- earlier_attempts were made before it was last sent again: the schedule counts from
 -- there. failed_at is 0 while a delivery has not failed.
 CREATE TABLE deliveries (
@@ -445,14 +469,15 @@ CREATE TABLE deliveries (
     endpoint_id      text    COLLATE "C" NOT NULL,
     task_id          text    NOT NULL DEFAULT '',
     type             text    NOT NULL,
-    status           text    NOT NULL,
+    status           text    NOT NULL CHECK (status IN ('pending', 'retrying', 'delivered', 'failed')),
     attempts         text    NOT NULL DEFAULT '',
     attempt_count    integer NOT NULL DEFAULT 0,
     earlier_attempts integer NOT NULL DEFAULT 0,
     next_attempt_at  bigint  NOT NULL DEFAULT 0,
     failed_at        bigint  NOT NULL DEFAULT 0,
     created_at       bigint  NOT NULL,
-    updated_at       bigint  NOT NULL
+    updated_at       bigint  NOT NULL,
+    CHECK (id = 'del' || substr(message_id, 4) || substr(endpoint_id, 23))
 );
 CREATE INDEX deliveries_endpoint ON deliveries (endpoint_id, id);
 -- These ask for failed_at and next_attempt_at rather than for status: a delivery that
@@ -469,7 +494,7 @@ CREATE TABLE connections (
     organization_id text   COLLATE "C" NOT NULL,
     platform        text   NOT NULL,
     name            text   NOT NULL,
-    status          text   NOT NULL,
+    status          text   NOT NULL CHECK (status IN ('active', 'paused', 'disconnected', 'deleted')),
     reason          text   NOT NULL DEFAULT '',
     settings        text   NOT NULL DEFAULT '{}',
     credentials     text   NOT NULL,
@@ -477,7 +502,8 @@ CREATE TABLE connections (
     checked_at      bigint NOT NULL DEFAULT 0,
     throttled_until bigint NOT NULL DEFAULT 0, -- until when the platform wants no calls
     created_at      bigint NOT NULL,
-    updated_at      bigint NOT NULL
+    updated_at      bigint NOT NULL,
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 CREATE INDEX connections_organization ON connections (organization_id, id);
 
@@ -496,8 +522,8 @@ CREATE TABLE pushes (
     connection_id   text    COLLATE "C" NOT NULL,
     user_id         text    COLLATE "C" NOT NULL,
     organization_id text    COLLATE "C" NOT NULL,
-    status          text    NOT NULL DEFAULT 'idle',
-    rank            integer NOT NULL DEFAULT 1,
+    status          text    NOT NULL DEFAULT 'idle' CHECK (status IN ('idle', 'pending', 'calling', 'confirming')),
+    rank            integer NOT NULL DEFAULT 1 CHECK (rank IN (0, 1, 2)),
     due_at          bigint  NOT NULL DEFAULT 0,
     wanted_version  bigint  NOT NULL DEFAULT 0,
     wanted_at       bigint  NOT NULL DEFAULT 0,
@@ -509,7 +535,7 @@ CREATE TABLE pushes (
     job             text    NOT NULL DEFAULT '',
     sent_version    bigint  NOT NULL DEFAULT 0,
     sent_hash       text    NOT NULL DEFAULT '',
-    dirty           integer NOT NULL DEFAULT 0,
+    dirty           integer NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
     removal         text    NOT NULL DEFAULT '',
     erasure_id      text    COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (connection_id, user_id)
@@ -528,9 +554,9 @@ CREATE TABLE push_waits (
     request_id      text    COLLATE "C" NOT NULL,
     organization_id text    COLLATE "C" NOT NULL,
     position        integer NOT NULL,
-    mode            text    NOT NULL,
+    mode            text    NOT NULL CHECK (mode IN ('state', 'once', 'preview')),
     version         bigint  NOT NULL,
-    rank            integer NOT NULL DEFAULT 1,
+    rank            integer NOT NULL DEFAULT 1 CHECK (rank IN (0, 1, 2)),
     due_at          bigint  NOT NULL DEFAULT 0,
     attempts        integer NOT NULL DEFAULT 0,
     job             text    NOT NULL DEFAULT '',
@@ -549,7 +575,7 @@ CREATE TABLE bulks (
     connection_id   text   COLLATE "C" NOT NULL,
     cursor          text   COLLATE "C" NOT NULL DEFAULT '',
     planned         integer NOT NULL DEFAULT 0,
-    again           integer NOT NULL DEFAULT 0,
+    again           integer NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
     total           bigint NOT NULL DEFAULT 0,
     done            bigint NOT NULL DEFAULT 0,
     added           bigint NOT NULL DEFAULT 0,
@@ -560,7 +586,8 @@ CREATE TABLE bulks (
     errors          bigint NOT NULL DEFAULT 0,
     audience_id     text   NOT NULL DEFAULT '',
     created_at      bigint NOT NULL,
-    updated_at      bigint NOT NULL
+    updated_at      bigint NOT NULL,
+    FOREIGN KEY (organization_id, request_id) REFERENCES requests (organization_id, id)
 );
 
 -- The users of a bulk that failed or were skipped, and why.
@@ -568,7 +595,7 @@ CREATE TABLE bulk_errors (
     request_id      text   COLLATE "C" NOT NULL,
     user_id         text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
-    status          text   NOT NULL,
+    status          text   NOT NULL CHECK (status IN ('failed', 'skipped', 'again')),
     code            text   NOT NULL,
     message         text   NOT NULL,
     created_at      bigint NOT NULL,
