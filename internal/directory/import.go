@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -270,28 +271,47 @@ func FailImport(ctx context.Context, tx *store.Tx, organization, id, message str
 }
 
 var (
-	dropReceivingStatement = store.Define("directory.dropReceiving", `DELETE FROM imports WHERE id = $1 AND organization_id = $2 AND status = 'receiving'`)
-	dropErrorsStatement    = store.Define("directory.dropErrors", `DELETE FROM import_errors WHERE import_id = $1`)
+	lockReceivingStatement = store.Define("directory.lockReceiving", `
+SELECT 1 FROM imports WHERE id = $1 AND organization_id = $2 AND status = 'receiving' {skip locked}`)
+	dropReceivedStatement = store.Define("directory.dropReceived", `
+DELETE FROM import_chunks WHERE {row} {any}SELECT {row} FROM import_chunks WHERE import_id = $1 {skip locked}{/any}`)
+	dropErrorsStatement = store.Define("directory.dropErrors", `
+DELETE FROM import_errors WHERE {row} {any}SELECT {row} FROM import_errors WHERE import_id = $1 {skip locked}{/any}`)
+	dropReceivingStatement = store.Define("directory.dropReceiving", `
+DELETE FROM imports WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM import_chunks c WHERE c.import_id = $1)
+    AND NOT EXISTS (SELECT 1 FROM import_errors e WHERE e.import_id = $1)`)
 )
 
-// DropImport removes an upload that broke off.
+// DropImport removes an upload that broke off. One that somebody has locked, or that has
+// a locked row, stays; DropAbandonedImports comes back to it.
 func DropImport(ctx context.Context, o *store.Org, id string) error {
-	return o.Tx(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(ctx, dropReceivingStatement, nil, id, o.ID())
-		if err != nil {
-			return fmt.Errorf("drop an upload: %w", err)
-		}
-		if n == 0 {
+	_, err := dropImport(ctx, o, id)
+	return err
+}
+
+// dropImport is DropImport, and returns how many uploads it removed: one or none.
+func dropImport(ctx context.Context, o *store.Org, id string) (dropped int64, err error) {
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		var one int
+		err := tx.QueryRow(ctx, lockReceivingStatement, id, o.ID()).Scan(&one)
+		if store.NotFound(err) {
 			return nil
 		}
+		if err != nil {
+			return fmt.Errorf("lock an upload: %w", err)
+		}
 		//lint:loop one statement for each table
-		for _, st := range []*store.Statement{dropChunksStatement, dropErrorsStatement} {
+		for _, st := range []*store.Statement{dropReceivedStatement, dropErrorsStatement} {
 			if err := tx.Later(ctx, st, nil, nil, id); err != nil {
 				return fmt.Errorf("drop the rows of an upload: %w", err)
 			}
 		}
+		if dropped, err = tx.Exec(ctx, dropReceivingStatement, nil, id); err != nil {
+			return fmt.Errorf("drop an upload: %w", err)
+		}
 		return nil
 	})
+	return dropped, err
 }
 
 var abandonedStatement = store.Define("directory.abandoned", `
@@ -306,12 +326,16 @@ func DropAbandonedImports(ctx context.Context, s *store.Store, limit int) (int, 
 	if err != nil {
 		return 0, fmt.Errorf("find abandoned uploads: %w", err)
 	}
+	var dropped int64
+	var failed []error
 	//lint:loop up to limit broken uploads, each removed in a transaction
 	for _, both := range found {
 		organization, id, _ := strings.Cut(both, " ")
-		if err := DropImport(ctx, s.Org(organization), id); err != nil {
-			return 0, fmt.Errorf("drop the abandoned upload %s: %w", id, err)
+		n, err := dropImport(ctx, s.Org(organization), id)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("drop the abandoned upload %s: %w", id, err))
 		}
+		dropped += n
 	}
-	return len(found), nil
+	return int(dropped), errors.Join(failed...)
 }

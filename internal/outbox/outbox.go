@@ -222,11 +222,13 @@ func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
 }
 
 var unsendStatement = store.Define("outbox.unsend", `
-UPDATE outbox SET state = 'ready' FROM {rows}
-WHERE outbox.id = r.id AND outbox.generation = r.generation AND `+isSent+` AND claim_token = ''`,
+UPDATE outbox SET state = 'ready' WHERE id {any}
+    SELECT o.id FROM {rows} JOIN outbox o ON o.id = r.id AND o.generation = r.generation
+    WHERE `+isSent+` AND o.claim_token = '' ORDER BY o.id {skip locked}{/any}`,
 	store.Col("id", store.Text), store.Col("generation", store.Bigint))
 
-// Unsend makes tasks ready again that could not be put on the queue.
+// Unsend makes tasks ready again that could not be put on the queue. One whose row
+// somebody has locked is left to the reconciler.
 func Unsend(ctx context.Context, s *store.Store, sent []Envelope) error {
 	return change(ctx, s, unsendStatement, sent)
 }
@@ -250,10 +252,11 @@ func envelopeRows(st *store.Statement, sent []Envelope) *store.Rows {
 
 var unsendAllStatement = store.Define("outbox.unsendAll", `
 UPDATE outbox SET state = 'ready', claim_token = '', claimed_until = 0
-WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1)`)
+WHERE id {any}SELECT id FROM outbox WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1) ORDER BY id {skip locked}{/any}`)
 
 // UnsendAll makes every sent task ready again that no living worker holds:
-// what to do when the queue has lost its contents. With dead, the claims count
+// what to do when the queue has lost its contents. One whose row somebody has locked
+// is left to the reconciler. With dead, the claims count
 // for nothing either, because the only process that could hold one is gone.
 func UnsendAll(ctx context.Context, s *store.Store, dead bool) (int64, error) {
 	flag := 0
@@ -288,12 +291,13 @@ func Overdue(ctx context.Context, s *store.Store, limit int) ([]Envelope, error)
 }
 
 var regenerateStatement = store.Define("outbox.regenerate", `
-UPDATE outbox SET generation = outbox.generation + 1, state = 'ready', claim_token = '', claimed_until = 0 FROM {rows}
-WHERE outbox.id = r.id AND outbox.generation = r.generation AND `+isSent+` AND claimed_until <= {now}`,
+UPDATE outbox SET generation = generation + 1, state = 'ready', claim_token = '', claimed_until = 0 WHERE id {any}
+    SELECT o.id FROM {rows} JOIN outbox o ON o.id = r.id AND o.generation = r.generation
+    WHERE `+isSent+` AND o.claimed_until <= {now} ORDER BY o.id {skip locked}{/any}`,
 	store.Col("id", store.Text), store.Col("generation", store.Bigint))
 
 // Regenerate gives tasks a new generation, and makes them ready, whose present
-// one the queue holds as dead.
+// one the queue holds as dead. One whose row somebody has locked is overdue again later.
 func Regenerate(ctx context.Context, s *store.Store, dead []Envelope) error {
 	return change(ctx, s, regenerateStatement, dead)
 }
