@@ -324,8 +324,7 @@ func (p *Pool) release(c usersync.Claim, wait time.Duration, failed bool) string
 	if failed {
 		outcome = outcomeSplit
 	}
-	due := time.Now().Add(wait)
-	return p.write(outcome, func(ctx context.Context) error { return outbox.Release(ctx, p.Store, c, due, failed) })
+	return p.write(outcome, func(ctx context.Context) error { return outbox.Release(ctx, p.Store, c, outbox.In(wait), failed) })
 }
 
 func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) string {
@@ -336,8 +335,7 @@ func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) strin
 	if failed {
 		outcome = outcomeRetried
 	}
-	due := time.Now().Add(wait)
-	return p.write(outcome, func(ctx context.Context) error { return outbox.Postpone(ctx, p.Store, c, due, failed) })
+	return p.write(outcome, func(ctx context.Context) error { return outbox.Postpone(ctx, p.Store, c, outbox.In(wait), failed) })
 }
 
 // writeWithin is how long a worker tries to write down a failure while the
