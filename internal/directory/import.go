@@ -113,7 +113,7 @@ func (r importRow) imported() (Import, error) {
 		ID: r.ID, Status: ImportStatus(r.Status), Format: r.Format, Encoding: r.Encoding, Lines: r.Lines, Done: r.Done,
 		Saved: r.Saved, Refused: r.Refused, Message: r.Message, CreatedAt: store.Stamp(r.CreatedAt), StartedAt: store.Stamp(r.StartedAt), FinishedAt: store.Stamp(r.FinishedAt),
 	}
-	i.Estimate(time.Now())
+	i.Estimate(time.Now()) //lint:clock it is shown
 	if err := store.Decode(r.Ignored, &i.IgnoredColumns); err != nil {
 		return i, fmt.Errorf("decode the ignored columns of import %q: %w", r.ID, err)
 	}
@@ -141,9 +141,13 @@ var importCount = tenant.Count{
 // unfinished ones as it may have.
 func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id string, err error) {
 	id = usersync.NewID(usersync.PrefixImport)
-	now := store.Micros(time.Now())
-	row := importRow{ID: id, OrganizationID: o.ID(), Status: string(ImportReceiving), Format: format, Actor: actor, CreatedAt: now, UpdatedAt: now}
+	row := importRow{ID: id, OrganizationID: o.ID(), Status: string(ImportReceiving), Format: format, Actor: actor}
 	return id, o.Tx(ctx, func(tx *store.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return fmt.Errorf("ask for the time: %w", err)
+		}
+		row.CreatedAt, row.UpdatedAt = store.Micros(now), store.Micros(now)
 		if err := tenant.MakeRoom(ctx, tx, o.ID(), importCount); err != nil {
 			return err
 		}
@@ -174,7 +178,7 @@ func CompleteImport(ctx context.Context, o *store.Org, id string, totals Totals,
 		if err != nil {
 			return fmt.Errorf("read the import: %w", err)
 		}
-		row.Status, row.Lines, row.Encoding, row.Ignored, row.UpdatedAt = string(ImportQueued), totals.Lines, totals.Encoding, string(ignored), store.Micros(time.Now())
+		row.Status, row.Lines, row.Encoding, row.Ignored, row.UpdatedAt = string(ImportQueued), totals.Lines, totals.Encoding, string(ignored), store.Micros(time.Now()) //lint:clock a stamp: only that of a receiving import is compared
 		if err := tx.GORM().Select("status", "lines", "encoding", "ignored", "updated_at").Updates(&row).Error; err != nil {
 			return fmt.Errorf("queue the import: %w", err)
 		}

@@ -131,7 +131,7 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 
 // workClaimed works a task whose claim this process has.
 func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.Claim) {
-	started := time.Now()
+	started := time.Now() //lint:clock it measures the run
 	ctx, line := telemetry.Start(ctx)
 	ctx = trace(ctx, claim.Traceparent)
 	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
