@@ -331,6 +331,7 @@ func (a *App) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	relaying.Go(func() { a.Relay.Run(background) })
+	relaying.Go(func() { a.watchClock(background) })
 	defer relaying.Wait()
 	defer stop()
 	failed := make(chan error, 3)

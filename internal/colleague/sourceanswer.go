@@ -75,10 +75,11 @@ func KeepSourceAnswer(ctx context.Context, o *store.Org, a SourceAnswer) error {
 }
 
 var dropSourceAnswersStatement = store.Define("colleague.dropSourceAnswers", `
-DELETE FROM source_answers WHERE (organization_id, source, company) IN (
-    SELECT organization_id, source, company FROM source_answers WHERE expires_at <= {now} ORDER BY expires_at LIMIT $1)`)
+DELETE FROM source_answers WHERE {row} {any}
+    SELECT {row} FROM source_answers WHERE expires_at <= (SELECT {now}) ORDER BY expires_at LIMIT $1 {skip locked}{/any}`)
 
-// DropSourceAnswers removes up to limit answers that no longer count.
+// DropSourceAnswers removes up to limit answers that no longer count, and passes those
+// that somebody has locked.
 func DropSourceAnswers(ctx context.Context, s *store.Store, limit int) (int64, error) {
 	return s.Writer().Exec(ctx, dropSourceAnswersStatement, nil, limit)
 }

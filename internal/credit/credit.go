@@ -144,12 +144,13 @@ func ResumePayable(ctx context.Context, s *store.Store, limit int) error {
 	if err != nil {
 		return fmt.Errorf("find parked tasks that can be paid: %w", err)
 	}
-	//lint:loop each organization's balance is locked in a transaction of its own
+	var failed []error
+	//lint:loop each organization's tasks are woken in a transaction of its own
 	for _, p := range list {
 		err := s.Tx(ctx, func(tx *store.Tx) error { return Unpark(ctx, tx, p.organization, p.balance) })
 		if err != nil {
-			return fmt.Errorf("wake the parked tasks of %s: %w", p.organization, err)
+			failed = append(failed, fmt.Errorf("wake the parked tasks of %s: %w", p.organization, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }

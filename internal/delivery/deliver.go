@@ -113,7 +113,7 @@ type result struct {
 	answered bool // 2xx
 	gone     bool // 410: the endpoint wants no more
 	due      bool // an attempt was due and made
-	ended    bool // without an attempt
+	dropped  bool // ended without an attempt
 }
 
 // attempt makes the attempts that are due, some at once, as far as they begin
@@ -122,14 +122,14 @@ func (s *Service) attempt(ctx context.Context, to target, open []OpenDelivery) (
 	results := make([]result, len(open))
 	var group errgroup.Group
 	group.SetLimit(atOnce)
-	now := time.Now()
+	began := time.Now() //lint:clock it measures the turn
 	for i, d := range open {
 		results[i].Delivery = d.Delivery
-		if d.NextAttemptAt.After(now) {
+		if d.Waits {
 			continue
 		}
 		group.Go(func() error {
-			if time.Since(now) <= turn {
+			if time.Since(began) <= turn {
 				results[i] = s.try(ctx, to, d)
 			}
 			return nil
@@ -143,7 +143,7 @@ func (s *Service) attempt(ctx context.Context, to target, open []OpenDelivery) (
 
 // try makes one attempt and says what it leads to.
 func (s *Service) try(ctx context.Context, to target, d OpenDelivery) result {
-	started := time.Now()
+	started := time.Now() //lint:clock it is shown, signed and measured by
 	response, err := s.post(ctx, to, d, started)
 	took := time.Since(started)
 	attempt := Attempt{At: usersync.Time{Time: started.UTC()}, LatencyMS: took.Milliseconds()}
@@ -157,7 +157,8 @@ func (s *Service) try(ctx context.Context, to target, d OpenDelivery) result {
 	r := result{Outcome: Outcome{Delivery: d.Delivery, Attempt: attempt}, due: true}
 	r.answered = attempt.Status >= 200 && attempt.Status < 300
 	r.gone = attempt.Status == http.StatusGone
-	r.Status, r.NextAttemptAt = verdict(r, header, started.Add(took))
+	r.Status, r.wait = verdict(r, header, started.Add(took))
+	r.NextAttemptAt, r.ended = time.Time{}, started.Add(took)
 	s.Metrics.ObserveDelivery(string(r.Status), took)
 	return r
 }
@@ -184,13 +185,13 @@ func kept(body []byte) string {
 // 410 ends it too, everything else is tried again after the schedule, not
 // before an announced Retry-After, of which at most 1 h is believed. The wait
 // begins when the attempt ended.
-func verdict(r result, header http.Header, ended time.Time) (Status, time.Time) {
+func verdict(r result, header http.Header, ended time.Time) (Status, time.Duration) {
 	if r.answered {
-		return Delivered, time.Time{}
+		return Delivered, 0
 	}
 	wait, again := Wait(r.Attempted + 1 - r.Earlier)
 	if r.gone || !again {
-		return Failed, time.Time{}
+		return Failed, 0
 	}
 	wait = wait*9/10 + rand.N(wait/5+1) // ±10 %
 	if r.Attempt.Status == http.StatusTooManyRequests || r.Attempt.Status == http.StatusServiceUnavailable {
@@ -198,7 +199,7 @@ func verdict(r result, header http.Header, ended time.Time) (Status, time.Time) 
 			wait = max(wait, asked)
 		}
 	}
-	return Retrying, ended.Add(wait)
+	return Retrying, wait
 }
 
 func (s *Service) post(ctx context.Context, to target, d OpenDelivery, now time.Time) (*outbound.Response, error) {

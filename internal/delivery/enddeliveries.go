@@ -46,7 +46,7 @@ func (s *Service) endDeliveries(ctx context.Context, c usersync.Claim, args EndD
 		if moved < wokenAtOnce {
 			return outbox.Finish(ctx, tx, c)
 		}
-		return outbox.Rearm(ctx, tx, c, c.Args, time.Time{})
+		return outbox.Rearm(ctx, tx, c, c.Args, outbox.When{})
 	})
 }
 

@@ -45,7 +45,7 @@ func SecretPlace(organization, id string) string {
 
 // overlaps reports whether the replaced secret still signs.
 func (r endpointRow) overlaps() bool {
-	return r.OldSecret != "" && time.Now().Before(store.At(r.OldSecretUntil))
+	return r.OldSecret != "" && time.Now().Before(store.At(r.OldSecretUntil)) //lint:clock which secrets sign is no work, and both are right to the receiver
 }
 
 func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
@@ -89,7 +89,7 @@ func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint,
 	if err != nil {
 		return e, fmt.Errorf("seal the secret: %w", err)
 	}
-	now := store.Micros(time.Now())
+	now := store.Micros(time.Now()) //lint:clock a stamp
 	row := endpointRow{ID: id, OrganizationID: o.ID(), URL: e.URL, EventTypes: string(types), Description: e.Description,
 		Signing: cmp.Or(e.Signing, SigningSymmetric), Status: EndpointEnabled, Secret: sealed, CreatedAt: now, UpdatedAt: now, Version: 1}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
@@ -163,7 +163,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 		if err != nil {
 			return fmt.Errorf("encode the event types: %w", err)
 		}
-		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
+		out.UpdatedAt = usersync.Time{Time: time.Now().UTC()} //lint:clock a stamp
 		values := map[string]any{
 			"url": out.URL, "event_types": string(types), "description": out.Description, "status": out.Status,
 			"disabled_reason": out.DisabledReason, "failing_since": store.Micros(out.FailingSince.Time), "updated_at": store.Micros(out.UpdatedAt.Time),
@@ -205,7 +205,7 @@ func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func
 		if err != nil {
 			return fmt.Errorf("seal the secret: %w", err)
 		}
-		now := time.Now()
+		now := time.Now() //lint:clock a stamp, and as above
 		row.OldSecret, row.OldSecretUntil = row.Secret, store.Micros(now.Add(SecretOverlap))
 		row.Secret, row.UpdatedAt, row.Version = sealed, store.Micros(now), row.Version+1
 		err = tx.GORM().Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at", "version").Updates(row).Error

@@ -12,6 +12,8 @@ import (
 type OpenDelivery struct {
 	Delivery
 	Traceparent string
+	// Waits says that the time of the next attempt has not come, by the database's clock.
+	Waits bool
 }
 
 // known is what is known of a delivery task: Claim.Known of one that this process wrote.
@@ -36,7 +38,7 @@ func scanDelivery(scan func(...any) error, more ...any) (d Delivery, err error) 
 
 // A delivery without a task was written by a release that did not name it.
 var openDeliveriesStatement = store.Define("delivery.openDeliveries", `
-SELECT `+Columns+`, m.body, m.traceparent,
+SELECT `+Columns+`, m.body, m.traceparent, d.next_attempt_at > {now},
     coalesce((SELECT e.version FROM webhook_endpoints e WHERE e.id = d.endpoint_id AND e.organization_id = $1 AND e.status = 'enabled'), 0)
 FROM {rows} JOIN deliveries d ON d.id = r.id JOIN messages m ON m.id = d.message_id
 WHERE d.organization_id = $1 AND d.status IN ('pending', 'retrying') AND d.task_id IN ($2, '')
@@ -48,7 +50,7 @@ ORDER BY d.id`, store.Col("id", store.Text))
 func loadOpen(ctx context.Context, o *store.Org, task string, ids []string) (k known, err error) {
 	k.open, err = store.Collect(ctx, o.Reader(), openDeliveriesStatement, store.IDRows(openDeliveriesStatement, ids), func(scan func(...any) error) (d OpenDelivery, err error) {
 		var body []byte
-		d.Delivery, err = scanDelivery(scan, &body, &d.Traceparent, &k.version)
+		d.Delivery, err = scanDelivery(scan, &body, &d.Traceparent, &d.Waits, &k.version)
 		d.Body = body
 		return d, err
 	}, o.ID(), task)

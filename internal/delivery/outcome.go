@@ -27,10 +27,10 @@ func refuse(open []OpenDelivery, why string) []result {
 // attempt where none was made.
 func (r *result) end(why string) {
 	if !r.due {
-		r.Attempt = Attempt{At: usersync.Time{Time: time.Now().UTC()}, Error: why}
-		r.ended = true
+		r.Attempt = Attempt{At: usersync.Time{Time: time.Now().UTC()}, Error: why} //lint:clock it is shown
+		r.dropped = true
 	}
-	r.Status, r.NextAttemptAt = Failed, time.Time{}
+	r.Status, r.NextAttemptAt, r.wait = Failed, time.Time{}, 0
 }
 
 // recordOutcomes writes the outcomes of the deliveries and the health of their
@@ -160,14 +160,19 @@ func (o *recorder) endLeft(why string) {
 // finish ends the claim: the task is done, or comes again for what is left.
 func (o *recorder) finish(ctx context.Context) error {
 	args := DeliverArgs{EndpointID: o.endpoint}
-	var next time.Time
+	var next outbox.When
 	for _, r := range o.results {
 		if !left(r) {
 			continue
 		}
-		if len(args.DeliveryIDs) == 0 || r.NextAttemptAt.Before(next) {
-			next = r.NextAttemptAt
+		when := outbox.At(r.NextAttemptAt)
+		if r.wait > 0 {
+			when = outbox.In(r.left())
 		}
+		if len(args.DeliveryIDs) > 0 {
+			when = next.Or(when)
+		}
+		next = when
 		args.DeliveryIDs = append(args.DeliveryIDs, r.ID)
 	}
 	if len(args.DeliveryIDs) == 0 {
@@ -179,7 +184,7 @@ func (o *recorder) finish(ctx context.Context) error {
 func (o *recorder) save(ctx context.Context) error {
 	var outcomes []Outcome
 	for _, r := range o.results {
-		if r.due || r.ended {
+		if r.due || r.dropped {
 			outcomes = append(outcomes, r.Outcome)
 		}
 	}
@@ -206,16 +211,28 @@ type Outcome struct {
 	// Delivery is as it was loaded, but for Status and NextAttemptAt.
 	Delivery
 	Attempt Attempt
+	// wait is how long the next attempt waits, from ended on, when this one ended. 0 is for
+	// NextAttemptAt.
+	wait  time.Duration
+	ended time.Time
+}
+
+// left returns what is left of the wait, 0 where there is none.
+func (o Outcome) left() time.Duration {
+	if o.wait == 0 {
+		return 0
+	}
+	return max(o.wait-time.Since(o.ended), time.Microsecond) //lint:clock it measures, and no clock that is set moves it
 }
 
 // The columns task_id and before say what the row must still be.
 var saveDeliveriesStatement = store.Define("delivery.saveDeliveries", `
-UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.before + 1, next_attempt_at = r.next_attempt_at,
+UPDATE deliveries SET status = r.status, attempts = r.attempts, attempt_count = r.before + 1, next_attempt_at = CASE WHEN r.wait > 0 THEN {now} + r.wait ELSE r.next_attempt_at END,
     failed_at = CASE WHEN r.status = 'failed' THEN {now} ELSE 0 END, updated_at = {now}
 FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.task_id IN (r.task_id, '')
     AND deliveries.attempt_count = r.before
 RETURNING deliveries.id`,
-	store.Col("id", store.Text), store.Col("status", store.Text), store.Col("attempts", store.Text), store.Col("before", store.Bigint), store.Col("next_attempt_at", store.Bigint), store.Col("task_id", store.Text))
+	store.Col("id", store.Text), store.Col("status", store.Text), store.Col("attempts", store.Text), store.Col("before", store.Bigint), store.Col("next_attempt_at", store.Bigint), store.Col("wait", store.Bigint), store.Col("task_id", store.Text))
 
 // saveOutcomes writes what became of deliveries under the claim of their
 // task. One that was sent again meanwhile belongs to another task: it goes on
@@ -239,7 +256,7 @@ func saveOutcomes(ctx context.Context, tx *store.Tx, c usersync.Claim, outcomes 
 
 func addOutcome(set *store.Rows, o Outcome, task string) error {
 	attempts, err := noted(o)
-	set.Add(o.ID, string(o.Status), attempts, int64(o.Attempted), store.Micros(o.NextAttemptAt), task)
+	set.Add(o.ID, string(o.Status), attempts, int64(o.Attempted), store.Micros(o.NextAttemptAt), o.left().Microseconds(), task)
 	return err
 }
 
@@ -277,8 +294,11 @@ func mergeDeliveries(ctx context.Context, tx *store.Tx, c usersync.Claim, outcom
 		}
 		if task == c.TaskID || task == "" {
 			now.Status, now.NextAttemptAt = o.Status, o.NextAttemptAt
+		} else {
+			o.wait = 0
 		}
-		return now.ID, addOutcome(set, Outcome{now, o.Attempt}, task)
+		o.Delivery = now
+		return now.ID, addOutcome(set, o, task)
 	}, c.Organization)
 	if err != nil || set.Len() == 0 {
 		return err

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"usersync/internal/store"
@@ -29,6 +30,10 @@ WHERE e.status = 'enabled' AND `+unfinishedText+` >= $1`)
 SELECT `+unfinishedText+` FROM webhook_endpoints e WHERE e.id = $2 AND e.organization_id = $3`)
 )
 
+// lockSuspectStatement finds an endpoint whose row nobody has locked.
+var lockSuspectStatement = store.Define("delivery.lockSuspect", `
+SELECT id FROM webhook_endpoints WHERE id = $1 AND organization_id = $2 {skip locked}`)
+
 // suspect is an endpoint that may have more unfinished deliveries than it may have.
 type suspect struct {
 	id, organization string
@@ -36,18 +41,20 @@ type suspect struct {
 }
 
 // DisableOverfull disables the endpoints for which more deliveries wait than their
-// organization's limit says. Their deliveries fail and can be recovered.
+// organization's limit says. Their deliveries fail and can be recovered. One whose row
+// somebody has locked is left to a later call.
 func DisableOverfull(ctx context.Context, s *store.Store) error {
 	suspects, err := store.Collect(ctx, s.Reader(), suspiciousStatement, nil, scanSuspect, suspicious)
 	if err != nil {
 		return fmt.Errorf("find endpoints with many unfinished deliveries: %w", err)
 	}
+	var failed []error
 	for _, one := range suspects { //lint:loop each is counted to a limit of its own, and few are
 		if err := disableIfOverfull(ctx, s, one); err != nil {
-			return fmt.Errorf("count what waits for the endpoint %s: %w", one.id, err)
+			failed = append(failed, fmt.Errorf("count what waits for the endpoint %s: %w", one.id, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func scanSuspect(scan func(...any) error) (one suspect, err error) {
@@ -72,6 +79,14 @@ func disableIfOverfull(ctx context.Context, s *store.Store, one suspect) error {
 		return nil
 	}
 	return s.Tx(ctx, func(tx *store.Tx) error {
+		var id string
+		err := tx.QueryRow(ctx, lockSuspectStatement, one.id, one.organization).Scan(&id)
+		if store.NotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("lock the endpoint: %w", err)
+		}
 		e, err := lockEndpoint(ctx, tx, one.organization, one.id)
 		if err != nil || e.Status != EndpointEnabled {
 			return err

@@ -77,7 +77,7 @@ func goOn(ctx context.Context, tx *store.Tx, c usersync.Claim, args RecoverArgs,
 	}
 	last := found[len(found)-1]
 	args.Since, args.After = last.CreatedAt.UnixMicro(), last.ID
-	return outbox.Rearm(ctx, tx, c, Recover.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args, time.Time{})
+	return outbox.Rearm(ctx, tx, c, Recover.Task(c.TaskID, c.Organization, c.FairnessKey, args).Args, outbox.When{})
 }
 
 var countFailedStatement = store.Define("delivery.countFailed", `

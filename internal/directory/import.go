@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -112,7 +113,7 @@ func (r importRow) imported() (Import, error) {
 		ID: r.ID, Status: ImportStatus(r.Status), Format: r.Format, Encoding: r.Encoding, Lines: r.Lines, Done: r.Done,
 		Saved: r.Saved, Refused: r.Refused, Message: r.Message, CreatedAt: store.Stamp(r.CreatedAt), StartedAt: store.Stamp(r.StartedAt), FinishedAt: store.Stamp(r.FinishedAt),
 	}
-	i.Estimate(time.Now())
+	i.Estimate(time.Now()) //lint:clock it is shown
 	if err := store.Decode(r.Ignored, &i.IgnoredColumns); err != nil {
 		return i, fmt.Errorf("decode the ignored columns of import %q: %w", r.ID, err)
 	}
@@ -140,9 +141,13 @@ var importCount = tenant.Count{
 // unfinished ones as it may have.
 func BeginImport(ctx context.Context, o *store.Org, actor, format string) (id string, err error) {
 	id = usersync.NewID(usersync.PrefixImport)
-	now := store.Micros(time.Now())
-	row := importRow{ID: id, OrganizationID: o.ID(), Status: string(ImportReceiving), Format: format, Actor: actor, CreatedAt: now, UpdatedAt: now}
+	row := importRow{ID: id, OrganizationID: o.ID(), Status: string(ImportReceiving), Format: format, Actor: actor}
 	return id, o.Tx(ctx, func(tx *store.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return fmt.Errorf("ask for the time: %w", err)
+		}
+		row.CreatedAt, row.UpdatedAt = store.Micros(now), store.Micros(now)
 		if err := tenant.MakeRoom(ctx, tx, o.ID(), importCount); err != nil {
 			return err
 		}
@@ -173,7 +178,7 @@ func CompleteImport(ctx context.Context, o *store.Org, id string, totals Totals,
 		if err != nil {
 			return fmt.Errorf("read the import: %w", err)
 		}
-		row.Status, row.Lines, row.Encoding, row.Ignored, row.UpdatedAt = string(ImportQueued), totals.Lines, totals.Encoding, string(ignored), store.Micros(time.Now())
+		row.Status, row.Lines, row.Encoding, row.Ignored, row.UpdatedAt = string(ImportQueued), totals.Lines, totals.Encoding, string(ignored), store.Micros(time.Now()) //lint:clock a stamp: only that of a receiving import is compared
 		if err := tx.GORM().Select("status", "lines", "encoding", "ignored", "updated_at").Updates(&row).Error; err != nil {
 			return fmt.Errorf("queue the import: %w", err)
 		}
@@ -269,17 +274,48 @@ func FailImport(ctx context.Context, tx *store.Tx, organization, id, message str
 	return nil
 }
 
-// The chunks and errors of an import go with it: their foreign keys say so.
-var dropReceivingStatement = store.Define("directory.dropReceiving", `DELETE FROM imports WHERE id = $1 AND organization_id = $2 AND status = 'receiving'`)
+var (
+	lockReceivingStatement = store.Define("directory.lockReceiving", `
+SELECT 1 FROM imports WHERE id = $1 AND organization_id = $2 AND status = 'receiving' {skip locked}`)
+	dropReceivedStatement = store.Define("directory.dropReceived", `
+DELETE FROM import_chunks WHERE {row} {any}SELECT {row} FROM import_chunks WHERE import_id = $1 {skip locked}{/any}`)
+	dropErrorsStatement = store.Define("directory.dropErrors", `
+DELETE FROM import_errors WHERE {row} {any}SELECT {row} FROM import_errors WHERE import_id = $1 {skip locked}{/any}`)
+	dropReceivingStatement = store.Define("directory.dropReceiving", `
+DELETE FROM imports WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM import_chunks c WHERE c.import_id = $1)
+    AND NOT EXISTS (SELECT 1 FROM import_errors e WHERE e.import_id = $1)`)
+)
 
-// DropImport removes an upload that broke off.
+// DropImport removes an upload that broke off. One that somebody has locked, or that has
+// a locked row, stays; DropAbandonedImports comes back to it.
 func DropImport(ctx context.Context, o *store.Org, id string) error {
-	return o.Tx(ctx, func(tx *store.Tx) error {
-		if _, err := tx.Exec(ctx, dropReceivingStatement, nil, id, o.ID()); err != nil {
+	_, err := dropImport(ctx, o, id)
+	return err
+}
+
+// dropImport is DropImport, and returns how many uploads it removed: one or none.
+func dropImport(ctx context.Context, o *store.Org, id string) (dropped int64, err error) {
+	err = o.Tx(ctx, func(tx *store.Tx) error {
+		var one int
+		err := tx.QueryRow(ctx, lockReceivingStatement, id, o.ID()).Scan(&one)
+		if store.NotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("lock an upload: %w", err)
+		}
+		//lint:loop one statement for each table
+		for _, st := range []*store.Statement{dropReceivedStatement, dropErrorsStatement} {
+			if err := tx.Later(ctx, st, nil, nil, id); err != nil {
+				return fmt.Errorf("drop the rows of an upload: %w", err)
+			}
+		}
+		if dropped, err = tx.Exec(ctx, dropReceivingStatement, nil, id); err != nil {
 			return fmt.Errorf("drop an upload: %w", err)
 		}
 		return nil
 	})
+	return dropped, err
 }
 
 var abandonedStatement = store.Define("directory.abandoned", `
@@ -294,12 +330,16 @@ func DropAbandonedImports(ctx context.Context, s *store.Store, limit int) (int, 
 	if err != nil {
 		return 0, fmt.Errorf("find abandoned uploads: %w", err)
 	}
+	var dropped int64
+	var failed []error
 	//lint:loop up to limit broken uploads, each removed in a transaction
 	for _, both := range found {
 		organization, id, _ := strings.Cut(both, " ")
-		if err := DropImport(ctx, s.Org(organization), id); err != nil {
-			return 0, fmt.Errorf("drop the abandoned upload %s: %w", id, err)
+		n, err := dropImport(ctx, s.Org(organization), id)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("drop the abandoned upload %s: %w", id, err))
 		}
+		dropped += n
 	}
-	return len(found), nil
+	return int(dropped), errors.Join(failed...)
 }

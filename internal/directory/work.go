@@ -38,6 +38,7 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 	if err != nil {
 		return fmt.Errorf("read the import's organization: %w", err)
 	}
+	//lint:clock it measures the turn
 	for ends := time.Now().Add(cmp.Or(s.Turn, defaultTurn)); ; { //lint:loop works chunk after chunk, each in a transaction
 		chunk, ok, err := NextChunk(ctx, org, args.ImportID)
 		if err != nil {
@@ -51,7 +52,7 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 			return fmt.Errorf("check chunk %d: %w", chunk.Number, err)
 		}
 		outcome.Salt = owner.Salt
-		over := time.Now().After(ends)
+		over := time.Now().After(ends) //lint:clock as above
 		if err := s.saveChunk(ctx, c, args, outcome, over); err != nil || over {
 			return err
 		}

@@ -100,7 +100,7 @@ func Begin(ctx context.Context, o *store.Org, actor string, salt []byte, s Subje
 		if err != nil {
 			return fmt.Errorf("encode the receipts of platforms: %w", err)
 		}
-		row.Platforms, row.UserID, row.CreatedAt = string(encoded), p.userID, store.Micros(time.Now())
+		row.Platforms, row.UserID, row.CreatedAt = string(encoded), p.userID, store.Micros(time.Now()) //lint:clock a stamp
 		if row.Removed, err = encodeRemoved(removed); err != nil {
 			return fmt.Errorf("encode what was removed: %w", err)
 		}

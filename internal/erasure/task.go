@@ -86,7 +86,7 @@ func (s *Service) work(ctx context.Context, c usersync.Claim, args Args) error {
 		if then.Part == Files && !s.Store.Embedded() {
 			return s.end(ctx, tx, c, args)
 		}
-		return outbox.Rearm(ctx, tx, c, argsOf(c, then), time.Time{})
+		return outbox.Rearm(ctx, tx, c, argsOf(c, then), outbox.When{})
 	})
 }
 
@@ -118,7 +118,7 @@ func (s *Service) scrub(ctx context.Context, c usersync.Claim, args Args) error 
 		return fmt.Errorf("hold the claim: %w", err)
 	}
 	if args.Emptied == 0 {
-		args.Emptied = store.Micros(time.Now())
+		args.Emptied = store.Micros(time.Now()) //lint:clock SQLite alone is scrubbed, and has one process, whose clock this and scrubbed are of
 	}
 	clean, wait, err := s.scrubbedSince(ctx, store.At(args.Emptied))
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Service) scrub(ctx context.Context, c usersync.Claim, args Args) error 
 		if clean {
 			return s.end(ctx, tx, c, args)
 		}
-		return outbox.Rearm(ctx, tx, c, argsOf(c, args), time.Now().Add(wait))
+		return outbox.Rearm(ctx, tx, c, argsOf(c, args), outbox.In(wait))
 	})
 }
 
@@ -140,10 +140,11 @@ func (s *Service) scrubbedSince(ctx context.Context, since time.Time) (clean boo
 	if s.scrubbed.After(since) {
 		return true, 0, nil
 	}
+	//lint:clock it measures, as scrubbed was read here
 	if wait := scrubEvery - time.Since(s.scrubbed); wait > 0 {
 		return false, wait, nil
 	}
-	began := time.Now()
+	began := time.Now() //lint:clock it is compared with Emptied, see scrub
 	if clean, err = s.Store.Scrub(ctx); clean {
 		s.scrubbed = began
 	}
@@ -175,6 +176,6 @@ const later = 10 * time.Minute
 // begins again after a while.
 func (s *Service) giveUp(ctx context.Context, c usersync.Claim, args Args, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
-		return outbox.Rearm(ctx, tx, c, argsOf(c, args), time.Now().Add(later))
+		return outbox.Rearm(ctx, tx, c, argsOf(c, args), outbox.In(later))
 	})
 }

@@ -183,7 +183,7 @@ func endDeliveries(ctx context.Context, tx *store.Tx, organization string, messa
 	if len(list) == 0 {
 		return nil
 	}
-	now := usersync.Time{Time: time.Now().UTC()}
+	now := usersync.Time{Time: time.Now().UTC()} //lint:clock a stamp
 	set := endDeliveriesStatement.Rows(len(list))
 	for _, d := range list {
 		was, had := d.Status, d.Attempted

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -15,7 +16,8 @@ import (
 // organization or balance does not allow them, replays those it has seen, and
 // stores the rest with the tasks that Plan makes of them. Calling it again
 // with the same submissions, after a commit whose outcome is unknown, accepts
-// nothing twice.
+// nothing twice and refuses nothing that is stored, whatever has become of the key, the
+// organization and the balance since.
 func Accept(ctx context.Context, s *store.Store, submissions []*Submission) error {
 	return AcceptPlanned(ctx, s, submissions, Plan)
 }
@@ -27,11 +29,15 @@ func AcceptPlanned(ctx context.Context, s *store.Store, submissions []*Submissio
 	if slices.ContainsFunc(submissions, (*Submission).keyed) {
 		commit = s.Once
 	}
+	repeated := repeatedOf(submissions)
 	return store.Repeat(ctx, func(try int) error {
 		return commit(ctx, try, func(tx *store.Tx) error {
 			open, err := admit(ctx, tx, submissions)
 			if err != nil {
 				return fmt.Errorf("admit the submissions: %w", err)
+			}
+			if open, err = leaveStored(ctx, tx, open, repeated); err != nil {
+				return fmt.Errorf("look for what is stored already: %w", err)
 			}
 			if open, err = keepKeys(ctx, tx, open); err != nil {
 				return fmt.Errorf("keep the idempotency keys: %w", err)
@@ -42,6 +48,67 @@ func AcceptPlanned(ctx context.Context, s *store.Store, submissions []*Submissio
 			return nil
 		})
 	})
+}
+
+// repeatedOf returns the submissions that an earlier call was handed, whose outcome is
+// not known, and notes that this call was handed all of them.
+func repeatedOf(submissions []*Submission) (repeated []*Submission) {
+	for _, sub := range submissions {
+		if sub.handedIn {
+			repeated = append(repeated, sub)
+		}
+		sub.handedIn = true
+	}
+	return repeated
+}
+
+// leaveStored returns those of the open submissions that are to be stored, and notes the
+// repeated ones as accepted that an earlier call has stored, open or refused. It looks
+// after the gates were read: what closed a gate may be the very work that is stored.
+func leaveStored(ctx context.Context, tx *store.Tx, open, repeated []*Submission) ([]*Submission, error) {
+	if len(repeated) == 0 {
+		return open, nil
+	}
+	set := requestUsersStatement.Rows(len(repeated))
+	for _, sub := range repeated {
+		for _, a := range sub.Items {
+			set.Add(sub.Organization, a.RequestID)
+		}
+	}
+	users, err := readRequestUsers(ctx, tx.Conn, set)
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range repeated {
+		if !sub.storedAs(users) {
+			continue
+		}
+		open = slices.DeleteFunc(open, func(one *Submission) bool { return one == sub })
+		// Nobody has heard of that commit: its tasks may be in any queue.
+		for _, q := range queue.Queues {
+			tx.Readied(q)
+		}
+	}
+	return open, nil
+}
+
+// storedAs notes the submission as accepted if its requests are among those whose users
+// are given, and reports whether they are. They were stored all together or not at all.
+func (s *Submission) storedAs(users map[string]string) bool {
+	if len(s.Items) == 0 {
+		return false
+	}
+	if _, stored := users[s.Items[0].RequestID]; !stored {
+		return false
+	}
+	s.Err, s.Accepted, s.Replayed = nil, s.Items, false
+	for _, a := range s.Items {
+		a.organization = s.Organization
+		if a.Input == nil {
+			a.UserID = users[a.RequestID]
+		}
+	}
+	return true
 }
 
 // acceptedRow is a request as it is accepted. It also holds the user of the request

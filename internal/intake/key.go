@@ -101,11 +101,12 @@ func insertKeys(ctx context.Context, tx *store.Tx, mine map[idempotencyKey]*Subm
 }
 
 var dropKeysStatement = store.Define("intake.dropKeys", `
-DELETE FROM idempotency_keys WHERE created_at < {now} - $1 AND (organization_id, scope, key) IN (
-    SELECT organization_id, scope, key FROM idempotency_keys WHERE created_at < {now} - $1 ORDER BY created_at LIMIT $2)`)
+DELETE FROM idempotency_keys WHERE {row} {any}
+    SELECT {row} FROM idempotency_keys WHERE created_at < (SELECT {now}) - $1 ORDER BY created_at LIMIT $2 {skip locked}{/any}`)
 
 // DropIdempotencyKeys removes up to limit keys that are older than
-// idempotency.KeptFor. It returns how many it removed.
+// idempotency.KeptFor, and passes those that somebody has locked. It returns how many it
+// removed.
 func DropIdempotencyKeys(ctx context.Context, s *store.Store, limit int) (int64, error) {
 	dropped, err := s.Writer().Exec(ctx, dropKeysStatement, nil, idempotency.KeptFor.Microseconds(), limit)
 	if err != nil {

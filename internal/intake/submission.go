@@ -30,6 +30,9 @@ type Submission struct {
 	// earlier submission with the same key, with ids and positions only.
 	Accepted []*Acceptance
 	Replayed bool
+
+	// handedIn says that Accept was called with the submission before.
+	handedIn bool
 }
 
 // Acceptance is one request that is to be accepted.
@@ -92,17 +95,26 @@ func FillReplays(ctx context.Context, s *store.Store, submissions []*Submission)
 	if set.Len() == 0 {
 		return nil
 	}
-	type pair struct{ id, user string }
-	list, err := store.Collect(ctx, s.Reader(), requestUsersStatement, set, func(scan func(...any) error) (p pair, err error) {
-		return p, scan(&p.id, &p.user)
-	})
-	for _, p := range list {
-		for _, a := range byID[p.id] {
-			a.UserID = p.user
-		}
-	}
+	users, err := readRequestUsers(ctx, s.Reader(), set)
 	if err != nil {
 		return fmt.Errorf("read the users of replayed submissions: %w", err)
 	}
+	for id, user := range users {
+		for _, a := range byID[id] {
+			a.UserID = user
+		}
+	}
 	return nil
+}
+
+// readRequestUsers returns the users of those of the requests that are stored, by request.
+func readRequestUsers(ctx context.Context, c store.Conn, set *store.Rows) (map[string]string, error) {
+	users := make(map[string]string, set.Len())
+	_, err := store.Collect(ctx, c, requestUsersStatement, set, func(scan func(...any) error) (struct{}, error) {
+		var id, user string
+		err := scan(&id, &user)
+		users[id] = user
+		return struct{}{}, err
+	})
+	return users, err
 }

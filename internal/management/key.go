@@ -39,7 +39,11 @@ func unknownScope(s tenant.Scope) bool { return !slices.Contains(tenant.Scopes, 
 // CreateKey makes an API key of an organization. The key itself is returned
 // here and never again.
 func (s *Service) CreateKey(ctx context.Context, actor, organization string, in KeyInput) (tenant.Key, usersync.Secret, error) {
-	if err := in.validate(time.Now()); err != nil {
+	now, err := s.now(ctx)
+	if err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
+	}
+	if err := in.validate(now); err != nil {
 		return tenant.Key{}, usersync.Secret{}, err
 	}
 	if _, err := s.viewOf(ctx, organization); err != nil {
@@ -65,7 +69,20 @@ func (s *Service) GetKey(ctx context.Context, organization, id string) (tenant.K
 
 // RevokeKey ends a key now.
 func (s *Service) RevokeKey(ctx context.Context, actor, organization, id string) (tenant.Key, error) {
-	return tenant.RevokeKey(ctx, s.Store.Org(organization), actor, id, time.Now())
+	now, err := s.now(ctx)
+	if err != nil {
+		return tenant.Key{}, err
+	}
+	return tenant.RevokeKey(ctx, s.Store.Org(organization), actor, id, now)
+}
+
+// now returns the database's time, by which keys end.
+func (s *Service) now(ctx context.Context) (time.Time, error) {
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return now, fmt.Errorf("ask for the time: %w", err)
+	}
+	return now, nil
 }
 
 // Bounds of how long a rotated key still works beside its successor.
@@ -86,7 +103,11 @@ func (s *Service) RotateKey(ctx context.Context, actor, organization, id string,
 		v.add("overlap", "must be 0 to %d hours, written like 24h or 90m", int(maxOverlap.Hours()))
 		return tenant.Key{}, usersync.Secret{}, v.err()
 	}
-	org, now := s.Store.Org(organization), time.Now()
+	org := s.Store.Org(organization)
+	now, err := s.now(ctx)
+	if err != nil {
+		return tenant.Key{}, usersync.Secret{}, err
+	}
 	old, err := tenant.GetKey(ctx, org, id)
 	if err != nil {
 		return tenant.Key{}, usersync.Secret{}, fmt.Errorf("read the key: %w", err)

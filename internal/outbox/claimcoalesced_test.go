@@ -83,7 +83,7 @@ func TestAClaimOfWhichOneTaskIsLostEndsNone(t *testing.T) {
 	t.Parallel()
 	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
 		c := claimTogether(t, n, 3)
-		if err := outbox.Postpone(t.Context(), n.Store, c.Coalesced[1], time.Now().Add(time.Hour), false); err != nil {
+		if err := outbox.Postpone(t.Context(), n.Store, c.Coalesced[1], outbox.In(time.Hour), false); err != nil {
 			t.Fatal(err)
 		}
 		err := n.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Finish(t.Context(), tx, c) })
@@ -93,7 +93,7 @@ func TestAClaimOfWhichOneTaskIsLostEndsNone(t *testing.T) {
 		if err := outbox.Renew(t.Context(), n.Store, c); !errors.Is(err, outbox.ErrClaimLost) {
 			t.Fatalf("renewed without holding all: %v", err)
 		}
-		if err := outbox.Release(t.Context(), n.Store, c, time.Time{}, false); err != nil {
+		if err := outbox.Release(t.Context(), n.Store, c, outbox.When{}, false); err != nil {
 			t.Fatal(err)
 		}
 		if state, err := outbox.Count(t.Context(), n.Store); err != nil || state.Ready != 2 || state.Scheduled != 1 {
@@ -106,7 +106,7 @@ func TestWhatFailedTogetherRunsAlone(t *testing.T) {
 	t.Parallel()
 	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
 		c := claimTogether(t, n, 2)
-		if err := outbox.Release(t.Context(), n.Store, c, time.Time{}, true); err != nil {
+		if err := outbox.Release(t.Context(), n.Store, c, outbox.When{}, true); err != nil {
 			t.Fatal(err)
 		}
 		acceptMany(t, n, "b", 2)

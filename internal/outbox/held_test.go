@@ -103,7 +103,7 @@ func TestRenewingTellsAWorkerToStopWhenTheOrganizationIsDisabled(t *testing.T) {
 			t.Errorf("%v, want to be told to stop", err)
 		}
 		// What was begun may be written: it has happened.
-		if err := outbox.Release(t.Context(), n.Store, c, time.Time{}, false); err != nil {
+		if err := outbox.Release(t.Context(), n.Store, c, outbox.When{}, false); err != nil {
 			t.Error(err)
 		}
 		if err := outbox.Renew(t.Context(), n.Store, usersync.Claim{TaskID: c.TaskID, Token: c.Token}); !errors.Is(err, outbox.ErrClaimLost) {

@@ -72,7 +72,7 @@ func enqueue(ctx context.Context, tx *store.Tx, later string, tasks []usersync.T
 		return nil
 	}
 	for _, t := range tasks {
-		if !t.DueAt.After(time.Now()) {
+		if t.DueAt.IsZero() { // Another that is due already is found by the sweep.
 			tx.Readied(t.Queue)
 		}
 	}
@@ -109,7 +109,7 @@ func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) (
 	}
 	slices.SortFunc(tasks, func(a, b usersync.Task) int { return cmp.Compare(a.ID, b.ID) })
 	set, claims := enqueueClaimedStatement.Rows(len(tasks)), make([]usersync.Claim, len(tasks))
-	token, now := usersync.NewID(usersync.PrefixClaim), time.Now()
+	token, now := usersync.NewID(usersync.PrefixClaim), time.Now() //lint:clock a run is told, and nobody decides by it, when it began
 	for i, t := range tasks {
 		set.Add(t.ID, t.Organization, t.Kind, t.Queue, t.FairnessKey, string(t.Args), t.Traceparent)
 		claims[i] = usersync.Claim{TaskID: t.ID, Token: token, Organization: t.Organization, Queue: t.Queue, FairnessKey: t.FairnessKey, Args: t.Args,
@@ -218,11 +218,13 @@ func scanEnvelope(scan func(...any) error) (e Envelope, err error) {
 }
 
 var unsendStatement = store.Define("outbox.unsend", `
-UPDATE outbox SET state = 'ready' FROM {rows}
-WHERE outbox.id = r.id AND outbox.generation = r.generation AND `+isSent+` AND claim_token = ''`,
+UPDATE outbox SET state = 'ready' WHERE id {any}
+    SELECT o.id FROM {rows} JOIN outbox o ON o.id = r.id AND o.generation = r.generation
+    WHERE `+isSent+` AND o.claim_token = '' ORDER BY o.id {skip locked}{/any}`,
 	store.Col("id", store.Text), store.Col("generation", store.Bigint))
 
-// Unsend makes tasks ready again that could not be put on the queue.
+// Unsend makes tasks ready again that could not be put on the queue. One whose row
+// somebody has locked is left to the reconciler.
 func Unsend(ctx context.Context, s *store.Store, sent []Envelope) error {
 	return change(ctx, s, unsendStatement, sent)
 }
@@ -246,10 +248,11 @@ func envelopeRows(st *store.Statement, sent []Envelope) *store.Rows {
 
 var unsendAllStatement = store.Define("outbox.unsendAll", `
 UPDATE outbox SET generation = generation + 1, state = 'ready', deaths = `+deathsNow+`, claim_token = '', claimed_until = 0
-WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1)`)
+WHERE id {any}SELECT id FROM outbox WHERE state = 'sent' AND (claimed_until < {now} OR $1 = 1) ORDER BY id {skip locked}{/any}`)
 
 // UnsendAll makes every sent task ready again that no living worker holds, under a new
-// generation: what to do when the queue has lost its contents, or parts of them. With dead, the claims count
+// generation: what to do when the queue has lost its contents, or parts of them. One whose
+// row somebody has locked is left to the reconciler. With dead, the claims count
 // for nothing either, because the only process that could hold one is gone.
 func UnsendAll(ctx context.Context, s *store.Store, dead bool) (int64, error) {
 	flag := 0
@@ -468,32 +471,33 @@ func Finish(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
 	return leaveRoom(ctx, tx, c)
 }
 
+// $4 is the time and $6 the while of When. A time that is over is none: the task is ready.
 var rearmStatement = store.Define("outbox.rearm", `
-UPDATE outbox SET args = $3, look_at = $4, failures = $5, deaths = $6, generation = generation + 1, claim_token = '', claimed_until = 0,
-    state = CASE WHEN $4 <= {now} THEN 'ready' ELSE 'scheduled' END
+UPDATE outbox SET args = $3, failures = $5, deaths = $7, generation = generation + 1, claim_token = '', claimed_until = 0,
+    look_at = CASE WHEN CAST($6 AS bigint) > 0 AND (CAST($4 AS bigint) = 0 OR CAST($4 AS bigint) > {now} + CAST($6 AS bigint)) THEN {now} + CAST($6 AS bigint) ELSE CAST($4 AS bigint) END,
+    state = CASE WHEN CAST($4 AS bigint) > {now} OR CAST($4 AS bigint) = 0 AND CAST($6 AS bigint) > 0 THEN 'scheduled' ELSE 'ready' END
 WHERE id = $1 AND claim_token = $2`)
 
-// Rearm ends this run of a task and has it run again at due with the given
-// arguments. Like Finish it is the fence of its transaction.
-func Rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time) error {
+// Rearm ends this run of a task and has it run again with the given arguments. Like
+// Finish it is the fence of its transaction.
+func Rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, when When) error {
 	c.Deaths = 0
-	return rearm(ctx, tx, c, args, due, 0, oneHeld)
+	return rearm(ctx, tx, c, args, when, 0, oneHeld)
 }
 
 // Await is Rearm, with the arguments as they are, for a run that has not come to what
 // may have ended the worker of an earlier one: its deaths stay counted.
-func Await(ctx context.Context, tx *store.Tx, c usersync.Claim, due time.Time) error {
-	return rearm(ctx, tx, c, c.Args, due, 0, oneHeld)
+func Await(ctx context.Context, tx *store.Tx, c usersync.Claim, when When) error {
+	return rearm(ctx, tx, c, c.Args, when, 0, oneHeld)
 }
 
-func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, due time.Time, failures int, f *store.Fence) error {
-	if !due.After(time.Now()) {
-		due = time.Time{} // The clock of SQLite has milliseconds: "now" would lie ahead of it.
+func rearm(ctx context.Context, tx *store.Tx, c usersync.Claim, args json.RawMessage, when When, failures int, f *store.Fence) error {
+	if when.now() {
 		tx.Readied(c.Queue)
-	} else if err := leaveRoom(ctx, tx, c); err != nil {
+	} else if err := leaveRoom(ctx, tx, c); err != nil { // It finds the task too, if that is due already.
 		return err
 	}
-	return tx.Later(ctx, rearmStatement, nil, f, c.TaskID, c.Token, string(args), store.Micros(due), failures, c.Deaths)
+	return tx.Later(ctx, rearmStatement, nil, f, c.TaskID, c.Token, string(args), store.Micros(when.at), failures, when.in.Microseconds(), c.Deaths)
 }
 
 var holdStatement = store.Define("outbox.hold", `
@@ -505,22 +509,21 @@ func Hold(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
 	return tx.Later(ctx, holdStatement, nil, fence(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
 }
 
-// Postpone hands a task back without an outcome: it runs again at due. failed
-// says whether this run counts as a failure.
-func Postpone(ctx context.Context, s *store.Store, c usersync.Claim, due time.Time, failed bool) error {
+// Postpone hands a task back without an outcome, to run again. failed says whether this
+// run counts as a failure.
+func Postpone(ctx context.Context, s *store.Store, c usersync.Claim, when When, failed bool) error {
 	failures := c.Failures
 	if failed {
 		failures++
 	}
 	return s.Tx(ctx, func(tx *store.Tx) error {
-		return rearm(ctx, tx, c, c.Args, due, failures, oneHeld)
+		return rearm(ctx, tx, c, c.Args, when, failures, oneHeld)
 	})
 }
 
-// Release hands back each of a claim's tasks by itself, without an outcome: they
-// run again at due, after a failed run each alone. Those that another holds are
-// left to it.
-func Release(ctx context.Context, s *store.Store, c usersync.Claim, due time.Time, failed bool) error {
+// Release hands back each of a claim's tasks by itself, without an outcome, to run
+// again, after a failed run each alone. Those that another holds are left to it.
+func Release(ctx context.Context, s *store.Store, c usersync.Claim, when When, failed bool) error {
 	return s.Tx(ctx, func(tx *store.Tx) error {
 		//lint:loop the statements travel together; each task has failures of its own
 		for _, one := range c.All() {
@@ -528,7 +531,7 @@ func Release(ctx context.Context, s *store.Store, c usersync.Claim, due time.Tim
 			if failed {
 				failures++
 			}
-			if err := rearm(ctx, tx, one, one.Args, due, failures, nil); err != nil {
+			if err := rearm(ctx, tx, one, one.Args, when, failures, nil); err != nil {
 				return err
 			}
 		}

@@ -172,7 +172,7 @@ func TestPostponeRearmsWithANewGeneration(t *testing.T) {
 	t.Parallel()
 	roomtest.Each(t, 1, func(t *testing.T, n roomtest.Tenant) {
 		c := claimOne(t, n)
-		if err := outbox.Postpone(t.Context(), n.Store, c, time.Now().Add(-time.Second), true); err != nil {
+		if err := outbox.Postpone(t.Context(), n.Store, c, outbox.When{}, true); err != nil {
 			t.Fatal(err)
 		}
 		taken, err := outbox.TakeReady(t.Context(), n.Store, "q", "", outbox.Shares{Slots: 1000, Key: 10}, 10)
@@ -183,7 +183,7 @@ func TestPostponeRearmsWithANewGeneration(t *testing.T) {
 		if err != nil || !ok || again.Failures != 1 {
 			t.Fatalf("%+v %v %v", again, ok, err)
 		}
-		if err := outbox.Postpone(t.Context(), n.Store, again, time.Now().Add(time.Hour), false); err != nil {
+		if err := outbox.Postpone(t.Context(), n.Store, again, outbox.In(time.Hour), false); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := outbox.Promote(t.Context(), n.Store, 10); err != nil {

@@ -65,12 +65,12 @@ func TestEachClaimThatRunsOutCountsAsADeathUntilARunEnds(t *testing.T) {
 		deaths(t, c, 2)
 
 		// A shutdown, or a platform that is to be asked later, tells nothing.
-		if err := outbox.Postpone(t.Context(), s, c, time.Time{}, false); err != nil {
+		if err := outbox.Postpone(t.Context(), s, c, outbox.When{}, false); err != nil {
 			t.Fatal(err)
 		}
 		c = next(t, s)
 		deaths(t, c, 2)
-		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Await(t.Context(), tx, c, time.Time{}) }); err != nil {
+		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Await(t.Context(), tx, c, outbox.When{}) }); err != nil {
 			t.Fatal(err)
 		}
 		c = next(t, s)
@@ -84,7 +84,7 @@ func TestEachClaimThatRunsOutCountsAsADeathUntilARunEnds(t *testing.T) {
 		c = next(t, s)
 		deaths(t, c, 3)
 
-		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Rearm(t.Context(), tx, c, c.Args, time.Time{}) }); err != nil {
+		if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Rearm(t.Context(), tx, c, c.Args, outbox.When{}) }); err != nil {
 			t.Fatal(err)
 		}
 		deaths(t, next(t, s), 0)

@@ -52,12 +52,13 @@ func (s *Service) bulk(ctx context.Context, c usersync.Claim, args PlatformArgs)
 	}
 	slices.Sort(b.Input.UserIDs)
 	b.Input.UserIDs = slices.Compact(b.Input.UserIDs)
+	//lint:clock it measures the turn
 	for ends := time.Now().Add(cmp.Or(s.BulkTurn, defaultBulkTurn)); ; { //lint:loop works slice after slice, each in a transaction
 		slice, err := s.bulkUsers(ctx, org, b)
 		if err != nil {
 			return err
 		}
-		over := time.Now().After(ends)
+		over := time.Now().After(ends) //lint:clock as above
 		if err := s.saveSlice(ctx, c, b, slice, over); err != nil || over || slice.Last {
 			return err
 		}

@@ -84,6 +84,7 @@ func (r connectionRow) connection(seal store.Sealer) (Connection, error) {
 		Settings: json.RawMessage(r.Settings), Facts: json.RawMessage(r.Facts),
 		CreatedAt: store.Stamp(r.CreatedAt), UpdatedAt: store.Stamp(r.UpdatedAt), CheckedAt: store.Stamp(r.CheckedAt),
 	}
+	//lint:clock it is only shown
 	if until := store.Stamp(r.ThrottledUntil); until.After(time.Now()) {
 		c.ThrottledUntil = until
 	}
@@ -113,7 +114,7 @@ func CreateConnection(ctx context.Context, o *store.Org, actor string, c Connect
 		return c, fmt.Errorf("seal the secret: %w", err)
 	}
 	task := pushTask(o.ID(), id)
-	now := store.Micros(time.Now())
+	now := store.Micros(time.Now()) //lint:clock a stamp
 	row := connectionRow{ID: id, OrganizationID: o.ID(), Platform: c.Platform, Name: c.Name, Status: ConnectionActive, Settings: string(c.Settings),
 		Credentials: sealed, Facts: string(c.Facts), CheckedAt: store.Micros(c.CheckedAt.Time), CreatedAt: now, UpdatedAt: now}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
@@ -276,7 +277,7 @@ func DeleteConnection(ctx context.Context, o *store.Org, actor, id string) error
 		if err != nil {
 			return err
 		}
-		err = tx.GORM().Model(&row).Updates(map[string]any{"status": ConnectionDeleted, "credentials": "", "updated_at": store.Micros(time.Now())}).Error
+		err = tx.GORM().Model(&row).Updates(map[string]any{"status": ConnectionDeleted, "credentials": "", "updated_at": store.Micros(time.Now())}).Error //lint:clock a stamp
 		if err != nil {
 			return fmt.Errorf("update the connection: %w", err)
 		}

@@ -32,7 +32,7 @@ func woken(t *testing.T, n roomtest.Tenant) []string {
 			t.Fatalf("claim %+v of %+v: %v %v", c, e, ok, err)
 		}
 		if err := n.Tx(t.Context(), func(tx *store.Tx) error {
-			return outbox.Rearm(t.Context(), tx, c, c.Args, time.Now().AddDate(100, 0, 0))
+			return outbox.Rearm(t.Context(), tx, c, c.Args, outbox.In(24*time.Hour))
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -50,12 +50,14 @@ type PushRow struct {
 	// the erasure ErasureID.
 	Removal   usersync.Email
 	ErasureID string
+	// ReadAt is the database's time when the row was read.
+	ReadAt time.Time
 }
 
 // Each rank is read by itself, so that what waits for a second try costs nothing.
 var duePushesStatement = store.Define("platform.duePushes", eachRank(`
 SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
-    p.sent_version, p.sent_hash, p.removal, p.erasure_id
+    p.sent_version, p.sent_hash, p.removal, p.erasure_id, {now}
 FROM pushes p WHERE p.connection_id = $1 AND p.rank = {rank} AND p.due_at > 0 AND p.due_at <= {now} ORDER BY p.due_at, p.user_id LIMIT $2`))
 
 // eachRank joins the answers to a query for every rank, in their order.
@@ -85,10 +87,10 @@ func placeRows(st *store.Statement, connection string, users []string) *store.Ro
 func DuePushes(ctx context.Context, o *store.Org, connection string, limit int) ([]PushRow, error) {
 	list, err := store.Collect(ctx, o.Reader(), duePushesStatement, nil, func(scan func(...any) error) (p PushRow, err error) {
 		var removal string
-		var wanted int64
+		var wanted, now int64
 		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
-			&p.SentVersion, &p.SentHash, &removal, &p.ErasureID)
-		p.WantedAt = store.At(wanted)
+			&p.SentVersion, &p.SentHash, &removal, &p.ErasureID, &now)
+		p.WantedAt, p.ReadAt = store.At(wanted), store.At(now)
 		if err != nil || removal == "" {
 			return p, err
 		}

@@ -42,7 +42,7 @@ func (s *Pusher) Handler() queue.Handler { return Push.Work(s.push, s.again) }
 
 // again does not give up: what the rows say is still to be done.
 func (s *Pusher) again(ctx context.Context, c usersync.Claim, _ PushArgs, _ error) error {
-	return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Rearm(ctx, tx, c, c.Args, time.Now().Add(10*time.Minute)) })
+	return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Rearm(ctx, tx, c, c.Args, outbox.In(10*time.Minute)) })
 }
 
 const (
@@ -83,7 +83,9 @@ type turn struct {
 	platform   connector.Platform
 	// opened are the connectors of this turn, by what overrides the settings.
 	opened map[string]connector.Connector
-	// notBefore is when the platform wants to be asked again.
+	// clock tells the database's time. It is told with all that is due.
+	clock clock
+	// notBefore is when the platform wants to be asked again, by the database's clock.
 	notBefore time.Time
 	done      map[connector.Status]int
 	// orphans are calls of a claim that was lost, which a later turn makes again.
@@ -96,7 +98,8 @@ func (p *turn) run(ctx context.Context) error {
 		return fmt.Errorf("take over the calls of a lost claim: %w", err)
 	}
 	p.orphans = calls
-	for until := time.Now().Add(pushTurn); time.Now().Before(until); { //lint:loop each turn takes and pushes what is due then
+	began := time.Now()                //lint:clock it measures the turn
+	for time.Since(began) < pushTurn { //lint:loop each turn takes and pushes what is due then
 		active, err := p.look(ctx)
 		if err != nil {
 			return err
@@ -226,9 +229,9 @@ func (p *turn) end(ctx context.Context) error {
 			due = p.notBefore
 		}
 		if p.orphans > 0 {
-			return outbox.Await(ctx, tx, p.claim, due)
+			return outbox.Await(ctx, tx, p.claim, outbox.At(due))
 		}
-		return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, due)
+		return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, outbox.At(due))
 	})
 }
 
@@ -241,7 +244,7 @@ const toldFrom = 5 * time.Second
 // have lifted the pause. It comes before the fence, since those who change a
 // connection lock it before they wake its task.
 func (p *turn) noteThrottle(ctx context.Context, tx *store.Tx) (waits bool, err error) {
-	if time.Until(p.notBefore) < toldFrom {
+	if p.notBefore.IsZero() || p.notBefore.Sub(p.clock.now()) < toldFrom {
 		return true, nil
 	}
 	return throttle(ctx, tx, p.connection, p.notBefore)

@@ -105,7 +105,7 @@ func (p *turn) ask(ctx context.Context, c connector.Confirmer, job string, items
 		switch {
 		case i < len(results) && results[i].Status != "":
 			it.result = results[i]
-		case failure == nil, throttled(failure), ctx.Err() != nil, errors.Is(err, connector.ErrNoJob) && it.young():
+		case failure == nil, throttled(failure), ctx.Err() != nil, errors.Is(err, connector.ErrNoJob) && it.young(p.clock.now()):
 			it.result = connector.Result{Status: connector.Pending, Job: job}
 		default:
 			it.err = failure
@@ -118,7 +118,7 @@ func (p *turn) ask(ctx context.Context, c connector.Confirmer, job string, items
 const jobKnownWithin = 30 * time.Second
 
 // young reports whether the job of an item may not be known yet.
-func (it *item) young() bool { return time.Since(it.since()) < jobKnownWithin }
+func (it *item) young(now time.Time) bool { return now.Sub(it.since()) < jobKnownWithin }
 
 // since is when the push was asked for.
 func (it *item) since() time.Time { return cmp.Or(it.wait.CreatedAt, it.push.WantedAt) }

@@ -19,7 +19,7 @@ func (p *turn) delay(e *usersync.Error, attempts int) time.Duration {
 		wait = max(jitter(pushWait(attempts)), e.RetryAfter)
 	}
 	if e.RetryAfter > 0 || throttled(e) {
-		if until := time.Now().Add(max(e.RetryAfter, time.Second)); until.After(p.notBefore) {
+		if until := p.clock.now().Add(max(e.RetryAfter, time.Second)); until.After(p.notBefore) {
 			p.notBefore = until
 		}
 	}

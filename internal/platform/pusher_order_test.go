@@ -317,7 +317,7 @@ func (o *order) stop(c usersync.Claim) {
 	o.abort(cancel)
 	defer o.abort(nil)
 	if err := o.pusher.Work(ctx, c); err != nil {
-		must(o.t, outbox.Postpone(o.t.Context(), o.store, c, time.Now(), false))
+		must(o.t, outbox.Postpone(o.t.Context(), o.store, c, outbox.When{}, false))
 	}
 }
 

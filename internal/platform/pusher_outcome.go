@@ -296,20 +296,20 @@ func (b *outcomes) ending(it *item, failed int) ending {
 		if !throttled(e) {
 			out.attempts++
 		}
-		out.next = time.Now().Add(b.delay(e, out.attempts))
+		out.next = b.clock.now().Add(b.delay(e, out.attempts))
 		return out
 	}
 	r := it.result
 	if r.Status == connector.Failed && r.Err != nil && r.Err.Code == usersync.CodeRateLimited {
 		// The platform has had enough of this person for now, not of our calls.
-		return ending{status: request.StepRetrying, failure: r.Err, attempts: failed, details: "Tried again later", next: time.Now().Add(max(r.Err.RetryAfter, time.Second))}
+		return ending{status: request.StepRetrying, failure: r.Err, attempts: failed, details: "Tried again later", next: b.clock.now().Add(max(r.Err.RetryAfter, time.Second))}
 	}
 	out := ending{outcome: r.Status, details: r.Details, reason: r.Reason, attempts: failed + 1}
 	switch r.Status {
 	case unchanged:
 		out.status, out.attempts = request.StepUnchanged, failed
 	case connector.Pending:
-		out.status, out.next = request.StepPending, time.Now().Add(askAfter(it.since()))
+		out.status, out.next = request.StepPending, b.clock.now().Add(askAfter(b.clock.now().Sub(it.since())))
 	case connector.Skipped:
 		out.status = request.StepSkipped
 	case connector.Failed:
@@ -321,11 +321,11 @@ func (b *outcomes) ending(it *item, failed int) ending {
 	return out
 }
 
-// askAfter is how long to wait before a platform is asked again how a job went
-// that was begun after since: a quarter of the time that it has taken, a second
-// at least, a minute at most.
-func askAfter(since time.Time) time.Duration {
-	return min(max(time.Since(since)/4, time.Second), time.Minute)
+// askAfter is how long to wait before a platform is asked again how a job went that has
+// been under way for some time: a quarter of the time that it has taken, a second at least, a minute at
+// most.
+func askAfter(taken time.Duration) time.Duration {
+	return min(max(taken/4, time.Second), time.Minute)
 }
 
 // jitter spreads what failed together: ±10 %.

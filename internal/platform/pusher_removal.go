@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -75,7 +74,7 @@ func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, er
 			dropped = append(dropped, d.UserID)
 		default:
 			wait := p.delay(errs[i], d.Attempts+1)
-			later = append(later, delayedRemoval{UserID: d.UserID, DueAt: time.Now().Add(wait), Attempts: d.Attempts + 1})
+			later = append(later, delayedRemoval{UserID: d.UserID, DueAt: p.clock.now().Add(wait), Attempts: d.Attempts + 1})
 		}
 	}
 	if err := noteReceipts(ctx, tx, p.id, receipts); err != nil {

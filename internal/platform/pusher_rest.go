@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"usersync/internal/outbox"
 	"usersync/internal/request"
@@ -27,7 +26,7 @@ func (p *turn) rest(ctx context.Context) error {
 			}
 			if !same { // resumed meanwhile: what is due stays due
 				done = true
-				return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, time.Now())
+				return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, outbox.When{})
 			}
 			if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 				return fmt.Errorf("hold the claim: %w", err)
@@ -53,7 +52,7 @@ func (p *turn) rest(ctx context.Context) error {
 				return fmt.Errorf("end what is due at the connection: %w", err)
 			}
 			done = true
-			return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, neverDue)
+			return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, outbox.At(neverDue))
 		})
 		if err != nil {
 			return err

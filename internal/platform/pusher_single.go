@@ -23,6 +23,7 @@ func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
+	p.clock = clockAt(due[0].ReadAt)
 	groups, gone, err := p.group(ctx, due)
 	if err != nil {
 		return true, fmt.Errorf("group the pushes: %w", err)

@@ -35,6 +35,7 @@ func (p *turn) states(ctx context.Context) (worked bool, err error) {
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
+	p.clock = clockAt(due[0].ReadAt)
 	c, err := p.open(usersync.PlatformSync{})
 	if err != nil {
 		return true, p.disconnect(ctx, usersync.AsError(err))

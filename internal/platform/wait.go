@@ -19,14 +19,16 @@ type Wait struct {
 	Attempts  int
 	Job       string
 	CreatedAt time.Time
+	// ReadAt is the database's time when the row was read.
+	ReadAt time.Time
 }
 
-const waitColumns = `w.user_id, w.request_id, w.position, w.mode, w.version, w.rank, w.attempts, w.job, w.created_at`
+const waitColumns = `w.user_id, w.request_id, w.position, w.mode, w.version, w.rank, w.attempts, w.job, w.created_at, {now}`
 
 func scanWait(scan func(...any) error) (w Wait, err error) {
-	var created int64
-	err = scan(&w.UserID, &w.RequestID, &w.Position, &w.Mode, &w.Version, &w.Rank, &w.Attempts, &w.Job, &created)
-	w.CreatedAt = store.At(created)
+	var created, now int64
+	err = scan(&w.UserID, &w.RequestID, &w.Position, &w.Mode, &w.Version, &w.Rank, &w.Attempts, &w.Job, &created, &now)
+	w.CreatedAt, w.ReadAt = store.At(created), store.At(now)
 	return w, err
 }
 

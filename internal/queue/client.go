@@ -46,8 +46,9 @@ type Client struct {
 
 	slots struct {
 		sync.Mutex
-		read time.Time
-		by   map[string]int
+		read  time.Time
+		by    map[string]int
+		heard map[string]heard // by worker
 	}
 }
 

@@ -212,15 +212,24 @@ func TestAMessageThatCouldNotBeWorkedComesAgain(t *testing.T) {
 
 func TestSlotsAreThoseOfTheWorkersThatRun(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	until := func(d time.Duration) string {
-		return `{"until":` + strconv.FormatInt(now.Add(d).UnixMilli(), 10) + `,"slots":{"run":2,"deliver":8}}`
+	c, now := &Client{}, time.Now()
+	told := func(clock time.Duration) string {
+		return `{"until":` + strconv.FormatInt(now.Add(clock).UnixMilli(), 10) + `,"slots":{"run":2,"deliver":8}}`
 	}
-	by, gone := running(map[string]string{"a": until(time.Second), "b": until(time.Minute), "late": until(-time.Second), "gone": until(-2 * time.Hour), "odd": "?"}, now)
-	slices.Sort(gone)
-	if by[Run] != 4 || by[Deliver] != 16 || !slices.Equal(gone, []string{"gone", "odd"}) {
-		t.Errorf("%v, gone %v", by, gone)
+	check := func(after time.Duration, workers map[string]string, run int, wantGone ...string) {
+		t.Helper()
+		by, gone := c.running(workers, now.Add(after))
+		slices.Sort(gone)
+		if by[Run] != run || by[Deliver] != 4*run || !slices.Equal(gone, wantGone) {
+			t.Errorf("after %s: %v, gone %v; want %d slots for runs, gone %v", after, by, gone, run, wantGone)
+		}
 	}
+	const beat = presentFor / 3
+	behind, ahead := -24*time.Hour, 24*time.Hour // Nobody compares the clocks of workers.
+	check(0, map[string]string{"behind": told(behind), "ahead": told(ahead), "odd": "?"}, 4, "odd")
+	check(presentFor, map[string]string{"behind": told(behind + beat), "ahead": told(ahead)}, 4)
+	check(presentFor+beat, map[string]string{"behind": told(behind + 2*beat), "ahead": told(ahead)}, 2)
+	check(2*time.Hour, map[string]string{"behind": told(behind + 3*beat), "ahead": told(ahead)}, 2, "ahead")
 	onServers(t, func(t *testing.T, s *serving) {
 		by, err := s.sender.Slots(t.Context())
 		if err != nil || by[Run] != 2 || len(by) != 1 {

@@ -17,7 +17,9 @@ const (
 
 // presence is what a worker tells of itself.
 type presence struct {
-	Until int64          `json:"until"` // in milliseconds since 1970
+	// Until is what changes each time: the worker's own clock, in milliseconds since 1970.
+	// Nobody compares it with another clock.
+	Until int64          `json:"until"`
 	Slots map[string]int `json:"slots"` // by queue
 }
 
@@ -56,7 +58,7 @@ func (c *Client) Slots(ctx context.Context) (map[string]int, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	by, gone := running(workers, time.Now())
+	by, gone := c.running(workers, time.Now())
 	if len(gone) > 0 {
 		// Of workers that died. The next one who reads tries again.
 		_ = c.redis.HDel(ctx, c.workersKey(), gone...).Err()
@@ -65,17 +67,31 @@ func (c *Client) Slots(ctx context.Context) (map[string]int, error) {
 	return by, nil
 }
 
-// running adds up the slots of the workers that run, and returns which ones have not
-// been heard of for so long that they are gone, whatever the clocks of their machines.
-func running(workers map[string]string, now time.Time) (by map[string]int, gone []string) {
+// heard is what a worker told last, and when this process first read that.
+type heard struct {
+	told string
+	at   time.Time
+}
+
+// running adds up the slots of the workers that run: whatever the clocks of their machines
+// say, they have told something new within presentFor, or are read of for the first time.
+// It returns which ones have not been heard of for so long that they are gone.
+func (c *Client) running(workers map[string]string, now time.Time) (by map[string]int, gone []string) {
 	by = map[string]int{}
+	before := c.slots.heard
+	c.slots.heard = make(map[string]heard, len(workers))
 	for id, text := range workers {
+		last, known := before[id]
+		if !known || last.told != text {
+			last = heard{text, now}
+		}
+		c.slots.heard[id] = last
 		var p presence
-		if err := json.Unmarshal([]byte(text), &p); err != nil || now.Sub(time.UnixMilli(p.Until)) > time.Hour {
+		if err := json.Unmarshal([]byte(text), &p); err != nil || now.Sub(last.at) > time.Hour {
 			gone = append(gone, id)
 			continue
 		}
-		if now.UnixMilli() > p.Until {
+		if now.Sub(last.at) > presentFor {
 			continue
 		}
 		for queue, slots := range p.Slots {

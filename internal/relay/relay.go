@@ -6,16 +6,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
-	"usersync/internal/colleague"
-	"usersync/internal/credit"
-	"usersync/internal/delivery"
-	"usersync/internal/directory"
-	"usersync/internal/intake"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
-	"usersync/internal/retention"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/usersync"
@@ -44,20 +39,23 @@ type Relay struct {
 	pulsed time.Time            // when
 	again  map[string]time.Time // by full queue: when it is looked at again
 
-	reconciled, tidied time.Time
+	reconciled time.Time
+	chores     []*chore
 }
 
 // New returns a relay.
 func New(o Options) *Relay {
-	return &Relay{Options: o, served: map[string]string{}, again: map[string]time.Time{}}
+	r := &Relay{Options: o, served: map[string]string{}, again: map[string]time.Time{}}
+	r.chores = []*chore{newChore(resumeEvery, r.resume), newChore(disableEvery, r.disable), newChore(tidyEvery, r.tidy)}
+	return r
 }
 
 // Wake has the relay look at all queues now. It never blocks.
 func (r *Relay) Wake() { r.Store.Ready().Raise(queue.Queues...) }
 
 // Intervals of the relay. With nothing to do, the leader's sweeps are nearly all the
-// statements of the whole system: one every two seconds, and those of reconcile and
-// tidy.
+// statements of the whole system: one every two seconds, and those of reconcile and of
+// the chores.
 const (
 	// sweepIdle is how long the leader sleeps when nothing is to come soon, and how
 	// long the others sleep before they ask whether they are to lead.
@@ -69,7 +67,6 @@ const (
 	comingSoon     = outbox.LostAfter
 	leadFor        = 3 * sweepIdle
 	reconcileEvery = 5 * time.Second // look for lost ones
-	tidyEvery      = time.Minute     // remove what has served its time
 	downPause      = 300 * time.Millisecond
 	// pulseFresh is how long the relay believes what Redis has told it.
 	pulseFresh = 100 * time.Millisecond
@@ -86,6 +83,11 @@ func (r *Relay) Run(ctx context.Context) {
 	sweep := time.NewTimer(sweepBusy)
 	defer sweep.Stop()
 	defer r.resign(ctx)
+	var chores sync.WaitGroup
+	defer chores.Wait()
+	for _, c := range r.chores {
+		chores.Go(func() { c.run(ctx) })
+	}
 	r.Wake()
 	for {
 		select {
@@ -114,11 +116,10 @@ func (r *Relay) sweep(ctx context.Context) time.Duration {
 	}
 	if time.Since(r.reconciled) >= reconcileEvery {
 		r.reconcile(ctx)
-		r.reconciled = time.Now()
+		r.reconciled = time.Now() //lint:clock it measures how long ago that was
 	}
-	if time.Since(r.tidied) >= tidyEvery {
-		r.tidy(ctx)
-		r.tidied = time.Now()
+	for _, c := range r.chores {
+		c.begin()
 	}
 	if anew {
 		// A Redis that was wiped has lost the lease too, so whoever takes it asks for
@@ -263,7 +264,7 @@ func (r *Relay) feelPulse(ctx context.Context) bool {
 	if !pulse.Marked && !r.restore(ctx) {
 		return false
 	}
-	r.pulse, r.pulsed = pulse, time.Now()
+	r.pulse, r.pulsed = pulse, time.Now() //lint:clock it measures how old the pulse is
 	return true
 }
 
@@ -331,10 +332,11 @@ func (r *Relay) send(ctx context.Context, q string, slots int) {
 // lookAgain has the relay look at a full queue once more, after fullPause and with a new
 // pulse. Nobody tells when it has room again.
 func (r *Relay) lookAgain(q string) {
+	//lint:clock it measures a pause of this process
 	if time.Now().Before(r.again[q]) {
 		return
 	}
-	r.again[q], r.pulsed = time.Now().Add(fullPause), time.Time{}
+	r.again[q], r.pulsed = time.Now().Add(fullPause), time.Time{} //lint:clock it measures, as above
 	time.AfterFunc(fullPause, func() { r.Store.Ready().Raise(q) })
 }
 
@@ -386,56 +388,9 @@ func (r *Relay) promote(ctx context.Context) {
 	}
 }
 
-func (r *Relay) tidy(ctx context.Context) {
-	for _, chore := range []struct {
-		what string
-		do   func(ctx context.Context) (more bool, err error)
-	}{
-		{"old idempotency keys", atMost(func(ctx context.Context, limit int) (int64, error) {
-			return intake.DropIdempotencyKeys(ctx, r.Store, limit)
-		})},
-		{"old answers of directory services", atMost(func(ctx context.Context, limit int) (int64, error) {
-			return colleague.DropSourceAnswers(ctx, r.Store, limit)
-		})},
-		{"imports that were never complete", func(ctx context.Context) (bool, error) {
-			n, err := directory.DropAbandonedImports(ctx, r.Store, fewImports)
-			return n == fewImports, err
-		}},
-		{"endpoints for which too much waits", func(ctx context.Context) (bool, error) {
-			return false, delivery.DisableOverfull(ctx, r.Store)
-		}},
-		{"what need not be kept", func(ctx context.Context) (bool, error) { return retention.Run(ctx, r.Store, time.Now(), sweepLimit) }},
-	} {
-		for more := true; more && ctx.Err() == nil; {
-			var err error
-			if more, err = chore.do(ctx); err != nil {
-				r.report(ctx, "could not remove "+chore.what, err)
-				break
-			}
-		}
-	}
-}
-
-// fewImports bounds the imports removed at once: each has many rows.
-const fewImports = 10
-
-// atMost has a removal work in bites of sweepLimit.
-func atMost(drop func(ctx context.Context, limit int) (int64, error)) func(context.Context) (bool, error) {
-	return func(ctx context.Context) (bool, error) {
-		n, err := drop(ctx, sweepLimit)
-		return n == sweepLimit, err
-	}
-}
-
 // reconcile brings back tasks that were sent and neither claimed nor finished in time,
 // whatever Redis says of them: see outbox.Revive.
 func (r *Relay) reconcile(ctx context.Context) {
-	if err := credit.ResumePayable(ctx, r.Store, sweepLimit); err != nil {
-		r.report(ctx, "could not look for work that waits for credits", err)
-	}
-	if err := outbox.ResumeEnabled(ctx, r.Store, sweepLimit); err != nil {
-		r.report(ctx, "could not look for work of organizations that were enabled", err)
-	}
 	n, err := outbox.Revive(ctx, r.Store, sweepLimit)
 	if err != nil {
 		r.report(ctx, "could not bring back lost tasks", err)

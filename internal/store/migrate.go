@@ -82,12 +82,22 @@ func (s *Store) migrations() ([]*goose.Migration, error) {
 	//lint:loop Goose runs each migration, once
 	for i, m := range list {
 		run := func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, m.Text, s.manyStatements()...)
+			_, err := tx.ExecContext(ctx, s.unhurriedMigration()+m.Text, s.manyStatements()...)
 			return err
 		}
 		out[i] = goose.NewGoMigration(m.Version, &goose.GoFunc{RunTx: run}, nil)
 	}
 	return out, nil
+}
+
+// unhurriedMigration lets a migration run as long as it takes: an index of a large table
+// takes minutes. A lock it does not wait for longer than the others wait for theirs, since
+// all that comes after it to the table waits behind it.
+func (s *Store) unhurriedMigration() string {
+	if s.Engine == Postgres {
+		return "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;\n"
+	}
+	return ""
 }
 
 // manyStatements are the arguments with which a driver runs a text of several

@@ -80,22 +80,23 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		cfg.RuntimeParams["search_path"] = o.Schema
 	}
 	limit := cmp.Or(max(o.MaxConns, 0), defaultMaxConns)
-	prepared := func(prepare func(context.Context, *pgx.Conn) error) func(context.Context, *pgx.Conn) error {
+	unlessReadOnly := func(prepare func(context.Context, *pgx.Conn) error) func(context.Context, *pgx.Conn) error {
 		if o.ReadOnly {
 			return readWhole
 		}
 		return prepare
 	}
 	pool := func(conns int, prepare func(context.Context, *pgx.Conn) error, wrap func(driver.Connector) driver.Connector) *sql.DB {
-		db := o.pool(wrap(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(prepared(prepare)))))
+		db := o.pool(wrap(stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(unlessReadOnly(prepare)))))
 		conns = max(conns, 2)
 		db.SetMaxOpenConns(conns)
 		db.SetMaxIdleConns(conns)
 		db.SetConnMaxIdleTime(5 * time.Minute)
 		return db
 	}
-	write, read := pool(limit*3/8, genericPlans, gather), pool(limit/4, steady, alone)
-	async, generic := pool(limit*3/16, asyncCommit, alone), pool(limit*3/16, genericPlansUnsorted, alone)
+	write, read := pool(limit*3/8, prepared(keptPlans, writeWithin), gather), pool(limit/4, prepared(steadyPlans, readWithin), alone)
+	async := pool(limit*3/16, prepared(keptPlans+"; SET synchronous_commit = off", asyncWithin), alone)
+	generic := pool(limit*3/16, prepared(unsortedPlans, genericWithin), alone)
 	s := &Store{
 		Engine: Postgres, ready: newSignal(), outage: newOutage(o.Log), seal: o.Seal, asyncCommitPool: async, genericPlanPool: generic,
 		pools: []*sql.DB{write, read, async, generic}, schema: o.Schema,
@@ -123,37 +124,52 @@ func alone(c driver.Connector) driver.Connector { return c }
 // would cost more with every row; see docs/adr/0007.
 const steadyPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
 
-func steady(ctx context.Context, c *pgx.Conn) error {
-	return set(ctx, c, steadyPlans)
-}
-
 // keptPlans has statements planned once, for any argument, and not anew for every
 // set of rows.
 const keptPlans = steadyPlans + "; SET plan_cache_mode = force_generic_plan"
 
-func genericPlans(ctx context.Context, c *pgx.Conn) error {
-	return set(ctx, c, keptPlans)
-}
+// unsortedPlans is keptPlans for statements that have an index for every order they
+// want: a plan for the average company, which is small, would read the whole of a large
+// one and sort it.
+const unsortedPlans = keptPlans + "; SET enable_sort = off"
 
-// genericPlansUnsorted is genericPlans for statements that have an index for every
-// order they want: a plan for the average company, which is small, would read the
-// whole of a large one and sort it.
-func genericPlansUnsorted(ctx context.Context, c *pgx.Conn) error {
-	return set(ctx, c, keptPlans+"; SET enable_sort = off")
-}
+// How long PostgreSQL lets a statement wait and run, so that a lock that somebody else
+// keeps, or a plan gone wrong, ends one statement and does not hold a connection, and
+// with it all that needs one. What may take longer says so itself, as migrations do. On
+// SQLite, whose one lock is that of the file, busy_timeout says how long it is waited for.
+const (
+	// lockWithin bounds the wait for one lock. Ours are held for milliseconds: whoever
+	// waits longer waits for a session that stands still. Half of what a caller who
+	// submits is given.
+	lockWithin = 5 * time.Second
+	// idleWithin ends a session that stands still within a transaction, and frees its
+	// locks: as long as a claim holds, so the transaction of a worker is lost by then.
+	idleWithin = 30 * time.Second
+	// readWithin is for lists, exports and counts, each a page or a bounded part.
+	readWithin = 30 * time.Second
+	// writeWithin is for transactions: the largest statement of one writes a chunk of an
+	// import, or removes a thousand rows that need not be kept.
+	writeWithin = 30 * time.Second
+	// asyncWithin is for the outbox, whose statements move a bounded number of tasks.
+	asyncWithin = 10 * time.Second
+	// genericWithin is for searching and accepting: a caller waits.
+	genericWithin = 10 * time.Second
+)
 
 // readWhole is for a store that is ReadOnly. It leaves the planner all its ways.
 func readWhole(ctx context.Context, c *pgx.Conn) error {
-	return set(ctx, c, "SET default_transaction_read_only = on; SET jit = off; SET statement_timeout = 0")
+	return run(ctx, c, "SET default_transaction_read_only = on; SET jit = off; SET statement_timeout = 0")
 }
 
-// asyncCommit is genericPlans on a connection whose commits do not wait for the disk.
-func asyncCommit(ctx context.Context, c *pgx.Conn) error {
-	return set(ctx, c, keptPlans+"; SET synchronous_commit = off; SET statement_timeout = '10s'")
+// prepared returns what prepares a new connection: how its statements are planned, and
+// how long each may run.
+func prepared(plans string, within time.Duration) func(context.Context, *pgx.Conn) error {
+	settings := fmt.Sprintf("%s; SET lock_timeout = %d; SET statement_timeout = %d; SET idle_in_transaction_session_timeout = %d",
+		plans, lockWithin.Milliseconds(), within.Milliseconds(), idleWithin.Milliseconds())
+	return func(ctx context.Context, c *pgx.Conn) error { return run(ctx, c, settings) }
 }
 
-// set prepares a new connection.
-func set(ctx context.Context, c *pgx.Conn, settings string) error {
+func run(ctx context.Context, c *pgx.Conn, settings string) error {
 	if _, err := c.PgConn().Exec(ctx, settings).ReadAll(); err != nil {
 		return fmt.Errorf("prepare a connection: %w", err)
 	}

@@ -54,6 +54,9 @@ type Metrics struct {
 	// none.
 	OldestUnsent     prometheus.Gauge
 	OldestUnfinished prometheus.Gauge
+	// ClockOffset is how far the clock of the process is ahead of the database's, in
+	// seconds.
+	ClockOffset prometheus.Gauge
 
 	build    *prometheus.GaugeVec
 	failures *prometheus.CounterVec
@@ -98,13 +101,15 @@ func NewMetrics() *Metrics {
 		OldestUnsent:     gauge("oldest_unsent_age_seconds", "Age of the oldest outbox row not yet on the queue."),
 		OldestUnfinished: gauge("oldest_unfinished_age_seconds", "Age of the oldest request without a final status."),
 
+		ClockOffset: gauge("clock_offset_seconds", "How far the clock of the process is ahead of the database's."),
+
 		build:    gauges("build_info", "Always 1; its labels describe the program.", "version", "goversion"),
 		failures: counters("scrape_failures_total", "Readings for a scrape that failed; their gauges keep the last value.", "reading"),
 		registry: prometheus.NewRegistry(),
 	}
 	m.registry.MustRegister(m.HTTPRequests, m.HTTPDuration, m.RateLimited, m.IntakeBatch, m.IntakeWaiting, m.RunBatch,
 		m.Tasks, m.TaskDuration, m.Deliveries, m.DeliveryDuration, m.PlatformCalls, m.PlatformDuration, m.ClaimsLost,
-		m.QueueDepth, m.QueueFull, m.OutboxDepth, m.OldestUnsent, m.OldestUnfinished, m.build, m.failures,
+		m.QueueDepth, m.QueueFull, m.OutboxDepth, m.OldestUnsent, m.OldestUnfinished, m.ClockOffset, m.build, m.failures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

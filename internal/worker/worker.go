@@ -134,7 +134,7 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 
 // workClaimed works a task whose claim this process has.
 func (p *Pool) workClaimed(ctx context.Context, m queue.Message, claim usersync.Claim) {
-	started := time.Now()
+	started := time.Now() //lint:clock it measures the run
 	ctx, line := telemetry.Start(ctx)
 	ctx = trace(ctx, claim.Traceparent)
 	telemetry.Add(ctx, slog.String("task", claim.TaskID), slog.String("kind", m.Kind), slog.String("organization", claim.Organization))
@@ -376,8 +376,7 @@ func (p *Pool) release(c usersync.Claim, wait time.Duration, failed bool) string
 	if failed {
 		outcome = outcomeSplit
 	}
-	due := time.Now().Add(wait)
-	return p.write(outcome, func(ctx context.Context) error { return outbox.Release(ctx, p.Store, c, due, failed) })
+	return p.write(outcome, func(ctx context.Context) error { return outbox.Release(ctx, p.Store, c, outbox.In(wait), failed) })
 }
 
 func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) string {
@@ -388,8 +387,7 @@ func (p *Pool) postpone(c usersync.Claim, wait time.Duration, failed bool) strin
 	if failed {
 		outcome = outcomeRetried
 	}
-	due := time.Now().Add(wait)
-	return p.write(outcome, func(ctx context.Context) error { return outbox.Postpone(ctx, p.Store, c, due, failed) })
+	return p.write(outcome, func(ctx context.Context) error { return outbox.Postpone(ctx, p.Store, c, outbox.In(wait), failed) })
 }
 
 // writeWithin is how long a worker tries to write down a failure while the

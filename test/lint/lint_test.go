@@ -37,6 +37,11 @@ func TestBoolflagFindsFlagsOfExportedFunctions(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), every, "usersync/internal/flags", "usersync/internal/flagstest")
 }
 
+func TestProcessclockFindsWhereAProcessDecidesByItsClock(t *testing.T) {
+	t.Parallel()
+	analysistest.Run(t, analysistest.TestData(), every, "usersync/internal/outbox", "usersync/internal/clocks")
+}
+
 func TestOnlyThePrograms(t *testing.T) {
 	t.Parallel()
 	for pkg, want := range map[string]bool{

@@ -19,7 +19,7 @@ import (
 )
 
 // analyzers are all the rules, each in the file of its name.
-var analyzers = []*analysis.Analyzer{queryloop, logorreturn, boolflag}
+var analyzers = []*analysis.Analyzer{queryloop, logorreturn, boolflag, processclock}
 
 func main() {
 	args := os.Args[1:]

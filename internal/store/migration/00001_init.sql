@@ -399,7 +399,7 @@ CREATE TABLE outbox (
     fairness_key    text    COLLATE "C" NOT NULL,
     args            text    NOT NULL,
     traceparent     text    NOT NULL DEFAULT '',
-    state           text    COLLATE "C" NOT NULL CHECK (state IN ('ready', 'sent', 'scheduled', 'parked')),
+    state           text    COLLATE "C" NOT NULL CHECK (state IN ('ready', 'sent', 'scheduled', 'parked', 'held', 'poisoned')),
     generation      bigint  NOT NULL DEFAULT 1,
     look_at         bigint  NOT NULL DEFAULT 0,
     claim_token     text    COLLATE "C" NOT NULL DEFAULT '',
