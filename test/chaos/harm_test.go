@@ -46,9 +46,11 @@ type harmful struct {
 }
 
 const (
-	// harmfulEndpoints and harmfulConnections are the limits of the defaults.
-	harmfulEndpoints   = 50
-	harmfulConnections = 50
+	// harmfulEndpoints is the limit of the default.
+	harmfulEndpoints = 50
+	// harmfulConnections is less than the default, since each of its requests is pushed to
+	// all of them: the database would be busy with little else.
+	harmfulConnections = 20
 	// harmfulImports is a limit that few small files reach.
 	harmfulImports = 2
 	// harmfulWaiters is how many calls wait, all the time.
@@ -74,7 +76,7 @@ func newHarmful(t *testing.T, w *world) *harmful {
 	}
 	t.Cleanup(h.Leave)
 	h.refusing = serve(t, h.refuse)
-	limits := map[string]int{"imports": harmfulImports}
+	limits := map[string]int{"connections": harmfulConnections, "imports": harmfulImports}
 	system.Must(t, w.operator.Configure(t.Context(), h.organization, map[string]any{"limits": limits}))
 	credits := map[string]any{"amount": 10_000_000, "reference": "chaos"}
 	system.Must(t, w.operator.Ask(t.Context(), http.MethodPost, "/admin/v1/organizations/"+h.organization+"/credits", credits, nil))
@@ -196,7 +198,7 @@ func (h *harmful) harm(t *testing.T) (end func()) {
 		do    func(ctx context.Context, number int)
 	}{
 		{time.Second, h.sendOne},
-		{20 * time.Second, h.sendMany},
+		{30 * time.Second, h.sendMany},
 		{3 * time.Second, h.craft},
 		{2 * time.Second, h.exceed},
 		{5 * time.Second, h.goOn},
@@ -206,7 +208,7 @@ func (h *harmful) harm(t *testing.T) (end func()) {
 	waiting := system.NewClient(h.Header.Get("X-Api-Key"), h.Bases...)
 	waiting.Header.Set("Prefer", "wait=25")
 	for range harmfulWaiters {
-		busy.Go(func() { each(ctx, time.Second, func(ctx context.Context, _ int) { h.await(ctx, waiting) }) })
+		busy.Go(func() { each(ctx, 10*time.Second, func(ctx context.Context, _ int) { h.await(ctx, waiting) }) })
 	}
 	return func() {
 		cancel()
