@@ -225,6 +225,11 @@ func (a *audit) recoveries(t *testing.T, list []*outcome) []time.Duration {
 	return out
 }
 
+// forgottenWithin is how long a message that a worker left behind may stay on the queue:
+// Asynq takes it back once its lease of 30 s has been over for 30 s, and looks every
+// minute.
+const forgottenWithin = 3 * time.Minute
+
 // queued checks that the queue has nothing left either, as the operator is shown
 // it. Failed ones are counted over the day, not kept.
 func (a *audit) queued(t *testing.T) {
@@ -237,7 +242,7 @@ func (a *audit) queued(t *testing.T) {
 		Outbox struct{ Ready, Sent, Scheduled, Parked int }
 	}
 	var stuck struct{ Items []json.RawMessage }
-	system.Await(t, time.Minute, "the queue is empty", func() bool {
+	system.Await(t, forgottenWithin, "the queue is empty", func() bool {
 		err := a.operator.Ask(t.Context(), http.MethodGet, "/admin/v1/queues", nil, &shown)
 		left := shown.Outbox.Ready + shown.Outbox.Sent + shown.Outbox.Scheduled + shown.Outbox.Parked
 		for _, q := range shown.Queues {
