@@ -248,12 +248,16 @@ func DropGone(ctx context.Context, tx *store.Tx, connection string, users []stri
 // The next due time of each rank is the first of its part of an index.
 var nextDueStatement = store.Define("platform.nextDue", `
 SELECT coalesce(min(n.due), 0) FROM (`+eachRank(`SELECT min(x.due_at) AS due FROM pushes x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`)+`
-UNION ALL `+eachRank(`SELECT min(x.due_at) AS due FROM push_waits x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`)+`) AS n
+UNION ALL `+eachRank(`SELECT min(x.due_at) AS due FROM push_waits x WHERE x.connection_id = $1 AND x.rank = {rank} AND x.due_at > 0`)+`
+UNION ALL SELECT {now} FROM connections c WHERE c.id = $1 AND c.updated_at <> $2) AS n
 WHERE n.due > 0`)
 
-// NextPush returns when something is due at a connection; zero for never.
-func NextPush(ctx context.Context, tx *store.Tx, connection string) (time.Time, error) {
-	list, err := store.Collect(ctx, tx.Conn, nextDueStatement, nil, func(scan func(...any) error) (us int64, err error) { return us, scan(&us) }, connection)
+// NextPush returns when something is due at a connection; zero for never. That is now
+// where the connection was changed since c was read: one that was deleted or paused ends
+// what waits there.
+func NextPush(ctx context.Context, tx *store.Tx, c Connection) (time.Time, error) {
+	scan := func(scan func(...any) error) (us int64, err error) { return us, scan(&us) }
+	list, err := store.Collect(ctx, tx.Conn, nextDueStatement, nil, scan, c.ID, store.Micros(c.UpdatedAt.Time))
 	if err != nil || len(list) == 0 {
 		return time.Time{}, err
 	}

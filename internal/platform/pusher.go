@@ -208,7 +208,8 @@ func (p *turn) work(ctx context.Context) (more bool, err error) {
 }
 
 // end hands the task back until something is due. The fence locks the task's
-// row: who makes something due meanwhile waits for it and wakes the task after.
+// row: who makes something due or changes the connection meanwhile waits for it and wakes
+// the task after. Who did so before could not wake a task that was running.
 func (p *turn) end(ctx context.Context) error {
 	return p.Store.Tx(ctx, func(tx *store.Tx) error {
 		waits, err := p.noteThrottle(ctx, tx)
@@ -218,7 +219,7 @@ func (p *turn) end(ctx context.Context) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 			return fmt.Errorf("hold the claim: %w", err)
 		}
-		due, err := NextPush(ctx, tx, p.id)
+		due, err := NextPush(ctx, tx, p.connection)
 		if err != nil {
 			return fmt.Errorf("find when a push is due next: %w", err)
 		}

@@ -39,9 +39,10 @@ func (o *order) take() usersync.Claim {
 // next returns in how long something is due at the connection.
 func (o *order) next() time.Duration {
 	o.t.Helper()
+	c := o.connection()
 	var due, now time.Time
 	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) (err error) {
-		if due, err = platform.NextPush(o.t.Context(), tx, o.conn); err != nil {
+		if due, err = platform.NextPush(o.t.Context(), tx, c); err != nil {
 			return err
 		}
 		now, err = tx.Now(o.t.Context())

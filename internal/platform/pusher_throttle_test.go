@@ -122,3 +122,28 @@ func TestOtherSettingsLiftTheRest(t *testing.T) {
 		o.drain()
 	})
 }
+
+// What waits at a connection that is deleted must not wait until its platform has
+// rested: its owner has nothing left to lift that by.
+func TestAConnectionThatIsDeletedDuringATurnIsClearedAtOnce(t *testing.T) {
+	t.Parallel()
+	eachOrder(t, func(t *testing.T, o *order) {
+		o.throttle(func() { must(t, platform.DeleteConnection(t.Context(), o.org, "test", o.conn)) })
+		if !o.comesAgain() {
+			t.Error("the task does not come")
+		}
+	})
+}
+
+func TestAConnectionThatIsPausedDuringATurnEndsWhatWaitsAtOnce(t *testing.T) {
+	t.Parallel()
+	eachOrder(t, func(t *testing.T, o *order) {
+		o.throttle(func() {
+			_, err := platform.PauseConnection(t.Context(), o.org, "test", o.conn)
+			must(t, err)
+		})
+		if !o.comesAgain() {
+			t.Error("the task does not come")
+		}
+	})
+}

@@ -40,9 +40,15 @@ func TestFaultsLoseNothing(t *testing.T) {
 
 	ticker := time.NewTicker(time.Second / time.Duration(*rate))
 	defer ticker.Stop()
-	stop := run(w.tenants[1:], ticker.C)
+	stop := run(w.tenants[1:len(w.tenants)-1], ticker.C)
+	leave := w.neighbour().trickle()
 	beggar := feed(t, w)
-	var list []*outcome
+	list := []*outcome{w.inflict(t, alone, 0)}
+	end := func() {}
+	if *harming {
+		end = w.harmful.harm(t)
+	}
+	list = append(list, w.inflict(t, beside, 1))
 	a := &audit{world: w, db: db}
 	deadlocks := 0
 	for p := range w.schedule() {
@@ -53,20 +59,30 @@ func TestFaultsLoseNothing(t *testing.T) {
 		list = append(list, w.inflict(t, p, len(list)))
 	}
 	stop()
+	leave()
 	beggar()
+	end()
 	deadlocks += a.deadlocks(t)
 	struck := time.Now()
 
 	a.drained(t)
 	drained := time.Now()
 	a.check(t)
+	if *harming {
+		w.harmful.check(t)
+	}
 	a.queued(t)
 	a.leftOver(t, before)
 	t.Logf("%s to deploy, %s of faults, %s until all work was done, %s to check", seconds(deployed.Sub(began)), seconds(struck.Sub(deployed)),
 		seconds(drained.Sub(struck)), seconds(time.Since(drained)))
-	text := table(list, a.recoveries(t, list))
+	waits := w.neighbour().waits(list)
+	text := table(list, a.recoveries(t, list), waits)
 	t.Logf("what each fault cost, seed %d:\n%s", *seed, text)
 	t.Log(a.summary())
+	t.Log("the harmful tenant: ", w.harmful.summary())
+	if besides := waits[1]; besides > hangsFor {
+		t.Errorf("beside the harmful tenant, and without a fault, the neighbour waited for %s: as long as what hangs", besides)
+	}
 	if t.Logf("%d deadlocks", deadlocks); deadlocks > fewDeadlocks {
 		t.Errorf("%d deadlocks: two transactions lock rows in different orders, and each costs a second", deadlocks)
 	}
@@ -80,7 +96,11 @@ func TestFaultsLoseNothing(t *testing.T) {
 // more of them mean an order of locks that is not kept.
 const fewDeadlocks = 5
 
-// deploy starts everything, with four tenants: the first is for canaries.
+// hangsFor is after how long the service gives up a call of a webhook or a platform that
+// is not answered.
+const hangsFor = 15 * time.Second
+
+// deploy starts everything, with all tenants.
 func deploy(t *testing.T) *world {
 	t.Helper()
 	w := &world{}
@@ -101,7 +121,7 @@ func deploy(t *testing.T) *world {
 		name      string
 		credits   int
 		connected bool
-	}{{"canary", 10_000_000, true}, {"plain", 10_000_000, false}, {"connected", 10_000_000, true}, {"poor", 5, true}} {
+	}{{"canary", 10_000_000, true}, {"plain", 10_000_000, false}, {"connected", 10_000_000, true}, {"poor", 5, true}, {"neighbour", 10_000_000, true}} {
 		one := &tenant{Tenant: w.Tenant(t, n.name, n.credits), name: n.name, poor: n.credits < 1000, again: again,
 			accepted: map[string]acceptance{}, known: map[string]*known{}}
 		if n.connected {
@@ -109,6 +129,7 @@ func deploy(t *testing.T) *world {
 		}
 		w.tenants = append(w.tenants, one)
 	}
+	w.harmful = newHarmful(t, w)
 	return w
 }
 
@@ -212,17 +233,24 @@ func (w *world) inflict(t *testing.T, p planned, number int) *outcome {
 	return x
 }
 
-// table shows what each fault cost, as docs/chaos.md has it; recovered has, for
-// each, how long after its end the last request was done that was accepted
-// since the fault before.
-func table(list []*outcome, recovered []time.Duration) string {
+// alone and beside are no faults: they are the time before the harmful tenant begins, and
+// the time beside it before the first fault.
+var (
+	alone  = planned{name: "none (no harmful tenant)", lasts: 5 * time.Second}
+	beside = planned{name: "none", lasts: 8 * time.Second}
+)
+
+// table shows what each fault cost, as docs/chaos.md has it. For each, recovered has how
+// long after its end the last request was done that was accepted since the fault before,
+// and waits how long the neighbour waited.
+func table(list []*outcome, recovered, waits []time.Duration) string {
 	var text strings.Builder
 	tab := tabwriter.NewWriter(&text, 0, 8, 1, ' ', 0)
-	_, _ = fmt.Fprint(tab, "| fault\t| lasted\t| accepted meanwhile\t| calls made again\t| a new one is done after\t| all older ones are done after\t|\n")
-	_, _ = fmt.Fprint(tab, "|---\t|---\t|---\t|---\t|---\t|---\t|\n")
+	_, _ = fmt.Fprint(tab, "| fault\t| lasted\t| accepted meanwhile\t| calls made again\t| a new one is done after\t| all older ones are done after\t| p99 of the neighbour\t|\n")
+	_, _ = fmt.Fprint(tab, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|\n")
 	for i, x := range list {
-		_, _ = fmt.Fprintf(tab, "| %s\t| %s\t| %d\t| %d\t| %s\t| %s\t|\n", x.name, seconds(x.over.Sub(x.struck)), x.accepted, x.again,
-			seconds(x.worked.Sub(x.over)), seconds(recovered[i]))
+		_, _ = fmt.Fprintf(tab, "| %s\t| %s\t| %d\t| %d\t| %s\t| %s\t| %s\t|\n", x.name, seconds(x.over.Sub(x.struck)), x.accepted, x.again,
+			seconds(x.worked.Sub(x.over)), seconds(recovered[i]), seconds(waits[i]))
 	}
 	_ = tab.Flush()
 	return text.String()

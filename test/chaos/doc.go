@@ -10,5 +10,6 @@
 //
 // The seed decides the faults, their order, victims and lengths, and what each
 // client sends; the same seed makes the same plan. It is printed.
+// Beside it, one tenant harms the others all the time as far as it is let.
 // `make test` runs the short form. docs/chaos.md has the table of a run.
 package chaos

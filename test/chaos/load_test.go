@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -263,6 +264,47 @@ func (s *sender) goOn(call system.Call, answer system.Answer, err error) bool {
 	}
 	s.again.Add(1)
 	return true
+}
+
+// neighbour is a tenant who sends a user now and then.
+func (w *world) neighbour() *tenant { return w.tenants[len(w.tenants)-1] }
+
+// nowAndThen is how often the neighbour sends.
+const nowAndThen = 200 * time.Millisecond
+
+// trickle has one new user after the other be sent until the returned function is
+// called.
+func (n *tenant) trickle() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var sending sync.WaitGroup
+	s := &sender{tenant: n, rng: rand.New(rand.NewPCG(*seed, 0))}
+	sending.Go(func() { each(ctx, nowAndThen, func(context.Context, int) { s.sync(s.newUser()) }) })
+	return func() {
+		cancel()
+		sending.Wait()
+	}
+}
+
+// waits returns, for each fault, the 99th percentile of how long it was from the 202 to
+// the webhook, of the requests that were accepted from the fault's beginning until the
+// next began.
+func (n *tenant) waits(list []*outcome) []time.Duration {
+	ends := n.Endings()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]time.Duration, len(list))
+	for i, x := range list {
+		var all []time.Duration
+		for id, a := range n.accepted {
+			if end, told := ends[id]; told && a.seen.After(x.struck) && (i == len(list)-1 || a.seen.Before(list[i+1].struck)) {
+				all = append(all, end.Sub(a.seen))
+			}
+		}
+		if slices.Sort(all); len(all) > 0 {
+			out[i] = all[(len(all)*99+99)/100-1]
+		}
+	}
+	return out
 }
 
 // between counts the requests that were sent after one time and whose 202 was

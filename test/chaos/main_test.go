@@ -14,6 +14,7 @@ var (
 	seed    = flag.Uint64("seed", 1, "what the faults and the load are made from")
 	minutes = flag.Float64("minutes", 0, "how long faults are inflicted; 0: each once, the short form")
 	wanted  = flag.String("faults", "", "only the faults whose names match this pattern")
+	harming = flag.Bool("harm", false, "one tenant harms the others all the time")
 	rate    = flag.Int("rate", 12, "calls a second; each is for 1 to 5 users")
 )
 

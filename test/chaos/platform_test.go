@@ -30,12 +30,15 @@ type platform struct {
 func newPlatform(t *testing.T) *platform {
 	t.Helper()
 	all := fakes.New()
-	p := &platform{Server: fakeplatform.New(all...)}
-	p.fake = all[slices.IndexFunc(all, func(f fakeplatform.Platform) bool { return f.Name() == platformName })]
+	p := &platform{Server: fakeplatform.New(all...), fake: find(all, platformName)}
 	server := httptest.NewServer(p.Server)
 	t.Cleanup(server.Close)
 	p.url, p.hangUp = server.URL+"/"+platformName, server.CloseClientConnections
 	return p
+}
+
+func find(all []fakeplatform.Platform, name string) fakeplatform.Platform {
+	return all[slices.IndexFunc(all, func(f fakeplatform.Platform) bool { return f.Name() == name })]
 }
 
 // connect connects a tenant to the platform; the service asks it first.

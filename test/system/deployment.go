@@ -70,6 +70,15 @@ func (d *Deployment) Programs() []*Program {
 	return append(append([]*Program{}, d.APIs...), d.Workers...)
 }
 
+// Bases returns where the API processes are called.
+func (d *Deployment) Bases() []string {
+	var out []string
+	for _, p := range d.APIs {
+		out = append(out, "http://"+p.Ops)
+	}
+	return out
+}
+
 // secrets returns the settings that `usersync config keys` makes.
 func secrets(t *testing.T) []string {
 	t.Helper()
@@ -89,11 +98,7 @@ func secrets(t *testing.T) []string {
 // endpoint for its receiver.
 func (d *Deployment) Tenant(t *testing.T, name string, credits int) *Tenant {
 	t.Helper()
-	var bases []string
-	for _, p := range d.APIs {
-		bases = append(bases, "http://"+p.Ops)
-	}
-	n := NewTenant(t, NewAccount(t, d.Env, name), d.Env, bases...)
+	n := NewTenant(t, NewAccount(t, d.Env, name), d.Env, d.Bases()...)
 	if credits > 0 {
 		n.TopUp(t, credits)
 	}
