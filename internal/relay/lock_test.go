@@ -30,7 +30,7 @@ var removed = []struct{ table, key, insert string }{
 	{"bulk_errors", "request_id", `(request_id, organization_id, user_id, status, code, message, created_at) VALUES ($1, $2, 'u', 'failed', 'c', $3, 1)`},
 	{"events", "id", `(id, organization_id, type, source, created_at) VALUES ($1, $2, 'x', $3, 1)`},
 	{"messages", "id", `(id, organization_id, type, sequence, body, created_at) VALUES ($1, $2, 'x', CAST(length($1) AS bigint), $3, 1)`},
-	{"deliveries", "id", `(id, organization_id, message_id, endpoint_id, type, status, created_at, updated_at) VALUES ($1, $2, replace($1, 'del', 'msg'), $3, 'x', 'delivered', 1, 1)`},
+	{"deliveries", "replace(message_id, 'msg', 'del')", `(id, organization_id, message_id, endpoint_id, type, status, created_at, updated_at) VALUES ($1 || substr($3, 23), $2, replace($1, 'del', 'msg'), $3, 'x', 'delivered', 1, 1)`},
 }
 
 // names are the names of the rows that are locked, and of the others, in a table.
@@ -118,7 +118,7 @@ func (h *household) fill(t *testing.T) {
 		roomtest.Execute(t, h.db, `
 INSERT INTO deliveries (id, organization_id, message_id, endpoint_id, type, status, next_attempt_at, created_at, updated_at)
 WITH RECURSIVE made(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM made WHERE i < 1201)
-SELECT 'del_' || $2 || i, $1, 'msg_1', $2, 'x', 'retrying', 1, 1, 1 FROM made`, org, e.ID)
+SELECT 'del_' || i || substr($2, 23), $1, 'msg_' || i, $2, 'x', 'retrying', 1, 1, 1 FROM made`, org, e.ID)
 	}
 	for _, r := range removed {
 		locked, free := names(r.table)

@@ -30,16 +30,17 @@ var mayReadWhole = map[string]string{
 // mayFilter are the statements that look through what an organization has in a
 // large table, by their names, and why they may.
 var mayFilter = map[string]string{
-	"request.list":          "filters by what nearly all are: succeeded, a user-sync",
-	"event.list":            "filters by what nearly all are: a user who was made or changed",
-	"request.recent":        "looks at 1,000 at most",
-	"user.countUpdated":     "counts the users of a bulk, before it is confirmed",
-	"user.firstUpdated":     "a preview of a bulk, beside the count of all",
-	"credit.verify":         "recomputes the balance from all of the ledger, on demand",
-	"credit.unpark":         "the filter is the index's condition",
-	"outbox.resume":         "the filter is the index's condition",
-	"outbox.stuck":          "an operator asks; the outbox holds what is not done",
-	"retention.oldRequests": "the oldest are finished",
+	"request.list":           "filters by what nearly all are: succeeded, a user-sync",
+	"event.list":             "filters by what nearly all are: a user who was made or changed",
+	"request.recent":         "looks at 1,000 at most",
+	"user.countUpdated":      "counts the users of a bulk, before it is confirmed",
+	"user.firstUpdated":      "a preview of a bulk, beside the count of all",
+	"credit.verify":          "recomputes the balance from all of the ledger, on demand",
+	"credit.unpark":          "the filter is the index's condition",
+	"outbox.resume":          "the filter is the index's condition",
+	"outbox.stuck":           "an operator asks; the outbox holds what is not done",
+	"retention.oldRequests":  "the oldest are finished",
+	"retention.retireEvents": "the oldest are old by the clock of the database too",
 }
 
 // inFlight is read by the index of what was sent and is not finished: a few
