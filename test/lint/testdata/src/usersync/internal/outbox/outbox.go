@@ -17,7 +17,7 @@ func pause(t task) time.Duration {
 }
 
 func measures(t *task) time.Duration {
-	began := time.Now() //lint:clock it measures how long this takes
+	began := time.Now()  //lint:clock it measures how long this takes
 	t.begun = time.Now() //lint:clock it measures how long the task takes
 	return time.Since(began) + time.Since(t.begun)
 }
