@@ -44,7 +44,7 @@ type Pool struct {
 	Grace time.Duration
 
 	handlers map[string]queue.Handler
-	suspect  chan struct{}   // is full while a task runs whose worker has died
+	suspects *suspects       // the tasks whose worker has died
 	hard     context.Context // ends when running tasks must stop
 	running  sync.WaitGroup
 }
@@ -56,7 +56,7 @@ func (p *Pool) Run(ctx context.Context) {
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	p.hard = hard
-	p.suspect = make(chan struct{}, 1)
+	p.suspects = newSuspects()
 	p.handlers = map[string]queue.Handler{}
 	for _, h := range p.Handlers {
 		p.handlers[h.Kind] = h
@@ -273,14 +273,20 @@ func (p *Pool) clear(ctx context.Context, h queue.Handler, m queue.Message, c us
 	}
 	timer := time.NewTimer(suspectWait)
 	defer timer.Stop()
-	select {
-	case p.suspect <- struct{}{}:
-		return func() { <-p.suspect }, "", nil
-	case <-timer.C:
-	case <-ctx.Done():
-	case <-p.hard.Done():
+	for {
+		wait, ok := p.suspects.enter(c.Organization, time.Now()) //lint:clock who has waited longest in this process
+		if ok {
+			return p.suspects.leave, "", nil
+		}
+		select {
+		case <-wait:
+			continue
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-p.hard.Done():
+		}
+		return nil, p.postpone(c, suspectWait, false), nil
 	}
-	return nil, p.postpone(c, suspectWait, false), nil
 }
 
 // run calls the handler with its deadline while the claim is renewed.
