@@ -13,7 +13,7 @@ import (
 
 func setStatus(t *testing.T, n roomtest.Tenant, status string) {
 	t.Helper()
-	_, err := tenant.Update(t.Context(), n.Store.Org(n.Organization.ID), "operator", func(o *tenant.Organization) ([]string, error) {
+	_, err := tenant.Update(t.Context(), n.Org(n.Organization.ID), "operator", func(o *tenant.Organization) ([]string, error) {
 		o.Status = status
 		return []string{"status"}, nil
 	})
