@@ -23,6 +23,23 @@ at once.
 |---|---|---|---|---|
 `
 
+// markdownFoot tells of what is set for each organization. A test of internal/tenant
+// compares its numbers.
+const markdownFoot = `
+## Limits of an organization
+
+The operator sets them with ` + "`PATCH /admin/v1/organizations/{id}`" + `, as ` + "`" + `{"settings":{"limits":{"connections":200}}}` + "`" + `;
+0 is the default. One too many is answered 409, with a sentence that names the limit.
+
+| setting | bounds | default |
+|---|---|---|
+| ` + "`limits.webhookEndpoints`" + ` | webhook endpoints, enabled or not | 50 |
+| ` + "`limits.connections`" + ` | connections, paused or not | 50 |
+| ` + "`limits.imports`" + ` | imports that are uploaded and not yet worked | 20 |
+| ` + "`limits.unfinishedDeliveries`" + ` | deliveries that wait for one endpoint; beyond, it is disabled, and they can be recovered | 100,000 |
+| ` + "`rateLimit.rate`, `rateLimit.burst`" + ` | calls of one API key, a second and at once | 2,000, 4,000 |
+`
+
 // Markdown returns the page docs/configuration.md.
 func Markdown() string {
 	var page strings.Builder
@@ -30,6 +47,7 @@ func Markdown() string {
 	for _, f := range fields() {
 		fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s |\n", f.name, cell(f.help), f.cellDefault(true), f.cellDefault(false), f.cellExample())
 	}
+	page.WriteString(markdownFoot)
 	return page.String()
 }
 
