@@ -83,7 +83,7 @@ func checkChunk(chunk Chunk) (Outcome, error) {
 func (s *Service) saveChunk(ctx context.Context, c usersync.Claim, args Args, o Outcome, over bool) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error {
 		if !over {
-			if err := outbox.Hold(ctx, tx, c); err != nil {
+			if err := outbox.Progress(ctx, tx, c); err != nil {
 				return err
 			}
 			return SaveChunk(ctx, tx, c.Organization, args.ImportID, o)

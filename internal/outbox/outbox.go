@@ -509,6 +509,15 @@ func Hold(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
 	return tx.Later(ctx, holdStatement, nil, fence(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
 }
 
+var progressStatement = store.Define("outbox.progress", `
+UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3, deaths = 0 WHERE id {words}$1{/words} AND claim_token = $2`)
+
+// Progress is Hold for a transaction that does a part of the work for good: what ended
+// earlier workers was not that part, so their deaths count no more.
+func Progress(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
+	return tx.Later(ctx, progressStatement, nil, fence(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
+}
+
 // Postpone hands a task back without an outcome, to run again. failed says whether this
 // run counts as a failure.
 func Postpone(ctx context.Context, s *store.Store, c usersync.Claim, when When, failed bool) error {

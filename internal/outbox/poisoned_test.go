@@ -164,3 +164,22 @@ func TestAPoisonedTaskStaysUntilAnOperatorHasItRetried(t *testing.T) {
 		}
 	})
 }
+
+func TestATaskThatMakesProgressBetweenDeathsIsNotPoisoned(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := roomtest.New(t, s, 1)
+		n.Accept(t, n.Submission(n.Acceptance("a@acme.example")))
+		for range 2 * outbox.MaxDeaths {
+			c := next(t, s)
+			if c.Deaths > 1 {
+				t.Fatalf("%d deaths are counted, though a part was done after each", c.Deaths)
+			}
+			if err := s.Tx(t.Context(), func(tx *store.Tx) error { return outbox.Progress(t.Context(), tx, c) }); err != nil {
+				t.Fatal(err)
+			}
+			die(t, db)
+			revive(t, s)
+		}
+	})
+}

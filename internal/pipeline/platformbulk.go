@@ -86,7 +86,7 @@ func (s *Service) beginBulk(ctx context.Context, c usersync.Claim, b *bulk.Bulk)
 	}
 	b.Began = true
 	return false, s.Store.Tx(ctx, func(tx *store.Tx) error {
-		if err := outbox.Hold(ctx, tx, c); err != nil {
+		if err := outbox.Progress(ctx, tx, c); err != nil {
 			return err
 		}
 		return bulk.Begin(ctx, tx, c.Organization, *b, audience, step)
@@ -180,7 +180,7 @@ func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b bulk.Bulk, 
 		if over || slice.Last {
 			err = outbox.Finish(ctx, tx, c)
 		} else {
-			err = outbox.Hold(ctx, tx, c)
+			err = outbox.Progress(ctx, tx, c)
 		}
 		if err != nil {
 			return err

@@ -79,7 +79,7 @@ stateDiagram-v2
     [*] --> parked: Park
     [*] --> sent: EnqueueClaimed
     ready --> sent: TakeReady, ClaimCoalesced
-    sent --> sent: Claim, ClaimCoalesced, Renew, Hold
+    sent --> sent: Claim, ClaimCoalesced, Renew, Hold, Progress
     sent --> ready: Unsend, UnsendAll, Revive, Retake, Rearm, Await, Postpone, Release
     sent --> scheduled: Rearm, Await, Postpone, Release
     sent --> held: HoldBack
