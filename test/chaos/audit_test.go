@@ -49,7 +49,6 @@ func (a *audit) store(t *testing.T) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Options{URL: usersync.NewSecret(a.Postgres.URL()), MaxConns: 1, ReadOnly: true})
 	system.Must(t, err)
-	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
@@ -72,7 +71,7 @@ func (a *audit) hushed(t *testing.T, p planned) {
 	if !ok {
 		return
 	}
-	const patience = time.Minute
+	const patience = 30 * time.Second
 	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		if a.number(t, query, time.Now().UnixMicro(), a.harmful.organization) == 0 {
 			return
@@ -85,6 +84,7 @@ func (a *audit) hushed(t *testing.T, p planned) {
 func (a *audit) drained(t *testing.T) {
 	t.Helper()
 	s := a.store(t)
+	defer func() { _ = s.Close() }()
 	count := func() (text []string) {
 		left, err := verify.AllLeft(t.Context(), s)
 		system.Must(t, err)
@@ -101,7 +101,9 @@ func (a *audit) drained(t *testing.T) {
 // check checks the database and every tenant, and fails the test for each breach.
 func (a *audit) check(t *testing.T) {
 	t.Helper()
-	findings, err := verify.Run(t.Context(), a.store(t))
+	s := a.store(t)
+	defer func() { _ = s.Close() }()
+	findings, err := verify.Run(t.Context(), s)
 	system.Must(t, err)
 	for _, f := range findings {
 		for _, b := range f.Breaches {
