@@ -127,10 +127,10 @@ func EnqueueClaimed(ctx context.Context, tx *store.Tx, tasks ...usersync.Task) (
 // may have one task in flight in any case. Which keys of an organization go first is
 // left to chance where not all can go, so that none waits for those before it.
 //
-// The recursion hops over the index outbox_ready: into an organization (fairness_key is
-// ”), where it counts what the organization holds, to its keys, of which as many as it
-// may hold in all are enough, and out of it (NULL). So neither a million rows of one
-// key nor thousands of keys of one organization cost more than a few.
+// The recursion hops over the index outbox_ready: into an organization, with an empty
+// fairness_key, where it counts what the organization holds, to up to keysLooked of its
+// keys, and out of it (NULL). So neither a million rows of one key nor thousands of keys
+// of one organization cost more than that.
 var takeStatement = store.Define("outbox.take", `
 WITH RECURSIVE free AS MATERIALIZED (
     SELECT $6 - (SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 LIMIT $6) AS taken) AS slots
@@ -145,9 +145,9 @@ WITH RECURSIVE free AS MATERIALIZED (
         CASE WHEN hop.fairness_key = '' THEN
             (SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1 AND s.organization_id = hop.organization_id LIMIT $6) AS taken)
             ELSE hop.held END,
-        CASE WHEN hop.fairness_key = '' THEN $6 ELSE hop.keys - 1 END,
+        CASE WHEN hop.fairness_key = '' THEN $7 ELSE hop.keys - 1 END,
         hop.n + 1
-    FROM hop WHERE hop.organization_id IS NOT NULL AND hop.n < 3 * $3 + 6 * $6
+    FROM hop WHERE hop.organization_id IS NOT NULL AND hop.n < 3 * $3 + 4 * $7
 ), room AS MATERIALIZED (
     SELECT hop.organization_id, hop.fairness_key, hop.n, CASE WHEN free.slots > hop.held THEN (free.slots - hop.held + 1) / 2 ELSE 1 - hop.held END AS organization,
         $4 - (SELECT count(*) FROM (SELECT 1 FROM outbox s WHERE s.state = 'sent' AND s.queue = $1
@@ -164,6 +164,10 @@ UPDATE outbox SET state = 'sent', look_at = {now} + $5, claim_token = '', claime
 WHERE id {any}SELECT id FROM ranked WHERE place <= organization ORDER BY n, id LIMIT $3{/any}
 RETURNING id, generation, kind, queue, organization_id, fairness_key, traceparent`)
 
+// keysLooked is at how many fairness keys of an organization one statement looks: ten
+// times as many as it may have endpoints or connections by default.
+const keysLooked = 500
+
 // Shares say how the slots of a queue are shared.
 type Shares struct {
 	// Slots is how many tasks of the queue the workers can work at once.
@@ -178,7 +182,7 @@ type Shares struct {
 // after, "" for the first. The caller puts the tasks on the queue or gives them back
 // with Unsend. If it dies in between, the reconciler finds them.
 func TakeReady(ctx context.Context, s *store.Store, queue, after string, shares Shares, limit int) ([]Envelope, error) {
-	taken, err := store.Collect(ctx, s.AsyncCommit(), takeStatement, nil, scanEnvelope, queue, after, limit, shares.Key, LostAfter.Microseconds(), shares.Slots)
+	taken, err := store.Collect(ctx, s.AsyncCommit(), takeStatement, nil, scanEnvelope, queue, after, limit, shares.Key, LostAfter.Microseconds(), shares.Slots, keysLooked)
 	slices.SortFunc(taken, func(a, b Envelope) int { return cmp.Compare(a.ID, b.ID) })
 	return taken, err
 }

@@ -99,3 +99,24 @@ func TestSlotsAreSharedWhateverIsReady(t *testing.T) {
 		}
 	})
 }
+
+func TestNoKeyOfAnOrganizationWaitsForThoseBeforeIt(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		const keys = 60
+		enqueue(t, s, "org_a", keys)
+		for range 100 {
+			taken, err := outbox.TakeReady(t.Context(), s, "q", "", outbox.Shares{Slots: 8, Key: 2}, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range taken {
+				if e.FairnessKey > fmt.Sprintf("org_a/%04d", keys/2) {
+					return
+				}
+			}
+			roomtest.Execute(t, db, `UPDATE outbox SET state = 'ready'`)
+		}
+		t.Error("of 60 keys, none of the later 30 had a task taken in 100 turns")
+	})
+}

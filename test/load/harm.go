@@ -103,7 +103,10 @@ func (p *product) harmOnce(ctx context.Context, one harm, small *benchTenant, al
 	if h.tenant, err = p.makeTenant(ctx, nil); err != nil {
 		return err
 	}
-	limits := map[string]any{"rateLimit": map[string]any{"rate": 1e6, "burst": 1e6}}
+	limits := map[string]any{
+		"rateLimit": map[string]any{"rate": 1e6, "burst": 1e6},
+		"limits":    map[string]any{"webhookEndpoints": hangingEndpoints, "connections": hangingConnections},
+	}
 	if err := p.operator.Configure(ctx, h.tenant.id, limits); err != nil {
 		return err
 	}
