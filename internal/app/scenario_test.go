@@ -284,6 +284,7 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"connected": (*play).giveConnected, // connected [paused]: to that fake; {{connection}} is the connection's id
 	"slow":      (*play).giveSlow,      // slow: that fake takes a second for each call
 	"fault":     (*play).giveFault,     // fault 401: what that fake answers from now on; 0 is as it should
+	"uploading": (*play).giveUploading, // uploading: one file is being uploaded, and no second one may be
 	"refused":   (*play).giveRefused,   // refused {{connection}} reason …: the platform has disconnected it
 }
 
@@ -319,6 +320,12 @@ func (p *play) givePeople(t *testing.T, args []string) {
 		list = append(list, directory.Person{Email: email, Name: email.Local(), Country: args[0], Identity: user.IdentityOf(usersync.UserInput{Email: email})})
 	}
 	must(t, directory.SavePeople(t.Context(), p.app.Store.Org(p.org.ID), p.org.Salt, list))
+}
+
+func (p *play) giveUploading(t *testing.T, _ []string) {
+	p.change(t, func(o *tenant.Organization) { o.Settings.Limits.Imports = 1 })
+	_, err := directory.BeginImport(t.Context(), p.app.Store.Org(p.org.ID), "test", "csv")
+	must(t, err)
 }
 
 func (p *play) change(t *testing.T, change func(*tenant.Organization)) {
