@@ -19,6 +19,10 @@ import (
 func (a *App) buildAPI(guard *outbound.Guard) {
 	a.Batcher = intake.New(intake.Options{Store: a.Store, Metrics: a.metrics, Log: a.o.Log, MaxWaiting: a.cfg.MaxWaiting})
 	a.waiters = intake.NewWaiters(a.Store, a.Queue, a.o.Log)
+	a.metrics.OnScrape("waiters", func(context.Context) error {
+		a.metrics.CallsWaiting.Set(float64(a.waiters.Waiting()))
+		return nil
+	})
 	o := api.Options{Store: a.Store, Batcher: a.Batcher, Waiters: a.waiters, Metrics: a.metrics, Log: a.o.Log}
 	if !a.cfg.Embedded() {
 		o.Exchange = a.Queue.Consumption().Exchange

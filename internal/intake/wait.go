@@ -102,6 +102,9 @@ func (w *Waiters) forget(id string, call chan struct{}) {
 	}
 }
 
+// Waiting returns how many calls wait.
+func (w *Waiters) Waiting() int { return w.places.Taken() }
+
 // Wait waits until finished is closed, at most d; it returns early when the
 // caller goes or the process ends.
 func (w *Waiters) Wait(ctx context.Context, finished <-chan struct{}, d time.Duration) {

@@ -26,6 +26,8 @@ type Metrics struct {
 	IntakeBatch prometheus.Histogram
 	// IntakeWaiting is how many requests wait for the next commit.
 	IntakeWaiting prometheus.Gauge
+	// CallsWaiting is how many calls wait for the end of their request.
+	CallsWaiting prometheus.Gauge
 	// RunBatch is how many requests one run task worked on.
 	RunBatch prometheus.Histogram
 
@@ -85,6 +87,7 @@ func NewMetrics() *Metrics {
 
 		IntakeBatch:   sizeHistogram("intake_batch_size", "Requests accepted by one commit."),
 		IntakeWaiting: gauge("intake_waiting", "Requests waiting for the next accepting commit."),
+		CallsWaiting:  gauge("calls_waiting", "Calls waiting for the end of their request."),
 		RunBatch:      sizeHistogram("run_batch_size", "Requests one run task worked on."),
 
 		Tasks:            counters("tasks_total", "Tasks worked.", "kind", "outcome"),
@@ -107,7 +110,7 @@ func NewMetrics() *Metrics {
 		failures: counters("scrape_failures_total", "Readings for a scrape that failed; their gauges keep the last value.", "reading"),
 		registry: prometheus.NewRegistry(),
 	}
-	m.registry.MustRegister(m.HTTPRequests, m.HTTPDuration, m.RateLimited, m.IntakeBatch, m.IntakeWaiting, m.RunBatch,
+	m.registry.MustRegister(m.HTTPRequests, m.HTTPDuration, m.RateLimited, m.IntakeBatch, m.IntakeWaiting, m.CallsWaiting, m.RunBatch,
 		m.Tasks, m.TaskDuration, m.Deliveries, m.DeliveryDuration, m.PlatformCalls, m.PlatformDuration, m.ClaimsLost,
 		m.QueueDepth, m.QueueFull, m.OutboxDepth, m.OldestUnsent, m.OldestUnfinished, m.ClockOffset, m.build, m.failures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -51,6 +51,7 @@ func TestMetricsPageShowsWhatWasObserved(t *testing.T) {
 	m.ClaimsLost.Inc()
 	m.IntakeBatch.Observe(3)
 	m.IntakeWaiting.Set(7)
+	m.CallsWaiting.Set(8)
 	m.RunBatch.Observe(500)
 	m.QueueDepth.WithLabelValues("run", "pending").Set(4)
 	m.OutboxDepth.WithLabelValues("unsent").Set(5)
@@ -72,6 +73,7 @@ func TestMetricsPageShowsWhatWasObserved(t *testing.T) {
 		`usersync_claims_lost_total 1`,
 		`usersync_intake_batch_size_bucket{le="5"} 1`,
 		`usersync_intake_waiting 7`,
+		`usersync_calls_waiting 8`,
 		`usersync_run_batch_size_bucket{le="500"} 1`,
 		`usersync_queue_depth{queue="run",state="pending"} 4`,
 		`usersync_outbox_depth{state="unsent"} 5`,

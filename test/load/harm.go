@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"usersync/internal/delivery"
@@ -34,6 +35,8 @@ const (
 	harmfulRequests = 40
 	// waitingPosts is how many calls that wait for their work are timed.
 	waitingPosts = 50
+	// settlesWithin is how long a harm may take to be there.
+	settlesWithin = time.Minute
 )
 
 // harm is one thing that an organization does to all others. do begins it and returns
@@ -56,6 +59,7 @@ type harmful struct {
 	tenant  *benchTenant
 	client  *system.Client
 	server  *httptest.Server // hangs
+	hanging atomic.Int64     // calls that it does not answer
 }
 
 // noticed is what another organization notices, sorted: until its requests are
@@ -111,7 +115,7 @@ func (p *product) harmOnce(ctx context.Context, one harm, small *benchTenant, al
 		return err
 	}
 	h.client = system.NewClient(h.tenant.key, "http://"+p.addr)
-	h.server = httptest.NewServer(http.HandlerFunc(hang))
+	h.server = httptest.NewServer(http.HandlerFunc(h.hang))
 	defer func() {
 		h.server.CloseClientConnections()
 		h.server.Close()
@@ -120,20 +124,47 @@ func (p *product) harmOnce(ctx context.Context, one harm, small *benchTenant, al
 	if err != nil {
 		return err
 	}
-	defer end()
 	progress("the small organization beside %s", one.name)
 	beside, err := p.notice(ctx, small)
+	end()
 	if err != nil {
 		return err
 	}
 	p.bench.report.harm(one.name, beside, alone)
-	return nil
+	// What it left is not to harm beside the next one.
+	return p.operator.Ask(ctx, http.MethodDelete, "/admin/v1/organizations/"+h.tenant.id, nil, nil)
 }
 
 // hang answers nothing until the caller has gone.
-func hang(_ http.ResponseWriter, r *http.Request) {
+func (h *harmful) hang(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
+	h.hanging.Add(1)
+	defer h.hanging.Add(-1)
 	<-r.Context().Done()
+}
+
+// settled waits until count has not risen for a second: until the harm is there in
+// full. How it comes about is not measured.
+func settled(ctx context.Context, count func() (int64, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, settlesWithin)
+	defer cancel()
+	tick := time.NewTicker(time.Second / 4)
+	defer tick.Stop()
+	for most, stood := int64(0), 0; stood < 4; {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the harm to settle: %w", ctx.Err())
+		case <-tick.C:
+		}
+		n, err := count()
+		if err != nil {
+			return err
+		}
+		if stood++; n > most || n == 0 {
+			most, stood = n, 0
+		}
+	}
+	return nil
 }
 
 // notice measures an organization that sends now and then.
@@ -198,10 +229,15 @@ func hangConnections(ctx context.Context, h *harmful) (end func(), err error) {
 	return h.keepSending(ctx)
 }
 
-// keepSending sends harmfulRequests, and then one a second until end is called.
+// keepSending sends harmfulRequests, waits until as much of them hangs as may, and then
+// sends one a second until end is called.
 func (h *harmful) keepSending(ctx context.Context) (end func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	if err := h.sendSome(ctx, harmfulRequests); err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := settled(ctx, func() (int64, error) { return h.hanging.Load(), nil }); err != nil {
 		cancel()
 		return nil, err
 	}
@@ -261,10 +297,15 @@ func waitForNothing(ctx context.Context, h *harmful) (end func(), err error) {
 			}
 		})
 	}
-	return func() {
+	end = func() {
 		cancel()
 		waiting.Wait()
-	}, nil
+	}
+	if err := settled(ctx, func() (int64, error) { return metric(ctx, h.product.operationsOf("api"), "usersync_calls_waiting") }); err != nil {
+		end()
+		return nil, err
+	}
+	return end, nil
 }
 
 // sendLarge sends large batches, each caller one after the other.

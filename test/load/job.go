@@ -87,6 +87,11 @@ func callsOf(line string) int64 {
 
 // allocations returns how many objects a process has allocated.
 func allocations(ctx context.Context, operations string) (int64, error) {
+	return metric(ctx, operations, "go_memstats_mallocs_total")
+}
+
+// metric reads a metric of a process, which has no labels.
+func metric(ctx context.Context, operations, name string) (int64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+operations+"/metrics", nil)
 	if err != nil {
 		return 0, fmt.Errorf("ask for the metrics: %w", err)
@@ -98,12 +103,12 @@ func allocations(ctx context.Context, operations string) (int64, error) {
 	defer func() { _ = response.Body.Close() }()
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), "go_memstats_mallocs_total "); ok {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			n, err := strconv.ParseFloat(value, 64)
 			return int64(n), err
 		}
 	}
-	return 0, fmt.Errorf("the metrics of %s do not tell the allocations: %w", operations, lines.Err())
+	return 0, fmt.Errorf("the metrics of %s do not tell %s: %w", operations, name, lines.Err())
 }
 
 var jobHeader = []string{

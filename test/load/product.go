@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -170,6 +171,12 @@ func (p *product) serve(ctx context.Context, name string, env []string, operatio
 	p.processes = append(p.processes, started)
 	p.parts = append(p.parts, part{name: name, root: started.PID(), operations: operations})
 	return nil
+}
+
+// operationsOf returns where one of our programs serves its metrics.
+func (p *product) operationsOf(name string) string {
+	i := slices.IndexFunc(p.parts, func(one part) bool { return one.name == name })
+	return p.parts[i].operations
 }
 
 // addServers counts PostgreSQL and Redis among the parts.
