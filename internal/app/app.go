@@ -330,6 +330,7 @@ func (a *App) Run(ctx context.Context) error {
 	var relaying, working, admitting sync.WaitGroup
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	relaying.Go(func() { a.Store.Attend(background) })
 	relaying.Go(func() { a.Relay.Run(background) })
 	relaying.Go(func() { a.watchClock(background) })
 	defer relaying.Wait()

@@ -40,6 +40,7 @@ type Relay struct {
 	again  map[string]time.Time // by full queue: when it is looked at again
 
 	reconciled time.Time
+	absent     map[string]time.Time // by number of a process: since when it has not attended
 	chores     []*chore
 }
 
@@ -114,7 +115,7 @@ func (r *Relay) sweep(ctx context.Context) time.Duration {
 		r.promote(ctx)
 		ready, next = r.look(ctx)
 	}
-	if time.Since(r.reconciled) >= reconcileEvery {
+	if next < comingSoon && r.bury(ctx) || time.Since(r.reconciled) >= reconcileEvery {
 		r.reconcile(ctx)
 		r.reconciled = time.Now() //lint:clock it measures how long ago that was
 	}

@@ -57,17 +57,20 @@ type station struct {
 // engines runs a test with a station on both engines.
 func engines(t *testing.T, test func(t *testing.T, s *station)) {
 	t.Helper()
-	roomtest.Engines(t, func(t *testing.T, db *store.Store, beside *sql.DB) {
-		redis := miniredis.NewMiniRedis()
-		redis.ClockTTL(true)
-		if err := redis.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(redis.Close)
-		s := &station{db: beside, redis: redis, namespace: "t" + rand.Text(), log: &logged{}}
-		s.Options = relay.Options{Store: db, Queue: s.process(t), Metrics: telemetry.NewMetrics(), Log: slog.New(slog.NewTextHandler(s.log, nil))}
-		test(t, s)
-	})
+	roomtest.Engines(t, func(t *testing.T, db *store.Store, beside *sql.DB) { test(t, newStation(t, db, beside)) })
+}
+
+func newStation(t *testing.T, db *store.Store, beside *sql.DB) *station {
+	t.Helper()
+	redis := miniredis.NewMiniRedis()
+	redis.ClockTTL(true)
+	if err := redis.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	s := &station{db: beside, redis: redis, namespace: "t" + rand.Text(), log: &logged{}}
+	s.Options = relay.Options{Store: db, Queue: s.process(t), Metrics: telemetry.NewMetrics(), Log: slog.New(slog.NewTextHandler(s.log, nil))}
+	return s
 }
 
 // process connects another process to the queue.

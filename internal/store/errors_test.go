@@ -45,6 +45,7 @@ var (
 	moment   = store.Define("store_test.moment", `INSERT INTO moments VALUES (1)`)
 	moments  = store.Define("store_test.moments", `SELECT count(*) FROM moments`)
 	sleep    = store.DefinePerEngine("store_test.sleep", `SELECT count(*) FROM pg_sleep(60)`, "")
+	setLocal = store.DefinePerEngine("store_test.setLocal", `SELECT set_config($1, '100', true)`, "")
 	ownPID   = store.DefinePerEngine("store_test.ownPID", `SELECT pg_backend_pid()`, "")
 	lockRows = store.Define("store_test.lockRows", `UPDATE moments SET n = n`)
 )
@@ -130,10 +131,13 @@ func TestPostgresSaysNotNow(t *testing.T) {
 				return err
 			})
 		}},
-		{"statement_timeout", "&statement_timeout=100", "57014", func(t *testing.T, s, _ *store.Store, _ *sql.DB) error {
+		{"statement_timeout", "", "57014", func(t *testing.T, s, _ *store.Store, _ *sql.DB) error {
 			t.Helper()
-			var n int64
-			return s.Reader().QueryRow(t.Context(), sleep).Scan(&n)
+			return s.Tx(t.Context(), func(tx *store.Tx) error {
+				setWithin(t, tx, "statement_timeout")
+				var n int64
+				return tx.QueryRow(t.Context(), sleep).Scan(&n)
+			})
 		}},
 		{"lock_timeout", "", "55P03", func(t *testing.T, s, plain *store.Store, _ *sql.DB) (err error) {
 			t.Helper()
@@ -165,9 +169,10 @@ func TestPostgresSaysNotNow(t *testing.T) {
 			t.Helper()
 			return signalled(t, s, db, "pg_terminate_backend")
 		}},
-		{"idle_in_transaction_session_timeout", "&idle_in_transaction_session_timeout=50", "25P03", func(t *testing.T, s, _ *store.Store, db *sql.DB) error {
+		{"idle_in_transaction_session_timeout", "", "25P03", func(t *testing.T, s, _ *store.Store, db *sql.DB) error {
 			t.Helper()
 			return s.Tx(t.Context(), func(tx *store.Tx) error {
+				setWithin(t, tx, "idle_in_transaction_session_timeout")
 				var pid int64
 				if err := tx.QueryRow(t.Context(), ownPID).Scan(&pid); err != nil {
 					return err
@@ -219,6 +224,14 @@ func signalled(t *testing.T, s *store.Store, db *sql.DB, function string) error 
 		return err == nil && n > 0
 	})
 	return <-ended
+}
+
+// setWithin has a limit of time be 100 ms in this transaction. The pools set their own,
+// whatever the URL says.
+func setWithin(t *testing.T, tx *store.Tx, name string) {
+	t.Helper()
+	var is string
+	must(t, tx.QueryRow(t.Context(), setLocal, name).Scan(&is))
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -99,7 +99,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	generic := pool(limit*3/16, prepared(unsortedPlans, genericWithin), alone)
 	s := &Store{
 		Engine: Postgres, ready: newSignal(), outage: newOutage(o.Log), seal: o.Seal, asyncCommitPool: async, genericPlanPool: generic,
-		pools: []*sql.DB{write, read, async, generic}, schema: o.Schema,
+		pools: []*sql.DB{write, read, async, generic}, schema: o.Schema, attendance: newAttendance(cfg),
 	}
 	for _, one := range []struct {
 		to   **gorm.DB

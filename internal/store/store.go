@@ -75,6 +75,7 @@ type Store struct {
 	schema          string
 	ready           *Signal
 	outage          *outage
+	attendance      *attendance // nil on SQLite
 }
 
 // Open opens the database. It does not migrate, see Migrate.

@@ -22,6 +22,8 @@ var largeTables = []string{"requests", "steps", "users", "people", "colleagues",
 // names, and why they may.
 var mayReadWhole = map[string]string{
 	"outbox.unsend":      inFlight,
+	"outbox.absent":      inFlight,
+	"outbox.bury":        "after a worker died, once: what is in flight",
 	"outbox.unsendAll":   "after the queue was lost, once: all that is in flight",
 	"erasure.dropParked": "at an erasure: what waits for credits, where that is little",
 	"outbox.state":       "counts the tasks for the metrics",
