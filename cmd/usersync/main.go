@@ -23,7 +23,7 @@ func main() {
 		run("serve", app.All, "Run API and worker in one process; embedded unless DATABASE_URL and REDIS_URL are set"),
 		run("api", app.API, "Run the part of a deployment that accepts requests, as cmd/api does"),
 		run("worker", app.Worker, "Run the part of a deployment that works them, as cmd/worker does"),
-		migrate(), verify(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(),
+		migrate(), doctor(), verify(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(),
 	)
 	if err := root.Execute(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, app.Describe(err))
@@ -63,6 +63,17 @@ func verify() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return app.Verify(c.Context(), os.Environ(), c.OutOrStdout())
+		},
+	}
+}
+
+func doctor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Look at the database, Redis, clocks, keys and network of this installation; changes nothing",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return app.Doctor(c.Context(), os.Environ(), c.OutOrStdout())
 		},
 	}
 }

@@ -28,7 +28,7 @@ WHERE state = 'sent' AND claimed_until > {now} AND split_part(claim_token, '.', 
 // Absent returns the numbers of the processes that hold claims and do not attend, as
 // this process sees it; see store.Store.Attend. On SQLite there are none.
 func Absent(ctx context.Context, s *store.Store) ([]string, error) {
-	own := s.Attending()
+	own := s.AsyncCommit().Attending()
 	if own == "" {
 		return nil, nil
 	}

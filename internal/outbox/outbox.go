@@ -325,7 +325,7 @@ const deathsNow = `deaths + CASE WHEN claim_token = '' THEN 0 ELSE 1 END`
 // is finished, moved on, or worked by another, or its organization is disabled: nothing
 // to do.
 func Claim(ctx context.Context, s *store.Store, taskID string, generation int64) (c usersync.Claim, ok bool, err error) {
-	c = usersync.Claim{TaskID: taskID, Token: newToken(s.Attending())}
+	c = usersync.Claim{TaskID: taskID, Token: newToken(s.AsyncCommit().Attending())}
 	var args string
 	var started int64
 	err = s.AsyncCommit().QueryRow(ctx, claimStatement, taskID, generation, c.Token, ClaimFor.Microseconds()).
@@ -389,7 +389,7 @@ func ClaimCoalesced(ctx context.Context, s *store.Store, taskID string, generati
 // columns of a row go that stand behind those of the claim, and row is called when they
 // are filled, once for each row.
 func ClaimWith(ctx context.Context, s *store.Store, st *store.Statement, taskID string, generation int64, room int, columns []any, row func()) (c usersync.Claim, ok bool, err error) {
-	token := newToken(s.Attending())
+	token := newToken(s.AsyncCommit().Attending())
 	list, err := store.Collect(ctx, s.AsyncCommit(), st, nil, func(scan func(...any) error) (usersync.Claim, error) {
 		c := usersync.Claim{Token: token}
 		var args string

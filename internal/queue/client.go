@@ -112,6 +112,12 @@ func (c *Client) Close() error { return c.redis.Close() }
 // Ping asks whether Redis answers.
 func (c *Client) Ping(ctx context.Context) error { return unavailable(c.redis.Ping(ctx).Err()) }
 
+// Time returns what the clock of Redis shows. It decides nothing: see store.Store.Now.
+func (c *Client) Time(ctx context.Context) (time.Time, error) {
+	told, err := c.redis.Time(ctx).Result()
+	return told, unavailable(err)
+}
+
 // probeKept is how long the key lives that Accepts writes.
 const probeKept = time.Minute
 

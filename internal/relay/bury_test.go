@@ -25,7 +25,7 @@ func attend(t *testing.T, s *store.Store) (die func()) {
 		<-ended
 	}
 	t.Cleanup(die)
-	roomtest.Eventually(t, "the process is seen", func() bool { return s.Attending() != "" })
+	roomtest.Eventually(t, "the process is seen", func() bool { return s.AsyncCommit().Attending() != "" })
 	return die
 }
 
@@ -76,11 +76,11 @@ func TestAWorkerThatLosesItsConnectionForAMomentKeepsItsTasks(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	for range 3 {
-		roomtest.Eventually(t, "the process attends", func() bool { return other.Attending() != "" })
-		roomtest.Execute(t, s.db, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND CAST(objid AS text) = $1`, other.Attending())
-		roomtest.Eventually(t, "the process notices", func() bool { return other.Attending() == "" })
+		roomtest.Eventually(t, "the process attends", func() bool { return other.AsyncCommit().Attending() != "" })
+		roomtest.Execute(t, s.db, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND CAST(objid AS text) = $1`, other.AsyncCommit().Attending())
+		roomtest.Eventually(t, "the process notices", func() bool { return other.AsyncCommit().Attending() == "" })
 	}
-	roomtest.Eventually(t, "the process attends", func() bool { return other.Attending() != "" })
+	roomtest.Eventually(t, "the process attends", func() bool { return other.AsyncCommit().Attending() != "" })
 	s.arrives(t, s.commit(t, "later"), 1)
 	if err := outbox.Renew(t.Context(), other, claim); err != nil {
 		t.Errorf("the claim is lost: %v", err)

@@ -57,15 +57,12 @@ func (s *Store) Attend(ctx context.Context) {
 
 // Attending returns the number under which this process attends, and "" while it does not.
 // AttendingNumbers tells those of all.
-func (s *Store) Attending() string {
-	if s.attendance == nil || !s.attendance.held.Load() {
+func (c Conn) Attending() string {
+	if c.attendance == nil || !c.attendance.held.Load() {
 		return ""
 	}
-	return strconv.Itoa(int(s.attendance.number))
+	return strconv.Itoa(int(c.attendance.number))
 }
-
-// Attending is that of the transaction's store.
-func (tx *Tx) Attending() string { return tx.store.Attending() }
 
 // AttendingNumbers is a query on PostgreSQL for the numbers of the processes that attend,
 // as text.

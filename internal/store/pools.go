@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -56,7 +57,7 @@ func (s *Store) GenericPlan() Conn { return s.conn(s.genericPlanPool) }
 
 // conn runs statements outside of transactions.
 func (s *Store) conn(pool gorm.ConnPool) Conn {
-	return Conn{pool: pool, Engine: s.Engine, outage: s.outage}
+	return Conn{pool: pool, Engine: s.Engine, outage: s.outage, attendance: s.attendance}
 }
 
 // genericPlanForWrites is GenericPlan for accepting requests, whose commits wait for
@@ -187,6 +188,9 @@ const (
 
 func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	file := filepath.Join(o.Dir, "usersync.db")
+	if _, err := os.Stat(file); o.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+		return nil, usersync.Errorf(usersync.CodeNotFound, "There is no database in %s; `usersync serve` makes it.", o.Dir)
+	}
 	if err := private(file); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}

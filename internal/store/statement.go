@@ -289,6 +289,8 @@ type Conn struct {
 	// outage notes what came of each statement. It is nil in a transaction, whose end is
 	// noted.
 	outage *outage
+	// attendance tells the number of this process. It is nil on SQLite.
+	attendance *attendance
 }
 
 // text is what the connection runs for a statement.

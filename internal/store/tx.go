@@ -171,7 +171,7 @@ func (s *Store) Once(ctx context.Context, try int, fn func(*Tx) error) error {
 	var done *Tx
 	var failed error
 	err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		tx := &Tx{Conn: Conn{pool: db.Statement.ConnPool, Engine: s.Engine, first: try == 0}, gorm: db, store: s}
+		tx := &Tx{Conn: Conn{pool: db.Statement.ConnPool, Engine: s.Engine, first: try == 0, attendance: s.attendance}, gorm: db, store: s}
 		failed = tx.judge(fn(tx))
 		done = tx
 		return failed

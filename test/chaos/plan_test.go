@@ -38,11 +38,15 @@ var kinds = []kind{
 	{"api stopped", true, time.Second, time.Second, 10 * time.Second},
 	{"worker killed", true, time.Second, time.Second, 10 * time.Second},
 	{"worker stopped", true, time.Second, time.Second, 10 * time.Second},
+	// In the long form it loses its claims, after 30 s.
+	{"worker paused", true, 3 * time.Second, 31 * time.Second, 60 * time.Second},
 	{"redis flushed", false, 0, 0, 0},
 	{"redis killed, starts empty", false, time.Second, time.Second, 10 * time.Second},
 	{"redis stopped, starts empty", false, time.Second, time.Second, 10 * time.Second},
 	{"redis paused", false, 3 * time.Second, 20 * time.Second, 20 * time.Second},
 	{"redis connections cut", false, 0, 0, 0},
+	{"redis lost a half", false, 0, 0, 0},
+	{"redis evicts", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
 	{"redis slow", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
 	{"postgres restarted, immediate", false, 0, 0, 0},
 	{"postgres killed", false, time.Second, time.Second, 10 * time.Second},
@@ -50,6 +54,10 @@ var kinds = []kind{
 	{"postgres paused", false, 3 * time.Second, 5 * time.Second, 20 * time.Second},
 	{"postgres connections cut", false, 0, 0, 0},
 	{"postgres slow", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
+	{"postgres statements cancelled", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
+	{"postgres read-only", false, 3 * time.Second, 3 * time.Second, 15 * time.Second},
+	// In the long form the service gives up waiting, after 5 s.
+	{"postgres rows locked", false, 3 * time.Second, 6 * time.Second, 60 * time.Second},
 	{"answers to commits lost", false, 2 * time.Second, 2 * time.Second, 10 * time.Second},
 	{"webhooks answered after 2 s", false, 3 * time.Second, 3 * time.Second, 10 * time.Second},
 	{"webhooks answered with 500", false, 3 * time.Second, 3 * time.Second, 4 * time.Second},
@@ -140,8 +148,8 @@ func TestSameSeedSamePlan(t *testing.T) {
 	if slices.Equal(plan(7, 2, true, nil), plan(8, 2, true, nil)) || slices.Equal(plan(7, 2, true, nil), plan(7, 3, true, nil)) {
 		t.Error("another seed, or another round, has the same plan")
 	}
-	if got := plan(7, 0, false, regexp.MustCompile("^redis")); len(got) != 6 {
-		t.Errorf("%d faults of Redis, want 6: %v", len(got), got)
+	if got := plan(7, 0, false, regexp.MustCompile("^redis")); len(got) != 8 {
+		t.Errorf("%d faults of Redis, want 8: %v", len(got), got)
 	}
 }
 

@@ -49,9 +49,13 @@ func (w *world) strike(t *testing.T, p planned) (end func()) {
 
 func (w *world) end(t *testing.T, victim *system.Program, name string) (end func()) {
 	t.Helper()
-	if strings.HasSuffix(name, "stopped") {
+	switch {
+	case strings.HasSuffix(name, "paused"):
+		victim.Pause(t)
+		return func() { victim.Resume(t) }
+	case strings.HasSuffix(name, "stopped"):
 		victim.Stop(t)
-	} else {
+	default:
 		victim.Kill()
 	}
 	return func() { victim.Start(t) }
@@ -78,6 +82,11 @@ func (w *world) strikeRedis(t *testing.T, name string) (end func()) {
 	case "redis connections cut":
 		w.redis.cut(t)
 		return nil
+	case "redis lost a half":
+		w.forgetHalf(t)
+		return nil
+	case "redis evicts":
+		return w.evict(t)
 	case "redis slow":
 		return w.redis.slow(t, slowness)
 	}
@@ -107,6 +116,12 @@ func (w *world) strikePostgres(t *testing.T, name string) (end func()) {
 	case "postgres connections cut":
 		w.postgres.cut(t)
 		return nil
+	case "postgres statements cancelled":
+		return w.cancelling(t)
+	case "postgres read-only":
+		return w.readOnly(t)
+	case "postgres rows locked":
+		return w.lockRows(t)
 	case "postgres slow":
 		return w.postgres.slow(t, slowness)
 	case "answers to commits lost":

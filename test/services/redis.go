@@ -75,6 +75,11 @@ func (r *Redis) FlushAll(ctx context.Context) error {
 	return nil
 }
 
+// Do runs a command, as redis-cli takes it, that answers with a text.
+func (r *Redis) Do(ctx context.Context, command string) (string, error) {
+	return ask(ctx, r.Addr(), command)
+}
+
 // Clients returns how many connections the server has, this question's own
 // among them.
 func (r *Redis) Clients(ctx context.Context) (int, error) {
@@ -121,8 +126,7 @@ func (r *Redis) ready(ctx context.Context, pid int) error {
 	return nil
 }
 
-// ask sends one command without arguments and returns the answer, on
-// a connection of its own.
+// ask sends one command, as one line, and returns the answer, on a connection of its own.
 func ask(ctx context.Context, addr, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()

@@ -71,6 +71,18 @@ func (p *Program) Start(t *testing.T) {
 // Kill ends the program as a crash does.
 func (p *Program) Kill() { _ = p.process.Kill() } // a signal to a child of ours does not fail
 
+// Pause stops the program in its tracks: it does nothing, and its connections stay.
+func (p *Program) Pause(t *testing.T) {
+	t.Helper()
+	Must(t, p.process.Pause())
+}
+
+// Resume has a paused program go on.
+func (p *Program) Resume(t *testing.T) {
+	t.Helper()
+	Must(t, p.process.Resume())
+}
+
 // Stop asks the program to end and fails the test when it does not do so in
 // good order and in time. It returns how long that took.
 func (p *Program) Stop(t *testing.T) time.Duration {
