@@ -10,5 +10,5 @@ func freeBytes(folder string) (uint64, error) {
 	if err := syscall.Statfs(folder, &s); err != nil {
 		return 0, err
 	}
-	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec,unconvert // its type differs between systems; never negative
+	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec // its type differs between systems; never negative
 }
