@@ -100,6 +100,8 @@ var cases = []struct {
 	{"an address is one segment of a path", writesSegments},
 	{"what is mapped nowhere is not sent", keepsUnmapped},
 	{"who unsubscribed stays unsubscribed", respectsUnsubscribes},
+	{"who does not want e-mail is told of, and gets none", unsubscribes},
+	{"who agreed is told of, and who left later stays away", subscribes},
 	{"one refused person fails alone", failsOne},
 	{"wrong credentials disconnect", disconnects},
 	{"a refusal of the credentials disconnects", disconnectsOn401},

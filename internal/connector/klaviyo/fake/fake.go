@@ -51,6 +51,8 @@ func New() *Fake {
 		"GET /api/profile-bulk-import-jobs/{id}":               f.ofJob(f.job),
 		"GET /api/profile-bulk-import-jobs/{id}/import-errors": f.ofJob(f.jobErrors),
 		"POST /api/data-privacy-deletion-jobs":                 f.erase,
+		"POST /api/profile-subscription-bulk-create-jobs":      f.subscribe,
+		"POST /api/profile-subscription-bulk-delete-jobs":      f.unsubscribe,
 	}.Mux(nil)
 	return f
 }

@@ -95,12 +95,15 @@ func (f *Fake) write(p profile, lists []string) (one fakeplatform.Person, added 
 func shown(one fakeplatform.Person, withSubscriptions bool) map[string]any {
 	attributes := map[string]any{"email": one.Email}
 	if withSubscriptions {
-		consent := "NEVER_SUBSCRIBED"
-		if one.Unsubscribed {
-			consent = "UNSUBSCRIBED"
+		consent, at := "NEVER_SUBSCRIBED", any(nil)
+		switch {
+		case one.Unsubscribed:
+			consent, at = "UNSUBSCRIBED", leftAt
+		case one.Fields["consent"] != nil:
+			consent = "SUBSCRIBED"
 		}
 		attributes["subscriptions"] = map[string]any{"email": map[string]any{"marketing": map[string]any{
-			"can_receive_email_marketing": !one.Unsubscribed, "consent": consent, "list_suppressions": []any{},
+			"can_receive_email_marketing": !one.Unsubscribed, "consent": consent, "consent_timestamp": at, "list_suppressions": []any{},
 		}}}
 	}
 	return map[string]any{"type": "profile", "id": one.ID, "attributes": attributes}
