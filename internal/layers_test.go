@@ -48,7 +48,7 @@ var layers = [][]string{
 	{"internal/request"},
 	{"internal/bulk", "internal/retention", "internal/verify"},
 	{"internal/platform"},
-	{"internal/erasure", "internal/rewrap", "internal/inbound"},
+	{"internal/erasure", "internal/rewrap", "internal/inbound", "internal/destination"},
 	{"internal/export"},
 	{"internal/pipeline", "internal/worker"},
 	{"internal/intake", "internal/directory"},
@@ -83,7 +83,7 @@ var owners = []owner{
 	{"github.com/alicebob/miniredis/v2", []string{"internal/queue/embedded"}},
 	{"github.com/labstack/echo/v4", []string{"internal/api", "internal/api/*", "test/load"}},
 	{"github.com/go-json-experiment/json", []string{"internal/api"}},
-	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/platform"}},
+	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/destination"}},
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",

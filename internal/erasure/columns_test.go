@@ -23,7 +23,7 @@ var ofThePerson = map[string]string{
 	"messages":       `body`,
 	"deliveries":     `attempts`,
 	"bulk_errors":    `message`,
-	"pushes":         `remote job removal`,
+	"pushes":         `remote job former removal`,
 	"consents":       `source`,
 	"signals":        `email_key`,
 	"push_waits":     `job`,

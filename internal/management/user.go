@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"usersync/internal/audit"
+	"usersync/internal/colleague"
 	"usersync/internal/consent"
+	"usersync/internal/event"
+	"usersync/internal/identity"
 	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/user"
@@ -69,6 +72,8 @@ func withConsents(ctx context.Context, org *store.Org, users []user.Stored, err 
 
 // UserChange is what a caller changes of a user; nil leaves a field as it is.
 type UserChange struct {
+	// Email is the user's new address. The user stays the same one.
+	Email   *string                           `json:"email"`
 	Consent map[usersync.Channel]ConsentInput `json:"consent"`
 }
 
@@ -94,6 +99,9 @@ func (s *Service) UpdateUser(ctx context.Context, actor string, org *store.Org, 
 		if !known[id] {
 			return user.ErrNotFound
 		}
+		if err := in.move(ctx, tx, org.ID(), actor, id); err != nil {
+			return err
+		}
 		return in.apply(ctx, tx, org.ID(), actor, id)
 	})
 	if err != nil {
@@ -102,8 +110,42 @@ func (s *Service) UpdateUser(ctx context.Context, actor string, org *store.Org, 
 	return s.GetUser(ctx, org, id)
 }
 
+// move changes the address, and has every platform that knows the user move its contact.
+func (in UserChange) move(ctx context.Context, tx *store.Tx, organization, actor, id string) error {
+	if in.Email == nil {
+		return nil
+	}
+	to, err := identity.ParseEmail(*in.Email)
+	if err != nil {
+		return err
+	}
+	from, err := user.ChangeAddress(ctx, tx, organization, id, to)
+	if err != nil || from.IsZero() {
+		return err
+	}
+	if err := colleague.ChangeAddress(ctx, tx, organization, from, to); err != nil {
+		return err
+	}
+	if err := platform.NoteMove(ctx, tx, organization, id, from.Display()); err != nil {
+		return fmt.Errorf("note the former address: %w", err)
+	}
+	if err := platform.PushAgain(ctx, tx, organization, []string{id}, ""); err != nil {
+		return fmt.Errorf("have the connections follow: %w", err)
+	}
+	moved := event.Event{ID: usersync.NewID(usersync.PrefixEvent), Type: event.UserMoved, Source: actor, UserID: id}
+	if err := event.Save(ctx, tx, organization, []event.Event{moved}); err != nil {
+		return fmt.Errorf("record the move: %w", err)
+	}
+	return audit.Record(ctx, tx, organization, actor, "user.move", id, "email")
+}
+
 func (in UserChange) validate() error {
 	var v invalid
+	if in.Email != nil {
+		if _, err := identity.ParseEmail(*in.Email); err != nil {
+			v.add("email", "must be an e-mail address")
+		}
+	}
 	for _, channel := range slices.Sorted(maps.Keys(in.Consent)) {
 		one, place := in.Consent[channel], "consent."+string(channel)
 		if !slices.Contains(consent.Channels, channel) {

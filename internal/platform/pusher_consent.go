@@ -29,13 +29,20 @@ func (p *turn) withConsents(ctx context.Context, c connector.Connector, items []
 	return err
 }
 
-// bring tells of those who left, pushes, and tells of those who agreed.
+// bring moves those whose address has changed, tells of those who left, pushes, and tells
+// of those who agreed.
 func (p *turn) bring(ctx context.Context, c connector.Connector, items []*item) {
-	pushed := p.unsubscribe(ctx, c, items)
+	moved := p.move(ctx, c, items)
+	pushed := p.unsubscribe(ctx, c, those(items, func(it *item) bool { return it.err == nil }))
 	if len(pushed) > 0 {
 		p.call(ctx, c, pushed)
 	}
 	p.subscribe(ctx, c, pushed)
+	for it, said := range moved {
+		if it.err == nil && it.result.Details != "" {
+			it.result.Details += "; " + said
+		}
+	}
 }
 
 // unsubscribe tells of those who do not want e-mail, and returns who is to be pushed: all

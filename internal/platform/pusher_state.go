@@ -27,6 +27,8 @@ type item struct {
 	// err is why the call as a whole says nothing of this user.
 	err    *usersync.Error
 	called bool
+	// moved is the former address that the platform was told of.
+	moved string
 }
 
 // states pushes the newest states of the users that are due, asks for those that

@@ -51,6 +51,21 @@ const (
 	ReasonTaken     = "address_taken"
 )
 
+// Moved is the result of a contact that has the new address now.
+func Moved(remote string) connector.Result {
+	return connector.Result{Status: connector.Updated, Details: "the contact was moved to the new address", Remote: remote}
+}
+
+// NoContact is the result where nobody has the former address.
+func NoContact() connector.Result {
+	return connector.Result{Status: connector.Skipped, Reason: ReasonNoContact, Details: "nobody had the former address there"}
+}
+
+// Taken is the result where another contact has the new address.
+func Taken() connector.Result {
+	return connector.Result{Status: connector.Skipped, Reason: ReasonTaken, Details: "another contact has the new address, so that of the former one stays"}
+}
+
 // of returns a connector as what it can do besides.
 func of[T any](c connector.Connector) (able T, ok bool) {
 	able, ok = connector.Inner(c).(T)

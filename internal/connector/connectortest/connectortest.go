@@ -102,6 +102,8 @@ var cases = []struct {
 	{"who unsubscribed stays unsubscribed", respectsUnsubscribes},
 	{"who does not want e-mail is told of, and gets none", unsubscribes},
 	{"who agreed is told of, and who left later stays away", subscribes},
+	{"a contact moves to another address", moves},
+	{"the fields that a mapping may name are listed", listsFields},
 	{"one refused person fails alone", failsOne},
 	{"wrong credentials disconnect", disconnects},
 	{"a refusal of the credentials disconnects", disconnectsOn401},

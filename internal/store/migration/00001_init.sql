@@ -564,6 +564,7 @@ CREATE INDEX signals_person ON signals (organization_id, email_key) WHERE email_
 -- wanted_at is when the oldest unmet wish came. sent_version and sent_hash are
 -- what job will have pushed. dirty says that a worker that had lost its claim may
 -- have written there: what is pushed now is to be pushed once more.
+-- former is the address that the platform still has of a person who has another one now.
 -- removal is set when the person was erased: the sealed address that is to be
 -- removed there, with the erasure that wants to know.
 CREATE TABLE pushes (
@@ -584,6 +585,7 @@ CREATE TABLE pushes (
     sent_version    bigint  NOT NULL DEFAULT 0,
     sent_hash       text    NOT NULL DEFAULT '',
     dirty           integer NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
+    former          text    NOT NULL DEFAULT '',
     removal         text    NOT NULL DEFAULT '',
     erasure_id      text    COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (connection_id, user_id)

@@ -19,6 +19,13 @@ func (f *Fake) update(w http.ResponseWriter, r *http.Request) {
 		f.Refuse(w, http.StatusNotFound)
 		return
 	}
+	if to, _ := in.Attributes["EMAIL"].(string); to != "" {
+		if !f.people.Move(one.Email, to) {
+			duplicate(w, "email")
+			return
+		}
+		one.Email = to
+	}
 	f.people.Put(one.Email, func(held *fakeplatform.Person, _ bool) {
 		if in.Blacklisted != nil {
 			held.Unsubscribed = *in.Blacklisted

@@ -2,7 +2,9 @@ package fake
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"usersync/internal/connector/fakeplatform"
@@ -41,4 +43,33 @@ func (f *Fake) readAll(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, map[string]any{"status": "COMPLETE", "results": results})
+}
+
+// move gives a contact another address.
+func (f *Fake) move(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Properties map[string]string `json:"properties"`
+	}
+	one, ok := f.people.ByID(r.PathValue("id"))
+	switch err := json.NewDecoder(r.Body).Decode(&in); {
+	case err != nil || in.Properties["email"] == "":
+		f.Refuse(w, http.StatusBadRequest)
+	case !ok:
+		f.Refuse(w, http.StatusNotFound)
+	case !f.people.Move(one.Email, in.Properties["email"]):
+		f.Refuse(w, http.StatusConflict)
+	default:
+		answer(w, http.StatusOK, record{ID: one.ID, Properties: map[string]any{"email": in.Properties["email"]}})
+	}
+}
+
+// allProperties lists the properties of contacts.
+func (f *Fake) allProperties(w http.ResponseWriter, _ *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	results := []property{}
+	for _, name := range slices.Sorted(maps.Keys(f.properties)) {
+		results = append(results, f.properties[name])
+	}
+	answer(w, http.StatusOK, map[string]any{"results": results})
 }

@@ -84,3 +84,22 @@ func (f *Fake) unsubscribe(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(http.StatusAccepted)
 }
+
+// move gives a profile another address.
+func (f *Fake) move(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Data profile `json:"data"`
+	}
+	one, ok := f.people.ByID(r.PathValue("id"))
+	switch err := json.NewDecoder(r.Body).Decode(&body); {
+	case err != nil || body.Data.ID != r.PathValue("id") || body.Data.email() == "":
+		f.Refuse(w, http.StatusBadRequest)
+	case !ok:
+		f.Refuse(w, http.StatusNotFound)
+	case !f.people.Move(one.Email, body.Data.email()):
+		f.Refuse(w, http.StatusConflict)
+	default:
+		one.Email = body.Data.email()
+		answer(w, http.StatusOK, data(shown(one, false)))
+	}
+}

@@ -46,6 +46,7 @@ func New() *Fake {
 		"GET /api/lists/{id}":                                  f.list,
 		"POST /api/lists/{id}/relationships/profiles":          f.addToList,
 		"POST /api/profile-import":                             f.importOne,
+		"PATCH /api/profiles/{id}":                             f.move,
 		"GET /api/profiles":                                    f.find,
 		"POST /api/profile-bulk-import-jobs":                   f.makeJob,
 		"GET /api/profile-bulk-import-jobs/{id}":               f.ofJob(f.job),
