@@ -104,6 +104,7 @@ var cases = []struct {
 	{"who agreed is told of, and who left later stays away", subscribes},
 	{"a contact moves to another address", moves},
 	{"the fields that a mapping may name are listed", listsFields},
+	{"whom a webhook names by an id is found", resolves},
 	{"one refused person fails alone", failsOne},
 	{"wrong credentials disconnect", disconnects},
 	{"a refusal of the credentials disconnects", disconnectsOn401},

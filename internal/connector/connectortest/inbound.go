@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/ability"
 	"usersync/internal/usersync"
 )
 
@@ -65,5 +66,21 @@ func sameSignals(t *testing.T, name string, got, want []connector.Signal) {
 		if g != w {
 			t.Errorf("%s: tells %+v, want %+v", name, g, w)
 		}
+	}
+}
+
+// resolves asks who is meant by the ids that the platform's webhooks name.
+func resolves(f *fixture) {
+	r, ok := ability.ResolverOf(f.connector)
+	if !ok {
+		f.Skip("the platform tells of people by their addresses")
+	}
+	ada := Ada(f)
+	f.bringOne(&ada)
+	id := f.Held(ada).ID
+	found, err := r.Resolve(f.Context(), []string{id, "999999"})
+	f.isOurs(err)
+	if err != nil || len(found) != 1 || found[id] != ada.Email.Display() {
+		f.Errorf("%d found, %v", len(found), err)
 	}
 }

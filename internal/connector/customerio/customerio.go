@@ -111,7 +111,11 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 			*setting = fallback
 		}
 	}
-	return &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}, nil
+	opened := &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}
+	if s.IdentifyBy == byID {
+		return identified{opened}, nil
+	}
+	return opened, nil
 }
 
 // hasApp reports whether the connection may read.

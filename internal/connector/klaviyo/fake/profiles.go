@@ -136,16 +136,22 @@ func (f *Fake) importOne(w http.ResponseWriter, r *http.Request) {
 
 var emailFilter = regexp.MustCompile(`^any\(email,(\[.*\])\)$`)
 
+var idFilter = regexp.MustCompile(`^any\(id,(\[.*\])\)$`)
+
 func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	var wanted []string
-	m := emailFilter.FindStringSubmatch(r.URL.Query().Get("filter"))
+	filter := r.URL.Query().Get("filter")
+	get, m := f.people.Get, emailFilter.FindStringSubmatch(filter)
+	if m == nil {
+		get, m = f.people.ByID, idFilter.FindStringSubmatch(filter)
+	}
 	if m == nil || json.Unmarshal([]byte(m[1]), &wanted) != nil || len(wanted) > maxPage {
 		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "Filter provided is invalid.", ""})
 		return
 	}
 	found := []any{}
-	for _, email := range wanted {
-		if one, ok := f.people.Get(email); ok {
+	for _, name := range wanted {
+		if one, ok := get(name); ok {
 			found = append(found, shown(one, withSubscriptions(r)))
 		}
 	}
