@@ -8,6 +8,7 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/colleague"
+	"usersync/internal/consent"
 	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/platform"
@@ -85,6 +86,8 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 	sameWords(t, d, "ConnectionStatus", []string{platform.ConnectionActive, platform.ConnectionPaused, platform.ConnectionDisconnected})
 	sameWords(t, d, "ImportStatus", directory.ImportStatuses)
 	sameWords(t, d, "Scope", tenant.Scopes)
+	sameWords(t, d, "Channel", consent.Channels)
+	sameWords(t, d, "ConsentStatus", consent.Statuses)
 	sameWords(t, d, "ErrorOwner", []usersync.Owner{usersync.OwnerYou, usersync.OwnerPlatform, usersync.OwnerUs})
 }
 

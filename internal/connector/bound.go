@@ -164,3 +164,18 @@ func (b boundMaker) MakeAudience(ctx context.Context, name, description string) 
 	}
 	return id, patch, nil
 }
+
+// Inner returns the connector within the bounds: it can do more than Connector says.
+func Inner(c Connector) Connector {
+	if b, bounded := c.(interface{ inner() Connector }); bounded {
+		return b.inner()
+	}
+	return c
+}
+
+func (b bound) inner() Connector { return b.Connector }
+
+// Bounded returns what a connector answered within the bounds.
+func Bounded(results []Result, err error) ([]Result, error) {
+	return boundedResults(results), shortened(err)
+}

@@ -72,6 +72,8 @@ type Profile struct {
 	Attributes map[string]any
 	// Remote is the Remote of the last Result about this person.
 	Remote string
+	// Consents are what is known of the person's wishes, see Unsubscriber and Subscriber.
+	Consents usersync.Consents
 }
 
 // ProfileOf returns the profile of a user.

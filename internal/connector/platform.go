@@ -32,6 +32,9 @@ type Platform struct {
 	// platform through Quote.
 	Classify func(*outbound.Response) *usersync.Error
 
+	// Inbound is how the platform tells of people by webhooks; nil where it does not.
+	Inbound *Inbound
+
 	// Credentials and Settings describe the fields, in their order.
 	Credentials []Field
 	Settings    []Field

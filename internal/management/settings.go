@@ -30,6 +30,7 @@ type OwnSettingsInput struct {
 	LowCreditThreshold *int64          `json:"lowCreditThreshold"`
 	ContactEmail       *string         `json:"contactEmail"`
 	RetentionDays      *RetentionInput `json:"retentionDays"`
+	FollowUnsubscribes *bool           `json:"followUnsubscribes"`
 }
 
 // SourceInput is one place to look for colleagues; the list is replaced as a
@@ -313,6 +314,7 @@ func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
 		set(&c, "settings.lowCreditThreshold", &s.LowCreditThreshold, &in.LowCreditThreshold)
 	}
 	set(&c, "settings.contactEmail", &s.ContactEmail, in.ContactEmail)
+	set(&c, "settings.followUnsubscribes", &s.FollowUnsubscribes, in.FollowUnsubscribes)
 	if r := in.RetentionDays; r != nil {
 		set(&c, "settings.retentionDays.requests", &s.RetentionDays.Requests, r.Requests)
 		set(&c, "settings.retentionDays.events", &s.RetentionDays.Events, r.Events)

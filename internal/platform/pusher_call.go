@@ -23,13 +23,18 @@ func (p *turn) call(ctx context.Context, c connector.Connector, items []*item) {
 	}
 	results, err := guarded(p, func() ([]connector.Result, error) { return c.Push(limited, profiles) })
 	failure := usersync.AsError(err)
-	if ctx.Err() != nil {
-		failure = errStopped
-	}
-	if failure != nil && failure.Code == usersync.CodeRejected && len(items) > 1 && !anyResult(results) {
+	if ctx.Err() == nil && failure != nil && failure.Code == usersync.CodeRejected && len(items) > 1 && !anyResult(results) {
 		p.call(ctx, c, items[:len(items)/2])
 		p.call(ctx, c, items[len(items)/2:])
 		return
+	}
+	p.note(ctx, items, results, failure)
+}
+
+// note writes what a call answered into its items.
+func (p *turn) note(ctx context.Context, items []*item, results []connector.Result, failure *usersync.Error) {
+	if ctx.Err() != nil {
+		failure = errStopped
 	}
 	for i, it := range items {
 		switch {
@@ -72,6 +77,9 @@ func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 		if err != nil {
 			return fmt.Errorf("load the users to push: %w", err)
 		}
+		if err := p.withConsents(ctx, c, items); err != nil {
+			return err
+		}
 		if !ok { // another platform's row cannot be: the connector has changed
 			for _, it := range items {
 				it.result = connector.Result{Status: connector.Synced}
@@ -79,6 +87,7 @@ func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 		} else {
 			p.ask(ctx, confirmer, job, items)
 		}
+		p.subscribe(ctx, c, items)
 		for _, it := range items {
 			it.version, it.hash = it.push.SentVersion, it.push.SentHash
 		}

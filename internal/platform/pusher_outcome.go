@@ -275,7 +275,7 @@ func expired(e ending, since time.Time) ending {
 
 // pushed is what the row of a state says after this run.
 func (it *item) pushed(e ending, waited bool) pushOutcome {
-	o := pushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called}
+	o := pushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called, Former: it.moved}
 	switch {
 	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(tryPushFor)):
 		o.Status = PushRest

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/connector"
+	"usersync/internal/consent"
 	"usersync/internal/request"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -118,6 +119,9 @@ func compact(ids []string) []string {
 
 // makeOnce makes the calls of a group.
 func (p *turn) makeOnce(ctx context.Context, c connector.Connector, g *group) error {
+	if err := p.withConsents(ctx, c, g.items); err != nil {
+		return err
+	}
 	switch {
 	case g.mode == usersync.PushPreview:
 		return p.preview(ctx, c, g)
@@ -128,9 +132,10 @@ func (p *turn) makeOnce(ctx context.Context, c connector.Connector, g *group) er
 			return nil
 		}
 		p.ask(ctx, confirmer, g.job, g.items)
+		p.subscribe(ctx, c, g.items)
 		return nil
 	}
-	p.call(ctx, c, g.items)
+	p.bring(ctx, c, g.items)
 	return nil
 }
 
@@ -148,6 +153,7 @@ func (p *turn) preview(ctx context.Context, c connector.Connector, g *group) err
 			if it.result, it.err = result, usersync.AsError(err); it.err != nil && it.err.Code == usersync.CodeRejected {
 				it.result, it.err = connector.Result{Status: connector.Failed, Err: it.err}, nil
 			}
+			it.result = consent.WishesOf(c, p.id).Foretold(it.result, it.profile)
 			return nil
 		})
 	}

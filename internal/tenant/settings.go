@@ -28,6 +28,8 @@ type Settings struct {
 	RateLimit          RateLimit     `json:"rateLimit,omitzero"`
 	Limits             Limits        `json:"limits,omitzero"`
 	RetentionDays      RetentionDays `json:"retentionDays,omitzero"`
+	// FollowUnsubscribes has every platform told of who unsubscribed at one of them.
+	FollowUnsubscribes bool `json:"followUnsubscribes,omitempty"`
 }
 
 // DefaultLowCredit is the balance below which an organization is warned that

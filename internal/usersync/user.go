@@ -16,6 +16,9 @@ type UserInput struct {
 	JobTitle   string         `json:"jobTitle,omitempty"`
 	InviteLink string         `json:"inviteLink,omitempty"`
 	Attributes map[string]any `json:"attributes,omitempty"`
+	// Consent says whether the user wants to be written to. It is no field of the user:
+	// the newest statement counts, and not that of the newest request.
+	Consent Consents `json:"consent,omitempty"`
 }
 
 // Field names one mergeable field of a user.

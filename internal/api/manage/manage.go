@@ -41,7 +41,7 @@ func (h *Handlers) Dialects() []api.Dialect {
 			}
 		}
 	}
-	return dialects
+	return append(dialects, h.inbound())
 }
 
 func (h *Handlers) operator() api.Dialect {
@@ -130,10 +130,14 @@ func (h *Handlers) tenant() api.Dialect {
 			{Method: http.MethodPost, Path: conn + "/check", Scope: manage, Summary: "Asks the platform whether it takes the credentials.", Handler: bodiless(h.checkConnection)},
 			{Method: http.MethodPost, Path: conn + "/pause", Scope: manage, Summary: "Has nothing more pushed.", Handler: bodiless(h.pauseConnection)},
 			{Method: http.MethodPost, Path: conn + "/resume", Scope: manage, Summary: "Has users pushed again.", Handler: bodiless(h.resumeConnection)},
+			{Method: http.MethodGet, Path: conn + "/fields", Summary: "Asks the platform what fields its contacts have. Scope: read or manage.", Handler: reading(h.listFields)},
+			{Method: http.MethodPost, Path: conn + "/inbound", Scope: manage, Summary: "Makes the secret address at which the platform may call; it is shown this once.", Handler: bodiless(h.openInbound)},
+			{Method: http.MethodDelete, Path: conn + "/inbound", Scope: manage, Summary: "Takes the platform's secret address away.", Handler: h.closeInbound},
 			{Method: http.MethodGet, Path: platforms, Summary: "Shows the platforms and what a connection to each needs. Scope: read or manage.", Handler: reading(h.listPlatforms)},
 
 			{Method: http.MethodGet, Path: users, Summary: "Lists the users, or shows the one with an address. Scope: read or manage.", Handler: reading(h.listUsers)},
 			{Method: http.MethodGet, Path: users + "/:id", Summary: "Shows a user. Scope: read or manage.", Handler: reading(h.getUser)},
+			{Method: http.MethodPatch, Path: users + "/:id", Scope: manage, Summary: "Changes what is sent of a user: address, consent.", Handler: h.updateUser},
 			{Method: http.MethodGet, Path: users + "/:id/export", Summary: "Exports everything held about a user. Scope: read or manage.", Handler: reading(h.exportUser)},
 			{Method: http.MethodDelete, Path: users + "/:id", Scope: erase, Summary: "Erases a user.", Handler: h.eraseUser},
 			{Method: http.MethodPost, Path: erasures, Scope: erase, Summary: "Erases whoever has an address.", Handler: h.createErasure},

@@ -118,6 +118,8 @@ func readUser(r *api.Reader) (u sentUser) {
 			u.InviteLink = r.ShortText(maxLink)
 		case "attributes":
 			u.Attributes = readAttributes(r)
+		case "consent":
+			u.Consent = readConsents(r)
 		}
 	}
 	return u

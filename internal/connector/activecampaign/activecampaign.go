@@ -33,7 +33,7 @@ const (
 var Platform = connector.Define(connector.Platform{
 	Name: "activecampaign", Title: "ActiveCampaign", Batch: 50,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaults are mapped unless the settings say otherwise.

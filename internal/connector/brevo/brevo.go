@@ -31,7 +31,7 @@ const (
 var Platform = connector.Define(connector.Platform{
 	Name: "brevo", Title: "Brevo", Batch: 500,
 	Limits:   connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaultAttributes are attributes that every account has. Accounts in English call
@@ -49,7 +49,8 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
+	APIKey       usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
+	WebhookToken usersync.Secret `json:"webhookToken,omitzero" help:"Token that Brevo's webhook sends as Authorization: Bearer; calls without it are refused then."`
 }
 
 // Settings say where people are put and what is sent of them.

@@ -42,7 +42,7 @@ const maxName = 150
 var Platform = connector.Define(connector.Platform{
 	Name: "customerio", Title: "Customer.io", Batch: 500,
 	Limits:   connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaultAttributes are the names of these fields in the platform's own examples.
@@ -60,9 +60,10 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	SiteID    string          `json:"siteId" help:"Site ID of the workspace, from its Track API keys."`
-	APIKey    usersync.Secret `json:"apiKey" help:"API key that belongs to the Site ID."`
-	AppAPIKey usersync.Secret `json:"appApiKey,omitzero" help:"App API key of the workspace: with it a dry run tells new people from known ones, and segments are looked for and made."`
+	SiteID     string          `json:"siteId" help:"Site ID of the workspace, from its Track API keys."`
+	APIKey     usersync.Secret `json:"apiKey" help:"API key that belongs to the Site ID."`
+	AppAPIKey  usersync.Secret `json:"appApiKey,omitzero" help:"App API key of the workspace: with it a dry run tells new people from known ones, and segments are looked for and made."`
+	WebhookKey usersync.Secret `json:"webhookKey,omitzero" help:"Signing key of the reporting webhook: without it no call of Customer.io is taken."`
 }
 
 // Settings say where people are put and what is sent of them.
@@ -110,7 +111,11 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 			*setting = fallback
 		}
 	}
-	return &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}, nil
+	opened := &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}
+	if s.IdentifyBy == byID {
+		return identified{opened}, nil
+	}
+	return opened, nil
 }
 
 // hasApp reports whether the connection may read.

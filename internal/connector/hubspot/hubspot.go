@@ -36,7 +36,7 @@ const (
 var Platform = connector.Define(connector.Platform{
 	Name: "hubspot", Title: "HubSpot", Batch: maxBatch,
 	Limits:   connector.Limits{PerSecond: 9, Burst: 10, Timeout: 30 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaultProperties are properties that every account has.
@@ -50,7 +50,8 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	AccessToken usersync.Secret `json:"accessToken" help:"Access token of a private app with the scopes crm.objects.contacts.read and .write, crm.schemas.contacts.read and, for lists, crm.lists.read and .write."`
+	AccessToken  usersync.Secret `json:"accessToken" help:"Access token of a private app with the scopes crm.objects.contacts.read and .write, crm.schemas.contacts.read and, for lists, crm.lists.read and .write; to pass on who unsubscribed, communication_preferences.read_write."`
+	ClientSecret usersync.Secret `json:"clientSecret,omitzero" help:"Client secret of the app, which signs its webhooks: without it no call of HubSpot is taken."`
 }
 
 // Settings say where people are put and what is sent of them.

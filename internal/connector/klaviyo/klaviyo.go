@@ -34,7 +34,7 @@ const (
 var Platform = connector.Define(connector.Platform{
 	Name: "klaviyo", Title: "Klaviyo", Batch: 500,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 2.3, Burst: 10, Timeout: 30 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaults are mapped unless the settings say otherwise.
@@ -49,7 +49,8 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write."`
+	APIKey        usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write; to pass on consent, subscriptions:write."`
+	WebhookSecret usersync.Secret `json:"webhookSecret,omitzero" help:"Secret key of Klaviyo's webhook, which signs its calls: without it none is taken."`
 }
 
 // Settings say where people are put and what is sent of them.

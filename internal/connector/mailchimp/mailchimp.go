@@ -34,22 +34,24 @@ const (
 var Platform = connector.Define(connector.Platform{
 	Name: "mailchimp", Title: "Mailchimp", Batch: 2 * slice,
 	Limits:   connector.Limits{Concurrent: 8, Timeout: 60 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 var datacentre = regexp.MustCompile(`^us\d{1,3}$`)
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"An API key of the account: Account > Extras > API keys. It ends in the datacentre, as in -us21."`
+	APIKey        usersync.Secret `json:"apiKey" help:"An API key of the account: Account > Extras > API keys. It ends in the datacentre, as in -us21."`
+	WebhookSecret usersync.Secret `json:"webhookSecret,omitzero" help:"Secret of the audience's webhook, which Mailchimp shows once: calls that do not carry its signature are refused then."`
 }
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	ListID      string            `json:"listId" role:"list" help:"The audience: Audience > Settings > Audience name and defaults > Audience ID."`
-	Tags        []string          `json:"tags,omitempty" role:"tags" help:"Tags that all pushed people get. No tag is taken away."`
-	MergeFields connector.Mapping `json:"mergeFields,omitempty" default:"FNAME firstName, LNAME lastName" help:"Merge tags of the audience and what goes into them; FNAME and LNAME are filled where not named, and left alone where named with an empty source."`
-	StatusIfNew string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"Status of a person who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
+	ListID               string            `json:"listId" role:"list" help:"The audience: Audience > Settings > Audience name and defaults > Audience ID."`
+	Tags                 []string          `json:"tags,omitempty" role:"tags" help:"Tags that all pushed people get. No tag is taken away."`
+	MergeFields          connector.Mapping `json:"mergeFields,omitempty" default:"FNAME firstName, LNAME lastName" help:"Merge tags of the audience and what goes into them; FNAME and LNAME are filled where not named, and left alone where named with an empty source."`
+	StatusIfNew          string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"Status of a person who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
+	MarketingPermissions []string          `json:"marketingPermissions,omitempty" help:"Ids of the marketing permissions (GDPR fields) of the audience that people get who agreed to e-mail."`
 }
 
 // Validate refuses a key that does not end in a datacentre, because the host is made

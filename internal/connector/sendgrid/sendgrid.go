@@ -25,7 +25,7 @@ const maxTag = 100
 var Platform = connector.Define(connector.Platform{
 	Name: "sendgrid", Title: "Twilio SendGrid", Batch: 1000,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 10, Burst: 10, Timeout: 30 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 var (
@@ -38,7 +38,8 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"An API key with full access to Marketing, and to Suppressions and Recipients' Data Erasure: Settings > API Keys."`
+	APIKey     usersync.Secret `json:"apiKey" help:"An API key with full access to Marketing, and to Suppressions and Recipients' Data Erasure: Settings > API Keys."`
+	WebhookKey string          `json:"webhookKey,omitempty" help:"Verification key of the signed Event Webhook, which is public: without it no call of SendGrid is taken."`
 }
 
 // Settings say where people are put and what is sent of them.

@@ -55,6 +55,7 @@ func New() *Fake {
 		"GET /api/3/contacts":                   f.find,
 		"GET /api/3/contacts/{id}/contactLists": about(f.listsOf),
 		"DELETE /api/3/contacts/{id}":           about(f.remove),
+		"PUT /api/3/contacts/{id}":              about(f.move),
 		"POST /api/3/contactLists":              f.subscribe,
 		"POST /api/3/contactTags":               f.tag,
 		"POST /api/3/import/bulk_import":        f.bulk,

@@ -40,7 +40,8 @@ type Fake struct {
 	properties map[string]property
 	lists      map[string]list
 	// blocked are addresses that were erased while nobody had them.
-	blocked map[string]bool
+	blocked  map[string]bool
+	optedOut map[string]bool // addresses that want no mail, of contacts or not
 }
 
 type property struct {
@@ -69,7 +70,7 @@ type list struct {
 // New returns an account with the usual properties and three lists: one that
 // people can be added to, one that fills itself, one of companies.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), properties: properties(), blocked: map[string]bool{}}
+	f := &Fake{people: fakeplatform.NewPeople(), properties: properties(), blocked: map[string]bool{}, optedOut: map[string]bool{}}
 	f.lists = map[string]list{
 		ListID: {ListID, ListName, "0-1", "MANUAL"},
 		"43":   {"43", "everybody-new", "0-1", "DYNAMIC"},
@@ -82,13 +83,17 @@ func New() *Fake {
 	} {
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/upsert", f.upsert)
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/gdpr-delete", f.erase)
+		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/read", f.readAll)
 		f.mux.HandleFunc("GET "+at.objects+"/contacts/{id}", f.contact)
+		f.mux.HandleFunc("PATCH "+at.objects+"/contacts/{id}", f.move)
 		f.mux.HandleFunc("GET "+at.properties+"/contacts/{name}", f.property)
+		f.mux.HandleFunc("GET "+at.properties+"/contacts", f.allProperties)
 		f.mux.HandleFunc("POST "+at.lists, f.makeList)
 		f.mux.HandleFunc("GET "+at.lists+"/{id}", f.list)
 		f.mux.HandleFunc("GET "+at.lists+"/object-type-id/{type}/name/{name}", f.listByName)
 		f.mux.HandleFunc("PUT "+at.lists+"/{id}/memberships/add", f.join)
 	}
+	f.mux.HandleFunc("POST /communication-preferences/v4/statuses/{email}/unsubscribe-all", f.optOut)
 	f.mux.HandleFunc("GET /account-info/v3/details", f.account)
 	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { f.Refuse(w, http.StatusNotFound) })
 	return f
@@ -327,6 +332,7 @@ func (f *Fake) put(in input) record {
 	}
 	out := record{Properties: map[string]any{"email": strings.ToLower(email)}, Trace: in.Trace}
 	f.people.Put(email, func(one *fakeplatform.Person, isNew bool) {
+		one.Unsubscribed = one.Unsubscribed || f.optedOut[strings.ToLower(email)]
 		out.ID, out.New = one.ID, isNew
 		for name, value := range in.Properties {
 			out.Properties[name] = f.assign(one, name, value)

@@ -46,11 +46,14 @@ func New() *Fake {
 		"GET /api/lists/{id}":                                  f.list,
 		"POST /api/lists/{id}/relationships/profiles":          f.addToList,
 		"POST /api/profile-import":                             f.importOne,
+		"PATCH /api/profiles/{id}":                             f.move,
 		"GET /api/profiles":                                    f.find,
 		"POST /api/profile-bulk-import-jobs":                   f.makeJob,
 		"GET /api/profile-bulk-import-jobs/{id}":               f.ofJob(f.job),
 		"GET /api/profile-bulk-import-jobs/{id}/import-errors": f.ofJob(f.jobErrors),
 		"POST /api/data-privacy-deletion-jobs":                 f.erase,
+		"POST /api/profile-subscription-bulk-create-jobs":      f.subscribe,
+		"POST /api/profile-subscription-bulk-delete-jobs":      f.unsubscribe,
 	}.Mux(nil)
 	return f
 }

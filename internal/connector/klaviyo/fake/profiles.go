@@ -95,12 +95,15 @@ func (f *Fake) write(p profile, lists []string) (one fakeplatform.Person, added 
 func shown(one fakeplatform.Person, withSubscriptions bool) map[string]any {
 	attributes := map[string]any{"email": one.Email}
 	if withSubscriptions {
-		consent := "NEVER_SUBSCRIBED"
-		if one.Unsubscribed {
-			consent = "UNSUBSCRIBED"
+		consent, at := "NEVER_SUBSCRIBED", any(nil)
+		switch {
+		case one.Unsubscribed:
+			consent, at = "UNSUBSCRIBED", leftAt
+		case one.Fields["consent"] != nil:
+			consent = "SUBSCRIBED"
 		}
 		attributes["subscriptions"] = map[string]any{"email": map[string]any{"marketing": map[string]any{
-			"can_receive_email_marketing": !one.Unsubscribed, "consent": consent, "list_suppressions": []any{},
+			"can_receive_email_marketing": !one.Unsubscribed, "consent": consent, "consent_timestamp": at, "list_suppressions": []any{},
 		}}}
 	}
 	return map[string]any{"type": "profile", "id": one.ID, "attributes": attributes}
@@ -133,16 +136,22 @@ func (f *Fake) importOne(w http.ResponseWriter, r *http.Request) {
 
 var emailFilter = regexp.MustCompile(`^any\(email,(\[.*\])\)$`)
 
+var idFilter = regexp.MustCompile(`^any\(id,(\[.*\])\)$`)
+
 func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	var wanted []string
-	m := emailFilter.FindStringSubmatch(r.URL.Query().Get("filter"))
+	filter := r.URL.Query().Get("filter")
+	get, m := f.people.Get, emailFilter.FindStringSubmatch(filter)
+	if m == nil {
+		get, m = f.people.ByID, idFilter.FindStringSubmatch(filter)
+	}
 	if m == nil || json.Unmarshal([]byte(m[1]), &wanted) != nil || len(wanted) > maxPage {
 		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "Filter provided is invalid.", ""})
 		return
 	}
 	found := []any{}
-	for _, email := range wanted {
-		if one, ok := f.people.Get(email); ok {
+	for _, name := range wanted {
+		if one, ok := get(name); ok {
 			found = append(found, shown(one, withSubscriptions(r)))
 		}
 	}

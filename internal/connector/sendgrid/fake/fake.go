@@ -52,6 +52,7 @@ func New() *Fake {
 		"GET /v3/marketing/contacts/imports/{id}":   f.job,
 		"POST /v3/marketing/contacts/search/emails": f.search,
 		"GET /v3/asm/suppressions/global/{email}":   f.suppression,
+		"POST /v3/asm/suppressions/global":          f.suppressAll,
 		"POST /v3/recipients/erasejob":              f.erase,
 		"GET /files/{id}":                           f.file,
 	}.Mux(nil)
