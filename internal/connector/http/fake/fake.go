@@ -3,7 +3,7 @@
 package fake
 
 import (
-	"encoding/json"
+	"bytes"
 	"io"
 	"net/http"
 	"sync"
@@ -68,7 +68,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Type string         `json:"type"`
 		Data map[string]any `json:"data"`
 	}
-	if err := json.Unmarshal(body, &message); err != nil {
+	if err := fakeplatform.Read(bytes.NewReader(body), &message); err != nil {
 		f.Refuse(w, http.StatusBadRequest)
 		return
 	}
