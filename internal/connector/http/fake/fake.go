@@ -42,6 +42,11 @@ func (*Fake) Config() connector.Config {
 		`{"url":"https://receiver.example/users","attributes":["plan"]}`)
 }
 
+// Fields are attributes, which arrive by their own names.
+func (*Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "attributes", Text: "attributes.suiteText", Number: "attributes.suiteNumber"}
+}
+
 // People are those the receiver was told of.
 func (f *Fake) People() *fakeplatform.People { return f.people }
 
