@@ -32,6 +32,9 @@ type Platform struct {
 	// platform through Quote.
 	Classify func(*outbound.Response) *usersync.Error
 
+	// Revision is the version of the platform's API that is called.
+	Revision Revision
+
 	// Credentials and Settings describe the fields, in their order.
 	Credentials []Field
 	Settings    []Field

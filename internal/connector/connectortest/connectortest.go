@@ -73,9 +73,12 @@ func (p Platform) Run(t *testing.T) {
 			p.Spec.load(t)
 		})
 	}
-	for _, c := range cases {
+	ended := make(outcomes, len(cases))
+	t.Cleanup(func() { ended.compare(t, p.Kind.Name) }) // after all cases
+	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			t.Cleanup(func() { ended[i] = outcomeOf(t) })
 			c.run(p.start(t))
 		})
 	}
