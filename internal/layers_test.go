@@ -97,6 +97,7 @@ var owners = []owner{
 	{"golang.org/x/net/http2", []string{"internal/outbound/hostile"}},
 	{"golang.org/x/text", []string{"internal/identity", "internal/importfile"}},
 	{"github.com/biter777/countries", []string{"internal/identity"}},
+	{"github.com/nyaruka/phonenumbers", []string{"internal/identity"}},
 	{"code.dny.dev/ssrf", []string{"internal/outbound"}},
 	{"github.com/wneessen/go-mail", []string{"internal/mail"}},
 	{"github.com/emersion", []string{"internal/mail/mailtest"}},

@@ -132,12 +132,12 @@ func (b bound) Check(ctx context.Context) (Facts, error) {
 
 func (b bound) Push(ctx context.Context, people []Profile) ([]Result, error) {
 	results, err := b.Connector.Push(ctx, people)
-	return boundedResults(results), shortened(err)
+	return boundedResults(remark(b.Connector, people, results, Did)), shortened(err)
 }
 
 func (b bound) Preview(ctx context.Context, p Profile) (Result, error) {
 	r, err := b.Connector.Preview(ctx, p)
-	return r.bounded(), shortened(err)
+	return remark(b.Connector, []Profile{p}, []Result{r}, Would)[0].bounded(), shortened(err)
 }
 
 func (b bound) Remove(ctx context.Context, p Profile) (Result, error) {
@@ -149,7 +149,7 @@ type boundConfirmer struct{ confirmer Confirmer }
 
 func (b boundConfirmer) Confirm(ctx context.Context, job string, people []Profile) ([]Result, error) {
 	results, err := b.confirmer.Confirm(ctx, job, people)
-	return boundedResults(results), shortened(err)
+	return boundedResults(remark(b.confirmer, people, results, Did)), shortened(err)
 }
 
 type boundMaker struct{ maker AudienceMaker }

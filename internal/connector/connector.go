@@ -68,8 +68,11 @@ type Profile struct {
 	JobTitle  string
 	// InviteLink is the link by which this person invites others.
 	InviteLink string
-	// Attributes are strings, numbers (float64) and booleans.
+	// Attributes are strings, numbers (json.Number, which keeps their digits) and booleans.
 	Attributes map[string]any
+	// Cleared names the fields that hold nothing because the caller said so. The platform
+	// is to hold nothing there either.
+	Cleared []usersync.Field
 	// Remote is the Remote of the last Result about this person.
 	Remote string
 	// Consents are what is known of the person's wishes, see Unsubscriber and Subscriber.
@@ -80,7 +83,7 @@ type Profile struct {
 func ProfileOf(id string, in usersync.UserInput, remote string) Profile {
 	return Profile{
 		UserID: id, Email: in.Email, FirstName: in.FirstName, LastName: in.LastName, Name: in.FullName(), Country: in.Country,
-		JobTitle: in.JobTitle, InviteLink: in.InviteLink, Attributes: in.Attributes, Remote: remote,
+		JobTitle: in.JobTitle, InviteLink: in.InviteLink, Attributes: in.Attributes, Cleared: in.Cleared, Remote: remote,
 	}
 }
 

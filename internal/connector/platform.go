@@ -34,6 +34,8 @@ type Platform struct {
 
 	// Inbound is how the platform tells of people by webhooks; nil where it does not.
 	Inbound *Inbound
+	// Revision is the version of the platform's API that is called.
+	Revision Revision
 
 	// Credentials and Settings describe the fields, in their order.
 	Credentials []Field

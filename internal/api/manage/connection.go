@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"usersync/internal/api"
 	"usersync/internal/connector"
@@ -124,6 +125,22 @@ type platformBody struct {
 	Title       string            `json:"title"`
 	Credentials []connector.Field `json:"credentials"`
 	Settings    []connector.Field `json:"settings"`
+	// Revision is nil on a platform that does not retire versions of its API.
+	Revision *revisionBody `json:"revision,omitempty"`
+}
+
+// revisionBody is the version of a platform's API that is called.
+type revisionBody struct {
+	Name    string `json:"name"`
+	Retires string `json:"retires"` // a day
+	Warning string `json:"warning,omitempty"`
+}
+
+func viewOfRevision(r connector.Revision) *revisionBody {
+	if r.Name == "" {
+		return nil
+	}
+	return &revisionBody{r.Name, r.Retires.Format(time.DateOnly), r.Warning(time.Now())}
 }
 
 // platformsBody has all platforms on one page: they are few, and the program's own.
@@ -135,7 +152,7 @@ type platformsBody struct {
 func (h *Handlers) listPlatforms(c *api.Call) error {
 	out := platformsBody{Items: []platformBody{}}
 	for _, k := range h.Management.Platforms {
-		out.Items = append(out.Items, platformBody{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings})
+		out.Items = append(out.Items, platformBody{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings, viewOfRevision(k.Revision)})
 	}
 	return c.JSON(http.StatusOK, out)
 }

@@ -40,8 +40,12 @@ var Platform = connector.Define(connector.Platform{
 var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
 
 // accountHost is the host of an account. ActiveCampaign's documentation shows names
-// that end like this.
-var accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
+// that end like this. The letters in api-us1 are those of the region that the account is
+// in.
+var accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-[a-z]{2}[0-9]{1,2}|activehosted)\.com$`)
+
+// anyHost is any name of a host, for an account that is called at another address.
+var anyHost = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z]{2,}$`)
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
@@ -50,7 +54,7 @@ type Credentials struct {
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	AccountURL string            `json:"accountUrl" role:"address" help:"API address of the account, from Settings, Developer: https://….api-us1.com or https://….activehosted.com. For any other host set baseUrl too."`
+	AccountURL string            `json:"accountUrl" role:"address" help:"API address of the account, from Settings, Developer: https://….api-us1.com, https://….api-eu1.com or https://….activehosted.com. For any other host set baseUrl too, which is called then."`
 	List       string            `json:"listId,omitempty" role:"list" help:"Number of the list that people are subscribed to. Without it they are subscribed to none. People who have unsubscribed from it stay unsubscribed."`
 	Tags       []string          `json:"tags,omitempty" role:"tags" help:"Names of tags that every person gets. A tag that does not exist is made at the first push."`
 	Fields     connector.Mapping `json:"fields,omitempty" default:"firstName: firstName, lastName: lastName" help:"ActiveCampaign's field → ours: firstName, lastName, phone, or a custom field by its number, personalisation tag or title."`
@@ -63,20 +67,25 @@ func (s Settings) Validate() []usersync.FieldError {
 	_, email := s.Fields["email"]
 	faults.Add(email, "fields.email", "is always the user's address")
 	faults.Add(s.List != "" && !connector.IsNumber(s.List), "listId", "must be the number of a list")
-	faults.Add(host(s.AccountURL) == "", "accountUrl", "must be like https://example.api-us1.com or https://example.activehosted.com")
+	faults.Add(hostOf(s.AccountURL, anyHost) == "", "accountUrl", wrongAddress)
 	return faults
 }
 
+const wrongAddress = "must be like https://example.api-us1.com or https://example.activehosted.com; for any other host set baseUrl too"
+
 // host returns the account's host in lower case. It returns "" for an address that is
-// not one of ActiveCampaign's. It takes the path of the API, because people copy it,
-// and no other path.
-func host(raw string) string {
+// not one of ActiveCampaign's.
+func host(raw string) string { return hostOf(raw, accountHost) }
+
+// hostOf returns the host of an address in lower case if it is of a form, else "". It
+// takes the path of the API, because people copy it, and no other path.
+func hostOf(raw string, form *regexp.Regexp) string {
 	u, err := url.Parse(strings.TrimRight(raw, "/"))
 	if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" || u.RawQuery != "" || u.Fragment != "" {
 		return ""
 	}
 	name := strings.ToLower(u.Hostname())
-	if !accountHost.MatchString(name) || u.Path != "" && u.Path != api {
+	if !form.MatchString(name) || u.Path != "" && u.Path != api {
 		return ""
 	}
 	return name
@@ -97,6 +106,9 @@ type activeCampaign struct {
 }
 
 func open(credentials Credentials, settings Settings, facts connector.Facts, client *connector.Client) (connector.Connector, error) {
+	if host(settings.AccountURL) == "" && client.URL("", "") == "" {
+		return nil, connector.Faults{{Field: "settings.accountUrl", Message: wrongAddress}}.Err()
+	}
 	a := &activeCampaign{
 		client: client, token: credentials.APIToken, settings: settings,
 		mapping: settings.Fields.Or(defaults), labels: map[string]string{},
@@ -143,7 +155,7 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	if me.User.ID == "" {
 		return connector.Facts{}, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign named no user for the key.")
 	}
-	facts := connector.Facts{Account: host(a.settings.AccountURL), Labels: map[string]string{}}
+	facts := connector.Facts{Account: hostOf(a.settings.AccountURL, anyHost), Labels: map[string]string{}}
 	if a.settings.List != "" {
 		name, err := a.listName(ctx)
 		if err != nil {
@@ -244,6 +256,9 @@ func (a *activeCampaign) allFields(ctx context.Context) ([]field, error) {
 		query := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(page * pageSize)}}
 		if _, err := a.call(ctx, http.MethodGet, "/fields?"+query.Encode(), nil, &answer); err != nil {
 			return nil, fmt.Errorf("read a page of fields: %w", err)
+		}
+		if answer.Fields == nil {
+			return nil, connector.Unexpected(platform)
 		}
 		all = append(all, answer.Fields...)
 		if len(answer.Fields) < pageSize {

@@ -39,11 +39,11 @@ func with(settings string) string {
 	return `{"accountUrl":"https://example.api-us1.com",` + settings + `}`
 }
 
-func TestOnePersonTakesACallForContactListAndTag(t *testing.T) {
+func TestOnePersonTakesACallForContactStandingListAndTag(t *testing.T) {
 	t.Parallel()
 	a, ada := platform.Serve(t), connectortest.Ada(t)
 	c := a.Open(with(`"listId":"3","tags":["customer"],"fields":{"INVITE_LINK":"inviteLink"}`))
-	a.Costs(3, "one person", func() {
+	a.Costs(4, "one person", func() {
 		a.Want(a.Push(c, ada)[0], connector.Added, "User added to the 'active-clients' list; tags 'customer' have been applied")
 	})
 	one := a.Held(ada)
@@ -112,25 +112,25 @@ func TestHowAContactStandsToTheList(t *testing.T) {
 		status connector.Status
 		posts  int
 	}{
-		``: {connector.Updated, 1},
-		`{"list":"3","contact":"7","status":"1"}`:  {connector.Updated, 0},
-		`{"list":3,"contact":7,"status":1}`:        {connector.Updated, 0},
+		``: {connector.Added, 1},
+		`{"list":"3","contact":"7","status":"1"}`:  {connector.Added, 0},
+		`{"list":3,"contact":7,"status":1}`:        {connector.Added, 0},
 		`{"list":"3","contact":"7","status":"2"}`:  {connector.Skipped, 0},
 		`{"list":3,"contact":7,"status":2}`:        {connector.Skipped, 0},
-		`{"list":"3","contact":"7","status":"0"}`:  {connector.Updated, 0}, // unconfirmed
-		`{"list":"3","contact":"7","status":"3"}`:  {connector.Updated, 0}, // bounced
-		`{"list":"3","contact":"7","status":"91"}`: {connector.Updated, 1}, // taken off
-		`{"list":"4","contact":"7","status":"2"}`:  {connector.Updated, 1}, // another list
+		`{"list":"3","contact":"7","status":"0"}`:  {connector.Added, 0}, // unconfirmed
+		`{"list":"3","contact":"7","status":"3"}`:  {connector.Added, 0}, // bounced
+		`{"list":"3","contact":"7","status":"91"}`: {connector.Added, 1}, // taken off
+		`{"list":"4","contact":"7","status":"2"}`:  {connector.Added, 1}, // another list
 	} {
 		t.Run(entry, func(t *testing.T) {
 			t.Parallel()
 			posts := 0
 			script := connectortest.Script{
-				"POST /api/3/contact/sync":           connectortest.Says(200, `{"contact":{"id":7}}`),
+				"POST /api/3/contact/sync":           connectortest.Says(201, `{"contact":{"id":7}}`), // seen for contacts that were there
 				"GET /api/3/contacts/7/contactLists": connectortest.Says(200, `{"contactLists":[`+entry+`]}`),
 				"POST /api/3/contactLists": func(w http.ResponseWriter, r *http.Request) {
 					posts++
-					connectortest.Says(201, `{}`)(w, r)
+					connectortest.Says(201, `{"contactList":{}}`)(w, r)
 				},
 			}
 			results, err := platform.Dial(t, script, with(`"listId":"3"`)).Push(t.Context(), connectortest.People(t, 1))
@@ -231,9 +231,10 @@ func TestAnAddressThatIsNoAccountDisconnects(t *testing.T) {
 func TestAListThatIsDeletedDisconnects(t *testing.T) {
 	t.Parallel()
 	script := connectortest.Script{
-		"POST /api/3/contact/sync": connectortest.Says(201, `{"contact":{"id":"7"}}`),
-		"POST /api/3/contactLists": connectortest.Says(422, `{"errors":[{"title":"The related list does not exist."}]}`),
-		"GET /api/3/lists/3":       connectortest.Says(404, `{"message":"No Result found"}`),
+		"POST /api/3/contact/sync":           connectortest.Says(201, `{"contact":{"id":"7"}}`),
+		"GET /api/3/contacts/7/contactLists": connectortest.Says(200, `{"contactLists":[]}`),
+		"POST /api/3/contactLists":           connectortest.Says(422, `{"errors":[{"title":"The related list does not exist."}]}`),
+		"GET /api/3/lists/3":                 connectortest.Says(404, `{"message":"No Result found"}`),
 	}
 	results, err := platform.Dial(t, script, with(`"listId":"3"`)).Push(t.Context(), connectortest.People(t, 1))
 	if usersync.CodeOf(err) != usersync.CodeDisconnected || results[0].Status != "" {
@@ -263,6 +264,9 @@ func TestOnlyAddressesOfActiveCampaignAreTaken(t *testing.T) {
 		"https://Example.API-US1.com/":                   true,
 		"https://example.api-us1.com/api/3":              true,
 		"https://example.activehosted.com":               true,
+		"https://example.api-eu1.com":                    true,
+		"https://example.api-au12.com":                   true,
+		"https://example.api-x1.com":                     false,
 		"http://example.api-us1.com":                     false,
 		"https://example.com":                            false,
 		"https://api-us1.com.example.com":                false,
@@ -284,6 +288,14 @@ func TestOnlyAddressesOfActiveCampaignAreTaken(t *testing.T) {
 		if (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+func TestAnAccountAtAnotherHostIsCalledAtBaseURL(t *testing.T) {
+	t.Parallel()
+	a := platform.Serve(t) // whose address is baseUrl
+	if facts := a.Check(`{"accountUrl":"https://example.crm.example.org"}`); facts.Account != "example.crm.example.org" {
+		t.Errorf("got %+v", facts)
 	}
 }
 

@@ -25,11 +25,12 @@ const (
 const platform = "ActiveCampaign"
 
 // contact is a person in ActiveCampaign's shape.
+// What is nil is not sent, and an empty text clears a field.
 type contact struct {
 	Email     string       `json:"email"`
-	FirstName string       `json:"firstName,omitempty"`
-	LastName  string       `json:"lastName,omitempty"`
-	Phone     string       `json:"phone,omitempty"`
+	FirstName *string      `json:"firstName,omitempty"`
+	LastName  *string      `json:"lastName,omitempty"`
+	Phone     *string      `json:"phone,omitempty"`
 	Fields    []fieldValue `json:"fieldValues,omitempty"`
 }
 
@@ -55,10 +56,33 @@ func (a *activeCampaign) Content(p connector.Profile) any {
 
 func (a *activeCampaign) values(p connector.Profile) map[string]string {
 	out := map[string]string{}
-	for name, value := range a.mapping.Values(p) {
+	values, _ := a.mapped(p)
+	for name, value := range values {
 		out[name] = connector.Text(value)
 	}
 	return out
+}
+
+// mapped is what is mapped of a person, and what is left out of it.
+func (a *activeCampaign) mapped(p connector.Profile) (map[string]any, []connector.LeftOut) {
+	values := a.mapping.Values(p)
+	return values, connector.Phones(values, p, func(name string) bool { return name == "phone" })
+}
+
+// LeavesOut returns the telephone number if it is none.
+func (a *activeCampaign) LeavesOut(p connector.Profile) []connector.LeftOut {
+	_, left := a.mapped(p)
+	return left
+}
+
+// clears reports whether a person has a field that is to hold nothing.
+func (a *activeCampaign) clears(p connector.Profile) bool {
+	for _, value := range a.mapping.Values(p) {
+		if value == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // standard are the fields that every account has.
@@ -67,7 +91,13 @@ var standard = []string{"firstName", "lastName", "phone"}
 // contact makes the body of a person, with the numbers of their custom fields.
 func (a *activeCampaign) contact(p connector.Profile, fields map[string]id) contact {
 	values := a.values(p)
-	out := contact{Email: p.Email.Display(), FirstName: values["firstName"], LastName: values["lastName"], Phone: values["phone"]}
+	own := func(name string) *string {
+		if value, ok := values[name]; ok {
+			return &value
+		}
+		return nil
+	}
+	out := contact{Email: p.Email.Display(), FirstName: own("firstName"), LastName: own("lastName"), Phone: own("phone")}
 	for name, value := range values {
 		if field, ok := fields[name]; ok {
 			out.Fields = append(out.Fields, fieldValue{field, value})
@@ -89,12 +119,15 @@ func (a *activeCampaign) leftSentence(tense connector.Tense) string {
 	return tense.UpdateOnly(a.target(), "has unsubscribed from "+a.target().Place, "subscribed again")
 }
 
-// Push sends a few people one by one, and more by an import.
+// Push sends a few people one by one, and more by an import. It is not documented that an
+// import clears anything, so people who have something to clear are sent one by one too.
 func (a *activeCampaign) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
-	if len(people) <= singly {
-		return a.pushSingly(ctx, people)
-	}
-	return a.pushImport(ctx, people)
+	return connector.InParts(ctx, people, a.clears, a.pushSingly, func(ctx context.Context, some []connector.Profile) ([]connector.Result, error) {
+		if len(some) <= singly {
+			return a.pushSingly(ctx, some)
+		}
+		return a.pushImport(ctx, some)
+	})
 }
 
 func (a *activeCampaign) pushSingly(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
@@ -127,7 +160,7 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 		return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign's answer named no contact.")
 	}
 	done := connector.AddedOrUpdated(response.Status != http.StatusCreated)
-	left, err := a.subscribe(ctx, contact, done == connector.Added)
+	left, err := a.subscribe(ctx, contact)
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("subscribe the contact: %w", err)
 	}
@@ -145,9 +178,9 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 // row is a person in an import.
 type row struct {
 	Email     string     `json:"email"`
-	FirstName string     `json:"first_name,omitempty"`
-	LastName  string     `json:"last_name,omitempty"`
-	Phone     string     `json:"phone,omitempty"`
+	FirstName *string    `json:"first_name,omitempty"`
+	LastName  *string    `json:"last_name,omitempty"`
+	Phone     *string    `json:"phone,omitempty"`
 	Tags      []string   `json:"tags,omitempty"`
 	Fields    []rowField `json:"fields,omitempty"`
 	Subscribe []rowList  `json:"subscribe,omitempty"`
@@ -245,6 +278,9 @@ func (a *activeCampaign) search(ctx context.Context, query url.Values) (map[stri
 	if _, err := a.call(ctx, http.MethodGet, "/contacts?"+query.Encode(), nil, &answer); err != nil {
 		return nil, fmt.Errorf("search contacts: %w", err)
 	}
+	if answer.Contacts == nil {
+		return nil, connector.Unexpected(platform)
+	}
 	out := map[string]standing{}
 	for _, c := range answer.Contacts {
 		out[strings.ToLower(c.Email)] = stands(c.ID, answer.Lists, a.settings.List)
@@ -316,6 +352,9 @@ func (a *activeCampaign) Remove(ctx context.Context, p connector.Profile) (conne
 	}
 	if one.contact != "" {
 		response, err := a.call(ctx, http.MethodDelete, "/contacts/"+string(one.contact), nil, nil)
+		if err == nil && !connector.IsEmpty(response) {
+			err = connector.Unexpected(platform)
+		}
 		if err != nil && !connector.NotFound(response) {
 			return connector.Result{}, fmt.Errorf("delete the contact: %w", err)
 		}

@@ -137,6 +137,9 @@ func (a *Account) hub() *connector.Hub {
 	return &connector.Hub{HTTP: a.client, Limiter: q.Limiter()}
 }
 
+// URL is the address of the platform.
+func (a *Account) URL() string { return a.url }
+
 // Dial opens a connection with these settings and with what a check has told.
 func (a *Account) Dial(settings string, facts connector.Facts) connector.Connector {
 	a.Helper()

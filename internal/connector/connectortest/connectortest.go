@@ -73,9 +73,12 @@ func (p Platform) Run(t *testing.T) {
 			p.Spec.load(t)
 		})
 	}
-	for _, c := range cases {
+	ended := make(outcomes, len(cases))
+	t.Cleanup(func() { ended.compare(t, p.Kind.Name) }) // after all cases
+	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			t.Cleanup(func() { ended[i] = outcomeOf(t) })
 			c.run(p.start(t))
 		})
 	}
@@ -105,6 +108,14 @@ var cases = []struct {
 	{"a contact moves to another address", moves},
 	{"the fields that a mapping may name are listed", listsFields},
 	{"whom a webhook names by an id is found", resolves},
+	{"who unsubscribed from the list is not put back", staysAway(fakeplatform.LeftList)},
+	{"who unsubscribed from everything is not put back", staysAway(fakeplatform.LeftAll)},
+	{"who was cleaned is not put back", staysAway(fakeplatform.LeftCleaned)},
+	{"who complained is not put back", staysAway(fakeplatform.LeftComplain)},
+	{"numbers keep their digits", keepsDigits},
+	{"what is cleared is cleared and the rest stays", clears},
+	{"telephone numbers are E.164 or left out", leavesPhonesOut},
+	{"a success with another body is none", takesNoStrangeSuccess},
 	{"one refused person fails alone", failsOne},
 	{"wrong credentials disconnect", disconnects},
 	{"a refusal of the credentials disconnects", disconnectsOn401},

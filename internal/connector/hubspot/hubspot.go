@@ -155,7 +155,7 @@ func (h *hubspot) Check(ctx context.Context) (connector.Facts, error) {
 		return facts, fmt.Errorf("read the account: %w", err)
 	}
 	if facts.Account = string(account.Portal); facts.Account == "" {
-		facts.Account = connector.Fingerprint(h.token)
+		return facts, connector.Unexpected("HubSpot")
 	}
 	if err := h.checkProperties(ctx, facts.Labels); err != nil {
 		return facts, fmt.Errorf("check the properties: %w", err)
@@ -165,6 +165,7 @@ func (h *hubspot) Check(ctx context.Context) (connector.Facts, error) {
 
 // property is one in HubSpot's schema of contacts.
 type property struct {
+	Name      string `json:"name"`
 	FieldType string `json:"fieldType"`
 	Unique    bool   `json:"hasUniqueValue"`
 	Options   []struct {
@@ -184,6 +185,7 @@ func (h *hubspot) checkProperties(ctx context.Context, labels map[string]string)
 		if found.Modification.ReadOnly {
 			return connector.WrongSetting("properties."+name, "HubSpot lets nobody write the property '"+name+"'.")
 		}
+		labels["property:"+name] = found.FieldType
 	}
 	if h.settings.IDProperty != byEmail {
 		found, err := h.property(ctx, h.settings.IDProperty, "idProperty")
@@ -227,6 +229,9 @@ func (h *hubspot) property(ctx context.Context, name, field string) (property, e
 	r, err := h.call(ctx, http.MethodGet, h.path("properties", "/contacts/"+url.PathEscape(name)), nil, &found)
 	if connector.NotFound(r) {
 		return found, connector.WrongSetting(field, "HubSpot has no contact property '"+name+"'.")
+	}
+	if err == nil && found.Name == "" {
+		err = connector.Unexpected("HubSpot")
 	}
 	return found, err
 }

@@ -15,10 +15,11 @@ var _ ability.Mover = (*hubspot)(nil)
 
 // Move gives the contact with the former address the new one.
 func (h *hubspot) Move(ctx context.Context, p connector.Profile, from usersync.Email) (connector.Result, error) {
-	id, err := h.find(ctx, from.Display(), byEmail)
+	found, err := h.find(ctx, from.Display(), byEmail)
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("find the contact: %w", err)
 	}
+	id := string(found.ID)
 	if id == "" {
 		return ability.NoContact(), nil
 	}

@@ -20,6 +20,9 @@ type fault struct {
 	Source struct {
 		Pointer string `json:"pointer"`
 	} `json:"source"`
+	Meta struct {
+		Duplicate string `json:"duplicate_profile_id"`
+	} `json:"meta"`
 }
 
 func (f fault) said() string { return cmp.Or(f.Detail, f.Title, f.Code) }
@@ -34,6 +37,19 @@ func faultsOf(r *connector.Response) []fault {
 		return nil
 	}
 	return body.Errors
+}
+
+// duplicateOf returns the id of the profile that a 409 names as the one that is meant.
+func duplicateOf(r *connector.Response) string {
+	if r == nil || r.Status != http.StatusConflict {
+		return ""
+	}
+	for _, f := range faultsOf(r) {
+		if f.Code == "duplicate_profile" && f.Meta.Duplicate != "" {
+			return f.Meta.Duplicate
+		}
+	}
+	return ""
 }
 
 // classify says what a refusal means. The status decides, and Klaviyo's first error

@@ -35,6 +35,9 @@ var Platform = connector.Define(connector.Platform{
 	Name: "klaviyo", Title: "Klaviyo", Batch: 500,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 2.3, Burst: 10, Timeout: 30 * time.Second},
 	Classify: classify, Inbound: &inbound,
+	// Klaviyo supports a revision for two years:
+	// https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy
+	Revision: connector.Revision{Name: revision, Retires: time.Date(2028, time.July, 15, 0, 0, 0, 0, time.UTC)},
 }, open)
 
 // defaults are mapped unless the settings say otherwise.

@@ -130,11 +130,11 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 	if err != nil {
 		return connector.Facts{}, fmt.Errorf("read the audience: %w", err)
 	}
-	if err := c.checkFields(ctx); err != nil {
+	labels := map[string]string{"list:" + c.settings.ListID: list.Name}
+	if err := c.checkFields(ctx, labels); err != nil {
 		return connector.Facts{}, fmt.Errorf("check the merge fields: %w", err)
 	}
-	return connector.Facts{Account: c.account(list.Subscribe),
-		Labels: map[string]string{"list:" + c.settings.ListID: list.Name}}, nil
+	return connector.Facts{Account: c.account(list.Subscribe), Labels: labels}, nil
 }
 
 // account names the account. The address of a list's form carries its id.
@@ -146,24 +146,31 @@ func (c *client) account(subscribe string) string {
 	return c.credentials.datacentre() + ":" + connector.Fingerprint(c.credentials.APIKey)
 }
 
-// checkFields finds merge tags that the audience does not have. Mailchimp takes them
-// in a push and silently drops their values.
-func (c *client) checkFields(ctx context.Context) error {
+// checkFields notes the types of merge fields, and finds merge tags that the audience
+// does not have. Mailchimp takes them in a push and silently drops their values.
+func (c *client) checkFields(ctx context.Context, labels map[string]string) error {
 	if len(c.mapping) == 0 {
 		return nil
 	}
 	var fields struct {
 		MergeFields []struct {
-			Tag string `json:"tag"`
+			Tag  string `json:"tag"`
+			Type string `json:"type"`
 		} `json:"merge_fields"`
 	}
-	query := url.Values{"count": {"1000"}, "fields": {"merge_fields.tag"}}
+	query := url.Values{"count": {"1000"}, "fields": {"merge_fields.tag,merge_fields.type"}}
 	if _, err := c.one(ctx, http.MethodGet, c.settings.ListID, "/merge-fields", query, nil, &fields); err != nil {
 		return fmt.Errorf("read the merge fields: %w", err)
+	}
+	if fields.MergeFields == nil {
+		return connector.Unexpected(platform)
 	}
 	known := map[string]bool{}
 	for _, f := range fields.MergeFields {
 		known[f.Tag] = true
+		if _, mapped := c.mapping[f.Tag]; mapped {
+			labels["field:"+f.Tag] = f.Type
+		}
 	}
 	failure := usersync.Errorf(usersync.CodeDisconnected, "The audience does not have these merge fields.")
 	for tag := range c.mapping {

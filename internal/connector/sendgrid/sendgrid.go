@@ -44,7 +44,6 @@ type Credentials struct {
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	Region       string            `json:"region,omitempty" default:"global" options:"global|eu" help:"Where the account is: eu for a subuser that SendGrid keeps in the European Union."`
 	ListIDs      []string          `json:"listIds,omitempty" role:"list" help:"Ids of the lists that all pushed people are put on. Without lists people are only contacts."`
 	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags that all pushed people get. SendGrid has no tags of its own, so they are written to tagsField."`
 	TagsField    string            `json:"tagsField,omitempty" help:"Name of the custom text field that tags are written to, separated by commas; needed with tags."`
@@ -83,13 +82,9 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, htt
 		mapping: settings.CustomFields.Or(connector.Mapping{"first_name": "firstName", "last_name": "lastName", "country": "country"})}, nil
 }
 
-// base is the address of the API.
-func (c *client) base() string {
-	if c.settings.Region == "eu" {
-		return c.http.URL("https://api.eu.sendgrid.com", "")
-	}
-	return c.http.URL("https://api.sendgrid.com", "")
-}
+// base is the address of the API. SendGrid describes no other one for contacts, lists and
+// fields, not even for subusers that it keeps in the European Union.
+func (c *client) base() string { return c.http.URL("https://api.sendgrid.com", "") }
 
 // call makes a call. A nil body sends none, and a nil to reads none.
 func (c *client) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
@@ -101,10 +96,14 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 	// No answer names the account to a key that may only do what is needed.
 	facts := connector.Facts{Account: connector.Fingerprint(c.key), Labels: map[string]string{}}
 	var definitions struct {
-		Custom []struct{ ID, Name string } `json:"custom_fields"`
+		Custom   []struct{ ID, Name string } `json:"custom_fields"`
+		Reserved []struct{ ID string }       `json:"reserved_fields"`
 	}
 	if _, err := c.call(ctx, http.MethodGet, "/v3/marketing/field_definitions", nil, &definitions); err != nil {
 		return connector.Facts{}, fmt.Errorf("read the fields: %w", err)
+	}
+	if definitions.Custom == nil && definitions.Reserved == nil {
+		return connector.Facts{}, connector.Unexpected(platform)
 	}
 	for _, f := range definitions.Custom {
 		if _, used := c.mapping[f.Name]; used || f.Name == c.settings.TagsField {

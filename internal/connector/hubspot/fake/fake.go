@@ -82,6 +82,7 @@ func New() *Fake {
 		{"/crm/objects/{version}", "/crm/properties/{version}", "/crm/lists/{version}"},
 	} {
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/upsert", f.upsert)
+		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/read", f.readMany)
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/gdpr-delete", f.erase)
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/read", f.readAll)
 		f.mux.HandleFunc("GET "+at.objects+"/contacts/{id}", f.contact)
@@ -101,7 +102,7 @@ func New() *Fake {
 
 func properties() map[string]property {
 	out := map[string]property{}
-	for _, name := range []string{"email", "firstname", "lastname", "jobtitle", "country", "company", "plan"} {
+	for _, name := range []string{"email", "firstname", "lastname", "jobtitle", "country", "company", "plan", "phone"} {
 		out[name] = property{Name: name, Type: "string", FieldType: "text"}
 	}
 	out["seats"] = property{Name: "seats", Type: "number", FieldType: "number"}
@@ -383,7 +384,7 @@ func (f *Fake) contact(w http.ResponseWriter, r *http.Request) {
 		f.Refuse(w, http.StatusNotFound)
 		return
 	}
-	answer(w, http.StatusOK, record{ID: one.ID, Properties: map[string]any{"email": one.Email, "hs_email_optout": strconv.FormatBool(one.Unsubscribed)}})
+	answer(w, http.StatusOK, record{ID: one.ID, Properties: shown(one, strings.Split("email,"+r.URL.Query().Get("properties"), ","))})
 }
 
 // erase deletes a contact for good; an address that nobody has is blocked.
@@ -488,5 +489,65 @@ func (f *Fake) join(w http.ResponseWriter, r *http.Request) {
 		added = append(added, id)
 		f.people.Put(one.Email, func(one *fakeplatform.Person, _ bool) { one.Lists = fakeplatform.With(one.Lists, l.ID) })
 	}
-	answer(w, http.StatusOK, map[string]any{"recordIdsAdded": added, "recordIdsMissing": missing, "recordsIdsRemoved": []string{}})
+	answer(w, http.StatusOK, map[string]any{"recordsIdsAdded": added, "recordIdsMissing": missing, "recordIdsRemoved": []string{}})
+}
+
+// readMany shows contacts by their ids. It answers 207 if some do not exist.
+func (f *Fake) readMany(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Properties []string `json:"properties"`
+		Inputs     []struct {
+			ID string `json:"id"`
+		} `json:"inputs"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Inputs) == 0 || len(in.Inputs) > maxBatch {
+		f.Refuse(w, http.StatusBadRequest)
+		return
+	}
+	records, status := []record{}, http.StatusOK
+	for _, one := range in.Inputs {
+		p, ok := f.people.ByID(one.ID)
+		if !ok {
+			status = http.StatusMultiStatus
+			continue
+		}
+		records = append(records, record{ID: p.ID, Properties: shown(p, in.Properties)})
+	}
+	answer(w, status, map[string]any{"status": "COMPLETE", "results": records})
+}
+
+// shown are the properties of a contact that a call asks for.
+func shown(p fakeplatform.Person, names []string) map[string]any {
+	out := map[string]any{"hs_object_id": p.ID}
+	for _, name := range names {
+		out[name] = p.Fields[name]
+	}
+	if slices.Contains(names, "email") {
+		out["email"] = p.Email
+	}
+	if slices.Contains(names, "hs_email_optout") {
+		out["hs_email_optout"] = strconv.FormatBool(p.Unsubscribed)
+	}
+	return out
+}
+
+// Fields are properties of contacts.
+func (f *Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "properties", Text: "company", Number: "seats", Phone: "phone"}
+}
+
+// Leave makes a contact opt out of all mail, which a complaint does too. A static list
+// is nothing that people leave, and a bounce changes no consent.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	if how == fakeplatform.LeftList || how == fakeplatform.LeftCleaned {
+		return false
+	}
+	f.people.Put(email, func(p *fakeplatform.Person, _ bool) { p.Unsubscribed, p.Lists = true, nil })
+	return true
+}
+
+// Gone reports whether a contact is opted out still, and on no list again.
+func (f *Fake) Gone(email string, _ fakeplatform.Leaving) bool {
+	p, ok := f.people.Get(email)
+	return ok && p.Unsubscribed && len(p.Lists) == 0
 }

@@ -100,6 +100,6 @@ func (f *Fake) move(w http.ResponseWriter, r *http.Request) {
 		f.Refuse(w, http.StatusConflict)
 	default:
 		one.Email = body.Data.email()
-		answer(w, http.StatusOK, data(shown(one, false)))
+		answer(w, http.StatusOK, data(f.shown(one, false)))
 	}
 }
