@@ -16,7 +16,7 @@ const eachAtOnce = 8
 // Each pushes every person by a call of their own, for platforms that have no batch
 // call. It makes as many calls at once as the account allows. A person who is
 // rejected gets a failed result. After any other error Each begins no further call,
-// and returns the results so far beside the error.
+// and returns the results so far beside the error, and what push says of Remote.
 func (c *Client) Each(ctx context.Context, people []Profile, push func(context.Context, Profile) (Result, error)) ([]Result, error) {
 	results := make([]Result, len(people))
 	group, failed := errgroup.WithContext(ctx)
@@ -32,6 +32,7 @@ func (c *Client) Each(ctx context.Context, people []Profile, push func(context.C
 				result, err = Rejected(err), nil
 			}
 			if err != nil {
+				results[i] = Result{Remote: result.Remote}
 				return fmt.Errorf("push one of several people: %w", err)
 			}
 			results[i] = result

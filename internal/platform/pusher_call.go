@@ -41,6 +41,9 @@ func (p *turn) call(ctx context.Context, c connector.Connector, items []*item) {
 			it.result = connector.Result{Status: connector.Failed, Err: failure}
 		default:
 			it.err = failure
+			if i < len(results) { // what it learnt of the user before it failed
+				it.result = connector.Result{Remote: results[i].Remote}
+			}
 		}
 	}
 }

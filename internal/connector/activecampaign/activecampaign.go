@@ -32,7 +32,10 @@ const (
 // most.
 var Platform = connector.Define(connector.Platform{
 	Name: "activecampaign", Title: "ActiveCampaign", Batch: 50,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
+	Limits: connector.Limits{
+		Concurrent: 4, PerSecond: 4.5, Burst: 1, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 5, In: time.Second}},
+	},
 	Classify: classify,
 }, open)
 

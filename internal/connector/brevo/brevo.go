@@ -30,7 +30,10 @@ const (
 // calls a second, which is the same as 36,000 an hour.
 var Platform = connector.Define(connector.Platform{
 	Name: "brevo", Title: "Brevo", Batch: 500,
-	Limits:   connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
+	Limits: connector.Limits{
+		PerSecond: 9, Burst: 1, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 10, In: time.Second}, {Calls: 36_000, In: time.Hour}},
+	},
 	Classify: classify,
 }, open)
 
