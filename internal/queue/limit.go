@@ -104,7 +104,7 @@ const (
 func (l *Limiter) Acquire(ctx context.Context, account AccountKey, limit Limit, ttl, patience time.Duration) (release func(), err error) {
 	lease := rand.Text()
 	until := time.Now().Add(patience)
-	for try := 1; ; try++ {
+	for try := 1; ; try++ { //lint:loop reserves again only if its process came late
 		release, wait, err := l.reserve(ctx, account, limit, lease, ttl, until)
 		if err != nil {
 			return nil, err
@@ -124,7 +124,7 @@ func (l *Limiter) Acquire(ctx context.Context, account AccountKey, limit Limit, 
 // reserve waits in line for a slot and reserves the next time that the rate allows.
 // The call may be made after wait.
 func (l *Limiter) reserve(ctx context.Context, account AccountKey, limit Limit, lease string, ttl time.Duration, until time.Time) (release func(), wait time.Duration, err error) {
-	for {
+	for { //lint:loop waits for its turn
 		left := time.Until(until)
 		answer, wait, err := l.ask(ctx, account, limit, lease, ttl, left)
 		if err != nil {

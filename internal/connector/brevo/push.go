@@ -115,7 +115,7 @@ func (b *brevo) Push(ctx context.Context, people []connector.Profile) ([]connect
 	some, err := b.client.Each(ctx, people[:min(len(people), maxAlone)], b.pushOne)
 	copy(results, some)
 	if err == nil && len(people) > maxAlone {
-		err = &usersync.Error{Code: usersync.CodeRateLimited, RetryAfter: time.Second, Message: "The others have to wait for Brevo's limit of calls."}
+		err = connector.HeldBack(time.Second)
 	}
 	return results, err
 }

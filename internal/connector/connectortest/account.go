@@ -171,17 +171,25 @@ func (a *Account) Push(c connector.Connector, people ...connector.Profile) []con
 	return results
 }
 
-// Confirm asks once for each job among the results of a push, and puts the answers in
-// the places of those results.
+// mostStages bounds how many jobs a platform makes of one push, one after the other.
+const mostStages = 5
+
+// Confirm asks for the jobs among the results of a push, and for those that follow them,
+// and puts the answers in the places of those results.
 func (a *Account) Confirm(c connector.Connector, people []connector.Profile, results []connector.Result) []connector.Result {
 	a.Helper()
-	for job, places := range pendingJobs(results) {
-		answers, err := c.(connector.Confirmer).Confirm(a.Context(), job, at(people, places))
-		if err != nil {
-			a.Fatalf("confirm: %v", err)
-		}
-		for k, i := range places {
-			results[i] = answers[k]
+	for range mostStages {
+		for job, places := range pendingJobs(results) {
+			answers, err := c.(connector.Confirmer).Confirm(a.Context(), job, at(people, places))
+			if err != nil {
+				a.Fatalf("confirm: %v", err)
+			}
+			for k, i := range places {
+				if answers[k].Remote == "" {
+					answers[k].Remote = results[i].Remote
+				}
+				results[i] = answers[k]
+			}
 		}
 	}
 	return results

@@ -128,6 +128,9 @@ func (k *klaviyo) Check(ctx context.Context) (connector.Facts, error) {
 		return facts, nil
 	}
 	name, err := k.listName(ctx)
+	if usersync.CodeOf(err) == usersync.CodeRejected {
+		err = connector.WrongSetting("listId", usersync.AsError(err).Message)
+	}
 	if err != nil {
 		return connector.Facts{}, fmt.Errorf("read the list: %w", err)
 	}
