@@ -282,6 +282,9 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	if e == nil {
 		return nil
 	}
+	if e.Code == usersync.CodeRejected && impersonal(r.Status) {
+		e = e.Because(ErrEverybody)
+	}
 	for _, secret := range c.secrets { // that stood escaped in the body
 		e.Message = strings.ReplaceAll(e.Message, secret, "(secret)")
 	}
@@ -290,6 +293,22 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	}
 	e.RetryAfter = min(e.RetryAfter, queue.MaxPause)
 	return e
+}
+
+// ErrEverybody is the cause of an error of code rejected for an answer that is about the
+// call and hardly about a person: the same call is likely to be refused for everybody.
+var ErrEverybody = errors.New("connector: the platform refuses such calls")
+
+// impersonal reports whether an answer says that the call itself is wrong, whatever was
+// sent: it was sent to another place, in another way, or by another version of the API
+// than the platform takes now, or is larger.
+func impersonal(status int) bool {
+	switch status {
+	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusGone, http.StatusLengthRequired, http.StatusRequestEntityTooLarge,
+		http.StatusRequestURITooLong, http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest, http.StatusRequestHeaderFieldsTooLarge:
+		return true
+	}
+	return status >= 300 && status < 400
 }
 
 // throttledFor is how long to wait after a 429 that does not say. It is HubSpot's

@@ -50,7 +50,7 @@ func (a *activeCampaign) Confirm(ctx context.Context, job string, people []conne
 
 // completed is what became of people whose import is done. After the first stage they
 // are not on the list yet.
-func (a *activeCampaign) completed(ctx context.Context, job string, first bool, answer report, people []connector.Profile) ([]connector.Result, error) { //lint:flag first is the stage of the job
+func (a *activeCampaign) completed(ctx context.Context, job string, first bool, answer report, people []connector.Profile) ([]connector.Result, error) {
 	results := make([]connector.Result, len(people))
 	failed := addressesOf(answer.Failure)
 	for i, p := range people {
