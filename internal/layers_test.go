@@ -78,7 +78,6 @@ var owners = []owner{
 	{"github.com/pressly/goose/v3", []string{"internal/store", "internal/store/migration"}},
 	{"github.com/hibiken/asynq", []string{"internal/queue", "test/load"}},
 	{"github.com/redis/go-redis/v9", []string{"internal/queue", "test/load"}},
-	{"github.com/go-redis/redis_rate/v10", []string{"internal/queue"}},
 	{"github.com/sony/gobreaker/v2", []string{"internal/connector"}},
 	{"github.com/alicebob/miniredis/v2", []string{"internal/queue/embedded"}},
 	{"github.com/labstack/echo/v4", []string{"internal/api", "internal/api/*", "test/load"}},

@@ -29,7 +29,8 @@ type Connector interface {
 	// takes up to Platform.Batch profiles of different people and returns one result
 	// for each, in their order. An error means that nobody is known to have arrived.
 	// After the error rejected, the caller halves the batch until the guilty person
-	// is alone. If results come beside an error, only those with a Status count.
+	// is alone. If results come beside an error, only those with a Status count. Of the
+	// others Remote is kept if it is set: what was learnt before the error stays learnt.
 	Push(ctx context.Context, people []Profile) ([]Result, error)
 	// Preview says what Push would do. It may read, but it changes nothing.
 	Preview(ctx context.Context, p Profile) (Result, error)

@@ -27,12 +27,13 @@ const (
 )
 
 // Platform is ActiveCampaign. It counts 5 calls a second for an account, over all its
-// keys. An import takes 250 contacts. But everybody who may have left the list has to
-// be looked up first, which can take a call for each: 50 people take ten seconds at
-// most.
+// keys. A batch is an import of 250 contacts, which is as many as it takes.
 var Platform = connector.Define(connector.Platform{
-	Name: "activecampaign", Title: "ActiveCampaign", Batch: 50,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
+	Name: "activecampaign", Title: "ActiveCampaign", Batch: 250,
+	Limits: connector.Limits{
+		Concurrent: 4, PerSecond: 4.5, Burst: 1, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 5, In: time.Second}},
+	},
 	Classify: classify, Inbound: &inbound,
 }, open)
 
@@ -100,6 +101,8 @@ type activeCampaign struct {
 	// making is locked while tags are looked up and made.
 	making sync.Mutex
 
+	facts connector.Facts
+
 	mu sync.Mutex
 	// labels are those of the last check, and those that were looked up since.
 	labels map[string]string
@@ -111,7 +114,7 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, cli
 	}
 	a := &activeCampaign{
 		client: client, token: credentials.APIToken, settings: settings,
-		mapping: settings.Fields.Or(defaults), labels: map[string]string{},
+		mapping: settings.Fields.Or(defaults), facts: facts, labels: map[string]string{},
 	}
 	for name, label := range facts.Labels {
 		a.labels[name] = label
@@ -158,6 +161,9 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	facts := connector.Facts{Account: hostOf(a.settings.AccountURL, anyHost), Labels: map[string]string{}}
 	if a.settings.List != "" {
 		name, err := a.listName(ctx)
+		if usersync.CodeOf(err) == usersync.CodeRejected {
+			err = connector.WrongSetting("listId", usersync.AsError(err).Message)
+		}
 		if err != nil {
 			return connector.Facts{}, fmt.Errorf("find the list: %w", err)
 		}

@@ -1,7 +1,6 @@
 package activecampaign_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -52,22 +51,75 @@ func TestOnePersonTakesACallForContactStandingListAndTag(t *testing.T) {
 	}
 }
 
-func TestManyPeopleAreOneImportAndThoseKnownOneRead(t *testing.T) {
+// The first import tells who is new, so one read finds out how a hundred people stand to
+// the list. A call each is for those who were contacts before and whose number nobody
+// kept.
+func TestOnlyWhoWasThereBeforeUnderAnUnknownNumberTakesALookUp(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
-	c, people := a.Open(""), connectortest.People(t, 40)
-	a.Confirm(c, people, a.Push(c, people...))
-	calls := a.Routes()
-	if calls["POST /api/3/import/bulk_import"] != 1 || calls["GET /api/3/contacts"] != 40 || calls["POST /api/3/contact/sync"] != 0 {
-		t.Errorf("at first: %v", calls)
+	c, people := a.Open(""), connectortest.People(t, 240)
+	for _, p := range people[:3] {
+		a.Put(p, func(*fakeplatform.Person) {})
 	}
-	for i := range people {
-		people[i].Remote = fmt.Sprint(1001 + i) // in the order of the import
+	results := a.Confirm(c, people, a.Push(c, people...))
+	for i, r := range results {
+		if one := a.Held(people[i]); r.Status != connector.Synced || len(one.Lists) != 1 || r.Remote != one.ID {
+			t.Fatalf("person %d: %+v, %+v", i, r, one)
+		}
+		people[i].Remote = r.Remote
+	}
+	calls := a.Routes()
+	if calls["POST /api/3/import/bulk_import"] != 2 || calls["GET /api/3/contacts"] != 3+3 || calls["POST /api/3/contact/sync"] != 0 {
+		t.Errorf("at first: %v", calls)
 	}
 	a.Confirm(c, people, a.Push(c, people...))
 	calls = a.Routes()
-	if calls["POST /api/3/import/bulk_import"] != 2 || calls["GET /api/3/contacts"] != 41 {
+	if calls["POST /api/3/import/bulk_import"] != 3 || calls["GET /api/3/contacts"] != 3+3+3 {
 		t.Errorf("then: %v", calls)
+	}
+}
+
+// One question after an import does not take longer than a worker has time.
+func TestManyLookUpsAfterAnImportTakeSeveralQuestions(t *testing.T) {
+	t.Parallel()
+	a := platform.Serve(t)
+	c, people := a.Open(""), connectortest.People(t, 60)
+	for _, p := range people {
+		a.Put(p, func(*fakeplatform.Person) {})
+	}
+	results := a.Push(c, people...)
+	confirm := func() {
+		answers, err := c.(connector.Confirmer).Confirm(t.Context(), results[59].Job, people)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = answers
+	}
+	confirm()
+	if n := a.Routes()["GET /api/3/contacts"]; n != 50 {
+		t.Errorf("%d look-ups at first", n)
+	}
+	jobs := map[string]int{}
+	for _, r := range results {
+		jobs[r.Job]++
+	}
+	if len(jobs) != 2 || jobs[results[0].Job] != 50 {
+		t.Errorf("jobs %v", jobs)
+	}
+	for i, r := range a.Confirm(c, people, results) {
+		if one := a.Held(people[i]); r.Status != connector.Synced || len(one.Lists) != 1 {
+			t.Errorf("person %d: %+v, %+v", i, r, one)
+		}
+	}
+}
+
+// An import takes every number of a list. One that no check has seen is looked for.
+func TestAnImportForAListThatIsNotThereIsTheCallsFault(t *testing.T) {
+	t.Parallel()
+	a, people := platform.Serve(t), connectortest.People(t, 20)
+	results, err := a.Dial(with(`"listId":"99"`), connector.Facts{}).Push(t.Context(), people)
+	if usersync.CodeOf(err) != usersync.CodeRejected || a.Fake.People().Len() != 0 {
+		t.Errorf("got %+v, %v", results, err)
 	}
 }
 
@@ -236,9 +288,16 @@ func TestAListThatIsDeletedDisconnects(t *testing.T) {
 		"POST /api/3/contactLists":           connectortest.Says(422, `{"errors":[{"title":"The related list does not exist."}]}`),
 		"GET /api/3/lists/3":                 connectortest.Says(404, `{"message":"No Result found"}`),
 	}
-	results, err := platform.Dial(t, script, with(`"listId":"3"`)).Push(t.Context(), connectortest.People(t, 1))
-	if usersync.CodeOf(err) != usersync.CodeDisconnected || results[0].Status != "" {
-		t.Errorf("got %+v, %v", results, err)
+	// Only a list that a check has seen is the connection's.
+	for label, want := range map[string]usersync.Code{"list:3": usersync.CodeDisconnected, "list:4": usersync.CodeRejected} {
+		c := platform.ServeHandler(t, script).Dial(with(`"listId":"3"`), connector.Facts{Labels: map[string]string{label: "gone"}})
+		results, err := c.Push(t.Context(), connectortest.People(t, 1))
+		if err == nil {
+			err = results[0].Err
+		}
+		if usersync.CodeOf(err) != want {
+			t.Errorf("%s was seen: %+v, %v", label, results, err)
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"usersync/internal/usersync"
 )
 
+// listName returns the name of the list. A list that is gone is the connection's fault if
+// a check has seen it, and else that of the call that names it.
 func (a *activeCampaign) listName(ctx context.Context) (string, error) {
 	var answer struct {
 		List struct {
@@ -28,7 +30,7 @@ func (a *activeCampaign) listName(ctx context.Context) (string, error) {
 		return cmp.Or(answer.List.Name, a.settings.List), nil
 	}
 	if connector.NotFound(response) {
-		return "", usersync.Errorf(usersync.CodeDisconnected, "ActiveCampaign has no list %s.", a.settings.List)
+		return "", a.facts.Gone("list", a.settings.List, "ActiveCampaign has no list '"+a.facts.NameOf("list", a.settings.List)+"'.")
 	}
 	return "", err
 }

@@ -3,7 +3,6 @@ package activecampaign
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,12 +12,6 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/usersync"
-)
-
-const (
-	// maxImport is the most bytes of contacts in one import. ActiveCampaign takes 399,999
-	// bytes with the frame around them.
-	maxImport = 390_000
 )
 
 // platform is what sentences call ActiveCampaign.
@@ -175,85 +168,6 @@ func (a *activeCampaign) pushOne(ctx context.Context, c contact, tags []id) (con
 	return connector.Did.Outcome(done, a.target(), string(contact)), nil
 }
 
-// row is a person in an import.
-type row struct {
-	Email     string     `json:"email"`
-	FirstName *string    `json:"first_name,omitempty"`
-	LastName  *string    `json:"last_name,omitempty"`
-	Phone     *string    `json:"phone,omitempty"`
-	Tags      []string   `json:"tags,omitempty"`
-	Fields    []rowField `json:"fields,omitempty"`
-	Subscribe []rowList  `json:"subscribe,omitempty"`
-}
-
-type rowField struct {
-	ID    json.Number `json:"id"`
-	Value string      `json:"value"`
-}
-
-type rowList struct {
-	List json.Number `json:"listid"`
-}
-
-func (a *activeCampaign) row(c contact, subscribe bool) row {
-	out := row{Email: c.Email, FirstName: c.FirstName, LastName: c.LastName, Phone: c.Phone, Tags: a.settings.Tags}
-	for _, f := range c.Fields {
-		out.Fields = append(out.Fields, rowField{json.Number(f.Field), f.Value})
-	}
-	if subscribe {
-		out.Subscribe = []rowList{{json.Number(a.settings.List)}}
-	}
-	return out
-}
-
-// pushImport imports people with the list, and people who have left without it. It is
-// not known whether an import subscribes people again who have left, so an import
-// never names them together with the list.
-func (a *activeCampaign) pushImport(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
-	fields, err := a.fields(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("find the custom fields: %w", err)
-	}
-	known := map[string]standing{}
-	if a.settings.List != "" {
-		if known, err = a.lookUpAll(ctx, people); err != nil {
-			return nil, fmt.Errorf("look the people up: %w", err)
-		}
-	}
-	results := make([]connector.Result, len(people))
-	var entries []connector.Entry
-	for i, p := range people {
-		one := known[p.Email.Key()]
-		text, err := json.Marshal(a.row(a.contact(p, fields), a.settings.List != "" && !one.on))
-		if err != nil || len(text) > maxImport {
-			results[i] = connector.RejectedFor("The contact is longer than the 400 KB that ActiveCampaign takes.")
-			continue
-		}
-		entries = append(entries, connector.Entry{Place: i, Remote: string(one.contact), Left: one.left, Body: text})
-	}
-	return results, connector.Jobs{Platform: platform, MaxBytes: maxImport, Make: a.makeImport}.HandIn(ctx, entries, results)
-}
-
-// makeImport makes one import. If one contact is wrong, ActiveCampaign refuses all of
-// them.
-func (a *activeCampaign) makeImport(ctx context.Context, people []connector.Entry) (string, map[int]string, error) {
-	body := map[string]any{"contacts": connector.Bodies(people)}
-	if a.settings.Quiet {
-		body["exclude_automations"] = true
-	}
-	var answer struct {
-		Job string `json:"batchId"`
-	}
-	response, err := a.call(ctx, http.MethodPost, "/import/bulk_import", body, &answer)
-	if err == nil && answer.Job == "" {
-		err = usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign's answer named no import.")
-	}
-	if err != nil {
-		return "", refusalOf(response).guilty(len(people)), fmt.Errorf("make an import: %w", err)
-	}
-	return answer.Job, nil, nil
-}
-
 // contacts is an answer with contacts and the lists they are on.
 type contacts struct {
 	Contacts []struct {
@@ -286,49 +200,6 @@ func (a *activeCampaign) search(ctx context.Context, query url.Values) (map[stri
 		out[strings.ToLower(c.Email)] = stands(c.ID, answer.Lists, a.settings.List)
 	}
 	return out, nil
-}
-
-// lookUpAll finds many people. One call finds all people whose number was kept, and
-// each other person takes a call of their own.
-func (a *activeCampaign) lookUpAll(ctx context.Context, people []connector.Profile) (map[string]standing, error) {
-	var ids []string
-	for _, p := range people {
-		if connector.IsNumber(p.Remote) {
-			ids = append(ids, p.Remote)
-		}
-	}
-	out := map[string]standing{}
-	for some := range slices.Chunk(ids, pageSize) {
-		found, err := a.search(ctx, url.Values{"ids[]": some})
-		if err != nil {
-			return nil, fmt.Errorf("look up the known contacts: %w", err)
-		}
-		for address, one := range found {
-			out[address] = one
-		}
-	}
-	var rest []connector.Profile
-	for _, p := range people {
-		if _, ok := out[p.Email.Key()]; !ok {
-			rest = append(rest, p)
-		}
-	}
-	found := make(chan map[string]standing, len(rest))
-	_, err := a.client.Each(ctx, rest, func(ctx context.Context, p connector.Profile) (connector.Result, error) {
-		one, err := a.search(ctx, url.Values{"email": {p.Email.Display()}})
-		if usersync.CodeOf(err) != usersync.CodeRejected { // an address that is refused is on no list
-			found <- one
-			return connector.Result{}, err
-		}
-		return connector.Result{}, nil
-	})
-	close(found)
-	for one := range found {
-		for address, s := range one {
-			out[address] = s
-		}
-	}
-	return out, err
 }
 
 // Preview looks the person up.

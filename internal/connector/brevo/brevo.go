@@ -33,7 +33,10 @@ const (
 // call each, because a list takes back who has left it: 50 people take 5 s.
 var Platform = connector.Define(connector.Platform{
 	Name: "brevo", Title: "Brevo", Batch: 50,
-	Limits:   connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
+	Limits: connector.Limits{
+		PerSecond: 9, Burst: 1, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 10, In: time.Second}, {Calls: 36_000, In: time.Hour}},
+	},
 	Classify: classify, Inbound: &inbound,
 }, open)
 

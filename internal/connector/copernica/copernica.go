@@ -27,7 +27,7 @@ const (
 // call or two of its own, so a batch of 20 takes some seconds.
 var Platform = connector.Define(connector.Platform{
 	Name: "copernica", Title: "Copernica", Batch: 20,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
+	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 2, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)
 

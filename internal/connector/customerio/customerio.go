@@ -49,7 +49,10 @@ const platform = "Customer.io"
 // a second. This is the lower one.
 var Platform = connector.Define(connector.Platform{
 	Name: "customerio", Title: "Customer.io", Batch: 500,
-	Limits:   connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
+	Limits: connector.Limits{
+		PerSecond: 80, Burst: 10, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 100, In: time.Second}},
+	},
 	Classify: classify, Inbound: &inbound,
 }, open)
 

@@ -31,11 +31,13 @@ const (
 	contactType = "0-1"
 )
 
-// Platform is HubSpot. The limits are those of a private app in a Free or Starter account:
-// 100 calls in 10 s, including the burst.
+// Platform is HubSpot. The limits are those of a private app in a Free or Starter account.
 var Platform = connector.Define(connector.Platform{
 	Name: "hubspot", Title: "HubSpot", Batch: maxBatch,
-	Limits:   connector.Limits{PerSecond: 9, Burst: 10, Timeout: 30 * time.Second},
+	Limits: connector.Limits{
+		PerSecond: 9, Burst: 10, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 100, In: 10 * time.Second}},
+	},
 	Classify: classify, Inbound: &inbound,
 }, open)
 

@@ -69,12 +69,13 @@ func classify(r *connector.Response) *usersync.Error {
 	return e
 }
 
-// noList gives the refusal of a call for the list that it names its meaning.
+// noList gives the refusal of a call for the list that it names its meaning. A list that a
+// check has seen is the connection's, and any other one is the call's.
 func (k *klaviyo) noList(response *connector.Response, err error) error {
 	if k.settings.List == "" || !connector.NotFound(response) && !aboutList(response) {
 		return err
 	}
-	return usersync.Errorf(usersync.CodeDisconnected, "Klaviyo has no list '%s'.", k.settings.List)
+	return k.facts.Gone("list", k.settings.List, "Klaviyo has no list '"+k.facts.NameOf("list", k.settings.List)+"'.")
 }
 
 // aboutList reports whether a job was refused for its list.

@@ -27,13 +27,14 @@ const (
 
 // Platform is Klaviyo. It counts the calls of an account to each endpoint, in windows of a
 // second and of a minute. The limits are for the strictest endpoints that a push
-// needs, jobs and list members, which take 10 calls a second and 150 a minute. 10
-// calls at once and 2.3 a second after that make 148 in any minute. Batch is well
-// below the 10,000 profiles of a job, so that the reads before the job and the job
+// needs, jobs and list members. Batch is well below the 10,000 profiles of a job, so that the reads before the job and the job
 // together take a few seconds.
 var Platform = connector.Define(connector.Platform{
 	Name: "klaviyo", Title: "Klaviyo", Batch: 500,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 2.3, Burst: 10, Timeout: 30 * time.Second},
+	Limits: connector.Limits{
+		Concurrent: 4, PerSecond: 2.4, Burst: 5, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 10, In: time.Second}, {Calls: 150, In: time.Minute}},
+	},
 	Classify: classify, Inbound: &inbound,
 	// Klaviyo supports a revision for two years:
 	// https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy
@@ -131,6 +132,9 @@ func (k *klaviyo) Check(ctx context.Context) (connector.Facts, error) {
 		return facts, nil
 	}
 	name, err := k.listName(ctx)
+	if usersync.CodeOf(err) == usersync.CodeRejected {
+		err = connector.WrongSetting("listId", usersync.AsError(err).Message)
+	}
 	if err != nil {
 		return connector.Facts{}, fmt.Errorf("read the list: %w", err)
 	}

@@ -198,29 +198,20 @@ func TestWhatAJobSaysOfItself(t *testing.T) {
 	}
 }
 
-func TestAListThatIsGoneDisconnects(t *testing.T) {
+// A list that only one call names is that call's mistake: it must not disconnect.
+func TestAListThatIsGoneDisconnectsOnlyIfACheckHasSeenIt(t *testing.T) {
 	t.Parallel()
-	c := platform.Serve(t).Dial(`{"listId":"Gone12"}`, connector.Facts{})
-	if _, err := c.Check(t.Context()); usersync.CodeOf(err) != usersync.CodeDisconnected {
-		t.Errorf("the check says %v", err)
-	}
+	a := platform.Serve(t)
+	a.WantDisconnected(map[string]string{`{"listId":"Gone12"}`: "settings.listId"})
 	for _, n := range []int{1, 6} {
-		results, err := c.Push(t.Context(), connectortest.People(t, n))
-		if usersync.CodeOf(err) != usersync.CodeDisconnected {
-			t.Errorf("a push of %d says %v", n, err)
-		}
-		for _, r := range results {
-			if r.Status != "" {
-				t.Errorf("a push of %d: %+v", n, r)
-			}
-		}
+		a.WantGone(`{"listId":"Gone12"}`, "list:Gone12", connectortest.People(t, n)...)
 	}
 	script := connectortest.Script{
 		"GET /api/profiles": connectortest.Says(200, `{"data":[]}`),
 		"POST /api/profile-bulk-import-jobs": connectortest.Says(400,
 			`{"errors":[{"detail":"no list","source":{"pointer":"/data/relationships/lists/data/0/id"}}]}`),
 	}
-	if _, err := platform.Dial(t, script, "").Push(t.Context(), connectortest.People(t, 6)); usersync.CodeOf(err) != usersync.CodeDisconnected {
+	if _, err := platform.Dial(t, script, "").Push(t.Context(), connectortest.People(t, 6)); usersync.CodeOf(err) != usersync.CodeRejected {
 		t.Errorf("a job that is refused for its list says %v", err)
 	}
 }

@@ -228,7 +228,7 @@ func (k *klaviyo) addToList(ctx context.Context, results []connector.Result) err
 	}
 	for i, r := range results {
 		if r.Status == connector.Added || r.Status == connector.Updated {
-			results[i] = connector.Result{}
+			results[i] = connector.Result{Remote: r.Remote}
 		}
 	}
 	return k.noList(response, err)
@@ -271,9 +271,10 @@ func (p person) left(list string) bool {
 	return marketing.Consent == "UNSUBSCRIBED" || len(marketing.Suppression) > 0
 }
 
-// lookUp reads whom Klaviyo knows of these people, by their key.
-func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (map[string]person, error) {
-	known := map[string]person{}
+// lookUp reads whom Klaviyo knows of these people, by their key. asked is how many of them
+// it has asked about before an error.
+func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (known map[string]person, asked int, err error) {
+	known = map[string]person{}
 	for some := range slices.Chunk(people, page) {
 		addresses := make([]string, len(some))
 		for i, p := range some {
@@ -289,31 +290,31 @@ func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (map[s
 			Data []person `json:"data"`
 		}
 		if _, err := k.call(ctx, http.MethodGet, "/api/profiles?"+query.Encode(), nil, &answer); err != nil {
-			return nil, fmt.Errorf("read the profiles: %w", err)
+			return known, asked, fmt.Errorf("read the profiles: %w", err)
 		}
 		if answer.Data == nil {
-			return nil, connector.Unexpected(platform)
+			return known, asked, connector.Unexpected(platform)
 		}
 		for _, one := range answer.Data {
 			known[strings.ToLower(one.Attributes.Email)] = one
 		}
+		asked += len(some)
 	}
-	return known, nil
+	return known, asked, nil
 }
 
 // pushJobs hands people in with the list, and people who have left without it. It
-// makes as few jobs as their size allows.
+// makes as few jobs as their size allows. If not everybody could be looked up, it hands
+// in those who were.
 func (k *klaviyo) pushJobs(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
-	known := map[string]person{}
+	known, asked := map[string]person{}, len(people)
+	var lookedUp error
 	if k.settings.List != "" {
-		var err error
-		if known, err = k.lookUp(ctx, people); err != nil {
-			return nil, fmt.Errorf("look the people up: %w", err)
-		}
+		known, asked, lookedUp = k.lookUp(ctx, people)
 	}
 	results := make([]connector.Result, len(people))
 	var entries []connector.Entry
-	for i, p := range people {
+	for i, p := range people[:asked] {
 		one := known[p.Email.Key()]
 		text, err := json.Marshal(k.profile(p))
 		if err != nil || len(text) > maxProfile {
@@ -322,7 +323,10 @@ func (k *klaviyo) pushJobs(ctx context.Context, people []connector.Profile) ([]c
 		}
 		entries = append(entries, connector.Entry{Place: i, Remote: one.ID, Left: one.left(k.settings.List), Body: text})
 	}
-	return results, connector.Jobs{Platform: platform, MaxBytes: maxJob, Make: k.makeJob}.HandIn(ctx, entries, results)
+	if err := (connector.Jobs{Platform: platform, MaxBytes: maxJob, Make: k.makeJob}).HandIn(ctx, entries, results); err != nil {
+		return results, err
+	}
+	return results, lookedUp
 }
 
 // makeJob makes one job. People who have left are not put on the list.
@@ -349,7 +353,7 @@ func (k *klaviyo) makeJob(ctx context.Context, people []connector.Entry) (string
 
 // Preview looks the person up.
 func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	known, err := k.lookUp(ctx, []connector.Profile{p})
+	known, _, err := k.lookUp(ctx, []connector.Profile{p})
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("look the person up: %w", err)
 	}

@@ -20,11 +20,13 @@ import (
 const maxTag = 100
 
 // Platform is SendGrid. It counts 600 calls a minute for most routes of an account, and
-// 200 for the contacts. A connection makes one push after another. Each takes some 0.4
-// s at SendGrid, so a connection stays below the second limit by itself.
+// 200 for the contacts. The limits are for the contacts.
 var Platform = connector.Define(connector.Platform{
 	Name: "sendgrid", Title: "Twilio SendGrid", Batch: 1000,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 10, Burst: 10, Timeout: 30 * time.Second},
+	Limits: connector.Limits{
+		Concurrent: 4, PerSecond: 3.1, Burst: 10, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 200, In: time.Minute}},
+	},
 	Classify: classify, Inbound: &inbound,
 }, open)
 

@@ -252,12 +252,14 @@ func (f *Fake) do(j *job) {
 		for _, t := range c.Tags {
 			f.tagNumber(t) // an import makes tags
 		}
-		f.people.Put(c.Email, func(held *fakeplatform.Person, _ bool) {
+		f.people.Put(c.Email, func(held *fakeplatform.Person, isNew bool) {
 			c.write(held)
 			if len(c.Subscribe) > 0 { // this subscribes who left, too
 				delete(f.standing, strings.ToLower(c.Email))
 			}
-			j.success = append(j.success, held.ID)
+			if isNew { // it tells the numbers of newly made contacts only
+				j.success = append(j.success, held.ID)
+			}
 		})
 	}
 }
