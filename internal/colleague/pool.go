@@ -52,7 +52,7 @@ func (g *group) appendRecords(records []record, source int, candidates []Candida
 	records = slices.Grow(records, len(candidates))
 	for i := range candidates {
 		c := &candidates[i]
-		if g.owns(c.Email.Domain()) && identity.KindOf(c.Email) == identity.Work {
+		if domain := c.Email.Domain(); g.owns(domain) && g.domains.kindOf(domain) == identity.Work && !identity.IsRoleName(c.Email.Local()) {
 			records = append(records, record{identity.CanonicalKey(c.Email), source, c})
 		}
 	}

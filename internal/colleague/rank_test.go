@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"usersync/internal/identity"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -31,7 +32,7 @@ func candidate(t testing.TB, address, name, title, country string) Candidate {
 
 // found ranks candidates of the companies for a target.
 func found(target Target, companies []string, candidates ...Candidate) []Match {
-	g := &group{companies: companies}
+	g := &group{domains: newDomains(tenant.Settings{}), companies: companies}
 	answer := make([]Answer, len(companies)) // one per company
 	answer[0].People = candidates
 	return rank(target, g.members([]answered{{answers: answer}}))
@@ -242,7 +243,7 @@ func TestMoreRecordsScoreAboveOne(t *testing.T) {
 func TestTheSameWordsOfTwoSourcesAreTwoRecords(t *testing.T) {
 	t.Parallel()
 	people := []Answer{{People: []Candidate{candidate(t, "ben@acme.example", "Ben Bold", "", "")}}}
-	g := &group{companies: acme}
+	g := &group{domains: newDomains(tenant.Settings{}), companies: acme}
 	matches := rank(Target{Email: email(t, "ann@acme.example")}, g.members([]answered{{answers: people}, {answers: people}}))
 	if len(matches) != 1 || matches[0].Score != 0.36 {
 		t.Errorf("got %+v", matches)
@@ -451,13 +452,13 @@ func BenchmarkRank(b *testing.B) {
 		b.Run(fmt.Sprintf("candidates=%d/pool and rank", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				g := group{companies: acme}
+				g := group{domains: newDomains(tenant.Settings{}), companies: acme}
 				rank(target, g.members(answers))
 			}
 		})
 		b.Run(fmt.Sprintf("candidates=%d/rank", n), func(b *testing.B) {
 			b.ReportAllocs()
-			g := group{companies: acme}
+			g := group{domains: newDomains(tenant.Settings{}), companies: acme}
 			members := g.members(answers)
 			for b.Loop() {
 				rank(target, members)

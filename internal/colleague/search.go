@@ -67,7 +67,7 @@ func (s *Search) Run(ctx context.Context, org *store.Org, settings tenant.Settin
 		}
 		return results, nil
 	}
-	p := newPlan(settings.AliasDomains)
+	p := newPlan(settings)
 	wanted := make([]*group, len(targets))
 	for i, t := range targets {
 		wanted[i], results[i].Skipped = p.add(t)

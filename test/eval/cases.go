@@ -117,7 +117,7 @@ func (p *parser) line(place, line string) error {
 		p.block = nil
 		cases, err := spread(rest)
 		for _, c := range cases {
-			c.family, c.place = p.family, place
+			c.family, c.place, c.limit = p.family, place, limitOf(comment)
 		}
 		p.cases = append(p.cases, cases...)
 		return err
@@ -126,16 +126,22 @@ func (p *parser) line(place, line string) error {
 	if read == nil {
 		return fmt.Errorf("unknown word %q", word)
 	}
-	c := &labelled{family: p.family, place: place, text: statement}
-	if strings.HasPrefix(comment, "LIMIT:") {
-		c.limit = strings.TrimSpace(strings.TrimPrefix(comment, "LIMIT:"))
-	}
+	c := &labelled{family: p.family, place: place, text: statement, limit: limitOf(comment)}
 	p.block = nil
 	if word == "case" {
 		c.text, p.block = rest, c
 	}
 	p.cases = append(p.cases, c)
 	return read(c, rest)
+}
+
+// limitOf returns why a case is known to fail, or "".
+func limitOf(comment string) string {
+	limit, ok := strings.CutPrefix(comment, "LIMIT:")
+	if !ok {
+		return ""
+	}
+	return strings.TrimSpace(limit)
 }
 
 // oneLine reads the words that begin a case.
