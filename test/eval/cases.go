@@ -172,8 +172,8 @@ var oneLine = map[string]func(*labelled, string) error{
 	},
 }
 
-// crowd is how many others work at a large company: more than a search reads.
-const crowd = 100
+// crowd is how many others work at a large company: no more than a search keeps.
+const crowd = 40
 
 // severalCases reads the words that make a case of each of their values.
 var severalCases = map[string]func(string) ([]*labelled, error){

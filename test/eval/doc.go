@@ -36,7 +36,7 @@
 //	        The others are the first under other addresses: none is found.
 //	two     ann.lee; Ann Lee; title; country | ann.lee2; Ann Lee; title; country
 //	        These are several people: all are found.
-//	large   the same, in a company of more people than a search reads
+//	large   the same, in a company of many
 //
 // People stand there as in a block, without a host at acme.example. These words
 // make a case of each of their values:

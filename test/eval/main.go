@@ -36,7 +36,7 @@ func run(ctx context.Context, sets []string) (err error) {
 }
 
 // allSets are the sets that are run when none is named.
-var allSets = []string{"."}
+var allSets = []string{".", "new"}
 
 // evaluate runs the cases of sets in a database in dir.
 func evaluate(ctx context.Context, dir string, sets []string) (r *report, err error) {
