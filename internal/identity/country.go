@@ -75,6 +75,8 @@ func (c countryNames) byReducedName(folded string) string {
 // stateForms are words that say what form a state has, in the languages of the United
 // Nations that are written in words of Latin or Cyrillic letters, and how they are
 // shortened.
+//
+//nolint:misspell // other languages
 var stateForms = wordSet(`republic rep kingdom state states sts principality sultanate commonwealth union federation federated fed federal democratic
 	dem people peoples peop s islamic arab socialist independent plurinational bolivarian rb hashemite co operative cooperative pdr ar sar special
 	administrative region duchy grand

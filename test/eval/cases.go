@@ -349,7 +349,7 @@ func readSelf(c *labelled, s string) error {
 	if err != nil {
 		return err
 	}
-	c.target, c.people, c.yes = people[0], append(people[1:], control), []string{control.address}
+	c.target, c.people, c.yes = people[0], slices.Concat(people[1:], []human{control}), []string{control.address}
 	for _, h := range people[1:] {
 		c.no = append(c.no, h.address)
 	}

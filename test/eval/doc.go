@@ -1,7 +1,8 @@
 // Command eval measures how good the colleague search is:
 //
 //	make eval
-//	go run ./test/eval new kept    only the sets in these folders of testdata
+//	go run ./test/eval new kept          only the sets in these folders of testdata
+//	go run ./test/eval people=1000000    precision and recall among so many synthetic people
 //
 // It runs the labelled cases of testdata through the whole way a search goes:
 // people are stored as a request or an import stores them, in a database of

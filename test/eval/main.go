@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 )
 
 func main() {
@@ -28,6 +30,13 @@ func run(ctx context.Context, sets []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if people, ok := strings.CutPrefix(sets[0], "people="); ok {
+		n, err := strconv.Atoi(people)
+		if err != nil {
+			return fmt.Errorf("people: %w", err)
+		}
+		return runMillion(ctx, dir, n)
+	}
 	r, err := evaluate(ctx, dir, sets)
 	if err != nil {
 		return err
