@@ -72,9 +72,10 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 		request.StepWouldSync, request.StepSynced, request.StepUnchanged, request.StepSkipped, request.StepFailed,
 	})
 	sameWords(t, d, "SkipReason", []string{
-		colleague.ReasonPersonalEmail, colleague.ReasonDisposableEmail, colleague.ReasonRoleAddress, colleague.ReasonNoCompany, colleague.ReasonColleaguesDisabled,
+		colleague.ReasonPersonalEmail, colleague.ReasonMembershipEmail, colleague.ReasonCustomersDomain, colleague.ReasonDisposableEmail, colleague.ReasonRoleAddress, colleague.ReasonNoCompany, colleague.ReasonColleaguesDisabled,
 		platform.ReasonConnectionPaused, platform.ReasonConnectionDisconnected, platform.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, platform.ReasonErased, request.ReasonStopped,
 	})
+	sameWords(t, d, "AliasReason", colleague.AliasReasons)
 	sameWords(t, d, "MatchReason", []string{
 		colleague.ReasonSameCompany, colleague.ReasonSameCountry, colleague.ReasonSameDepartment,
 		colleague.ReasonNearSeniority, colleague.ReasonKnownUser, colleague.ReasonSeveralRecords, colleague.ReasonKnownProfile,

@@ -93,6 +93,7 @@ func (h *Handlers) tenant() api.Dialect {
 		delivery    = "/v1/deliveries/:id"
 		imported    = importsPath + "/:id"
 		users       = "/v1/users"
+		aliases     = "/v1/organization/alias-suggestions"
 		erasures    = "/v1/erasures"
 		events      = "/v1/events"
 		erase       = tenant.ScopeErase
@@ -104,6 +105,8 @@ func (h *Handlers) tenant() api.Dialect {
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(h.getOwnOrganization)},
 			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: h.updateOwnOrganization},
+			{Method: http.MethodGet, Path: aliases, Summary: "Suggests domains that may be one company's, with the evidence. Scope: read or manage.", Handler: reading(h.suggestAliases)},
+			{Method: http.MethodPost, Path: aliases, Scope: manage, Summary: "Accepts or dismisses a suggestion.", Handler: h.decideAliases},
 			{Method: http.MethodGet, Path: "/v1/credits", Summary: "Shows the balance. Scope: read or manage.", Handler: reading(h.getOwnBalance)},
 			{Method: http.MethodGet, Path: "/v1/credits/ledger", Summary: "Lists the ledger, newest first. Scope: read or manage.", Handler: reading(h.listOwnLedger)},
 
