@@ -10,7 +10,6 @@ import (
 	"usersync/internal/outbound"
 	"usersync/internal/queue"
 	"usersync/internal/telemetry"
-	"usersync/internal/usersync"
 )
 
 // Hub is what all connections of a process share. It is safe for concurrent use, if
@@ -91,19 +90,22 @@ func (h *Hub) limiter() *queue.Limiter {
 // lost keeps calls from waiting for a limiter that is away.
 func (h *Hub) lost() { h.away.Store(time.Now().Add(limiterAway).UnixNano()) }
 
-// acquire waits in the line of the account, see queue.Limiter. A limiter that is away
-// lets every call pass.
-func (h *Hub) acquire(ctx context.Context, account queue.AccountKey, limit queue.Limit, ttl, patience time.Duration) (release func(), err error) {
+// acquire asks the limiter once. A limiter that is away lets every call pass.
+func (h *Hub) acquire(ctx context.Context, account queue.AccountKey, limit queue.Limit, ttl time.Duration) (release func(), wait time.Duration) {
 	l := h.limiter()
 	if l == nil {
-		return func() {}, nil
+		return func() {}, 0
 	}
-	release, err = l.Acquire(ctx, account, limit, ttl, patience)
-	if usersync.CodeOf(err) != usersync.CodeUnavailable {
-		return release, err
+	asking, cancel := context.WithTimeout(ctx, limiterWithin)
+	defer cancel()
+	release, wait, err := l.Acquire(asking, account, limit, ttl)
+	if err == nil {
+		return release, wait
 	}
-	h.lost()
-	return func() {}, nil
+	if ctx.Err() == nil {
+		h.lost()
+	}
+	return func() {}, 0
 }
 
 // pause stops all processes from calling an account for d, see queue.MaxPause.

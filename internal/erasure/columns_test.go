@@ -23,9 +23,7 @@ var ofThePerson = map[string]string{
 	"messages":       `body`,
 	"deliveries":     `attempts`,
 	"bulk_errors":    `message`,
-	"pushes":         `remote job former removal`,
-	"consents":       `source`,
-	"signals":        `email_key`,
+	"pushes":         `remote job removal`,
 	"push_waits":     `job`,
 }
 
@@ -39,9 +37,6 @@ var ofOurs = map[string]string{
 	"ledger":            `id organization_id kind request_id`,
 	"users":             `id organization_id`,
 	"events":            `id organization_id user_id type source cause`,
-	"consents":          `user_id channel organization_id status connection_id`,
-	"inbounds":          `connection_id organization_id hash`,
-	"signals":           `connection_id id organization_id user_id channel status`,
 	"erasures":          `id organization_id user_id status removed platforms`,
 	"erased":            `organization_id person`,
 	"colleagues":        `id organization_id status`,

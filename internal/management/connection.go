@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"usersync/internal/connector"
-	"usersync/internal/destination"
 	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -69,7 +68,7 @@ func (s *Service) ListConnections(ctx context.Context, org *store.Org, before st
 // ListDestinations returns all connections, oldest first, without what is secret
 // about them.
 func (s *Service) ListDestinations(ctx context.Context, org *store.Org) ([]platform.Connection, error) {
-	return destination.List(ctx, org)
+	return platform.ListDestinations(ctx, org)
 }
 
 // GetConnection returns a connection.

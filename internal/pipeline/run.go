@@ -12,7 +12,6 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/connector"
-	"usersync/internal/destination"
 	"usersync/internal/event"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
@@ -59,7 +58,7 @@ type Service struct {
 	// 0: 3 s.
 	BulkTurn time.Duration
 
-	organizations destination.Known
+	organizations platform.KnownOrganizations
 }
 
 // Handlers returns the handlers of the requests' tasks, one for each kind.

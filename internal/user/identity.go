@@ -9,17 +9,21 @@ import (
 // address, the country and the job title.
 type Identity struct {
 	Key        string // the address without +tag: the same person under two addresses
-	Company    string // "" where the address tells none: see identity.CompanyOf
+	Company    string // "" for personal and disposable addresses
 	Department string
 	Seniority  int
 }
 
-// IdentityOf derives what the colleague search compares a user by.
+// IdentityOf derives what the colleague search compares a user by. Only a work address
+// tells a company.
 func IdentityOf(in usersync.UserInput) Identity {
-	return Identity{
+	p := Identity{
 		Key:        identity.CanonicalKey(in.Email),
 		Department: identity.Department(in.JobTitle),
 		Seniority:  identity.Seniority(in.JobTitle),
-		Company:    identity.CompanyOf(in.Email),
 	}
+	if identity.KindOf(in.Email) == identity.Work {
+		p.Company = identity.Company(in.Email.Domain())
+	}
+	return p
 }

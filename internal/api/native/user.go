@@ -22,7 +22,6 @@ const (
 	maxAttributes = 100
 	maxName       = 64   // characters of an attribute's name
 	maxValue      = 4096 // bytes of an attribute's text
-	maxDigits     = 64   // characters of an attribute's number
 )
 
 // The refusals of a user, in the words of the contract.
@@ -108,31 +107,20 @@ func readUser(r *api.Reader) (u sentUser) {
 		case "country":
 			u.country = r.Text()
 		case "firstName":
-			u.FirstName = u.text(r, usersync.FieldFirstName, maxField)
+			u.FirstName = r.ShortText(maxField)
 		case "lastName":
-			u.LastName = u.text(r, usersync.FieldLastName, maxField)
+			u.LastName = r.ShortText(maxField)
 		case "name":
-			u.Name = u.text(r, usersync.FieldName, maxField)
+			u.Name = r.ShortText(maxField)
 		case "jobTitle":
-			u.JobTitle = u.text(r, usersync.FieldJobTitle, maxField)
+			u.JobTitle = r.ShortText(maxField)
 		case "inviteLink":
-			u.InviteLink = u.text(r, usersync.FieldInviteLink, maxLink)
+			u.InviteLink = r.ShortText(maxLink)
 		case "attributes":
 			u.Attributes = readAttributes(r)
-		case "consent":
-			u.Consent = readConsents(r)
 		}
 	}
 	return u
-}
-
-// text reads a field. null and a text without characters clear it.
-func (u *sentUser) text(r *api.Reader, f usersync.Field, limit int) string {
-	text := r.ShortText(limit)
-	if text == "" && !u.Clears(f) {
-		u.Cleared = append(u.Cleared, f)
-	}
-	return text
 }
 
 func readAttributes(r *api.Reader) map[string]any {
@@ -153,8 +141,6 @@ func readAttributes(r *api.Reader) map[string]any {
 	return attributes
 }
 
-// readAttribute reads a value. null and a text without characters are nil, which clears
-// the attribute.
 func readAttribute(r *api.Reader) any {
 	switch r.Kind() {
 	case api.KindString:
@@ -162,19 +148,13 @@ func readAttribute(r *api.Reader) any {
 		if len(s) > maxValue {
 			r.Wrong("must have at most " + strconv.Itoa(maxValue) + " bytes")
 		}
-		if s == "" {
-			return nil
-		}
 		return s
 	case api.KindNumber:
-		return r.Digits(maxDigits)
+		return r.Number()
 	case api.KindBool:
 		return r.Bool()
-	case api.KindNull:
-		r.Skip()
-		return nil
 	}
-	r.Wrong("must be a string, a number, true, false or null")
+	r.Wrong("must be a string, a number, true or false")
 	return nil
 }
 

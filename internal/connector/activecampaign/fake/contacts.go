@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -42,14 +41,8 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	status := http.StatusOK
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.people.Put(c.Email, func(held *fakeplatform.Person, isNew bool) {
 		if isNew {
-			status = http.StatusCreated
-		}
-		// A 201 was seen for contacts that were there. Here it is the answer for who left.
-		if held.Unsubscribed || f.standing[strings.ToLower(c.Email)] != "" {
 			status = http.StatusCreated
 		}
 		for name, value := range map[string]*string{"firstName": c.First, "lastName": c.Last, "phone": c.Phone} {
@@ -70,10 +63,13 @@ func shown(one fakeplatform.Person) map[string]any {
 }
 
 // entries are the lists a person is on, with their standing.
-func (f *Fake) entries(one fakeplatform.Person) []any {
+func entries(one fakeplatform.Person) []any {
 	out := []any{}
 	for _, l := range one.Lists {
-		status := f.statusOf(one)
+		status := "1"
+		if one.Unsubscribed {
+			status = "2"
+		}
 		out = append(out, map[string]any{"id": "9" + one.ID, "contact": one.ID, "list": l, "status": status})
 	}
 	return out
@@ -95,7 +91,7 @@ func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	contacts, lists := []any{}, []any{}
 	for _, one := range page(r, some) {
 		contacts = append(contacts, shown(one))
-		lists = append(lists, f.entries(one)...)
+		lists = append(lists, entries(one)...)
 	}
 	body := map[string]any{"contacts": contacts, "scoreValues": []any{}, "meta": map[string]any{"total": strconv.Itoa(len(some))}}
 	if strings.Contains(query.Get("include"), "contactLists") {
@@ -110,7 +106,7 @@ func (f *Fake) byID(r *http.Request) (fakeplatform.Person, bool) {
 }
 
 func (f *Fake) listsOf(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
-	fakeplatform.Answer(w, http.StatusOK, map[string]any{"contactLists": f.entries(one)})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"contactLists": entries(one)})
 }
 
 func (f *Fake) remove(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
@@ -136,10 +132,7 @@ func (f *Fake) subscribe(w http.ResponseWriter, r *http.Request) {
 	}
 	f.people.Put(one.Email, func(held *fakeplatform.Person, _ bool) {
 		held.Lists = fakeplatform.With(held.Lists, List)
-		held.Unsubscribed = body.Entry.Status == left
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.standing, strings.ToLower(one.Email))
+		held.Unsubscribed = body.Entry.Status == "2"
 	})
 	fakeplatform.Answer(w, http.StatusCreated, map[string]any{"contacts": []any{shown(one)}, "contactList": body.Entry})
 }
@@ -186,11 +179,9 @@ type row struct {
 		ID    int    `json:"id"`
 		Value string `json:"value"`
 	} `json:"fields"`
-	Subscribe []rowList `json:"subscribe"`
-}
-
-type rowList struct {
-	List int `json:"listid"`
+	Subscribe []struct {
+		List int `json:"listid"`
+	} `json:"subscribe"`
 }
 
 // job is an import.
@@ -245,21 +236,16 @@ func (f *Fake) bulk(w http.ResponseWriter, r *http.Request) {
 func (f *Fake) do(j *job) {
 	j.done = true
 	for _, c := range j.rows {
-		if !f.takes(c.Email) || slices.ContainsFunc(c.Subscribe, func(l rowList) bool { return strconv.Itoa(l.List) != List }) {
+		if !f.takes(c.Email) {
 			j.failure = append(j.failure, c.Email)
 			continue
 		}
 		for _, t := range c.Tags {
 			f.tagNumber(t) // an import makes tags
 		}
-		f.people.Put(c.Email, func(held *fakeplatform.Person, isNew bool) {
+		f.people.Put(c.Email, func(held *fakeplatform.Person, _ bool) {
 			c.write(held)
-			if len(c.Subscribe) > 0 { // this subscribes who left, too
-				delete(f.standing, strings.ToLower(c.Email))
-			}
-			if isNew { // it tells the numbers of newly made contacts only
-				j.success = append(j.success, held.ID)
-			}
+			j.success = append(j.success, held.ID)
 		})
 	}
 }
@@ -271,9 +257,6 @@ func (c row) write(held *fakeplatform.Person) {
 		}
 	}
 	for _, v := range c.Fields {
-		if v.Value == "" { // an import clears nothing
-			continue
-		}
 		held.Fields[fields[strconv.Itoa(v.ID)].tag] = v.Value
 	}
 	for _, t := range c.Tags {

@@ -1,4 +1,4 @@
-package destination
+package platform
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 )
@@ -14,9 +13,9 @@ import (
 // maxKnown is how many organizations a process keeps in mind: some kilobytes each.
 const maxKnown = 10_000
 
-// Known keeps organizations with their connections in mind, those that
+// KnownOrganizations keeps organizations with their connections in mind, those that
 // were asked for last. The zero value is ready for use, by several goroutines.
-type Known struct {
+type KnownOrganizations struct {
 	made  sync.Once
 	known *lru.Cache[string, knownOrganization]
 }
@@ -25,18 +24,18 @@ type Known struct {
 type knownOrganization struct {
 	version      string
 	organization tenant.Organization
-	connections  []platform.Connection
+	connections  []Connection
 }
 
-// Get returns an organization and its connections as Load
+// Get returns an organization and its connections as LoadOrganizationWithConnections
 // does, without asking the database when they are known in this version. With "" they
 // are loaded. What is returned is shared and must not be changed.
-func (k *Known) Get(ctx context.Context, s *store.Store, id, version string) (tenant.Organization, []platform.Connection, error) {
+func (k *KnownOrganizations) Get(ctx context.Context, s *store.Store, id, version string) (tenant.Organization, []Connection, error) {
 	k.made.Do(func() { k.known, _ = lru.New[string, knownOrganization](maxKnown) }) // New fails only for a bound below 1.
 	if one, ok := k.known.Get(id); ok && version != "" && one.version == version {
 		return one.organization, one.connections, nil
 	}
-	o, connections, version, err := Load(ctx, s, id)
+	o, connections, version, err := LoadOrganizationWithConnections(ctx, s, id)
 	if err != nil {
 		return o, nil, err
 	}
