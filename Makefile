@@ -86,6 +86,7 @@ build: ## build static binaries into bin/
 
 generate: ## write the generated files anew
 	go generate ./...
+	go test -p 1 -run 'TestConnector$$' $$(go list -f '{{range .XTestImports}}{{if eq . "usersync/internal/connector/connectortest"}}{{$$.ImportPath}} {{end}}{{end}}' ./internal/connector/*/) -update
 
 transcript: ## play a newcomer's first hour and write docs/transcript.md
 	bash test/transcript/transcript.sh > docs/transcript.md

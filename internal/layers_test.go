@@ -31,6 +31,7 @@ var layers = [][]string{
 	{"internal/store/storetest", "internal/mail", "internal/doctest", "internal/outbound/hostile"},
 	{"internal/mail/mailtest"},
 	{"internal/connector"},
+	{"internal/connector/ability", "internal/connector/webhook"},
 	{"internal/connector/fakeplatform"},
 	{"internal/connector/connectortest"},
 	{"internal/connector/*"},      // each platform
@@ -39,7 +40,7 @@ var layers = [][]string{
 	{"internal/connectors/fakes"}, // and that of their fakes
 	// Packages that own tables: the SQL and the rules of one noun each.
 	{"internal/audit", "internal/event", "internal/idempotency"},
-	{"internal/outbox", "internal/tenant", "internal/user"},
+	{"internal/outbox", "internal/tenant", "internal/user", "internal/consent"},
 	{"internal/credit", "internal/colleague"},
 	{"internal/colleague/hunter"},
 	{"internal/colleague/hunter/huntertest"},
@@ -47,7 +48,7 @@ var layers = [][]string{
 	{"internal/request"},
 	{"internal/bulk", "internal/retention", "internal/verify"},
 	{"internal/platform"},
-	{"internal/erasure", "internal/rewrap"},
+	{"internal/erasure", "internal/rewrap", "internal/inbound", "internal/destination"},
 	{"internal/export"},
 	{"internal/doctor", "internal/pipeline", "internal/worker"},
 	{"internal/intake", "internal/directory"},
@@ -77,12 +78,11 @@ var owners = []owner{
 	{"github.com/pressly/goose/v3", []string{"internal/store", "internal/store/migration"}},
 	{"github.com/hibiken/asynq", []string{"internal/queue", "test/load"}},
 	{"github.com/redis/go-redis/v9", []string{"internal/queue", "test/load"}},
-	{"github.com/go-redis/redis_rate/v10", []string{"internal/queue"}},
 	{"github.com/sony/gobreaker/v2", []string{"internal/connector"}},
 	{"github.com/alicebob/miniredis/v2", []string{"internal/queue/embedded"}},
 	{"github.com/labstack/echo/v4", []string{"internal/api", "internal/api/*", "test/load"}},
 	{"github.com/go-json-experiment/json", []string{"internal/api"}},
-	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/platform"}},
+	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/destination"}},
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
@@ -96,6 +96,7 @@ var owners = []owner{
 	{"golang.org/x/net/http2", []string{"internal/outbound/hostile"}},
 	{"golang.org/x/text", []string{"internal/identity", "internal/importfile"}},
 	{"github.com/biter777/countries", []string{"internal/identity"}},
+	{"github.com/nyaruka/phonenumbers", []string{"internal/identity"}},
 	{"code.dny.dev/ssrf", []string{"internal/outbound"}},
 	{"github.com/wneessen/go-mail", []string{"internal/mail"}},
 	{"github.com/emersion", []string{"internal/mail/mailtest"}},

@@ -43,6 +43,10 @@ var vocabularies = map[string]vocabulary{
 	"connections.status":        {block: "platform.ConnectionActive"},
 	"pushes.status":             {block: "platform.PushIdle", unstored: []string{"rest"}},
 	"push_waits.mode":           {block: "usersync.PushState"},
+	"consents.channel":          {block: "usersync.ChannelEmail"},
+	"consents.status":           {block: "usersync.Subscribed"},
+	"signals.channel":           {block: "usersync.ChannelEmail"},
+	"signals.status":            {block: "usersync.Subscribed", unstored: []string{"unknown"}},
 	// What became of a user, and the mark of a retry.
 	"bulk_errors.status": {more: []string{string(request.StepFailed), string(request.StepSkipped), "again"}},
 }

@@ -123,7 +123,7 @@ func TestSyncSendsEveryUserAndTellsHowItEnded(t *testing.T) {
 	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
 		const good = 600
 		s := startService(t, e, 10)
-		text := usersFile(good) + "too;few\nwrong@company.example.com;Atlantis;;;\n;DE;;;\n"
+		text := usersFile(good) + "far;too;many;fields;for;it\nwrong@company.example.com;Atlantis;;;\n;DE;;;\n"
 		j, out := job(t, s.Addr(), s.key, "users.csv", text)
 		if err := j.run(t.Context()); !errors.Is(err, errUnwell) {
 			t.Errorf("ended with %v, want that somebody was refused", err)
@@ -133,7 +133,7 @@ func TestSyncSendsEveryUserAndTellsHowItEnded(t *testing.T) {
 			t.Errorf("printed\n%swant\n%s", out, want)
 		}
 		listed, err := os.ReadFile(j.errors)
-		wantErrors := fmt.Sprintf("line,reason\n%d,\"has 2 fields; the first line names 5\"\n%d,User country is unknown\n%d,User email is required\n", good+2, good+3, good+4)
+		wantErrors := fmt.Sprintf("line,reason\n%d,\"has 6 fields; the header names 5\"\n%d,User country is unknown\n%d,User email is required\n", good+2, good+3, good+4)
 		if err != nil || string(listed) != wantErrors {
 			t.Errorf("listed\n%s%v, want\n%s", listed, err, wantErrors)
 		}

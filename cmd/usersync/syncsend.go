@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"usersync/internal/identity"
 	"usersync/internal/importfile"
 )
 
@@ -69,9 +70,19 @@ type fileUser struct {
 func userOf(row importfile.Row) fileUser {
 	v := row.Values
 	return fileUser{
-		Email: v[importfile.Email], Country: v[importfile.Country], FirstName: v[importfile.FirstName], LastName: v[importfile.LastName],
+		Email: writtenEmail(v[importfile.Email]), Country: v[importfile.Country], FirstName: v[importfile.FirstName], LastName: v[importfile.LastName],
 		Name: v[importfile.Name], JobTitle: v[importfile.JobTitle], InviteLink: v[importfile.InviteLink], Attributes: row.Others,
 	}
+}
+
+// writtenEmail returns the address in a cell as the API takes it. What is none goes
+// out as it stands: the API refuses it and says so.
+func writtenEmail(cell string) string {
+	email, err := identity.ParseWrittenEmail(cell)
+	if err != nil {
+		return cell
+	}
+	return email.Display()
 }
 
 // batch is the users of one call.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"iter"
 	"strconv"
@@ -281,6 +282,27 @@ func (r *Reader) Bool() bool {
 		return false
 	}
 	return len(r.token()) == len("true")
+}
+
+// Digits reads a number as it is written, so that no digit is lost. It has at most limit
+// characters and is no larger than a float64 can be. It returns "" for null.
+func (r *Reader) Digits(limit int) json.Number {
+	if !r.want(KindNumber, "must be a number") {
+		return ""
+	}
+	text := r.token()
+	if r.syntax != nil {
+		return ""
+	}
+	if len(text) > limit {
+		r.Wrong("must have at most " + strconv.Itoa(limit) + " characters")
+		return ""
+	}
+	if _, err := strconv.ParseFloat(text, 64); err != nil {
+		r.Wrong("is out of range")
+		return ""
+	}
+	return json.Number(text)
 }
 
 // Number reads a number. It returns 0 for null.

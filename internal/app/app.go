@@ -27,6 +27,7 @@ import (
 	"usersync/internal/demo"
 	"usersync/internal/directory"
 	"usersync/internal/erasure"
+	"usersync/internal/inbound"
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
 	"usersync/internal/pipeline"
@@ -259,9 +260,10 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
+	taken := &inbound.Service{Store: a.Store, Open: push.Open}
 	a.pool = &worker.Pool{
 		Local: local, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
-		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler()}),
+		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler(), taken.Handler()}),
 		// The help text of WORKER_CONCURRENCY in internal/config says what these
 		// numbers mean.
 		Slots: map[string]int{

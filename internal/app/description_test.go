@@ -8,6 +8,7 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/colleague"
+	"usersync/internal/consent"
 	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/platform"
@@ -71,9 +72,10 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 		request.StepWouldSync, request.StepSynced, request.StepUnchanged, request.StepSkipped, request.StepFailed,
 	})
 	sameWords(t, d, "SkipReason", []string{
-		colleague.ReasonPersonalEmail, colleague.ReasonDisposableEmail, colleague.ReasonRoleAddress, colleague.ReasonNoCompany, colleague.ReasonColleaguesDisabled,
+		colleague.ReasonPersonalEmail, colleague.ReasonMembershipEmail, colleague.ReasonCustomersDomain, colleague.ReasonDisposableEmail, colleague.ReasonRoleAddress, colleague.ReasonNoCompany, colleague.ReasonColleaguesDisabled,
 		platform.ReasonConnectionPaused, platform.ReasonConnectionDisconnected, platform.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, platform.ReasonErased, request.ReasonStopped,
 	})
+	sameWords(t, d, "AliasReason", colleague.AliasReasons)
 	sameWords(t, d, "MatchReason", []string{
 		colleague.ReasonSameCompany, colleague.ReasonSameCountry, colleague.ReasonSameDepartment,
 		colleague.ReasonNearSeniority, colleague.ReasonKnownUser, colleague.ReasonSeveralRecords, colleague.ReasonKnownProfile,
@@ -85,6 +87,8 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 	sameWords(t, d, "ConnectionStatus", []string{platform.ConnectionActive, platform.ConnectionPaused, platform.ConnectionDisconnected})
 	sameWords(t, d, "ImportStatus", directory.ImportStatuses)
 	sameWords(t, d, "Scope", tenant.Scopes)
+	sameWords(t, d, "Channel", consent.Channels)
+	sameWords(t, d, "ConsentStatus", consent.Statuses)
 	sameWords(t, d, "ErrorOwner", []usersync.Owner{usersync.OwnerYou, usersync.OwnerPlatform, usersync.OwnerUs})
 }
 

@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,36 @@ func TestAPauseThatAPlatformAsksForIsBoundedShownAndLiftedAndHoldsForOneTenant(t
 		p.step(t, later, request.StepSynced)
 		if got = p.manageConnection(t, client, http.MethodGet, ""); !got.ThrottledUntil.IsZero() {
 			t.Errorf("paused again until %v", got.ThrottledUntil)
+		}
+	})
+}
+
+func TestAUserWhomOurOwnLimitHoldsBackWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	each(t, 10, func(t *testing.T, n customer) {
+		p := n.serve(t, "http")
+		settings := map[string]any{}
+		must(t, json.Unmarshal(p.connection.Settings, &settings))
+		settings["callsPerSecond"] = 0.001
+		text, err := json.Marshal(settings)
+		must(t, err)
+		p.connection.Settings, p.connection.Credentials = text, ownCredentials(t, p.fake)
+		p.connection = n.create(t, p.connection)
+		first := n.sync(t, usersync.UserInput{FirstName: "Ada"}, "ada@acme.example.com")
+		p.step(t, first, request.StepSynced)
+		second := n.sync(t, usersync.UserInput{FirstName: "Bob"}, "bob@acme.example.com")
+		var s request.StepView
+		apptest.Eventually(t, "the step says that it waits for its turn", func() bool {
+			s = p.step(t, second, request.StepPending)
+			return s.Details != ""
+		})
+		if s.Error != nil || s.Attempts != 0 || s.NextAttemptAt.IsZero() || !strings.Contains(s.Details, "turn") {
+			t.Errorf("the step says %+v", s)
+		}
+		c, err := platform.GetConnection(t.Context(), n.app.Store.Org(n.org.ID), p.connection.ID)
+		must(t, err)
+		if !c.ThrottledUntil.IsZero() {
+			t.Errorf("the platform is said to want no calls until %v", c.ThrottledUntil)
 		}
 	})
 }

@@ -127,7 +127,7 @@ func (w *walk) things(t *testing.T, p *play) (things map[string]string, secret [
 		"organizationId": p.org.ID, "keyId": keys[0].ID, "endpointId": endpoint["id"], "requestId": synced["requestId"], "userId": synced["userId"],
 		"colleagueId": colleague["id"], "id": colleague["id"], "importId": imported["id"], "erasureId": erasure["id"],
 		"deliveryId": w.first(t, p, "/v1/webhook-endpoints/"+endpoint["id"]+"/deliveries"), "eventId": w.first(t, p, "/v1/events"),
-		"email": "john@victim.example.com", "toBeInvitedById": "john@victim.example.com", "queue": "no-such-queue", "taskId": "no-such-task",
+		"email": "john@victim.example.com", "toBeInvitedById": "john@victim.example.com", "queue": "no-such-queue", "secret": "no-such-secret", "taskId": "no-such-task",
 	}
 	for name, value := range things {
 		if value == "" {
@@ -273,6 +273,10 @@ func (w *walk) withHead(t *testing.T, op apptest.Operation) {
 // may be open.
 func (w *walk) everybody(t *testing.T, op apptest.Operation, c apptest.Call) {
 	t.Helper()
+	if slices.Contains(op.InPath, "secret") {
+		w.refuse(t, "nobody who knows the secret", op, c, http.StatusNotFound)
+		return
+	}
 	if op.Method != http.MethodGet {
 		t.Errorf("%s is open to everybody", op)
 		return

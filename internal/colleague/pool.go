@@ -17,10 +17,12 @@ type pool struct {
 // member is one mailbox: what all records of it say together.
 type member struct {
 	Candidate // Key is the canonical key
-	// name is the number of the full name; 0 is no full name.
+	person
+	// name is the number of the name; 0 is no name.
 	name int
-	// records is how many records tell of this person: those of the mailbox, and
-	// of all mailboxes of that full name.
+	// own is how many records tell of the mailbox.
+	own int
+	// records is how many tell of this person, under all addresses.
 	records int
 }
 
@@ -52,7 +54,7 @@ func (g *group) appendRecords(records []record, source int, candidates []Candida
 	records = slices.Grow(records, len(candidates))
 	for i := range candidates {
 		c := &candidates[i]
-		if g.owns(c.Email.Domain()) && identity.KindOf(c.Email) == identity.Work {
+		if domain := c.Email.Domain(); g.owns(domain) && g.domains.kindOf(domain) == identity.Work && !identity.IsRoleName(c.Email.Local()) {
 			records = append(records, record{identity.CanonicalKey(c.Email), source, c})
 		}
 	}
@@ -125,13 +127,13 @@ func first(a, b bool) int {
 // merged returns the first record, its gaps filled from the others. What a
 // source says twice in the same words, it says once.
 func merged(records []record) member {
-	m := member{Candidate: *records[0].Candidate, records: 1}
+	m := member{Candidate: *records[0].Candidate, own: 1}
 	m.Key = records[0].key
 	for i, r := range records[1:] {
 		if last := records[i]; last.source == r.source && precedence(last, r) == 0 {
 			continue
 		}
-		m.records++
+		m.own++
 		m.fill(r.Candidate)
 	}
 	return m
@@ -151,23 +153,30 @@ func (m *member) fill(c *Candidate) {
 
 // newPool numbers the names of the members and adds up what is known of each.
 func newPool(members []member) *pool {
-	p := &pool{members: members, names: names{}}
+	p := &pool{members: members}
 	for i := range members {
-		members[i].name = p.names.add(members[i].Name)
+		m := &members[i]
+		m.person = newPerson(identity.FormsOfName(m.Name), m.Key, m.JobTitle, m.Country)
+		m.name = p.names.add(m.forms)
 	}
-	records := map[int]int{}
 	for i := range members {
 		m := &members[i]
 		m.name = p.names.root(m.name)
-		records[m.name] += m.records
+		p.names.link(m.name, m.forms)
 	}
-	for i := range members {
-		if m := &members[i]; m.name != 0 {
-			m.records = records[m.name]
-		}
-	}
+	p.addUpRecords()
 	return p
 }
 
-// maxName is the highest number of a name.
-func (p *pool) maxName() int { return len(p.names.parents) }
+func (p *pool) addUpRecords() {
+	all := newPersons(len(p.members))
+	for i := range p.members {
+		m := &p.members[i]
+		m.records = m.own
+		for _, other := range all.same(m, p.names.links[m.name]) {
+			m.records += other.own
+			other.records += m.own
+		}
+		all.add(m)
+	}
+}

@@ -71,29 +71,51 @@ type standing struct {
 }
 
 // rank returns the target's colleagues in the pool, best first: by score, then
-// the most recently changed, then by address. The target is not among them,
-// nor is anybody of the target's full name: that is taken for the target under
-// a second address.
+// the most recently changed, then by address. The target is not among them, nor is
+// anybody who is taken for the target under another address.
 func rank(t Target, p *pool) []Match {
 	s := newSeeker(t)
-	own := make([]bool, p.maxName()+1)
-	for _, number := range p.names.known(t.Name) {
-		own[number] = true
-	}
-	for i := range p.members {
-		if m := &p.members[i]; m.Key == s.key {
-			own[m.name] = true
-		}
-	}
-	own[0] = false // no full name is nobody's
+	own := p.selves(t, s.key)
 	order := make([]standing, 0, len(p.members))
 	for i := range p.members {
-		if m := &p.members[i]; m.Key != s.key && !own[m.name] {
+		if m := &p.members[i]; m.Key != s.key && !own.are(m) {
 			order = append(order, standing{s.points(m), m})
 		}
 	}
 	slices.SortFunc(order, better)
-	return s.matches(keep(order, p.maxName()))
+	return s.matches(p.keep(order))
+}
+
+// selves are the target as it was told and as it is on record.
+type selves struct {
+	told    person
+	names   []int // that may be the target's
+	records []*member
+	pool    *pool
+}
+
+func (p *pool) selves(t Target, key string) selves {
+	forms := identity.FormsOfName(t.Name)
+	own := selves{told: newPerson(forms, key, t.JobTitle, t.Country), names: p.names.known(forms), pool: p}
+	at, found := slices.BinarySearchFunc(p.members, key, func(m member, key string) int { return strings.Compare(m.Key, key) })
+	if found {
+		own.records = append(own.records, &p.members[at])
+	}
+	return own
+}
+
+// are reports whether m is the target.
+func (s selves) are(m *member) bool {
+	if s.told.isSame(&m.person, slices.Contains(s.names, m.name)) {
+		return true
+	}
+	for _, record := range s.records {
+		namesake := record.name != 0 && (record.name == m.name || slices.Contains(s.pool.names.links[m.name], record.name))
+		if record.isSame(&m.person, namesake) {
+			return true
+		}
+	}
+	return false
 }
 
 func better(a, b standing) int {
@@ -106,17 +128,16 @@ func better(a, b standing) int {
 	return strings.Compare(a.Email.Key(), b.Email.Key())
 }
 
-// keep returns the first MaxColleagues that bear different names: the same
-// full name at the same company is taken for the same person under a second
-// address. No name has a number above highest.
-func keep(order []standing, highest int) []standing {
-	seen := make([]bool, highest+1)
+// keep returns the first MaxColleagues that are different people.
+func (p *pool) keep(order []standing) []standing {
+	seen := newPersons(MaxColleagues)
 	kept := order[:0]
 	for _, o := range order {
-		if o.name != 0 && seen[o.name] {
+		m := o.member
+		if len(seen.same(m, p.names.links[m.name])) > 0 {
 			continue
 		}
-		seen[o.name] = true
+		seen.add(m)
 		kept = append(kept, o)
 		if len(kept) == MaxColleagues {
 			break

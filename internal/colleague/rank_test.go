@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"usersync/internal/identity"
+	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
@@ -31,7 +32,7 @@ func candidate(t testing.TB, address, name, title, country string) Candidate {
 
 // found ranks candidates of the companies for a target.
 func found(target Target, companies []string, candidates ...Candidate) []Match {
-	g := &group{companies: companies}
+	g := &group{domains: newDomains(tenant.Settings{}), companies: companies}
 	answer := make([]Answer, len(companies)) // one per company
 	answer[0].People = candidates
 	return rank(target, g.members([]answered{{answers: answer}}))
@@ -173,12 +174,15 @@ func TestTheTargetsNameUnderAnotherAddressIsTheTarget(t *testing.T) {
 		candidates []Candidate
 		want       []string
 	}{
-		"by the name sent":        {"Ann Ames", []Candidate{candidate(t, "ann.ames@acme.example", "AMES, Ann", "", "")}, nil},
-		"by the name on record":   {"", []Candidate{own, candidate(t, "ann.ames@acme.example", "Dr. Ann Aemes", "", "")}, nil},
-		"by either form":          {"Ann Ämes", []Candidate{candidate(t, "a@acme.example", "Ann Ames", "", ""), candidate(t, "b@acme.example", "Ann Aemes", "", "")}, nil},
-		"another name":            {"Ann Ames", []Candidate{candidate(t, "a@acme.example", "Ann Amis", "", "")}, []string{"a@acme.example"}},
-		"a first name is no name": {"Ann", []Candidate{candidate(t, "a@acme.example", "Ann", "", "")}, []string{"a@acme.example"}},
-		"no name":                 {"", []Candidate{candidate(t, "a@acme.example", "", "", "")}, []string{"a@acme.example"}},
+		"by the name sent":      {"Ann Ames", []Candidate{candidate(t, "ann.ames@acme.example", "AMES, Ann", "", "")}, nil},
+		"by the name on record": {"", []Candidate{own, candidate(t, "ann.ames@acme.example", "Dr. Ann Aemes", "", "")}, nil},
+		"by either form":        {"Ann Ämes", []Candidate{candidate(t, "a@acme.example", "Ann Ames", "", ""), candidate(t, "b@acme.example", "Ann Aemes", "", "")}, nil},
+		"another name":          {"Ann Ames", []Candidate{candidate(t, "a@acme.example", "Ann Amis", "", "")}, []string{"a@acme.example"}},
+		"a name of one word":    {"Ann", []Candidate{candidate(t, "a@acme.example", "Ann", "", "")}, nil},
+		"and more of it":        {"Ann", []Candidate{candidate(t, "ann.lee@acme.example", "Ann Lee", "", "")}, []string{"ann.lee@acme.example"}},
+		"without the initial":   {"Ann B. Ames", []Candidate{candidate(t, "a@acme.example", "Ann Ames", "", "")}, nil},
+		"with another initial":  {"Ann B. Ames", []Candidate{candidate(t, "a@acme.example", "Ann C. Ames", "", "")}, []string{"a@acme.example"}},
+		"no name":               {"", []Candidate{candidate(t, "a@acme.example", "", "", "")}, []string{"a@acme.example"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -242,7 +246,7 @@ func TestMoreRecordsScoreAboveOne(t *testing.T) {
 func TestTheSameWordsOfTwoSourcesAreTwoRecords(t *testing.T) {
 	t.Parallel()
 	people := []Answer{{People: []Candidate{candidate(t, "ben@acme.example", "Ben Bold", "", "")}}}
-	g := &group{companies: acme}
+	g := &group{domains: newDomains(tenant.Settings{}), companies: acme}
 	matches := rank(Target{Email: email(t, "ann@acme.example")}, g.members([]answered{{answers: people}, {answers: people}}))
 	if len(matches) != 1 || matches[0].Score != 0.36 {
 		t.Errorf("got %+v", matches)
@@ -287,8 +291,20 @@ func TestTheSamePersonCountsOnce(t *testing.T) {
 			[]string{"ben.a@acme.example", "ben.b@acme.example"}},
 		"no name is no name": {candidate(t, "ben.a@acme.example", " ", "", ""), candidate(t, "ben.b@acme.example", "", "", ""),
 			[]string{"ben.a@acme.example", "ben.b@acme.example"}},
-		"dots tell people apart": {candidate(t, "b.en@acme.example", "", "", ""), candidate(t, "be.n@acme.example", "", "", ""),
-			[]string{"b.en@acme.example", "be.n@acme.example"}},
+		"full stops and underscores tell nobody apart": {candidate(t, "ben.bold@acme.example", "", "", ""), candidate(t, "ben_bold@acme.example", "", "", ""),
+			[]string{"ben.bold@acme.example"}},
+		"nor does the host": {candidate(t, "bbold@acme.example", "Ben Bold", "", ""), candidate(t, "bbold@us.acme.example", "", "", ""),
+			[]string{"bbold@acme.example"}},
+		"but names that differ do": {candidate(t, "ben@acme.example", "Ben Bold", "", ""), candidate(t, "ben@us.acme.example", "Ben Brave", "", ""),
+			[]string{"ben@acme.example", "ben@us.acme.example"}},
+		"a short form of the first name": {candidate(t, "d.frei@acme.example", "Daniel Frei", "", ""), candidate(t, "dan@acme.example", "Dan Frei", "", ""),
+			[]string{"d.frei@acme.example"}},
+		"namesakes with other numbers and titles are two": {candidate(t, "ben.bold@acme.example", "Ben Bold", "Lawyer", ""), candidate(t, "ben.bold2@acme.example", "Ben Bold", "Nurse", ""),
+			[]string{"ben.bold2@acme.example", "ben.bold@acme.example"}},
+		"with one title they are one": {candidate(t, "ben.bold@acme.example", "Ben Bold", "Lawyer", ""), candidate(t, "ben.bold2@acme.example", "Ben Bold", "lawyer", ""),
+			[]string{"ben.bold2@acme.example"}},
+		"and with addresses made of the name": {candidate(t, "bbold@acme.example", "Ben Bold", "Lawyer", ""), candidate(t, "ben@acme.example", "Ben Bold", "Nurse", ""),
+			[]string{"bbold@acme.example"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -451,13 +467,13 @@ func BenchmarkRank(b *testing.B) {
 		b.Run(fmt.Sprintf("candidates=%d/pool and rank", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				g := group{companies: acme}
+				g := group{domains: newDomains(tenant.Settings{}), companies: acme}
 				rank(target, g.members(answers))
 			}
 		})
 		b.Run(fmt.Sprintf("candidates=%d/rank", n), func(b *testing.B) {
 			b.ReportAllocs()
-			g := group{companies: acme}
+			g := group{domains: newDomains(tenant.Settings{}), companies: acme}
 			members := g.members(answers)
 			for b.Loop() {
 				rank(target, members)

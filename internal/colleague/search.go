@@ -57,7 +57,7 @@ type Search struct {
 // Run searches for all targets at once and returns one result each, in their
 // order. Every source is asked once, and not at all when every target is
 // skipped. What is found for a target depends on nothing but that target, the
-// settings and the candidates of its own queries. An error is that of the
+// settings, the candidates of its own queries and how many people its domain has. An error is that of the
 // first of our own sources that failed, as *usersync.Error.
 func (s *Search) Run(ctx context.Context, org *store.Org, settings tenant.Settings, targets []Target) ([]Result, error) {
 	results := make([]Result, len(targets))
@@ -67,7 +67,7 @@ func (s *Search) Run(ctx context.Context, org *store.Org, settings tenant.Settin
 		}
 		return results, nil
 	}
-	p := newPlan(settings.AliasDomains)
+	p := newPlan(settings)
 	wanted := make([]*group, len(targets))
 	for i, t := range targets {
 		wanted[i], results[i].Skipped = p.add(t)
@@ -79,8 +79,14 @@ func (s *Search) Run(ctx context.Context, org *store.Org, settings tenant.Settin
 	if err != nil {
 		return nil, err
 	}
+	customers, err := customersOf(ctx, org, wanted, answers)
+	if err != nil {
+		return nil, usersync.AsError(err)
+	}
 	for i, g := range wanted {
-		if g != nil {
+		if customers[g] {
+			results[i].Skipped = ReasonCustomersDomain
+		} else if g != nil {
 			pool := g.members(answers)
 			results[i].Found, results[i].Unanswered = rank(targets[i], pool), g.unanswered(answers)
 		}

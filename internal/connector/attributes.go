@@ -1,8 +1,10 @@
 package connector
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"math/big"
 	"regexp"
 	"slices"
 	"strconv"
@@ -51,24 +53,56 @@ func (p Profile) Value(source string) any {
 	return text
 }
 
-// Text returns a value for a platform that knows texts only. A number is written
-// without an exponent, and nil is the empty text.
+// Clears reports whether the caller has cleared what a source held. A full name is
+// cleared with its parts.
+func (p Profile) Clears(source string) bool {
+	named := func(f usersync.Field) bool { return slices.Contains(p.Cleared, f) }
+	if source == "name" {
+		return named(usersync.FieldName) || named(usersync.FieldFirstName) || named(usersync.FieldLastName)
+	}
+	return named(usersync.Field(source))
+}
+
+// Text returns a value for a platform that knows texts only. A number has all its
+// digits and no exponent, and nil is the empty text.
 func Text(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return ""
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case json.Number:
+		return digits(v.String())
 	}
 	return fmt.Sprint(value)
 }
 
-// Values returns the platform's fields with their values. A field without a value is
-// left out.
+// digits writes a number without an exponent.
+func digits(number string) string {
+	mantissa, exponent, found := strings.Cut(strings.ToLower(number), "e")
+	if !found {
+		return number
+	}
+	exact, ok := new(big.Rat).SetString(number)
+	if !ok {
+		return number
+	}
+	_, decimals, _ := strings.Cut(mantissa, ".")
+	shift, err := strconv.Atoi(exponent)
+	if err != nil {
+		return number
+	}
+	text := exact.FloatString(max(len(decimals)-shift, 0))
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return text
+}
+
+// Values returns the platform's fields with their values. A field that the caller has
+// cleared has nil. A field of which nothing is known is left out.
 func (m Mapping) Values(p Profile) map[string]any {
 	out := map[string]any{}
 	for field, source := range m {
-		if v := p.Value(source); v != nil {
+		if v := p.Value(source); v != nil || p.Clears(source) {
 			out[field] = v
 		}
 	}

@@ -132,12 +132,12 @@ func (b bound) Check(ctx context.Context) (Facts, error) {
 
 func (b bound) Push(ctx context.Context, people []Profile) ([]Result, error) {
 	results, err := b.Connector.Push(ctx, people)
-	return boundedResults(results), shortened(err)
+	return boundedResults(remark(b.Connector, people, results, Did)), shortened(err)
 }
 
 func (b bound) Preview(ctx context.Context, p Profile) (Result, error) {
 	r, err := b.Connector.Preview(ctx, p)
-	return r.bounded(), shortened(err)
+	return remark(b.Connector, []Profile{p}, []Result{r}, Would)[0].bounded(), shortened(err)
 }
 
 func (b bound) Remove(ctx context.Context, p Profile) (Result, error) {
@@ -149,7 +149,7 @@ type boundConfirmer struct{ confirmer Confirmer }
 
 func (b boundConfirmer) Confirm(ctx context.Context, job string, people []Profile) ([]Result, error) {
 	results, err := b.confirmer.Confirm(ctx, job, people)
-	return boundedResults(results), shortened(err)
+	return boundedResults(remark(b.confirmer, people, results, Did)), shortened(err)
 }
 
 type boundMaker struct{ maker AudienceMaker }
@@ -163,4 +163,19 @@ func (b boundMaker) MakeAudience(ctx context.Context, name, description string) 
 		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeUnavailable, "The platform's list has an id that cannot be kept.")
 	}
 	return id, patch, nil
+}
+
+// Inner returns the connector within the bounds: it can do more than Connector says.
+func Inner(c Connector) Connector {
+	if b, bounded := c.(interface{ inner() Connector }); bounded {
+		return b.inner()
+	}
+	return c
+}
+
+func (b bound) inner() Connector { return b.Connector }
+
+// Bounded returns what a connector answered within the bounds.
+func Bounded(results []Result, err error) ([]Result, error) {
+	return boundedResults(results), shortened(err)
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -56,10 +55,14 @@ func (c *Client) with(k Platform, common Common, cfg Config) *Client {
 		out.limits.Concurrent = common.MaxConcurrent
 	}
 	if common.CallsPerSecond > 0 {
-		out.limits.PerSecond = common.CallsPerSecond
+		out.limits.PerSecond, out.limits.Burst = common.CallsPerSecond*spared, 1
 	}
 	return &out
 }
+
+// spared is how much of a rate that an owner sets is used. With it no second holds more
+// calls than the rate, even if one call arrives a tenth of a second late.
+const spared = 0.9
 
 func (c *Client) guard() *outbound.Guard {
 	if c.HTTP == nil || c.HTTP.Guard == nil {
@@ -86,9 +89,10 @@ func (c *Client) URL(base, path string) string {
 // Do makes one call. If the answer is not a success, it returns the answer and the
 // error that Platform.Classify makes of it.
 //
-// Do waits a short while for the limits of the account. After that, and while the
-// account is paused, it makes no call and returns an error of code rate_limited
-// with RetryAfter. While the breaker is open it makes no call and returns an error
+// Do waits in line for the limits of the account, as long as ctx allows and 30 s at most.
+// If that is not enough, it makes no call and returns the error HeldBack. While the
+// platform has the account rest for more than 2 s, it makes no call and returns an error
+// of code rate_limited with RetryAfter. While the breaker is open it makes no call and returns an error
 // of code unavailable with RetryAfter. An answer that says how long to wait, or that
 // no call is left, pauses the account in all processes, for all connections of the
 // organization that lead to it. No answer makes anybody wait longer than
@@ -155,8 +159,9 @@ func outcome(err error) string {
 }
 
 const (
-	// slotWithin is how long a call waits for the limits of its account.
-	slotWithin = 2 * time.Second
+	// slotWithin is how long a call waits in line at most. A worker that would have to
+	// wait for longer is of more use elsewhere, and its call comes again.
+	slotWithin = 30 * time.Second
 	// slotWait is the shortest RetryAfter of a call that got no slot.
 	slotWait = time.Second
 	// leaseBeyond is how long a slot outlives the longest call, so that no living
@@ -164,28 +169,54 @@ const (
 	leaseBeyond = 10 * time.Second
 )
 
-// slot waits until the limits allow a call. Its release gives the slot back.
+// slot waits in line until the limits allow a call. Its release gives the slot back.
 func (c *Client) slot(ctx context.Context) (release func(), err error) {
 	limit := queue.Limit{Concurrent: c.limits.Concurrent, PerSecond: c.limits.PerSecond, Burst: c.limits.Burst}
-	for deadline := time.Now().Add(slotWithin); ; {
-		release, wait := c.hub.acquire(ctx, c.account, limit, c.timeout()+leaseBeyond)
-		if release != nil {
-			return release, nil
-		}
-		if time.Until(deadline) < wait {
-			return nil, throttled(wait)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ended(ctx)
-		case <-time.After(wait + rand.N(wait)/4): // not all at once
-		}
+	release, err = c.hub.acquire(ctx, c.account, limit, c.timeout()+leaseBeyond, c.patience(ctx))
+	if held, ok := errors.AsType[*queue.HeldBackError](err); ok {
+		return nil, throttled(held)
 	}
+	if ctx.Err() == nil {
+		return release, err
+	}
+	if release != nil {
+		release()
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, HeldBack(0) // no call was made, so nothing is known against the platform
+	}
+	return nil, ended(ctx)
 }
 
-func throttled(wait time.Duration) error {
-	e := usersync.Errorf(usersync.CodeRateLimited, "The account's limit of calls is reached.")
+// patience is how long a call may wait in line: as long as its caller has time for it,
+// and then for the call itself. A call that began too late would be broken off, and the
+// platform would be blamed for it.
+func (c *Client) patience(ctx context.Context) time.Duration {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return slotWithin
+	}
+	left := time.Until(deadline)
+	return min(slotWithin, max(left-c.timeout(), left/2))
+}
+
+// ErrHeldBack is the cause of an error of code rate_limited that is nobody's fault: the
+// limit that we keep for the account lets no call begin in the caller's time.
+var ErrHeldBack = errors.New("connector: held back by the limit of the account")
+
+// HeldBack is the error of what our own limit for an account holds back, for wait.
+func HeldBack(wait time.Duration) error {
+	e := usersync.Errorf(usersync.CodeRateLimited, "It waits for its turn: the account takes only so many calls.").Because(ErrHeldBack)
 	e.RetryAfter = max(wait, slotWait)
+	return e
+}
+
+func throttled(held *queue.HeldBackError) error {
+	if !held.Paused {
+		return HeldBack(held.Wait)
+	}
+	e := usersync.Errorf(usersync.CodeRateLimited, "The platform asked for a rest.")
+	e.RetryAfter = max(held.Wait, slotWait)
 	return e
 }
 
@@ -251,6 +282,9 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	if e == nil {
 		return nil
 	}
+	if e.Code == usersync.CodeRejected && impersonal(r.Status) {
+		e = e.Because(ErrEverybody)
+	}
 	for _, secret := range c.secrets { // that stood escaped in the body
 		e.Message = strings.ReplaceAll(e.Message, secret, "(secret)")
 	}
@@ -259,6 +293,22 @@ func (c *Client) classify(r *outbound.Response) *usersync.Error {
 	}
 	e.RetryAfter = min(e.RetryAfter, queue.MaxPause)
 	return e
+}
+
+// ErrEverybody is the cause of an error of code rejected for an answer that is about the
+// call and hardly about a person: the same call is likely to be refused for everybody.
+var ErrEverybody = errors.New("connector: the platform refuses such calls")
+
+// impersonal reports whether an answer says that the call itself is wrong, whatever was
+// sent: it was sent to another place, in another way, or by another version of the API
+// than the platform takes now, or is larger.
+func impersonal(status int) bool {
+	switch status {
+	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusGone, http.StatusLengthRequired, http.StatusRequestEntityTooLarge,
+		http.StatusRequestURITooLong, http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest, http.StatusRequestHeaderFieldsTooLarge:
+		return true
+	}
+	return status >= 300 && status < 400
 }
 
 // throttledFor is how long to wait after a 429 that does not say. It is HubSpot's

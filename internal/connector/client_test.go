@@ -3,6 +3,7 @@ package connector_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -168,15 +169,9 @@ func TestCallsToAnAccountKeepItsLimitOverAllProcesses(t *testing.T) {
 		h := []*connector.Hub{one, other}[i%2]
 		c := open(t, h, limits, fmt.Sprint("con_", i), "shared", p.url)
 		wg.Go(func() {
-			for done := 0; done < 5; {
-				_, err := c.call(t.Context())
-				switch usersync.CodeOf(err) {
-				case "":
-					done++
-				case usersync.CodeRateLimited: // throttled is not failed
-				default:
+			for range 5 {
+				if _, err := c.call(t.Context()); err != nil {
 					t.Error(err)
-					return
 				}
 			}
 		})
@@ -187,7 +182,7 @@ func TestCallsToAnAccountKeepItsLimitOverAllProcesses(t *testing.T) {
 	}
 }
 
-func TestAnAccountWithoutAFreeSlotThrottles(t *testing.T) {
+func TestACallWaitsForASlotAsLongAsItsCallerHasTime(t *testing.T) {
 	t.Parallel()
 	held := make(chan struct{})
 	p := newPlatform(t, func(http.ResponseWriter, *http.Request) { <-held })
@@ -201,9 +196,14 @@ func TestAnAccountWithoutAFreeSlotThrottles(t *testing.T) {
 		time.Sleep(time.Millisecond) // until the call is under way
 	}
 	waiting := open(t, other, limits, "con_2", "a", p.url)
-	_, err := waiting.call(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err := waiting.call(ctx)
 	wantWait(t, err, time.Second, 2*time.Second)
-	ctx, cancel := context.WithCancel(t.Context())
+	if !errors.Is(err, connector.ErrHeldBack) {
+		t.Errorf("our own limit is not told apart from the platform's: %v", err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
 	cancel()
 	if _, err := waiting.call(ctx); err != context.Canceled { //nolint:errorlint // it is to be this very error
 		t.Errorf("got %v", err)
@@ -389,5 +389,40 @@ func TestAPauseIsLiftedWithWhatAConnectionIsOpenedWith(t *testing.T) {
 	redis.Close()
 	if err := other.Lift(t.Context(), "org_1", kind(connector.Limits{}), configOf("a", p.url)); usersync.CodeOf(err) != usersync.CodeUnavailable {
 		t.Errorf("without Redis: %v", err)
+	}
+}
+
+// What waits for its turn comes in time, however many wait: nothing is thrown away and
+// made again.
+func TestWaitingForTheRateLosesNoCall(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, ok)
+	one, other, _ := hubs(t)
+	limits := connector.Limits{PerSecond: 20, Burst: 1, Timeout: time.Minute}
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range 40 {
+		c := open(t, []*connector.Hub{one, other}[i%2], limits, fmt.Sprint("con_", i), "a", p.url)
+		wg.Go(func() {
+			if _, err := c.call(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(began); took < 39*time.Second/20 || p.calls.Load() != 40 {
+		t.Errorf("%d calls in %v", p.calls.Load(), took)
+	}
+}
+
+func TestARateThatAnOwnerSetsHoldsInEverySecond(t *testing.T) {
+	t.Parallel()
+	k := kind(connector.Limits{PerSecond: 100, Burst: 50})
+	for _, perSecond := range []float64{1, 2, 5, 20} {
+		cfg := connector.Config{Credentials: json.RawMessage(`{"key":"k"}`), Settings: json.RawMessage(fmt.Sprintf(`{"callsPerSecond":%v}`, perSecond))}
+		limits := opened(t, k, cfg, hub(t, nil).Client("org_1", "con_1")).client.Limits()
+		if most := limits.Most(1100 * time.Millisecond); most > int(perSecond) {
+			t.Errorf("%d calls in a second, where %v are set", most, perSecond)
+		}
 	}
 }

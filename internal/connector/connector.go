@@ -29,7 +29,8 @@ type Connector interface {
 	// takes up to Platform.Batch profiles of different people and returns one result
 	// for each, in their order. An error means that nobody is known to have arrived.
 	// After the error rejected, the caller halves the batch until the guilty person
-	// is alone. If results come beside an error, only those with a Status count.
+	// is alone. If results come beside an error, only those with a Status count. Of the
+	// others Remote is kept if it is set: what was learnt before the error stays learnt.
 	Push(ctx context.Context, people []Profile) ([]Result, error)
 	// Preview says what Push would do. It may read, but it changes nothing.
 	Preview(ctx context.Context, p Profile) (Result, error)
@@ -68,17 +69,22 @@ type Profile struct {
 	JobTitle  string
 	// InviteLink is the link by which this person invites others.
 	InviteLink string
-	// Attributes are strings, numbers (float64) and booleans.
+	// Attributes are strings, numbers (json.Number, which keeps their digits) and booleans.
 	Attributes map[string]any
+	// Cleared names the fields that hold nothing because the caller said so. The platform
+	// is to hold nothing there either.
+	Cleared []usersync.Field
 	// Remote is the Remote of the last Result about this person.
 	Remote string
+	// Consents are what is known of the person's wishes, see Unsubscriber and Subscriber.
+	Consents usersync.Consents
 }
 
 // ProfileOf returns the profile of a user.
 func ProfileOf(id string, in usersync.UserInput, remote string) Profile {
 	return Profile{
 		UserID: id, Email: in.Email, FirstName: in.FirstName, LastName: in.LastName, Name: in.FullName(), Country: in.Country,
-		JobTitle: in.JobTitle, InviteLink: in.InviteLink, Attributes: in.Attributes, Remote: remote,
+		JobTitle: in.JobTitle, InviteLink: in.InviteLink, Attributes: in.Attributes, Cleared: in.Cleared, Remote: remote,
 	}
 }
 

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -15,8 +16,9 @@ const eachAtOnce = 8
 
 // Each pushes every person by a call of their own, for platforms that have no batch
 // call. It makes as many calls at once as the account allows. A person who is
-// rejected gets a failed result. After any other error Each begins no further call,
-// and returns the results so far beside the error.
+// rejected gets a failed result, unless everybody would be, see ErrEverybody. After any
+// other error Each begins no further call,
+// and returns the results so far beside the error, and what push says of Remote.
 func (c *Client) Each(ctx context.Context, people []Profile, push func(context.Context, Profile) (Result, error)) ([]Result, error) {
 	results := make([]Result, len(people))
 	group, failed := errgroup.WithContext(ctx)
@@ -28,10 +30,11 @@ func (c *Client) Each(ctx context.Context, people []Profile, push func(context.C
 			}
 			// The call gets ctx: a failure of another does not break it off.
 			result, err := push(ctx, p)
-			if usersync.CodeOf(err) == usersync.CodeRejected {
+			if usersync.CodeOf(err) == usersync.CodeRejected && !errors.Is(err, ErrEverybody) {
 				result, err = Rejected(err), nil
 			}
 			if err != nil {
+				results[i] = Result{Remote: result.Remote}
 				return fmt.Errorf("push one of several people: %w", err)
 			}
 			results[i] = result

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"cmp"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -45,15 +46,18 @@ func WrongSetting(name, message string) *usersync.Error {
 // check has found the name, it returns the id.
 func (f Facts) NameOf(kind, id string) string { return cmp.Or(f.Labels[kind+":"+id], id) }
 
+// ErrGone is among the causes of an error of code rejected of a push to a thing that only
+// this push names. Whoever the push is about, it is refused.
+var ErrGone = errors.New("connector: the platform does not have what the call names")
+
 // Gone is the error of a push to a thing that the platform does not have. It is
 // the connection's fault when a check has seen the thing. Otherwise only this push
-// names it, as a bulk call may, and the push is rejected.
+// names it, as a bulk call may, and the push is rejected, see ErrGone.
 func (f Facts) Gone(kind, id, message string) *usersync.Error {
-	code := usersync.CodeRejected
 	if _, checked := f.Labels[kind+":"+id]; checked {
-		code = usersync.CodeDisconnected
+		return usersync.Errorf(usersync.CodeDisconnected, "%s", message)
 	}
-	return usersync.Errorf(code, "%s", message)
+	return usersync.Errorf(usersync.CodeRejected, "%s", message).Because(ErrGone)
 }
 
 var number = regexp.MustCompile(`^[0-9]{1,18}$`)

@@ -10,6 +10,7 @@ import (
 	"usersync/internal/outbound"
 	"usersync/internal/queue"
 	"usersync/internal/telemetry"
+	"usersync/internal/usersync"
 )
 
 // Hub is what all connections of a process share. It is safe for concurrent use, if
@@ -90,22 +91,19 @@ func (h *Hub) limiter() *queue.Limiter {
 // lost keeps calls from waiting for a limiter that is away.
 func (h *Hub) lost() { h.away.Store(time.Now().Add(limiterAway).UnixNano()) }
 
-// acquire asks the limiter once. A limiter that is away lets every call pass.
-func (h *Hub) acquire(ctx context.Context, account queue.AccountKey, limit queue.Limit, ttl time.Duration) (release func(), wait time.Duration) {
+// acquire waits in the line of the account, see queue.Limiter. A limiter that is away
+// lets every call pass.
+func (h *Hub) acquire(ctx context.Context, account queue.AccountKey, limit queue.Limit, ttl, patience time.Duration) (release func(), err error) {
 	l := h.limiter()
 	if l == nil {
-		return func() {}, 0
+		return func() {}, nil
 	}
-	asking, cancel := context.WithTimeout(ctx, limiterWithin)
-	defer cancel()
-	release, wait, err := l.Acquire(asking, account, limit, ttl)
-	if err == nil {
-		return release, wait
+	release, err = l.Acquire(ctx, account, limit, ttl, patience)
+	if usersync.CodeOf(err) != usersync.CodeUnavailable {
+		return release, err
 	}
-	if ctx.Err() == nil {
-		h.lost()
-	}
-	return func() {}, 0
+	h.lost()
+	return func() {}, nil
 }
 
 // pause stops all processes from calling an account for d, see queue.MaxPause.

@@ -32,6 +32,11 @@ type Platform struct {
 	// platform through Quote.
 	Classify func(*outbound.Response) *usersync.Error
 
+	// Inbound is how the platform tells of people by webhooks; nil where it does not.
+	Inbound *Inbound
+	// Revision is the version of the platform's API that is called.
+	Revision Revision
+
 	// Credentials and Settings describe the fields, in their order.
 	Credentials []Field
 	Settings    []Field
@@ -43,12 +48,42 @@ type Platform struct {
 type Limits struct {
 	// Concurrent is how many calls may be under way at once; 0 is no bound.
 	Concurrent int
-	// PerSecond is how many calls may begin in a second; 0 is no bound. Burst of them
-	// may begin at once.
+	// PerSecond is how many calls begin in a second in the long run; 0 is no bound. Burst
+	// of them may begin at once. Together they stay below what is Published.
 	PerSecond float64
 	Burst     int
+	// Published are the limits that the platform counts by. None is for a platform that
+	// publishes no rate.
+	Published []Window
 	// Timeout bounds one call.
 	Timeout time.Duration
+}
+
+// Window is a limit of a platform: no window of time that is In long may hold more Calls.
+type Window struct {
+	Calls int
+	In    time.Duration
+}
+
+// Most is how many calls the limits let begin in a window of time at most. It is -1 where
+// no rate bounds them.
+func (l Limits) Most(in time.Duration) int {
+	if l.PerSecond <= 0 {
+		return -1
+	}
+	return max(l.Burst, 1) + int(in.Seconds()*l.PerSecond)
+}
+
+// Allowed is how many calls a second the platform takes in the long run, by what it has
+// published; 0 where it has published nothing.
+func (l Limits) Allowed() float64 {
+	allowed := 0.0
+	for _, w := range l.Published {
+		if rate := float64(w.Calls) / w.In.Seconds(); allowed == 0 || rate < allowed {
+			allowed = rate
+		}
+	}
+	return allowed
 }
 
 // Field is one credential or setting of a connection.

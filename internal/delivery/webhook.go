@@ -19,13 +19,14 @@ const (
 	MessageCreditsExhausted MessageType = "credits.exhausted"
 	MessageEndpointDisabled MessageType = "webhook.endpoint_disabled"
 	MessageDisconnected     MessageType = "connection.disconnected"
+	MessageUnsubscribed     MessageType = "user.unsubscribed"
 	MessageTest             MessageType = "test"
 )
 
 // MessageTypes lists every type.
 var MessageTypes = []MessageType{
 	MessageCompleted, MessageFailed, MessageColleaguesFound, MessageCreditsLow,
-	MessageCreditsExhausted, MessageEndpointDisabled, MessageDisconnected, MessageTest,
+	MessageCreditsExhausted, MessageEndpointDisabled, MessageDisconnected, MessageUnsubscribed, MessageTest,
 }
 
 // EveryMessage is the event type that stands for all.

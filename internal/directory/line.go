@@ -48,7 +48,7 @@ func (c *checker) email(text string) usersync.Email {
 		c.refuse(importfile.Email, "is required")
 		return usersync.Email{}
 	}
-	email, err := identity.ParseEmail(text)
+	email, err := identity.ParseWrittenEmail(text)
 	if err != nil {
 		c.refuse(importfile.Email, "is no e-mail address")
 	}

@@ -52,6 +52,15 @@ func TestCheckTakesWhatTheSearchComparesBy(t *testing.T) {
 	}
 }
 
+func TestAnAddressIsTakenAsASheetHoldsIt(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"mailto:ann@acme.example.com", "Ann Lee <ann@acme.example.com>", "ann@acme.example.com;", "ann@acme.example.com ::: lee@acme.example.com"} {
+		if p, wrong := check(chunkLine{Email: text}); len(wrong) > 0 || p.Email.Display() != "ann@acme.example.com" {
+			t.Errorf("%q: %v %v", text, p.Email.Display(), wrong)
+		}
+	}
+}
+
 // The errors of an import are shown and downloaded: they must not hold what
 // the file says.
 func FuzzErrorsQuoteNothing(f *testing.F) {

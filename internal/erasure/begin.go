@@ -50,6 +50,7 @@ INSERT INTO erased (organization_id, person, created_at) VALUES ($1, $2, {now}) 
 	// A file without a line of names has its first person in their place.
 	forgetColumnsStatement   = store.Define("erasure.forgetColumns", `UPDATE imports SET ignored = '' WHERE organization_id = $1 AND ignored NOT IN ('', 'null')`)
 	blankBulkErrorsStatement = store.Define("erasure.blankBulkErrors", `UPDATE bulk_errors SET message = $2 WHERE user_id = $1`)
+	dropSignalsStatement     = store.Define("erasure.dropSignals", `DELETE FROM signals WHERE organization_id = $1 AND email_key = $2 AND email_key <> ''`)
 	deleteUserStatement      = store.Define("erasure.deleteUser", `DELETE FROM users WHERE id = $1`)
 	deletePersonStatement    = store.Define("erasure.deletePerson", `DELETE FROM people WHERE organization_id = $1 AND email_key = $2`)
 	// An answer may name an address of any domain: a private one, or one of a company
@@ -166,6 +167,9 @@ func erasePerson(ctx context.Context, tx *store.Tx, organization string, salt []
 	}
 	if err := tx.Later(ctx, forgetColumnsStatement, nil, nil, organization); err != nil {
 		return "", fmt.Errorf("forget the names of columns: %w", err)
+	}
+	if err := tx.Later(ctx, dropSignalsStatement, nil, nil, organization, p.key); err != nil {
+		return "", fmt.Errorf("drop what platforms told of them: %w", err)
 	}
 	if colleague, err = eraseColleague(ctx, tx, organization, p, removed); err != nil || p.userID == "" {
 		return colleague, err

@@ -23,7 +23,9 @@ var ofThePerson = map[string]string{
 	"messages":       `body`,
 	"deliveries":     `attempts`,
 	"bulk_errors":    `message`,
-	"pushes":         `remote job removal`,
+	"pushes":         `remote job former removal`,
+	"consents":       `source`,
+	"signals":        `email_key`,
 	"push_waits":     `job`,
 }
 
@@ -37,6 +39,9 @@ var ofOurs = map[string]string{
 	"ledger":            `id organization_id kind request_id`,
 	"users":             `id organization_id`,
 	"events":            `id organization_id user_id type source cause`,
+	"consents":          `user_id channel organization_id status connection_id`,
+	"inbounds":          `connection_id organization_id hash`,
+	"signals":           `connection_id id organization_id user_id channel status`,
 	"erasures":          `id organization_id user_id status removed platforms`,
 	"erased":            `organization_id person`,
 	"colleagues":        `id organization_id status`,

@@ -19,6 +19,12 @@ const (
 	UserCreated Type = "user.created" // attributes: fields, the names of what was said
 	UserUpdated Type = "user.updated" // attributes: fields, the names of what has a new value
 	UserErased  Type = "user.erased"
+	// Attributes of the next two: channel, source, at, and of what a platform told
+	// connectionId and reason.
+	UserSubscribed   Type = "user.subscribed"
+	UserUnsubscribed Type = "user.unsubscribed"
+	// Attributes: none, since addresses are in no event.
+	UserMoved Type = "user.moved"
 )
 
 // Event is something that happened to a user.

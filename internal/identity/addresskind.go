@@ -21,6 +21,9 @@ const (
 	// Personal is an address at a mail provider, an internet access provider or
 	// a forwarding service: its domain tells no company.
 	Personal AddressKind = "personal"
+	// Membership is an address that an association, a project or a club gives its
+	// members, and that forwards to their own: people there do not work together.
+	Membership AddressKind = "membership"
 	// Disposable is an address at a provider of throw-away addresses.
 	Disposable AddressKind = "disposable"
 	// Role is an address of a function (info@, support@), not of a person.
@@ -30,6 +33,12 @@ const (
 //go:embed lists/personal.txt
 var personalList string
 
+//go:embed lists/mass.txt
+var massList string
+
+//go:embed lists/membership.txt
+var membershipList string
+
 //go:embed lists/disposable.txt
 var disposableList string
 
@@ -37,15 +46,19 @@ var disposableList string
 var roleList string
 
 var providers = sync.OnceValue(func() map[string]AddressKind {
-	kinds := make(map[string]AddressKind, 12_000)
-	for domain := range strings.Lines(disposableList) {
-		kinds[strings.TrimSpace(domain)] = Disposable
-	}
-	for domain := range strings.Lines(personalList) {
-		kinds[strings.TrimSpace(domain)] = Personal
+	kinds := make(map[string]AddressKind, 16_000)
+	for _, list := range []struct {
+		domains string
+		kind    AddressKind
+	}{{disposableList, Disposable}, {membershipList, Membership}, {personalList, Personal}} {
+		for domain := range strings.Lines(list.domains) {
+			kinds[strings.TrimSpace(domain)] = list.kind
+		}
 	}
 	return kinds
 })
+
+var massProviders = sync.OnceValue(func() map[string]bool { return wordSet(massList) })
 
 var roles = sync.OnceValue(func() map[string]bool {
 	names := make(map[string]bool, 500)
@@ -60,7 +73,7 @@ var machinePrefixes = []string{"noreply", "donotreply", "mailerdaemon", "bounce"
 
 // roleQualifiers may follow a role's name behind a separator: support-emea@,
 // office.berlin@.
-var roleQualifiers = wordSet(`team desk dept department group global worldwide international europe emea apac latam
+var roleQualifiers = wordSet(`hq team desk dept department group global worldwide international europe emea apac latam
 	dach amer anz mena eu us usa uk de at ch fr es it nl be lu pt pl se no dk fi ie cz hu ro gr tr ca mx br ar cl co
 	au nz jp kr cn hk sg in ae za il en
 	north south east west nord sued sud ost est norte sur oeste noord zuid oost
@@ -82,56 +95,119 @@ func wordSet(words string) map[string]bool {
 // KindOf returns what kind of address e is. The domain decides first, and a
 // subdomain is of its domain's kind: info@gmail.com is Personal.
 func KindOf(e usersync.Email) AddressKind {
-	if kind, ok := kindOfDomain(e.Domain()); ok {
+	if kind := KindOfDomain(e.Domain()); kind != Work {
 		return kind
 	}
-	if isRole(e.Local()) {
+	if IsRoleName(e.Local()) {
 		return Role
 	}
 	return Work
 }
 
+// KindOfDomain returns what kind the addresses at a domain are. Role is that of a
+// host of mailing lists; Work is that of all domains of which nothing is known.
+func KindOfDomain(domain string) AddressKind {
+	kind, ok := kindOfDomain(domain)
+	if !ok {
+		return Work
+	}
+	return kind
+}
+
+// CompanyOf returns the company that an address may tell, "" when it tells none:
+// the registrable domain of all but role and disposable addresses and of those at
+// the large providers of the world. It is what is stored of people. An address at
+// a small provider has one, so that an organization can say later that its domain
+// is a company's.
+func CompanyOf(e usersync.Email) string {
+	kind := KindOfDomain(e.Domain())
+	if kind == Disposable || kind == Role || kind == Personal && IsLargeProvider(e.Domain()) || IsRoleName(e.Local()) {
+		return ""
+	}
+	return Company(e.Domain())
+}
+
+// IsLargeProvider reports whether a domain, or one it is below, is that of a large
+// mail provider: nobody's company, whoever says so.
+func IsLargeProvider(domain string) bool {
+	for more := true; more; _, domain, more = strings.Cut(domain, ".") {
+		if massProviders()[domain] {
+			return true
+		}
+	}
+	return false
+}
+
 func kindOfDomain(domain string) (AddressKind, bool) {
-	if isAlumni(domain) {
+	if isMistyped(domain) || isAlumniName(domain) {
 		return Personal, true
 	}
 	kinds := providers()
-	for more := true; more; _, domain, more = strings.Cut(domain, ".") {
-		if kind, ok := kinds[domain]; ok {
+	below := "" // the label before rest
+	for rest, more := domain, true; more; below, rest, more = strings.Cut(rest, ".") {
+		if kind, ok := kinds[rest]; ok {
+			return kind, below == "" || kind != Personal || !staffLabels[below]
+		}
+	}
+	return kindOfLabels(domain)
+}
+
+// staffLabels begin the subdomains that providers keep for their own people.
+var staffLabels = wordSet(`corp corporate firma staff hq employee employees intern internal`)
+
+// These labels tell what a domain is for, when they stand before the registrable
+// domain: hosts of mailing lists, hosts of addresses under which a site hides its
+// users, and what schools, and companies, give to those who left.
+const (
+	listLabels   = `lists list listserv listserver mailman majordomo sympa lyris ezmlm groups mailinglists mailinglist`
+	hiddenLabels = `noreply no-reply donotreply privaterelay`
+	alumniLabels = `alumni alum alumnus alumna alumnae alumnos alumnx alums`
+)
+
+var labelKinds = func() map[string]AddressKind {
+	kinds := map[string]AddressKind{}
+	for label := range strings.FieldsSeq(listLabels) {
+		kinds[label] = Role
+	}
+	for label := range strings.FieldsSeq(hiddenLabels + " " + alumniLabels) {
+		kinds[label] = Personal
+	}
+	return kinds
+}()
+
+// kindOfLabels returns the kind that one label of a domain tells: that of a list, a
+// relay or a school's alumni, or the name of a provider who is in many countries.
+func kindOfLabels(domain string) (AddressKind, bool) {
+	for label, rest, more := strings.Cut(domain, "."); more; label, rest, more = strings.Cut(rest, ".") {
+		if nationalProviders[label] && isPublicSuffix(rest) {
+			return Personal, true
+		}
+		if kind, ok := labelKinds[label]; ok && Company(rest) != "" {
 			return kind, true
 		}
 	}
 	return "", false
 }
 
-// alumniLabels begin the domains that schools, and companies, give to those who
-// left: they forward to private mailboxes.
-var alumniLabels = wordSet(`alumni alum alumnus alumna alumnae alumnos alumnx`)
-
-// isAlumni reports whether a domain is a school's or a company's for those who
-// left. A company may be called so itself.
-func isAlumni(domain string) bool {
+// isAlumniName reports whether a registrable domain ends as those of alumni do:
+// stanfordalumni.org. A company may be called Alumni itself.
+func isAlumniName(domain string) bool {
 	if !strings.Contains(domain, "alum") {
 		return false
 	}
-	company := Company(domain)
-	for domain != company {
-		label, rest, more := strings.Cut(domain, ".")
-		if !more {
-			return false
-		}
-		if alumniLabels[label] {
+	name, _, _ := strings.Cut(Company(domain), ".")
+	for label := range strings.FieldsSeq(alumniLabels) {
+		if before, ok := strings.CutSuffix(name, label); ok && len(before) > 1 {
 			return true
 		}
-		domain = rest
 	}
 	return false
 }
 
-// isRole reports whether a lower-case local part names a function: with or
+// IsRoleName reports whether a lower-case local part names a function: with or
 // without +tag, separators (no.reply), a number behind (info2), accents
 // (büro) or a qualifier (sales-emea).
-func isRole(local string) bool {
+func IsRoleName(local string) bool {
 	if isASCII(local) {
 		return isPlainRole(local)
 	}
@@ -151,12 +227,37 @@ func unaccented(s string) string {
 func isPlainRole(local string) bool {
 	base, _, _ := strings.Cut(local, "+")
 	var buffer [maxLocal]byte
-	name := squeeze(buffer[:0], base)
-	if roles()[string(name)] || hasMachinePrefix(name) {
+	name, digits := squeeze(buffer[:0], base)
+	if isStaffNumber(len(name), digits) {
+		return false
+	}
+	if roles()[string(name)] || hasMachinePrefix(name) || isTeam(base) {
 		return true
 	}
 	cut := strings.IndexAny(base, ".-_")
 	return cut > 0 && roleQualifiers[base[cut+1:]] && roles()[base[:cut]]
+}
+
+// isStaffNumber reports whether a name with digits behind it is a number that a
+// large company gives its people (ap1234, gdpr0001), and no role's (info2024).
+func isStaffNumber(letters int, digits string) bool {
+	return letters <= 3 && len(digits) >= 3 || letters <= 5 && len(digits) >= 4 && digits[0] == '0'
+}
+
+// teamTails end the names of teams, lists and machines, behind a hyphen or an
+// underscore. Behind a full stop they are surnames (peter.bot).
+var teamTails = wordSet(`bot robot root admin administrator team eng engineering dev devel list lists announce announcements ops oncall
+	alert alerts noreply reply commit commits cvs svn bugs reports report board staff hands support help helpdesk service services desk office group
+	relations procurement portal management research response security notifications queue tier l1 l2 l3 tier1 tier2 tier3 infra roller
+	acquisition rua ruf`)
+
+// teamHeads begin them.
+var teamHeads = wordSet(`team squad tribe guild chapter oncall alerts alert all everyone infra build deploy cron robot bot svc srv
+	service system pagerduty nagios grafana monitoring`)
+
+func isTeam(base string) bool {
+	first, last := strings.IndexAny(base, "-_"), strings.LastIndexAny(base, "-_")
+	return first > 0 && (teamHeads[base[:first]] || teamTails[base[last+1:]])
 }
 
 func hasMachinePrefix(name []byte) bool {
@@ -168,15 +269,17 @@ func hasMachinePrefix(name []byte) bool {
 	return false
 }
 
-// squeeze appends s without separators and without the digits at its end.
-func squeeze(dst []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
+// squeeze appends s without separators and without the digits at its end, which
+// it returns too.
+func squeeze(dst []byte, s string) (name []byte, digits string) {
+	end := len(s)
+	for end > 0 && '0' <= s[end-1] && s[end-1] <= '9' {
+		end--
+	}
+	for i := range end {
 		if strings.IndexByte(".-_", s[i]) < 0 {
 			dst = append(dst, s[i])
 		}
 	}
-	for len(dst) > 0 && '0' <= dst[len(dst)-1] && dst[len(dst)-1] <= '9' {
-		dst = dst[:len(dst)-1]
-	}
-	return dst
+	return dst, s[end:]
 }

@@ -83,6 +83,66 @@ func TestKindOfTakesCompaniesForWork(t *testing.T) {
 	}
 }
 
+func TestKindOfTellsMembersOfAssociations(t *testing.T) {
+	t.Parallel()
+	for domain := range strings.FieldsSeq(`acm.org ieee.org linux.com debian.org member.fsf.org cs.acm.org`) {
+		wantKind(t, "john.doe@"+domain, Membership)
+	}
+}
+
+func TestAddressesThatHideTheirOwnersArePersonal(t *testing.T) {
+	t.Parallel()
+	for domain := range strings.FieldsSeq(`users.noreply.github.com users.noreply.gitlab.com users.sourceforge.net relay.firefox.com addy.io simplelogin.co
+		users.noreply.acme.example noreply.git.acme.example googlegroups.com groups.io alumni.cern gtalumni.org oxon.org caa.columbia.edu acme-alumni.example`) {
+		wantKind(t, "12345+john@"+domain, Personal)
+	}
+}
+
+func TestMistypedProvidersArePersonal(t *testing.T) {
+	t.Parallel()
+	for domain := range strings.FieldsSeq(`gmai.com gmial.com gmaill.com gnail.com gmail.co gmail.cm hotmial.com hotmal.com outlok.com outllok.com yaho.com yahooo.com
+		yhaoo.com iclod.com comcst.net wandoo.fr yahoo.co.za hotmail.com.vn gmx.pt`) {
+		wantKind(t, "john.doe@"+domain, Personal)
+	}
+	for domain := range strings.FieldsSeq(`gmaid.example gemal.com outlooks.example yahoo-inc.com yafoo.com cloud.com icloudy.com outlookgroup.com hotmail.acme.example gmail.acme.example`) {
+		wantKind(t, "john.doe@"+domain, Work)
+	}
+}
+
+func TestThePeopleOfAProviderAreAtWork(t *testing.T) {
+	t.Parallel()
+	for domain := range strings.FieldsSeq(`corp.mail.ru firma.seznam.cz corp.yandex.ru`) {
+		wantKind(t, "john.doe@"+domain, Work)
+	}
+	wantKind(t, "john.doe@vip.mail.ru", Personal)
+}
+
+func TestRobotsListsAndTeamsAreNobody(t *testing.T) {
+	t.Parallel()
+	for local := range strings.FieldsSeq(`build-robot merge-bot infra-root cf-platform-eng web_team git-commits dependabot`) {
+		wantKind(t, local+"@example.com", Role)
+	}
+	wantKind(t, "john.doe@lists.example.org", Role)
+	wantKind(t, "john.doe@lists.eu.example.org", Role)
+	wantKind(t, "john.doe@lists.example", Work) // a company of that name
+	for local := range strings.FieldsSeq(`ap1234 it2911 hr5501 gdpr0001 dev0417 peter.bot karl.post talbot abbot anna.list jean-luc maria.sales`) {
+		wantKind(t, local+"@example.com", Work)
+	}
+	wantKind(t, "info2024@example.com", Role)
+}
+
+func TestOnlyLargeProvidersTellNoCompanyForGood(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"ann@acme.example": "acme.example", "ann@us.acme.example": "acme.example", "info@acme.example": "", "ann@gmail.com": "", "ann@a.gmail.com": "",
+		"ann@mailinator.com": "", "ann@acm.org": "acm.org", "ann@hkbn.net": "hkbn.net", "ann@lists.acme.example": "", "ann@localhost.localdomain": "localhost.localdomain",
+	} {
+		if got := CompanyOf(mustEmail(t, address)); got != want {
+			t.Errorf("CompanyOf(%s) = %q, want %q", address, got, want)
+		}
+	}
+}
+
 func wantKind(t *testing.T, address string, want AddressKind) {
 	t.Helper()
 	if got := KindOf(mustEmail(t, address)); got != want {
@@ -92,7 +152,7 @@ func wantKind(t *testing.T, address string, want AddressKind) {
 
 func TestListsAreSortedDomainsWithoutPublicSuffixes(t *testing.T) {
 	t.Parallel()
-	for name, list := range map[string]string{"personal": personalList, "disposable": disposableList} {
+	for name, list := range map[string]string{"personal": personalList, "disposable": disposableList, "membership": membershipList, "mass": massList} {
 		domains := lines(list)
 		if !slices.IsSorted(domains) || len(slices.Compact(slices.Clone(domains))) != len(domains) {
 			t.Errorf("%s: not sorted, or with doubles", name)
@@ -122,7 +182,7 @@ func TestNoDomainIsPersonalAndDisposable(t *testing.T) {
 func TestRoleListIsInTheFormLookedUp(t *testing.T) {
 	t.Parallel()
 	for _, name := range lines(roleList) {
-		if string(squeeze(nil, name)) != name || strings.ToLower(name) != name || !isAtom(name) {
+		if same, _ := squeeze(nil, name); string(same) != name || strings.ToLower(name) != name || !isAtom(name) {
 			t.Errorf("%q can never be found", name)
 		}
 	}

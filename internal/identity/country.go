@@ -2,6 +2,8 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
+	_ "embed"
 	"strings"
 	"sync"
 
@@ -30,8 +32,9 @@ func ParseCountry(s string) (alpha2 string, ok bool) {
 	}
 	var buffer [maxCountry]byte
 	name := withoutArticle(appendFolded(buffer[:0], s))
-	if alpha2 = known.names[string(name)]; alpha2 == "" {
-		alpha2 = saidTwice(s)
+	alpha2, named := known.names[string(name)]
+	if !named {
+		alpha2 = cmp.Or(saidTwice(s), known.byReducedName(string(name)))
 	}
 	return alpha2, alpha2 != ""
 }
@@ -54,8 +57,55 @@ func saidTwice(s string) string {
 // countryNames holds all that is known of countries. Codes are apart from
 // names, for they are read without folding: "n/a" and "N.A." are not Namibia.
 type countryNames struct {
-	codes map[string]string // upper-case alpha-2 and alpha-3
-	names map[string]string // folded; "" for a name that two countries share
+	codes   map[string]string // upper-case alpha-2 and alpha-3
+	names   map[string]string // folded; "" for a name that two countries share
+	reduced nameIndex         // what is left of the names without the form of the state
+}
+
+// byReducedName looks up what is left of a folded name without the form of the state
+// and without articles, wherever they stand.
+func (c countryNames) byReducedName(folded string) string {
+	name, ok := reduced(folded)
+	if !ok {
+		return ""
+	}
+	return c.reduced[name]
+}
+
+// stateForms are words that say what form a state has, in the languages of the United
+// Nations that are written in words of Latin or Cyrillic letters, and how they are
+// shortened.
+//
+//nolint:misspell // other languages
+var stateForms = wordSet(`republic rep kingdom state states sts principality sultanate commonwealth union federation federated fed federal democratic
+	dem people peoples peop s islamic arab socialist independent plurinational bolivarian rb hashemite co operative cooperative pdr ar sar special
+	administrative region duchy grand
+	republique royaume etat etats principaute federale federee democratique populaire islamique arabe socialiste independant plurinational bolivarienne
+	unie duche
+	republica reino estado estados principado sultanato federal federativa democratica popular islamica arabe socialista independiente bolivariana
+	ducado
+	республика королевство государство княжество султанат федеративная федеративнои народная демократическая исламская социалистическая
+	плюринациональное боливарианская независимое`)
+
+// articles go with them.
+var articles = wordSet(`the la le les l el los las`)
+
+// links stand between them and the name; alone they say nothing.
+var links = wordSet(`of de du des d del`)
+
+// reduced returns a folded name without the form of the state, articles and what
+// links them. ok is false for a name that has none, or nothing else.
+func reduced(folded string) (name string, ok bool) {
+	var kept []string
+	for word := range strings.FieldsSeq(folded) {
+		switch {
+		case stateForms[word] || articles[word]:
+			ok = true
+		case !links[word]:
+			kept = append(kept, word)
+		}
+	}
+	return strings.Join(kept, " "), ok && len(kept) > 0
 }
 
 func (c countryNames) byCode(s string) (string, bool) {
@@ -100,9 +150,10 @@ var countryTable = sync.OnceValue(func() countryNames {
 	for _, tag := range countryLanguages {
 		foreign.addDisplayed(language.MustParse(tag), codes)
 	}
-	for _, index := range []nameIndex{usualNames(), english, foreign} {
+	for _, index := range []nameIndex{namesIn(usualCountryNames), english, foreign, namesIn(officialCountryNames)} {
 		index.fill(table.names)
 	}
+	table.reduced = reducedNames(table.names)
 	return table
 })
 
@@ -153,10 +204,25 @@ func (n nameIndex) fill(names map[string]string) {
 // sharedName stands in the hand-made names where a code would.
 const sharedName = "??"
 
-// usualNames reads the hand-made names; they are taken at any length.
-func usualNames() nameIndex {
+// reducedNames returns what is left of all names. What is left of those of two
+// countries, such as Congo, is neither's.
+func reducedNames(names map[string]string) nameIndex {
+	index := make(nameIndex, len(names))
+	for folded, alpha2 := range names {
+		if name, ok := reduced(folded); ok {
+			index.put(name, alpha2)
+		}
+	}
+	for folded, alpha2 := range names {
+		index.put(folded, alpha2)
+	}
+	return index
+}
+
+// namesIn reads hand-made names; they are taken at any length.
+func namesIn(text string) nameIndex {
 	index := make(nameIndex)
-	for line := range strings.Lines(usualCountryNames) {
+	for line := range strings.Lines(text) {
 		alpha2, names, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if !ok {
 			continue
@@ -170,6 +236,12 @@ func usualNames() nameIndex {
 	}
 	return index
 }
+
+// officialCountryNames are names by the United Nations and by ISO, in six languages,
+// that follow from no rule: README.md says where they come from.
+//
+//go:embed lists/officialnames.txt
+var officialCountryNames string
 
 var article = []byte("the ")
 

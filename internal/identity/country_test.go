@@ -88,6 +88,28 @@ func TestParseCountryKnows(t *testing.T) {
 	}
 }
 
+func TestTheFormOfAStateDoesNotMatterWhereverItStands(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"Moldova (the Republic of)": "MD", "Netherlands (Kingdom of the)": "NL", "China, Hong Kong Special Administrative Region": "HK", "Yemen, Rep.": "YE",
+		"Micronesia, Fed. Sts.": "FM", "Venezuela, RB": "VE", "Taiwan, China": "TW", "the Republic of Italy": "IT", "Republic of Serbia": "RS", "S. Korea": "KR",
+		"Rep. of Ireland": "IE", "Egypt, Arab Rep.": "EG", "Iran, Islamic Rep.": "IR", "Bahamas (the)": "BS", "Italy (Republic of)": "IT", "ITALY, REPUBLIC OF": "IT",
+		"Korea (the Democratic People's Republic of)": "KP", "Congo, Dem. Rep.": "CD", "Congo, Rep.": "CG", "Congo (the Democratic Republic of the)": "CD",
+		"República de Chile": "CL", "la République de Côte d'Ivoire": "CI", "Reino de España": "ES", "Республика Беларусь": "BY", "Королевство Бахрейн": "BH",
+		"Lao PDR": "LA", "Gambia, The": "GM", "Kyrgyz Republic": "KG", "Slovak Republic": "SK", "Syrian Arab Republic": "SY",
+	} {
+		if got, _ := ParseCountry(name); got != want {
+			t.Errorf("ParseCountry(%q) = %q, want %s", name, got, want)
+		}
+	}
+	for _, name := range []string{"Republic", "the Republic of", "Kingdom", "Democratic Republic", "Federal States", "State of Georgia", "Republic of Korea (Malta)",
+		"State of New York", "Kingdom of Europe", "Democratic Korea", "People's Congo"} {
+		if got, ok := ParseCountry(name); ok {
+			t.Errorf("ParseCountry(%q) = %q, want unknown", name, got)
+		}
+	}
+}
+
 func TestParseCountryDoesNotGuess(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{
@@ -121,7 +143,7 @@ func TestParseCountryKnowsEveryCodeAndItsName(t *testing.T) {
 func TestUsualCountryNamesNameKnownCountriesOnce(t *testing.T) {
 	t.Parallel()
 	codes := countryTable().codes
-	for folded, alpha2 := range usualNames() {
+	for folded, alpha2 := range namesIn(usualCountryNames) {
 		if alpha2 != "" && codes[alpha2] != alpha2 {
 			t.Errorf("%q stands for %q, which is no code", folded, alpha2)
 		}

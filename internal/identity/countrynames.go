@@ -5,7 +5,7 @@ package identity
 // accents and punctuation do not matter. They go before all other names. The
 // names behind ?? mean more than one country, so they mean none.
 const usualCountryNames = `
-?? Korea; Kongo; Guiana; America; Virgin Islands
+?? Korea; Kongo; Guiana; America; Virgin Islands; State of Georgia
 AE UAE; VAE; Emirates; Émirats arabes unis
 AG Antigua
 AR Argentine Republic
@@ -41,7 +41,7 @@ GM Gambia; Gambia, The; Republic of the Gambia
 GN Guinea Conakry
 GR Hellas; Hellenic Republic
 GW Guinea Bissau
-HK Hong Kong; HongKong; Hong Kong SAR; Hong Kong, China; Hong Kong S.A.R.; 香港
+HK Hong Kong; HongKong; Hong Kong SAR; Hong Kong, China; China, Hong Kong; Hong Kong S.A.R.; 香港
 HR Republic of Croatia; Republika Hrvatska
 IE Ireland; Republic of Ireland; Ireland, Republic of; Éire
 IN Republic of India; Bharat; Hindustan
@@ -52,8 +52,8 @@ IT Italian Republic; Repubblica Italiana
 JP Nippon; Nihon; にほん; 日本国
 KG Kirghizia; Kyrgyz Republic; Kirgizia
 KN Saint Kitts; St Kitts; Saint Christopher and Nevis
-KP North Korea; Korea, Dem. Rep.; Korea, Dem. People's Rep.; DPRK; D.P.R.K.; Korea, North; Korea (North); Korea, Democratic People's Republic of; Korea, Democratic Peoples Republic of; Democratic People's Republic of Korea
-KR South Korea; Republic of Korea; Korea, Republic of; Korea, South; Korea (South); Korea, Rep.; Hanguk; 한국; 韓国; 韩国; 韓國
+KP Korea, the Democratic People's Republic of; North Korea; N. Korea; Korea, Dem. Rep.; Korea, Dem. People's Rep.; DPRK; D.P.R.K.; Korea, North; Korea (North); Korea, Democratic People's Republic of; Korea, Democratic Peoples Republic of; Democratic People's Republic of Korea
+KR Korea, the Republic of; South Korea; S. Korea; Republic of Korea; Korea, Republic of; Korea, South; Korea (South); Korea, Rep.; Hanguk; 한국; 韓国; 韩国; 韓國
 KZ Kazakstan; Republic of Kazakhstan
 LA Laos; Lao; Lao PDR; Lao People's Democratic Republic; Lao Peoples Democratic Republic
 LC St. Lucia
@@ -66,7 +66,7 @@ ME Crna Gora
 MF Saint Martin; Saint Martin (French part)
 MK North Macedonia; Macedonia; FYROM; F.Y.R.O.M.; Republic of North Macedonia; Macedonia, the former Yugoslav Republic of; Former Yugoslav Republic of Macedonia; Severna Makedonija; Nordmazedonien; Macédoine du Nord; Macedonia del Norte; Macedonia del Nord; Noord-Macedonië; Macedônia do Norte
 MM Burma; Birma; Birmanie; Myanmar; Republic of the Union of Myanmar
-MO Macau; Macao; Macao SAR; Macau SAR; Macao, China; 澳门; 澳門
+MO Macau; Macao; Macao SAR; Macau SAR; Macao, China; China, Macao; 澳门; 澳門
 MX United Mexican States; Estados Unidos Mexicanos
 MY Federation of Malaysia
 NL Holland; Netherlands; Kingdom of the Netherlands; Nederlands; The Netherland
@@ -97,10 +97,10 @@ TL East Timor; Timor Leste; Democratic Republic of Timor-Leste
 TR Turkey; Türkiye; Turkiye; Republic of Turkey; Republic of Türkiye; Türkiye Cumhuriyeti; Tuerkei
 TH Kingdom of Thailand; ประเทศไทย
 TT Trinidad; Tobago; Trinidad & Tobago
-TW Taiwan; Taiwan, Republic of China; Republic of China; Taiwan, R.O.C.; Taiwan, Province of China; Chinese Taipei; 台灣; 臺灣; 台湾; 中華民國
+TW Taiwan; Taiwan, China; Taiwan, Republic of China; Republic of China; Taiwan, R.O.C.; Taiwan, Province of China; Chinese Taipei; 台灣; 臺灣; 台湾; 中華民國
 TZ United Republic of Tanzania; Tanzania, United Republic of; Zanzibar
 US US; U.S.; USA; U.S.A.; U S A; U S; United States; United States of America; The United States of America; United States (USA); USA - United States of America; US of A; Estados Unidos de América; EEUU; EE. UU.; EE UU; E.U.A.; Vereinigte Staaten von Amerika; États-Unis d'Amérique; Stati Uniti d'America; Verenigde Staten van Amerika; Estados Unidos da América; США; アメリカ; 米国; 美國; 미국
-UY Oriental Republic of Uruguay
+UY Eastern Republic of Uruguay; Oriental Republic of Uruguay
 VA Vatican; Vatican City; Vatican City State; Holy See; Holy See (Vatican City State)
 VC Saint Vincent; St Vincent; St. Vincent and the Grenadines
 VE Venezuela; Bolivarian Republic of Venezuela; Venezuela, Bolivarian Republic of

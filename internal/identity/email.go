@@ -22,17 +22,24 @@ const (
 )
 
 // ParseEmail checks s as an addr-spec (RFC 5321 §4.1.2, RFC 5322 §3.4.1) and
-// returns it. Surrounding white space is dropped. The local part is a dot-atom
-// or a quoted string; letters, marks and digits of any script count as atom
-// text (RFC 6531). The domain becomes lower-case punycode and has two labels at
-// least. Display names, comments and IP literals are refused.
+// returns it. White space and invisible characters around it are dropped; within
+// they are refused. The local part is a dot-atom or a quoted string; letters,
+// marks and digits of any script count as atom text (RFC 6531). The domain
+// becomes lower-case punycode and has two labels at least. Display names,
+// comments and IP literals are refused.
 //
-// The key is the whole address in lower case, in Unicode form NFC. Every error
-// is CodeInvalid and does not contain the address.
+// What is shown is in Unicode form NFC, and the key is that in lower case. Every
+// error is CodeInvalid and does not contain the address.
 func ParseEmail(s string) (usersync.Email, error) {
-	s = strings.TrimSpace(s)
+	s = trimInvisible(s)
+	if len(s) > maxInput {
+		return usersync.Email{}, invalidEmail()
+	}
+	if !isASCII(s) {
+		s = norm.NFC.String(s)
+	}
 	at := strings.LastIndexByte(s, '@')
-	if at < 0 || len(s) > maxInput || !isLocal(s[:at]) {
+	if at < 0 || !isLocal(s[:at]) || strings.ContainsFunc(s[at:], isInvisible) {
 		return usersync.Email{}, invalidEmail()
 	}
 	domain, ok := parseDomain(s[at+1:])
@@ -77,12 +84,26 @@ func unquoted(local string) string {
 	return local
 }
 
-// lower returns s in lower case, and in NFC when it is not plain ASCII.
+// lower returns s in lower case, and in NFC when it is not plain ASCII. The lower
+// case of İ is two characters, of which strings.ToLower keeps an i alone: somebody
+// else's address. A test tries all letters for others like it.
 func lower(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
 	}
-	return norm.NFC.String(strings.ToLower(norm.NFC.String(s)))
+	return norm.NFC.String(strings.ToLower(strings.ReplaceAll(norm.NFC.String(s), "İ", "i\u0307")))
+}
+
+// isInvisible reports whether a character shows nothing: format characters, such
+// as zero-width spaces and marks of direction, fillers and variation selectors.
+func isInvisible(r rune) bool {
+	return r >= utf8.RuneSelf && unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// trimInvisible drops white space and invisible characters around s: they come
+// along when text is copied from a page.
+func trimInvisible(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || isInvisible(r) })
 }
 
 func tooLong(address, domain string) bool {
@@ -131,7 +152,7 @@ func isWideAtom(s string) bool {
 		if r < utf8.RuneSelf && !isAtomByte(byte(r)) {
 			return false
 		}
-		if r >= utf8.RuneSelf && !unicode.In(r, unicode.L, unicode.M, unicode.N) {
+		if r >= utf8.RuneSelf && (!unicode.In(r, unicode.L, unicode.M, unicode.N) || isInvisible(r)) {
 			return false
 		}
 	}

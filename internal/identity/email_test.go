@@ -4,7 +4,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"usersync/internal/usersync"
 )
@@ -35,7 +38,11 @@ func TestParseEmailKeepsTheLocalPartAndLowersTheKey(t *testing.T) {
 		"ada@straße.example":              {"ada@xn--strae-oqa.example", "ada@xn--strae-oqa.example"},
 		"ada@例え。jp":                       {"ada@xn--r8jz45g.jp", "ada@xn--r8jz45g.jp"},
 		"JOSÉ@example.com":                {"JOSÉ@example.com", "josé@example.com"},
-		"jose\u0301@example.com":          {"jose\u0301@example.com", "josé@example.com"},
+		"jose\u0301@example.com":          {"josé@example.com", "josé@example.com"},
+		"\u212aim@example.com":            {"Kim@example.com", "kim@example.com"},
+		"İ@example.com":                   {"İ@example.com", "i\u0307@example.com"},
+		"\ufeffann@example.com\u200b":     {"ann@example.com", "ann@example.com"},
+		"\u202aann@example.com\u202c ":    {"ann@example.com", "ann@example.com"},
 		"用户@example.com":                  {"用户@example.com", "用户@example.com"},
 		"a@3m.example":                    {"a@3m.example", "a@3m.example"},
 		"a@1.2.3.com":                     {"a@1.2.3.com", "a@1.2.3.com"},
@@ -86,6 +93,12 @@ func TestParseEmailRefuses(t *testing.T) {
 		"invalid UTF-8 in domain":       "secret@exa\xffmple.com",
 		"a zero-width space":            "sec\u200bret@example.com",
 		"a right-to-left override":      "sec\u202eret@example.com",
+		"one in the domain":             "secret@exam\u200bple.com",
+		"a soft hyphen in the domain":   "secret@exam\u00adple.com",
+		"one behind the at":             "secret@\u200bexample.com",
+		"one before the at":             "secret\u2060@example.com",
+		"a variation selector":          "sec\ufe0fret@example.com",
+		"a filler":                      "sec\u3164ret@example.com",
 		"an emoji":                      "secret😀@example.com",
 		"empty quotes":                  `""@example.com`,
 		"open quotes":                   `"secret@example.com`,
@@ -142,6 +155,56 @@ func TestParseEmailAllocatesOnceForPlainAddresses(t *testing.T) {
 	plain := testing.AllocsPerRun(100, func() { _, _ = ParseEmail("john.doe@example.com") })
 	if plain > 1 {
 		t.Errorf("ParseEmail allocates %v times, want 1", plain)
+	}
+}
+
+// The second person's name went over the first's, and who erased one erased both.
+func TestNoTwoLettersBecomeOneKeyExceptByCaseAndNFC(t *testing.T) {
+	t.Parallel()
+	firsts := map[string]rune{}
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		email, err := ParseEmail("x" + string(r) + "@example.com")
+		if err != nil {
+			continue
+		}
+		if !norm.NFC.IsNormalString(email.Display()) {
+			t.Errorf("%U is shown as %q", r, email.Display())
+		}
+		first, taken := firsts[email.Key()]
+		if !taken {
+			firsts[email.Key()] = r
+			continue
+		}
+		a, b := norm.NFC.String(string(first)), norm.NFC.String(string(r))
+		if !strings.EqualFold(a, b) {
+			t.Errorf("%q and %q have the key %q", first, r, email.Key())
+		}
+	}
+	if len(firsts) < 100_000 {
+		t.Errorf("%d letters were tried", len(firsts))
+	}
+}
+
+func TestSheetsHoldAddressesInManyForms(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		"ann@example.com", "mailto:ann@example.com", "MAILTO:ann@example.com?subject=Hi", "<ann@example.com>", "Ann Ames <ann@example.com>",
+		`"Ames, Ann" <ann@example.com>;`, "ann@example.com;", "ann@example.com,", "ann@example.com.", "ann@example.com. ;", " ann@example.com ; ",
+		"<mailto:ann@example.com>", "Ann <ann@example.com>,", "ann@example.com ::: ann@example.org", "ann@example.com ::: ", "\u200bann@example.com;\u200b",
+	} {
+		if email, err := ParseWrittenEmail(in); err != nil || email.Key() != "ann@example.com" {
+			t.Errorf("%q is %q, %v", in, email.Key(), err)
+		}
+	}
+	for _, in := range []string{"", ";", "<>", "Ann", "ann@example.com ann@example.org", "ann@example.com, ann@example.org", "mailto:", "Ann <ann>", "<ann@example.com> Ann", "@example.com;", strings.Repeat(";", 1<<20)} {
+		if email, err := ParseWrittenEmail(in); err == nil {
+			t.Errorf("%q is %q", in, email.Key())
+		}
+	}
+	for _, in := range []string{"mailto:ann@example.com", "Ann <ann@example.com>", "ann@example.com;", "ann@example.com."} {
+		if email, err := ParseEmail(in); err == nil && email.Key() == "ann@example.com" {
+			t.Errorf("ParseEmail takes %q", in)
+		}
 	}
 }
 

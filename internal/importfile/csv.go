@@ -124,37 +124,84 @@ func openCSV(l *lines, o Options) (*csvReader, []string, error) {
 	return nil, nil, usersync.Errorf(usersync.CodeInvalid, "No column holds e-mail addresses; the first line names: %s.", shown(header))
 }
 
-// header returns the names of the columns. It chooses the delimiter by which most
-// names are known, or else the one that makes most columns.
+// maxPreamble is in how many of the first lines the names of the columns are looked
+// for: some programs write a title or notes before them.
+const maxPreamble = 10
+
+// header returns the names of the columns: those of the line that has most known names,
+// one of an address among them, or else of the first line. It chooses the delimiter by
+// which most names are known, or else the one that makes most columns.
 func (c *csvReader) header(known names) ([]string, error) {
 	first, err := c.firstLine()
 	if err != nil {
 		return nil, err
 	}
-	if rest, ok := strings.CutPrefix(strings.ToLower(first.text), "sep="); ok && len(rest) == 1 {
+	among := delimiters
+	if rest, ok := strings.CutPrefix(strings.ToLower(strings.Trim(strings.TrimSpace(first.text), `"`)), "sep="); ok && len(rest) == 1 {
 		// Spreadsheet programs write and read this line.
-		c.delimiter = rest[0]
-		return c.headerRecord()
+		among = rest
+		if first, err = c.firstLine(); err != nil {
+			return nil, err
+		}
 	}
-	c.back([]line{first})
-	best := -1
-	for _, d := range []byte(delimiters) {
+	ahead, err := c.aheadOf(first)
+	if err != nil {
+		return nil, err
+	}
+	start, best := 0, -1
+	for i, one := range ahead {
+		score, delimiter := rate(one.text, among, known)
+		if i == 0 || score >= withEmail && score > best {
+			start, best, c.delimiter = i, score, delimiter
+		}
+	}
+	c.back(ahead[start:])
+	return c.headerRecord()
+}
+
+// aheadOf returns the first line and those behind it in which the names of the columns
+// may stand.
+func (c *csvReader) aheadOf(first line) ([]line, error) {
+	ahead := []line{first}
+	for len(ahead) < maxPreamble {
+		one, err := c.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		ahead = append(ahead, one)
+	}
+	return ahead, nil
+}
+
+// withEmail is the least score of a line that names a column of addresses: a file
+// without is of no use.
+const withEmail = maxLine * maxLine
+
+// rate says how much a line looks like the names of columns, and parted by which of
+// the delimiters.
+func rate(text, among string, known names) (best int, delimiter byte) {
+	best = -1
+	for _, d := range []byte(among) {
 		r := record{delimiter: d}
-		_ = r.feed(first.text) // a fault is reported when the header is read
-		score := 0
+		_ = r.feed(text) // a fault is reported when the header is read
+		score, email := len(r.fields), 0
 		for _, name := range r.fields {
-			switch m, ok := known.find(name); {
-			case ok && m.field == Email:
-				score += maxLine * maxLine // a file without addresses is of no use
-			case ok:
+			m, ok := known.find(name)
+			if ok {
 				score += maxLine
 			}
+			if ok && m.field == Email {
+				email = withEmail
+			}
 		}
-		if score += len(r.fields); score > best {
-			best, c.delimiter = score, d
+		if score += email; score > best {
+			best, delimiter = score, d
 		}
 	}
-	return c.headerRecord()
+	return best, delimiter
 }
 
 var errEmpty = usersync.Errorf(usersync.CodeInvalid, "The file is empty.")
@@ -284,8 +331,8 @@ func (c *csvReader) row() (Row, error) {
 			return Row{}, &LineError{Line: number, Message: fault}
 		case blank(fields):
 			continue
-		case len(fields) < len(c.columns) || !blank(fields[len(c.columns):]):
-			return Row{}, &LineError{Line: number, Message: fmt.Sprintf("has %d fields; the first line names %d", len(fields), len(c.columns))}
+		case len(fields) > len(c.columns) && !blank(fields[len(c.columns):]):
+			return Row{}, &LineError{Line: number, Message: fmt.Sprintf("has %d fields; the header names %d", len(fields), len(c.columns))}
 		}
 		return c.fill(number, fields), nil
 	}
@@ -293,7 +340,7 @@ func (c *csvReader) row() (Row, error) {
 
 func (c *csvReader) fill(number int64, fields []string) Row {
 	row := Row{Line: number, Values: make(map[Field]string, len(c.columns))}
-	for i, column := range c.columns {
+	for i, column := range c.columns[:min(len(fields), len(c.columns))] { // programs leave out the last empty cells
 		value := strings.TrimSpace(fields[i])
 		switch {
 		case value == "":

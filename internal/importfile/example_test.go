@@ -14,7 +14,7 @@ import (
 func ExampleReader() {
 	file := "E-Mail;Vorname;Nachname;Shoe size\n" +
 		"jane.roe@acme.example.com;Jane;Roe;39\n" +
-		"john.doe@acme.example.com;John\n" +
+		"john.doe@acme.example.com;John;Doe;44;45\n" +
 		"\"max@acme.example.com;Max;Muster;44\n"
 	rows, err := importfile.Open(strings.NewReader(file), importfile.Options{Fields: importfile.Users})
 	if err != nil {
@@ -39,7 +39,7 @@ func ExampleReader() {
 	fmt.Println(rows.Format(), rows.Ignored())
 	// Output:
 	// 2 jane.roe@acme.example.com Jane
-	// line 3 has 2 fields; the first line names 4
+	// line 3 has 5 fields; the header names 4
 	// line 4 has a quoted field that is not closed
 	// csv [Shoe size]
 }

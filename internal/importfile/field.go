@@ -1,6 +1,7 @@
 package importfile
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -36,13 +37,13 @@ var (
 var synonyms = map[Field]string{
 	Email: `email emailaddress mail mailaddress primaryemail workemail businessemail useremail emailadresse mailadresse email1
 		email1value emailwork emailbusiness correo correoelectronico courriel adressemail adresseemail adresseelectronique
-		adressedemessagerie posta postaelettronica indirizzoemail enderecodeemail correioeletronico emailadres epost
+		useremailaddress userprincipalname upn contactemail adressedemessagerie posta postaelettronica indirizzoemail enderecodeemail correioeletronico emailadres epost
 		epostadress epostadresse adresemail adresmail epasts sahkoposti emailcim eposta mejl`,
-	Name: `name fullname displayname completename personname contactname contact vollername vollstandigername anzeigename
+	Name: `name fullname displayname completename personname contactname contact userfullname userdisplayname vollername vollstandigername anzeigename
 		nomcomplet nombrecompleto nomecompleto nomeecognome volledigenaam naam navn namn imieinazwisko nombre nome`,
-	FirstName: `firstname givenname forename first fname vorname rufname prenom nombredepila primernombre primeironome nomeproprio
+	FirstName: `firstname givenname userfirstname forename first fname vorname rufname prenom nombredepila primernombre primeironome nomeproprio
 		prenome voornaam fornamn fornavn imie etunimi keresztnev jmeno`,
-	LastName: `lastname surname familyname last lname nachname familienname zuname nomdefamille nom apellido apellidos
+	LastName: `lastname surname userlastname familyname last lname nachname familienname zuname nomdefamille nom apellido apellidos
 		sobrenome apelido ultimonome cognome achternaam efternamn etternavn efternavn nazwisko sukunimi vezeteknev prijmeni`,
 	JobTitle: `jobtitle title job position role jobposition jobrole workposition occupation profession function titel
 		berufsbezeichnung stellenbezeichnung stelle funktion beruf rolle poste intituleduposte fonction titre cargo puesto
@@ -52,7 +53,7 @@ var synonyms = map[Field]string{
 		landescode landerkurzel staat pays codepays pais paese nazione codigodelpais codigodopais landcode landkod landkode kraj
 		maa orszag zeme address1country`,
 	CompanyName: `companyname company organization organisation organizationname organisationname employer account accountname
-		business firma firmenname unternehmen arbeitgeber gesellschaft entreprise societe nomdelentreprise empresa compania
+		business businessname firma firmenname unternehmen arbeitgeber gesellschaft entreprise societe nomdelentreprise empresa compania
 		nombredelaempresa nomedaempresa azienda societa nomeazienda bedrijf bedrijfsnaam foretag foretagsnamn firmanavn
 		virksomhed nazwafirmy yritys organization1name`,
 	Website: `website web url webpage homepage companywebsite companyurl websiteurl site domain webseite internetseite siteweb
@@ -82,14 +83,49 @@ func namesOf(fields []Field) names {
 			}
 		}
 	}
+	if out[fold(string(Email))].field == Email {
+		out[mayBeEmail] = match{Email, 3 * ofRule}
+	}
 	return out
 }
 
-// find returns the field that a column name stands for.
+// mayBeEmail names what is an address in some exports: any other column is surer.
+const mayBeEmail = "username"
+
+// prefixes say whose or which of several a column is, as the exports of address books
+// and of customer systems do: Person - Email - Work, Mailing Country.
+var prefixes = strings.Fields(`person people contact lead employee member customer mailing billing business work company organization primary
+	main home office default`)
+
+// suffixes do too: Email Address [Required], Email - Primary.
+var suffixes = strings.Fields(`required optional work business primary main home office value 1`)
+
+// ofRule is the rank of the names that rules lead to: any that is listed is surer.
+const ofRule = 1000
+
+// find returns the field that a column name stands for: as it is, without what stands
+// in brackets, or without a prefix and a suffix.
 func (n names) find(name string) (match, bool) {
-	m, ok := n[fold(name)]
-	return m, ok
+	if m, ok := n[fold(name)]; ok {
+		return m, true
+	}
+	folded := fold(inBrackets.ReplaceAllString(name, " "))
+	if m, ok := n[folded]; ok {
+		return match{m.field, ofRule + m.rank}, true
+	}
+	for _, suffix := range append([]string{""}, suffixes...) {
+		short, ok := strings.CutSuffix(folded, suffix)
+		for _, prefix := range append([]string{""}, prefixes...) {
+			shorter, also := strings.CutPrefix(short, prefix)
+			if m, known := n[shorter]; ok && also && known {
+				return match{m.field, 2*ofRule + m.rank}, true
+			}
+		}
+	}
+	return match{}, false
 }
+
+var inBrackets = regexp.MustCompile(`\[[^\]]*\]|\([^)]*\)`)
 
 // fold returns the letters and digits of a name in lower case, without accents.
 func fold(name string) string {

@@ -45,23 +45,14 @@ const maxGiven = 8
 // lines reads a source line by line.
 type lines struct {
 	source *source
-	end    byte
+	halfCR bool   // the line before ended with CR: an LF that follows belongs to it
 	most   int64  // bounds number, 0 for no bound
 	number int64  // of the line returned last
 	ahead  []line // lines that were read and given back, the next one last
 	eof    error
 }
 
-func newLines(s *source, most int64) *lines { return &lines{source: s, end: lineEnd(s), most: most} }
-
-// lineEnd returns the byte that ends lines. Some programs still write a lone CR.
-func lineEnd(s *source) byte {
-	sample, _ := s.Peek(maxLine)
-	if bytes.IndexByte(sample, '\n') < 0 && bytes.IndexByte(sample, '\r') >= 0 {
-		return '\r'
-	}
-	return '\n'
-}
+func newLines(s *source, most int64) *lines { return &lines{source: s, most: most} }
 
 // next returns the next line, or io.EOF at the end.
 func (l *lines) next() (line, error) {
@@ -98,23 +89,71 @@ func (l *lines) back(list []line) {
 	l.number -= int64(len(list))
 }
 
-// read returns the bytes of the next line, valid until the next call.
+// read returns the bytes of the next line, valid until the next call. A line ends with
+// LF, CR LF or a lone CR, which some programs still write, also in one file.
 func (l *lines) read() (raw []byte, fault string, err error) {
-	raw, err = l.source.ReadSlice(l.end)
-	for errors.Is(err, bufio.ErrBufferFull) {
-		fault = faultTooLong
-		_, err = l.source.ReadSlice(l.end)
+	if l.halfCR {
+		if err := l.skipLF(); err != nil {
+			return nil, "", ended(err, l.number+1)
+		}
 	}
-	unended := errors.Is(err, io.EOF) && (len(raw) > 0 || fault != "") // the last line may have no end
-	if err != nil && !unended {
-		return nil, "", ended(err, l.number+1)
+	for n := 0; ; { // n bytes are known to hold no end
+		if _, err = l.source.Peek(n + 1); err != nil && !errors.Is(err, bufio.ErrBufferFull) && !errors.Is(err, io.EOF) {
+			return nil, "", ended(err, l.number+1)
+		}
+		ahead, _ := l.source.Peek(l.source.Buffered())
+		if i := indexEnd(ahead[n:]); i >= 0 {
+			raw, l.halfCR = ahead[:n+i], ahead[n+i] == '\r'
+			l.discard(n + i + 1)
+			break
+		}
+		if n = len(ahead); err != nil { // the file or the buffer has no more
+			l.discard(n)
+			if errors.Is(err, io.EOF) {
+				raw = ahead
+				if n == 0 && fault == "" {
+					return nil, "", io.EOF
+				}
+				break // the last line may have no end
+			}
+			fault, n = faultTooLong, 0
+		}
 	}
-	raw = bytes.TrimRight(raw, "\r\n")
 	if len(raw) > maxLine {
 		fault = faultTooLong
 	}
 	return raw, fault, nil
 }
+
+// indexEnd returns where the first line of a text ends, or -1.
+func indexEnd(text []byte) int {
+	lf := bytes.IndexByte(text, '\n')
+	if lf >= 0 {
+		text = text[:lf]
+	}
+	if cr := bytes.IndexByte(text, '\r'); cr >= 0 {
+		return cr
+	}
+	return lf
+}
+
+// skipLF drops the rest of an end: LF, or CR LF as some programs write behind a CR.
+func (l *lines) skipLF() error {
+	l.halfCR = false
+	next, err := l.source.Peek(2)
+	switch {
+	case len(next) > 0 && next[0] == '\n':
+		l.discard(1)
+	case bytes.Equal(next, []byte("\r\n")):
+		l.discard(2)
+	case err != nil && !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
+
+// discard drops bytes that were peeked at, so no error is possible.
+func (l *lines) discard(n int) { _, _ = l.source.Discard(n) }
 
 // ended says which line could not be read. The end of the file is io.EOF itself.
 func ended(err error, number int64) error {
@@ -146,8 +185,11 @@ func (l *lines) decode(raw []byte) line {
 	if strings.IndexByte(text, 0) >= 0 {
 		return line{fault: faultNUL}
 	}
-	return line{text: text}
+	return line{text: strings.TrimRight(text, endOfFile)}
 }
+
+// endOfFile is what some programs write behind the last line.
+const endOfFile = "\x1a"
 
 func isASCII(raw []byte) bool {
 	for _, b := range raw {

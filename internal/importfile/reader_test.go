@@ -61,6 +61,31 @@ func said(rows []Row) (out []string) {
 	return out
 }
 
+func TestColumnsOfUsualExportsAreKnown(t *testing.T) {
+	t.Parallel()
+	known := namesOf(People)
+	for name, want := range map[string]Field{
+		"User Name": Email, "User principal name": Email, "Email Address [Required]": Email, "Person - Email - Work": Email, "E-mail (work)": Email,
+		"Primary Email": Email, "Contact Email Address": Email, "Email - Primary": Email, "Work Email Address (required)": Email,
+		"Mailing Country": Country, "Business Country/Region": Country, "Billing Country": Country, "Person - Country": Country,
+		"First Name [Required]": FirstName, "Person - First name": FirstName, "Contact Last Name": LastName, "Person - Name": Name,
+		"Person - Job title": JobTitle, "Employee Title": JobTitle, "Organization - Name": CompanyName, "Person - Organization": CompanyName, "Company Website": Website, "Business Name": CompanyName,
+	} {
+		if m, _ := known.find(name); m.field != want {
+			t.Errorf("%q is %q, want %s", name, m.field, want)
+		}
+	}
+	for _, name := range []string{"Person", "Business Phone", "Mailing Street", "Work", "[Required]", "Email Status", "Email opt out", "Shoe size", ""} {
+		if m, ok := known.find(name); ok {
+			t.Errorf("%q is taken for %s", name, m.field)
+		}
+	}
+	rows, _, _ := read(t, "User Name,Email Address [Required],Mailing Country,Country\nann,a@x.example,DE,FR\n", Options{})
+	if got := said(rows); !slices.Equal(got, []string{"2 country=FR email=a@x.example"}) {
+		t.Errorf("the surer names do not count: %q", got)
+	}
+}
+
 func TestRowsAreRead(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -88,8 +113,22 @@ func TestRowsAreRead(t *testing.T) {
 			rows: []string{"3 email=b@x.example jobTitle=CEO", "4 email=c@x.example jobTitle=CFO"}, faults: []string{"line 2 has text behind a closing quote"}},
 		{name: "a quote never closed spoils its line only", text: "email,title\na@x.example,\"CTO\nb@x.example,CEO\n",
 			rows: []string{"3 email=b@x.example jobTitle=CEO"}, faults: []string{"line 2 has a quoted field that is not closed"}},
-		{name: "numbers of fields", text: "email,name\na@x.example\nb@x.example,Bob,more\nc@x.example,Cy,,\n", rows: []string{"4 email=c@x.example name=Cy"},
-			faults: []string{"line 2 has 1 fields; the first line names 2", "line 3 has 3 fields; the first line names 2"}},
+		{name: "numbers of fields", text: "email,name\na@x.example\nb@x.example,Bob,more\nc@x.example,Cy,,\n", rows: []string{"2 email=a@x.example", "4 email=c@x.example name=Cy"},
+			faults: []string{"line 3 has 3 fields; the header names 2"}},
+		{name: "last cells left out", text: "name;title;email;country\nAnn;;a@x.example\nBob;CTO;b@x.example;\n",
+			rows: []string{"2 email=a@x.example name=Ann", "3 email=b@x.example jobTitle=CTO name=Bob"}},
+		{name: "notes before the header", text: "People of 2026\n\nexported, by Ann\n\"of e-mail, name\"\nemail,name\na@x.example,Ann\n",
+			rows: []string{"6 email=a@x.example name=Ann"}},
+		{name: "a header in the tenth line", text: strings.Repeat("note\n", 9) + "email\na@x.example\n", rows: []string{"11 email=a@x.example"}},
+		{name: "a quoted line for spreadsheet programs", text: "\"sep=;\"\nemail;name\na@x.example;Ann\n", rows: []string{"3 email=a@x.example name=Ann"}},
+		{name: "CR alone, and LF within quotes", text: "email;title\ra@x.example;\"CTO\nand more\"\rb@x.example;CEO\r",
+			rows: []string{"2 email=a@x.example jobTitle=CTO\nand more", "4 email=b@x.example jobTitle=CEO"}},
+		{name: "a header that ends otherwise than the rows", text: "email;name\na@x.example;Ann\rb@x.example;Bob\r\nc@x.example;Cy",
+			rows: []string{"2 email=a@x.example name=Ann", "3 email=b@x.example name=Bob", "4 email=c@x.example name=Cy"}},
+		{name: "CR CR LF", text: "email;name\r\r\na@x.example;Ann\r\r\nb@x.example;Bob\r\r\n", rows: []string{"2 email=a@x.example name=Ann", "3 email=b@x.example name=Bob"}},
+		{name: "an end-of-file mark", text: "email\r\na@x.example\r\n\x1a", rows: []string{"2 email=a@x.example"}},
+		{name: "an end-of-file mark behind the last line", text: "email\na@x.example\x1a", rows: []string{"2 email=a@x.example"}},
+		{name: "an end-of-file mark behind JSON lines", text: "{\"email\":\"a@x.example\"}\n\x1a\n", rows: []string{"1 email=a@x.example"}},
 		{name: "a line too long", text: "email\n" + strings.Repeat("x", maxLine+1) + "\na@x.example\n" + strings.Repeat("x", 3*maxLine),
 			rows: []string{"3 email=a@x.example"}, faults: []string{"line 2 is longer than 64 KiB", "line 4 is longer than 64 KiB"}},
 		{name: "the longest line", text: "email,name\r\n," + strings.Repeat("x", maxLine-1) + "\r\n", rows: []string{"2 name=" + strings.Repeat("x", maxLine-1)}},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/destination"
 	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -68,7 +69,7 @@ func (s *Service) ListConnections(ctx context.Context, org *store.Org, before st
 // ListDestinations returns all connections, oldest first, without what is secret
 // about them.
 func (s *Service) ListDestinations(ctx context.Context, org *store.Org) ([]platform.Connection, error) {
-	return platform.ListDestinations(ctx, org)
+	return destination.List(ctx, org)
 }
 
 // GetConnection returns a connection.

@@ -25,11 +25,7 @@ func (s *Service) EraseEmail(ctx context.Context, actor string, org *store.Org, 
 		v.add("email", "must be an e-mail address")
 		return erasure.Erasure{}, v.err()
 	}
-	subject := erasure.Subject{Email: address}
-	if identity.KindOf(address) == identity.Work {
-		subject.Company = identity.Company(address.Domain())
-	}
-	return erase(ctx, actor, org, salt, subject)
+	return erase(ctx, actor, org, salt, erasure.Subject{Email: address, Company: identity.CompanyOf(address)})
 }
 
 func erase(ctx context.Context, actor string, org *store.Org, salt []byte, subject erasure.Subject) (erasure.Erasure, error) {

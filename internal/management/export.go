@@ -86,7 +86,7 @@ func (e *exporter) member(name string, v any) error {
 
 // exportedUser is the user with the order in which the fields were set.
 type exportedUser struct {
-	user.Stored
+	UserView
 	Sequences map[usersync.Field]int64 `json:"sequences"`
 }
 
@@ -104,12 +104,16 @@ func (e *exporter) records(o tenant.Organization) error {
 	if err != nil {
 		return fmt.Errorf("read when the address was erased: %w", err)
 	}
+	views, err := withConsents(e.ctx, e.org, []user.Stored{e.user}, nil)
+	if err != nil {
+		return fmt.Errorf("read the consents: %w", err)
+	}
 	members := []struct {
 		name  string
 		value any
 	}{
 		{"exportedAt", usersync.Time{Time: time.Now()}},
-		{"user", exportedUser{e.user, e.user.Sequences}},
+		{"user", exportedUser{views[0], e.user.Sequences}},
 		{"directoryEntry", person},
 		{"colleagueRecord", e.colleague},
 	}

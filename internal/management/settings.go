@@ -25,11 +25,15 @@ type OwnSettingsInput struct {
 	ColleaguesEnabled  *bool           `json:"colleaguesEnabled"`
 	ColleagueSources   *[]SourceInput  `json:"colleagueSources"`
 	AliasDomains       *[][]string     `json:"aliasDomains"`
+	DismissedAliases   *[][]string     `json:"dismissedAliases"`
+	PersonalDomains    *[]string       `json:"personalDomains"`
+	CompanyDomains     *[]string       `json:"companyDomains"`
 	SMTP               *SMTPInput      `json:"smtp"`
 	InvitationTemplate *TemplateInput  `json:"invitationTemplate"`
 	LowCreditThreshold *int64          `json:"lowCreditThreshold"`
 	ContactEmail       *string         `json:"contactEmail"`
 	RetentionDays      *RetentionInput `json:"retentionDays"`
+	FollowUnsubscribes *bool           `json:"followUnsubscribes"`
 }
 
 // SourceInput is one place to look for colleagues; the list is replaced as a
@@ -105,8 +109,12 @@ func (in OwnSettingsInput) validate(v *invalid, guard *outbound.Guard) {
 		validateSources(v, *in.ColleagueSources, guard)
 	}
 	if in.AliasDomains != nil {
-		validateAliases(v, *in.AliasDomains)
+		validateAliases(v, "settings.aliasDomains", *in.AliasDomains)
 	}
+	if in.DismissedAliases != nil {
+		validateAliases(v, "settings.dismissedAliases", *in.DismissedAliases)
+	}
+	in.validateDomains(v)
 	if in.SMTP != nil {
 		in.SMTP.validate(v, guard)
 	}
@@ -252,19 +260,57 @@ func (in LimitsInput) validate(v *invalid) {
 }
 
 // validateAliases names the first fault only, since lists can be long.
-func validateAliases(v *invalid, lists [][]string) {
+func validateAliases(v *invalid, field string, lists [][]string) {
 	total := 0
 	for i, list := range lists {
 		for j, domain := range list {
 			if identity.Company(domain) == "" {
-				v.add(fmt.Sprintf("settings.aliasDomains[%d][%d]", i, j), "must be a company's domain like example.com")
+				v.add(fmt.Sprintf("%s[%d][%d]", field, i, j), "must be a company's domain like example.com")
 				return
 			}
 		}
 		total += len(list)
 	}
 	if total > maxAliases {
-		v.add("settings.aliasDomains", "must hold at most %d domains", maxAliases)
+		v.add(field, "must hold at most %d domains", maxAliases)
+	}
+}
+
+// validateDomains checks the domains that are nobody's and somebody's company.
+func (in OwnSettingsInput) validateDomains(v *invalid) {
+	var personal, companies []string
+	if in.PersonalDomains != nil {
+		personal = *in.PersonalDomains
+		validateDomains(v, "settings.personalDomains", personal, func(string) string { return "" })
+	}
+	if in.CompanyDomains != nil {
+		companies = *in.CompanyDomains
+		validateDomains(v, "settings.companyDomains", companies, func(domain string) string {
+			switch {
+			case identity.IsLargeProvider(strings.ToLower(domain)):
+				return "is a mail provider's, open to everybody"
+			case slices.Contains(personal, domain):
+				return "is among the personalDomains"
+			}
+			return ""
+		})
+	}
+}
+
+// validateDomains names the first fault only.
+func validateDomains(v *invalid, field string, domains []string, fault func(domain string) string) {
+	for i, domain := range domains {
+		wrong := fault(domain)
+		if identity.Company(domain) == "" {
+			wrong = "must be a domain like example.com"
+		}
+		if wrong != "" {
+			v.add(fmt.Sprintf("%s[%d]", field, i), "%s", wrong)
+			return
+		}
+	}
+	if len(domains) > maxAliases {
+		v.add(field, "must hold at most %d domains", maxAliases)
 	}
 }
 
@@ -303,6 +349,9 @@ func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
 		s.ColleagueSources, c = applySources(*s, *in.ColleagueSources), append(c, "settings.colleagueSources")
 	}
 	set(&c, "settings.aliasDomains", &s.AliasDomains, in.AliasDomains)
+	set(&c, "settings.dismissedAliases", &s.DismissedAliases, in.DismissedAliases)
+	set(&c, "settings.personalDomains", &s.PersonalDomains, in.PersonalDomains)
+	set(&c, "settings.companyDomains", &s.CompanyDomains, in.CompanyDomains)
 	if in.SMTP != nil {
 		c = append(c, in.SMTP.apply(s)...)
 	}
@@ -313,6 +362,7 @@ func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
 		set(&c, "settings.lowCreditThreshold", &s.LowCreditThreshold, &in.LowCreditThreshold)
 	}
 	set(&c, "settings.contactEmail", &s.ContactEmail, in.ContactEmail)
+	set(&c, "settings.followUnsubscribes", &s.FollowUnsubscribes, in.FollowUnsubscribes)
 	if r := in.RetentionDays; r != nil {
 		set(&c, "settings.retentionDays.requests", &s.RetentionDays.Requests, r.Requests)
 		set(&c, "settings.retentionDays.events", &s.RetentionDays.Events, r.Events)

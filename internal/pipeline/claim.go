@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"usersync/internal/destination"
 	"usersync/internal/outbox"
-	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
@@ -28,7 +28,7 @@ type loaded struct {
 // would read all users.
 var claimRunStatement = outbox.DefineClaim("pipeline.claimRun", `
 SELECT `+outbox.ClaimColumns+`,
-    CASE WHEN c.id = $1 THEN coalesce((SELECT `+platform.VersionText+` FROM organizations o WHERE o.id = c.organization_id), '') ELSE '' END,
+    CASE WHEN c.id = $1 THEN coalesce((SELECT `+destination.VersionText+` FROM organizations o WHERE o.id = c.organization_id), '') ELSE '' END,
     `+request.NoWork+`
 FROM claimed c
 UNION ALL
@@ -81,7 +81,7 @@ func (s *Service) claimThenLoad(ctx context.Context, taskID string, generation i
 		return c, true, nil
 	}
 	works, unread := request.Load(ctx, s.Store, c, args.RequestIDs)
-	version, unversioned := platform.Version(ctx, s.Store, c.Organization)
+	version, unversioned := destination.Version(ctx, s.Store, c.Organization)
 	if errors.Join(unread, unversioned) == nil {
 		c.Known = loaded{works, version}
 	}

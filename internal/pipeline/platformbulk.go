@@ -10,6 +10,7 @@ import (
 
 	"usersync/internal/bulk"
 	"usersync/internal/connector"
+	"usersync/internal/destination"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
@@ -96,7 +97,7 @@ func (s *Service) beginBulk(ctx context.Context, c usersync.Claim, b *bulk.Bulk)
 // bulkStep is the one step of a bulk; failure says why nothing can be pushed to
 // its connection.
 func (s *Service) bulkStep(ctx context.Context, organization, connection string) (step request.Step, failure *usersync.Error, err error) {
-	connections, err := platform.ListDestinations(ctx, s.Store.Org(organization))
+	connections, err := destination.List(ctx, s.Store.Org(organization))
 	if err != nil {
 		return step, nil, err
 	}

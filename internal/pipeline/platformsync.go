@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"usersync/internal/destination"
 	"usersync/internal/erasure"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
@@ -60,7 +61,7 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 // platformSteps returns the steps of a platform-sync as this run leaves them.
 func (s *Service) platformSteps(ctx context.Context, organization string, w request.Work) ([]request.Step, error) {
 	org := s.Store.Org(organization)
-	connections, err := platform.ListDestinations(ctx, org)
+	connections, err := destination.List(ctx, org)
 	if err != nil {
 		return nil, err
 	}

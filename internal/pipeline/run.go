@@ -12,6 +12,7 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/connector"
+	"usersync/internal/destination"
 	"usersync/internal/event"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
@@ -58,7 +59,7 @@ type Service struct {
 	// 0: 3 s.
 	BulkTurn time.Duration
 
-	organizations platform.KnownOrganizations
+	organizations destination.Known
 }
 
 // Handlers returns the handlers of the requests' tasks, one for each kind.

@@ -134,6 +134,9 @@ func (st *settlement) run(ctx context.Context, decide func(int) verdict) error {
 	if err := event.Save(ctx, st.tx, st.organization.ID, st.events); err != nil {
 		return err
 	}
+	if err := st.saveConsents(ctx); err != nil {
+		return err
+	}
 	if err := st.planPlatforms(ctx); err != nil {
 		return err
 	}

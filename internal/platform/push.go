@@ -46,6 +46,8 @@ type PushRow struct {
 	Job           string
 	SentVersion   int64
 	SentHash      string
+	// Former is the address that the platform has, where the user has another one now.
+	Former string
 	// Removal is the address that is to be removed, of a person who was erased for
 	// the erasure ErasureID.
 	Removal   usersync.Email
@@ -57,7 +59,7 @@ type PushRow struct {
 // Each rank is read by itself, so that what waits for a second try costs nothing.
 var duePushesStatement = store.Define("platform.duePushes", eachRank(`
 SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
-    p.sent_version, p.sent_hash, p.removal, p.erasure_id, {now}
+    p.sent_version, p.sent_hash, p.former, p.removal, p.erasure_id, {now}
 FROM pushes p WHERE p.connection_id = $1 AND p.rank = {rank} AND p.due_at > 0 AND p.due_at <= {now} ORDER BY p.due_at, p.user_id LIMIT $2`))
 
 // eachRank joins the answers to a query for every rank, in their order.
@@ -89,13 +91,14 @@ func DuePushes(ctx context.Context, o *store.Org, connection string, limit int) 
 		var removal string
 		var wanted, now int64
 		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
-			&p.SentVersion, &p.SentHash, &removal, &p.ErasureID, &now)
+			&p.SentVersion, &p.SentHash, &p.Former, &removal, &p.ErasureID, &now)
 		p.WantedAt, p.ReadAt = store.At(wanted), store.At(now)
 		if err != nil || removal == "" {
 			return p, err
 		}
 		plain, err := o.Sealer().Open(removal, RemovalPlace(o.ID(), connection, p.UserID))
-		p.Removal = usersync.NewEmail(string(plain), string(plain))
+		address, former, _ := strings.Cut(string(plain), "\n")
+		p.Removal, p.Former = usersync.NewEmail(address, address), former
 		return p, err
 	}, connection, limit)
 	slices.SortStableFunc(list, func(a, b PushRow) int { return a.Rank - b.Rank })
@@ -140,6 +143,8 @@ type pushOutcome struct {
 	Job      string
 	// Called says that the platform was told something.
 	Called bool
+	// Former is the former address that the platform was told of.
+	Former string
 }
 
 var pushOutcomeStatement = store.Define("platform.pushOutcome", `
@@ -158,10 +163,11 @@ UPDATE pushes SET
     sent_version = CASE WHEN r.status = 'confirming' THEN r.version ELSE 0 END,
     sent_hash = CASE WHEN r.status = 'confirming' THEN r.hash ELSE '' END,
     remote = CASE WHEN r.remote = '' THEN pushes.remote ELSE r.remote END,
+    former = CASE WHEN pushes.former = r.former THEN '' ELSE pushes.former END,
     attempts = r.attempts, job = r.job, dirty = CASE WHEN r.status = 'idle' THEN 0 ELSE dirty END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("version", store.Bigint), store.Col("hash", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint),
-	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Bigint))
+	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Bigint), store.Col("former", store.Text))
 
 // savePushes writes what became of users at a connection, under the claim of its
 // pusher. Who was wanted in a newer state meanwhile is due again.
@@ -176,7 +182,7 @@ func savePushes(ctx context.Context, tx *store.Tx, connection string, outcomes [
 		if o.Called {
 			called = 1
 		}
-		set.Add(connection, o.UserID, string(o.Status), o.Version, o.Hash, store.Micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called)
+		set.Add(connection, o.UserID, string(o.Status), o.Version, o.Hash, store.Micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called, o.Former)
 	}
 	return tx.Later(ctx, pushOutcomeStatement, set, nil, pushSpacing.Microseconds())
 }
@@ -265,7 +271,7 @@ func NextPush(ctx context.Context, tx *store.Tx, c Connection) (time.Time, error
 }
 
 var remotesStatement = store.Define("platform.remotes", `
-SELECT p.user_id, p.remote, p.pushed_hash FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
+SELECT p.user_id, p.remote, p.pushed_hash, p.former FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
 // loadRemotes returns what is kept about users at a connection, by user.
@@ -273,7 +279,7 @@ func loadRemotes(ctx context.Context, o *store.Org, connection string, users []s
 	out := map[string]PushRow{}
 	_, err := store.Collect(ctx, o.Reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
 		var p PushRow
-		err := scan(&p.UserID, &p.Remote, &p.PushedHash)
+		err := scan(&p.UserID, &p.Remote, &p.PushedHash, &p.Former)
 		out[p.UserID] = p
 		return struct{}{}, err
 	}, o.ID())

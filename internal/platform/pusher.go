@@ -85,9 +85,10 @@ type turn struct {
 	opened map[string]connector.Connector
 	// clock tells the database's time. It is told with all that is due.
 	clock clock
-	// notBefore is when the platform wants to be asked again, by the database's clock.
-	notBefore time.Time
-	done      map[connector.Status]int
+	// notBefore is when the platform may be asked again, by the database's clock.
+	// restUntil is when it wants to be asked again, which is told.
+	notBefore, restUntil time.Time
+	done                 map[connector.Status]int
 	// orphans are calls of a claim that was lost, which a later turn makes again.
 	orphans int64
 }
@@ -245,8 +246,8 @@ const toldFrom = 5 * time.Second
 // have lifted the pause. It comes before the fence, since those who change a
 // connection lock it before they wake its task.
 func (p *turn) noteThrottle(ctx context.Context, tx *store.Tx) (waits bool, err error) {
-	if p.notBefore.IsZero() || p.notBefore.Sub(p.clock.now()) < toldFrom {
+	if p.restUntil.IsZero() || p.restUntil.Sub(p.clock.now()) < toldFrom {
 		return true, nil
 	}
-	return throttle(ctx, tx, p.connection, p.notBefore)
+	return throttle(ctx, tx, p.connection, p.restUntil)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"usersync/internal/connector"
@@ -26,32 +25,108 @@ func (p *turn) call(ctx context.Context, c connector.Connector, items []*item) {
 	if ctx.Err() != nil {
 		failure = errStopped
 	}
-	if failure != nil && failure.Code == usersync.CodeRejected && len(items) > 1 && !anyResult(results) {
-		p.call(ctx, c, items[:len(items)/2])
-		p.call(ctx, c, items[len(items)/2:])
+	rest := take(items, results)
+	if len(rest) > 0 && failure != nil && failure.Code == usersync.CodeRejected {
+		p.refused(ctx, c, rest, failure)
 		return
 	}
+	settle(rest, failure)
+}
+
+// note writes what a call answered into its items.
+func (p *turn) note(ctx context.Context, items []*item, results []connector.Result, failure *usersync.Error) {
+	if ctx.Err() != nil {
+		failure = errStopped
+	}
+	settle(take(items, results), failure)
+}
+
+// settle notes of items that a call said nothing of why that is.
+func settle(rest []*item, failure *usersync.Error) {
+	switch {
+	case failure == nil:
+		fail(rest, usersync.Errorf(usersync.CodeInternal, "The connector did not say what became of the user."))
+	case failure.Code == usersync.CodeRejected:
+		reject(rest, failure)
+	default:
+		fail(rest, failure)
+	}
+}
+
+// take notes the results of a push, and returns the items that it says nothing of. What
+// it learnt of them before it failed is kept.
+func take(items []*item, results []connector.Result) (rest []*item) {
 	for i, it := range items {
-		switch {
-		case i < len(results) && results[i].Status != "":
+		if i < len(results) && results[i].Status != "" {
 			it.result = results[i]
-		case failure == nil:
-			it.err = usersync.Errorf(usersync.CodeInternal, "The connector did not say what became of the user.")
-		case failure.Code == usersync.CodeRejected:
-			it.result = connector.Result{Status: connector.Failed, Err: failure}
-		default:
-			it.err = failure
+			continue
+		}
+		if i < len(results) {
+			it.result = connector.Result{Remote: results[i].Remote}
+		}
+		rest = append(rest, it)
+	}
+	return rest
+}
+
+// fail notes why the call as a whole says nothing of items.
+func fail(items []*item, why *usersync.Error) {
+	for _, it := range items {
+		it.err = why
+	}
+}
+
+// reject notes that the platform refuses items.
+func reject(items []*item, why *usersync.Error) {
+	for _, it := range items {
+		it.result = connector.Result{Status: connector.Failed, Err: why}
+	}
+}
+
+// refused finds who is to blame when a platform has refused to take items together.
+func (p *turn) refused(ctx context.Context, c connector.Connector, items []*item, why *usersync.Error) {
+	switch {
+	case errors.Is(why, connector.ErrEverybody) && p.refusesEverybody(ctx, c, items, why):
+		fail(items, everybody(why))
+	case len(items) > 1 && !errors.Is(why, connector.ErrGone):
+		p.call(ctx, c, items[:len(items)/2])
+		p.call(ctx, c, items[len(items)/2:])
+	default:
+		reject(items, why)
+	}
+}
+
+// refusesEverybody reports whether the platform refuses such calls whoever they are
+// about. Two people of a batch stand for it: when each alone gets the same answer, so would
+// all. Somebody who was pushed alone may have caused the answer, by an address that the
+// platform reads as another path, say. Then a check, which is about nobody, tells.
+func (p *turn) refusesEverybody(ctx context.Context, c connector.Connector, items []*item, failure *usersync.Error) bool {
+	ctx, cancel := context.WithTimeout(ctx, callWithin-5*time.Second)
+	defer cancel()
+	if len(items) == 1 {
+		_, err := guarded(p, func() (connector.Facts, error) { return c.Check(ctx) })
+		return errors.Is(err, connector.ErrEverybody)
+	}
+	for _, it := range []*item{items[0], items[len(items)-1]} {
+		results, err := guarded(p, func() ([]connector.Result, error) { return c.Push(ctx, []connector.Profile{it.profile}) })
+		if err == nil && len(results) == 1 && results[0].Err != nil {
+			err = results[0].Err
+		}
+		if !errors.Is(err, connector.ErrEverybody) || usersync.AsError(err).Message != failure.Message {
+			return false
 		}
 	}
+	return true
+}
+
+// everybody is the refusal of a connection whose platform refuses everybody.
+func everybody(why *usersync.Error) *usersync.Error {
+	return usersync.Errorf(usersync.CodeDisconnected, "The platform refuses every call: %s", why.Message).Because(why)
 }
 
 // errStopped is of a call that our own end interrupted: nobody knows what became
 // of it, and it is no attempt.
 var errStopped = &usersync.Error{Code: usersync.CodeRateLimited, Message: "The worker was stopped.", RetryAfter: time.Second}
-
-func anyResult(results []connector.Result) bool {
-	return slices.ContainsFunc(results, func(r connector.Result) bool { return r.Status != "" })
-}
 
 // guarded calls a connector; one that panics has failed.
 func guarded[T any](p *turn, call func() (T, error)) (out T, err error) {
@@ -72,6 +147,9 @@ func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 		if err != nil {
 			return fmt.Errorf("load the users to push: %w", err)
 		}
+		if err := p.withConsents(ctx, c, items); err != nil {
+			return err
+		}
 		if !ok { // another platform's row cannot be: the connector has changed
 			for _, it := range items {
 				it.result = connector.Result{Status: connector.Synced}
@@ -79,6 +157,7 @@ func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[stri
 		} else {
 			p.ask(ctx, confirmer, job, items)
 		}
+		p.subscribe(ctx, c, items)
 		for _, it := range items {
 			it.version, it.hash = it.push.SentVersion, it.push.SentHash
 		}

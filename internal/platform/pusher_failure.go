@@ -2,10 +2,12 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"usersync/internal/connector"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -19,12 +21,25 @@ func (p *turn) delay(e *usersync.Error, attempts int) time.Duration {
 		wait = max(jitter(pushWait(attempts)), e.RetryAfter)
 	}
 	if e.RetryAfter > 0 || throttled(e) {
-		if until := p.clock.now().Add(max(e.RetryAfter, time.Second)); until.After(p.notBefore) {
-			p.notBefore = until
+		until := p.clock.now().Add(max(e.RetryAfter, time.Second))
+		p.notBefore = later(p.notBefore, until)
+		if !heldBack(e) {
+			p.restUntil = later(p.restUntil, until)
 		}
 	}
 	return wait
 }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// heldBack reports whether our own limit for the account let no call begin. The platform
+// has no part in it.
+func heldBack(e *usersync.Error) bool { return errors.Is(e, connector.ErrHeldBack) }
 
 // throttled reports whether a failure is none: too many calls, or a breaker that
 // is open, so that no call was made.

@@ -26,7 +26,8 @@ type ending struct {
 	details  string
 	failure  *usersync.Error
 	attempts int
-	next     time.Time // of one that is tried again
+	next     time.Time // of one that is tried again, or asked for
+	job      string    // of one that the platform works on
 }
 
 // final reports whether nothing more will happen by itself.
@@ -63,7 +64,7 @@ func (b *outcomes) end(w Wait, e ending) {
 		}
 		return
 	}
-	if e.status == request.StepPending {
+	if e.job != "" {
 		return // as it was
 	}
 	s := request.Step{Position: w.Position, Name: request.StepPlatform, Platform: b.connection.Platform, ConnectionID: b.id,
@@ -269,19 +270,25 @@ func expired(e ending, since time.Time) ending {
 	if e.final() || e.next.Before(since.Add(tryPushFor)) {
 		return e
 	}
-	why := cmp.Or(e.failure, usersync.Errorf(usersync.CodeUnavailable, "The platform did not say what became of the user."))
+	why := e.failure
+	switch {
+	case why == nil && e.job != "":
+		why = usersync.Errorf(usersync.CodeUnavailable, "The platform did not say what became of the user.")
+	case why == nil:
+		why = usersync.Errorf(usersync.CodeInternal, "The turn of the user did not come: the account takes too few calls for those who wait.")
+	}
 	return ending{status: request.StepFailed, failure: why, details: "Given up after a day", attempts: e.attempts}
 }
 
 // pushed is what the row of a state says after this run.
 func (it *item) pushed(e ending, waited bool) pushOutcome {
-	o := pushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called}
+	o := pushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called, Former: it.moved}
 	switch {
 	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(tryPushFor)):
 		o.Status = PushRest
-	case e.status == request.StepPending:
-		o.Status, o.Job, o.Hash, o.DueAt = PushConfirming, it.result.Job, it.hash, e.next
-	case e.status == request.StepRetrying:
+	case e.job != "":
+		o.Status, o.Job, o.Hash, o.DueAt = PushConfirming, e.job, it.hash, e.next
+	case !e.final():
 		o.Status, o.Version, o.DueAt, o.Attempts = PushPending, 0, e.next, e.attempts
 	case e.status == request.StepSynced || e.status == request.StepUnchanged:
 		o.Hash = it.hash
@@ -291,13 +298,8 @@ func (it *item) pushed(e ending, waited bool) pushOutcome {
 
 // ending says what an item has come to, after so many failed attempts before.
 func (b *outcomes) ending(it *item, failed int) ending {
-	if e := it.err; e != nil {
-		out := ending{status: request.StepRetrying, failure: e, attempts: failed, details: "Tried again later"}
-		if !throttled(e) {
-			out.attempts++
-		}
-		out.next = b.clock.now().Add(b.delay(e, out.attempts))
-		return out
+	if it.err != nil {
+		return b.again(it.err, failed)
 	}
 	r := it.result
 	if r.Status == connector.Failed && r.Err != nil && r.Err.Code == usersync.CodeRateLimited {
@@ -309,7 +311,8 @@ func (b *outcomes) ending(it *item, failed int) ending {
 	case unchanged:
 		out.status, out.attempts = request.StepUnchanged, failed
 	case connector.Pending:
-		out.status, out.next = request.StepPending, b.clock.now().Add(askAfter(b.clock.now().Sub(it.since())))
+		out.status, out.job = request.StepPending, r.Job
+		out.next = b.clock.now().Add(askAfter(b.clock.now().Sub(it.since())))
 	case connector.Skipped:
 		out.status = request.StepSkipped
 	case connector.Failed:
@@ -318,6 +321,20 @@ func (b *outcomes) ending(it *item, failed int) ending {
 	default:
 		out.status = request.StepSynced
 	}
+	return out
+}
+
+// again is what has become of a push that is made again, after so many failed attempts
+// before. One that our own limit holds back has not failed, and nothing is wrong with it.
+func (b *outcomes) again(e *usersync.Error, failed int) ending {
+	if heldBack(e) {
+		return ending{status: request.StepPending, attempts: failed, details: e.Message, next: b.clock.now().Add(b.delay(e, failed))}
+	}
+	out := ending{status: request.StepRetrying, failure: e, attempts: failed, details: "Tried again later"}
+	if !throttled(e) {
+		out.attempts++
+	}
+	out.next = b.clock.now().Add(b.delay(e, out.attempts))
 	return out
 }
 
@@ -347,8 +364,8 @@ func (b *outcomes) writeSingles(ctx context.Context, items []*item, gone []Wait)
 		b.end(it.wait, e)
 		if !e.final() {
 			w := it.wait
-			w.Job, w.Attempts = it.result.Job, e.attempts
-			if e.status == request.StepPending {
+			w.Job, w.Attempts = e.job, e.attempts
+			if e.job != "" {
 				w.Attempts = it.wait.Attempts
 			}
 			later = append(later, delayedWait{Wait: w, DueAt: e.next})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,9 +27,7 @@ func (p *turn) remove(ctx context.Context, c connector.Connector, due []PushRow)
 	group.SetLimit(removeAtOnce)
 	for i, d := range due {
 		group.Go(func() error {
-			result, err := guarded(p, func() (connector.Result, error) {
-				return c.Remove(ctx, connector.Profile{UserID: d.UserID, Email: d.Removal, Remote: d.Remote})
-			})
+			result, err := guarded(p, func() (connector.Result, error) { return removeBoth(ctx, c, d) })
 			if errs[i] = usersync.AsError(err); errs[i] == nil {
 				errs[i] = result.Err
 			}
@@ -51,6 +50,16 @@ func (p *turn) remove(ctx context.Context, c connector.Connector, due []PushRow)
 		}
 	}
 	return nil
+}
+
+// removeBoth removes a person by the address that they have, and by the former one that
+// the platform may know them by.
+func removeBoth(ctx context.Context, c connector.Connector, d PushRow) (connector.Result, error) {
+	result, err := c.Remove(ctx, connector.Profile{UserID: d.UserID, Email: d.Removal, Remote: d.Remote})
+	if err != nil || result.Err != nil || d.Former == "" {
+		return result, err
+	}
+	return c.Remove(ctx, connector.Profile{UserID: d.UserID, Email: usersync.NewEmail(d.Former, strings.ToLower(d.Former))})
 }
 
 // noteRemovals writes who was removed, and when the others are tried again:

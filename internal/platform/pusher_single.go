@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/connector"
+	"usersync/internal/consent"
 	"usersync/internal/request"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -38,6 +39,7 @@ func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
 		} else if err := p.makeOnce(ctx, c, g); err != nil {
 			return true, err
 		}
+		p.excuse(ctx, g)
 		if err := p.recordSingles(ctx, g.items, nil); err != nil {
 			return true, err
 		}
@@ -58,6 +60,38 @@ type group struct {
 func (g *group) fail(why *usersync.Error) {
 	for _, it := range g.items {
 		it.result = connector.Result{Status: connector.Failed, Err: why}
+	}
+}
+
+// overrides reports whether requests of the group name a list or tags of their own.
+func (g *group) overrides() bool { return g.patch.List != "" || len(g.patch.Tags) > 0 }
+
+// excuse finds out whose fault it is when the platform refuses a push with a list or tags
+// of the caller's own as if the connection were wrong. If a check of the connection, which
+// names its own, goes well, it is the caller's, whose users have failed. If the platform
+// cannot be asked now, the push is made again.
+func (p *turn) excuse(ctx context.Context, g *group) {
+	refused := func(it *item) bool { return disconnects(it.err) }
+	if !g.overrides() || !slices.ContainsFunc(g.items, refused) {
+		return
+	}
+	c, err := p.open(usersync.PlatformSync{})
+	if err == nil {
+		_, err = guarded(p, func() (connector.Facts, error) { return c.Check(ctx) })
+	}
+	found := usersync.AsError(err)
+	if disconnects(found) {
+		return
+	}
+	for _, it := range g.items {
+		switch {
+		case !refused(it):
+		case found == nil:
+			why := usersync.Errorf(usersync.CodeRejected, "%s", it.err.Message).Because(it.err)
+			it.result, it.err = connector.Result{Status: connector.Failed, Err: why, Details: "Refused for the list or the tags of the request"}, nil
+		default:
+			it.err = found
+		}
 	}
 }
 
@@ -118,6 +152,9 @@ func compact(ids []string) []string {
 
 // makeOnce makes the calls of a group.
 func (p *turn) makeOnce(ctx context.Context, c connector.Connector, g *group) error {
+	if err := p.withConsents(ctx, c, g.items); err != nil {
+		return err
+	}
 	switch {
 	case g.mode == usersync.PushPreview:
 		return p.preview(ctx, c, g)
@@ -128,9 +165,10 @@ func (p *turn) makeOnce(ctx context.Context, c connector.Connector, g *group) er
 			return nil
 		}
 		p.ask(ctx, confirmer, g.job, g.items)
+		p.subscribe(ctx, c, g.items)
 		return nil
 	}
-	p.call(ctx, c, g.items)
+	p.bring(ctx, c, g.items)
 	return nil
 }
 
@@ -148,6 +186,7 @@ func (p *turn) preview(ctx context.Context, c connector.Connector, g *group) err
 			if it.result, it.err = result, usersync.AsError(err); it.err != nil && it.err.Code == usersync.CodeRejected {
 				it.result, it.err = connector.Result{Status: connector.Failed, Err: it.err}, nil
 			}
+			it.result = consent.WishesOf(c, p.id).Foretold(it.result, it.profile)
 			return nil
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"usersync/internal/connector"
+	"usersync/internal/consent"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
 	"usersync/internal/user"
@@ -26,6 +27,8 @@ type item struct {
 	// err is why the call as a whole says nothing of this user.
 	err    *usersync.Error
 	called bool
+	// moved is the former address that the platform was told of.
+	moved string
 }
 
 // states pushes the newest states of the users that are due, asks for those that
@@ -74,6 +77,9 @@ func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []Push
 	if err != nil {
 		return fmt.Errorf("load the users to push: %w", err)
 	}
+	if err := p.withConsents(ctx, c, items); err != nil {
+		return err
+	}
 	var calls []*item
 	for _, it := range items {
 		if it.hash = p.hash(c, it.profile); it.hash == it.push.PushedHash {
@@ -98,7 +104,7 @@ func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []Push
 		items, calls = slices.DeleteFunc(items, out), slices.DeleteFunc(calls, out)
 	}
 	if len(calls) > 0 {
-		p.call(ctx, c, calls)
+		p.bring(ctx, c, calls)
 	}
 	return p.recordStates(ctx, items, gone)
 }
@@ -129,14 +135,14 @@ func (p *turn) load(ctx context.Context, due []PushRow) (items []*item, gone []s
 	return items, gone, nil
 }
 
-// hash fingerprints what the platform would be told of a person, with the
-// settings that say where.
+// hash fingerprints what the platform would be told of a person and of their wish, with
+// the settings that say where.
 func (p *turn) hash(c connector.Connector, profile connector.Profile) string {
 	content, err := json.Marshal(c.Content(profile))
 	if err != nil {
 		return "" // never equal: pushed each time
 	}
-	sum := sha256.Sum256(slices.Concat([]byte(p.connection.Settings), []byte{0}, content))
+	sum := sha256.Sum256(slices.Concat([]byte(p.connection.Settings), []byte{0}, content, []byte(consent.WishesOf(c, p.id).Of(profile))))
 	return hex.EncodeToString(sum[:12])
 }
 

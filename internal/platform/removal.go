@@ -15,10 +15,10 @@ var (
 	connectionsOfUserStatement = store.Define("platform.connectionsOfUser", `SELECT connection_id FROM pushes WHERE user_id = $1`)
 
 	userPushesStatement = store.Define("platform.userPushes", `
-SELECT p.connection_id, p.user_id, c.platform, p.pushed_version > 0 OR p.pushed_at > 0 OR p.status IN ('calling', 'confirming') OR p.attempts > 0
+SELECT p.connection_id, p.user_id, c.platform, p.former, p.pushed_version > 0 OR p.pushed_at > 0 OR p.status IN ('calling', 'confirming') OR p.attempts > 0
 FROM pushes p JOIN connections c ON c.id = p.connection_id WHERE p.user_id = $1 ORDER BY p.connection_id {for update}`)
 	removalStatement = store.Define("platform.removal", `
-UPDATE pushes SET removal = r.removal, erasure_id = $1, rank = 0, wanted_at = {now}, attempts = 0, pushed_hash = '', job = '',
+UPDATE pushes SET removal = r.removal, former = '', erasure_id = $1, rank = 0, wanted_at = {now}, attempts = 0, pushed_hash = '', job = '',
     due_at = CASE WHEN (SELECT c.status FROM connections c WHERE c.id = pushes.connection_id) <> 'active' THEN 0
         WHEN pushes.status = 'calling' THEN pushes.due_at ELSE {now} END,
     status = CASE WHEN pushes.status = 'calling' THEN 'calling' ELSE 'pending' END
@@ -34,11 +34,11 @@ FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.
 // been woken before, see wakePushesOf.
 func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, address, erasureID string) ([]Receipt, error) {
 	type row struct {
-		connection, user, platform string
-		known                      bool
+		connection, user, platform, former string
+		known                              bool
 	}
 	list, err := store.Collect(ctx, tx.Conn, userPushesStatement, nil, func(scan func(...any) error) (r row, err error) {
-		return r, scan(&r.connection, &r.user, &r.platform, &r.known)
+		return r, scan(&r.connection, &r.user, &r.platform, &r.former, &r.known)
 	}, userID)
 	if err != nil {
 		return nil, fmt.Errorf("read the pushes of the user: %w", err)
@@ -52,7 +52,11 @@ func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, addres
 		if !r.known {
 			continue
 		}
-		sealed, err := tx.Sealer().Seal([]byte(address), RemovalPlace(organization, r.connection, r.user))
+		both := address
+		if r.former != "" {
+			both += "\n" + r.former
+		}
+		sealed, err := tx.Sealer().Seal([]byte(both), RemovalPlace(organization, r.connection, r.user))
 		if err != nil {
 			return nil, fmt.Errorf("seal the address: %w", err)
 		}

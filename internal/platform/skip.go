@@ -28,7 +28,7 @@ func SkipSentence(reason string) string {
 	case ReasonConnectionPaused:
 		return "The connection is paused; the user is pushed when it is resumed"
 	case ReasonConnectionDisconnected:
-		return "The platform refuses the connection's credentials; the user is pushed when it has new ones"
+		return "The connection is disconnected, and its reason says why; the user is pushed when that is repaired"
 	}
 	return "The connection was deleted"
 }

@@ -121,7 +121,7 @@ func TestAFullRedisIsUnavailableAndLosesNothing(t *testing.T) {
 	wantFull(t, "accept", worker.Accepts(t.Context()))
 	_, err = sender.Consumption().Exchange(t.Context(), map[string]int64{"k": 1})
 	wantFull(t, "count", err)
-	_, _, err = sender.Limiter().Acquire(t.Context(), KeyOf("org_1", "a"), Limit{PerSecond: 1}, time.Minute)
+	_, err = sender.Limiter().Acquire(t.Context(), KeyOf("org_1", "a"), Limit{PerSecond: 1}, time.Minute, time.Minute)
 	wantFull(t, "count a call", err)
 	wantFull(t, "pause", sender.Limiter().Pause(t.Context(), KeyOf("org_1", "a"), time.Minute))
 	if !isPending(t, sender, kept) {

@@ -3,9 +3,11 @@ package queue_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,19 +95,12 @@ func TestAnAccountHasSoManyCallsUnderWayOverAllProcesses(t *testing.T) {
 // must waits for a call.
 func must(t *testing.T, l *queue.Limiter, account queue.AccountKey, limit queue.Limit, ttl time.Duration) func() {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		release, wait, err := l.Acquire(ctx, account, limit, ttl)
-		if err != nil {
-			t.Error(err)
-			return func() {}
-		}
-		if release != nil {
-			return release
-		}
-		time.Sleep(wait) // as callers do
+	release, err := l.Acquire(t.Context(), account, limit, ttl, 30*time.Second)
+	if err != nil {
+		t.Error(err)
+		return func() {}
 	}
+	return release
 }
 
 func TestASlotIsGivenBackOnce(t *testing.T) {
@@ -123,20 +118,22 @@ func TestASlotIsGivenBackOnce(t *testing.T) {
 	})
 }
 
+// wantWait fails unless a caller without patience is held back. It returns for how long.
 func wantWait(t *testing.T, l *queue.Limiter, account queue.AccountKey, limit queue.Limit) time.Duration {
 	t.Helper()
-	release, wait, err := l.Acquire(t.Context(), account, limit, long)
-	if err != nil || release != nil || wait <= 0 {
-		t.Errorf("got release %v, wait %v, %v; want to wait", release != nil, wait, err)
+	release, err := l.Acquire(t.Context(), account, limit, long, 0)
+	var held *queue.HeldBackError
+	if !errors.As(err, &held) || release != nil || held.Wait <= 0 {
+		t.Errorf("got release %v, %v; want to wait", release != nil, err)
+		return 0
 	}
-	return wait
+	return held.Wait
 }
 
 func wantCall(t *testing.T, l *queue.Limiter, account queue.AccountKey, limit queue.Limit) {
 	t.Helper()
-	release, wait, err := l.Acquire(t.Context(), account, limit, long)
-	if err != nil || release == nil {
-		t.Errorf("got release %v, wait %v, %v; want a call", release != nil, wait, err)
+	if release, err := l.Acquire(t.Context(), account, limit, long, 0); err != nil || release == nil {
+		t.Errorf("got release %v, %v; want a call", release != nil, err)
 	}
 }
 
@@ -233,7 +230,7 @@ func TestALimiterWithoutRedisIsUnavailable(t *testing.T) {
 	}
 	l := connect(t, server.URL(), "t")
 	server.Close()
-	_, _, err = l.Acquire(t.Context(), a, queue.Limit{Concurrent: 1}, long)
+	_, err = l.Acquire(t.Context(), a, queue.Limit{Concurrent: 1}, long, 0)
 	if usersync.CodeOf(err) != usersync.CodeUnavailable {
 		t.Errorf("got %v", err)
 	}
@@ -306,10 +303,127 @@ func TestEveryRateIsOneThatRedisCountsBy(t *testing.T) {
 	onEach(t, func(t *testing.T, one, _ *queue.Limiter) {
 		for _, perSecond := range []float64{1e-300, 1e-9, 1, 1e6, 1e9, 1e12, 1e300} {
 			for range 20 {
-				if _, _, err := one.Acquire(t.Context(), queue.KeyOf("org_1", fmt.Sprint(perSecond)), queue.Limit{PerSecond: perSecond}, long); err != nil {
+				_, err := one.Acquire(t.Context(), queue.KeyOf("org_1", fmt.Sprint(perSecond)), queue.Limit{PerSecond: perSecond}, long, 0)
+				if held := (*queue.HeldBackError)(nil); err != nil && !errors.As(err, &held) {
 					t.Errorf("%v calls a second: %v", perSecond, err)
 				}
 			}
 		}
+	})
+}
+
+// times counts calls that begin.
+type times struct {
+	mu  sync.Mutex
+	all []time.Time
+}
+
+func (c *times) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, time.Now())
+}
+
+// most returns the most calls in any window of a length.
+func (c *times) most(window time.Duration) (most int) {
+	slices.SortFunc(c.all, time.Time.Compare)
+	for i, from := range c.all {
+		n := 0
+		for _, at := range c.all[i:] {
+			if at.Sub(from) < window {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// A bucket that holds a second's calls would let nearly twice as many through in the
+// first second.
+func TestNoWindowHoldsMoreCallsThanBurstAndRateTogether(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		limit := queue.Limit{PerSecond: 45, Burst: 5}
+		var began times
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				for range 8 {
+					must(t, []*queue.Limiter{one, other}[i%2], a, limit, long)()
+					began.add()
+				}
+			})
+		}
+		wg.Wait()
+		// 5 + 45 × 0.5, and what may come late.
+		if most := began.most(500 * time.Millisecond); most > 30 {
+			t.Errorf("%d calls in half a second", most)
+		}
+	})
+}
+
+// Calls begin in the order in which they were asked for, whichever process asks.
+func TestCallsWaitInLineOverAllProcesses(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		for name, limit := range map[string]queue.Limit{"a rate": {PerSecond: 20}, "slots": {Concurrent: 1}} {
+			account := queue.KeyOf("org_1", name)
+			first := must(t, one, account, limit, long)
+			order := make(chan int, 6)
+			var wg sync.WaitGroup
+			for i := range 6 {
+				wg.Go(func() {
+					release := must(t, []*queue.Limiter{one, other}[i%2], account, limit, long)
+					order <- i
+					release()
+				})
+				time.Sleep(10 * time.Millisecond) // shapes the order in which they ask
+			}
+			first()
+			wg.Wait()
+			close(order)
+			want := 0
+			for got := range order {
+				if got != want {
+					t.Errorf("%s: call %d began as number %d", name, got, want)
+				}
+				want++
+			}
+		}
+	})
+}
+
+func TestACallThatCannotBeginInTimeTakesNoTurn(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		slow := queue.Limit{PerSecond: 0.5}
+		wantCall(t, one, a, slow)
+		began := time.Now()
+		for range 5 {
+			if wait := wantWait(t, other, a, slow); wait > 2*time.Second {
+				t.Errorf("waits %v: those who were refused count", wait)
+			}
+		}
+		must(t, one, a, slow, long)
+		if took := time.Since(began); took < 1900*time.Millisecond || took > 3*time.Second {
+			t.Errorf("the next call began after %v", took)
+		}
+	})
+}
+
+// Who gives up, or dies, while it waits in line does not hold up those behind it.
+func TestWhoLeavesTheLineHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		limit := queue.Limit{Concurrent: 1}
+		release := must(t, one, a, limit, long)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := one.Acquire(ctx, a, limit, long, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		release()
+		wantCall(t, other, a, limit)
 	})
 }

@@ -2,7 +2,6 @@ package request
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -95,12 +94,12 @@ func (r *WorkRow) Work() (Work, error) {
 	w.CreatedAt = store.At(r.created)
 	w.User.Email = usersync.NewEmail(r.email, r.key)
 	w.Input.Email = w.User.Email
-	return w, errors.Join(w.decodeInput([]byte(r.input)), store.Decode(r.attributes, &w.User.Attributes), store.Decode(r.sequences, &w.User.Sequences))
+	return w, errors.Join(w.decodeInput(r.input), store.Decode(r.attributes, &w.User.Attributes), store.Decode(r.sequences, &w.User.Sequences))
 }
 
-func (w *Work) decodeInput(input []byte) error {
+func (w *Work) decodeInput(input string) error {
 	if w.Kind == KindPlatformSync {
-		return json.Unmarshal(input, &w.Platforms)
+		return store.Decode(input, &w.Platforms)
 	}
-	return json.Unmarshal(input, &w.Input)
+	return store.Decode(input, &w.Input)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"usersync/internal/delivery"
+	"usersync/internal/destination"
 	"usersync/internal/idempotency"
 	"usersync/internal/platform"
 	"usersync/internal/rewrap"
@@ -150,7 +151,7 @@ func TestRewrapLeavesNothingUnderTheOldKeyInAnyColumn(t *testing.T) {
 	onBothRotating(t, func(t *testing.T, r rotation) {
 		before := sealedUnder(t, r.db, "k1")
 		both := r.with(t, sealingKeys(t, k2+","+k1))
-		version, err := platform.Version(t.Context(), both, r.n.Organization.ID)
+		version, err := destination.Version(t.Context(), both, r.n.Organization.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +174,7 @@ func TestRewrapLeavesNothingUnderTheOldKeyInAnyColumn(t *testing.T) {
 		if left := sealedUnder(t, r.db, "k1"); len(left) > 0 {
 			t.Errorf("still under the old key: %v", left)
 		}
-		if now, err := platform.Version(t.Context(), both, r.n.Organization.ID); err != nil || now == version {
+		if now, err := destination.Version(t.Context(), both, r.n.Organization.ID); err != nil || now == version {
 			t.Errorf("the organization's version is still %s, %v", now, err)
 		}
 		if counts, err := rewrap.SealedKeys(t.Context(), both); err != nil || len(counts) != 1 || counts["k2"] != int64(len(columns)) {

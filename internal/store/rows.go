@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"usersync/internal/usersync"
 )
@@ -37,12 +38,15 @@ func Encode[K ~string, V any](m map[K]V) string {
 	return string(text)
 }
 
-// Decode is the inverse of Encode: it leaves to alone where the text is empty.
+// Decode is the inverse of Encode: it leaves to alone where the text is empty. Numbers
+// of any become json.Number, which keeps their digits.
 func Decode[T any](text string, to *T) error {
 	if text == "" {
 		return nil
 	}
-	if err := json.Unmarshal([]byte(text), to); err != nil {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(to); err != nil {
 		return fmt.Errorf("decode stored JSON: %w", err)
 	}
 	return nil

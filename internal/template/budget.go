@@ -51,7 +51,16 @@ func (b *budget) functions() map[string]any {
 	}
 }
 
-func (b *budget) charge(value any) (any, error) { return value, b.spend(sizeOf(value)) }
+// charge is for what is compared. Numbers of any number of digits are compared as Go's
+// own.
+func (b *budget) charge(value any) (any, error) {
+	if number, ok := value.(json.Number); ok {
+		if f, err := number.Float64(); err == nil {
+			value = f
+		}
+	}
+	return value, b.spend(sizeOf(value))
+}
 
 func (b *budget) show(value any) (any, error) { return value, b.spend(b.shown * sizeOf(value)) }
 

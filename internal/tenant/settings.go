@@ -18,7 +18,14 @@ type Settings struct {
 	// and SourceDirectory.
 	ColleagueSources []ColleagueSource `json:"colleagueSources,omitempty"`
 	// AliasDomains are lists of domains that are one company each.
-	AliasDomains       [][]string         `json:"aliasDomains,omitempty"`
+	AliasDomains [][]string `json:"aliasDomains,omitempty"`
+	// DismissedAliases are pairs of domains that are not one company, whatever speaks
+	// for it: they are not suggested again.
+	DismissedAliases [][]string `json:"dismissedAliases,omitempty"`
+	// PersonalDomains are domains of which people are no colleagues, and CompanyDomains
+	// such as are a company's, whatever the lists say.
+	PersonalDomains    []string           `json:"personalDomains,omitempty"`
+	CompanyDomains     []string           `json:"companyDomains,omitempty"`
 	SMTP               *usersync.SMTP     `json:"smtp,omitempty"`
 	InvitationTemplate InvitationTemplate `json:"invitationTemplate,omitzero"`
 	// LowCreditThreshold is the balance at which credits.low goes out, once on the
@@ -28,6 +35,8 @@ type Settings struct {
 	RateLimit          RateLimit     `json:"rateLimit,omitzero"`
 	Limits             Limits        `json:"limits,omitzero"`
 	RetentionDays      RetentionDays `json:"retentionDays,omitzero"`
+	// FollowUnsubscribes has every platform told of who unsubscribed at one of them.
+	FollowUnsubscribes bool `json:"followUnsubscribes,omitempty"`
 }
 
 // DefaultLowCredit is the balance below which an organization is warned that

@@ -9,21 +9,17 @@ import (
 // address, the country and the job title.
 type Identity struct {
 	Key        string // the address without +tag: the same person under two addresses
-	Company    string // "" for personal and disposable addresses
+	Company    string // "" where the address tells none: see identity.CompanyOf
 	Department string
 	Seniority  int
 }
 
-// IdentityOf derives what the colleague search compares a user by. Only a work address
-// tells a company.
+// IdentityOf derives what the colleague search compares a user by.
 func IdentityOf(in usersync.UserInput) Identity {
-	p := Identity{
+	return Identity{
 		Key:        identity.CanonicalKey(in.Email),
 		Department: identity.Department(in.JobTitle),
 		Seniority:  identity.Seniority(in.JobTitle),
+		Company:    identity.CompanyOf(in.Email),
 	}
-	if identity.KindOf(in.Email) == identity.Work {
-		p.Company = identity.Company(in.Email.Domain())
-	}
-	return p
 }

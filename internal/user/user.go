@@ -43,8 +43,10 @@ type Stored struct {
 
 // Input returns what is known of the user as a request would say it.
 func (u Stored) Input() usersync.UserInput {
-	return usersync.UserInput{Email: u.Email, Country: u.Country, FirstName: u.FirstName, LastName: u.LastName, Name: u.Name,
+	in := usersync.UserInput{Email: u.Email, Country: u.Country, FirstName: u.FirstName, LastName: u.LastName, Name: u.Name,
 		JobTitle: u.JobTitle, InviteLink: u.InviteLink, Attributes: u.Attributes}
+	in.Cleared = in.ClearedFields(u.Sequences)
+	return in
 }
 
 var updateUsersStatement = store.Define("user.updateUsers", `

@@ -1,22 +1,36 @@
 package usersync
 
 import (
+	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 )
 
-// UserInput is what a caller says of a user. Empty fields say nothing.
+// UserInput is what a caller says of a user. Empty fields say nothing, unless Cleared
+// names them.
 type UserInput struct {
-	Email      Email          `json:"-"`
-	Country    string         `json:"country,omitempty"` // ISO 3166-1 alpha-2
-	FirstName  string         `json:"firstName,omitempty"`
-	LastName   string         `json:"lastName,omitempty"`
-	Name       string         `json:"name,omitempty"`
-	JobTitle   string         `json:"jobTitle,omitempty"`
-	InviteLink string         `json:"inviteLink,omitempty"`
+	Email      Email  `json:"-"`
+	Country    string `json:"country,omitempty"` // ISO 3166-1 alpha-2
+	FirstName  string `json:"firstName,omitempty"`
+	LastName   string `json:"lastName,omitempty"`
+	Name       string `json:"name,omitempty"`
+	JobTitle   string `json:"jobTitle,omitempty"`
+	InviteLink string `json:"inviteLink,omitempty"`
+	// Attributes are strings, numbers (json.Number, which keeps their digits) and
+	// booleans. nil clears an attribute.
 	Attributes map[string]any `json:"attributes,omitempty"`
+	// Consent says whether the user wants to be written to. It is no field of the user:
+	// the newest statement counts, and not that of the newest request.
+	Consent Consents `json:"consent,omitempty"`
+	// Cleared names the empty fields that are to hold nothing from now on. Of a stored
+	// user it also names attributes.
+	Cleared []Field `json:"cleared,omitempty"`
 }
+
+// Clears reports whether a field is to hold nothing from now on.
+func (in UserInput) Clears(f Field) bool { return slices.Contains(in.Cleared, f) }
 
 // Field names one mergeable field of a user.
 type Field string
@@ -32,6 +46,12 @@ const (
 	FieldJobTitle   Field = "jobTitle"
 	FieldInviteLink Field = "inviteLink"
 )
+
+// attributePrefix begins the fields that are attributes.
+const attributePrefix = "attributes."
+
+// FieldOf names the field of an attribute.
+func FieldOf(attribute string) Field { return Field(attributePrefix + attribute) }
 
 // User is a person an organization told us about.
 type User struct {
@@ -55,14 +75,14 @@ func (u *User) Fitting(in UserInput, seq int64) (fitting UserInput, left []strin
 	if len(in.Attributes) == 0 {
 		return in, nil
 	}
-	size := SizeOf(u.Attributes)
+	size := SizeOf(u.Attributes) + u.sizeOfCleared()
 	fitting, fitting.Attributes = in, make(map[string]any, len(in.Attributes))
 	for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
 		value := in.Attributes[name]
-		if u.Sequences[Field("attributes."+name)] < seq {
+		if before, known := u.Sequences[FieldOf(name)]; before < seq {
 			grows := sizeOf(name, value)
-			if old, known := u.Attributes[name]; known {
-				grows -= sizeOf(name, old)
+			if known {
+				grows -= sizeOf(name, u.Attributes[name])
 			}
 			if grows > 0 && size+grows > MaxAttributes {
 				left = append(left, name)
@@ -75,8 +95,21 @@ func (u *User) Fitting(in UserInput, seq int64) (fitting UserInput, left []strin
 	return fitting, left
 }
 
-// SizeOf returns how many bytes attributes have: their names and texts, and eight for
-// each other value.
+// sizeOfCleared returns how many bytes the names of those attributes have that were
+// cleared. They stay known, so that platforms can be told.
+func (u *User) sizeOfCleared() (n int) {
+	for f := range u.Sequences {
+		if name, ok := strings.CutPrefix(string(f), attributePrefix); ok {
+			if _, held := u.Attributes[name]; !held {
+				n += sizeOf(name, nil)
+			}
+		}
+	}
+	return n
+}
+
+// SizeOf returns how many bytes attributes have: their names and texts, the digits of
+// numbers, eight for true and false, and none for what was cleared.
 func SizeOf(attributes map[string]any) (n int) {
 	for name, value := range attributes {
 		n += sizeOf(name, value)
@@ -85,21 +118,26 @@ func SizeOf(attributes map[string]any) (n int) {
 }
 
 func sizeOf(name string, value any) int {
-	if text, ok := value.(string); ok {
-		return len(name) + len(text)
+	switch v := value.(type) {
+	case nil:
+		return len(name)
+	case string:
+		return len(name) + len(v)
+	case json.Number:
+		return len(name) + max(len(v), 8)
 	}
 	return len(name) + 8
 }
 
-// Apply merges what the request accepted as seq says into u: a field is taken
-// unless a newer request set it. It reports whether anything changed.
+// Apply merges what the request accepted as seq says into u: a field is taken, or
+// cleared, unless a newer request set it. It reports whether anything changed.
 func (u *User) Apply(in UserInput, seq int64) bool {
 	changed := false
 	if u.Sequences == nil {
 		u.Sequences = map[Field]int64{}
 	}
 	set := func(f Field, to *string, value string) {
-		if value == "" || u.Sequences[f] >= seq {
+		if value == "" && !in.Clears(f) || u.Sequences[f] >= seq {
 			return
 		}
 		u.Sequences[f] = seq
@@ -113,15 +151,19 @@ func (u *User) Apply(in UserInput, seq int64) bool {
 	set(FieldJobTitle, &u.JobTitle, in.JobTitle)
 	set(FieldInviteLink, &u.InviteLink, in.InviteLink)
 	for name, value := range in.Attributes {
-		f := Field("attributes." + name)
+		f := FieldOf(name)
 		if u.Sequences[f] >= seq {
+			continue
+		}
+		u.Sequences[f], changed = seq, true
+		if value == nil {
+			delete(u.Attributes, name)
 			continue
 		}
 		if u.Attributes == nil {
 			u.Attributes = map[string]any{}
 		}
-		u.Sequences[f], u.Attributes[name] = seq, value
-		changed = true
+		u.Attributes[name] = value
 	}
 	return changed
 }
@@ -131,7 +173,7 @@ func (u *User) Apply(in UserInput, seq int64) bool {
 func (u *User) Changes(in UserInput, seq int64) []Field {
 	var changed []Field
 	note := func(f Field, have, said string) {
-		if said != "" && said != have && u.Sequences[f] < seq {
+		if (said != "" || in.Clears(f)) && said != have && u.Sequences[f] < seq {
 			changed = append(changed, f)
 		}
 	}
@@ -143,13 +185,34 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 	note(FieldInviteLink, u.InviteLink, in.InviteLink)
 	own := len(changed)
 	for name, value := range in.Attributes {
-		f := Field("attributes." + name)
+		f := FieldOf(name)
 		if u.Sequences[f] < seq && !reflect.DeepEqual(u.Attributes[name], value) {
 			changed = append(changed, f)
 		}
 	}
 	slices.Sort(changed[own:])
 	return changed
+}
+
+// ClearedFields returns the fields that hold nothing because a request said so, in
+// alphabetical order. They have a sequence and no value.
+func (in UserInput) ClearedFields(sequences map[Field]int64) []Field {
+	held := map[Field]bool{
+		FieldEmail: true, FieldCountry: true, FieldFirstName: in.FirstName != "", FieldLastName: in.LastName != "",
+		FieldName: in.Name != "", FieldJobTitle: in.JobTitle != "", FieldInviteLink: in.InviteLink != "",
+	}
+	var cleared []Field
+	for f := range sequences {
+		name, isAttribute := strings.CutPrefix(string(f), attributePrefix)
+		if isAttribute {
+			_, held[f] = in.Attributes[name]
+		}
+		if !held[f] {
+			cleared = append(cleared, f)
+		}
+	}
+	slices.Sort(cleared)
+	return cleared
 }
 
 // MadeBy reports whether the request accepted as seq made the user.

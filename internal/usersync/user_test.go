@@ -1,6 +1,7 @@
 package usersync
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -42,5 +43,44 @@ func TestAUserOfManyCallsStaysWithinTheBound(t *testing.T) {
 	}
 	if n := SizeOf(u.Attributes); n > MaxAttributes || n < MaxAttributes-200 {
 		t.Errorf("%d bytes are stored, want up to %d", n, MaxAttributes)
+	}
+}
+
+func TestAClearedFieldIsKnownAndEmptyUntilItIsSetAgain(t *testing.T) {
+	t.Parallel()
+	u := User{}
+	u.Apply(UserInput{FirstName: "Ada", JobTitle: "Analyst", Attributes: map[string]any{"plan": "pro", "seats": json.Number("3")}}, 1)
+	clearing := UserInput{Cleared: []Field{FieldFirstName, FieldInviteLink}, Attributes: map[string]any{"plan": nil, "never": nil}}
+	if got, want := u.Changes(clearing, 2), []Field{FieldFirstName, "attributes.plan"}; !slices.Equal(got, want) {
+		t.Errorf("clearing changes %v, want %v", got, want)
+	}
+	if !u.Apply(clearing, 2) || u.FirstName != "" || len(u.Attributes) != 1 {
+		t.Errorf("got %+v", u)
+	}
+	want := []Field{"attributes.never", "attributes.plan", FieldFirstName, FieldInviteLink}
+	if got := u.ClearedFields(u.Sequences); !slices.Equal(got, want) {
+		t.Errorf("cleared are %v, want %v", got, want)
+	}
+	// An older request fills nothing in, a newer one does, and what is absent says nothing.
+	u.Apply(UserInput{FirstName: "Byron", Attributes: map[string]any{"plan": "free"}}, 1)
+	if u.FirstName != "" || u.Attributes["plan"] != nil || u.JobTitle != "Analyst" {
+		t.Errorf("got %+v", u)
+	}
+	u.Apply(UserInput{FirstName: "Augusta", Attributes: map[string]any{"plan": "free"}}, 3)
+	if got := u.ClearedFields(u.Sequences); !slices.Equal(got, []Field{"attributes.never", FieldInviteLink}) || u.FirstName != "Augusta" {
+		t.Errorf("cleared are %v of %+v", got, u)
+	}
+}
+
+func TestNamesOfClearedAttributesStayWithinTheBound(t *testing.T) {
+	t.Parallel()
+	u := User{}
+	name := strings.Repeat("n", 60)
+	for seq := range int64(3000) {
+		in, _ := u.Fitting(UserInput{Attributes: map[string]any{name + strconv.FormatInt(seq, 10): nil}}, seq+1)
+		u.Apply(in, seq+1)
+	}
+	if n := u.sizeOfCleared(); n > MaxAttributes || n < MaxAttributes-200 {
+		t.Errorf("%d bytes of names are kept, want up to %d", n, MaxAttributes)
 	}
 }

@@ -41,6 +41,8 @@ var Rules = []Rule{
 	{Name: "every request without an end has a task or waits for a push", Next: nextLost, statement: lostRequestsStatement},
 	{Name: "every delivery without an end has a task", Next: nextLost, statement: lostDeliveriesStatement},
 	{Name: "every connection with pushes that are due has a task", Next: nextLost, statement: lostPushesStatement},
+	{Name: "every connection whose platform has told something has a task that takes it in", Next: nextLost, statement: lostSignalsStatement},
+	{Name: "every consent is of a user of its organization", Next: nextStray, statement: consentsStatement},
 	{Name: "a request has an end exactly where its status is final", Next: nextStray, statement: endsStatement},
 	{Name: "the steps of a request that has an end have ended, and failed only where it says so", Next: nextStray, statement: stepsStatement},
 	{Name: "who waits for a push is a request that is there", Next: nextStray, statement: waitsStatement},
@@ -77,6 +79,14 @@ SELECT d.organization_id, d.id FROM deliveries d WHERE d.status IN ('`+string(de
 	lostPushesStatement = store.Define("verify.lostPushes", `
 SELECT DISTINCT p.organization_id, p.connection_id FROM pushes p WHERE p.due_at > 0
     AND NOT EXISTS (SELECT 1 FROM outbox t WHERE t.kind = 'platform.push' AND t.fairness_key = p.connection_id) LIMIT $1`)
+
+	lostSignalsStatement = store.Define("verify.lostSignals", `
+SELECT DISTINCT s.organization_id, s.connection_id FROM signals s JOIN connections c ON c.id = s.connection_id
+WHERE c.status <> 'deleted' AND NOT EXISTS (SELECT 1 FROM outbox t WHERE t.kind = 'inbound.takeIn' AND t.fairness_key = s.connection_id) LIMIT $1`)
+
+	consentsStatement = store.Define("verify.consents", `
+SELECT c.organization_id, c.user_id FROM consents c
+WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = c.user_id AND u.organization_id = c.organization_id) LIMIT $1`)
 
 	endsStatement = store.Define("verify.ends", `
 SELECT q.organization_id, q.id FROM requests q

@@ -49,6 +49,12 @@ func busy(t *testing.T, s *store.Store, db *sql.DB) *strings.Replacer {
 
 // breaks says what breaks each rule, by its name.
 var breaks = map[string][]string{
+	"every connection whose platform has told something has a task that takes it in": {
+		`INSERT INTO signals (connection_id, id, organization_id, channel, status, stated_at, created_at) VALUES ('$connection', 'sig_1', '$org', 'email', 'unsubscribed', 1, 1)`,
+	},
+	"every consent is of a user of its organization": {
+		`INSERT INTO consents (user_id, channel, organization_id, status, source, stated_at, updated_at) VALUES ('$user', 'email', 'org_none', 'subscribed', 'api', 1, 1)`,
+	},
 	"every balance is the sum of its ledger": {
 		`UPDATE balances SET balance = 7 WHERE organization_id = '$org'`,
 	},

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
 	"usersync/internal/colleague"
 )
 
-//go:embed testdata/*.txt
+//go:embed testdata/*.txt testdata/new/*.txt testdata/kept/*.txt
 var testdata embed.FS
 
 // human is one record of a person as a caller or an import tells it.
@@ -37,6 +38,10 @@ type labelled struct {
 	// no; all of them should be found, and yes first.
 	reason string
 	first  []string
+	// once are people under several addresses each, of which one should be found.
+	once [][]string
+	// crowd is how many others work at the company: they are nobody's concern.
+	crowd int
 }
 
 // show returns an address with what the case tells of the person, for people
@@ -50,9 +55,9 @@ func (c *labelled) show(address string) string {
 	return address
 }
 
-// load reads all cases.
-func load() ([]*labelled, error) {
-	files, err := fs.Glob(testdata, "testdata/*.txt")
+// load reads the cases of a set: the files of one folder.
+func load(folder string) ([]*labelled, error) {
+	files, err := fs.Glob(testdata, path.Join("testdata", folder, "*.txt"))
 	if err != nil {
 		return nil, err
 	}
@@ -108,20 +113,35 @@ func (p *parser) line(place, line string) error {
 		}
 		return add(p.block, rest)
 	}
+	if spread := severalCases[word]; spread != nil {
+		p.block = nil
+		cases, err := spread(rest)
+		for _, c := range cases {
+			c.family, c.place, c.limit = p.family, place, limitOf(comment)
+		}
+		p.cases = append(p.cases, cases...)
+		return err
+	}
 	read := oneLine[word]
 	if read == nil {
 		return fmt.Errorf("unknown word %q", word)
 	}
-	c := &labelled{family: p.family, place: place, text: statement}
-	if strings.HasPrefix(comment, "LIMIT:") {
-		c.limit = strings.TrimSpace(strings.TrimPrefix(comment, "LIMIT:"))
-	}
+	c := &labelled{family: p.family, place: place, text: statement, limit: limitOf(comment)}
 	p.block = nil
 	if word == "case" {
 		c.text, p.block = rest, c
 	}
 	p.cases = append(p.cases, c)
 	return read(c, rest)
+}
+
+// limitOf returns why a case is known to fail, or "".
+func limitOf(comment string) string {
+	limit, ok := strings.CutPrefix(comment, "LIMIT:")
+	if !ok {
+		return ""
+	}
+	return strings.TrimSpace(limit)
 }
 
 // oneLine reads the words that begin a case.
@@ -143,6 +163,58 @@ var oneLine = map[string]func(*labelled, string) error{
 	},
 	"same":  readSame,
 	"twice": readTwice,
+	"one":   readOne,
+	"self":  readSelf,
+	"two":   readTwo,
+	"large": func(c *labelled, s string) error {
+		c.crowd = crowd
+		return readTwo(c, s)
+	},
+}
+
+// crowd is how many others work at a large company: no more than a search keeps.
+const crowd = 40
+
+// severalCases reads the words that make a case of each of their values.
+var severalCases = map[string]func(string) ([]*labelled, error){
+	"skips": func(s string) ([]*labelled, error) {
+		reason, domains, _ := strings.Cut(s, " ")
+		return each(domains, func(c *labelled, domain string) error { return readSkip(c, "ann@"+domain+" "+reason) })
+	},
+	"works": func(s string) ([]*labelled, error) {
+		return each(s, func(c *labelled, domain string) error { return readCompany(c, "ann@"+domain+" ~ ben@"+domain) })
+	},
+	"roles": func(s string) ([]*labelled, error) {
+		return each(s, func(c *labelled, local string) error {
+			return readCompany(c, "ann@acme.example ~ ben@acme.example ! "+atAcme(local))
+		})
+	},
+	"persons": func(s string) ([]*labelled, error) {
+		return each(s, func(c *labelled, local string) error { return readCompany(c, "zed@acme.example ~ "+atAcme(local)) })
+	},
+}
+
+func each(list string, read func(*labelled, string) error) ([]*labelled, error) {
+	var cases []*labelled
+	for value := range strings.FieldsSeq(list) {
+		c := &labelled{text: value}
+		if err := read(c, value); err != nil {
+			return cases, err
+		}
+		cases = append(cases, c)
+	}
+	if len(cases) == 0 {
+		return nil, errors.New("values are needed")
+	}
+	return cases, nil
+}
+
+// atAcme completes an address of which only the local part is given.
+func atAcme(address string) string {
+	if strings.Contains(address, "@") {
+		return address
+	}
+	return address + "@acme.example"
 }
 
 // split takes "target ~ a | b ! c" apart. What stands before ~ and ! is parted
@@ -235,6 +307,66 @@ func readTwice(c *labelled, s string) error {
 	c.target = human{address: "target@acme.example", name: "Tara Target"}
 	c.addNamed(same, others)
 	c.yes, c.no = append(c.yes, c.no[0]), c.no[1:]
+	return nil
+}
+
+// readHumans reads people of Acme, parted by |.
+func readHumans(s string, least int) ([]human, error) {
+	var people []human
+	for _, one := range values(s) {
+		h, err := readHuman(one)
+		if err != nil {
+			return nil, err
+		}
+		h.address = atAcme(h.address)
+		people = append(people, h)
+	}
+	if len(people) < least {
+		return nil, fmt.Errorf("%d people are needed", least)
+	}
+	return people, nil
+}
+
+// control is a colleague who is found whatever becomes of the others.
+var control = human{address: "zed.control@acme.example", name: "Zed Control"}
+
+func readOne(c *labelled, s string) error {
+	people, err := readHumans(s, 2)
+	if err != nil {
+		return err
+	}
+	c.target, c.people = human{address: "target@acme.example", name: "Tara Target"}, people
+	var once []string
+	for _, h := range people {
+		once = append(once, h.address)
+	}
+	c.once = [][]string{once}
+	return nil
+}
+
+func readSelf(c *labelled, s string) error {
+	people, err := readHumans(s, 2)
+	if err != nil {
+		return err
+	}
+	c.target, c.people, c.yes = people[0], slices.Concat(people[1:], []human{control}), []string{control.address}
+	for _, h := range people[1:] {
+		c.no = append(c.no, h.address)
+	}
+	return nil
+}
+
+func readTwo(c *labelled, s string) error {
+	people, err := readHumans(s, 2)
+	if err != nil {
+		return err
+	}
+	// The target shares with the people what makes them first in a crowd.
+	c.target = human{address: "target@acme.example", name: "Tara Target", title: people[0].title, country: people[0].country}
+	c.people = people
+	for _, h := range people {
+		c.yes = append(c.yes, h.address)
+	}
 	return nil
 }
 

@@ -1,6 +1,8 @@
 // Command eval measures how good the colleague search is:
 //
 //	make eval
+//	go run ./test/eval new kept          only the sets in these folders of testdata
+//	go run ./test/eval people=1000000    precision and recall among so many synthetic people
 //
 // It runs the labelled cases of testdata through the whole way a search goes:
 // people are stored as a request or an import stores them, in a database of
@@ -28,6 +30,22 @@
 //	        Who of these is the target under a second address: not found.
 //	twice   John Doe | Doe, John ! Jane Doe
 //	        Who of these is one person under two addresses: the first is found.
+//
+//	one     ann.lee; Ann Lee | alee; Ann B. Lee
+//	        These are one person under several addresses: one of them is found.
+//	self    ann.lee; Ann Lee | alee; Ann B. Lee
+//	        The others are the first under other addresses: none is found.
+//	two     ann.lee; Ann Lee; title; country | ann.lee2; Ann Lee; title; country
+//	        These are several people: all are found.
+//	large   the same, in a company of many
+//
+// People stand there as in a block, without a host at acme.example. These words
+// make a case of each of their values:
+//
+//	skips   personal_email a.example b.example
+//	works   a.example b.example       two people there find each other
+//	roles   info sales-team           local parts of nobody
+//	persons ap1234 peter.bot          local parts of people
 //
 // What has no line of its own is a block:
 //

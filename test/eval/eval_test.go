@@ -10,7 +10,7 @@ import (
 
 func TestTheSearchIsAsGoodAsItWas(t *testing.T) {
 	t.Parallel()
-	r, err := evaluate(t.Context(), t.TempDir())
+	r, err := evaluate(t.Context(), t.TempDir(), allSets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,6 +23,21 @@ func TestTheSearchIsAsGoodAsItWas(t *testing.T) {
 	}
 	if r.total.cases < 300 {
 		t.Errorf("%d cases", r.total.cases)
+	}
+}
+
+func TestTheSetsByKindHoldTwoThousandCases(t *testing.T) {
+	t.Parallel()
+	total := 0
+	for _, set := range []string{"new", "kept"} {
+		cases, err := load(set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += len(cases)
+	}
+	if total < 2000 {
+		t.Errorf("%d cases", total)
 	}
 }
 

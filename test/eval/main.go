@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx)
+	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "eval: %v\n", err)
@@ -18,24 +20,42 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) (err error) {
+// run evaluates the cases of sets: folders of testdata, of which "." is testdata itself.
+func run(ctx context.Context, sets []string) (err error) {
+	if len(sets) == 0 {
+		sets = allSets
+	}
 	dir, err := os.MkdirTemp("", "usersync-eval-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r, err := evaluate(ctx, dir)
+	if people, ok := strings.CutPrefix(sets[0], "people="); ok {
+		n, err := strconv.Atoi(people)
+		if err != nil {
+			return fmt.Errorf("people: %w", err)
+		}
+		return runMillion(ctx, dir, n)
+	}
+	r, err := evaluate(ctx, dir, sets)
 	if err != nil {
 		return err
 	}
 	return errors.Join(r.print(os.Stdout), r.err())
 }
 
-// evaluate runs all cases in a database in dir.
-func evaluate(ctx context.Context, dir string) (r *report, err error) {
-	cases, err := load()
-	if err != nil {
-		return nil, err
+// allSets are the sets that are run when none is named.
+var allSets = []string{".", "new"}
+
+// evaluate runs the cases of sets in a database in dir.
+func evaluate(ctx context.Context, dir string, sets []string) (r *report, err error) {
+	var cases []*labelled
+	for _, set := range sets {
+		more, err := load(set)
+		if err != nil {
+			return nil, err
+		}
+		cases = append(cases, more...)
 	}
 	w, err := newWorld(ctx, dir)
 	if err != nil {

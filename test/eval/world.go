@@ -67,6 +67,11 @@ func (w *world) run(ctx context.Context, c *labelled) (colleague.Result, error) 
 			return colleague.Result{}, fmt.Errorf("%s: %w", h.address, err)
 		}
 	}
+	for i := range c.crowd {
+		if err := p.add(human{address: fmt.Sprintf("x%d@acme.example", i), name: fmt.Sprintf("Xaver Number%d", i), title: "Clerk", country: "NO", old: true}); err != nil {
+			return colleague.Result{}, err
+		}
+	}
 	if err := p.store(ctx); err != nil {
 		return colleague.Result{}, err
 	}

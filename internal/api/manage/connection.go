@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"usersync/internal/api"
 	"usersync/internal/connector"
+	"usersync/internal/connector/ability"
 	"usersync/internal/management"
 	"usersync/internal/platform"
 	"usersync/internal/usersync"
@@ -106,12 +108,39 @@ func (h *Handlers) resumeConnection(c *api.Call) error {
 	return h.answerConnection(c, one, err)
 }
 
+// fieldsBody has all fields on one page: who maps them wants to see all.
+type fieldsBody struct {
+	Items      []ability.Field `json:"items"`
+	NextCursor string          `json:"nextCursor"`
+}
+
+func (h *Handlers) listFields(c *api.Call) error {
+	list, err := h.Management.ListFields(c.Context(), c.Caller.Org, c.Param("id"))
+	return c.Answer(http.StatusOK, fieldsBody{Items: append([]ability.Field{}, list...)}, err)
+}
+
 // platformBody is what connections can be made to.
 type platformBody struct {
 	Name        string            `json:"name"`
 	Title       string            `json:"title"`
 	Credentials []connector.Field `json:"credentials"`
 	Settings    []connector.Field `json:"settings"`
+	// Revision is nil on a platform that does not retire versions of its API.
+	Revision *revisionBody `json:"revision,omitempty"`
+}
+
+// revisionBody is the version of a platform's API that is called.
+type revisionBody struct {
+	Name    string `json:"name"`
+	Retires string `json:"retires"` // a day
+	Warning string `json:"warning,omitempty"`
+}
+
+func viewOfRevision(r connector.Revision) *revisionBody {
+	if r.Name == "" {
+		return nil
+	}
+	return &revisionBody{r.Name, r.Retires.Format(time.DateOnly), r.Warning(time.Now())}
 }
 
 // platformsBody has all platforms on one page: they are few, and the program's own.
@@ -123,7 +152,7 @@ type platformsBody struct {
 func (h *Handlers) listPlatforms(c *api.Call) error {
 	out := platformsBody{Items: []platformBody{}}
 	for _, k := range h.Management.Platforms {
-		out.Items = append(out.Items, platformBody{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings})
+		out.Items = append(out.Items, platformBody{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings, viewOfRevision(k.Revision)})
 	}
 	return c.JSON(http.StatusOK, out)
 }

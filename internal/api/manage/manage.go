@@ -41,7 +41,7 @@ func (h *Handlers) Dialects() []api.Dialect {
 			}
 		}
 	}
-	return dialects
+	return append(dialects, h.inbound())
 }
 
 func (h *Handlers) operator() api.Dialect {
@@ -93,6 +93,7 @@ func (h *Handlers) tenant() api.Dialect {
 		delivery    = "/v1/deliveries/:id"
 		imported    = importsPath + "/:id"
 		users       = "/v1/users"
+		aliases     = "/v1/organization/alias-suggestions"
 		erasures    = "/v1/erasures"
 		events      = "/v1/events"
 		erase       = tenant.ScopeErase
@@ -104,6 +105,8 @@ func (h *Handlers) tenant() api.Dialect {
 		Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(h.getOwnOrganization)},
 			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: h.updateOwnOrganization},
+			{Method: http.MethodGet, Path: aliases, Summary: "Suggests domains that may be one company's, with the evidence. Scope: read or manage.", Handler: reading(h.suggestAliases)},
+			{Method: http.MethodPost, Path: aliases, Scope: manage, Summary: "Accepts or dismisses a suggestion.", Handler: h.decideAliases},
 			{Method: http.MethodGet, Path: "/v1/credits", Summary: "Shows the balance. Scope: read or manage.", Handler: reading(h.getOwnBalance)},
 			{Method: http.MethodGet, Path: "/v1/credits/ledger", Summary: "Lists the ledger, newest first. Scope: read or manage.", Handler: reading(h.listOwnLedger)},
 
@@ -130,10 +133,14 @@ func (h *Handlers) tenant() api.Dialect {
 			{Method: http.MethodPost, Path: conn + "/check", Scope: manage, Summary: "Asks the platform whether it takes the credentials.", Handler: bodiless(h.checkConnection)},
 			{Method: http.MethodPost, Path: conn + "/pause", Scope: manage, Summary: "Has nothing more pushed.", Handler: bodiless(h.pauseConnection)},
 			{Method: http.MethodPost, Path: conn + "/resume", Scope: manage, Summary: "Has users pushed again.", Handler: bodiless(h.resumeConnection)},
+			{Method: http.MethodGet, Path: conn + "/fields", Summary: "Asks the platform what fields its contacts have. Scope: read or manage.", Handler: reading(h.listFields)},
+			{Method: http.MethodPost, Path: conn + "/inbound", Scope: manage, Summary: "Makes the secret address at which the platform may call; it is shown this once.", Handler: bodiless(h.openInbound)},
+			{Method: http.MethodDelete, Path: conn + "/inbound", Scope: manage, Summary: "Takes the platform's secret address away.", Handler: h.closeInbound},
 			{Method: http.MethodGet, Path: platforms, Summary: "Shows the platforms and what a connection to each needs. Scope: read or manage.", Handler: reading(h.listPlatforms)},
 
 			{Method: http.MethodGet, Path: users, Summary: "Lists the users, or shows the one with an address. Scope: read or manage.", Handler: reading(h.listUsers)},
 			{Method: http.MethodGet, Path: users + "/:id", Summary: "Shows a user. Scope: read or manage.", Handler: reading(h.getUser)},
+			{Method: http.MethodPatch, Path: users + "/:id", Scope: manage, Summary: "Changes what is sent of a user: address, consent.", Handler: h.updateUser},
 			{Method: http.MethodGet, Path: users + "/:id/export", Summary: "Exports everything held about a user. Scope: read or manage.", Handler: reading(h.exportUser)},
 			{Method: http.MethodDelete, Path: users + "/:id", Scope: erase, Summary: "Erases a user.", Handler: h.eraseUser},
 			{Method: http.MethodPost, Path: erasures, Scope: erase, Summary: "Erases whoever has an address.", Handler: h.createErasure},

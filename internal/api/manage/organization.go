@@ -62,3 +62,17 @@ func (h *Handlers) updateOwnOrganization(c *api.Call) error {
 	org, err := h.Management.UpdateOwnOrganization(c.Context(), c.Actor, c.Caller.Org, in)
 	return c.Answer(http.StatusOK, org, err)
 }
+
+func (h *Handlers) suggestAliases(c *api.Call) error {
+	suggestions, err := h.Management.SuggestAliases(c.Context(), c.Caller.Org)
+	return c.Answer(http.StatusOK, suggestions, err)
+}
+
+func (h *Handlers) decideAliases(c *api.Call) error {
+	in, err := decode[management.AliasDecision](c)
+	if err != nil {
+		return err
+	}
+	org, err := h.Management.DecideAliases(c.Context(), c.Actor, c.Caller.Org, in)
+	return c.Answer(http.StatusOK, org, err)
+}

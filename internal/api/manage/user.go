@@ -7,7 +7,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/identity"
-	"usersync/internal/user"
+	"usersync/internal/management"
 	"usersync/internal/usersync"
 )
 
@@ -17,7 +17,7 @@ func (h *Handlers) listUsers(c *api.Call) error {
 	if err != nil {
 		return fmt.Errorf("read the query: %w", err)
 	}
-	load := func(after string, limit int) ([]user.Stored, error) {
+	load := func(after string, limit int) ([]management.UserView, error) {
 		return h.Management.ListUsers(c.Context(), c.Caller.Org, after, limit)
 	}
 	if text := query.Get("email"); text != "" {
@@ -25,15 +25,24 @@ func (h *Handlers) listUsers(c *api.Call) error {
 		if err != nil {
 			return api.Invalid("email", "must be an e-mail address")
 		}
-		load = func(string, int) ([]user.Stored, error) {
+		load = func(string, int) ([]management.UserView, error) {
 			return h.Management.ListUsersByEmail(c.Context(), c.Caller.Org, email)
 		}
 	}
-	return page(c, usersync.PrefixUser, load, func(u user.Stored) string { return u.ID })
+	return page(c, usersync.PrefixUser, load, func(u management.UserView) string { return u.ID })
 }
 
 func (h *Handlers) getUser(c *api.Call) error {
 	u, err := h.Management.GetUser(c.Context(), c.Caller.Org, c.Param("id"))
+	return c.Answer(http.StatusOK, u, err)
+}
+
+func (h *Handlers) updateUser(c *api.Call) error {
+	in, err := decode[management.UserChange](c)
+	if err != nil {
+		return err
+	}
+	u, err := h.Management.UpdateUser(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), in)
 	return c.Answer(http.StatusOK, u, err)
 }
 

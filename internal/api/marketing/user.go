@@ -110,7 +110,7 @@ func (h *Handlers) pushUser(c *api.Call, u userSync) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(statusOf(report), newUserBody(u, known, report))
+	return c.JSON(statusOf(report), newUserBody(u, known.Stored, report))
 }
 
 // awaitRequest waits for a request that was accepted, and says where it is and

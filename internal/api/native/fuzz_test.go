@@ -3,6 +3,7 @@ package native
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"testing"
 	"unicode/utf8"
 
@@ -17,6 +18,7 @@ func FuzzUserSyncStaysAsItIs(f *testing.F) {
 		john, `{"user":{"email":"J@Example.com","country":"deutschland","attributes":{"a":1e21,"b":true,"ä":"\ud83d\ude00"}}}`,
 		`{"user":{"email":"a@b.example","country":"US","name":null},"user":{"country":"FR"}}`, `{"user":{"email":"a@b.example","country":"US","attributes":{"":1}}}`,
 		`{"user":{"email":"a@b.example","country":"US","attributes":{"a":-0.0,"a":2}}}`,
+		`{"user":{"email":"a@b.example","country":"US","name":"","firstName":"","firstName":"A","attributes":{"a":null,"b":"","c":9007199254740993}}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -33,10 +35,16 @@ func FuzzUserSyncStaysAsItIs(f *testing.F) {
 		if len(user.Country) != 2 || len(user.Attributes) > maxAttributes || utf8.RuneCountInString(user.InviteLink) > maxLink {
 			t.Fatalf("%q is taken as %+v", body, user)
 		}
-		written, err := json.Marshal(map[string]any{"user": map[string]any{
-			"email": user.Email.Display(), "country": user.Country, "firstName": user.FirstName, "lastName": user.LastName,
-			"name": user.Name, "jobTitle": user.JobTitle, "inviteLink": user.InviteLink, "attributes": user.Attributes,
-		}})
+		out := map[string]any{"email": user.Email.Display(), "country": user.Country, "attributes": user.Attributes}
+		for field, text := range map[usersync.Field]string{
+			usersync.FieldFirstName: user.FirstName, usersync.FieldLastName: user.LastName, usersync.FieldName: user.Name,
+			usersync.FieldJobTitle: user.JobTitle, usersync.FieldInviteLink: user.InviteLink,
+		} {
+			if text != "" || user.Clears(field) {
+				out[string(field)] = text
+			}
+		}
+		written, err := json.Marshal(map[string]any{"user": out})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,6 +71,16 @@ func strip(u usersync.UserInput) usersync.UserInput {
 	u.Email = usersync.Email{}
 	if len(u.Attributes) == 0 {
 		u.Attributes = nil
+	}
+	// What is set at last is not cleared, whatever was said before.
+	u.Cleared = slices.DeleteFunc(u.Cleared, func(f usersync.Field) bool {
+		return f == usersync.FieldFirstName && u.FirstName != "" || f == usersync.FieldLastName && u.LastName != "" ||
+			f == usersync.FieldName && u.Name != "" || f == usersync.FieldJobTitle && u.JobTitle != "" ||
+			f == usersync.FieldInviteLink && u.InviteLink != ""
+	})
+	slices.Sort(u.Cleared)
+	if len(u.Cleared) == 0 {
+		u.Cleared = nil
 	}
 	return u
 }

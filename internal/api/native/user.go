@@ -22,6 +22,7 @@ const (
 	maxAttributes = 100
 	maxName       = 64   // characters of an attribute's name
 	maxValue      = 4096 // bytes of an attribute's text
+	maxDigits     = 64   // characters of an attribute's number
 )
 
 // The refusals of a user, in the words of the contract.
@@ -107,20 +108,31 @@ func readUser(r *api.Reader) (u sentUser) {
 		case "country":
 			u.country = r.Text()
 		case "firstName":
-			u.FirstName = r.ShortText(maxField)
+			u.FirstName = u.text(r, usersync.FieldFirstName, maxField)
 		case "lastName":
-			u.LastName = r.ShortText(maxField)
+			u.LastName = u.text(r, usersync.FieldLastName, maxField)
 		case "name":
-			u.Name = r.ShortText(maxField)
+			u.Name = u.text(r, usersync.FieldName, maxField)
 		case "jobTitle":
-			u.JobTitle = r.ShortText(maxField)
+			u.JobTitle = u.text(r, usersync.FieldJobTitle, maxField)
 		case "inviteLink":
-			u.InviteLink = r.ShortText(maxLink)
+			u.InviteLink = u.text(r, usersync.FieldInviteLink, maxLink)
 		case "attributes":
 			u.Attributes = readAttributes(r)
+		case "consent":
+			u.Consent = readConsents(r)
 		}
 	}
 	return u
+}
+
+// text reads a field. null and a text without characters clear it.
+func (u *sentUser) text(r *api.Reader, f usersync.Field, limit int) string {
+	text := r.ShortText(limit)
+	if text == "" && !u.Clears(f) {
+		u.Cleared = append(u.Cleared, f)
+	}
+	return text
 }
 
 func readAttributes(r *api.Reader) map[string]any {
@@ -141,6 +153,8 @@ func readAttributes(r *api.Reader) map[string]any {
 	return attributes
 }
 
+// readAttribute reads a value. null and a text without characters are nil, which clears
+// the attribute.
 func readAttribute(r *api.Reader) any {
 	switch r.Kind() {
 	case api.KindString:
@@ -148,13 +162,19 @@ func readAttribute(r *api.Reader) any {
 		if len(s) > maxValue {
 			r.Wrong("must have at most " + strconv.Itoa(maxValue) + " bytes")
 		}
+		if s == "" {
+			return nil
+		}
 		return s
 	case api.KindNumber:
-		return r.Number()
+		return r.Digits(maxDigits)
 	case api.KindBool:
 		return r.Bool()
+	case api.KindNull:
+		r.Skip()
+		return nil
 	}
-	r.Wrong("must be a string, a number, true or false")
+	r.Wrong("must be a string, a number, true, false or null")
 	return nil
 }
 

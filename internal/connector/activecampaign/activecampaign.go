@@ -27,21 +27,26 @@ const (
 )
 
 // Platform is ActiveCampaign. It counts 5 calls a second for an account, over all its
-// keys. An import takes 250 contacts. But everybody who may have left the list has to
-// be looked up first, which can take a call for each: 50 people take ten seconds at
-// most.
+// keys. A batch is an import of 250 contacts, which is as many as it takes.
 var Platform = connector.Define(connector.Platform{
-	Name: "activecampaign", Title: "ActiveCampaign", Batch: 50,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
-	Classify: classify,
+	Name: "activecampaign", Title: "ActiveCampaign", Batch: 250,
+	Limits: connector.Limits{
+		Concurrent: 4, PerSecond: 4.5, Burst: 1, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 5, In: time.Second}},
+	},
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaults are mapped unless the settings say otherwise.
 var defaults = connector.Mapping{"firstName": "firstName", "lastName": "lastName"}
 
 // accountHost is the host of an account. ActiveCampaign's documentation shows names
-// that end like this.
-var accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-us1|activehosted)\.com$`)
+// that end like this. The letters in api-us1 are those of the region that the account is
+// in.
+var accountHost = regexp.MustCompile(`^([a-z0-9-]+\.)+(api-[a-z]{2}[0-9]{1,2}|activehosted)\.com$`)
+
+// anyHost is any name of a host, for an account that is called at another address.
+var anyHost = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z]{2,}$`)
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
@@ -50,7 +55,7 @@ type Credentials struct {
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	AccountURL string            `json:"accountUrl" role:"address" help:"API address of the account, from Settings, Developer: https://….api-us1.com or https://….activehosted.com. For any other host set baseUrl too."`
+	AccountURL string            `json:"accountUrl" role:"address" help:"API address of the account, from Settings, Developer: https://….api-us1.com, https://….api-eu1.com or https://….activehosted.com. For any other host set baseUrl too, which is called then."`
 	List       string            `json:"listId,omitempty" role:"list" help:"Number of the list that people are subscribed to. Without it they are subscribed to none. People who have unsubscribed from it stay unsubscribed."`
 	Tags       []string          `json:"tags,omitempty" role:"tags" help:"Names of tags that every person gets. A tag that does not exist is made at the first push."`
 	Fields     connector.Mapping `json:"fields,omitempty" default:"firstName: firstName, lastName: lastName" help:"ActiveCampaign's field → ours: firstName, lastName, phone, or a custom field by its number, personalisation tag or title."`
@@ -63,20 +68,25 @@ func (s Settings) Validate() []usersync.FieldError {
 	_, email := s.Fields["email"]
 	faults.Add(email, "fields.email", "is always the user's address")
 	faults.Add(s.List != "" && !connector.IsNumber(s.List), "listId", "must be the number of a list")
-	faults.Add(host(s.AccountURL) == "", "accountUrl", "must be like https://example.api-us1.com or https://example.activehosted.com")
+	faults.Add(hostOf(s.AccountURL, anyHost) == "", "accountUrl", wrongAddress)
 	return faults
 }
 
+const wrongAddress = "must be like https://example.api-us1.com or https://example.activehosted.com; for any other host set baseUrl too"
+
 // host returns the account's host in lower case. It returns "" for an address that is
-// not one of ActiveCampaign's. It takes the path of the API, because people copy it,
-// and no other path.
-func host(raw string) string {
+// not one of ActiveCampaign's.
+func host(raw string) string { return hostOf(raw, accountHost) }
+
+// hostOf returns the host of an address in lower case if it is of a form, else "". It
+// takes the path of the API, because people copy it, and no other path.
+func hostOf(raw string, form *regexp.Regexp) string {
 	u, err := url.Parse(strings.TrimRight(raw, "/"))
 	if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" || u.RawQuery != "" || u.Fragment != "" {
 		return ""
 	}
 	name := strings.ToLower(u.Hostname())
-	if !accountHost.MatchString(name) || u.Path != "" && u.Path != api {
+	if !form.MatchString(name) || u.Path != "" && u.Path != api {
 		return ""
 	}
 	return name
@@ -91,15 +101,20 @@ type activeCampaign struct {
 	// making is locked while tags are looked up and made.
 	making sync.Mutex
 
+	facts connector.Facts
+
 	mu sync.Mutex
 	// labels are those of the last check, and those that were looked up since.
 	labels map[string]string
 }
 
 func open(credentials Credentials, settings Settings, facts connector.Facts, client *connector.Client) (connector.Connector, error) {
+	if host(settings.AccountURL) == "" && client.URL("", "") == "" {
+		return nil, connector.Faults{{Field: "settings.accountUrl", Message: wrongAddress}}.Err()
+	}
 	a := &activeCampaign{
 		client: client, token: credentials.APIToken, settings: settings,
-		mapping: settings.Fields.Or(defaults), labels: map[string]string{},
+		mapping: settings.Fields.Or(defaults), facts: facts, labels: map[string]string{},
 	}
 	for name, label := range facts.Labels {
 		a.labels[name] = label
@@ -143,9 +158,12 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	if me.User.ID == "" {
 		return connector.Facts{}, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign named no user for the key.")
 	}
-	facts := connector.Facts{Account: host(a.settings.AccountURL), Labels: map[string]string{}}
+	facts := connector.Facts{Account: hostOf(a.settings.AccountURL, anyHost), Labels: map[string]string{}}
 	if a.settings.List != "" {
 		name, err := a.listName(ctx)
+		if usersync.CodeOf(err) == usersync.CodeRejected {
+			err = connector.WrongSetting("listId", usersync.AsError(err).Message)
+		}
 		if err != nil {
 			return connector.Facts{}, fmt.Errorf("find the list: %w", err)
 		}
@@ -244,6 +262,9 @@ func (a *activeCampaign) allFields(ctx context.Context) ([]field, error) {
 		query := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(page * pageSize)}}
 		if _, err := a.call(ctx, http.MethodGet, "/fields?"+query.Encode(), nil, &answer); err != nil {
 			return nil, fmt.Errorf("read a page of fields: %w", err)
+		}
+		if answer.Fields == nil {
+			return nil, connector.Unexpected(platform)
 		}
 		all = append(all, answer.Fields...)
 		if len(answer.Fields) < pageSize {

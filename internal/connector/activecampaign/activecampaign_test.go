@@ -1,7 +1,6 @@
 package activecampaign_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -39,11 +38,11 @@ func with(settings string) string {
 	return `{"accountUrl":"https://example.api-us1.com",` + settings + `}`
 }
 
-func TestOnePersonTakesACallForContactListAndTag(t *testing.T) {
+func TestOnePersonTakesACallForContactStandingListAndTag(t *testing.T) {
 	t.Parallel()
 	a, ada := platform.Serve(t), connectortest.Ada(t)
 	c := a.Open(with(`"listId":"3","tags":["customer"],"fields":{"INVITE_LINK":"inviteLink"}`))
-	a.Costs(3, "one person", func() {
+	a.Costs(4, "one person", func() {
 		a.Want(a.Push(c, ada)[0], connector.Added, "User added to the 'active-clients' list; tags 'customer' have been applied")
 	})
 	one := a.Held(ada)
@@ -52,22 +51,75 @@ func TestOnePersonTakesACallForContactListAndTag(t *testing.T) {
 	}
 }
 
-func TestManyPeopleAreOneImportAndThoseKnownOneRead(t *testing.T) {
+// The first import tells who is new, so one read finds out how a hundred people stand to
+// the list. A call each is for those who were contacts before and whose number nobody
+// kept.
+func TestOnlyWhoWasThereBeforeUnderAnUnknownNumberTakesALookUp(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
-	c, people := a.Open(""), connectortest.People(t, 40)
-	a.Confirm(c, people, a.Push(c, people...))
-	calls := a.Routes()
-	if calls["POST /api/3/import/bulk_import"] != 1 || calls["GET /api/3/contacts"] != 40 || calls["POST /api/3/contact/sync"] != 0 {
-		t.Errorf("at first: %v", calls)
+	c, people := a.Open(""), connectortest.People(t, 240)
+	for _, p := range people[:3] {
+		a.Put(p, func(*fakeplatform.Person) {})
 	}
-	for i := range people {
-		people[i].Remote = fmt.Sprint(1001 + i) // in the order of the import
+	results := a.Confirm(c, people, a.Push(c, people...))
+	for i, r := range results {
+		if one := a.Held(people[i]); r.Status != connector.Synced || len(one.Lists) != 1 || r.Remote != one.ID {
+			t.Fatalf("person %d: %+v, %+v", i, r, one)
+		}
+		people[i].Remote = r.Remote
+	}
+	calls := a.Routes()
+	if calls["POST /api/3/import/bulk_import"] != 2 || calls["GET /api/3/contacts"] != 3+3 || calls["POST /api/3/contact/sync"] != 0 {
+		t.Errorf("at first: %v", calls)
 	}
 	a.Confirm(c, people, a.Push(c, people...))
 	calls = a.Routes()
-	if calls["POST /api/3/import/bulk_import"] != 2 || calls["GET /api/3/contacts"] != 41 {
+	if calls["POST /api/3/import/bulk_import"] != 3 || calls["GET /api/3/contacts"] != 3+3+3 {
 		t.Errorf("then: %v", calls)
+	}
+}
+
+// One question after an import does not take longer than a worker has time.
+func TestManyLookUpsAfterAnImportTakeSeveralQuestions(t *testing.T) {
+	t.Parallel()
+	a := platform.Serve(t)
+	c, people := a.Open(""), connectortest.People(t, 60)
+	for _, p := range people {
+		a.Put(p, func(*fakeplatform.Person) {})
+	}
+	results := a.Push(c, people...)
+	confirm := func() {
+		answers, err := c.(connector.Confirmer).Confirm(t.Context(), results[59].Job, people)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = answers
+	}
+	confirm()
+	if n := a.Routes()["GET /api/3/contacts"]; n != 50 {
+		t.Errorf("%d look-ups at first", n)
+	}
+	jobs := map[string]int{}
+	for _, r := range results {
+		jobs[r.Job]++
+	}
+	if len(jobs) != 2 || jobs[results[0].Job] != 50 {
+		t.Errorf("jobs %v", jobs)
+	}
+	for i, r := range a.Confirm(c, people, results) {
+		if one := a.Held(people[i]); r.Status != connector.Synced || len(one.Lists) != 1 {
+			t.Errorf("person %d: %+v, %+v", i, r, one)
+		}
+	}
+}
+
+// An import takes every number of a list. One that no check has seen is looked for.
+func TestAnImportForAListThatIsNotThereIsTheCallsFault(t *testing.T) {
+	t.Parallel()
+	a, people := platform.Serve(t), connectortest.People(t, 20)
+	results, err := a.Dial(with(`"listId":"99"`), connector.Facts{}).Push(t.Context(), people)
+	if usersync.CodeOf(err) != usersync.CodeRejected || a.Fake.People().Len() != 0 {
+		t.Errorf("got %+v, %v", results, err)
 	}
 }
 
@@ -112,25 +164,25 @@ func TestHowAContactStandsToTheList(t *testing.T) {
 		status connector.Status
 		posts  int
 	}{
-		``: {connector.Updated, 1},
-		`{"list":"3","contact":"7","status":"1"}`:  {connector.Updated, 0},
-		`{"list":3,"contact":7,"status":1}`:        {connector.Updated, 0},
+		``: {connector.Added, 1},
+		`{"list":"3","contact":"7","status":"1"}`:  {connector.Added, 0},
+		`{"list":3,"contact":7,"status":1}`:        {connector.Added, 0},
 		`{"list":"3","contact":"7","status":"2"}`:  {connector.Skipped, 0},
 		`{"list":3,"contact":7,"status":2}`:        {connector.Skipped, 0},
-		`{"list":"3","contact":"7","status":"0"}`:  {connector.Updated, 0}, // unconfirmed
-		`{"list":"3","contact":"7","status":"3"}`:  {connector.Updated, 0}, // bounced
-		`{"list":"3","contact":"7","status":"91"}`: {connector.Updated, 1}, // taken off
-		`{"list":"4","contact":"7","status":"2"}`:  {connector.Updated, 1}, // another list
+		`{"list":"3","contact":"7","status":"0"}`:  {connector.Added, 0}, // unconfirmed
+		`{"list":"3","contact":"7","status":"3"}`:  {connector.Added, 0}, // bounced
+		`{"list":"3","contact":"7","status":"91"}`: {connector.Added, 1}, // taken off
+		`{"list":"4","contact":"7","status":"2"}`:  {connector.Added, 1}, // another list
 	} {
 		t.Run(entry, func(t *testing.T) {
 			t.Parallel()
 			posts := 0
 			script := connectortest.Script{
-				"POST /api/3/contact/sync":           connectortest.Says(200, `{"contact":{"id":7}}`),
+				"POST /api/3/contact/sync":           connectortest.Says(201, `{"contact":{"id":7}}`), // seen for contacts that were there
 				"GET /api/3/contacts/7/contactLists": connectortest.Says(200, `{"contactLists":[`+entry+`]}`),
 				"POST /api/3/contactLists": func(w http.ResponseWriter, r *http.Request) {
 					posts++
-					connectortest.Says(201, `{}`)(w, r)
+					connectortest.Says(201, `{"contactList":{}}`)(w, r)
 				},
 			}
 			results, err := platform.Dial(t, script, with(`"listId":"3"`)).Push(t.Context(), connectortest.People(t, 1))
@@ -231,13 +283,21 @@ func TestAnAddressThatIsNoAccountDisconnects(t *testing.T) {
 func TestAListThatIsDeletedDisconnects(t *testing.T) {
 	t.Parallel()
 	script := connectortest.Script{
-		"POST /api/3/contact/sync": connectortest.Says(201, `{"contact":{"id":"7"}}`),
-		"POST /api/3/contactLists": connectortest.Says(422, `{"errors":[{"title":"The related list does not exist."}]}`),
-		"GET /api/3/lists/3":       connectortest.Says(404, `{"message":"No Result found"}`),
+		"POST /api/3/contact/sync":           connectortest.Says(201, `{"contact":{"id":"7"}}`),
+		"GET /api/3/contacts/7/contactLists": connectortest.Says(200, `{"contactLists":[]}`),
+		"POST /api/3/contactLists":           connectortest.Says(422, `{"errors":[{"title":"The related list does not exist."}]}`),
+		"GET /api/3/lists/3":                 connectortest.Says(404, `{"message":"No Result found"}`),
 	}
-	results, err := platform.Dial(t, script, with(`"listId":"3"`)).Push(t.Context(), connectortest.People(t, 1))
-	if usersync.CodeOf(err) != usersync.CodeDisconnected || results[0].Status != "" {
-		t.Errorf("got %+v, %v", results, err)
+	// Only a list that a check has seen is the connection's.
+	for label, want := range map[string]usersync.Code{"list:3": usersync.CodeDisconnected, "list:4": usersync.CodeRejected} {
+		c := platform.ServeHandler(t, script).Dial(with(`"listId":"3"`), connector.Facts{Labels: map[string]string{label: "gone"}})
+		results, err := c.Push(t.Context(), connectortest.People(t, 1))
+		if err == nil {
+			err = results[0].Err
+		}
+		if usersync.CodeOf(err) != want {
+			t.Errorf("%s was seen: %+v, %v", label, results, err)
+		}
 	}
 }
 
@@ -263,6 +323,9 @@ func TestOnlyAddressesOfActiveCampaignAreTaken(t *testing.T) {
 		"https://Example.API-US1.com/":                   true,
 		"https://example.api-us1.com/api/3":              true,
 		"https://example.activehosted.com":               true,
+		"https://example.api-eu1.com":                    true,
+		"https://example.api-au12.com":                   true,
+		"https://example.api-x1.com":                     false,
 		"http://example.api-us1.com":                     false,
 		"https://example.com":                            false,
 		"https://api-us1.com.example.com":                false,
@@ -284,6 +347,14 @@ func TestOnlyAddressesOfActiveCampaignAreTaken(t *testing.T) {
 		if (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+func TestAnAccountAtAnotherHostIsCalledAtBaseURL(t *testing.T) {
+	t.Parallel()
+	a := platform.Serve(t) // whose address is baseUrl
+	if facts := a.Check(`{"accountUrl":"https://example.crm.example.org"}`); facts.Account != "example.crm.example.org" {
+		t.Errorf("got %+v", facts)
 	}
 }
 

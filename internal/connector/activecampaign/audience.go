@@ -13,18 +13,24 @@ import (
 	"usersync/internal/usersync"
 )
 
+// listName returns the name of the list. A list that is gone is the connection's fault if
+// a check has seen it, and else that of the call that names it.
 func (a *activeCampaign) listName(ctx context.Context) (string, error) {
 	var answer struct {
 		List struct {
+			ID   id     `json:"id"`
 			Name string `json:"name"`
 		} `json:"list"`
 	}
 	response, err := a.call(ctx, http.MethodGet, "/lists/"+a.settings.List, nil, &answer)
+	if err == nil && answer.List.ID == "" && answer.List.Name == "" {
+		return "", connector.Unexpected(platform)
+	}
 	if err == nil {
 		return cmp.Or(answer.List.Name, a.settings.List), nil
 	}
 	if connector.NotFound(response) {
-		return "", usersync.Errorf(usersync.CodeDisconnected, "ActiveCampaign has no list %s.", a.settings.List)
+		return "", a.facts.Gone("list", a.settings.List, "ActiveCampaign has no list '"+a.facts.NameOf("list", a.settings.List)+"'.")
 	}
 	return "", err
 }
@@ -76,24 +82,32 @@ func stands(contact id, entries []contactList, list string) standing {
 }
 
 // subscribe puts a contact on the list unless the list knows it in some way
-// already. It reports whether the person has left.
-func (a *activeCampaign) subscribe(ctx context.Context, contact id, isNew bool) (left bool, err error) {
+// already. It reports whether the person has left. It looks at every contact, whatever
+// the answer to its push was: a 201 was seen for contacts that were there.
+func (a *activeCampaign) subscribe(ctx context.Context, contact id) (left bool, err error) {
 	if a.settings.List == "" {
 		return false, nil
 	}
-	if !isNew {
-		var answer struct {
-			Lists []contactList `json:"contactLists"`
-		}
-		if _, err := a.call(ctx, http.MethodGet, "/contacts/"+string(contact)+"/contactLists", nil, &answer); err != nil {
-			return false, fmt.Errorf("read the lists of the contact: %w", err)
-		}
-		if s := stands(contact, answer.Lists, a.settings.List); s.on {
-			return s.left, nil
-		}
+	var answer struct {
+		Lists []contactList `json:"contactLists"`
+	}
+	if _, err := a.call(ctx, http.MethodGet, "/contacts/"+string(contact)+"/contactLists", nil, &answer); err != nil {
+		return false, fmt.Errorf("read the lists of the contact: %w", err)
+	}
+	if answer.Lists == nil {
+		return false, connector.Unexpected(platform)
+	}
+	if s := stands(contact, answer.Lists, a.settings.List); s.on {
+		return s.left, nil
 	}
 	body := map[string]any{"contactList": contactList{id(a.settings.List), contact, subscribed}}
-	_, err = a.call(ctx, http.MethodPost, "/contactLists", body, nil)
+	var done struct {
+		Entry *contactList `json:"contactList"`
+	}
+	_, err = a.call(ctx, http.MethodPost, "/contactLists", body, &done)
+	if err == nil && done.Entry == nil {
+		err = connector.Unexpected(platform)
+	}
 	if usersync.CodeOf(err) != usersync.CodeRejected {
 		return false, err
 	}
@@ -142,7 +156,13 @@ func (a *activeCampaign) tag(ctx context.Context, contact id, name string, tag i
 
 func (a *activeCampaign) putTag(ctx context.Context, contact, tag id) error {
 	body := map[string]any{"contactTag": map[string]id{"contact": contact, "tag": tag}}
-	_, err := a.call(ctx, http.MethodPost, "/contactTags", body, nil)
+	var done struct {
+		Entry *struct{} `json:"contactTag"`
+	}
+	_, err := a.call(ctx, http.MethodPost, "/contactTags", body, &done)
+	if err == nil && done.Entry == nil {
+		err = connector.Unexpected(platform)
+	}
 	return err
 }
 
@@ -179,6 +199,9 @@ func (a *activeCampaign) findTag(ctx context.Context, name string) (id, error) {
 		query := url.Values{"search": {name}, "limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(page * pageSize)}}
 		if _, err := a.call(ctx, http.MethodGet, "/tags?"+query.Encode(), nil, &answer); err != nil {
 			return "", fmt.Errorf("look for a tag: %w", err)
+		}
+		if answer.Tags == nil {
+			return "", connector.Unexpected(platform)
 		}
 		for _, t := range answer.Tags {
 			if strings.EqualFold(t.Name, name) {

@@ -2,11 +2,12 @@ package activecampaign
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"encoding/json"
 
 	"usersync/internal/connector"
 	"usersync/internal/usersync"
@@ -14,14 +15,20 @@ import (
 
 var _ connector.Confirmer = (*activeCampaign)(nil)
 
-// Confirm reads how an import went and whom it failed for.
+// report is how an import went.
+type report struct {
+	// Status is false until the import has one.
+	Status any `json:"status"`
+	// Success are the numbers of the contacts that it made.
+	Success []connector.NumberID `json:"success"`
+	Failure []json.RawMessage    `json:"failure"`
+}
+
+// Confirm reads how an import went and whom it failed for. After the first of two
+// stages it makes the second.
 func (a *activeCampaign) Confirm(ctx context.Context, job string, people []connector.Profile) ([]connector.Result, error) {
-	batch, left := connector.JobOf(job)
-	var answer struct {
-		// Status is false until the import has one.
-		Status  any               `json:"status"`
-		Failure []json.RawMessage `json:"failure"`
-	}
+	batch, first := strings.CutPrefix(job, listNext)
+	var answer report
 	query := url.Values{"batchId": {batch}}
 	_, err := a.call(ctx, http.MethodGet, "/import/info?"+query.Encode(), nil, &answer)
 	if usersync.CodeOf(err) == usersync.CodeRejected { // how it refuses an id that it does not know is not documented
@@ -36,36 +43,32 @@ func (a *activeCampaign) Confirm(ctx context.Context, job string, people []conne
 	case "failed", "interrupted":
 		return connector.Everybody(people, connector.RejectedFor("ActiveCampaign could not finish the import.")), nil
 	case "completed":
-	default:
-		return nil, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign did not say how the import went.")
+		return a.completed(ctx, job, first, answer, people)
 	}
-	done := connector.Did.Outcome(connector.Synced, a.target(), "")
-	if left {
-		done = connector.Unsubscribed("", a.leftSentence(connector.Did))
-	}
-	results := connector.Everybody(people, done)
-	failed := map[string]bool{}
-	for _, raw := range answer.Failure {
-		failed[addressOf(raw)] = true
-	}
-	for i, p := range people {
-		if failed[p.Email.Key()] {
-			results[i] = connector.RejectedFor("ActiveCampaign did not import the contact: the address may be invalid, bounced or excluded.")
-		}
-	}
-	return results, nil
+	return nil, usersync.Errorf(usersync.CodeUnavailable, "ActiveCampaign did not say how the import went.")
 }
 
-// addressOf reads an entry of the failures. The entry is an address, or an object that
-// holds it.
-func addressOf(raw json.RawMessage) string {
-	var address string
-	if json.Unmarshal(raw, &address) == nil {
-		return strings.ToLower(address)
+// completed is what became of people whose import is done. After the first stage they
+// are not on the list yet.
+func (a *activeCampaign) completed(ctx context.Context, job string, first bool, answer report, people []connector.Profile) ([]connector.Result, error) {
+	results := make([]connector.Result, len(people))
+	failed := addressesOf(answer.Failure)
+	for i, p := range people {
+		switch {
+		case failed[p.Email.Key()]:
+			results[i] = connector.RejectedFor("ActiveCampaign did not import the contact: the address may be invalid, bounced or excluded.")
+		case !first:
+			results[i] = connector.Did.Outcome(connector.Synced, a.target(), p.Remote)
+		}
 	}
-	var object struct {
-		Email string `json:"email"`
+	if !first {
+		return results, nil
 	}
-	_ = json.Unmarshal(raw, &object) // what is neither names nobody
-	return strings.ToLower(object.Email)
+	made := make([]string, 0, len(answer.Success))
+	for _, number := range answer.Success {
+		if number != "" {
+			made = append(made, string(number))
+		}
+	}
+	return results, a.subscribeAll(ctx, job, made, people, results)
 }

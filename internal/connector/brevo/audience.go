@@ -42,11 +42,15 @@ func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, users
 func (b *brevo) listNamed(ctx context.Context, name string) (int64, error) {
 	for offset := 0; offset < maxLists; offset += pageOfLists {
 		var page struct {
+			Count *int64 `json:"count"`
 			Lists []list `json:"lists"`
 		}
 		path := fmt.Sprintf("/contacts/lists?limit=%d&offset=%d&sort=desc", pageOfLists, offset)
 		if _, err := b.call(ctx, http.MethodGet, path, nil, &page); err != nil {
 			return 0, fmt.Errorf("read a page of lists: %w", err)
+		}
+		if page.Count == nil {
+			return 0, connector.Unexpected(platform)
 		}
 		for _, l := range page.Lists {
 			if l.Name == name {
@@ -81,10 +85,14 @@ func (b *brevo) folder(ctx context.Context) (int64, error) {
 		return int64(b.settings.Folder), nil
 	}
 	var page struct {
+		Count   *int64 `json:"count"`
 		Folders []list `json:"folders"`
 	}
 	if _, err := b.call(ctx, http.MethodGet, "/contacts/folders?limit=1&offset=0&sort=asc", nil, &page); err != nil {
 		return 0, fmt.Errorf("read the folders: %w", err)
+	}
+	if page.Count == nil {
+		return 0, connector.Unexpected(platform)
 	}
 	if len(page.Folders) == 0 {
 		return 0, usersync.Errorf(usersync.CodeRejected, "Brevo has no folder that a list could be made in.")

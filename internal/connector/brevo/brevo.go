@@ -28,10 +28,16 @@ const (
 
 // Platform is Brevo. The limit is that of /contacts in a plan without a raised limit: 10
 // calls a second, which is the same as 36,000 an hour.
+//
+// An import takes far more people than Batch. But everybody is looked up before it, by a
+// call each, because a list takes back who has left it: 50 people take 5 s.
 var Platform = connector.Define(connector.Platform{
-	Name: "brevo", Title: "Brevo", Batch: 500,
-	Limits:   connector.Limits{PerSecond: 10, Burst: 1, Timeout: 30 * time.Second},
-	Classify: classify,
+	Name: "brevo", Title: "Brevo", Batch: 50,
+	Limits: connector.Limits{
+		PerSecond: 9, Burst: 1, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 10, In: time.Second}, {Calls: 36_000, In: time.Hour}},
+	},
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaultAttributes are attributes that every account has. Accounts in English call
@@ -49,7 +55,8 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
+	APIKey       usersync.Secret `json:"apiKey" help:"API key (v3) of the account, from SMTP & API in its settings; calls from this service's addresses must be allowed there."`
+	WebhookToken usersync.Secret `json:"webhookToken,omitzero" help:"Token that Brevo's webhook sends as Authorization: Bearer; calls without it are refused then."`
 }
 
 // Settings say where people are put and what is sent of them.
@@ -59,7 +66,7 @@ type Settings struct {
 	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the contact attribute that takes the tags, best one of type multiple-choice; its value is replaced."`
 	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of contact attributes with the field each takes its value from; beside FIRSTNAME and LASTNAME. An empty field leaves an attribute out."`
 	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
-	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, which cannot see who left the list; 501 has every person pushed alone." default:"10"`
+	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, after a look at each of them; 51 has every person pushed alone." default:"10"`
 	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
 }
 
@@ -116,9 +123,13 @@ func (b *brevo) Check(ctx context.Context) (connector.Facts, error) {
 	facts := connector.Facts{Labels: map[string]string{}, Account: connector.Fingerprint(b.key)}
 	var account struct {
 		Organization string `json:"organization_id"`
+		Email        string `json:"email"`
 	}
 	if _, err := b.call(ctx, http.MethodGet, "/account", nil, &account); err != nil {
 		return facts, fmt.Errorf("read the account: %w", err)
+	}
+	if account.Organization == "" && account.Email == "" {
+		return facts, connector.Unexpected(platform)
 	}
 	if account.Organization != "" {
 		facts.Account = account.Organization
@@ -135,6 +146,9 @@ func (b *brevo) checkList(ctx context.Context, labels map[string]string) error {
 	if connector.NotFound(r) {
 		return connector.WrongSetting("list", "Brevo has no list "+b.settings.List+".")
 	}
+	if err == nil && found.ID == 0 {
+		err = connector.Unexpected(platform)
+	}
 	labels["list:"+b.settings.List] = found.Name
 	return err
 }
@@ -149,6 +163,9 @@ func (b *brevo) checkAttributes(ctx context.Context, labels map[string]string) e
 	}
 	if _, err := b.call(ctx, http.MethodGet, "/contacts/attributes", nil, &answer); err != nil {
 		return fmt.Errorf("read the attributes: %w", err)
+	}
+	if answer.Attributes == nil {
+		return connector.Unexpected(platform)
 	}
 	types := map[string]string{}
 	for _, a := range answer.Attributes {

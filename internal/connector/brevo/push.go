@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"sync"
 
 	"usersync/internal/connector"
 	"usersync/internal/usersync"
@@ -35,7 +35,8 @@ func (b *brevo) contact(p connector.Profile) contact {
 	if b.settings.SendUserID {
 		out.ExtID = p.UserID
 	}
-	for name, v := range b.attributes.Values(p) {
+	values, _ := b.values(p)
+	for name, v := range values {
 		out.Attributes[name] = typed(v, b.facts.Labels["attribute:"+name])
 	}
 	if len(b.settings.Tags) > 0 {
@@ -44,24 +45,51 @@ func (b *brevo) contact(p connector.Profile) contact {
 	return out
 }
 
+// phones are the attributes that Brevo keeps telephone numbers in. It wants each to be of
+// one contact.
+var phones = []string{"SMS", "WHATSAPP", "LANDLINE_NUMBER"}
+
+// values are the mapped attributes of a person, and what is left out of them.
+func (b *brevo) values(p connector.Profile) (map[string]any, []connector.LeftOut) {
+	values := b.attributes.Values(p)
+	return values, connector.Phones(values, p, func(name string) bool { return slices.Contains(phones, name) })
+}
+
+// LeavesOut returns the telephone numbers that are none.
+func (b *brevo) LeavesOut(p connector.Profile) []connector.LeftOut {
+	_, left := b.values(p)
+	return left
+}
+
+// clears reports whether a person has an attribute that is to hold nothing.
+func (b *brevo) clears(p connector.Profile) bool {
+	for _, v := range b.attributes.Values(p) {
+		if v == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // typed turns a value into the type of its attribute, because Brevo silently drops
-// values of another type.
+// values of another type. What was cleared is empty.
 func typed(v any, kind string) any {
 	switch value := v.(type) {
+	case nil:
+		if kind == multipleChoice {
+			return []string{}
+		}
+		return ""
 	case string:
-		if number, err := strconv.ParseFloat(value, 64); kind == "float" && err == nil {
-			return number
+		if _, err := strconv.ParseFloat(value, 64); kind == "float" && err == nil && json.Valid([]byte(value)) {
+			return json.Number(value)
 		}
 		if truth, err := strconv.ParseBool(value); kind == "boolean" && err == nil {
 			return truth
 		}
-	case float64:
+	case json.Number, bool:
 		if kind == "text" {
-			return strconv.FormatFloat(value, 'f', -1, 64)
-		}
-	case bool:
-		if kind == "text" {
-			return strconv.FormatBool(value)
+			return connector.Text(value)
 		}
 	}
 	return v
@@ -82,12 +110,14 @@ func (b *brevo) target() connector.Target {
 	return connector.Target{Place: connector.Named("list", b.facts.NameOf("list", b.settings.List)), Tags: b.settings.Tags}
 }
 
-// sentence tells of a person who may have left the list, but not all mail.
-func (b *brevo) sentence(tense connector.Tense, status connector.Status, left bool) string {
-	if left {
-		return tense.UpdateOnly(connector.Target{Tags: b.settings.Tags}, "has left "+b.target().Place, "added to it again")
+// outcome is the result of a person who is written. Those who have left the list, but not
+// all mail, are not added to it.
+func (b *brevo) outcome(tense connector.Tense, status connector.Status, k known) connector.Result {
+	if k.hasLeft(b.list) {
+		details := tense.UpdateOnly(connector.Target{Tags: b.settings.Tags}, "has left "+b.target().Place, "added to it again")
+		return connector.Unsubscribed(k.remote(), details)
 	}
-	return tense.Sync(status, b.target())
+	return tense.Outcome(status, b.target(), k.remote())
 }
 
 // contactPath is the path of a contact, by its address or by Brevo's id.
@@ -101,23 +131,13 @@ const (
 	byID    = "contact_id"
 )
 
-// maxAlone is how many people one push brings one by one. At two calls each and 10
-// calls a second, they take 10 s.
-const maxAlone = 50
-
-// Push adds or updates a few people one by one, and many by an import. If no import is
-// wanted, people beyond maxAlone have to come again.
+// Push looks everybody up, because a list takes back who has left it, also by an import.
+// Then it writes a few people one by one, and many by an import.
 func (b *brevo) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
-	if len(people) >= b.settings.ImportFrom {
-		return b.importAll(ctx, people)
+	if len(people) < b.settings.ImportFrom {
+		return b.client.Each(ctx, people, b.pushOne)
 	}
-	results := make([]connector.Result, len(people))
-	some, err := b.client.Each(ctx, people[:min(len(people), maxAlone)], b.pushOne)
-	copy(results, some)
-	if err == nil && len(people) > maxAlone {
-		err = &usersync.Error{Code: usersync.CodeRateLimited, RetryAfter: time.Second, Message: "The others have to wait for Brevo's limit of calls."}
-	}
-	return results, err
+	return b.pushMany(ctx, people)
 }
 
 // known is what Brevo has of a contact.
@@ -126,6 +146,8 @@ type known struct {
 	Blacklisted bool    `json:"emailBlacklisted"`
 	Left        []int64 `json:"listUnsubscribed"`
 }
+
+func (k known) hasLeft(list int64) bool { return slices.Contains(k.Left, list) }
 
 func (k known) remote() string {
 	if k.ID == 0 {
@@ -160,17 +182,24 @@ func (b *brevo) pushOne(ctx context.Context, p connector.Profile) (connector.Res
 	if k.Blacklisted {
 		return unsubscribed(k, connector.Did), nil
 	}
+	return b.write(ctx, p, k)
+}
+
+// write adds or updates a person of whom it is known how they stand to the list.
+func (b *brevo) write(ctx context.Context, p connector.Profile, k known) (connector.Result, error) {
 	body := map[string]any{"email": p.Email.Display(), "attributes": b.contact(p).Attributes, "updateEnabled": true}
 	if b.settings.SendUserID {
 		body["ext_id"] = p.UserID
 	}
-	left := slices.Contains(k.Left, b.list)
-	if !left {
+	if !k.hasLeft(b.list) {
 		body["listIds"] = []int64{b.list}
 	}
 	r, err := b.call(ctx, http.MethodPost, "/contacts", body, nil)
 	if err != nil {
 		return connector.Result{}, b.listFault(r, err)
+	}
+	if err := connector.Expect(platform, r, http.StatusCreated, http.StatusNoContent); err != nil {
+		return connector.Result{}, err
 	}
 	status := connector.Updated
 	if r.Status == http.StatusCreated {
@@ -178,8 +207,11 @@ func (b *brevo) pushOne(ctx context.Context, p connector.Profile) (connector.Res
 		if err := connector.Decode(r, &k); err != nil {
 			return connector.Result{}, fmt.Errorf("read the answer to the push: %w", err)
 		}
+		if k.ID == 0 {
+			return connector.Result{}, connector.Unexpected(platform)
+		}
 	}
-	return connector.Result{Status: status, Details: b.sentence(connector.Did, status, left), Remote: k.remote()}, nil
+	return b.outcome(connector.Did, status, k), nil
 }
 
 // unsubscribed is the result of a person who gets no mail any more.
@@ -187,30 +219,106 @@ func unsubscribed(k known, tense connector.Tense) connector.Result {
 	return connector.Unsubscribed(k.remote(), tense.LeaveAlone("has unsubscribed at "+platform))
 }
 
-// importAll hands all people over at once. Brevo tells later how the import went.
-func (b *brevo) importAll(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
-	contacts := make([]contact, len(people))
+// pushMany looks people up. Those who have left the list, or have values that are to be
+// cleared, are written alone, since an import takes a list for all and clears nothing.
+// All others go by one import. When a call fails, those who were looked up before still
+// arrive.
+func (b *brevo) pushMany(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
+	results, found, err := b.lookUp(ctx, people)
+	if err != nil && usersync.CodeOf(err) != usersync.CodeRateLimited {
+		return results, err
+	}
+	var alone, together []int
 	for i, p := range people {
-		contacts[i] = b.contact(p)
+		k, ok := found[p.Email.Key()]
+		switch {
+		case !ok || results[i].Status != "":
+		case k.hasLeft(b.list) || b.clears(p):
+			alone = append(alone, i)
+		default:
+			together = append(together, i)
+		}
+	}
+	if len(together) < b.settings.ImportFrom {
+		alone, together = append(alone, together...), nil
+	}
+	if failed := b.writeAlone(ctx, people, alone, found, results); failed != nil {
+		return results, failed
+	}
+	if failed := b.importAll(ctx, people, together, found, results); failed != nil {
+		return results, failed
+	}
+	return results, err
+}
+
+// lookUp finds people. Those who get no mail any more, or whose address is refused, have
+// their result already.
+func (b *brevo) lookUp(ctx context.Context, people []connector.Profile) ([]connector.Result, map[string]known, error) {
+	var mu sync.Mutex
+	found := map[string]known{}
+	results, err := b.client.Each(ctx, people, func(ctx context.Context, p connector.Profile) (connector.Result, error) {
+		k, err := b.find(ctx, p)
+		if err != nil {
+			return connector.Result{}, fmt.Errorf("find the contact: %w", err)
+		}
+		if k.Blacklisted {
+			return unsubscribed(k, connector.Did), nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		found[p.Email.Key()] = k
+		return connector.Result{}, nil
+	})
+	return results, found, err
+}
+
+// writeAlone writes the people of these places by a call each.
+func (b *brevo) writeAlone(ctx context.Context, people []connector.Profile, places []int, found map[string]known, results []connector.Result) error {
+	some := make([]connector.Profile, len(places))
+	for at, i := range places {
+		some[at] = people[i]
+	}
+	written, err := b.client.Each(ctx, some, func(ctx context.Context, p connector.Profile) (connector.Result, error) {
+		return b.write(ctx, p, found[p.Email.Key()])
+	})
+	for at, i := range places {
+		results[i] = written[at]
+	}
+	return err
+}
+
+// importAll hands the people of these places over at once. Brevo tells later how the
+// import went.
+func (b *brevo) importAll(ctx context.Context, people []connector.Profile, places []int, found map[string]known, results []connector.Result) error {
+	if len(places) == 0 {
+		return nil
+	}
+	contacts := make([]contact, len(places))
+	for at, i := range places {
+		contacts[at] = b.contact(people[i])
 	}
 	body := map[string]any{
 		"listIds": []int64{b.list}, "jsonBody": contacts, "updateExistingContacts": true,
 		"emptyContactsAttributes": false, "disableNotification": true,
 	}
 	if text, err := json.Marshal(body); err == nil && len(text) > maxImport {
-		return nil, usersync.Errorf(usersync.CodeRejected, "The attributes are too long for an import.")
+		return usersync.Errorf(usersync.CodeRejected, "The attributes are too long for an import.")
 	}
 	var answer struct {
 		Process int64 `json:"processId"`
 	}
 	r, err := b.call(ctx, http.MethodPost, "/contacts/import", body, &answer)
 	if err != nil {
-		return nil, b.listFault(r, err)
+		return b.listFault(r, err)
 	}
 	if answer.Process == 0 {
-		return nil, usersync.Errorf(usersync.CodeUnavailable, "Brevo's answer names no process.")
+		return usersync.Errorf(usersync.CodeUnavailable, "Brevo's answer names no process.")
 	}
-	return connector.Everybody(people, connector.Working(platform, strconv.FormatInt(answer.Process, 10), "")), nil
+	for _, i := range places {
+		k := found[people[i].Email.Key()]
+		results[i] = connector.Working(platform, strconv.FormatInt(answer.Process, 10), k.remote())
+	}
+	return nil
 }
 
 // Preview looks whether the contact is there and subscribed.
@@ -222,8 +330,7 @@ func (b *brevo) Preview(ctx context.Context, p connector.Profile) (connector.Res
 	if k.Blacklisted {
 		return unsubscribed(k, connector.Would), nil
 	}
-	status := connector.AddedOrUpdated(k.ID != 0)
-	return connector.Result{Status: status, Details: b.sentence(connector.Would, status, slices.Contains(k.Left, b.list)), Remote: k.remote()}, nil
+	return b.outcome(connector.Would, connector.AddedOrUpdated(k.ID != 0), k), nil
 }
 
 // Remove deletes the contact with the person's address. It also deletes the contact
@@ -234,7 +341,11 @@ func (b *brevo) Remove(ctx context.Context, p connector.Profile) (connector.Resu
 		paths = append(paths, contactPath(p.Remote, byID))
 	}
 	for _, path := range paths {
-		if r, err := b.call(ctx, http.MethodDelete, path, nil, nil); err != nil && !connector.NotFound(r) {
+		r, err := b.call(ctx, http.MethodDelete, path, nil, nil)
+		if err == nil {
+			err = connector.Expect(platform, r, http.StatusNoContent)
+		}
+		if err != nil && !connector.NotFound(r) {
 			return connector.Result{}, fmt.Errorf("delete the contact: %w", err)
 		}
 	}

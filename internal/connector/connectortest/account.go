@@ -26,6 +26,7 @@ type Account struct {
 	Server *fakeplatform.Server
 	url    string
 	client *outbound.Client
+	redis  *embedded.Redis
 }
 
 // Serve serves a fake until the test ends, behind what a test puts before it. The
@@ -33,7 +34,12 @@ type Account struct {
 func (p Platform) Serve(t testing.TB, before ...func(next http.Handler) http.Handler) *Account {
 	t.Helper()
 	fake := p.new()
-	a := &Account{TB: t, Kind: p.Kind, Fake: fake, Server: fakeplatform.New(fake), client: NewClient(t)}
+	redis, err := embedded.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	a := &Account{TB: t, Kind: p.Kind, Fake: fake, Server: fakeplatform.New(fake), client: NewClient(t), redis: redis}
 	var handler http.Handler = a.Server
 	for _, b := range before {
 		handler = b(handler)
@@ -97,18 +103,29 @@ func (a *Account) Config(settings string) connector.Config {
 	if settings != "" {
 		cfg.Settings = json.RawMessage(settings)
 	}
-	values := map[string]any{}
-	if err := json.Unmarshal(cfg.Settings, &values); err != nil {
-		a.Fatal(err)
-	}
+	values := fields(a, cfg.Settings)
 	values["baseUrl"] = a.url
 	cfg.Settings = json.RawMessage(JSON(a, values))
 	return cfg
 }
 
+// fields are the members of an object.
+func fields(t testing.TB, object json.RawMessage) map[string]any {
+	t.Helper()
+	values := map[string]any{}
+	if err := json.Unmarshal(object, &values); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+// open opens a connection within the limits of its account. It has no breaker, because
+// tests break a platform more often than a breaker allows.
 func (a *Account) open(cfg connector.Config, client *outbound.Client) connector.Connector {
 	a.Helper()
-	return a.openBy(cfg, &connector.Client{HTTP: client, Connection: "conn_1"})
+	hub := a.hub()
+	hub.HTTP = client
+	return a.openBy(cfg, hub.Client("org_1", ""))
 }
 
 // openBy opens a connection that makes its calls by a client.
@@ -121,21 +138,20 @@ func (a *Account) openBy(cfg connector.Config, client *connector.Client) connect
 	return c
 }
 
-// hub returns a hub that keeps the limits of accounts.
+// hub returns the hub of one more process. All of them keep the limits of accounts
+// together.
 func (a *Account) hub() *connector.Hub {
 	a.Helper()
-	redis, err := embedded.Start()
-	if err != nil {
-		a.Fatal(err)
-	}
-	a.Cleanup(redis.Close)
-	q, err := queue.Connect(queue.Options{URL: redis.URL(), Log: slog.New(slog.DiscardHandler)})
+	q, err := queue.Connect(queue.Options{URL: a.redis.URL(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		a.Fatal(err)
 	}
 	a.Cleanup(func() { _ = q.Close() })
 	return &connector.Hub{HTTP: a.client, Limiter: q.Limiter()}
 }
+
+// URL is the address of the platform.
+func (a *Account) URL() string { return a.url }
 
 // Dial opens a connection with these settings and with what a check has told.
 func (a *Account) Dial(settings string, facts connector.Facts) connector.Connector {
@@ -171,17 +187,25 @@ func (a *Account) Push(c connector.Connector, people ...connector.Profile) []con
 	return results
 }
 
-// Confirm asks once for each job among the results of a push, and puts the answers in
-// the places of those results.
+// mostStages bounds how many jobs a platform makes of one push, one after the other.
+const mostStages = 5
+
+// Confirm asks for the jobs among the results of a push, and for those that follow them,
+// and puts the answers in the places of those results.
 func (a *Account) Confirm(c connector.Connector, people []connector.Profile, results []connector.Result) []connector.Result {
 	a.Helper()
-	for job, places := range pendingJobs(results) {
-		answers, err := c.(connector.Confirmer).Confirm(a.Context(), job, at(people, places))
-		if err != nil {
-			a.Fatalf("confirm: %v", err)
-		}
-		for k, i := range places {
-			results[i] = answers[k]
+	for range mostStages {
+		for job, places := range pendingJobs(results) {
+			answers, err := c.(connector.Confirmer).Confirm(a.Context(), job, at(people, places))
+			if err != nil {
+				a.Fatalf("confirm: %v", err)
+			}
+			for k, i := range places {
+				if answers[k].Remote == "" {
+					answers[k].Remote = results[i].Remote
+				}
+				results[i] = answers[k]
+			}
 		}
 	}
 	return results

@@ -73,9 +73,12 @@ func (p Platform) Run(t *testing.T) {
 			p.Spec.load(t)
 		})
 	}
-	for _, c := range cases {
+	ended := make(outcomes, len(cases))
+	t.Cleanup(func() { ended.compare(t, p.Kind.Name) }) // after all cases
+	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			t.Cleanup(func() { ended[i] = outcomeOf(t) })
 			c.run(p.start(t))
 		})
 	}
@@ -95,28 +98,44 @@ var cases = []struct {
 	{"the same again changes nothing", repeats},
 	{"more people than one batch holds arrive in few calls", pushesBatches},
 	{"people are pushed at once", pushesConcurrently},
-	{"names of all scripts and an internationalised domain arrive", writesUnicode},
+	{"names of all scripts and an internationalised domain arrive", quick(writesUnicode)},
 	{"an address of another script arrives or is rejected", writesUnicodeAddress},
-	{"an address is one segment of a path", writesSegments},
+	{"an address is one segment of a path", quick(writesSegments)},
 	{"what is mapped nowhere is not sent", keepsUnmapped},
 	{"who unsubscribed stays unsubscribed", respectsUnsubscribes},
-	{"one refused person fails alone", failsOne},
+	{"who does not want e-mail is told of, and gets none", unsubscribes},
+	{"who agreed is told of, and who left later stays away", subscribes},
+	{"a contact moves to another address", moves},
+	{"the fields that a mapping may name are listed", listsFields},
+	{"whom a webhook names by an id is found", resolves},
+	{"who unsubscribed from the list is not put back", staysAway(fakeplatform.LeftList)},
+	{"who unsubscribed from everything is not put back", staysAway(fakeplatform.LeftAll)},
+	{"who was cleaned is not put back", staysAway(fakeplatform.LeftCleaned)},
+	{"who complained is not put back", staysAway(fakeplatform.LeftComplain)},
+	{"numbers keep their digits", keepsDigits},
+	{"what is cleared is cleared and the rest stays", clears},
+	{"telephone numbers are E.164 or left out", leavesPhonesOut},
+	{"a success with another body is none", takesNoStrangeSuccess},
+	{"one refused person fails alone", quick(failsOne)},
 	{"wrong credentials disconnect", disconnects},
 	{"a refusal of the credentials disconnects", disconnectsOn401},
 	{"429 waits as long as it says", waitsAsTold},
 	{"429 that does not say waits too", waitsUntold},
 	{"429 that asks for a day waits an hour", waitsAnHour},
 	{"a pause holds for one tenant, at one address", pausesOneTenant},
-	{"what a platform says without end is cut short", cutsShort},
-	{"500, 502 and 503 are unavailable", isUnavailable},
+	{"what a platform says without end is cut short", quick(cutsShort)},
+	{"500, 502 and 503 are unavailable", quick(isUnavailable)},
 	{"no answer in time is unavailable", timesOut},
 	{"hostile answers end with the time of a call", endsInTime},
-	{"answers that make no sense are unavailable", readsNonsense},
+	{"answers that make no sense are unavailable", quick(readsNonsense)},
 	{"a cancelled push ends at once", cancels},
-	{"what a platform repeats of secrets and addresses goes no further", keepsSecrets},
-	{"removal is done and done again", removes},
+	{"what a platform repeats of secrets and addresses goes no further", quick(keepsSecrets)},
+	{"removal is done and done again", quick(removes)},
 	{"a preview changes nothing and says what a push does", previews},
-	{"a push whose answer was lost is made again", repeatsWhatBroke},
+	{"a push whose answer was lost is made again", quick(repeatsWhatBroke)},
+	{"no window holds more calls than the platform allows", staysBelowTheLimit},
+	{"what waits in line for the limits is not lost", losesNothingInLine},
+	{"a push that its limits break off keeps what it learnt", keepsWhatItLearnt},
 	{"a job is pending until it is done", confirms},
 	{"a job that nobody knows has no outcome", asksForAStrangeJob},
 }

@@ -234,9 +234,12 @@ func isUnavailable(f *fixture) {
 		f.Break(fakeplatform.Fault{Status: status})
 		_, err := f.push(Ada(f))
 		f.wantCode(err, usersync.CodeUnavailable)
-		_, err = f.connector.Remove(f.Context(), Ada(f))
+		other := f.suite.start(f.TB) // an answer may ask for rest as well
+		other.Break(fakeplatform.Fault{Status: status})
+		_, err = other.connector.Remove(f.Context(), Ada(f))
 		f.clean(err, nil)
 		f.wantCode(err, usersync.CodeUnavailable)
+		f = f.suite.start(f.TB)
 	}
 }
 

@@ -27,7 +27,7 @@ const (
 // call or two of its own, so a batch of 20 takes some seconds.
 var Platform = connector.Define(connector.Platform{
 	Name: "copernica", Title: "Copernica", Batch: 20,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 5, Timeout: 30 * time.Second},
+	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 2, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)
 
@@ -117,19 +117,18 @@ type id = connector.NumberID
 // regardless of case. encoding/json does the same with the names of members, because
 // Copernica writes both ID and id.
 type named struct {
-	Data []struct {
-		Name string `json:"name"`
-	} `json:"data"`
+	Data []column `json:"data"`
+}
+
+// column is a field or an interest.
+type column struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // of a field
 }
 
 func (n named) missing(names []string) string {
 	for _, name := range names {
-		if !slices.ContainsFunc(n.Data, func(one struct {
-			Name string `json:"name"`
-		},
-		) bool {
-			return strings.EqualFold(one.Name, name)
-		}) {
+		if !slices.ContainsFunc(n.Data, func(one column) bool { return strings.EqualFold(one.Name, name) }) {
 			return name
 		}
 	}
@@ -171,6 +170,13 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 	if err != nil {
 		return connector.Facts{}, fmt.Errorf("read what happens to people who unsubscribe: %w", err)
 	}
+	for _, one := range database.Fields.Data {
+		for mapped := range c.mapping {
+			if strings.EqualFold(mapped, one.Name) && strings.HasPrefix(one.Type, "phone") {
+				labels[phoneLabel+mapped] = one.Type
+			}
+		}
+	}
 	labels["database:"+c.settings.Database] = cmp.Or(database.Name, c.settings.Database)
 	if identity.Name != "" {
 		labels["account"] = identity.Name
@@ -178,10 +184,13 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 	return connector.Facts{Account: string(identity.ID), Labels: labels}, nil
 }
 
-// These labels say what the database does with people who unsubscribe.
+// These labels say what the database does with people who unsubscribe, and what its fields
+// hold.
 const (
 	behaviorLabel = "unsubscribe"
 	leftLabel     = "left:" // and the name of a field → what it then holds
+	// phoneLabel and the name of a field that takes telephone numbers lead to its type.
+	phoneLabel = "phone:"
 )
 
 // These behaviours matter here. The third one is "nothing".
@@ -199,6 +208,9 @@ func (c *copernica) unsubscribeLabels(ctx context.Context) (map[string]string, e
 	}
 	if _, err := c.call(ctx, http.MethodGet, "/database/"+c.settings.Database+"/unsubscribe", nil, &answer); err != nil {
 		return nil, fmt.Errorf("read the settings of the database: %w", err)
+	}
+	if answer.Behavior == "" {
+		return nil, connector.Unexpected(platform)
 	}
 	labels := map[string]string{behaviorLabel: answer.Behavior}
 	if answer.Behavior != behaviorUpdate {

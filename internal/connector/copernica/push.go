@@ -27,9 +27,26 @@ type content struct {
 // Content is what would be sent.
 func (c *copernica) Content(p connector.Profile) any { return content{c.settings.Database, c.body(p)} }
 
+// platform is what sentences call Copernica.
+const platform = "Copernica"
+
+// values are the mapped fields of a person, and what is left out of them.
+func (c *copernica) values(p connector.Profile) (map[string]any, []connector.LeftOut) {
+	values := c.mapping.Values(p)
+	return values, connector.Phones(values, p, func(name string) bool { return c.facts.Labels[phoneLabel+name] != "" })
+}
+
+// LeavesOut returns the telephone numbers that are none.
+func (c *copernica) LeavesOut(p connector.Profile) []connector.LeftOut {
+	_, left := c.values(p)
+	return left
+}
+
+// body is a person in Copernica's shape. The empty text clears a field of any type.
 func (c *copernica) body(p connector.Profile) body {
 	out := body{Fields: map[string]string{}}
-	for name, value := range c.mapping.Values(p) {
+	values, _ := c.values(p)
+	for name, value := range values {
 		out.Fields[name] = connector.Text(value)
 	}
 	for _, name := range c.settings.Interests {
@@ -257,6 +274,9 @@ func (c *copernica) remove(ctx context.Context, profile string) error {
 		asked = map[string]string{"completely": "Yes"}
 	}
 	response, err := c.call(ctx, http.MethodDelete, "/profile/"+profile, asked, nil)
+	if err == nil {
+		err = connector.Expect(platform, response, http.StatusNoContent)
+	}
 	if err != nil && !isGone(response) {
 		return fmt.Errorf("delete the profile: %w", err)
 	}

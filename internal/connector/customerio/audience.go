@@ -13,7 +13,8 @@ import (
 
 var _ connector.AudienceMaker = (*customerio)(nil)
 
-// segmentInfo is a segment.
+// segmentInfo is a segment. Its state and progress are not read: members can be added to a
+// manual one at any time.
 type segmentInfo struct {
 	ID   json.Number `json:"id"`
 	Name string      `json:"name"`
@@ -42,6 +43,9 @@ func (c *customerio) segmentNamed(ctx context.Context, name string) (string, err
 	}
 	if _, err := c.app(ctx, http.MethodGet, "/v1/segments", nil, &answer); err != nil {
 		return "", fmt.Errorf("read the segments: %w", err)
+	}
+	if answer.Segments == nil {
+		return "", connector.Unexpected(platform)
 	}
 	i := slices.IndexFunc(answer.Segments, func(s segmentInfo) bool { return s.Name == name && s.manual() })
 	if i < 0 {
@@ -73,6 +77,9 @@ func (c *customerio) join(ctx context.Context, ids []string) error {
 	r, err := c.track(ctx, http.MethodPost, path, map[string]any{"ids": ids}, nil)
 	if r != nil && (r.Status == http.StatusNotFound || r.Status == http.StatusBadRequest) {
 		return c.segmentFault()
+	}
+	if err == nil && !connector.IsEmpty(r) {
+		err = connector.Unexpected(platform)
 	}
 	return err
 }

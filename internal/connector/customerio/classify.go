@@ -75,7 +75,7 @@ type refusals struct {
 
 // refusedOf returns which of n items were refused, and why.
 func refusedOf(r *connector.Response, n int) (map[int]*usersync.Error, error) {
-	if len(r.Body) == 0 && !r.Truncated {
+	if connector.IsEmpty(r) && r.Status != http.StatusMultiStatus {
 		return nil, nil
 	}
 	var answer refusals
@@ -88,6 +88,9 @@ func refusedOf(r *connector.Response, n int) (map[int]*usersync.Error, error) {
 			return nil, usersync.Errorf(usersync.CodeUnavailable, "Customer.io's answer does not say which person it refuses.")
 		}
 		out[*e.Index] = usersync.Errorf(usersync.CodeRejected, "%s", connector.Quote(e.said()))
+	}
+	if answer.Errors == nil {
+		return nil, connector.Unexpected(platform)
 	}
 	if r.Status == http.StatusMultiStatus && len(out) == 0 {
 		return nil, usersync.Errorf(usersync.CodeUnavailable, "Customer.io's answer does not say what went wrong.")

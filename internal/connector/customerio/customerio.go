@@ -4,6 +4,7 @@
 package customerio
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -34,15 +35,25 @@ const (
 
 const defaultTags = "tags"
 
-// maxName is the longest name of an attribute, in bytes.
-const maxName = 150
+// The longest name of an attribute, value of one and identifier, in bytes.
+const (
+	maxName  = 150
+	maxValue = 1000
+	maxID    = 150
+)
+
+// platform is what sentences call Customer.io.
+const platform = "Customer.io"
 
 // Platform is Customer.io. It publishes two limits for the Track API, 100 and 1,000 calls
 // a second. This is the lower one.
 var Platform = connector.Define(connector.Platform{
 	Name: "customerio", Title: "Customer.io", Batch: 500,
-	Limits:   connector.Limits{PerSecond: 100, Burst: 10, Timeout: 30 * time.Second},
-	Classify: classify,
+	Limits: connector.Limits{
+		PerSecond: 80, Burst: 10, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 100, In: time.Second}},
+	},
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaultAttributes are the names of these fields in the platform's own examples.
@@ -60,9 +71,10 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	SiteID    string          `json:"siteId" help:"Site ID of the workspace, from its Track API keys."`
-	APIKey    usersync.Secret `json:"apiKey" help:"API key that belongs to the Site ID."`
-	AppAPIKey usersync.Secret `json:"appApiKey,omitzero" help:"App API key of the workspace: with it a dry run tells new people from known ones, and segments are looked for and made."`
+	SiteID     string          `json:"siteId" help:"Site ID of the workspace, from its Track API keys."`
+	APIKey     usersync.Secret `json:"apiKey" help:"API key that belongs to the Site ID."`
+	AppAPIKey  usersync.Secret `json:"appApiKey,omitzero" help:"App API key of the workspace: with it a dry run tells new people from known ones, and segments are looked for and made."`
+	WebhookKey usersync.Secret `json:"webhookKey,omitzero" help:"Signing key of the reporting webhook: without it no call of Customer.io is taken."`
 }
 
 // Settings say where people are put and what is sent of them.
@@ -110,7 +122,11 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 			*setting = fallback
 		}
 	}
-	return &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}, nil
+	opened := &customerio{credentials: c, settings: s, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}
+	if s.IdentifyBy == byID {
+		return identified{opened}, nil
+	}
+	return opened, nil
 }
 
 // hasApp reports whether the connection may read.
@@ -142,14 +158,19 @@ func (c *customerio) identifier(p connector.Profile) string {
 func (c *customerio) Check(ctx context.Context) (connector.Facts, error) {
 	facts := connector.Facts{Labels: map[string]string{}, Account: connector.Fingerprint(usersync.NewSecret(c.credentials.SiteID))}
 	var region struct {
-		DataCenter  string      `json:"data_center"`
+		URL         string      `json:"url"`
+		Region      string      `json:"region"`
+		DataCenter  string      `json:"data_center"` // was seen in place of region
 		Environment json.Number `json:"environment_id"`
 	}
 	if _, err := c.track(ctx, http.MethodGet, "/api/v1/accounts/region", nil, &region); err != nil {
 		return facts, fmt.Errorf("read the region of the account: %w", err)
 	}
-	if region.DataCenter != "" && region.DataCenter != c.settings.Region {
-		return facts, connector.WrongSetting("region", "The account's data is in the region '"+connector.Quote(region.DataCenter)+"'.")
+	if region.URL == "" && region.Environment == "" {
+		return facts, connector.Unexpected(platform)
+	}
+	if is := cmp.Or(region.Region, region.DataCenter); is != "" && is != c.settings.Region {
+		return facts, connector.WrongSetting("region", "The account's data is in the region '"+connector.Quote(is)+"'.")
 	}
 	if region.Environment != "" {
 		facts.Account = region.Environment.String()
@@ -163,7 +184,13 @@ func (c *customerio) checkSegment(ctx context.Context, labels map[string]string)
 		return nil
 	}
 	if c.settings.Segment == "" {
-		_, err := c.app(ctx, http.MethodGet, "/v1/workspaces", nil, nil)
+		var answer struct {
+			Workspaces []struct{} `json:"workspaces"`
+		}
+		_, err := c.app(ctx, http.MethodGet, "/v1/workspaces", nil, &answer)
+		if err == nil && answer.Workspaces == nil {
+			err = connector.Unexpected(platform)
+		}
 		return err
 	}
 	var answer struct {
@@ -175,6 +202,9 @@ func (c *customerio) checkSegment(ctx context.Context, labels map[string]string)
 	}
 	if err != nil {
 		return fmt.Errorf("read the segment: %w", err)
+	}
+	if answer.Segment.ID == "" {
+		return connector.Unexpected(platform)
 	}
 	if !answer.Segment.manual() {
 		return connector.WrongSetting("segment", "People cannot be added to the segment '"+answer.Segment.Name+"': it fills itself.")

@@ -56,17 +56,57 @@ func TestABatchIsOneCallAndOneForTheSegment(t *testing.T) {
 	}
 }
 
+// essays are settings that map 40 attributes.
+func essays(t *testing.T) string {
+	t.Helper()
+	mapping := map[string]string{}
+	for i := range 40 {
+		mapping[fmt.Sprintf("essay%d", i)] = fmt.Sprintf("attributes.essay%d", i)
+	}
+	return connectortest.JSON(t, map[string]any{"attributes": mapping})
+}
+
+// essay is that many kilobytes of attributes, of which each has the most that is taken.
+func essay(kilobytes int) map[string]any {
+	out := map[string]any{}
+	for i := range kilobytes {
+		out[fmt.Sprintf("essay%d", i)] = strings.Repeat("x", 1000)
+	}
+	return out
+}
+
+func TestAValueThatIsTooLongIsLeftOut(t *testing.T) {
+	t.Parallel()
+	a := platform.Serve(t)
+	ada := connectortest.Ada(t)
+	ada.Attributes = essay(2)
+	ada.Attributes["essay1"] = strings.Repeat("ü", 501) // 1,002 bytes
+	a.Want(a.Push(a.Open(essays(t)), ada)[0], connector.Synced, "User synced; 'essay1' was left out, as it is longer than the 1,000 bytes that Customer.io takes")
+	if one := a.Held(ada); one.Fields["essay0"] == nil || one.Fields["essay1"] != nil {
+		t.Errorf("has %v", one.Fields)
+	}
+}
+
+func TestAnIdentifierOfMoreThan150BytesIsRefused(t *testing.T) {
+	t.Parallel()
+	a := platform.Serve(t)
+	long := connectortest.Person(t, "ada@"+strings.Repeat("lovelace.", 20)+"example.org", "Ada", "Lovelace")
+	if r := a.Push(a.Open(""), long)[0]; r.Status != connector.Failed || !strings.Contains(r.Details, "150 bytes") {
+		t.Errorf("got %+v", r)
+	}
+}
+
 func TestCallsStayBelow500KB(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
-	c := a.Open(`{"attributes":{"about":"attributes.about"}}`)
+	c := a.Open(essays(t))
 	some := connectortest.People(t, 41)
 	for i := range some {
-		some[i].Attributes = map[string]any{"about": strings.Repeat("x", 30_000)}
+		some[i].Attributes = essay(30)
 	}
-	some[7].Attributes["about"] = strings.Repeat("x", 40_000)
+	some[7].Attributes = essay(40)
 	var results []connector.Result
-	a.Costs(3, "1.2 MB", func() { results = a.Push(c, some...) })
+	a.Costs(4, "1.2 MB, after a search", func() { results = a.Push(c, some...) })
 	for i, r := range results {
 		if (r.Status == connector.Failed) != (i == 7) {
 			t.Errorf("person %d: %v, %v", i, r.Status, r.Err)
@@ -83,10 +123,10 @@ func TestCallsStayBelow500KB(t *testing.T) {
 func TestWhatArrivedBeforeAFailureCounts(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
-	c := a.Open(`{"attributes":{"about":"attributes.about"}}`)
+	c := a.Open(essays(t))
 	some := connectortest.People(t, 20)
 	for i := range some {
-		some[i].Attributes = map[string]any{"about": strings.Repeat("x", 30_000)}
+		some[i].Attributes = essay(30)
 	}
 	a.Break(fakeplatform.Fault{Path: "/batch", Skip: 1, Status: http.StatusServiceUnavailable})
 	results, err := c.Push(t.Context(), some)

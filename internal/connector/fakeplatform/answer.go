@@ -3,6 +3,7 @@ package fakeplatform
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 
 	"usersync/internal/connector"
@@ -15,6 +16,13 @@ func Answer(w http.ResponseWriter, status int, body any) {
 	}
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
+}
+
+// Read reads JSON. Its numbers keep their digits, as json.Number.
+func Read(from io.Reader, to any) error {
+	decoder := json.NewDecoder(from)
+	decoder.UseNumber()
+	return decoder.Decode(to)
 }
 
 // Gateway answers like the gateway in front of a platform, with a page of HTML.

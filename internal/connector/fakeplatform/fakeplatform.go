@@ -47,8 +47,9 @@ type Server struct {
 // fake is one platform, with its faults and what it has counted.
 type fake struct {
 	Platform
-	faults []Fault
-	state  State
+	faults  []Fault
+	windows windows
+	state   State
 }
 
 // State is what a fake counts, as GET /_control/name shows it.
@@ -57,9 +58,11 @@ type State struct {
 	ByRoute map[string]int `json:"byRoute"` // "PUT /3.0/lists/…": ids are cut to …
 	AtOnce  int            `json:"atOnce"`
 	// MaxAtOnce is the most calls that were under way at once.
-	MaxAtOnce int           `json:"maxAtOnce"`
-	Latency   time.Duration `json:"latencyNs"`
-	People    int           `json:"people"`
+	MaxAtOnce int `json:"maxAtOnce"`
+	// Over is how many calls exceeded a limit, see Server.Limit.
+	Over    int           `json:"over"`
+	Latency time.Duration `json:"latencyNs"`
+	People  int           `json:"people"`
 }
 
 // Fault is one way to misbehave, for the next Times calls whose path contains Path. If
@@ -171,7 +174,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 }
 
 func (s *Server) serve(f *fake, w http.ResponseWriter, r *http.Request) {
-	fault, latency := s.begin(f, r)
+	fault, latency := s.begin(f, r, time.Now())
 	defer s.end(f)
 	// The server notices that a caller has gone only after the body was read.
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
@@ -209,7 +212,7 @@ func (s *Server) serve(f *fake, w http.ResponseWriter, r *http.Request) {
 const maxBody = 64 << 20
 
 // begin counts a call and takes the fault that is meant for it.
-func (s *Server) begin(f *fake, r *http.Request) (fault Fault, latency time.Duration) {
+func (s *Server) begin(f *fake, r *http.Request, now time.Time) (fault Fault, latency time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &f.state
@@ -217,6 +220,10 @@ func (s *Server) begin(f *fake, r *http.Request) (fault Fault, latency time.Dura
 	st.ByRoute[r.Method+" "+route(r.URL.Path)]++
 	st.AtOnce++
 	st.MaxAtOnce = max(st.MaxAtOnce, st.AtOnce)
+	if !f.windows.take(now) {
+		st.Over++
+		return Fault{Status: http.StatusTooManyRequests}, st.Latency
+	}
 	for i := range f.faults {
 		one := &f.faults[i]
 		if !strings.Contains(r.URL.Path, one.Path) || one.Times < 0 {

@@ -89,6 +89,21 @@ func (p *People) Delete(email string) bool {
 	return ok
 }
 
+// Move gives a person another address. It reports false where somebody else has that.
+func (p *People) Move(from, to string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one, known := p.byMail[strings.ToLower(from)]
+	other, taken := p.byMail[strings.ToLower(to)]
+	if !known || taken && other != one {
+		return false
+	}
+	delete(p.byMail, strings.ToLower(from))
+	one.Email = to
+	p.byMail[strings.ToLower(to)] = one
+	return true
+}
+
 // Emails returns all addresses, sorted.
 func (p *People) Emails() []string {
 	p.mu.Lock()

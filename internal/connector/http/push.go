@@ -32,13 +32,33 @@ type message struct {
 type data struct {
 	UserID     string         `json:"userId"`
 	Email      usersync.Email `json:"email"`
-	FirstName  string         `json:"firstName,omitempty"`
-	LastName   string         `json:"lastName,omitempty"`
-	Name       string         `json:"name,omitempty"`
-	Country    string         `json:"country,omitempty"`
-	JobTitle   string         `json:"jobTitle,omitempty"`
-	InviteLink string         `json:"inviteLink,omitempty"`
+	FirstName  known          `json:"firstName,omitzero"`
+	LastName   known          `json:"lastName,omitzero"`
+	Name       known          `json:"name,omitzero"`
+	Country    known          `json:"country,omitzero"`
+	JobTitle   known          `json:"jobTitle,omitzero"`
+	InviteLink known          `json:"inviteLink,omitzero"`
 	Attributes map[string]any `json:"attributes,omitempty"`
+}
+
+// known is a text. It may be unknown, which is left out, or cleared, which is null.
+type known struct {
+	text    string
+	cleared bool
+}
+
+// MarshalJSON writes the text, or null.
+func (k known) MarshalJSON() ([]byte, error) {
+	if k.cleared {
+		return []byte("null"), nil
+	}
+	return json.Marshal(k.text)
+}
+
+// knownOf returns what a profile says of a source, which holds a text.
+func knownOf(p connector.Profile, source string) known {
+	text := connector.Text(p.Value(source))
+	return known{text, text == "" && p.Clears(source)}
 }
 
 // body makes the bodies of requests.
@@ -67,8 +87,8 @@ func newBody(s Settings) (*body, error) {
 func (b *body) updated(p connector.Profile) ([]byte, error) {
 	if b.template == nil {
 		return json.Marshal(message{typeUpdated, data{
-			UserID: p.UserID, Email: p.Email, FirstName: p.FirstName, LastName: p.LastName, Name: p.Name, Country: p.Country,
-			JobTitle: p.JobTitle, InviteLink: p.InviteLink, Attributes: b.chosen(p.Attributes),
+			UserID: p.UserID, Email: p.Email, FirstName: knownOf(p, "firstName"), LastName: knownOf(p, "lastName"), Name: knownOf(p, "name"),
+			Country: knownOf(p, "country"), JobTitle: knownOf(p, "jobTitle"), InviteLink: knownOf(p, "inviteLink"), Attributes: b.chosen(p),
 		}})
 	}
 	text, err := b.template.Execute(b.fields(p))
@@ -84,13 +104,21 @@ func (b *body) removed(p connector.Profile) ([]byte, error) {
 	return json.Marshal(message{typeRemoved, data{UserID: p.UserID, Email: p.Email}})
 }
 
-// chosen returns the attributes that are sent.
-func (b *body) chosen(attributes map[string]any) map[string]any {
+// chosen returns the attributes that are sent. Those that were cleared are null.
+func (b *body) chosen(p connector.Profile) map[string]any {
 	out := map[string]any{}
-	for name, value := range attributes {
+	add := func(name string, value any) {
 		if len(b.attributes) == 0 || slices.Contains(b.attributes, name) {
 			out[name] = value
 		}
+	}
+	for _, f := range p.Cleared {
+		if name, ok := strings.CutPrefix(string(f), "attributes."); ok {
+			add(name, nil)
+		}
+	}
+	for name, value := range p.Attributes {
+		add(name, value)
 	}
 	return out
 }
@@ -100,13 +128,26 @@ func (b *body) chosen(attributes map[string]any) map[string]any {
 func (b *body) fields(p connector.Profile) map[string]any {
 	attributes := map[string]any{}
 	for _, name := range b.attributes {
-		attributes[name] = orEmpty(p.Attributes[name])
+		attributes[name] = orEmpty(plain(p.Attributes[name]))
 	}
 	out := map[string]any{"type": typeUpdated, "attributes": attributes}
 	for _, source := range connector.Sources {
 		out[source] = orEmpty(p.Value(source))
 	}
 	return out
+}
+
+// plain returns a number as one of Go's own where a template shows that with all its
+// digits, so that 0 counts as false.
+func plain(value any) any {
+	number, ok := value.(json.Number)
+	if !ok {
+		return value
+	}
+	if f, err := number.Float64(); err == nil && fmt.Sprint(f) == number.String() {
+		return f
+	}
+	return value
 }
 
 func orEmpty(value any) any {

@@ -33,6 +33,9 @@ func (h *hubspot) list(ctx context.Context, path string) (list, error) {
 	if connector.NotFound(r) {
 		return list{}, nil
 	}
+	if err == nil && answer.List.ID == "" {
+		err = connector.Unexpected("HubSpot")
+	}
 	return answer.List, err
 }
 
@@ -69,16 +72,19 @@ func (h *hubspot) makeList(ctx context.Context, name string) (list, error) {
 }
 
 // joined is the answer to an addition to a list. Ids are strings in some versions and
-// numbers in others.
+// numbers in others. HubSpot writes one of the names with an s more. Members whom the
+// list has already stand nowhere.
 type joined struct {
 	Missing []looseID `json:"recordIdsMissing"`
+	Removed []looseID `json:"recordIdsRemoved"`
+	Added   []looseID `json:"recordsIdsAdded"`
 }
 
 // join adds everybody who was upserted to the list. Members stay members.
 func (h *hubspot) join(ctx context.Context, results []connector.Result) error {
 	ids := []string{}
 	for _, r := range results {
-		if r.Remote != "" {
+		if r.Status == connector.Added || r.Status == connector.Updated {
 			ids = append(ids, r.Remote)
 		}
 	}
@@ -89,6 +95,9 @@ func (h *hubspot) join(ctx context.Context, results []connector.Result) error {
 	r, err := h.call(ctx, http.MethodPut, h.path("lists", "/"+h.settings.List+"/memberships/add"), ids, &answer)
 	if err != nil {
 		return h.listFault(r, err)
+	}
+	if answer.Missing == nil && answer.Removed == nil && answer.Added == nil {
+		return connector.Unexpected("HubSpot")
 	}
 	if len(answer.Missing) > 0 {
 		return usersync.Errorf(usersync.CodeUnavailable, "HubSpot does not find %d contacts it has just taken.", len(answer.Missing))

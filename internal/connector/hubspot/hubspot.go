@@ -31,12 +31,14 @@ const (
 	contactType = "0-1"
 )
 
-// Platform is HubSpot. The limits are those of a private app in a Free or Starter account:
-// 100 calls in 10 s, including the burst.
+// Platform is HubSpot. The limits are those of a private app in a Free or Starter account.
 var Platform = connector.Define(connector.Platform{
 	Name: "hubspot", Title: "HubSpot", Batch: maxBatch,
-	Limits:   connector.Limits{PerSecond: 9, Burst: 10, Timeout: 30 * time.Second},
-	Classify: classify,
+	Limits: connector.Limits{
+		PerSecond: 9, Burst: 10, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 100, In: 10 * time.Second}},
+	},
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaultProperties are properties that every account has.
@@ -50,7 +52,8 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	AccessToken usersync.Secret `json:"accessToken" help:"Access token of a private app with the scopes crm.objects.contacts.read and .write, crm.schemas.contacts.read and, for lists, crm.lists.read and .write."`
+	AccessToken  usersync.Secret `json:"accessToken" help:"Access token of a private app with the scopes crm.objects.contacts.read and .write, crm.schemas.contacts.read and, for lists, crm.lists.read and .write; to pass on who unsubscribed, communication_preferences.read_write."`
+	ClientSecret usersync.Secret `json:"clientSecret,omitzero" help:"Client secret of the app, which signs its webhooks: without it no call of HubSpot is taken."`
 }
 
 // Settings say where people are put and what is sent of them.
@@ -154,7 +157,7 @@ func (h *hubspot) Check(ctx context.Context) (connector.Facts, error) {
 		return facts, fmt.Errorf("read the account: %w", err)
 	}
 	if facts.Account = string(account.Portal); facts.Account == "" {
-		facts.Account = connector.Fingerprint(h.token)
+		return facts, connector.Unexpected("HubSpot")
 	}
 	if err := h.checkProperties(ctx, facts.Labels); err != nil {
 		return facts, fmt.Errorf("check the properties: %w", err)
@@ -164,6 +167,7 @@ func (h *hubspot) Check(ctx context.Context) (connector.Facts, error) {
 
 // property is one in HubSpot's schema of contacts.
 type property struct {
+	Name      string `json:"name"`
 	FieldType string `json:"fieldType"`
 	Unique    bool   `json:"hasUniqueValue"`
 	Options   []struct {
@@ -183,6 +187,7 @@ func (h *hubspot) checkProperties(ctx context.Context, labels map[string]string)
 		if found.Modification.ReadOnly {
 			return connector.WrongSetting("properties."+name, "HubSpot lets nobody write the property '"+name+"'.")
 		}
+		labels["property:"+name] = found.FieldType
 	}
 	if h.settings.IDProperty != byEmail {
 		found, err := h.property(ctx, h.settings.IDProperty, "idProperty")
@@ -226,6 +231,9 @@ func (h *hubspot) property(ctx context.Context, name, field string) (property, e
 	r, err := h.call(ctx, http.MethodGet, h.path("properties", "/contacts/"+url.PathEscape(name)), nil, &found)
 	if connector.NotFound(r) {
 		return found, connector.WrongSetting(field, "HubSpot has no contact property '"+name+"'.")
+	}
+	if err == nil && found.Name == "" {
+		err = connector.Unexpected("HubSpot")
 	}
 	return found, err
 }

@@ -1,6 +1,7 @@
 package hubspot_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -118,7 +119,7 @@ func TestOfABatchOnlyTheWrongOneFails(t *testing.T) {
 	bad := connectortest.Person(t, "bad@example.org", "Bad", "Number")
 	bad.Attributes = map[string]any{"seats": "many"}
 	good := connectortest.Person(t, "good@example.org", "Good", "Number")
-	good.Attributes = map[string]any{"seats": 1234567.0}
+	good.Attributes = map[string]any{"seats": json.Number("1234567")}
 	results := a.Push(a.Open(`{"list":"42","properties":{"seats":"attributes.seats"}}`), bad, good)
 	if results[0].Status != connector.Failed || results[0].Details != "User refused: many was not a valid long." || results[1].Status != connector.Added {
 		t.Errorf("got %+v", results)

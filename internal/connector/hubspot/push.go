@@ -30,10 +30,29 @@ func (h *hubspot) id(p connector.Profile) string {
 	return p.UserID
 }
 
-// values are the properties of a person. HubSpot takes strings only.
+// mapped are the mapped properties of a person, and what is left out of them.
+func (h *hubspot) mapped(p connector.Profile) (map[string]any, []connector.LeftOut) {
+	values := h.properties.Values(p)
+	return values, connector.Phones(values, p, h.isPhone)
+}
+
+// isPhone reports whether a property takes a telephone number. Two of every account do.
+func (h *hubspot) isPhone(property string) bool {
+	return property == "phone" || property == "mobilephone" || h.facts.Labels["property:"+property] == "phonenumber"
+}
+
+// LeavesOut returns the telephone numbers that are none.
+func (h *hubspot) LeavesOut(p connector.Profile) []connector.LeftOut {
+	_, left := h.mapped(p)
+	return left
+}
+
+// values are the properties of a person. HubSpot takes strings only. The empty one
+// clears a property of any type.
 func (h *hubspot) values(p connector.Profile) map[string]string {
 	out := map[string]string{}
-	for name, v := range h.properties.Values(p) {
+	mapped, _ := h.mapped(p)
+	for name, v := range mapped {
 		out[name] = connector.Text(v)
 	}
 	if h.settings.IDProperty != byEmail {
@@ -77,15 +96,19 @@ type upserted struct {
 }
 
 // Push upserts people and adds them to the list, which takes two calls for up to 100
-// people.
+// people. One more call asks who of those that HubSpot knew has opted out: they are not
+// added.
 func (h *hubspot) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	answer, err := h.upsert(ctx, people)
 	if err != nil {
 		return nil, fmt.Errorf("upsert the contacts: %w", err)
 	}
 	results, err := h.results(people, answer)
+	if leftErr := h.markLeft(ctx, results); leftErr != nil {
+		return onlyDone(results), fmt.Errorf("ask who has opted out: %w", leftErr)
+	}
 	if joinErr := h.join(ctx, results); joinErr != nil {
-		return onlyFailed(results), joinErr
+		return onlyDone(results), joinErr
 	}
 	return results, err
 }
@@ -142,11 +165,64 @@ func (h *hubspot) result(id string, isNew bool) connector.Result {
 	return connector.Did.Outcome(connector.AddedOrUpdated(!isNew), h.target(), id)
 }
 
-// onlyFailed keeps the results of those that HubSpot refused.
-func onlyFailed(results []connector.Result) []connector.Result {
+// left is the result of a person who has opted out. HubSpot learns who they are now.
+func (h *hubspot) left(id string, tense connector.Tense) connector.Result {
+	but := "subscribed again"
+	if place := h.target().Place; place != "" {
+		but = "added to " + place
+	}
+	return connector.Unsubscribed(id, tense.UpdateOnly(h.target(), "has opted out of all mail at HubSpot", but))
+}
+
+// optOut is the property that says that a person wants no mail. A complaint sets it too.
+const optOut = "hs_email_optout"
+
+// record is a contact, as far as it is read.
+type record struct {
+	ID         looseID        `json:"id"`
+	Properties map[string]any `json:"properties"`
+}
+
+// hasLeft reports whether the person wants no mail.
+func (r record) hasLeft() bool { return connector.Text(r.Properties[optOut]) == "true" }
+
+// markLeft reads who of the updated people has opted out.
+func (h *hubspot) markLeft(ctx context.Context, results []connector.Result) error {
+	places := map[string]int{}
+	inputs := []map[string]string{}
+	for i, r := range results {
+		if r.Status == connector.Updated {
+			places[r.Remote] = i
+			inputs = append(inputs, map[string]string{"id": r.Remote})
+		}
+	}
+	if len(inputs) == 0 {
+		return nil
+	}
+	var answer struct {
+		Results []record `json:"results"`
+	}
+	body := map[string]any{"inputs": inputs, "properties": []string{optOut}, "propertiesWithHistory": []string{}}
+	if _, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/batch/read"), body, &answer); err != nil {
+		return fmt.Errorf("read the contacts: %w", err)
+	}
+	if answer.Results == nil {
+		return connector.Unexpected("HubSpot")
+	}
+	for _, r := range answer.Results {
+		if i, ok := places[string(r.ID)]; ok && r.hasLeft() {
+			results[i] = h.left(string(r.ID), connector.Did)
+		}
+	}
+	return nil
+}
+
+// onlyDone keeps the results of those that HubSpot refused, and of those who are not to
+// be added to the list.
+func onlyDone(results []connector.Result) []connector.Result {
 	out := make([]connector.Result, len(results))
 	for i, r := range results {
-		if r.Status == connector.Failed {
+		if r.Status == connector.Failed || r.Status == connector.Skipped {
 			out[i] = r
 		}
 	}
@@ -155,35 +231,40 @@ func onlyFailed(results []connector.Result) []connector.Result {
 
 // Preview looks whether the contact is there.
 func (h *hubspot) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	id, err := h.find(ctx, h.id(p), h.settings.IDProperty)
+	found, err := h.find(ctx, h.id(p), h.settings.IDProperty)
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("find the contact: %w", err)
+	}
+	id := string(found.ID)
+	if found.hasLeft() {
+		return h.left(id, connector.Would), nil
 	}
 	return connector.Would.Outcome(connector.AddedOrUpdated(id != ""), h.target(), id), nil
 }
 
-// find returns the id of a contact, or "" if there is none.
-func (h *hubspot) find(ctx context.Context, value, property string) (string, error) {
-	path := h.path("objects", "/contacts/"+connector.PathSegment(value)) + "?idProperty=" + url.QueryEscape(property)
-	var contact struct {
-		ID looseID `json:"id"`
-	}
+// find returns a contact. Its id is "" if there is none.
+func (h *hubspot) find(ctx context.Context, value, property string) (record, error) {
+	path := h.path("objects", "/contacts/"+connector.PathSegment(value)) + "?idProperty=" + url.QueryEscape(property) + "&properties=" + optOut
+	var contact record
 	r, err := h.call(ctx, http.MethodGet, path, nil, &contact)
 	if connector.NotFound(r) {
-		return "", nil
+		return record{}, nil
 	}
-	return string(contact.ID), err
+	if err == nil && contact.ID == "" {
+		err = connector.Unexpected("HubSpot")
+	}
+	return contact, err
 }
 
 // Remove erases the contact with the person's address, and the contact that was last
 // pushed to, if that is another one. It looks for them first, because the erasure of
 // an address that HubSpot does not know would only block the address.
 func (h *hubspot) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	id, err := h.find(ctx, p.Email.Display(), byEmail)
+	found, err := h.find(ctx, p.Email.Display(), byEmail)
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("find the contact: %w", err)
 	}
-	for _, one := range slices.Compact([]string{id, p.Remote}) {
+	for _, one := range slices.Compact([]string{string(found.ID), p.Remote}) {
 		if one == "" {
 			continue
 		}
@@ -198,6 +279,9 @@ func (h *hubspot) erase(ctx context.Context, id string) error {
 	r, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/gdpr-delete"), map[string]string{"objectId": id}, nil)
 	if connector.NotFound(r) {
 		return nil
+	}
+	if err == nil {
+		err = connector.Expect("HubSpot", r, http.StatusNoContent)
 	}
 	return err
 }

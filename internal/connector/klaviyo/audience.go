@@ -24,6 +24,9 @@ func (k *klaviyo) MakeAudience(ctx context.Context, name, _ string) (string, use
 	if _, err := k.call(ctx, http.MethodGet, "/api/lists?"+query.Encode(), nil, &found); err != nil {
 		return "", usersync.PlatformSync{}, fmt.Errorf("look for the list: %w", err)
 	}
+	if found.Data == nil {
+		return "", usersync.PlatformSync{}, connector.Unexpected(platform)
+	}
 	if len(found.Data) > 0 {
 		return found.Data[0].ID, usersync.PlatformSync{List: found.Data[0].ID}, nil
 	}
@@ -43,6 +46,7 @@ func (k *klaviyo) MakeAudience(ctx context.Context, name, _ string) (string, use
 func (k *klaviyo) listName(ctx context.Context) (string, error) {
 	var list struct {
 		Data struct {
+			resource
 			Attributes struct {
 				Name string `json:"name"`
 			} `json:"attributes"`
@@ -51,6 +55,9 @@ func (k *klaviyo) listName(ctx context.Context) (string, error) {
 	response, err := k.call(ctx, http.MethodGet, "/api/lists/"+url.PathEscape(k.settings.List), nil, &list)
 	if err != nil {
 		return "", k.noList(response, err)
+	}
+	if list.Data.ID == "" {
+		return "", connector.Unexpected(platform)
 	}
 	return cmp.Or(list.Data.Attributes.Name, k.settings.List), nil
 }

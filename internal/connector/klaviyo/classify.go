@@ -20,6 +20,9 @@ type fault struct {
 	Source struct {
 		Pointer string `json:"pointer"`
 	} `json:"source"`
+	Meta struct {
+		Duplicate string `json:"duplicate_profile_id"`
+	} `json:"meta"`
 }
 
 func (f fault) said() string { return cmp.Or(f.Detail, f.Title, f.Code) }
@@ -34,6 +37,19 @@ func faultsOf(r *connector.Response) []fault {
 		return nil
 	}
 	return body.Errors
+}
+
+// duplicateOf returns the id of the profile that a 409 names as the one that is meant.
+func duplicateOf(r *connector.Response) string {
+	if r == nil || r.Status != http.StatusConflict {
+		return ""
+	}
+	for _, f := range faultsOf(r) {
+		if f.Code == "duplicate_profile" && f.Meta.Duplicate != "" {
+			return f.Meta.Duplicate
+		}
+	}
+	return ""
 }
 
 // classify says what a refusal means. The status decides, and Klaviyo's first error
@@ -53,12 +69,13 @@ func classify(r *connector.Response) *usersync.Error {
 	return e
 }
 
-// noList gives the refusal of a call for the list that it names its meaning.
+// noList gives the refusal of a call for the list that it names its meaning. A list that a
+// check has seen is the connection's, and any other one is the call's.
 func (k *klaviyo) noList(response *connector.Response, err error) error {
 	if k.settings.List == "" || !connector.NotFound(response) && !aboutList(response) {
 		return err
 	}
-	return usersync.Errorf(usersync.CodeDisconnected, "Klaviyo has no list '%s'.", k.settings.List)
+	return k.facts.Gone("list", k.settings.List, "Klaviyo has no list '"+k.facts.NameOf("list", k.settings.List)+"'.")
 }
 
 // aboutList reports whether a job was refused for its list.

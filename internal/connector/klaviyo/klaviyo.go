@@ -27,14 +27,18 @@ const (
 
 // Platform is Klaviyo. It counts the calls of an account to each endpoint, in windows of a
 // second and of a minute. The limits are for the strictest endpoints that a push
-// needs, jobs and list members, which take 10 calls a second and 150 a minute. 10
-// calls at once and 2.3 a second after that make 148 in any minute. Batch is well
-// below the 10,000 profiles of a job, so that the reads before the job and the job
+// needs, jobs and list members. Batch is well below the 10,000 profiles of a job, so that the reads before the job and the job
 // together take a few seconds.
 var Platform = connector.Define(connector.Platform{
 	Name: "klaviyo", Title: "Klaviyo", Batch: 500,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 2.3, Burst: 10, Timeout: 30 * time.Second},
-	Classify: classify,
+	Limits: connector.Limits{
+		Concurrent: 4, PerSecond: 2.4, Burst: 5, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 10, In: time.Second}, {Calls: 150, In: time.Minute}},
+	},
+	Classify: classify, Inbound: &inbound,
+	// Klaviyo supports a revision for two years:
+	// https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy
+	Revision: connector.Revision{Name: revision, Retires: time.Date(2028, time.July, 15, 0, 0, 0, 0, time.UTC)},
 }, open)
 
 // defaults are mapped unless the settings say otherwise.
@@ -49,7 +53,8 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write."`
+	APIKey        usersync.Secret `json:"apiKey" help:"Private API key (pk_…) with the scopes accounts:read, lists:read, lists:write, profiles:read, profiles:write and data-privacy:write; to pass on consent, subscriptions:write."`
+	WebhookSecret usersync.Secret `json:"webhookSecret,omitzero" help:"Secret key of Klaviyo's webhook, which signs its calls: without it none is taken."`
 }
 
 // Settings say where people are put and what is sent of them.
@@ -127,6 +132,9 @@ func (k *klaviyo) Check(ctx context.Context) (connector.Facts, error) {
 		return facts, nil
 	}
 	name, err := k.listName(ctx)
+	if usersync.CodeOf(err) == usersync.CodeRejected {
+		err = connector.WrongSetting("listId", usersync.AsError(err).Message)
+	}
 	if err != nil {
 		return connector.Facts{}, fmt.Errorf("read the list: %w", err)
 	}

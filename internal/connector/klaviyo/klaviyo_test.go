@@ -1,6 +1,7 @@
 package klaviyo_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,12 +10,19 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/connectortest"
+	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connector/klaviyo"
 	"usersync/internal/connector/klaviyo/fake"
 	"usersync/internal/usersync"
 )
 
-var platform = connectortest.Of(klaviyo.Platform, fake.New, connectortest.Options{JobOf: 6})
+var spec = connectortest.Spec{Files: []string{
+	"klaviyo/add_profiles_to_list.json", "klaviyo/bulk_import_profiles.json", "klaviyo/create_list.json", "klaviyo/create_or_update_profile.json",
+	"klaviyo/get_accounts.json", "klaviyo/get_bulk_import_profiles_job.json", "klaviyo/get_errors_for_bulk_import_profiles_job.json",
+	"klaviyo/get_list.json", "klaviyo/get_lists.json", "klaviyo/get_profiles.json", "klaviyo/request_profile_deletion.json",
+}}
+
+var platform = connectortest.Of(klaviyo.Platform, fake.New, connectortest.Options{Spec: spec, JobOf: 6})
 
 func TestConnector(t *testing.T) { platform.Run(t) }
 
@@ -190,30 +198,42 @@ func TestWhatAJobSaysOfItself(t *testing.T) {
 	}
 }
 
-func TestAListThatIsGoneDisconnects(t *testing.T) {
+// A list that only one call names is that call's mistake: it must not disconnect.
+func TestAListThatIsGoneDisconnectsOnlyIfACheckHasSeenIt(t *testing.T) {
 	t.Parallel()
-	c := platform.Serve(t).Dial(`{"listId":"Gone12"}`, connector.Facts{})
-	if _, err := c.Check(t.Context()); usersync.CodeOf(err) != usersync.CodeDisconnected {
-		t.Errorf("the check says %v", err)
-	}
+	a := platform.Serve(t)
+	a.WantDisconnected(map[string]string{`{"listId":"Gone12"}`: "settings.listId"})
 	for _, n := range []int{1, 6} {
-		results, err := c.Push(t.Context(), connectortest.People(t, n))
-		if usersync.CodeOf(err) != usersync.CodeDisconnected {
-			t.Errorf("a push of %d says %v", n, err)
-		}
-		for _, r := range results {
-			if r.Status != "" {
-				t.Errorf("a push of %d: %+v", n, r)
-			}
-		}
+		a.WantGone(`{"listId":"Gone12"}`, "list:Gone12", connectortest.People(t, n)...)
 	}
 	script := connectortest.Script{
 		"GET /api/profiles": connectortest.Says(200, `{"data":[]}`),
 		"POST /api/profile-bulk-import-jobs": connectortest.Says(400,
 			`{"errors":[{"detail":"no list","source":{"pointer":"/data/relationships/lists/data/0/id"}}]}`),
 	}
-	if _, err := platform.Dial(t, script, "").Push(t.Context(), connectortest.People(t, 6)); usersync.CodeOf(err) != usersync.CodeDisconnected {
+	if _, err := platform.Dial(t, script, "").Push(t.Context(), connectortest.People(t, 6)); usersync.CodeOf(err) != usersync.CodeRejected {
 		t.Errorf("a job that is refused for its list says %v", err)
+	}
+}
+
+func TestADuplicateProfileIsFollowedByItsID(t *testing.T) {
+	t.Parallel()
+	a, ada := platform.Serve(t, spec.Validate(t, "klaviyo")), connectortest.Ada(t)
+	c := a.Open(`{"listId":"Y6nRLr","attributes":{"phone_number":"attributes.phone"}}`)
+	ada.Attributes = map[string]any{"phone": "020 7946 0100"}
+	old := connectortest.Person(t, "byron@example.org", "Ada", "Byron")
+	old.Attributes = ada.Attributes
+	before := a.Push(c, old)[0]
+	if r := a.Push(c, ada)[0]; r.Status != connector.Updated || r.Remote != before.Remote || a.Fake.People().Len() != 1 {
+		t.Errorf("got %+v, %v, the first was %+v; there are %v", r, r.Err, before, a.Fake.People().Emails())
+	}
+	// Two profiles that both exist are two people.
+	a.Put(old, func(*fakeplatform.Person) {})
+	grace := connectortest.Grace(t)
+	a.Push(c, grace)
+	grace.Attributes = ada.Attributes
+	if r := a.Push(c, grace)[0]; r.Status != connector.Failed || r.Err.Code != usersync.CodeRejected {
+		t.Errorf("two people with one number: %+v", r)
 	}
 }
 
@@ -230,10 +250,10 @@ func TestAttributesAreSortedIntoTheirPlaces(t *testing.T) {
 		"seats":"attributes.seats","location.city":"attributes.city","invite_link":""}}`)
 	p := connectortest.Person(t, "Ada@analytical-engine.example", "Ada", "Lovelace")
 	p.UserID = "user_1"
-	p.Attributes = map[string]any{"company": "Example Ltd", "phone": 441234567890.0, "seats": 3.0, "city": "London", "other": "unmapped"}
+	p.Attributes = map[string]any{"company": "Example Ltd", "phone": json.Number("442079460100"), "seats": json.Number("9007199254740993"), "city": "London", "other": "unmapped"}
 	const want = `{"attributes":{"email":"Ada@analytical-engine.example","external_id":"user_1","first_name":"Ada","last_name":"Lovelace",` +
-		`"location":{"city":"London","country":"GB"},"organization":"Example Ltd","phone_number":"441234567890",` +
-		`"properties":{"first_name":"Ada","our tags":["vip"],"seats":3},"title":"Analyst"},"list":"Y6nRLr"}`
+		`"location":{"city":"London","country":"GB"},"organization":"Example Ltd","phone_number":"+442079460100",` +
+		`"properties":{"first_name":"Ada","our tags":["vip"],"seats":9007199254740993},"title":"Analyst"},"list":"Y6nRLr"}`
 	if got := connectortest.JSON(t, c.Content(p)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,10 +38,20 @@ type resource struct {
 	ID   string `json:"id"`
 }
 
-// profile is a person in Klaviyo's shape.
+// profile is a person in Klaviyo's shape. The id is Klaviyo's own, where it is known
+// which profile is meant.
 type profile struct {
 	Type       string         `json:"type"`
+	ID         string         `json:"id,omitempty"`
 	Attributes map[string]any `json:"attributes"`
+	Meta       *meta          `json:"meta,omitempty"`
+}
+
+// meta takes custom properties away. null would only set them to null.
+type meta struct {
+	Patch struct {
+		Unset []string `json:"unset"`
+	} `json:"patch_properties"`
 }
 
 // wellKnown are the attributes of a profile that are text. Every other mapped name is
@@ -58,17 +69,61 @@ func (k *klaviyo) Content(p connector.Profile) any {
 	return content{k.attributes(p), k.settings.List}
 }
 
-func (k *klaviyo) profile(p connector.Profile) profile { return profile{"profile", k.attributes(p)} }
+func (k *klaviyo) profile(p connector.Profile) profile {
+	out := profile{Type: "profile", Attributes: k.attributes(p)}
+	properties, _ := out.Attributes["properties"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		if properties[name] != nil {
+			continue
+		}
+		if out.Meta == nil {
+			out.Meta = &meta{}
+		}
+		out.Meta.Patch.Unset = append(out.Meta.Patch.Unset, name)
+		delete(properties, name)
+	}
+	return out
+}
 
-// attributes sorts what is mapped into attributes, location and properties.
+// phoneNumber is the attribute that holds a telephone number. Klaviyo refuses a person
+// for one that is not of the form of E.164.
+const phoneNumber = "phone_number"
+
+// values are what is mapped of a person, and what is left out of it.
+func (k *klaviyo) values(p connector.Profile) (map[string]any, []connector.LeftOut) {
+	values := k.mapping.Values(p)
+	return values, connector.Phones(values, p, func(name string) bool { return name == phoneNumber })
+}
+
+// LeavesOut returns the telephone number if it is none.
+func (k *klaviyo) LeavesOut(p connector.Profile) []connector.LeftOut {
+	_, left := k.values(p)
+	return left
+}
+
+// clears reports whether a person has something that is to hold nothing.
+func (k *klaviyo) clears(p connector.Profile) bool {
+	for _, value := range k.mapping.Values(p) {
+		if value == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// attributes sorts what is mapped into attributes, location and properties. What is to
+// hold nothing is nil.
 func (k *klaviyo) attributes(p connector.Profile) map[string]any {
 	attributes := map[string]any{}
 	location, properties := map[string]any{}, map[string]any{}
-	for name, value := range k.mapping.Values(p) {
+	values, _ := k.values(p)
+	for name, value := range values {
 		part, isLocation := strings.CutPrefix(name, "location.")
 		switch {
 		case isLocation:
 			location[part] = value
+		case slices.Contains(wellKnown, name) && value == nil:
+			attributes[name] = nil
 		case slices.Contains(wellKnown, name):
 			attributes[name] = connector.Text(value)
 		default:
@@ -99,12 +154,18 @@ func (k *klaviyo) leftSentence(tense connector.Tense) string {
 	return tense.UpdateOnly(k.target(), "has unsubscribed at Klaviyo", "added to "+k.target().Place)
 }
 
-// Push sends a few people one by one, and more by a job.
+// Push sends a few people one by one, and more by a job. A job can clear nothing, so
+// people who have something to clear are sent one by one too.
 func (k *klaviyo) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if len(people) <= singly {
 		return k.pushSingly(ctx, people)
 	}
-	return k.pushJobs(ctx, people)
+	return connector.InParts(ctx, people, k.clears, k.pushSingly, func(ctx context.Context, some []connector.Profile) ([]connector.Result, error) {
+		if len(some) <= singly {
+			return k.pushSingly(ctx, some)
+		}
+		return k.pushJobs(ctx, some)
+	})
 }
 
 func (k *klaviyo) pushSingly(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
@@ -127,7 +188,11 @@ func (k *klaviyo) pushOne(ctx context.Context, p connector.Profile) (connector.R
 	var answer struct {
 		Data person `json:"data"`
 	}
-	response, err := k.call(ctx, http.MethodPost, path, document{Data: k.profile(p)}, &answer)
+	body := k.profile(p)
+	response, err := k.call(ctx, http.MethodPost, path, document{Data: body}, &answer)
+	if body.ID = duplicateOf(response); body.ID != "" { // another identifier is that of a profile with another address
+		response, err = k.call(ctx, http.MethodPost, path, document{Data: body}, &answer)
+	}
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("write the profile: %w", err)
 	}
@@ -156,11 +221,14 @@ func (k *klaviyo) addToList(ctx context.Context, results []connector.Result) err
 	path := "/api/lists/" + url.PathEscape(k.settings.List) + "/relationships/profiles"
 	response, err := k.call(ctx, http.MethodPost, path, document{Data: members}, nil)
 	if err == nil {
+		err = connector.Expect(platform, response, http.StatusNoContent)
+	}
+	if err == nil {
 		return nil
 	}
 	for i, r := range results {
 		if r.Status == connector.Added || r.Status == connector.Updated {
-			results[i] = connector.Result{}
+			results[i] = connector.Result{Remote: r.Remote}
 		}
 	}
 	return k.noList(response, err)
@@ -174,7 +242,10 @@ type person struct {
 		Subscriptions struct {
 			Email struct {
 				Marketing struct {
-					Consent          string `json:"consent"`
+					Consent     string `json:"consent"`
+					Suppression []struct {
+						Reason string `json:"reason"`
+					} `json:"suppression"`
 					ListSuppressions []struct {
 						List string `json:"list_id"`
 					} `json:"list_suppressions"`
@@ -184,7 +255,8 @@ type person struct {
 	} `json:"attributes"`
 }
 
-// left reports whether the person has unsubscribed from everything or from list.
+// left reports whether the person has unsubscribed from everything or from list, or gets
+// no mail because it came back or they complained.
 // Without a list nobody is put anywhere, so nobody can be brought back.
 func (p person) left(list string) bool {
 	if list == "" {
@@ -196,12 +268,13 @@ func (p person) left(list string) bool {
 			return true
 		}
 	}
-	return marketing.Consent == "UNSUBSCRIBED"
+	return marketing.Consent == "UNSUBSCRIBED" || len(marketing.Suppression) > 0
 }
 
-// lookUp reads whom Klaviyo knows of these people, by their key.
-func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (map[string]person, error) {
-	known := map[string]person{}
+// lookUp reads whom Klaviyo knows of these people, by their key. asked is how many of them
+// it has asked about before an error.
+func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (known map[string]person, asked int, err error) {
+	known = map[string]person{}
 	for some := range slices.Chunk(people, page) {
 		addresses := make([]string, len(some))
 		for i, p := range some {
@@ -217,28 +290,31 @@ func (k *klaviyo) lookUp(ctx context.Context, people []connector.Profile) (map[s
 			Data []person `json:"data"`
 		}
 		if _, err := k.call(ctx, http.MethodGet, "/api/profiles?"+query.Encode(), nil, &answer); err != nil {
-			return nil, fmt.Errorf("read the profiles: %w", err)
+			return known, asked, fmt.Errorf("read the profiles: %w", err)
+		}
+		if answer.Data == nil {
+			return known, asked, connector.Unexpected(platform)
 		}
 		for _, one := range answer.Data {
 			known[strings.ToLower(one.Attributes.Email)] = one
 		}
+		asked += len(some)
 	}
-	return known, nil
+	return known, asked, nil
 }
 
 // pushJobs hands people in with the list, and people who have left without it. It
-// makes as few jobs as their size allows.
+// makes as few jobs as their size allows. If not everybody could be looked up, it hands
+// in those who were.
 func (k *klaviyo) pushJobs(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
-	known := map[string]person{}
+	known, asked := map[string]person{}, len(people)
+	var lookedUp error
 	if k.settings.List != "" {
-		var err error
-		if known, err = k.lookUp(ctx, people); err != nil {
-			return nil, fmt.Errorf("look the people up: %w", err)
-		}
+		known, asked, lookedUp = k.lookUp(ctx, people)
 	}
 	results := make([]connector.Result, len(people))
 	var entries []connector.Entry
-	for i, p := range people {
+	for i, p := range people[:asked] {
 		one := known[p.Email.Key()]
 		text, err := json.Marshal(k.profile(p))
 		if err != nil || len(text) > maxProfile {
@@ -247,7 +323,10 @@ func (k *klaviyo) pushJobs(ctx context.Context, people []connector.Profile) ([]c
 		}
 		entries = append(entries, connector.Entry{Place: i, Remote: one.ID, Left: one.left(k.settings.List), Body: text})
 	}
-	return results, connector.Jobs{Platform: platform, MaxBytes: maxJob, Make: k.makeJob}.HandIn(ctx, entries, results)
+	if err := (connector.Jobs{Platform: platform, MaxBytes: maxJob, Make: k.makeJob}).HandIn(ctx, entries, results); err != nil {
+		return results, err
+	}
+	return results, lookedUp
 }
 
 // makeJob makes one job. People who have left are not put on the list.
@@ -274,7 +353,7 @@ func (k *klaviyo) makeJob(ctx context.Context, people []connector.Entry) (string
 
 // Preview looks the person up.
 func (k *klaviyo) Preview(ctx context.Context, p connector.Profile) (connector.Result, error) {
-	known, err := k.lookUp(ctx, []connector.Profile{p})
+	known, _, err := k.lookUp(ctx, []connector.Profile{p})
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("look the person up: %w", err)
 	}
@@ -293,6 +372,9 @@ func (k *klaviyo) Remove(ctx context.Context, p connector.Profile) (connector.Re
 		"type": "data-privacy-deletion-job", "attributes": map[string]any{"profile": document{Data: profile}},
 	}}
 	response, err := k.call(ctx, http.MethodPost, "/api/data-privacy-deletion-jobs", body, nil)
+	if err == nil {
+		err = connector.Expect(platform, response, http.StatusAccepted)
+	}
 	if err != nil && !connector.NotFound(response) {
 		return connector.Result{}, fmt.Errorf("ask for the deletion of the profile: %w", err)
 	}

@@ -14,6 +14,7 @@ var _ connector.AudienceMaker = (*client)(nil)
 
 // list is what is read of an audience.
 type list struct {
+	ID   string `json:"id"`
 	Name string `json:"name"`
 	// Subscribe is the address of its form.
 	Subscribe string `json:"subscribe_url_long"`
@@ -24,6 +25,9 @@ func (c *client) list(ctx context.Context) (list, error) {
 	answer, err := c.one(ctx, http.MethodGet, c.settings.ListID, "", url.Values{"fields": {"id,name,subscribe_url_long"}}, nil, &l)
 	if connector.NotFound(answer) {
 		return l, c.listMissing()
+	}
+	if err == nil && l.ID == "" {
+		err = connector.Unexpected(platform)
 	}
 	return l, err
 }

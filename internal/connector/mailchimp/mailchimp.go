@@ -34,22 +34,24 @@ const (
 var Platform = connector.Define(connector.Platform{
 	Name: "mailchimp", Title: "Mailchimp", Batch: 2 * slice,
 	Limits:   connector.Limits{Concurrent: 8, Timeout: 60 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 var datacentre = regexp.MustCompile(`^us\d{1,3}$`)
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"An API key of the account: Account > Extras > API keys. It ends in the datacentre, as in -us21."`
+	APIKey        usersync.Secret `json:"apiKey" help:"An API key of the account: Account > Extras > API keys. It ends in the datacentre, as in -us21."`
+	WebhookSecret usersync.Secret `json:"webhookSecret,omitzero" help:"Secret of the audience's webhook, which Mailchimp shows once: calls that do not carry its signature are refused then."`
 }
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	ListID      string            `json:"listId" role:"list" help:"The audience: Audience > Settings > Audience name and defaults > Audience ID."`
-	Tags        []string          `json:"tags,omitempty" role:"tags" help:"Tags that all pushed people get. No tag is taken away."`
-	MergeFields connector.Mapping `json:"mergeFields,omitempty" default:"FNAME firstName, LNAME lastName" help:"Merge tags of the audience and what goes into them; FNAME and LNAME are filled where not named, and left alone where named with an empty source."`
-	StatusIfNew string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"Status of a person who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
+	ListID               string            `json:"listId" role:"list" help:"The audience: Audience > Settings > Audience name and defaults > Audience ID."`
+	Tags                 []string          `json:"tags,omitempty" role:"tags" help:"Tags that all pushed people get. No tag is taken away."`
+	MergeFields          connector.Mapping `json:"mergeFields,omitempty" default:"FNAME firstName, LNAME lastName" help:"Merge tags of the audience and what goes into them; FNAME and LNAME are filled where not named, and left alone where named with an empty source."`
+	StatusIfNew          string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"Status of a person who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
+	MarketingPermissions []string          `json:"marketingPermissions,omitempty" help:"Ids of the marketing permissions (GDPR fields) of the audience that people get who agreed to e-mail."`
 }
 
 // Validate refuses a key that does not end in a datacentre, because the host is made
@@ -128,11 +130,11 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 	if err != nil {
 		return connector.Facts{}, fmt.Errorf("read the audience: %w", err)
 	}
-	if err := c.checkFields(ctx); err != nil {
+	labels := map[string]string{"list:" + c.settings.ListID: list.Name}
+	if err := c.checkFields(ctx, labels); err != nil {
 		return connector.Facts{}, fmt.Errorf("check the merge fields: %w", err)
 	}
-	return connector.Facts{Account: c.account(list.Subscribe),
-		Labels: map[string]string{"list:" + c.settings.ListID: list.Name}}, nil
+	return connector.Facts{Account: c.account(list.Subscribe), Labels: labels}, nil
 }
 
 // account names the account. The address of a list's form carries its id.
@@ -144,24 +146,31 @@ func (c *client) account(subscribe string) string {
 	return c.credentials.datacentre() + ":" + connector.Fingerprint(c.credentials.APIKey)
 }
 
-// checkFields finds merge tags that the audience does not have. Mailchimp takes them
-// in a push and silently drops their values.
-func (c *client) checkFields(ctx context.Context) error {
+// checkFields notes the types of merge fields, and finds merge tags that the audience
+// does not have. Mailchimp takes them in a push and silently drops their values.
+func (c *client) checkFields(ctx context.Context, labels map[string]string) error {
 	if len(c.mapping) == 0 {
 		return nil
 	}
 	var fields struct {
 		MergeFields []struct {
-			Tag string `json:"tag"`
+			Tag  string `json:"tag"`
+			Type string `json:"type"`
 		} `json:"merge_fields"`
 	}
-	query := url.Values{"count": {"1000"}, "fields": {"merge_fields.tag"}}
+	query := url.Values{"count": {"1000"}, "fields": {"merge_fields.tag,merge_fields.type"}}
 	if _, err := c.one(ctx, http.MethodGet, c.settings.ListID, "/merge-fields", query, nil, &fields); err != nil {
 		return fmt.Errorf("read the merge fields: %w", err)
+	}
+	if fields.MergeFields == nil {
+		return connector.Unexpected(platform)
 	}
 	known := map[string]bool{}
 	for _, f := range fields.MergeFields {
 		known[f.Tag] = true
+		if _, mapped := c.mapping[f.Tag]; mapped {
+			labels["field:"+f.Tag] = f.Type
+		}
 	}
 	failure := usersync.Errorf(usersync.CodeDisconnected, "The audience does not have these merge fields.")
 	for tag := range c.mapping {

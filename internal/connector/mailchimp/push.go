@@ -28,18 +28,33 @@ func (c *client) Content(p connector.Profile) any {
 	return content{List: c.settings.ListID, Email: p.Email.Display(), Fields: c.fields(p), Tags: c.settings.Tags}
 }
 
-// fields returns a person's merge fields. Mailchimp takes texts and numbers.
+// platform is what sentences call Mailchimp.
+const platform = "Mailchimp"
+
+// fields returns a person's merge fields.
 func (c *client) fields(p connector.Profile) map[string]any {
-	values := c.mapping.Values(p)
-	for tag, value := range values {
-		switch value {
-		case true:
-			values[tag] = "true"
-		case false:
-			values[tag] = "false"
-		}
-	}
+	values, _ := c.values(p)
 	return values
+}
+
+// LeavesOut returns the telephone numbers that are none.
+func (c *client) LeavesOut(p connector.Profile) []connector.LeftOut {
+	_, left := c.values(p)
+	return left
+}
+
+// values returns a person's merge fields and what is left out of them. Mailchimp takes
+// texts, and numbers for fields of that type. The empty text clears a field of any type.
+func (c *client) values(p connector.Profile) (map[string]any, []connector.LeftOut) {
+	values := c.mapping.Values(p)
+	left := connector.Phones(values, p, func(tag string) bool { return c.facts.Labels["field:"+tag] == "phone" })
+	for tag, value := range values {
+		if _, isNumber := value.(json.Number); isNumber && c.facts.Labels["field:"+tag] == "number" {
+			continue
+		}
+		values[tag] = connector.Text(value)
+	}
+	return values, left
 }
 
 // target is where people are put, and the tags they get.
@@ -198,6 +213,9 @@ func (c *client) look(ctx context.Context, id string) (*member, error) {
 	if connector.NotFound(answer) {
 		return nil, nil
 	}
+	if err == nil && m.Status == "" {
+		err = connector.Unexpected(platform)
+	}
 	return m, err
 }
 
@@ -210,6 +228,9 @@ func (c *client) put(ctx context.Context, id string, p connector.Profile) (m mem
 		MergeFields map[string]any `json:"merge_fields"`
 	}{p.Email.Display(), c.settings.StatusIfNew, c.fields(p)}
 	answer, err := c.one(ctx, http.MethodPut, c.settings.ListID, "/members/"+id, lenient, body, &m)
+	if err == nil && m.Status == "" {
+		return m, nil, connector.Unexpected(platform)
+	}
 	if err == nil {
 		return m, nil, nil
 	}
@@ -240,6 +261,9 @@ func (c *client) tag(ctx context.Context, id string, names []string) error {
 	answer, err := c.one(ctx, http.MethodPost, c.settings.ListID, "/members/"+id+"/tags", nil, body, nil)
 	if connector.NotFound(answer) {
 		return usersync.Errorf(usersync.CodeUnavailable, "The member was deleted while it was written.")
+	}
+	if err == nil {
+		err = connector.Expect(platform, answer, http.StatusNoContent)
 	}
 	return err
 }
@@ -280,6 +304,9 @@ func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Res
 	for _, list := range lists {
 		for _, member := range members {
 			answer, err := c.one(ctx, http.MethodPost, list, "/members/"+member+"/actions/delete-permanent", nil, nil, nil)
+			if err == nil {
+				err = connector.Expect(platform, answer, http.StatusNoContent)
+			}
 			if err != nil && !connector.NotFound(answer) {
 				return connector.Result{}, fmt.Errorf("delete the member: %w", err)
 			}

@@ -52,6 +52,9 @@ func (c *client) findList(ctx context.Context, name string) (id string, err erro
 		if _, err := c.call(ctx, http.MethodGet, "/v3/marketing/lists?"+query.Encode(), nil, &page); err != nil {
 			return "", fmt.Errorf("read a page of lists: %w", err)
 		}
+		if page.Result == nil {
+			return "", connector.Unexpected(platform)
+		}
 		for _, list := range page.Result {
 			if list.Name == name {
 				return list.ID, nil
@@ -78,6 +81,7 @@ func (c *client) findLists(ctx context.Context, labels map[string]string) ([]use
 			continue
 		}
 		var list struct {
+			ID   string `json:"id"`
 			Name string `json:"name"`
 		}
 		answer, err := c.call(ctx, http.MethodGet, "/v3/marketing/lists/"+url.PathEscape(id), nil, &list)
@@ -86,6 +90,8 @@ func (c *client) findLists(ctx context.Context, labels map[string]string) ([]use
 			faults = append(faults, usersync.FieldError{Field: "settings.listIds", Message: "the account has no list " + id})
 		case err != nil:
 			return nil, fmt.Errorf("read a list: %w", err)
+		case list.ID == "":
+			return nil, connector.Unexpected(platform)
 		}
 		labels["list:"+id] = list.Name
 	}

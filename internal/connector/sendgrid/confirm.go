@@ -38,7 +38,10 @@ func (c *client) Confirm(ctx context.Context, id string, people []connector.Prof
 	if err != nil {
 		return nil, fmt.Errorf("read how the job went: %w", err)
 	}
-	if !slices.Contains([]string{"completed", "errored", "failed"}, j.Status) {
+	if !slices.Contains([]string{"pending", "completed", "errored", "failed"}, j.Status) {
+		return nil, connector.Unexpected(platform)
+	}
+	if j.Status == "pending" {
 		return connector.Everybody(people, connector.Working(platform, id, "")), nil
 	}
 	results := make([]connector.Result, len(people))

@@ -28,16 +28,33 @@ type content struct {
 
 // Content is the person's address, fields, lists and tags.
 func (c *client) Content(p connector.Profile) any {
-	return content{Lists: c.settings.ListIDs, Email: p.Email.Display(), Fields: c.mapping.Values(p), Tags: c.settings.Tags}
+	return content{Lists: c.settings.ListIDs, Email: p.Email.Display(), Fields: c.values(p), Tags: c.settings.Tags}
+}
+
+// mapped is what is mapped of a person, and what is left out of it.
+func (c *client) mapped(p connector.Profile) (map[string]any, []connector.LeftOut) {
+	values := c.mapping.Values(p)
+	return values, connector.Phones(values, p, func(name string) bool { return name == "phone_number_id" })
+}
+
+func (c *client) values(p connector.Profile) map[string]any {
+	values, _ := c.mapped(p)
+	return values
+}
+
+// LeavesOut returns the telephone number if it is none.
+func (c *client) LeavesOut(p connector.Profile) []connector.LeftOut {
+	_, left := c.mapped(p)
+	return left
 }
 
 // contact is a person in SendGrid's shape. It has SendGrid's own fields by name and
 // custom fields by id.
 func (c *client) contact(p connector.Profile) map[string]any {
 	out, custom := map[string]any{"email": p.Email.Display()}, map[string]any{}
-	for name, value := range c.mapping.Values(p) {
+	for name, value := range c.values(p) {
 		if most, ok := reserved[name]; ok {
-			out[name] = cut(fmt.Sprint(value), most)
+			out[name] = cut(connector.Text(value), most) // the empty text clears it
 			continue
 		}
 		id := c.facts.Labels["field:"+name]
@@ -60,20 +77,17 @@ func cut(text string, most int) string {
 }
 
 // typed returns a value in the type of a custom field. The end of the field's id tells
-// numbers (_N) from texts (_T) and dates (_D).
+// numbers (_N) from texts (_T) and dates (_D). A text is cleared by the empty one, all
+// others by null.
 func typed(id string, value any) any {
+	if strings.HasSuffix(id, "_T") || value != nil && !strings.HasSuffix(id, "_N") {
+		return connector.Text(value)
+	}
 	text, isText := value.(string)
-	if strings.HasSuffix(id, "_N") {
-		if number, err := strconv.ParseFloat(text, 64); err == nil {
-			return number
-		}
-		return value
+	if _, err := strconv.ParseFloat(text, 64); isText && err == nil && json.Valid([]byte(text)) {
+		return json.Number(text)
 	}
-	if isText {
-		return text
-	}
-	other, _ := json.Marshal(value) // a number or a boolean
-	return string(other)
+	return value
 }
 
 // unsubscribed is the result of a person who has left.
@@ -106,11 +120,8 @@ func (c *client) place() string {
 	return connector.Named("lists", strings.Join(names, "', '"))
 }
 
-// Push hands people over, and SendGrid works on them later. A person who is pushed
-// alone is looked up first, because somebody waits for the answer: a person who has
-// unsubscribed from all mail is not made a contact, as contacts cost money. In a batch
-// nobody is looked up. That changes nothing for them, because SendGrid mails nobody on
-// its global list.
+// Push hands people over, and SendGrid works on them later. Those who have unsubscribed
+// from all mail, or complained, are not made contacts, as contacts cost money.
 //
 // A list that no check has seen, such as one that a bulk call names, is looked up too.
 // If it does not exist, that is the fault of the call and not of the connection.
@@ -125,28 +136,22 @@ func (c *client) Push(ctx context.Context, people []connector.Profile) ([]connec
 	if len(faults) > 0 {
 		return connector.Everybody(people, connector.Rejected(noList(faults))), nil
 	}
-	if len(people) == 1 {
-		gone, err := c.suppressed(ctx, people[0])
-		if err != nil {
-			return nil, fmt.Errorf("ask whether the person has unsubscribed: %w", err)
-		}
-		if gone {
-			return []connector.Result{unsubscribed(people[0], connector.Did)}, nil
-		}
+	left, err := c.left(ctx, people)
+	if err != nil {
+		return nil, fmt.Errorf("ask who has unsubscribed: %w", err)
 	}
-	return c.put(ctx, people)
-}
-
-// put hands people over in one job.
-func (c *client) put(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	results := make([]connector.Result, len(people))
-	entries := make([]connector.Entry, len(people))
+	var entries []connector.Entry
 	for i, p := range people {
+		if left[p.Email.Key()] {
+			results[i] = unsubscribed(p, connector.Did)
+			continue
+		}
 		text, err := json.Marshal(c.contact(p))
 		if err != nil {
 			return nil, usersync.Errorf(usersync.CodeInternal, "The contact cannot be written.").Because(err)
 		}
-		entries[i] = connector.Entry{Place: i, Remote: p.Remote, Body: text}
+		entries = append(entries, connector.Entry{Place: i, Remote: p.Remote, Body: text})
 	}
 	return results, connector.Jobs{Platform: platform, Make: c.makeJob}.HandIn(ctx, entries, results)
 }
@@ -175,19 +180,6 @@ func (c *client) makeJob(ctx context.Context, people []connector.Entry) (string,
 	return "", refusalOf(answer).contacts(len(people)), err
 }
 
-// suppressed reports whether somebody has unsubscribed from all mail of the account.
-// Lists and fields do not change that, so a key that may not ask does no harm.
-func (c *client) suppressed(ctx context.Context, p connector.Profile) (bool, error) {
-	var found struct {
-		Email string `json:"recipient_email"`
-	}
-	answer, err := c.call(ctx, http.MethodGet, "/v3/asm/suppressions/global/"+url.PathEscape(p.Email.Display()), nil, &found)
-	if connector.NotFound(answer) || answer != nil && answer.Status == http.StatusForbidden {
-		return false, nil
-	}
-	return found.Email != "", err
-}
-
 // maxSearched is the longest address that can be looked for, in characters.
 const maxSearched = 100
 
@@ -207,6 +199,9 @@ func (c *client) search(ctx context.Context, addresses []string) (map[string]fou
 	answer, err := c.call(ctx, http.MethodPost, "/v3/marketing/contacts/search/emails", map[string]any{"emails": addresses}, &result)
 	if connector.NotFound(answer) {
 		return nil, nil
+	}
+	if err == nil && result.Result == nil {
+		err = connector.Unexpected(platform)
 	}
 	out := map[string]found{}
 	for address, one := range result.Result {
@@ -230,11 +225,11 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 	if len(faults) > 0 {
 		return failed(p, noList(faults)), nil
 	}
-	gone, err := c.suppressed(ctx, p)
+	left, err := c.left(ctx, []connector.Profile{p})
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("ask whether the person has unsubscribed: %w", err)
 	}
-	if gone {
+	if left[p.Email.Key()] {
 		return unsubscribed(p, connector.Would), nil
 	}
 	status := connector.Synced
@@ -257,7 +252,10 @@ func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Res
 	done := connector.RemovedFrom(platform)
 	address := []string{p.Email.Display()}
 	answer, err := c.call(ctx, http.MethodPost, "/v3/recipients/erasejob", map[string]any{"email_addresses": address}, nil)
-	if err == nil || answer == nil || answer.Status != http.StatusForbidden {
+	if err == nil {
+		return resultOf(done, connector.Expect(platform, answer, http.StatusAccepted))
+	}
+	if answer == nil || answer.Status != http.StatusForbidden {
 		return resultOf(done, err)
 	}
 	if utf8.RuneCountInString(address[0]) > maxSearched {
@@ -266,7 +264,10 @@ func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Res
 	there, err := c.search(ctx, address)
 	done = connector.RemovedFrom("the contacts of SendGrid; the key has no right to erase mail data")
 	for _, one := range there {
-		_, err = c.call(ctx, http.MethodDelete, "/v3/marketing/contacts?"+url.Values{"ids": {one.ID}}.Encode(), nil, nil)
+		answer, failed := c.call(ctx, http.MethodDelete, "/v3/marketing/contacts?"+url.Values{"ids": {one.ID}}.Encode(), nil, nil)
+		if err = failed; err == nil {
+			err = connector.Expect(platform, answer, http.StatusAccepted)
+		}
 	}
 	return resultOf(done, err)
 }

@@ -20,12 +20,14 @@ import (
 const maxTag = 100
 
 // Platform is SendGrid. It counts 600 calls a minute for most routes of an account, and
-// 200 for the contacts. A connection makes one push after another. Each takes some 0.4
-// s at SendGrid, so a connection stays below the second limit by itself.
+// 200 for the contacts. The limits are for the contacts.
 var Platform = connector.Define(connector.Platform{
 	Name: "sendgrid", Title: "Twilio SendGrid", Batch: 1000,
-	Limits:   connector.Limits{Concurrent: 4, PerSecond: 10, Burst: 10, Timeout: 30 * time.Second},
-	Classify: classify,
+	Limits: connector.Limits{
+		Concurrent: 4, PerSecond: 3.1, Burst: 10, Timeout: 30 * time.Second,
+		Published: []connector.Window{{Calls: 200, In: time.Minute}},
+	},
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 var (
@@ -38,12 +40,12 @@ var (
 
 // Credentials are what a connection signs in with.
 type Credentials struct {
-	APIKey usersync.Secret `json:"apiKey" help:"An API key with full access to Marketing, and to Suppressions and Recipients' Data Erasure: Settings > API Keys."`
+	APIKey     usersync.Secret `json:"apiKey" help:"An API key with full access to Marketing, and to Suppressions and Recipients' Data Erasure: Settings > API Keys."`
+	WebhookKey string          `json:"webhookKey,omitempty" help:"Verification key of the signed Event Webhook, which is public: without it no call of SendGrid is taken."`
 }
 
 // Settings say where people are put and what is sent of them.
 type Settings struct {
-	Region       string            `json:"region,omitempty" default:"global" options:"global|eu" help:"Where the account is: eu for a subuser that SendGrid keeps in the European Union."`
 	ListIDs      []string          `json:"listIds,omitempty" role:"list" help:"Ids of the lists that all pushed people are put on. Without lists people are only contacts."`
 	Tags         []string          `json:"tags,omitempty" role:"tags" help:"Tags that all pushed people get. SendGrid has no tags of its own, so they are written to tagsField."`
 	TagsField    string            `json:"tagsField,omitempty" help:"Name of the custom text field that tags are written to, separated by commas; needed with tags."`
@@ -82,13 +84,9 @@ func open(credentials Credentials, settings Settings, facts connector.Facts, htt
 		mapping: settings.CustomFields.Or(connector.Mapping{"first_name": "firstName", "last_name": "lastName", "country": "country"})}, nil
 }
 
-// base is the address of the API.
-func (c *client) base() string {
-	if c.settings.Region == "eu" {
-		return c.http.URL("https://api.eu.sendgrid.com", "")
-	}
-	return c.http.URL("https://api.sendgrid.com", "")
-}
+// base is the address of the API. SendGrid describes no other one for contacts, lists and
+// fields, not even for subusers that it keeps in the European Union.
+func (c *client) base() string { return c.http.URL("https://api.sendgrid.com", "") }
 
 // call makes a call. A nil body sends none, and a nil to reads none.
 func (c *client) call(ctx context.Context, method, path string, body, to any) (*connector.Response, error) {
@@ -100,10 +98,14 @@ func (c *client) Check(ctx context.Context) (connector.Facts, error) {
 	// No answer names the account to a key that may only do what is needed.
 	facts := connector.Facts{Account: connector.Fingerprint(c.key), Labels: map[string]string{}}
 	var definitions struct {
-		Custom []struct{ ID, Name string } `json:"custom_fields"`
+		Custom   []struct{ ID, Name string } `json:"custom_fields"`
+		Reserved []struct{ ID string }       `json:"reserved_fields"`
 	}
 	if _, err := c.call(ctx, http.MethodGet, "/v3/marketing/field_definitions", nil, &definitions); err != nil {
 		return connector.Facts{}, fmt.Errorf("read the fields: %w", err)
+	}
+	if definitions.Custom == nil && definitions.Reserved == nil {
+		return connector.Facts{}, connector.Unexpected(platform)
 	}
 	for _, f := range definitions.Custom {
 		if _, used := c.mapping[f.Name]; used || f.Name == c.settings.TagsField {

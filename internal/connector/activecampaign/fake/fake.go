@@ -34,14 +34,17 @@ type Fake struct {
 	jobs []*job
 	// tags are names. The number of a tag is its place plus one.
 	tags []string
+	// standing is the status of contacts who do not just stand on the list, by address in
+	// lower case: 2 for who left, 3 for whom mail came back from.
+	standing map[string]string
 }
 
 // fields are the custom fields of the account, by their number.
-var fields = map[string]struct{ title, tag string }{"1": {"Company", "COMPANY"}, "5": {"Invite link", "INVITE_LINK"}}
+var fields = map[string]struct{ title, tag string }{"1": {"Company", "COMPANY"}, "2": {"Seats", "SEATS"}, "5": {"Invite link", "INVITE_LINK"}}
 
 // New returns an ActiveCampaign with one list, two custom fields and nobody.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), tags: []string{"customer"}}
+	f := &Fake{people: fakeplatform.NewPeople(), tags: []string{"customer"}, standing: map[string]string{}}
 	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
 		return fakeplatform.About(f.byID, f.Refuse, do)
 	}
@@ -55,6 +58,7 @@ func New() *Fake {
 		"GET /api/3/contacts":                   f.find,
 		"GET /api/3/contacts/{id}/contactLists": about(f.listsOf),
 		"DELETE /api/3/contacts/{id}":           about(f.remove),
+		"PUT /api/3/contacts/{id}":              about(f.move),
 		"POST /api/3/contactLists":              f.subscribe,
 		"POST /api/3/contactTags":               f.tag,
 		"POST /api/3/import/bulk_import":        f.bulk,
@@ -76,6 +80,53 @@ func (*Fake) Config() connector.Config {
 
 // People are the contacts.
 func (f *Fake) People() *fakeplatform.People { return f.people }
+
+// Fields are fields of contacts.
+func (*Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "fields", Text: "COMPANY", Number: "SEATS", Phone: "phone"}
+}
+
+// Leave makes a contact leave the list. A complaint is an unsubscribe too.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	f.people.Put(email, func(one *fakeplatform.Person, _ bool) { one.Lists = fakeplatform.With(one.Lists, List) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.standing[strings.ToLower(email)] = left
+	if how == fakeplatform.LeftCleaned {
+		f.standing[strings.ToLower(email)] = bounced
+	}
+	return true
+}
+
+// Gone reports whether nobody has given a contact another status.
+func (f *Fake) Gone(email string, how fakeplatform.Leaving) bool {
+	one, _ := f.people.Get(email)
+	want := left
+	if how == fakeplatform.LeftCleaned {
+		want = bounced
+	}
+	return f.statusOf(one) == want
+}
+
+// These are statuses of a contact on the list.
+const (
+	active  = "1"
+	left    = "2"
+	bounced = "3"
+)
+
+// statusOf is how a contact stands to the list.
+func (f *Fake) statusOf(one fakeplatform.Person) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if one.Unsubscribed {
+		return left
+	}
+	if status, ok := f.standing[strings.ToLower(one.Email)]; ok {
+		return status
+	}
+	return active
+}
 
 // Hold keeps imports from being done.
 func (f *Fake) Hold(held bool) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,9 +58,9 @@ type work struct {
 	id       int64
 	contacts []contact
 	lists    []int64
-	invalid  []string // addresses
-	takenIDs []string
-	done     bool
+	// reports are the contacts that were left out, by what a report is about.
+	reports map[string][]string
+	done    bool
 }
 
 type contact struct {
@@ -77,7 +78,7 @@ func New() *Fake {
 		people: fakeplatform.NewPeople(), left: map[string][]int64{},
 		folders: []list{{ID: 1, Name: "Your first folder"}}, lists: []list{{ID: ListID, Name: ListName, Folder: 1}},
 		attribute: map[string]string{
-			"FIRSTNAME": "text", "LASTNAME": "text", "SMS": "text", "COMPANY": "text", "SEATS": "float", "TRIAL": "boolean",
+			"FIRSTNAME": "text", "LASTNAME": "text", "SMS": "text", "COMPANY": "text", "CITY": "text", "SEATS": "float", "TRIAL": "boolean",
 			TagsAttribute: "multiple-choice", "LABELS": "text",
 		},
 	}
@@ -87,7 +88,7 @@ func New() *Fake {
 	f.mux = fakeplatform.Routes{
 		"GET /account": f.account, "GET /contacts/attributes": f.attributes, "GET /contacts/lists": f.allLists,
 		"POST /contacts/lists": f.makeList, "GET /contacts/lists/{id}": f.oneList, "GET /contacts/folders": f.allFolders,
-		"POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "DELETE /contacts/{id}": about(f.remove),
+		"POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "PUT /contacts/{id}": f.update, "DELETE /contacts/{id}": about(f.remove),
 		"POST /contacts/import": f.importAll, "GET /processes/{id}": f.process, "GET /reports/{id}/{what}": f.report,
 	}.Mux(f.Refuse)
 	return f
@@ -121,8 +122,33 @@ func (f *Fake) End(status string) {
 	f.outcome = status
 }
 
-// Leave makes somebody leave a list, but not all mail.
-func (f *Fake) Leave(email string, from int64) {
+// Fields are contact attributes.
+func (f *Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "attributes", Text: "COMPANY", Number: "SEATS", Phone: "SMS"}
+}
+
+// Leave makes a contact leave. Mail that comes back, and a complaint, block a contact for
+// all mail.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	if how == fakeplatform.LeftList {
+		f.LeaveList(email, ListID)
+		return true
+	}
+	f.people.Put(email, func(one *fakeplatform.Person, _ bool) { one.Unsubscribed = true })
+	return true
+}
+
+// Gone reports whether a contact is still blocked, or still off the list.
+func (f *Fake) Gone(email string, how fakeplatform.Leaving) bool {
+	one, ok := f.people.Get(email)
+	if how == fakeplatform.LeftList {
+		return ok && !slices.Contains(one.Lists, strconv.Itoa(ListID))
+	}
+	return ok && one.Unsubscribed
+}
+
+// LeaveList makes somebody leave a list, but not all mail.
+func (f *Fake) LeaveList(email string, from int64) {
 	f.people.Put(email, func(one *fakeplatform.Person, _ bool) {
 		one.Lists = slices.DeleteFunc(one.Lists, func(l string) bool { return l == strconv.FormatInt(from, 10) })
 	})
@@ -292,7 +318,7 @@ func (f *Fake) remove(w http.ResponseWriter, _ *http.Request, one fakeplatform.P
 
 func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 	var in contact
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+	if err := fakeplatform.Read(r.Body, &in); err != nil {
 		f.Refuse(w, http.StatusBadRequest)
 		return
 	}
@@ -310,8 +336,12 @@ func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 		duplicate(w, "email")
 	case f.taken(in):
 		duplicate(w, "ext_id")
+	case badPhone(in):
+		invalid(w, "Invalid phone number")
+	case f.phoneTaken(in):
+		duplicate(w, "SMS")
 	default:
-		one = f.put(in, in.ListIDs)
+		one = f.put(in, in.ListIDs, true)
 		if known {
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -345,11 +375,37 @@ func (f *Fake) taken(in contact) bool {
 	return false
 }
 
-// put writes a contact. It ignores attributes that do not exist, and values of another
+// phone is a telephone number as Brevo takes it.
+var phone = regexp.MustCompile(`^(\+|00)?[1-9][0-9]{6,14}$`)
+
+func badPhone(in contact) bool {
+	number, given := in.Attributes["SMS"]
+	text, _ := number.(string)
+	return given && text != "" && !phone.MatchString(text) || given && number != nil && text == "" && number != ""
+}
+
+// phoneTaken reports whether another contact has the telephone number.
+func (f *Fake) phoneTaken(in contact) bool {
+	number, _ := in.Attributes["SMS"].(string)
+	for _, email := range f.people.Emails() {
+		if one, ok := f.people.Get(email); ok && number != "" && one.Fields["SMS"] == number && !strings.EqualFold(email, in.Email) {
+			return true
+		}
+	}
+	return false
+}
+
+// put writes a contact. An empty value clears, or says nothing in an import. It ignores attributes that do not exist, and values of another
 // type. A list that somebody left takes them again.
-func (f *Fake) put(in contact, lists []int64) (out fakeplatform.Person) {
+func (f *Fake) put(in contact, lists []int64, empties bool) (out fakeplatform.Person) {
 	f.people.Put(in.Email, func(one *fakeplatform.Person, _ bool) {
 		for name, v := range in.Attributes {
+			if v == "" {
+				if empties {
+					delete(one.Fields, name)
+				}
+				continue
+			}
 			if f.fits(f.attribute[name], v) {
 				one.Fields[name] = v
 			}
@@ -378,7 +434,7 @@ func (f *Fake) fits(kind string, v any) bool {
 	switch v.(type) {
 	case string:
 		return kind == "text"
-	case float64:
+	case json.Number:
 		return kind == "float"
 	case bool:
 		return kind == "boolean"
@@ -399,7 +455,7 @@ func (f *Fake) importAll(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+	if err := fakeplatform.Read(r.Body, &in); err != nil {
 		f.Refuse(w, http.StatusBadRequest)
 		return
 	}
@@ -413,22 +469,42 @@ func (f *Fake) importAll(w http.ResponseWriter, r *http.Request) {
 	case !f.haveLists(in.ListIDs):
 		invalid(w, "List ID does not exist")
 	default:
-		one := &work{id: int64(70 + len(f.imports)), contacts: in.JSON, lists: in.ListIDs}
+		one := &work{id: int64(70 + len(f.imports)), contacts: in.JSON, lists: in.ListIDs, reports: map[string][]string{}}
 		f.imports = append(f.imports, one)
 		fakeplatform.Answer(w, http.StatusAccepted, map[string]any{"processId": one.id})
 	}
 }
+
+// These are what the reports of an import are about.
+const (
+	invalidEmails = "invalid_emails"
+	takenIDs      = "duplicate_ext_id"
+	takenPhones   = "duplicate_phone_id"
+)
+
+// reports are all of them, as Brevo names them.
+var reports = []string{
+	invalidEmails, takenIDs, takenPhones, "duplicate_email_id", "duplicate_contact_id", "duplicate_whatsapp_id", "duplicate_landline_number_id",
+}
+
+func (one *work) leave(about, who string) { one.reports[about] = append(one.reports[about], who) }
 
 // do works on an import.
 func (f *Fake) do(one *work) {
 	for _, c := range one.contacts {
 		switch {
 		case !f.valid(c.Email):
-			one.invalid = append(one.invalid, c.Email)
+			one.leave(invalidEmails, c.Email)
 		case f.taken(c):
-			one.takenIDs = append(one.takenIDs, c.ExtID)
+			one.leave(takenIDs, c.ExtID)
+		case f.phoneTaken(c):
+			number, _ := c.Attributes["SMS"].(string)
+			one.leave(takenPhones, strings.TrimPrefix(number, "+"))
 		default:
-			f.put(c, one.lists)
+			if badPhone(c) {
+				delete(c.Attributes, "SMS")
+			}
+			f.put(c, one.lists, false)
 		}
 	}
 	one.done = true
@@ -463,10 +539,11 @@ func (f *Fake) process(w http.ResponseWriter, r *http.Request) {
 			f.do(one)
 		}
 		status["status"] = "completed"
-		status["info"] = map[string]any{"import": map[string]any{
-			"invalid_emails": reportURL(r, "invalid", one.invalid), "duplicate_ext_id": reportURL(r, "taken", one.takenIDs),
-			"duplicate_email_id": nil, "duplicate_contact_id": nil, "duplicate_phone_id": nil,
-		}}
+		addresses := map[string]any{}
+		for _, about := range reports {
+			addresses[about] = reportURL(r, about, one.reports[about])
+		}
+		status["info"] = map[string]any{"import": addresses}
 	}
 	fakeplatform.Answer(w, http.StatusOK, status)
 }
@@ -489,6 +566,6 @@ func (f *Fake) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/csv")
-	lines := map[string][]string{"invalid": one.invalid, "taken": one.takenIDs}[r.PathValue("what")]
+	lines := one.reports[r.PathValue("what")]
 	_, _ = fmt.Fprintf(w, "EMAIL;REASON\n%s;refused\n", strings.Join(lines, ";refused\n"))
 }

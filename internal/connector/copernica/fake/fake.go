@@ -29,7 +29,7 @@ const (
 )
 
 var (
-	fields    = []string{"email", "firstname", "lastname", "user_id", newsletter}
+	fields    = []string{"email", "firstname", "lastname", "user_id", newsletter, "company", "seats", "mobile"}
 	interests = []string{"onlyautomator-user", "football"}
 )
 
@@ -72,6 +72,23 @@ func (*Fake) Config() connector.Config {
 
 // People are the profiles.
 func (f *Fake) People() *fakeplatform.People { return f.people }
+
+// Fields are fields of the database.
+func (*Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "fields", Text: "company", Number: "seats", Phone: "mobile"}
+}
+
+// Leave makes a profile unsubscribe in the database, which is all that it can leave.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	f.people.Put(email, func(one *fakeplatform.Person, _ bool) { one.Unsubscribed = true })
+	return how == fakeplatform.LeftList
+}
+
+// Gone reports whether a profile is marked still.
+func (f *Fake) Gone(email string, _ fakeplatform.Leaving) bool {
+	one, ok := f.people.Get(email)
+	return ok && one.Unsubscribed
+}
 
 // Exchanges is how often a token was asked for.
 func (f *Fake) Exchanges() int {
@@ -195,7 +212,11 @@ func (*Fake) database(w http.ResponseWriter, r *http.Request) {
 	}
 	var columns, wishes []any
 	for i, name := range fields {
-		columns = append(columns, map[string]any{"ID": fmt.Sprint(20989 + i), "name": name, "type": "text"})
+		kind := "text"
+		if name == "mobile" {
+			kind = "phone_gsm"
+		}
+		columns = append(columns, map[string]any{"ID": fmt.Sprint(20989 + i), "name": name, "type": kind})
 	}
 	for i, name := range interests {
 		wishes = append(wishes, map[string]any{"ID": fmt.Sprint(3053 + i), "name": name, "group": "tags"})
@@ -220,6 +241,9 @@ func (f *Fake) unsubscribe(w http.ResponseWriter, r *http.Request) {
 
 // address is what a field of type email takes: ASCII, as far as is known.
 var address = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
+
+// e164 is a telephone number with the code of its country.
+var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
 // expression is a condition; other operators than == are not needed here.
 var expression = regexp.MustCompile(`^([A-Za-z0-9_-]+)(==|!=|<>|<=|>=|<|>|=~|!~)(.*)$`)
@@ -305,6 +329,9 @@ func (f *Fake) fault(p profile) string {
 		if !slices.Contains(interests, name) {
 			return "No interest with name " + name
 		}
+	}
+	if number := p.Fields["mobile"]; number != "" && !e164.MatchString(number) {
+		return "Invalid value for field mobile"
 	}
 	email := p.Fields["email"]
 	if one, held := f.people.Get(email); !address.MatchString(email) || held && one.Refused {

@@ -3,6 +3,7 @@
 package fake
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -37,6 +38,8 @@ const (
 	maxAttributes = 300
 	maxName       = 150
 	maxIDs        = 1000
+	maxValue      = 1000
+	maxID         = 150
 )
 
 // Fake is one workspace, in which people are known by address or id.
@@ -51,23 +54,27 @@ type Fake struct {
 }
 
 type segment struct {
-	ID          int    `json:"id"`
-	Name        string `json:"name"`
-	Description string `json:"description"`
-	Type        string `json:"type"`
+	ID          int      `json:"id"`
+	Duplicate   string   `json:"deduplicate_id"`
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	State       string   `json:"state"`
+	Progress    *int     `json:"progress"`
+	Type        string   `json:"type"`
+	Tags        []string `json:"tags"`
 }
 
 // New returns a workspace in the US with two segments, one of which fills itself.
 func New() *Fake {
 	f := &Fake{
 		people: fakeplatform.NewPeople(), region: "us", suppressed: map[string]bool{},
-		segments: []segment{{ID: SegmentID, Name: SegmentName, Type: "manual"}, {ID: 4, Name: "everybody", Type: "dynamic"}},
+		segments: []segment{{ID: SegmentID, Name: SegmentName, Type: "manual", State: "finished"}, {ID: 4, Name: "everybody", Type: "dynamic", State: "finished"}},
 	}
 	f.mux = fakeplatform.Routes{
 		"GET /api/v1/accounts/region": f.accountRegion, "POST /api/v2/batch": f.batch,
 		"POST /api/v1/segments/{id}/add_customers": f.join,
 		"POST /api/v1/customers/{id}/suppress":     f.suppress, "DELETE /api/v1/customers/{id}": f.remove,
-		"GET /v1/customers": f.byEmail, "GET /v1/customers/{id}/attributes": f.attributes, "GET /v1/workspaces": f.workspaces,
+		"GET /v1/customers": f.byEmail, "POST /v1/customers": f.search, "GET /v1/customers/{id}/attributes": f.attributes, "GET /v1/workspaces": f.workspaces,
 		"GET /v1/segments": f.allSegments, "POST /v1/segments": f.makeSegment, "GET /v1/segments/{id}": f.oneSegment,
 	}.Mux(f.Refuse)
 	return f
@@ -126,8 +133,75 @@ func (f *Fake) Refuse(w http.ResponseWriter, status int) {
 func done(w http.ResponseWriter) { fakeplatform.Answer(w, http.StatusOK, struct{}{}) }
 
 func (f *Fake) accountRegion(w http.ResponseWriter, _ *http.Request) {
-	url := map[string]string{"us": "track.customer.io", "eu": "track-eu.customer.io"}[f.region]
-	fakeplatform.Answer(w, http.StatusOK, map[string]any{"url": url, "data_center": f.region, "environment_id": Environment})
+	url := map[string]string{"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}[f.region]
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"url": url, "region": f.region, "environment_id": Environment})
+}
+
+// filter is a condition of a search, as far as it is known here.
+type filter struct {
+	And       []filter `json:"and"`
+	Or        []filter `json:"or"`
+	Attribute struct {
+		Field    string `json:"field"`
+		Operator string `json:"operator"`
+		Value    string `json:"value"`
+	} `json:"attribute"`
+}
+
+func (c filter) takes(one fakeplatform.Person) bool {
+	not := func(inner filter) bool { return !inner.takes(one) }
+	switch {
+	case len(c.And) > 0:
+		return !slices.ContainsFunc(c.And, not)
+	case len(c.Or) > 0:
+		return slices.ContainsFunc(c.Or, func(inner filter) bool { return inner.takes(one) })
+	case c.Attribute.Operator != "eq":
+		return false
+	case c.Attribute.Field == "email":
+		return strings.EqualFold(one.Email, c.Attribute.Value)
+	case c.Attribute.Field == "unsubscribed":
+		return strconv.FormatBool(one.Unsubscribed) == c.Attribute.Value
+	}
+	return fmt.Sprint(one.Fields[c.Attribute.Field]) == c.Attribute.Value
+}
+
+func (f *Fake) search(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Filter filter `json:"filter"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		f.Refuse(w, http.StatusBadRequest)
+		return
+	}
+	found, ids := []map[string]any{}, []any{}
+	for _, email := range f.people.Emails() {
+		if one, ok := f.people.Get(email); ok && in.Filter.takes(one) {
+			found = append(found, map[string]any{"email": one.Email, "id": one.Fields["id"], "cio_id": "a3000001" + one.ID})
+			ids = append(ids, one.Fields["id"])
+		}
+	}
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"identifiers": found, "ids": ids, "next": ""})
+}
+
+// Fields are attributes of people.
+func (f *Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "attributes", Text: "company", Number: "seats", Phone: "phone"}
+}
+
+// Leave makes a person unsubscribe from everything, which a complaint does too. A segment
+// is nothing that people leave, and a bounce shows nowhere.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	if how == fakeplatform.LeftList || how == fakeplatform.LeftCleaned {
+		return false
+	}
+	f.people.Put(email, func(one *fakeplatform.Person, _ bool) { one.Unsubscribed, one.Lists = true, nil })
+	return true
+}
+
+// Gone reports whether a person is unsubscribed still, and in no segment again.
+func (f *Fake) Gone(email string, _ fakeplatform.Leaving) bool {
+	one, ok := f.people.Get(email)
+	return ok && one.Unsubscribed && len(one.Lists) == 0
 }
 
 type item struct {
@@ -178,7 +252,7 @@ func (f *Fake) identify(text json.RawMessage) (field, message string) {
 	if len(text) > maxItem {
 		return "", "item is larger than 32kb"
 	}
-	if err := json.Unmarshal(text, &in); err != nil || in.Type != "person" || in.Action != "identify" {
+	if err := fakeplatform.Read(bytes.NewReader(text), &in); err != nil || in.Type != "person" || in.Action != "identify" {
 		return "action", "must be one of identify, delete"
 	}
 	if len(in.Identifiers) != 1 {
@@ -187,9 +261,17 @@ func (f *Fake) identify(text json.RawMessage) (field, message string) {
 	if len(in.Attributes) > maxAttributes {
 		return "attributes", "cannot identify more than 300 attributes in one request"
 	}
-	for name := range in.Attributes {
+	for _, id := range in.Identifiers {
+		if len(id) > maxID {
+			return "identifiers", "identifier cannot be longer than 150 bytes"
+		}
+	}
+	for name, value := range in.Attributes {
 		if len(name) > maxName {
 			return "attributes", "attribute name cannot be longer than 150 bytes"
+		}
+		if len(fmt.Sprint(value)) > maxValue {
+			return name, "attribute value cannot be longer than 1000 bytes"
 		}
 	}
 	email := f.emailOf(in)
@@ -244,6 +326,10 @@ func assign(one *fakeplatform.Person, name string, v any) {
 		for _, tag := range tags {
 			one.Tags = fakeplatform.With(one.Tags, fmt.Sprint(tag))
 		}
+	}
+	if v == "" {
+		delete(one.Fields, name)
+		return
 	}
 	one.Fields[name] = v
 }
@@ -368,7 +454,7 @@ func (f *Fake) makeSegment(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	in.Segment.ID, in.Segment.Type = f.segments[len(f.segments)-1].ID+1, "manual"
+	in.Segment.ID, in.Segment.Type, in.Segment.State = f.segments[len(f.segments)-1].ID+1, "manual", "finished"
 	f.segments = append(f.segments, in.Segment)
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{"segment": in.Segment})
 }

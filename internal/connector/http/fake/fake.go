@@ -3,7 +3,7 @@
 package fake
 
 import (
-	"encoding/json"
+	"bytes"
 	"io"
 	"net/http"
 	"sync"
@@ -42,6 +42,11 @@ func (*Fake) Config() connector.Config {
 		`{"url":"https://receiver.example/users","attributes":["plan"]}`)
 }
 
+// Fields are attributes, which arrive by their own names.
+func (*Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "attributes", Text: "attributes.suiteText", Number: "attributes.suiteNumber"}
+}
+
 // People are those the receiver was told of.
 func (f *Fake) People() *fakeplatform.People { return f.people }
 
@@ -68,7 +73,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Type string         `json:"type"`
 		Data map[string]any `json:"data"`
 	}
-	if err := json.Unmarshal(body, &message); err != nil {
+	if err := fakeplatform.Read(bytes.NewReader(body), &message); err != nil {
 		f.Refuse(w, http.StatusBadRequest)
 		return
 	}

@@ -40,7 +40,8 @@ type Fake struct {
 	properties map[string]property
 	lists      map[string]list
 	// blocked are addresses that were erased while nobody had them.
-	blocked map[string]bool
+	blocked  map[string]bool
+	optedOut map[string]bool // addresses that want no mail, of contacts or not
 }
 
 type property struct {
@@ -69,7 +70,7 @@ type list struct {
 // New returns an account with the usual properties and three lists: one that
 // people can be added to, one that fills itself, one of companies.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), properties: properties(), blocked: map[string]bool{}}
+	f := &Fake{people: fakeplatform.NewPeople(), properties: properties(), blocked: map[string]bool{}, optedOut: map[string]bool{}}
 	f.lists = map[string]list{
 		ListID: {ListID, ListName, "0-1", "MANUAL"},
 		"43":   {"43", "everybody-new", "0-1", "DYNAMIC"},
@@ -81,14 +82,19 @@ func New() *Fake {
 		{"/crm/objects/{version}", "/crm/properties/{version}", "/crm/lists/{version}"},
 	} {
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/upsert", f.upsert)
+		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/read", f.readMany)
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/gdpr-delete", f.erase)
+		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/read", f.readAll)
 		f.mux.HandleFunc("GET "+at.objects+"/contacts/{id}", f.contact)
+		f.mux.HandleFunc("PATCH "+at.objects+"/contacts/{id}", f.move)
 		f.mux.HandleFunc("GET "+at.properties+"/contacts/{name}", f.property)
+		f.mux.HandleFunc("GET "+at.properties+"/contacts", f.allProperties)
 		f.mux.HandleFunc("POST "+at.lists, f.makeList)
 		f.mux.HandleFunc("GET "+at.lists+"/{id}", f.list)
 		f.mux.HandleFunc("GET "+at.lists+"/object-type-id/{type}/name/{name}", f.listByName)
 		f.mux.HandleFunc("PUT "+at.lists+"/{id}/memberships/add", f.join)
 	}
+	f.mux.HandleFunc("POST /communication-preferences/v4/statuses/{email}/unsubscribe-all", f.optOut)
 	f.mux.HandleFunc("GET /account-info/v3/details", f.account)
 	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { f.Refuse(w, http.StatusNotFound) })
 	return f
@@ -96,7 +102,7 @@ func New() *Fake {
 
 func properties() map[string]property {
 	out := map[string]property{}
-	for _, name := range []string{"email", "firstname", "lastname", "jobtitle", "country", "company", "plan"} {
+	for _, name := range []string{"email", "firstname", "lastname", "jobtitle", "country", "company", "plan", "phone"} {
 		out[name] = property{Name: name, Type: "string", FieldType: "text"}
 	}
 	out["seats"] = property{Name: "seats", Type: "number", FieldType: "number"}
@@ -327,6 +333,7 @@ func (f *Fake) put(in input) record {
 	}
 	out := record{Properties: map[string]any{"email": strings.ToLower(email)}, Trace: in.Trace}
 	f.people.Put(email, func(one *fakeplatform.Person, isNew bool) {
+		one.Unsubscribed = one.Unsubscribed || f.optedOut[strings.ToLower(email)]
 		out.ID, out.New = one.ID, isNew
 		for name, value := range in.Properties {
 			out.Properties[name] = f.assign(one, name, value)
@@ -377,7 +384,7 @@ func (f *Fake) contact(w http.ResponseWriter, r *http.Request) {
 		f.Refuse(w, http.StatusNotFound)
 		return
 	}
-	answer(w, http.StatusOK, record{ID: one.ID, Properties: map[string]any{"email": one.Email, "hs_email_optout": strconv.FormatBool(one.Unsubscribed)}})
+	answer(w, http.StatusOK, record{ID: one.ID, Properties: shown(one, strings.Split("email,"+r.URL.Query().Get("properties"), ","))})
 }
 
 // erase deletes a contact for good; an address that nobody has is blocked.
@@ -482,5 +489,65 @@ func (f *Fake) join(w http.ResponseWriter, r *http.Request) {
 		added = append(added, id)
 		f.people.Put(one.Email, func(one *fakeplatform.Person, _ bool) { one.Lists = fakeplatform.With(one.Lists, l.ID) })
 	}
-	answer(w, http.StatusOK, map[string]any{"recordIdsAdded": added, "recordIdsMissing": missing, "recordsIdsRemoved": []string{}})
+	answer(w, http.StatusOK, map[string]any{"recordsIdsAdded": added, "recordIdsMissing": missing, "recordIdsRemoved": []string{}})
+}
+
+// readMany shows contacts by their ids. It answers 207 if some do not exist.
+func (f *Fake) readMany(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Properties []string `json:"properties"`
+		Inputs     []struct {
+			ID string `json:"id"`
+		} `json:"inputs"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Inputs) == 0 || len(in.Inputs) > maxBatch {
+		f.Refuse(w, http.StatusBadRequest)
+		return
+	}
+	records, status := []record{}, http.StatusOK
+	for _, one := range in.Inputs {
+		p, ok := f.people.ByID(one.ID)
+		if !ok {
+			status = http.StatusMultiStatus
+			continue
+		}
+		records = append(records, record{ID: p.ID, Properties: shown(p, in.Properties)})
+	}
+	answer(w, status, map[string]any{"status": "COMPLETE", "results": records})
+}
+
+// shown are the properties of a contact that a call asks for.
+func shown(p fakeplatform.Person, names []string) map[string]any {
+	out := map[string]any{"hs_object_id": p.ID}
+	for _, name := range names {
+		out[name] = p.Fields[name]
+	}
+	if slices.Contains(names, "email") {
+		out["email"] = p.Email
+	}
+	if slices.Contains(names, "hs_email_optout") {
+		out["hs_email_optout"] = strconv.FormatBool(p.Unsubscribed)
+	}
+	return out
+}
+
+// Fields are properties of contacts.
+func (f *Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "properties", Text: "company", Number: "seats", Phone: "phone"}
+}
+
+// Leave makes a contact opt out of all mail, which a complaint does too. A static list
+// is nothing that people leave, and a bounce changes no consent.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	if how == fakeplatform.LeftList || how == fakeplatform.LeftCleaned {
+		return false
+	}
+	f.people.Put(email, func(p *fakeplatform.Person, _ bool) { p.Unsubscribed, p.Lists = true, nil })
+	return true
+}
+
+// Gone reports whether a contact is opted out still, and on no list again.
+func (f *Fake) Gone(email string, _ fakeplatform.Leaving) bool {
+	p, ok := f.people.Get(email)
+	return ok && p.Unsubscribed && len(p.Lists) == 0
 }

@@ -31,13 +31,15 @@ type Fake struct {
 	jobs map[string]*job
 	// lists are names by id.
 	lists map[string]string
+	// left is how people left, by address in lower case.
+	left map[string]fakeplatform.Leaving
 }
 
 // New returns a Klaviyo with one list and nobody.
 func New() *Fake {
 	f := &Fake{
 		people: fakeplatform.NewPeople(),
-		jobs:   map[string]*job{}, lists: map[string]string{List: listName},
+		jobs:   map[string]*job{}, lists: map[string]string{List: listName}, left: map[string]fakeplatform.Leaving{},
 	}
 	f.mux = fakeplatform.Routes{
 		"GET /api/accounts":                                    f.accounts,
@@ -46,11 +48,14 @@ func New() *Fake {
 		"GET /api/lists/{id}":                                  f.list,
 		"POST /api/lists/{id}/relationships/profiles":          f.addToList,
 		"POST /api/profile-import":                             f.importOne,
+		"PATCH /api/profiles/{id}":                             f.move,
 		"GET /api/profiles":                                    f.find,
 		"POST /api/profile-bulk-import-jobs":                   f.makeJob,
 		"GET /api/profile-bulk-import-jobs/{id}":               f.ofJob(f.job),
 		"GET /api/profile-bulk-import-jobs/{id}/import-errors": f.ofJob(f.jobErrors),
 		"POST /api/data-privacy-deletion-jobs":                 f.erase,
+		"POST /api/profile-subscription-bulk-create-jobs":      f.subscribe,
+		"POST /api/profile-subscription-bulk-delete-jobs":      f.unsubscribe,
 	}.Mux(nil)
 	return f
 }
@@ -120,6 +125,35 @@ var problems = map[int]problem{
 
 // problem is one entry of the errors of a refusal.
 type problem struct{ code, title, detail, pointer string }
+
+// duplicate is the refusal of a profile whose identifiers are those of two.
+func duplicate(w http.ResponseWriter, id string) {
+	p := problems[http.StatusConflict]
+	answer(w, http.StatusConflict, map[string]any{"errors": []any{map[string]any{
+		"id": "e4eebb08-9", "status": http.StatusConflict, "code": p.code, "title": p.title, "detail": p.detail,
+		"source": map[string]any{"pointer": p.pointer}, "meta": map[string]any{"duplicate_profile_id": id},
+	}}})
+}
+
+// Fields are attributes of profiles.
+func (*Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "attributes", Text: "organization", Number: "properties.seats", Phone: "phone_number"}
+}
+
+// Leave makes a person leave.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	f.mu.Lock()
+	f.left[strings.ToLower(email)] = how
+	f.mu.Unlock()
+	f.people.Put(email, func(one *fakeplatform.Person, _ bool) { one.Lists = nil })
+	return true
+}
+
+// Gone reports whether a person has not been put on a list again.
+func (f *Fake) Gone(email string, _ fakeplatform.Leaving) bool {
+	one, ok := f.people.Get(email)
+	return ok && len(one.Lists) == 0
+}
 
 func refuse(w http.ResponseWriter, status int, problems ...problem) {
 	var list []any

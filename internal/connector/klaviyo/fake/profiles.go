@@ -25,6 +25,11 @@ type profile struct {
 	Type       string         `json:"type"`
 	ID         string         `json:"id"`
 	Attributes map[string]any `json:"attributes"`
+	Meta       struct {
+		Patch struct {
+			Unset []string `json:"unset"`
+		} `json:"patch_properties"`
+	} `json:"meta"`
 }
 
 func (p profile) email() string {
@@ -35,6 +40,48 @@ func (p profile) email() string {
 // address matches the addresses that Klaviyo accepts. As far as is known they are
 // ASCII.
 var address = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
+
+// e164 is a telephone number with the code of its country.
+var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+
+// holder returns the profile that has one of the other identifiers.
+func (f *Fake) holder(p profile) (fakeplatform.Person, bool) {
+	for _, email := range f.people.Emails() {
+		one, _ := f.people.Get(email)
+		for _, identifier := range []string{"phone_number", "external_id"} {
+			if value, given := p.Attributes[identifier].(string); given && one.Fields[identifier] == value {
+				return one, true
+			}
+		}
+	}
+	return fakeplatform.Person{}, false
+}
+
+// conflict returns the profile that stands in the way of a profile: one that has one of
+// its identifiers and is not the one that is meant, by id or by address.
+func (f *Fake) conflict(p profile) (id string) {
+	byEmail, known := f.people.Get(p.email())
+	other, taken := f.holder(p)
+	switch {
+	case p.ID != "" && known && byEmail.ID != p.ID:
+		return byEmail.ID
+	case p.ID != "" && taken && other.ID != p.ID, p.ID == "" && taken && other.ID != byEmail.ID:
+		return other.ID
+	}
+	return ""
+}
+
+// rename gives the profile with an id the address of p.
+func (f *Fake) rename(p profile) {
+	old, ok := f.people.ByID(p.ID)
+	if !ok || strings.EqualFold(old.Email, p.email()) {
+		return
+	}
+	f.people.Delete(old.Email)
+	f.people.Put(p.email(), func(one *fakeplatform.Person, _ bool) {
+		one.ID, one.Fields, one.Lists, one.Tags, one.Unsubscribed = old.ID, old.Fields, old.Lists, old.Tags, old.Unsubscribed
+	})
+}
 
 var attributes = map[string]bool{
 	"email": true, "phone_number": true, "external_id": true, "first_name": true, "last_name": true, "organization": true,
@@ -50,9 +97,12 @@ func (f *Fake) fault(p profile) (problem, bool) {
 		if !attributes[name] {
 			return problem{"invalid", "Invalid input.", "'" + name + "' is not a valid field for the resource 'profile'.", "/attributes/" + name}, true
 		}
-		if _, isText := value.(string); !isText && name != "location" && name != "properties" {
+		if _, isText := value.(string); !isText && value != nil && name != "location" && name != "properties" {
 			return problem{"invalid", "Invalid input.", "'" + name + "' must be a string.", "/attributes/" + name}, true
 		}
+	}
+	if number, given := p.Attributes["phone_number"].(string); given && !e164.MatchString(number) {
+		return problem{"invalid", "Invalid input.", "Invalid phone number format (Example of a valid format: +12345678901)", "/attributes/phone_number"}, true
 	}
 	if !address.MatchString(p.email()) {
 		return problem{"invalid", "Invalid input.", "Invalid email address " + p.email(), "/attributes/email"}, true
@@ -68,7 +118,14 @@ func (f *Fake) fault(p profile) (problem, bool) {
 func (f *Fake) write(p profile, lists []string) (one fakeplatform.Person, added bool) {
 	f.people.Put(p.email(), func(held *fakeplatform.Person, isNew bool) {
 		added = isNew
+		for _, name := range p.Meta.Patch.Unset {
+			delete(held.Fields, "properties."+name)
+		}
 		for name, value := range p.Attributes {
+			if value == nil {
+				delete(held.Fields, name)
+				continue
+			}
 			if name != "properties" {
 				held.Fields[name] = value
 				continue
@@ -92,15 +149,28 @@ func (f *Fake) write(p profile, lists []string) (one fakeplatform.Person, added 
 }
 
 // shown is a profile in an answer.
-func shown(one fakeplatform.Person, withSubscriptions bool) map[string]any {
+func (f *Fake) shown(one fakeplatform.Person, withSubscriptions bool) map[string]any {
 	attributes := map[string]any{"email": one.Email}
 	if withSubscriptions {
-		consent := "NEVER_SUBSCRIBED"
-		if one.Unsubscribed {
-			consent = "UNSUBSCRIBED"
+		f.mu.Lock()
+		how := f.left[strings.ToLower(one.Email)]
+		f.mu.Unlock()
+		consent, at, everywhere, lists := "NEVER_SUBSCRIBED", any(nil), []any{}, []any{}
+		if one.Fields["consent"] != nil {
+			consent = "SUBSCRIBED"
+		}
+		switch {
+		case one.Unsubscribed, how == fakeplatform.LeftAll:
+			consent, at, everywhere = "UNSUBSCRIBED", leftAt, []any{map[string]any{"reason": "UNSUBSCRIBE", "timestamp": leftAt}}
+		case how == fakeplatform.LeftCleaned:
+			everywhere = []any{map[string]any{"reason": "HARD_BOUNCE", "timestamp": leftAt}}
+		case how == fakeplatform.LeftComplain:
+			everywhere = []any{map[string]any{"reason": "SPAM_COMPLAINT", "timestamp": leftAt}}
+		case how == fakeplatform.LeftList:
+			lists = []any{map[string]any{"list_id": List, "reason": "UNSUBSCRIBE", "timestamp": leftAt}}
 		}
 		attributes["subscriptions"] = map[string]any{"email": map[string]any{"marketing": map[string]any{
-			"can_receive_email_marketing": !one.Unsubscribed, "consent": consent, "list_suppressions": []any{},
+			"can_receive_email_marketing": len(everywhere) == 0, "consent": consent, "consent_timestamp": at, "suppression": everywhere, "list_suppressions": lists,
 		}}}
 	}
 	return map[string]any{"type": "profile", "id": one.ID, "attributes": attributes}
@@ -114,7 +184,7 @@ func (f *Fake) importOne(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Data profile `json:"data"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxProfile)).Decode(&body); err != nil {
+	if err := fakeplatform.Read(http.MaxBytesReader(w, r.Body, maxProfile), &body); err != nil {
 		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "The payload provided in the request is invalid.", "/data"})
 		return
 	}
@@ -123,27 +193,38 @@ func (f *Fake) importOne(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, p)
 		return
 	}
+	if id := f.conflict(body.Data); id != "" {
+		duplicate(w, id)
+		return
+	}
+	f.rename(body.Data)
 	one, added := f.write(body.Data, nil)
 	status := http.StatusOK
 	if added {
 		status = http.StatusCreated
 	}
-	answer(w, status, data(shown(one, withSubscriptions(r))))
+	answer(w, status, data(f.shown(one, withSubscriptions(r))))
 }
 
 var emailFilter = regexp.MustCompile(`^any\(email,(\[.*\])\)$`)
 
+var idFilter = regexp.MustCompile(`^any\(id,(\[.*\])\)$`)
+
 func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	var wanted []string
-	m := emailFilter.FindStringSubmatch(r.URL.Query().Get("filter"))
+	filter := r.URL.Query().Get("filter")
+	get, m := f.people.Get, emailFilter.FindStringSubmatch(filter)
+	if m == nil {
+		get, m = f.people.ByID, idFilter.FindStringSubmatch(filter)
+	}
 	if m == nil || json.Unmarshal([]byte(m[1]), &wanted) != nil || len(wanted) > maxPage {
 		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "Filter provided is invalid.", ""})
 		return
 	}
 	found := []any{}
-	for _, email := range wanted {
-		if one, ok := f.people.Get(email); ok {
-			found = append(found, shown(one, withSubscriptions(r)))
+	for _, name := range wanted {
+		if one, ok := get(name); ok {
+			found = append(found, f.shown(one, withSubscriptions(r)))
 		}
 	}
 	answer(w, http.StatusOK, data(found))
@@ -221,7 +302,7 @@ func (f *Fake) makeJob(w http.ResponseWriter, r *http.Request) {
 			} `json:"relationships"`
 		} `json:"data"`
 	}
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&body)
+	err := fakeplatform.Read(http.MaxBytesReader(w, r.Body, maxBody), &body)
 	j := &job{profiles: body.Data.Attributes.Profiles.Data, errors: []map[string]any{}}
 	if err != nil || body.Data.Type != "profile-bulk-import-job" || len(j.profiles) == 0 || len(j.profiles) > maxJob {
 		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "A job takes 1 to 10000 profiles and 5 MB.", "/data/attributes/profiles"})
@@ -263,6 +344,14 @@ func (f *Fake) do(j *job) {
 	j.done = true
 	for i, p := range j.profiles {
 		wrong, bad := f.fault(p)
+		if !bad && f.conflict(p) != "" {
+			wrong, bad = problem{"duplicate_profile", "Conflict.", "A profile already exists with one of these identifiers.", "/attributes"}, true
+		}
+		for name, value := range p.Attributes { // a job clears nothing
+			if value == nil {
+				delete(p.Attributes, name)
+			}
+		}
 		if !bad {
 			f.write(p, j.lists)
 			continue

@@ -52,7 +52,7 @@ type Fake struct {
 
 // field is a merge field.
 type field struct {
-	kind     string // text or number
+	kind     string // text, number or phone
 	required bool
 }
 
@@ -60,7 +60,7 @@ type field struct {
 func New() *Fake {
 	f := &Fake{people: fakeplatform.NewPeople(), status: map[string]string{}, forgotten: map[string]bool{}, busy: map[string]bool{}, names: map[string]string{},
 		fields: map[string]field{"FNAME": {kind: "text"}, "LNAME": {kind: "text"}, "COMPANY": {kind: "text"}, "JOBTITLE": {kind: "text"},
-			"COUNTRY": {kind: "text"}, "LTV": {kind: "number"}}}
+			"COUNTRY": {kind: "text"}, "LTV": {kind: "number"}, "PHONE": {kind: "phone"}}}
 	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
 		return fakeplatform.About(f.find, f.Refuse, do)
 	}
@@ -102,6 +102,29 @@ func (f *Fake) Clean(email string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status[strings.ToLower(email)] = "cleaned"
+}
+
+// Fields are merge fields of the lists.
+func (f *Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "mergeFields", Text: "COMPANY", Number: "LTV", Phone: "PHONE"}
+}
+
+// Leave makes a member leave. Members leave one list; a complaint is an unsubscribe too.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	if how == fakeplatform.LeftCleaned {
+		f.Clean(email)
+		return true
+	}
+	f.people.Put(email, func(p *fakeplatform.Person, _ bool) { p.Unsubscribed = true })
+	return how != fakeplatform.LeftAll
+}
+
+// Gone reports whether a member still has the status of one who has left.
+func (f *Fake) Gone(email string, how fakeplatform.Leaving) bool {
+	p, ok := f.people.Get(email)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return ok && f.statusOf(p) == map[bool]string{true: "cleaned", false: "unsubscribed"}[how == fakeplatform.LeftCleaned]
 }
 
 // Busy makes the fake refuse an address as one that joined too many lists lately.
@@ -349,7 +372,7 @@ func (f *Fake) tag(w http.ResponseWriter, r *http.Request, p fakeplatform.Person
 	var body struct {
 		Tags []struct{ Name, Status string } `json:"tags"`
 	}
-	if json.NewDecoder(r.Body).Decode(&body) != nil || len(body.Tags) == 0 {
+	if fakeplatform.Read(r.Body, &body) != nil || len(body.Tags) == 0 {
 		f.Refuse(w, http.StatusBadRequest)
 		return
 	}

@@ -1,9 +1,9 @@
 package fake
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -53,6 +53,9 @@ func (f *Fake) check(in write, lenient bool) *refusal {
 	return f.checkFields(in.MergeFields, lenient)
 }
 
+// e164 is a telephone number with the code of its country.
+var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+
 func (f *Fake) checkFields(values map[string]any, lenient bool) *refusal {
 	var faults []fieldFault
 	for tag, def := range f.fields {
@@ -64,6 +67,8 @@ func (f *Fake) checkFields(values map[string]any, lenient bool) *refusal {
 			faults = append(faults, fieldFault{tag, "Please enter a value"})
 		case def.kind == "number" && given && text != "" && err != nil:
 			faults = append(faults, fieldFault{tag, "Please enter a number"})
+		case def.kind == "phone" && given && text != "" && !e164.MatchString(text):
+			faults = append(faults, fieldFault{tag, "Please enter a phone number"})
 		}
 	}
 	if len(faults) == 0 {
@@ -116,7 +121,7 @@ func lenient(r *http.Request) bool { return r.URL.Query().Get("skip_merge_valida
 
 func (f *Fake) put(w http.ResponseWriter, r *http.Request) {
 	var in write
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+	if err := fakeplatform.Read(r.Body, &in); err != nil {
 		f.Refuse(w, http.StatusBadRequest)
 		return
 	}
@@ -162,7 +167,7 @@ func (f *Fake) batch(w http.ResponseWriter, r *http.Request) {
 		UpdateExisting bool    `json:"update_existing"`
 		SyncTags       bool    `json:"sync_tags"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body.Members) == 0 {
+	if err := fakeplatform.Read(r.Body, &body); err != nil || len(body.Members) == 0 {
 		f.Refuse(w, http.StatusBadRequest)
 		return
 	}

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -44,7 +45,7 @@ func (f *Fake) upsert(w http.ResponseWriter, r *http.Request) {
 		Lists    []string         `json:"list_ids"`
 		Contacts []map[string]any `json:"contacts"`
 	}
-	if err != nil || json.Unmarshal(text, &body) != nil {
+	if err != nil || fakeplatform.Read(bytes.NewReader(text), &body) != nil {
 		refuse(w, http.StatusBadRequest, fault{nil, "invalid JSON"})
 		return
 	}
@@ -121,6 +122,9 @@ func (f *Fake) do(j *job) {
 	}
 }
 
+// e164 is a telephone number with the code of its country.
+var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+
 // contactFault finds what is wrong with a contact. Only the job reports that, not the
 // call.
 func contactFault(c map[string]any, before fakeplatform.Person) string {
@@ -132,6 +136,9 @@ func contactFault(c map[string]any, before fakeplatform.Person) string {
 			return name + " is longer than " + fmt.Sprint(most) + " characters"
 		}
 	}
+	if number, _ := c["phone_number_id"].(string); number != "" && !e164.MatchString(number) {
+		return "phone_number_id is no valid phone number"
+	}
 	for _, identifier := range []string{"external_id", "anonymous_id", "phone_number_id"} {
 		if before.Fields[identifier] != nil && c[identifier] == nil {
 			return "all existing identifiers must be present: " + identifier
@@ -139,8 +146,9 @@ func contactFault(c map[string]any, before fakeplatform.Person) string {
 	}
 	custom, _ := c["custom_fields"].(map[string]any)
 	for id, value := range custom {
-		_, isNumber := value.(float64)
+		_, isNumber := value.(json.Number)
 		switch {
+		case value == nil && !strings.HasSuffix(id, "_T"): // cleared
 		case fields[id] == "":
 			return "invalid custom field id " + id
 		case strings.HasSuffix(id, "_N") != isNumber:

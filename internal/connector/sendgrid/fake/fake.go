@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -35,13 +36,14 @@ type Fake struct {
 	lists   map[string]string // names by id
 	jobs    map[string]*job
 	work    fakeplatform.Work
+	spam    map[string]bool // who complained, by address in lower case
 	noFile  bool
 	noErase bool
 }
 
 // New returns an empty account.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), jobs: map[string]*job{}, lists: map[string]string{List: "active-clients", OtherList: "newsletter"}}
+	f := &Fake{people: fakeplatform.NewPeople(), jobs: map[string]*job{}, spam: map[string]bool{}, lists: map[string]string{List: "active-clients", OtherList: "newsletter"}}
 	f.mux = fakeplatform.Routes{
 		"GET /v3/marketing/field_definitions":       f.fieldDefinitions,
 		"GET /v3/marketing/lists":                   f.allLists,
@@ -52,6 +54,10 @@ func New() *Fake {
 		"GET /v3/marketing/contacts/imports/{id}":   f.job,
 		"POST /v3/marketing/contacts/search/emails": f.search,
 		"GET /v3/asm/suppressions/global/{email}":   f.suppression,
+		"POST /v3/asm/suppressions/global":          f.suppressAll,
+		"GET /v3/suppression/unsubscribes":          f.suppressed(func(p fakeplatform.Person) bool { return p.Unsubscribed }),
+		"GET /v3/suppression/spam_reports":          f.suppressed(f.complained),
+		"GET /v3/suppression/spam_reports/{email}":  f.complaint,
 		"POST /v3/recipients/erasejob":              f.erase,
 		"GET /files/{id}":                           f.file,
 	}.Mux(nil)
@@ -241,6 +247,60 @@ func (f *Fake) suppression(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, http.StatusOK, map[string]any{})
+}
+
+func (f *Fake) complained(p fakeplatform.Person) bool { return f.spam[strings.ToLower(p.Email)] }
+
+// suppressed is a page of the people who are on a list.
+func (f *Fake) suppressed(isOn func(fakeplatform.Person) bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+		offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
+		all := []map[string]any{}
+		for _, email := range f.people.Emails() {
+			if p, ok := f.people.Get(email); ok && isOn(p) {
+				all = append(all, map[string]any{"created": 1443651141, "email": email})
+			}
+		}
+		offset = min(max(offset, 0), len(all))
+		write(w, http.StatusOK, all[offset:min(offset+max(limit, 1), len(all))])
+	}
+}
+
+func (f *Fake) complaint(w http.ResponseWriter, r *http.Request) {
+	found := []map[string]any{}
+	if f.spam[strings.ToLower(r.PathValue("email"))] {
+		found = append(found, map[string]any{"created": 1454433146, "email": r.PathValue("email"), "ip": "192.0.2.1"})
+	}
+	write(w, http.StatusOK, found)
+}
+
+// Fields are fields of contacts.
+func (f *Fake) Fields() fakeplatform.Fields {
+	return fakeplatform.Fields{Setting: "customFields", Text: "company", Number: "score", Phone: "phone_number_id"}
+}
+
+// Leave makes a person want no mail of the account. A list is nothing that people leave.
+func (f *Fake) Leave(email string, how fakeplatform.Leaving) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch how {
+	case fakeplatform.LeftAll:
+		f.people.Put(email, func(p *fakeplatform.Person, _ bool) { p.Unsubscribed = true })
+	case fakeplatform.LeftComplain:
+		f.spam[strings.ToLower(email)] = true
+	default:
+		return false
+	}
+	return true
+}
+
+// Gone reports whether a person is on the list of those still.
+func (f *Fake) Gone(email string, how fakeplatform.Leaving) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p, ok := f.people.Get(email)
+	return ok && (how == fakeplatform.LeftAll && p.Unsubscribed || f.spam[strings.ToLower(email)])
 }
 
 func (f *Fake) erase(w http.ResponseWriter, r *http.Request) {

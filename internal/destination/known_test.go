@@ -1,4 +1,4 @@
-package platform_test
+package destination_test
 
 import (
 	"database/sql"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/destination"
 	"usersync/internal/platform"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
@@ -85,11 +86,11 @@ func TestEveryChangeOfAnOrganizationIsAnotherVersion(t *testing.T) {
 	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
 		n := roomtest.New(t, s, 1)
 		id := n.Organization.ID
-		var known platform.KnownOrganizations
+		var known destination.Known
 		seen := map[string]string{}
 		look := func(name string) {
 			t.Helper()
-			version, err := platform.Version(t.Context(), s, id)
+			version, err := destination.Version(t.Context(), s, id)
 			if err != nil || version == "" {
 				t.Fatal(version, err)
 			}
@@ -101,7 +102,7 @@ func TestEveryChangeOfAnOrganizationIsAnotherVersion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantO, wantConnections, wantVersion, err := platform.LoadOrganizationWithConnections(t.Context(), s, id)
+			wantO, wantConnections, wantVersion, err := destination.Load(t.Context(), s, id)
 			if err != nil || wantVersion != version || !reflect.DeepEqual(o, wantO) || !reflect.DeepEqual(connections, wantConnections) {
 				t.Errorf("%s: known are %+v %+v, stored %+v %+v %s, %v", name, o, connections, wantO, wantConnections, wantVersion, err)
 			}
@@ -116,7 +117,7 @@ func TestEveryChangeOfAnOrganizationIsAnotherVersion(t *testing.T) {
 			soon, later := time.Now().Add(30*time.Minute).UnixMicro(), time.Now().Add(time.Hour).UnixMicro()
 			roomtest.Execute(t, db, `UPDATE organizations SET updated_at = $1 WHERE updated_at < $2`, later, soon)
 			roomtest.Execute(t, db, `UPDATE connections SET updated_at = $1 WHERE updated_at < $2`, later, soon)
-			version, err := platform.Version(t.Context(), s, id)
+			version, err := destination.Version(t.Context(), s, id)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,8 +130,8 @@ func TestAnOrganizationThatIsKnownIsNotLoaded(t *testing.T) {
 	t.Parallel()
 	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
 		n, other := roomtest.New(t, s, 1), roomtest.New(t, s, 1)
-		var known platform.KnownOrganizations
-		version, err := platform.Version(t.Context(), s, n.Organization.ID)
+		var known destination.Known
+		version, err := destination.Version(t.Context(), s, n.Organization.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +154,7 @@ func TestAnOrganizationThatIsKnownIsNotLoaded(t *testing.T) {
 		if got := name(n.Organization.ID, ""); got != "Beside" {
 			t.Errorf("without a version it is %s", got)
 		}
-		if v, err := platform.Version(t.Context(), s, "org_none"); v != "" || err != nil {
+		if v, err := destination.Version(t.Context(), s, "org_none"); v != "" || err != nil {
 			t.Errorf("no organization has version %q, %v", v, err)
 		}
 	})

@@ -1,0 +1,152 @@
+package connectortest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"usersync/internal/connector"
+	"usersync/internal/usersync"
+)
+
+const (
+	// paceFor is how long a case calls a platform as fast as its limits allow.
+	paceFor = 2500 * time.Millisecond
+	// pacers are the workers that call it at once, in two processes.
+	pacers = 6
+)
+
+// quickly is a rate, in calls a second, at which a case with many calls does not take long.
+const quickly = 200
+
+// quick runs a case that makes many calls, and is not about their rate, at a rate that the
+// owner has set.
+func quick(run func(*fixture)) func(*fixture) {
+	return func(f *fixture) {
+		f.config.Settings = withRate(f, f.config, quickly)
+		f.connector = f.open(f.config, f.client)
+		run(f)
+	}
+}
+
+// staysBelowTheLimit calls an account from two processes as fast as the limits allow. The
+// fake counts the calls in any window of the length that the platform counts by.
+func staysBelowTheLimit(f *fixture) {
+	if len(f.Kind.Limits.Published) == 0 {
+		f.Skip("the platform publishes no rate")
+	}
+	f.Server.Limit(f.Fake.Name(), f.Kind.Limits.Published...)
+	hubs := []*connector.Hub{f.hub(), f.hub()}
+	before, until := f.calls(), time.Now().Add(paceFor)
+	var workers sync.WaitGroup
+	for i := range pacers {
+		c := f.openBy(f.config, hubs[i%2].Client("org_1", ""))
+		workers.Go(func() {
+			for n := 0; time.Now().Before(until); n++ {
+				p := Person(f, fmt.Sprintf("pace-%d-%d@%s", i, n, domain), "Grace", "Hopper")
+				if _, err := c.Push(f.Context(), []connector.Profile{p}); err != nil {
+					f.Errorf("push: %v", err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if over := f.Server.State(f.Fake.Name()).Over; over > 0 {
+		f.Errorf("%d calls were more than the platform allows", over)
+	}
+	// The limits are used, too: it is not slow for want of calls.
+	if calls, least := f.calls()-before, int(f.Kind.Limits.PerSecond*paceFor.Seconds()/2); calls < min(least, 20) {
+		f.Errorf("%d calls in %v, want %d", calls, paceFor, least)
+	}
+}
+
+// losesNothingInLine pushes batches of one account at once, so that all of them wait in
+// line for its limits. Nobody's call is thrown away and made again.
+func losesNothingInLine(f *fixture) {
+	const batches = 3
+	size := min(f.Kind.Batch, 8)
+	alone := f.costOf(size)
+	people := People(f, batches*size)
+	before := f.calls()
+	var pushes sync.WaitGroup
+	for slice := range slices.Chunk(people, size) {
+		c := f.openBy(f.config, f.hub().Client("org_1", ""))
+		pushes.Go(func() {
+			if _, err := c.Push(f.Context(), slice); err != nil {
+				f.Errorf("push: %v", err)
+			}
+		})
+	}
+	pushes.Wait()
+	if calls := f.calls() - before; calls > batches*alone {
+		f.Errorf("%d calls for %d batches that cost %d each", calls, batches, alone)
+	}
+}
+
+// costOf is how many calls a push of so many new people takes.
+func (f *fixture) costOf(n int) int {
+	f.Helper()
+	one := f.suite.start(f.TB)
+	before := one.calls()
+	if _, err := one.push(People(f, n)...); err != nil {
+		f.Fatal(err)
+	}
+	return one.calls() - before
+}
+
+// keepsWhatItLearnt gives a push less time than its limits need. It says that the limit
+// of the account holds it back, nobody has failed, and the people that are left take
+// no more calls than they would have taken anyway.
+func keepsWhatItLearnt(f *fixture) {
+	if f.Kind.Limits.PerSecond <= 0 {
+		f.Skip("the platform has no rate")
+	}
+	size := min(f.Kind.Batch, 20)
+	people := People(f, size)
+	slow := f.config
+	slow.Settings = withRate(f, f.config, 10)
+	c := f.openBy(slow, f.hub().Client("org_1", ""))
+	before, left := f.calls(), people
+	for try := 0; len(left) > 0; try++ {
+		if try > 10*size {
+			f.Fatalf("%d people of %d still wait after %d pushes", len(left), size, try)
+		}
+		left = f.pushFor(c, left, 600*time.Millisecond)
+	}
+	if calls, most := f.calls()-before, 2*f.costOf(size)+size/2; calls > most {
+		f.Errorf("%d calls for %d people, want at most %d", calls, size, most)
+	}
+}
+
+// pushFor pushes people within a time and returns those who have to come again. Their own
+// limit may hold them back, and nothing else.
+func (f *fixture) pushFor(c connector.Connector, people []connector.Profile, within time.Duration) (left []connector.Profile) {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.Context(), within)
+	defer cancel()
+	results, err := c.Push(ctx, people)
+	if err != nil && !errors.Is(err, connector.ErrHeldBack) && usersync.CodeOf(err) != usersync.CodeUnavailable {
+		f.Errorf("push: %v", err)
+	}
+	for i, p := range people {
+		switch {
+		case i >= len(results) || results[i].Status == "":
+			left = append(left, p)
+		case results[i].Status == connector.Failed:
+			f.Errorf("person %d: %+v, %v", i, results[i], results[i].Err)
+		}
+	}
+	return left
+}
+
+// withRate returns settings with a rate that the owner sets.
+func withRate(f *fixture, cfg connector.Config, perSecond float64) []byte {
+	f.Helper()
+	values := fields(f, cfg.Settings)
+	values["callsPerSecond"] = perSecond
+	return []byte(JSON(f, values))
+}

@@ -1,0 +1,36 @@
+package fakeplatform
+
+// Leaving is a way in which people leave a platform.
+type Leaving string
+
+// The ways in which people leave.
+const (
+	LeftList     Leaving = "unsubscribed from the list"
+	LeftAll      Leaving = "unsubscribed from everything"
+	LeftCleaned  Leaving = "cleaned" // mail to them came back
+	LeftComplain Leaving = "complained"
+)
+
+// Leaver is a fake of a platform that people can leave.
+type Leaver interface {
+	// Leave makes a person whom the fake holds leave. It reports whether the platform has
+	// this way to leave.
+	Leave(email string, how Leaving) bool
+	// Gone reports whether nothing has undone that. A person who is put on the list again
+	// is not gone.
+	Gone(email string, how Leaving) bool
+}
+
+// Fielded is a fake that tells which fields of an account a connection can map.
+type Fielded interface {
+	// Fields returns the setting that maps fields, and names of fields in it.
+	Fields() Fields
+}
+
+// Fields are names that a mapping may have, by what the fields hold. A platform without
+// such a field has "".
+type Fields struct {
+	// Setting is the name of the setting that holds the mapping.
+	Setting             string
+	Text, Number, Phone string
+}
