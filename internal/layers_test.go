@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"internal/usersync"},
 	{
 		"internal/config", "internal/seal", "internal/webhooksig", "internal/telemetry",
-		"internal/fairness", "internal/identity", "internal/identity/generate", "internal/template", "internal/importfile",
+		"internal/fairness", "internal/identity", "internal/mask", "internal/identity/generate", "internal/template", "internal/importfile",
 		"internal/store/migration", "internal/api/openapi", "internal/queue/embedded", "test/services",
 	},
 	{"internal/store", "internal/queue", "internal/outbound"},
@@ -39,7 +39,7 @@ var layers = [][]string{
 	{"internal/connectors"},       // THE LIST
 	{"internal/connectors/fakes"}, // and that of their fakes
 	// Packages that own tables: the SQL and the rules of one noun each.
-	{"internal/audit", "internal/event", "internal/idempotency"},
+	{"internal/audit", "internal/event", "internal/idempotency", "internal/receipt"},
 	{"internal/outbox", "internal/tenant", "internal/user", "internal/consent"},
 	{"internal/credit", "internal/colleague"},
 	{"internal/colleague/hunter"},

@@ -28,7 +28,7 @@ type vocabulary struct {
 var vocabularies = map[string]vocabulary{
 	"organizations.status":      {block: "tenant.Active"},
 	"ledger.kind":               {block: "credit.EntryTopUp"},
-	"erasures.status":           {block: "platform.ErasureRunning"},
+	"erasures.status":           {block: "receipt.Running"},
 	"colleagues.status":         {block: "colleague.Pending"},
 	"imports.status":            {block: "directory.ImportReceiving"},
 	"imports.format":            {block: "importfile.CSV"},

@@ -155,7 +155,7 @@ func TestSyncSendsColumnsItDoesNotKnowAsAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed, err := os.ReadFile(j.errors)
-	if err != nil || !strings.Contains(string(listed), "\n2,\"attributes.=HYPERLINK() must be a string, a number, true or false\"\n") {
+	if err != nil || !strings.Contains(string(listed), "\n2,\"attributes.=HYPERLINK() must be a string, a number, true, false or null\"\n") {
 		t.Errorf("listed\n%s%v", listed, err)
 	}
 	if s.requests(t) != 1 {

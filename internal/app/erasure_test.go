@@ -26,6 +26,7 @@ import (
 	operations "usersync/internal/management"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
+	"usersync/internal/receipt"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -48,7 +49,7 @@ func (n customer) erased(t *testing.T, e erasure.Erasure) erasure.Erasure {
 		var err error
 		e, err = erasure.Get(t.Context(), n.app.Store.Org(n.org.ID), e.ID)
 		must(t, err)
-		return e.Status == platform.ErasureSucceeded
+		return e.Status == receipt.Succeeded
 	})
 	return e
 }

@@ -19,6 +19,7 @@ import (
 	"usersync/internal/identity"
 	"usersync/internal/intake"
 	"usersync/internal/platform"
+	"usersync/internal/receipt"
 	"usersync/internal/request"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -251,7 +252,7 @@ func TestErasedPersonIsRemovedFromThePlatformToo(t *testing.T) {
 		n.until(t, n.sync(t, usersync.UserInput{}, "Ada@acme.example.com"), request.Succeeded)
 		n.until(t, n.sync(t, usersync.UserInput{}, "bob@acme.example.com"), request.Succeeded)
 		erasure := n.erased(t, n.erase(t, "ada@acme.example.com"))
-		if len(erasure.Platforms) != 1 || erasure.Platforms[0].Status != platform.ReceiptRemoved || erasure.Platforms[0].Platform != "http" {
+		if len(erasure.Platforms) != 1 || erasure.Platforms[0].Status != receipt.Removed || erasure.Platforms[0].Platform != "http" {
 			t.Errorf("receipts %+v", erasure.Platforms)
 		}
 		if people := p.fake.People().Emails(); !slices.Equal(people, []string{"bob@acme.example.com"}) {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
-
 	"usersync/internal/identity"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -225,8 +223,7 @@ func share(a, b []string) bool {
 func (s *aliasSearch) twins() map[pair]bool {
 	byName := map[string][]string{}
 	for company := range s.people {
-		if suffix, icann := publicsuffix.PublicSuffix(company); icann {
-			name := strings.TrimSuffix(company, "."+suffix)
+		if name, ok := identity.CutSuffix(company); ok {
 			byName[name] = append(byName[name], company)
 		}
 	}

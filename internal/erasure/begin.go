@@ -14,6 +14,7 @@ import (
 	"usersync/internal/event"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
+	"usersync/internal/receipt"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
@@ -66,7 +67,7 @@ const dropAnswersText = `DELETE FROM source_answers WHERE organization_id = $1 A
 // makes. The error is user.ErrNotFound when a user id names none; an address that
 // nothing is known of is remembered as erased all the same.
 func Begin(ctx context.Context, o *store.Org, actor string, salt []byte, s Subject, plan func(Traces) usersync.Task) (out Erasure, err error) {
-	row := erasureRow{ID: usersync.NewID(usersync.PrefixErasure), OrganizationID: o.ID(), Status: platform.ErasureRunning}
+	row := erasureRow{ID: usersync.NewID(usersync.PrefixErasure), OrganizationID: o.ID(), Status: receipt.Running}
 	err = o.Tx(ctx, func(tx *store.Tx) error {
 		p, err := lockSubject(ctx, tx, o.ID(), s)
 		if err != nil {
@@ -88,7 +89,7 @@ func Begin(ctx context.Context, o *store.Org, actor string, salt []byte, s Subje
 		if traces.ColleagueID, err = erasePerson(ctx, tx, o.ID(), salt, p, &removed); err != nil {
 			return fmt.Errorf("remove the person: %w", err)
 		}
-		receipts := []platform.Receipt{}
+		receipts := []receipt.Receipt{}
 		if p.userID != "" {
 			if receipts, err = platform.ErasePushes(ctx, tx, o.ID(), p.userID, p.email, row.ID); err != nil {
 				return fmt.Errorf("remove the user from the platforms: %w", err)

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 
-	"usersync/internal/platform"
+	"usersync/internal/receipt"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -21,9 +21,9 @@ type Erasure struct {
 	Status  string  `json:"status"`
 	Removed Removed `json:"removed"`
 	// Platforms has one receipt for each platform that knew the person.
-	Platforms  []platform.Receipt `json:"platforms"`
-	CreatedAt  usersync.Time      `json:"createdAt"`
-	FinishedAt usersync.Time      `json:"finishedAt,omitzero"`
+	Platforms  []receipt.Receipt `json:"platforms"`
+	CreatedAt  usersync.Time     `json:"createdAt"`
+	FinishedAt usersync.Time     `json:"finishedAt,omitzero"`
 }
 
 // Removed counts the records that were deleted or emptied.
@@ -64,7 +64,7 @@ func (erasureRow) TableName() string { return "erasures" }
 
 func (r erasureRow) erasure() (Erasure, error) {
 	e := Erasure{
-		ID: r.ID, UserID: r.UserID, Status: r.Status, Platforms: []platform.Receipt{},
+		ID: r.ID, UserID: r.UserID, Status: r.Status, Platforms: []receipt.Receipt{},
 		CreatedAt: store.Stamp(r.CreatedAt), FinishedAt: store.Stamp(r.FinishedAt),
 	}
 	return e, errors.Join(store.Decode(r.Removed, &e.Removed), store.Decode(r.Platforms, &e.Platforms))
@@ -135,7 +135,7 @@ func Close(ctx context.Context, tx *store.Tx, id string) error {
 	if err := tx.Later(ctx, closeErasureStatement, nil, nil, id); err != nil {
 		return fmt.Errorf("close the erasure: %w", err)
 	}
-	return platform.ChangeReceipts(ctx, tx, id, func([]platform.Receipt) {})
+	return receipt.Close(ctx, tx, id)
 }
 
 func encodeRemoved(r Removed) (string, error) {

@@ -10,8 +10,8 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/intake"
 	"usersync/internal/outbox"
-	"usersync/internal/platform"
 	"usersync/internal/queue"
+	"usersync/internal/receipt"
 	"usersync/internal/request"
 	"usersync/internal/roomtest"
 	"usersync/internal/store"
@@ -100,7 +100,7 @@ func TestErasureGoesOnWhereItWasKilled(t *testing.T) {
 		}
 		e, err := erasure.Get(t.Context(), n.Org(n.Organization.ID), e.ID)
 		must(t, err)
-		if runs < 3 || e.Status != platform.ErasureSucceeded || e.Removed.Requests != count || e.Removed.Users != 1 {
+		if runs < 3 || e.Status != receipt.Succeeded || e.Removed.Requests != count || e.Removed.Users != 1 {
 			t.Errorf("after %d runs %+v", runs, e)
 		}
 		reports, err := request.List(t.Context(), n.Org(n.Organization.ID), ids)

@@ -93,3 +93,12 @@ func isLabel(s string) bool {
 	}
 	return true
 }
+
+// CutSuffix returns the name of a company without its public suffix: example of
+// example.co.uk. ok is false where the list of public suffixes does not know the suffix, or it is
+// that of a private registry.
+func CutSuffix(company string) (name string, ok bool) {
+	suffix, icann := publicsuffix.PublicSuffix(company)
+	name, cut := strings.CutSuffix(company, "."+suffix)
+	return name, icann && cut
+}

@@ -38,6 +38,16 @@ func TestCompanyIsTheRegistrableDomain(t *testing.T) {
 	}
 }
 
+func TestCutSuffixTakesTheSuffixesOfRegistriesOnly(t *testing.T) {
+	t.Parallel()
+	for company, want := range map[string]string{"example.com": "example", "example.co.uk": "example", "example.unknown": "", "example.github.io": "", "com": ""} {
+		name, ok := CutSuffix(company)
+		if ok != (want != "") || ok && name != want {
+			t.Errorf("%s: %q, %v, want %q", company, name, ok, want)
+		}
+	}
+}
+
 func BenchmarkCompany(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

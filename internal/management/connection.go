@@ -11,6 +11,7 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/destination"
+	"usersync/internal/mask"
 	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -236,7 +237,7 @@ func (in ConnectionInput) applyAccess(kind connector.Platform, c *platform.Conne
 	if err := v.err(); err != nil {
 		return nil, err
 	}
-	c.Credentials, c.Settings = usersync.NewSecret(string(encode(credentials))), encode(settings)
+	c.Credentials, c.Settings = usersync.NewSecret(string(mask.Encode(credentials))), mask.Encode(settings)
 	return fields, nil
 }
 

@@ -6,38 +6,9 @@ import (
 
 	"usersync/internal/credit"
 	"usersync/internal/delivery"
-	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
-
-// tellOutcomes enqueues the messages about requests that a push has finished.
-func tellOutcomes(ctx context.Context, tx *store.Tx, organization string, told []request.Outcome) error {
-	if len(told) == 0 {
-		return nil
-	}
-	endpoints, err := delivery.EnabledEndpoints(ctx, tx, organization)
-	if err != nil || len(endpoints) == 0 {
-		return err
-	}
-	ids := make([]string, len(told))
-	for i, o := range told {
-		ids[i] = o.RequestID
-	}
-	views, err := request.ViewsForMessages(ctx, tx, organization, ids)
-	if err != nil {
-		return fmt.Errorf("read the requests that messages tell of: %w", err)
-	}
-	account, err := credit.Lock(ctx, tx, organization)
-	if err != nil {
-		return fmt.Errorf("lock the account: %w", err)
-	}
-	messages := delivery.NewMessages(&account, endpoints)
-	if err := request.AddMessages(messages, told, func(i int) request.View { return *views[i] }); err != nil {
-		return err
-	}
-	return messages.Enqueue(ctx, tx)
-}
 
 // DisconnectedData is the data of a connection.disconnected message.
 type DisconnectedData struct {

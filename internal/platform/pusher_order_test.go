@@ -89,13 +89,13 @@ func (m *model) Push(ctx context.Context, people []connector.Profile) ([]connect
 			continue
 		case 2: // taken, and nobody knows
 			err = usersync.Errorf(usersync.CodeUnavailable, "answer lost")
-			m.values[p.UserID] = p.Attributes["n"].(float64)
+			m.values[p.UserID] = number(p.Attributes["n"])
 			continue
 		case 3:
 			err = &usersync.Error{Code: usersync.CodeRateLimited, Message: "later", RetryAfter: time.Millisecond}
 			continue
 		}
-		m.values[p.UserID] = p.Attributes["n"].(float64)
+		m.values[p.UserID] = number(p.Attributes["n"])
 		results[i] = connector.Result{Status: connector.Updated, Details: "User updated"}
 	}
 	if abort != nil {
@@ -103,6 +103,15 @@ func (m *model) Push(ctx context.Context, people []connector.Profile) ([]connect
 		return nil, ctx.Err()
 	}
 	return results, err
+}
+
+// number reads an attribute; nothing else than a number is written here.
+func number(attribute any) float64 {
+	value, err := attribute.(json.Number).Float64()
+	if err != nil {
+		panic(err)
+	}
+	return value
 }
 
 func (*model) Preview(context.Context, connector.Profile) (connector.Result, error) {

@@ -120,7 +120,7 @@ func (b *outcomes) save(ctx context.Context) error {
 		return fmt.Errorf("update the requests of the steps: %w", err)
 	}
 	b.finished = append(b.finished, finished...)
-	return tellOutcomes(ctx, b.tx, organization, request.Told(moved))
+	return request.Tell(ctx, b.tx, organization, request.Told(moved))
 }
 
 // saveBulks counts users of bulks and ends those that are done by it.

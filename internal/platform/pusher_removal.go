@@ -10,6 +10,7 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/outbox"
+	"usersync/internal/receipt"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -75,18 +76,18 @@ func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, er
 	for i, d := range due {
 		switch {
 		case errs[i] == nil:
-			receipts[d.ErasureID] = ReceiptRemoved
+			receipts[d.ErasureID] = receipt.Removed
 			removed = append(removed, d.Removal)
 			dropped = append(dropped, d.UserID)
 		case errs[i].Code == usersync.CodeRejected:
-			receipts[d.ErasureID] = ReceiptFailed
+			receipts[d.ErasureID] = receipt.Failed
 			dropped = append(dropped, d.UserID)
 		default:
 			wait := p.delay(errs[i], d.Attempts+1)
 			later = append(later, delayedRemoval{UserID: d.UserID, DueAt: p.clock.now().Add(wait), Attempts: d.Attempts + 1})
 		}
 	}
-	if err := noteReceipts(ctx, tx, p.id, receipts); err != nil {
+	if err := receipt.Note(ctx, tx, p.id, receipts); err != nil {
 		return fmt.Errorf("note the receipts: %w", err)
 	}
 	// The organization may have sent the same person again meanwhile.

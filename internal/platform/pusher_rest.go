@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"usersync/internal/outbox"
+	"usersync/internal/receipt"
 	"usersync/internal/request"
 	"usersync/internal/store"
 )
@@ -82,9 +83,9 @@ func (p *turn) clear(ctx context.Context, tx *store.Tx) (done bool, err error) {
 	}
 	receipts := map[string]string{}
 	for _, erasure := range erasures {
-		receipts[erasure] = ReceiptSkipped
+		receipts[erasure] = receipt.Skipped
 	}
-	if err := noteReceipts(ctx, tx, p.id, receipts); err != nil {
+	if err := receipt.Note(ctx, tx, p.id, receipts); err != nil {
 		return false, fmt.Errorf("note the receipts: %w", err)
 	}
 	if n == atRest {

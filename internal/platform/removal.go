@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usersync/internal/bulk"
+	"usersync/internal/receipt"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -32,7 +33,7 @@ FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.
 // them, and returns a receipt for each. Who waited for a push of theirs waits no
 // more. address is sealed in each row until it is removed there. The pushers have
 // been woken before, see wakePushesOf.
-func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, address, erasureID string) ([]Receipt, error) {
+func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, address, erasureID string) ([]receipt.Receipt, error) {
 	type row struct {
 		connection, user, platform, former string
 		known                              bool
@@ -46,7 +47,7 @@ func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, addres
 	if err := dropUserWaits(ctx, tx, organization, userID); err != nil {
 		return nil, fmt.Errorf("drop the waits for the user: %w", err)
 	}
-	receipts := []Receipt{}
+	receipts := []receipt.Receipt{}
 	set := removalStatement.Rows(len(list))
 	for _, r := range list {
 		if !r.known {
@@ -61,7 +62,7 @@ func ErasePushes(ctx context.Context, tx *store.Tx, organization, userID, addres
 			return nil, fmt.Errorf("seal the address: %w", err)
 		}
 		set.Add(r.connection, r.user, sealed)
-		receipts = append(receipts, Receipt{ConnectionID: r.connection, Platform: r.platform, Status: ReceiptPending})
+		receipts = append(receipts, receipt.Receipt{ConnectionID: r.connection, Platform: r.platform, Status: receipt.Pending})
 	}
 	if set.Len() > 0 {
 		if err := tx.Later(ctx, removalStatement, set, nil, erasureID); err != nil {

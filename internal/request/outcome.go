@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"usersync/internal/credit"
 	"usersync/internal/delivery"
 	"usersync/internal/store"
 )
@@ -110,6 +111,34 @@ func AddMessages(messages *delivery.Messages, outcomes []Outcome, view func(i in
 		}
 	}
 	return nil
+}
+
+// Tell enqueues the messages about requests that have come to an end outside of a run.
+func Tell(ctx context.Context, tx *store.Tx, organization string, told []Outcome) error {
+	if len(told) == 0 {
+		return nil
+	}
+	endpoints, err := delivery.EnabledEndpoints(ctx, tx, organization)
+	if err != nil || len(endpoints) == 0 {
+		return err
+	}
+	ids := make([]string, len(told))
+	for i, o := range told {
+		ids[i] = o.RequestID
+	}
+	views, err := ViewsForMessages(ctx, tx, organization, ids)
+	if err != nil {
+		return fmt.Errorf("read the requests that messages tell of: %w", err)
+	}
+	account, err := credit.Lock(ctx, tx, organization)
+	if err != nil {
+		return fmt.Errorf("lock the account: %w", err)
+	}
+	messages := delivery.NewMessages(&account, endpoints)
+	if err := AddMessages(messages, told, func(i int) View { return *views[i] }); err != nil {
+		return err
+	}
+	return messages.Enqueue(ctx, tx)
 }
 
 // messageTypes returns the types of the messages that the outcome leads to. A

@@ -50,8 +50,8 @@ const (
 // attributePrefix begins the fields that are attributes.
 const attributePrefix = "attributes."
 
-// FieldOf names the field of an attribute.
-func FieldOf(attribute string) Field { return Field(attributePrefix + attribute) }
+// fieldOf names the field of an attribute.
+func fieldOf(attribute string) Field { return Field(attributePrefix + attribute) }
 
 // User is a person an organization told us about.
 type User struct {
@@ -79,7 +79,7 @@ func (u *User) Fitting(in UserInput, seq int64) (fitting UserInput, left []strin
 	fitting, fitting.Attributes = in, make(map[string]any, len(in.Attributes))
 	for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
 		value := in.Attributes[name]
-		if before, known := u.Sequences[FieldOf(name)]; before < seq {
+		if before, known := u.Sequences[fieldOf(name)]; before < seq {
 			grows := sizeOf(name, value)
 			if known {
 				grows -= sizeOf(name, u.Attributes[name])
@@ -151,7 +151,7 @@ func (u *User) Apply(in UserInput, seq int64) bool {
 	set(FieldJobTitle, &u.JobTitle, in.JobTitle)
 	set(FieldInviteLink, &u.InviteLink, in.InviteLink)
 	for name, value := range in.Attributes {
-		f := FieldOf(name)
+		f := fieldOf(name)
 		if u.Sequences[f] >= seq {
 			continue
 		}
@@ -185,7 +185,7 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 	note(FieldInviteLink, u.InviteLink, in.InviteLink)
 	own := len(changed)
 	for name, value := range in.Attributes {
-		f := FieldOf(name)
+		f := fieldOf(name)
 		if u.Sequences[f] < seq && !reflect.DeepEqual(u.Attributes[name], value) {
 			changed = append(changed, f)
 		}

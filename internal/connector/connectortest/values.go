@@ -107,12 +107,12 @@ func clears(f *fixture) {
 		for i := range people {
 			people[i].FirstName, people[i].Name = "", "Hopper"
 			people[i].Attributes = map[string]any{}
-			people[i].Cleared = []usersync.Field{usersync.FieldFirstName, usersync.FieldOf(suiteText), usersync.FieldOf(suiteNumber)}
+			people[i].Cleared = []usersync.Field{usersync.FieldFirstName, usersync.Field("attributes." + suiteText), usersync.Field("attributes." + suiteNumber)}
 		}
 		// The last person says nothing of the number.
 		last := len(people) - 1
 		if n > 1 {
-			people[last].Cleared = []usersync.Field{usersync.FieldOf(suiteText)}
+			people[last].Cleared = []usersync.Field{usersync.Field("attributes." + suiteText)}
 			people[last].FirstName, people[last].Name = "Grace", "Grace Hopper"
 		}
 		for i, r := range f.remember(people) {

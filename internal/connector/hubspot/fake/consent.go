@@ -25,26 +25,6 @@ func (f *Fake) optOut(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"status": "COMPLETE", "results": []any{}})
 }
 
-// readAll reads contacts by their ids. Unknown ones are left out.
-func (f *Fake) readAll(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		Inputs []struct {
-			ID string `json:"id"`
-		} `json:"inputs"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Inputs) == 0 || len(in.Inputs) > 100 {
-		f.Refuse(w, http.StatusBadRequest)
-		return
-	}
-	results := []record{}
-	for _, one := range in.Inputs {
-		if p, ok := f.people.ByID(one.ID); ok {
-			results = append(results, record{ID: p.ID, Properties: map[string]any{"email": p.Email}})
-		}
-	}
-	answer(w, http.StatusOK, map[string]any{"status": "COMPLETE", "results": results})
-}
-
 // move gives a contact another address.
 func (f *Fake) move(w http.ResponseWriter, r *http.Request) {
 	var in struct {

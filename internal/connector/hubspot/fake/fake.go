@@ -84,7 +84,6 @@ func New() *Fake {
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/upsert", f.upsert)
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/read", f.readMany)
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/gdpr-delete", f.erase)
-		f.mux.HandleFunc("POST "+at.objects+"/contacts/batch/read", f.readAll)
 		f.mux.HandleFunc("GET "+at.objects+"/contacts/{id}", f.contact)
 		f.mux.HandleFunc("PATCH "+at.objects+"/contacts/{id}", f.move)
 		f.mux.HandleFunc("GET "+at.properties+"/contacts/{name}", f.property)
@@ -516,13 +515,14 @@ func (f *Fake) readMany(w http.ResponseWriter, r *http.Request) {
 	answer(w, status, map[string]any{"status": "COMPLETE", "results": records})
 }
 
-// shown are the properties of a contact that a call asks for.
+// shown are the properties of a contact that a call asks for. Like a few others, the
+// address is shown to a call that asks for none.
 func shown(p fakeplatform.Person, names []string) map[string]any {
 	out := map[string]any{"hs_object_id": p.ID}
 	for _, name := range names {
 		out[name] = p.Fields[name]
 	}
-	if slices.Contains(names, "email") {
+	if len(names) == 0 || slices.Contains(names, "email") {
 		out["email"] = p.Email
 	}
 	if slices.Contains(names, "hs_email_optout") {
