@@ -25,7 +25,6 @@ import (
 	"usersync/internal/erasure"
 	operations "usersync/internal/management"
 	"usersync/internal/outbox"
-	"usersync/internal/platform"
 	"usersync/internal/receipt"
 	"usersync/internal/request"
 	"usersync/internal/store"
