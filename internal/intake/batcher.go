@@ -25,6 +25,9 @@ const maxRows = 500
 // takes a hundred times as long as one of a single request, and nobody else waits for it.
 const largeRows = 129
 
+// longestRest bounds the pause between two large commits.
+const longestRest = time.Second
+
 // Options are what a Batcher is made of.
 type Options struct {
 	Store   *store.Store
@@ -124,9 +127,8 @@ func (d *Batcher) lineOf(t *waitingSubmission) *line {
 func (d *Batcher) Run(ctx context.Context) {
 	defer close(d.closed)
 	var lines sync.WaitGroup
-	for _, l := range []*line{d.small, d.large} { //lint:loop starts the committer of each line, once
-		lines.Go(func() { (&committer{Batcher: d, line: l}).run(ctx) })
-	}
+	lines.Go(func() { (&committer{Batcher: d, line: d.small}).run(ctx) })
+	lines.Go(func() { (&committer{Batcher: d, line: d.large, beside: d.small}).run(ctx) })
 	lines.Wait()
 }
 
@@ -135,6 +137,8 @@ type committer struct {
 	*Batcher
 	line  *line
 	pacer pacer
+	// beside is the line that this one leaves time to; nil for none.
+	beside *line
 }
 
 func (c *committer) run(ctx context.Context) {
@@ -145,9 +149,34 @@ func (c *committer) run(ctx context.Context) {
 			ended = true
 		}
 		for t := c.line.take(); t != nil; t = c.line.take() { //lint:loop a commit for each group
-			c.commit(ctx, c.gatherPaced(ctx, t))
+			c.commitPolitely(ctx, c.gatherPaced(ctx, t))
 		}
 	}
+}
+
+// commitPolitely commits a group. If others have handed in meanwhile, it then leaves the
+// processor and the database to them for as long as the commit took: large commits
+// without a pause made the small ones beside them wait half as long again.
+func (c *committer) commitPolitely(ctx context.Context, group []*waitingSubmission) {
+	if c.beside == nil {
+		c.commit(ctx, group)
+		return
+	}
+	before, began := c.beside.count(), time.Now() //lint:clock it measures the commit
+	c.commit(ctx, group)
+	select {
+	case <-time.After(restAfter(time.Since(began), c.beside.count()-before)):
+	case <-ctx.Done():
+	}
+}
+
+// restAfter returns how long a line rests after a commit during which others have handed
+// in so many submissions.
+func restAfter(took time.Duration, others int) time.Duration {
+	if others == 0 {
+		return 0
+	}
+	return min(took, longestRest)
 }
 
 // gatherPaced returns first and the submissions that wait behind it, see maxRows. It

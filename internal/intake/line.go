@@ -9,6 +9,7 @@ type line struct {
 	arrived chan struct{} // has a value when something may wait
 
 	mu      sync.Mutex
+	added   int      // submissions so far
 	turns   []string // the organizations for whom something waits, the next one first
 	waiting map[string][]*waitingSubmission
 }
@@ -20,6 +21,7 @@ func newLine() *line {
 // add puts a submission behind those of its organization.
 func (l *line) add(t *waitingSubmission) {
 	l.mu.Lock()
+	l.added++
 	if len(l.waiting[t.Organization]) == 0 {
 		l.turns = append(l.turns, t.Organization)
 	}
@@ -29,6 +31,13 @@ func (l *line) add(t *waitingSubmission) {
 	case l.arrived <- struct{}{}:
 	default: // said already
 	}
+}
+
+// count returns how many submissions have been added so far.
+func (l *line) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.added
 }
 
 // take returns the submission whose turn it is, nil when none waits.

@@ -3,6 +3,7 @@ package intake
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestOrganizationsAreTakenInTurn(t *testing.T) {
@@ -33,5 +34,20 @@ func TestOrganizationsAreTakenInTurn(t *testing.T) {
 	}
 	if len(l.turns) != 0 || len(l.waiting) != 0 {
 		t.Errorf("nothing waits, and %v and %v are left", l.turns, l.waiting)
+	}
+}
+
+func TestLargeCommitsRestAsLongAsTheyTookIfOthersHandIn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		took   time.Duration
+		others int
+		want   time.Duration
+	}{
+		{300 * time.Millisecond, 0, 0}, {300 * time.Millisecond, 1, 300 * time.Millisecond}, {time.Minute, 7, longestRest},
+	} {
+		if got := restAfter(c.took, c.others); got != c.want {
+			t.Errorf("%v beside %d: %v, want %v", c.took, c.others, got, c.want)
+		}
 	}
 }
