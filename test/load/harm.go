@@ -33,6 +33,10 @@ const (
 	largeBatch         = 1000
 	// harmfulRequests give every endpoint and connection something to hang with.
 	harmfulRequests = 40
+	// harmRate is how many requests a second the other organization sends, and harmLength
+	// how long at least: of fewer than 300, one in a hundred says little.
+	harmRate   = 20
+	harmLength = 15 * time.Second
 	// waitingPosts is how many calls that wait for their work are timed.
 	waitingPosts = 50
 	// settlesWithin is how long a harm may take to be there.
@@ -169,8 +173,7 @@ func settled(ctx context.Context, count func() (int64, error)) error {
 
 // notice measures an organization that sends now and then.
 func (p *product) notice(ctx context.Context, small *benchTenant) (n noticed, err error) {
-	perSecond := float64(time.Second) / float64(fairEvery)
-	d, err := p.deliver(ctx, small, load{clients: 16, due: evenly(perSecond), length: fairLength * p.bench.measure, most: unlimited})
+	d, err := p.deliver(ctx, small, load{clients: 16, due: evenly(harmRate), length: max(fairLength*p.bench.measure, harmLength), most: unlimited})
 	if err != nil {
 		return n, err
 	}
