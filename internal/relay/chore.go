@@ -54,7 +54,7 @@ func (c *chore) run(ctx context.Context) {
 // How often chores are done, and how long a turn of one may take. What is not done by
 // then is done in its next turn.
 const (
-	resumeEvery   = 5 * time.Second // wake what waits for credits that are there, or for its organization to be enabled
+	resumeEvery   = 10 * time.Second // wake what waits for credits that are there, or for its organization to be enabled
 	resumeWithin  = 15 * time.Second
 	disableEvery  = time.Minute // disable endpoints for which too much waits
 	disableWithin = time.Minute

@@ -24,7 +24,7 @@ const (
 	// countEvery is how often the receiver is asked how far it is.
 	countEvery = 200 * time.Millisecond
 	// idleFor is how long the statements of an idle service are counted.
-	idleFor = 5 * time.Second
+	idleFor = 20 * time.Second
 )
 
 // steadyRates are the steady loads, in requests a second: what most installations
