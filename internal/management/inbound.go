@@ -3,7 +3,6 @@ package management
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"usersync/internal/connector"
 	"usersync/internal/inbound"
@@ -90,7 +89,10 @@ func (s *Service) Receive(ctx context.Context, org *store.Org, id string, call c
 	if err != nil {
 		return Received{}, err
 	}
-	call.At = time.Now()
+	// By it a signature is fresh, and a wish that is not yet to be counts as of now.
+	if call.At, err = s.Store.Now(ctx); err != nil {
+		return Received{}, fmt.Errorf("ask for the time: %w", err)
+	}
 	told, err := kind.Receive(cfg, call)
 	if err != nil {
 		return Received{}, err

@@ -107,7 +107,7 @@ func waitsAnHour(f *fixture) {
 // it: its tenant at this address, but neither another tenant with the same account
 // there, nor this one elsewhere.
 func pausesOneTenant(f *fixture) {
-	hub, elsewhere := f.hub(), f.suite.start(f.TB)
+	hub, elsewhere := f.hub(), f.another()
 	as := func(organization string, cfg connector.Config) connector.Connector {
 		return f.openBy(cfg, hub.Client(organization, "conn_"+organization))
 	}
@@ -234,12 +234,12 @@ func isUnavailable(f *fixture) {
 		f.Break(fakeplatform.Fault{Status: status})
 		_, err := f.push(Ada(f))
 		f.wantCode(err, usersync.CodeUnavailable)
-		other := f.suite.start(f.TB) // an answer may ask for rest as well
+		other := f.another() // an answer may ask for rest as well
 		other.Break(fakeplatform.Fault{Status: status})
 		_, err = other.connector.Remove(f.Context(), Ada(f))
 		f.clean(err, nil)
 		f.wantCode(err, usersync.CodeUnavailable)
-		f = f.suite.start(f.TB)
+		f = f.another()
 	}
 }
 
@@ -348,7 +348,7 @@ const mostCalls = 10
 // repeatsWhatBroke loses the answer of each call of a push in turn.
 func repeatsWhatBroke(f *fixture) {
 	for skip := range mostCalls {
-		one := f.suite.start(f.TB)
+		one := f.another()
 		before := one.calls()
 		one.Break(fakeplatform.Fault{Drop: true, Times: 1, Skip: skip})
 		ada := Ada(f)

@@ -28,6 +28,8 @@ type fixture struct {
 	config connector.Config
 	// connector is opened with the facts of a check.
 	connector connector.Connector
+	// quick says that the case is not about the platform's rate.
+	quick bool
 }
 
 // start makes a fake, serves it and opens a connection to it.

@@ -38,7 +38,7 @@ func staysAway(how fakeplatform.Leaving) func(*fixture) {
 			f.Errorf("the preview says %s, want %s", want, connector.Skipped)
 		}
 		for _, w := range ways {
-			f.suite.start(f.TB).staysAwayIn(w, how, want)
+			f.another().staysAwayIn(w, how, want)
 		}
 	}
 }

@@ -26,10 +26,27 @@ const quickly = 200
 // owner has set.
 func quick(run func(*fixture)) func(*fixture) {
 	return func(f *fixture) {
-		f.config.Settings = withRate(f, f.config, quickly)
-		f.connector = f.open(f.config, f.client)
+		f.hasten()
 		run(f)
 	}
+}
+
+// hasten sets the rate of a quick case.
+func (f *fixture) hasten() {
+	f.Helper()
+	f.quick = true
+	f.config.Settings = withRate(f, f.config, quickly)
+	f.connector = f.open(f.config, f.client)
+}
+
+// another returns a fixture of the same kind with nobody at the platform.
+func (f *fixture) another() *fixture {
+	f.Helper()
+	one := f.suite.start(f.TB)
+	if f.quick {
+		one.hasten()
+	}
+	return one
 }
 
 // staysBelowTheLimit calls an account from two processes as fast as the limits allow. The
@@ -68,7 +85,7 @@ func staysBelowTheLimit(f *fixture) {
 // line for its limits. Nobody's call is thrown away and made again.
 func losesNothingInLine(f *fixture) {
 	const batches = 3
-	size := min(f.Kind.Batch, 8)
+	size := min(f.Kind.Batch, 4)
 	alone := f.costOf(size)
 	people := People(f, batches*size)
 	before := f.calls()
@@ -91,6 +108,7 @@ func losesNothingInLine(f *fixture) {
 func (f *fixture) costOf(n int) int {
 	f.Helper()
 	one := f.suite.start(f.TB)
+	one.hasten()
 	before := one.calls()
 	if _, err := one.push(People(f, n)...); err != nil {
 		f.Fatal(err)

@@ -17,7 +17,7 @@ func takesNoStrangeSuccess(f *fixture) {
 	}
 	for _, n := range []int{1, max(2, f.suite.JobOf)} {
 		for skip := range mostCalls {
-			one := f.suite.start(f.TB)
+			one := f.another()
 			before := one.calls()
 			one.Break(fakeplatform.Fault{Body: maintenance, Times: 1, Skip: skip})
 			people := People(f, min(n, f.Kind.Batch))
