@@ -215,24 +215,6 @@ func (k Platform) Patch(settings json.RawMessage, patch usersync.PlatformSync) (
 	return json.Marshal(values)
 }
 
-// Blames returns what of a patch an error names, as the faults of settings and of checks
-// do: list or tags. It returns "" where the error names neither.
-func (k Platform) Blames(err error) (part, message string) {
-	e := usersync.AsError(err)
-	if e == nil {
-		return "", ""
-	}
-	for _, f := range e.Fields {
-		for _, role := range []string{"list", "tags"} {
-			name, ok := strings.CutPrefix(f.Field, "settings."+k.role(role))
-			if ok && k.role(role) != "" && (name == "" || name[0] == '[' || name[0] == '.') {
-				return role, f.Message
-			}
-		}
-	}
-	return "", ""
-}
-
 // role returns the name of the setting with a role, or "" if there is none.
 func (k Platform) role(role string) string {
 	for _, f := range k.Settings {

@@ -145,14 +145,6 @@ func (h *Handlers) planList(c *api.Call, u usersSync) (b bulk.Input, err error) 
 	if err != nil {
 		return b, fmt.Errorf("choose a connection: %w", err)
 	}
-	switch part, why, err := h.Management.WrongOverride(c.Context(), c.Caller.Org, chosen.ID, kind, patch); {
-	case err != nil:
-		return b, fmt.Errorf("ask the platform: %w", err)
-	case part == "list":
-		return b, api.Invalid("list_id", "is refused: "+why)
-	case part != "":
-		return b, api.Invalid(part, "are refused: "+why)
-	}
 	patch.DryRun = u.dryRun
 	return bulk.Input{PlatformSync: patch, Connection: chosen.ID, UserIDs: u.userIDs}, nil
 }

@@ -164,7 +164,7 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 		return connector.Facts{}, usersync.Errorf(usersync.CodeDisconnected, "The database '%s' has no field '%s'.", database.Name, name)
 	}
 	if name := database.Interests.missing(c.settings.Interests); name != "" {
-		return connector.Facts{}, connector.WrongSetting("interests", fmt.Sprintf("The database '%s' has no interest '%s'.", database.Name, name))
+		return connector.Facts{}, usersync.Errorf(usersync.CodeDisconnected, "The database '%s' has no interest '%s'.", database.Name, name)
 	}
 	labels, err := c.unsubscribeLabels(ctx)
 	if err != nil {
