@@ -70,7 +70,7 @@ func verify() *cobra.Command {
 func doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at the database, Redis, clocks, keys and network of this installation; changes nothing",
+		Short: "Look at the database, Redis, clocks, keys, network and platforms of this installation; writes nothing but a key in Redis that lives for a minute",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return app.Doctor(c.Context(), os.Environ(), c.OutOrStdout())

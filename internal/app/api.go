@@ -47,7 +47,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	users := &native.Handlers{Management: operations}
 	campaigns := &marketing.Handlers{
 		Management: operations,
-		Open:       (&platform.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).Open,
+		Open:       (&platform.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).OpenWith,
 	}
 	administration := &manage.Handlers{Management: operations, AdminToken: a.cfg.AdminToken}
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect()}, administration.Dialects()...)

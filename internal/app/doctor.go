@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"usersync/internal/config"
+	"usersync/internal/connectors"
 	"usersync/internal/doctor"
 	"usersync/internal/queue"
 	"usersync/internal/seal"
@@ -16,8 +17,9 @@ import (
 	"usersync/internal/usersync"
 )
 
-// Doctor looks at all that the installation of the environment stands on, and changes
-// nothing. It writes what it found to out, and for what is not right what to do next. Then
+// Doctor looks at all that the installation of the environment stands on. It changes
+// nothing but a key in Redis that lives for a minute, by which it tries whether Redis takes
+// what is written. It writes what it found to out, and for what is not right what to do next. Then
 // the error says how many things have failed.
 func Doctor(ctx context.Context, environ []string, out io.Writer) error {
 	cfg, err := config.Load(environ)
@@ -29,7 +31,7 @@ func Doctor(ctx context.Context, environ []string, out io.Writer) error {
 			return err
 		}
 	}
-	p := doctor.Patient{Config: cfg}
+	p := doctor.Patient{Config: cfg, Platforms: connectors.Platforms}
 	if p.Store, p.Keys, p.StoreError = openForDoctor(ctx, cfg); p.Store != nil {
 		defer func() { _ = p.Store.Close() }()
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"usersync/internal/config"
+	"usersync/internal/connector"
 	"usersync/internal/queue"
 	"usersync/internal/rewrap"
 	"usersync/internal/seal"
@@ -45,6 +47,8 @@ type Patient struct {
 	Keys   *seal.Keys
 	Store  *store.Store // nil where it could not be opened: see StoreError
 	Queue  *queue.Client
+	// Platforms are those that this release can call.
+	Platforms []connector.Platform
 	// StoreError says why the database could not be opened.
 	StoreError error
 }
@@ -53,7 +57,7 @@ type Patient struct {
 const within = 10 * time.Second
 
 // checks are all that is looked at, in the order in which it is told.
-var checks = []func(context.Context, Patient) Finding{database, schema, databaseClock, sealingKeys, redis, redisPolicy, redisClock, egress, names, disk}
+var checks = []func(context.Context, Patient) Finding{database, schema, databaseClock, sealingKeys, redis, redisPolicy, redisClock, egress, names, disk, platforms}
 
 // Look looks at everything. What cannot be looked at, because something before it failed,
 // is left out.
@@ -262,4 +266,19 @@ func disk(_ context.Context, p Patient) Finding {
 			Next: "Make room: a full disk refuses all calls with 503."}
 	}
 	return fine(thing, "%d GiB are free in %s", free>>30, p.Config.DataDir)
+}
+
+// platforms tells of platforms that soon take no calls any more as this release makes them.
+func platforms(_ context.Context, p Patient) Finding {
+	const thing = "platforms"
+	retiring := connector.Retiring(p.Platforms, time.Now())
+	if len(retiring) == 0 {
+		return fine(thing, "retire no version of their API that is called, as far as they have said")
+	}
+	var says []string
+	for _, name := range slices.Sorted(maps.Keys(retiring)) {
+		says = append(says, name+": "+retiring[name])
+	}
+	return Finding{Thing: thing, State: Warn, Says: strings.Join(says, " "),
+		Next: "Install a newer release. From that day on, connections to these platforms are refused and disconnected."}
 }

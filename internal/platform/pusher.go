@@ -165,6 +165,11 @@ func encodePatch(patch usersync.PlatformSync) string {
 
 // Open opens a connection of an organization.
 func (s *Pusher) Open(ctx context.Context, organization, connection string) (connector.Connector, error) {
+	return s.OpenWith(ctx, organization, connection, usersync.PlatformSync{})
+}
+
+// OpenWith opens a connection with what a request overrides of its settings.
+func (s *Pusher) OpenWith(ctx context.Context, organization, connection string, patch usersync.PlatformSync) (connector.Connector, error) {
 	c, err := GetConnection(ctx, s.Store.Org(organization), connection)
 	if err != nil {
 		return nil, err
@@ -173,7 +178,7 @@ func (s *Pusher) Open(ctx context.Context, organization, connection string) (con
 	if !known {
 		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownPlatform}
 	}
-	return open(platform, c, usersync.PlatformSync{}, s.Hub.Client(organization, connection))
+	return open(platform, c, patch, s.Hub.Client(organization, connection))
 }
 
 // open opens a connection with what a request overrides of its settings.

@@ -141,7 +141,7 @@ func (p *turn) recordStates(ctx context.Context, items []*item, gone []string) e
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
-	return p.record(ctx, items, func(ctx context.Context, b *outcomes) error { return b.writeStates(ctx, items, gone) })
+	return p.record(ctx, items, func(ctx context.Context, b *outcomes, items []*item) error { return b.writeStates(ctx, items, gone) })
 }
 
 // recordSingles writes what became of pushes that do not coalesce.
@@ -149,20 +149,31 @@ func (p *turn) recordSingles(ctx context.Context, items []*item, gone []Wait) er
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
-	return p.record(ctx, items, func(ctx context.Context, b *outcomes) error { return b.writeSingles(ctx, items, gone) })
+	return p.record(ctx, items, func(ctx context.Context, b *outcomes, items []*item) error { return b.writeSingles(ctx, items, gone) })
 }
 
 // record runs write in a transaction under the claim of the connection's
 // task, and then counts and publishes what it wrote. An error that concerns the
-// connection disconnects it instead. When the claim was lost meanwhile, another
+// connection disconnects it, once the results that came before it are written; those
+// whom the error met are left as they were. When the claim was lost meanwhile, another
 // worker may have pushed before our call arrived: the newest state is pushed once
 // more.
-func (p *turn) record(ctx context.Context, items []*item, write func(context.Context, *outcomes) error) error {
-	for _, it := range items {
-		if disconnects(it.err) {
-			return p.disconnect(ctx, it.err)
+func (p *turn) record(ctx context.Context, items []*item, write func(context.Context, *outcomes, []*item) error) error {
+	kept := slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return disconnects(it.err) })
+	if len(kept) == len(items) {
+		return p.keep(ctx, items, write)
+	}
+	if len(kept) > 0 {
+		if err := p.keep(ctx, kept, write); err != nil {
+			return err
 		}
 	}
+	met := items[slices.IndexFunc(items, func(it *item) bool { return disconnects(it.err) })]
+	return p.disconnect(ctx, met.err)
+}
+
+// keep writes what became of items that no error of the connection met.
+func (p *turn) keep(ctx context.Context, items []*item, write func(context.Context, *outcomes, []*item) error) error {
 	ctx, stop := outlast(ctx, recordWithin)
 	defer stop()
 	b := &outcomes{turn: p}
@@ -171,7 +182,7 @@ func (p *turn) record(ctx context.Context, items []*item, write func(context.Con
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 			return fmt.Errorf("hold the claim: %w", err)
 		}
-		return write(ctx, b)
+		return write(ctx, b, items)
 	})
 	if errors.Is(err, outbox.ErrClaimLost) {
 		return errors.Join(err, p.pushAgain(ctx, items))

@@ -145,6 +145,9 @@ func (h *Handlers) planList(c *api.Call, u usersSync) (b bulk.Input, err error) 
 	if err != nil {
 		return b, fmt.Errorf("choose a connection: %w", err)
 	}
+	if err := h.checkPatch(c, chosen.ID, patch); err != nil {
+		return b, fmt.Errorf("check the list and the tags at the platform: %w", err)
+	}
 	patch.DryRun = u.dryRun
 	return bulk.Input{PlatformSync: patch, Connection: chosen.ID, UserIDs: u.userIDs}, nil
 }
@@ -253,7 +256,7 @@ func (h *Handlers) makesAudiences(c *api.Call, one platform.Connection) bool {
 	if h.Open == nil {
 		return false
 	}
-	opened, err := h.Open(c.Context(), c.Caller.Org.ID(), one.ID)
+	opened, err := h.Open(c.Context(), c.Caller.Org.ID(), one.ID, usersync.PlatformSync{})
 	if err != nil {
 		return false
 	}

@@ -20,8 +20,9 @@ import (
 type Handlers struct {
 	// Management carries out the calls.
 	Management *management.Service
-	// Open opens a connection of an organization. It makes no call.
-	Open func(ctx context.Context, organization, connection string) (connector.Connector, error)
+	// Open opens a connection of an organization with what a call overrides of its
+	// settings. It makes no call.
+	Open func(ctx context.Context, organization, connection string, patch usersync.PlatformSync) (connector.Connector, error)
 }
 
 const (
