@@ -63,7 +63,7 @@ func (c *Call) Authenticate(key usersync.Secret) error {
 	if err != nil {
 		return fmt.Errorf("find the caller: %w", err)
 	}
-	if !ok || !caller.Key.ValidAt(c.start) {
+	if !ok || !caller.Key.ValidAt(caller.At) {
 		return intake.ErrInvalidKey
 	}
 	c.Caller, c.Actor = caller, caller.Key.ID
@@ -78,7 +78,7 @@ func (c *Call) Authenticate(key usersync.Secret) error {
 		return err
 	}
 	needs := c.route.Scope
-	if refusal := caller.Key.Refuse(c.start, caller.Organization.Status, needs); refusal != nil {
+	if refusal := caller.Key.Refuse(caller.At, caller.Organization.Status, needs); refusal != nil {
 		return refusal
 	}
 	c.Caller.Org = caller.Org.Guarded(func(ctx context.Context, tx *store.Tx) error {
@@ -109,7 +109,14 @@ type callers struct {
 type answer struct {
 	caller tenant.Caller
 	ok     bool
-	until  time.Time
+	read   time.Time // counted from, by a clock that nobody sets
+}
+
+// now returns the caller with the database's time of now.
+func (a answer) now() tenant.Caller {
+	c := a.caller
+	c.At = c.At.Add(time.Since(a.read))
+	return c
 }
 
 func newCallers(load func(context.Context, string) (tenant.Caller, bool, error)) *callers {
@@ -119,13 +126,13 @@ func newCallers(load func(context.Context, string) (tenant.Caller, bool, error))
 
 func (k *callers) find(ctx context.Context, hash string) (tenant.Caller, bool, error) {
 	if a, ok := k.recall(hash); ok {
-		return a.caller, a.ok, nil
+		return a.now(), a.ok, nil
 	}
 	asked := k.asking.DoChan(hash, func() (any, error) { return k.ask(ctx, hash) })
 	select {
 	case r := <-asked:
 		a, _ := r.Val.(answer)
-		return a.caller, a.ok, r.Err
+		return a.now(), a.ok, r.Err
 	case <-ctx.Done():
 		return tenant.Caller{}, false, ctx.Err()
 	}
@@ -133,7 +140,7 @@ func (k *callers) find(ctx context.Context, hash string) (tenant.Caller, bool, e
 
 func (k *callers) recall(hash string) (answer, bool) {
 	a, ok := k.known.Get(hash)
-	return a, ok && time.Now().Before(a.until)
+	return a, ok && time.Since(a.read) < callerFresh
 }
 
 // ask asks the database. Its context outlives the call that asks, since others
@@ -154,7 +161,7 @@ func (k *callers) ask(ctx context.Context, hash string) (a answer, err error) {
 	if err != nil {
 		return answer{}, fmt.Errorf("look up a key: %w", err)
 	}
-	a.until = time.Now().Add(callerFresh)
+	a.read = time.Now()
 	k.known.Add(hash, a)
 	return a, nil
 }

@@ -96,6 +96,27 @@ func TestCallersAskOnceForManyAndNotAgainForASecond(t *testing.T) {
 	}
 }
 
+// The clock of the process may be days off that of the database: keys end by the latter,
+// also those that are remembered.
+func TestKeysEndByTheDatabasesClock(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{-10 * 24 * time.Hour, 0, 10 * 24 * time.Hour} {
+		read := time.Now().Add(off)
+		for left, valid := range map[time.Duration]bool{time.Hour: true, -time.Hour: false} {
+			key := tenant.Key{ID: "key", ExpiresAt: usersync.Time{Time: read.Add(left)}}
+			k := newCallers(func(context.Context, string) (tenant.Caller, bool, error) {
+				return tenant.Caller{Key: key, At: read}, true, nil
+			})
+			for _, which := range []string{"read", "remembered"} {
+				c, ok, err := k.find(t.Context(), "h")
+				if err != nil || !ok || c.At.Before(read) || c.At.Sub(read) > time.Minute || c.Key.ValidAt(c.At) != valid {
+					t.Errorf("the database is off by %s, the key has %s left, %s: at %s, valid %v; %v", off, left, which, c.At, c.Key.ValidAt(c.At), err)
+				}
+			}
+		}
+	}
+}
+
 func TestCallersForgetErrors(t *testing.T) {
 	t.Parallel()
 	asked := 0

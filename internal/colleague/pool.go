@@ -24,6 +24,8 @@ type member struct {
 	own int
 	// records is how many tell of this person, under all addresses.
 	records int
+	// same are the other members who are the same person.
+	same []*member
 }
 
 // members returns the people the answers hold for the group. It is worked out
@@ -173,9 +175,11 @@ func (p *pool) addUpRecords() {
 	for i := range p.members {
 		m := &p.members[i]
 		m.records = m.own
-		for _, other := range all.same(m, p.names.links[m.name]) {
+		m.same = all.same(m, p.names.links[m.name])
+		for _, other := range m.same {
 			m.records += other.own
 			other.records += m.own
+			other.same = append(other.same, m)
 		}
 		all.add(m)
 	}

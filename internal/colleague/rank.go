@@ -83,7 +83,7 @@ func rank(t Target, p *pool) []Match {
 		}
 	}
 	slices.SortFunc(order, better)
-	return s.matches(p.keep(order))
+	return s.matches(keepDifferent(order))
 }
 
 // selves are the target as it was told and as it is on record.
@@ -128,22 +128,23 @@ func better(a, b standing) int {
 	return strings.Compare(a.Email.Key(), b.Email.Key())
 }
 
-// keep returns the first MaxColleagues that are different people.
-func (p *pool) keep(order []standing) []standing {
-	seen := newPersons(MaxColleagues)
+// keepDifferent returns the first MaxColleagues that are different people.
+func keepDifferent(order []standing) []standing {
 	kept := order[:0]
 	for _, o := range order {
-		m := o.member
-		if len(seen.same(m, p.names.links[m.name])) > 0 {
+		if slices.ContainsFunc(o.same, func(other *member) bool { return holds(kept, other) }) {
 			continue
 		}
-		seen.add(m)
 		kept = append(kept, o)
 		if len(kept) == MaxColleagues {
 			break
 		}
 	}
 	return kept
+}
+
+func holds(kept []standing, m *member) bool {
+	return slices.ContainsFunc(kept, func(o standing) bool { return o.member == m })
 }
 
 func (s *seeker) matches(kept []standing) []Match {

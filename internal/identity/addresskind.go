@@ -182,11 +182,43 @@ func kindOfLabels(domain string) (AddressKind, bool) {
 		if nationalProviders[label] && isPublicSuffix(rest) {
 			return Personal, true
 		}
+		if networkSuffixes[rest] || isMailWords(label) && isPublicSuffix(rest) {
+			return Personal, true
+		}
 		if kind, ok := labelKinds[label]; ok && Company(rest) != "" {
 			return kind, true
 		}
 	}
 	return "", false
+}
+
+// networkSuffixes are public suffixes below which their registries let access
+// providers alone have a name.
+var networkSuffixes = wordSet(`ne.jp net.il net.id`)
+
+// mailWords are what providers of mail are called, two or more of them in one word.
+var mailWords = []string{"email", "mail", "inbox", "box", "web", "free", "post"}
+
+// isMailWords reports whether a label is made of two or more of mailWords, mail or
+// inbox among them: freemail, mailinbox, webmailbox.
+func isMailWords(label string) bool {
+	if !strings.Contains(label, "mail") && !strings.Contains(label, "inbox") {
+		return false
+	}
+	words := 0
+	for rest := strings.ReplaceAll(label, "-", ""); rest != ""; words++ {
+		begun := rest
+		for _, word := range mailWords {
+			if after, ok := strings.CutPrefix(rest, word); ok {
+				rest = after
+				break
+			}
+		}
+		if rest == begun {
+			return false
+		}
+	}
+	return words > 1
 }
 
 // isAlumniName reports whether a registrable domain ends as those of alumni do:
@@ -234,8 +266,18 @@ func isPlainRole(local string) bool {
 	if roles()[string(name)] || hasMachinePrefix(name) || isTeam(base) {
 		return true
 	}
-	cut := strings.IndexAny(base, ".-_")
-	return cut > 0 && roleQualifiers[base[cut+1:]] && roles()[base[:cut]]
+	return isQualified(base, strings.IndexAny(base, ".-_")) || isQualified(base, strings.LastIndexAny(base, "-_"))
+}
+
+// isQualified reports whether a local part is a role's name before the separator at
+// cut, and a qualifier behind it: sales.uk, customer-care-uk.
+func isQualified(base string, cut int) bool {
+	if cut <= 0 || !roleQualifiers[base[cut+1:]] {
+		return false
+	}
+	var buffer [maxLocal]byte
+	name, digits := squeeze(buffer[:0], base[:cut])
+	return digits == "" && roles()[string(name)]
 }
 
 // isStaffNumber reports whether a name with digits behind it is a number that a

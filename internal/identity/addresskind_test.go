@@ -101,11 +101,33 @@ func TestAddressesThatHideTheirOwnersArePersonal(t *testing.T) {
 func TestMistypedProvidersArePersonal(t *testing.T) {
 	t.Parallel()
 	for domain := range strings.FieldsSeq(`gmai.com gmial.com gmaill.com gnail.com gmail.co gmail.cm hotmial.com hotmal.com outlok.com outllok.com yaho.com yahooo.com
-		yhaoo.com iclod.com comcst.net wandoo.fr yahoo.co.za hotmail.com.vn gmx.pt`) {
+		yhaoo.com iclod.com comcst.net wandoo.fr yahoo.co.za hotmail.com.vn gmx.pt
+		googlexail.com protonmaul.com icloucd.com outlooko.com libeero.it ornage.fr lvie.com freee.fr yahho.com`) {
 		wantKind(t, "john.doe@"+domain, Personal)
 	}
-	for domain := range strings.FieldsSeq(`gmaid.example gemal.com outlooks.example yahoo-inc.com yafoo.com cloud.com icloudy.com outlookgroup.com hotmail.acme.example gmail.acme.example`) {
+	for domain := range strings.FieldsSeq(`gmaid.example gemal.com outlooks.example yahoo-inc.com yafoo.com cloud.com icloudy.com outlookgroup.com hotmail.acme.example gmail.acme.example
+		orage.fr grange.fr libro.it libera.it lives.com oranges.fr fred.fr doogle.com oogle.com outlooks.com`) {
 		wantKind(t, "john.doe@"+domain, Work)
+	}
+}
+
+func TestNamesMadeOfMailAndNamesOfNetworksAreProviders(t *testing.T) {
+	t.Parallel()
+	for domain := range strings.FieldsSeq(`freewebmail.example.ne.jp acme.ne.jp mx.acme.net.il acme.net.id mailpost.com free-inbox.co.uk webmailbox.de`) {
+		wantKind(t, "john.doe@"+domain, Personal)
+	}
+	for domain := range strings.FieldsSeq(`acme.co.jp ne.jp.example acme.net.au postbox.com webpost.de mailworks.example mailer.dev mailx.de inbox.acme.example freewebmail.acme.example`) {
+		wantKind(t, "john.doe@"+domain, Work)
+	}
+}
+
+func TestAQualifierFollowsARoleOfMoreWords(t *testing.T) {
+	t.Parallel()
+	for local := range strings.FieldsSeq(`customer-service-uk human_resources_emea customer-support-apac sales.uk`) {
+		wantKind(t, local+"@example.com", Role)
+	}
+	for local := range strings.FieldsSeq(`anna-maria-de jean-luc-paris customer.uk.smith`) {
+		wantKind(t, local+"@example.com", Work)
 	}
 }
 

@@ -240,7 +240,7 @@ func namesIn(text string) nameIndex {
 // officialCountryNames are names by the United Nations and by ISO, in six languages,
 // that follow from no rule: README.md says where they come from.
 //
-//go:embed lists/officialnames.txt
+//go:embed generate/reviewed/officialnames.txt
 var officialCountryNames string
 
 var article = []byte("the ")

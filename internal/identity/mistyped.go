@@ -22,14 +22,21 @@ var oftenMistyped = []struct{ name, top string }{
 	{"protonmail", "com"}, {"aol", "com"}, {"comcast", "net"}, {"verizon", "net"}, {"wanadoo", "fr"}, {"laposte", "net"}, {"seznam", "cz"}, {"yandex", "ru"}, {"rediffmail", "com"},
 }
 
+// wordsMistyped are providers whose names are short, or words: with a letter less or
+// another one they are words again, which companies have for names (libro.it). With
+// a letter doubled, or two swapped, they are not.
+var wordsMistyped = []struct{ name, top string }{{"orange", "fr"}, {"libero", "it"}, {"live", "com"}, {"free", "fr"}}
+
 // mistypedTops are what becomes of .com.
 var mistypedTops = wordSet(`co cm con om comm cim vom xom ocm cpm coom ccom cmo c0m dom`)
 
-// minSlip is the shortest name of which a slip is recognised.
-const minSlip = 5
+// minSlip is the shortest name of which a slip is recognised; minFarSlip is the
+// shortest of which any wrong letter is one: so long a name is nobody else's.
+const minSlip, minFarSlip = 5, 8
 
 // isMistyped reports whether a domain is one slip of the finger away from a
-// provider's: a letter left out, doubled, beside the right key, or two swapped.
+// provider's: a letter left out, doubled, typed once more elsewhere, beside the right
+// key, or two swapped.
 func isMistyped(domain string) bool {
 	dot := strings.LastIndexByte(domain, '.')
 	name, top := domain[:max(dot, 0)], domain[dot+1:]
@@ -44,7 +51,33 @@ func isMistyped(domain string) bool {
 			return true
 		}
 	}
+	for _, p := range wordsMistyped {
+		if top == p.top && len(name) >= len(p.name) && (hasLetterTwice(name, p.name) || isSwapped(name, p.name)) {
+			return true
+		}
+	}
 	return false
+}
+
+// hasLetterTwice reports whether typed is meant with one of its letters doubled.
+func hasLetterTwice(typed, meant string) bool {
+	i := 0
+	for i < len(typed) && i < len(meant) && typed[i] == meant[i] {
+		i++
+	}
+	return len(typed) == len(meant)+1 && i > 0 && typed[i] == typed[i-1] && typed[i+1:] == meant[i:]
+}
+
+// isSwapped reports whether typed is meant with two neighbours swapped.
+func isSwapped(typed, meant string) bool {
+	if len(typed) != len(meant) {
+		return false
+	}
+	i := 0
+	for i < len(typed) && typed[i] == meant[i] {
+		i++
+	}
+	return i+1 < len(meant) && typed[i] == meant[i+1] && typed[i+1] == meant[i] && typed[i+2:] == meant[i+2:]
 }
 
 // isSlip reports whether typed is meant with one slip.
@@ -61,13 +94,23 @@ func isSlip(typed, meant string) bool {
 			return false
 		}
 		if typed[i+1:] == meant[i+1:] {
-			return areNeighbours(typed[i], meant[i])
+			return areNeighbours(typed[i], meant[i]) || i > 0 && (len(meant) >= minFarSlip || isWrongOneTwice(typed, i))
 		}
-		return i+1 < len(meant) && typed[i] == meant[i+1] && typed[i+1] == meant[i] && typed[i+2:] == meant[i+2:]
+		return isSwapped(typed, meant)
 	case 1:
-		return typed[i+1:] == meant[i:] && i > 0 && (typed[i] == typed[i-1] || areNeighbours(typed[i], typed[i-1]) || i < len(meant) && areNeighbours(typed[i], meant[i]))
+		if i == 0 || typed[i+1:] != meant[i:] {
+			return false
+		}
+		return typed[i] == typed[i-1] || areNeighbours(typed[i], typed[i-1]) || i < len(meant) && areNeighbours(typed[i], meant[i]) ||
+			i < len(meant) && len(meant) > minSlip && strings.IndexByte(meant, typed[i]) >= 0
 	}
 	return false
+}
+
+// isWrongOneTwice reports whether a wrong letter is that beside it in the word: of a
+// double letter the other one was doubled (yahho).
+func isWrongOneTwice(typed string, at int) bool {
+	return typed[at] == typed[at-1] || at+1 < len(typed) && typed[at] == typed[at+1]
 }
 
 // keyboard is where the letters lie on most keyboards.

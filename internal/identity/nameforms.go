@@ -97,7 +97,7 @@ func withoutInitials(words []string) []string {
 	return full
 }
 
-//go:embed lists/shortnames.txt
+//go:embed generate/reviewed/shortnames.txt
 var shortNameList string
 
 // shortForms maps first names to their short forms, and these to what they are short

@@ -22,6 +22,7 @@ var quotas = []struct {
 // headers say that no call is left. It reports false when calls are left or the
 // headers do not say how long to wait.
 func Exhausted(h http.Header, now time.Time) (time.Duration, bool) {
+	now = answered(h, now)
 	for _, q := range quotas {
 		left, ok := parseSeconds(h.Get(q.left)) // it is a plain number, not a time
 		if !ok || left > 0 {

@@ -25,8 +25,11 @@ var resetHeaders = []string{"X-RateLimit-Reset", "X-Sib-RateLimit-Reset", "RateL
 // RetryAfter returns how long the other side asks us to wait, from 0 to 1 h. It
 // reads Retry-After (RFC 9110, section 10.2.3: seconds or a date), else the first
 // reset header that can be read. It reports false when there is none. Call it only
-// after a refusal, because platforms send reset headers with successes too.
+// after a refusal, because platforms send reset headers with successes too. Dates are
+// counted from that of the answer, so that no clock of ours matters; from now where the
+// answer has none.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	now = answered(h, now)
 	if wait, ok := parseRetryAfter(h.Get("Retry-After"), now); ok {
 		return wait, true
 	}
@@ -36,6 +39,15 @@ func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 		}
 	}
 	return 0, false
+}
+
+// answered returns when the other side answered, by its own clock, and now where it does
+// not say. The header's seconds are whole, and a date in it is at most as exact.
+func answered(h http.Header, now time.Time) time.Time {
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		return date
+	}
+	return now
 }
 
 func parseRetryAfter(text string, now time.Time) (time.Duration, bool) {

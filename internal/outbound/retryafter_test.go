@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -79,5 +80,23 @@ func TestRetryAfterComesBeforeResetHeaders(t *testing.T) {
 	}
 	if _, ok := outbound.RetryAfter(http.Header{}, time.Now()); ok {
 		t.Error("without headers there is a wait")
+	}
+}
+
+func TestDatesAreCountedByTheClockThatWroteThem(t *testing.T) {
+	t.Parallel()
+	said := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, off := range []time.Duration{-10 * 24 * time.Hour, -10 * time.Minute, 0, 10 * time.Minute, 24 * time.Hour} {
+		h := http.Header{"Date": {said.Format(http.TimeFormat)}, "Retry-After": {said.Add(90 * time.Second).Format(http.TimeFormat)}}
+		if got, ok := outbound.RetryAfter(h, said.Add(off)); got != 90*time.Second || !ok {
+			t.Errorf("our clock is off by %s: wait %s, %v", off, got, ok)
+		}
+		h = http.Header{"Date": {said.Format(http.TimeFormat)}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {strconv.FormatInt(said.Add(time.Minute).Unix(), 10)}}
+		if got, ok := outbound.Exhausted(h, said.Add(off)); got != time.Minute || !ok {
+			t.Errorf("our clock is off by %s: wait %s for the quota, %v", off, got, ok)
+		}
+		if got, ok := outbound.RetryAfter(h, said.Add(off)); got != time.Minute || !ok {
+			t.Errorf("our clock is off by %s: wait %s for the reset, %v", off, got, ok)
+		}
 	}
 }

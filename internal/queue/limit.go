@@ -103,18 +103,18 @@ const (
 // HeldBackError, at once where that is known at once. A refused call does not count.
 func (l *Limiter) Acquire(ctx context.Context, account AccountKey, limit Limit, ttl, patience time.Duration) (release func(), err error) {
 	lease := rand.Text()
-	until := time.Now().Add(patience)
-	for try := 1; ; try++ { //lint:loop reserves again only if its process came late
+	until := time.Now().Add(patience) //lint:clock it measures patience
+	for try := 1; ; try++ {           //lint:loop reserves again only if its process came late
 		release, wait, err := l.reserve(ctx, account, limit, lease, ttl, until)
 		if err != nil {
 			return nil, err
 		}
-		begins := time.Now().Add(wait)
+		asked := time.Now() //lint:clock it measures how late the process comes
 		if err := sleep(ctx, wait); err != nil {
 			release()
 			return nil, err
 		}
-		if wait == 0 || time.Since(begins) < lateBy || try == reserves {
+		if wait == 0 || time.Since(asked) < wait+lateBy || try == reserves {
 			return release, nil
 		}
 		release()
@@ -125,7 +125,7 @@ func (l *Limiter) Acquire(ctx context.Context, account AccountKey, limit Limit, 
 // The call may be made after wait.
 func (l *Limiter) reserve(ctx context.Context, account AccountKey, limit Limit, lease string, ttl time.Duration, until time.Time) (release func(), wait time.Duration, err error) {
 	for { //lint:loop waits for its turn
-		left := time.Until(until)
+		left := time.Until(until) //lint:clock as above, of what Acquire allowed
 		answer, wait, err := l.ask(ctx, account, limit, lease, ttl, left)
 		if err != nil {
 			return nil, 0, err

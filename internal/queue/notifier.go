@@ -50,8 +50,9 @@ type notifier struct {
 	scheduled string // the set of the messages that come at a time
 	retry     string // the set of the messages that come again
 	empty     atomic.Bool
-	retried   atomic.Int64 // when a message was last put into retry, in microseconds
-	forwarded atomic.Int64 // when retry was last looked at, in microseconds
+	born      time.Time    // what the times below are counted from, by a clock that nobody sets
+	retried   atomic.Int64 // when a message was last put into retry, as time.Duration
+	forwarded atomic.Int64 // when retry was last looked at, as time.Duration
 	notified  chan struct{}
 	stopped   context.Context
 	stop      context.CancelFunc
@@ -64,6 +65,9 @@ func (c *Client) newNotifier(queue string) *notifier {
 		UniversalClient: c.redis, note: c.note, queue: queue, notified: make(chan struct{}, 1),
 		pending: prefix + "pending", scheduled: prefix + "scheduled", retry: prefix + "retry",
 	}
+	n.born = time.Now() //lint:clock it measures, and no clock that is set moves it
+	n.retried.Store(int64(-retriesFor))
+	n.forwarded.Store(int64(-retriesOfOthers))
 	n.stopped, n.stop = context.WithCancel(context.Background())
 	return n
 }
@@ -92,10 +96,10 @@ func (n *notifier) EvalSha(ctx context.Context, sha string, keys []string, args 
 		return n.take(ctx, sha, keys, args)
 	case strings.HasPrefix(keys[0], asynqServers):
 		return redis.NewCmdResult("OK", nil)
-	case keys[0] == n.scheduled, keys[0] == n.retry && !n.looksForRetries():
+	case keys[0] == n.scheduled, keys[0] == n.retry && !n.looksForRetries(time.Since(n.born)):
 		return redis.NewCmdResult(int64(0), nil)
 	case slices.Contains(keys[1:], n.retry):
-		n.retried.Store(time.Now().UnixMicro())
+		n.retried.Store(int64(time.Since(n.born)))
 	}
 	return n.UniversalClient.EvalSha(ctx, sha, keys, args...)
 }
@@ -132,12 +136,12 @@ func (n *notifier) await() bool {
 	}
 }
 
-// looksForRetries reports whether there may be messages to be retried.
-func (n *notifier) looksForRetries() bool {
-	now := time.Now()
-	if now.Sub(time.UnixMicro(n.retried.Load())) > retriesFor && now.Sub(time.UnixMicro(n.forwarded.Load())) < retriesOfOthers {
+// looksForRetries reports whether there may be messages to be retried, now after the
+// notifier was made.
+func (n *notifier) looksForRetries(now time.Duration) bool {
+	if now-time.Duration(n.retried.Load()) > retriesFor && now-time.Duration(n.forwarded.Load()) < retriesOfOthers {
 		return false
 	}
-	n.forwarded.Store(now.UnixMicro())
+	n.forwarded.Store(int64(now))
 	return true
 }

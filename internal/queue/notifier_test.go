@@ -210,6 +210,24 @@ func TestAMessageThatCouldNotBeWorkedComesAgain(t *testing.T) {
 	}
 }
 
+func TestRetriesAreLookedForAtOnceAndThenAsLongAsThereMayBeSome(t *testing.T) {
+	t.Parallel()
+	n := (&Client{}).newNotifier("run")
+	t.Cleanup(n.stop)
+	for _, step := range []struct {
+		now  time.Duration
+		want bool
+	}{{0, true}, {time.Second, false}, {retriesOfOthers - 1, false}, {retriesOfOthers, true}, {retriesOfOthers + time.Second, false}} {
+		if got := n.looksForRetries(step.now); got != step.want {
+			t.Errorf("after %s: %v", step.now, got)
+		}
+	}
+	n.retried.Store(int64(time.Minute))
+	if !n.looksForRetries(time.Minute+retriesFor) || n.looksForRetries(time.Minute+retriesFor+1) {
+		t.Error("after a retry it does not look for it, or for longer")
+	}
+}
+
 func TestSlotsAreThoseOfTheWorkersThatRun(t *testing.T) {
 	t.Parallel()
 	c, now := &Client{}, time.Now()

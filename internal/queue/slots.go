@@ -29,7 +29,7 @@ func (c *Client) workersKey() string { return c.key("workers") }
 // present tells how many tasks of each queue this process can work at once. An error is
 // ignored: it is told again soon.
 func (c *Client) present(ctx context.Context) {
-	p := presence{Until: time.Now().Add(presentFor).UnixMilli(), Slots: map[string]int{}}
+	p := presence{Until: time.Now().Add(presentFor).UnixMilli(), Slots: map[string]int{}} //lint:clock it only has to change
 	c.listener.mu.Lock()
 	for n, slots := range c.listener.servers {
 		p.Slots[n.queue] += slots
@@ -51,19 +51,20 @@ func (c *Client) present(ctx context.Context) {
 func (c *Client) Slots(ctx context.Context) (map[string]int, error) {
 	c.slots.Lock()
 	defer c.slots.Unlock()
-	if time.Since(c.slots.read) < slotsFresh {
+	now := time.Now() //lint:clock it measures since what this process read before, and is compared with no other clock
+	if now.Sub(c.slots.read) < slotsFresh {
 		return c.slots.by, nil
 	}
 	workers, err := c.redis.HGetAll(ctx, c.workersKey()).Result()
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	by, gone := c.running(workers, time.Now())
+	by, gone := c.running(workers, now)
 	if len(gone) > 0 {
 		// Of workers that died. The next one who reads tries again.
 		_ = c.redis.HDel(ctx, c.workersKey(), gone...).Err()
 	}
-	c.slots.by, c.slots.read = by, time.Now()
+	c.slots.by, c.slots.read = by, now
 	return by, nil
 }
 

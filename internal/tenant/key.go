@@ -230,12 +230,13 @@ type Caller struct {
 	Key          Key
 	Organization Organization // zero when the key is not linked or its organization is gone
 	Org          *store.Org
+	At           time.Time // when this was read, by the database's clock
 }
 
 var callerStatement = store.Define("tenant.caller", `
 SELECT k.id, k.organization_id, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.revoked_at,
     coalesce(o.id, ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
-    coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.secrets, ''), coalesce(o.created_at, 0), coalesce(o.updated_at, 0)
+    coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.secrets, ''), coalesce(o.created_at, 0), coalesce(o.updated_at, 0), {now}
 FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE k.hash = $1`)
 
 // FindCaller returns who the key with this hash belongs to; ok is false when there
@@ -243,9 +244,10 @@ FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE k.ha
 func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok bool, err error) {
 	var k keyRow
 	var o OrganizationRow
+	var now int64
 	err = s.Reader().QueryRow(ctx, callerStatement, hash).Scan(
 		&k.ID, &k.OrganizationID, &k.Name, &k.Hint, &k.Scopes, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt,
-		&o.ID, &o.Name, &o.Status, &o.Salt, &o.DefaultInviteLink, &o.DefaultRedirectionLink, &o.Settings, &o.Secrets, &o.CreatedAt, &o.UpdatedAt)
+		&o.ID, &o.Name, &o.Status, &o.Salt, &o.DefaultInviteLink, &o.DefaultRedirectionLink, &o.Settings, &o.Secrets, &o.CreatedAt, &o.UpdatedAt, &now)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, false, nil
 	}
@@ -258,6 +260,6 @@ func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok 
 	if c.Organization, err = o.Organization(s); err != nil {
 		return c, false, fmt.Errorf("read organization %q: %w", o.ID, err)
 	}
-	c.Org = s.Org(o.ID)
+	c.Org, c.At = s.Org(o.ID), store.At(now)
 	return c, true, nil
 }

@@ -26,6 +26,28 @@ func TestTheSearchIsAsGoodAsItWas(t *testing.T) {
 	}
 }
 
+// TestTheKeptHalfIsAsGoodAsItWas holds the half that was kept while the rules were
+// made to what it reached.
+func TestTheKeptHalfIsAsGoodAsItWas(t *testing.T) {
+	t.Parallel()
+	r, err := evaluate(t.Context(), t.TempDir(), []string{"kept"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.total.precision() < 95.9 || r.total.recall() < 99.6 || len(r.failures) > 16 {
+		t.Errorf("precision %.2f %%, recall %.2f %%, %d failures\n%s", r.total.precision(), r.total.recall(), len(r.failures), strings.Join(r.failures, "\n"))
+	}
+	people := tally{}
+	for family, t := range r.byFamily {
+		if !strings.HasPrefix(family, "free mail") && family != "mistyped providers" {
+			people.add(*t)
+		}
+	}
+	if people.precision() < 99.8 || people.recall() < 99.6 {
+		t.Errorf("beside the domains of strangers: precision %.2f %%, recall %.2f %%", people.precision(), people.recall())
+	}
+}
+
 func TestTheSetsByKindHoldTwoThousandCases(t *testing.T) {
 	t.Parallel()
 	total := 0

@@ -1,13 +1,15 @@
 // Generate writes the lists the package embeds: domains of mail providers, the
 // largest of them, domains of associations, domains of throw-away addresses, and
-// the local parts of role addresses. It
-// fetches the published lists named below with npm, adds and removes what the
-// reviewed files say, and sorts. Run it with go generate in internal/identity.
+// the local parts of role addresses. It fetches the published lists named below
+// with npm and keeps them in sources, adds and removes what the reviewed files say,
+// and sorts. Run it with go generate in internal/identity. A test builds the lists
+// from what is kept, so that none is changed by hand.
 package main
 
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -53,69 +55,99 @@ var (
 
 // agreement is how many of wideSources must have a domain. Of those that four have,
 // a sample of 400 held about 30 that might be a company's; of those that three have,
-// every fourth.
-const agreement = 4
+// every fourth, but hardly one of those whose names say mail: of these three are enough.
+const agreement, agreementOfMail = 4, 3
 
+var ofMail = regexp.MustCompile(`^[a-z0-9-]*(mail|inbox|spam)[a-z0-9-]*\.`)
+
+// Folders of internal/identity.
 const (
-	reviewedDir = "generate/reviewed"
-	listsDir    = "lists"
+	reviewedDir = "generate/reviewed" // written by hand
+	sourcesDir  = "generate/sources"  // what was fetched, one compressed list a source
+	listsDir    = "lists"             // what is made of both
 )
 
 func main() {
 	log.SetFlags(0)
-	if err := run(); err != nil {
+	if err := run("."); err != nil {
 		log.Fatal("generate: ", err)
 	}
 }
 
-func run() error {
-	mass, err := fetch(massSource)
+// run fetches the sources and writes the lists below root, the folder of the package.
+func run(root string) error {
+	for _, from := range append([]source{massSource, linkSource, disposableSource}, wideSources...) {
+		list, err := fetch(from)
+		if err != nil {
+			return err
+		}
+		if err := from.keep(root, list); err != nil {
+			return err
+		}
+	}
+	lists, err := build(root)
 	if err != nil {
 		return err
 	}
-	links, err := fetch(linkSource)
-	if err != nil {
-		return err
+	for name, list := range lists {
+		if err := os.WriteFile(filepath.Join(root, listsDir, name), list.text(), 0o644); err != nil {
+			return err
+		}
 	}
-	wide, err := agreed(wideSources)
+	return nil
+}
+
+// build makes the lists, by the names of their files, of the sources that are kept
+// and of the reviewed files.
+func build(root string) (map[string]set, error) {
+	mass, err := massSource.kept(root)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	links, err := linkSource.kept(root)
+	if err != nil {
+		return nil, err
+	}
+	wide, err := agreed(root, wideSources)
+	if err != nil {
+		return nil, err
 	}
 	personal := set{}
 	for _, list := range []set{mass, links, wide} {
 		maps.Copy(personal, list)
 	}
-	disposable, err := fetch(disposableSource)
+	disposable, err := disposableSource.kept(root)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	allowed, err := reviewed("personal-allow")
+	allowed, err := reviewed(root, "personal-allow")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := errors.Join(review(mass, "mass"), review(personal, "personal"), review(disposable, "disposable")); err != nil {
-		return err
+	if err := errors.Join(review(root, mass, "mass"), review(root, personal, "personal"), review(root, disposable, "disposable")); err != nil {
+		return nil, err
 	}
 	settle(personal, disposable, allowed)
 	maps.DeleteFunc(mass, func(domain string, _ bool) bool { return !personal[domain] })
-	membership, err := reviewed("membership")
+	membership, err := reviewed(root, "membership")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	roles, err := reviewed("role")
+	roles, err := reviewed(root, "role")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(write("personal", personal), write("mass", mass), write("disposable", disposable), write("membership", membership),
-		write("role", squeezed(roles)))
+	return map[string]set{
+		"personal.txt": personal, "mass.txt": mass, "disposable.txt": disposable, "membership.txt": membership, "role.txt": squeezed(roles),
+	}, nil
 }
 
 // agreed returns the domains that are in enough of the sources. Schools and
 // governments are nobody's provider.
-func agreed(sources []source) (set, error) {
+func agreed(root string, sources []source) (set, error) {
 	votes := map[string]int{}
 	for _, from := range sources {
-		list, err := fetch(from)
+		list, err := from.kept(root)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +157,8 @@ func agreed(sources []source) (set, error) {
 	}
 	domains := set{}
 	for domain, n := range votes {
-		if n >= agreement && !ofSchools.MatchString(domain) {
+		enough := n >= agreement || n == agreementOfMail && ofMail.MatchString(domain)
+		if enough && !ofSchools.MatchString(domain) {
 			domains[domain] = true
 		}
 	}
@@ -139,12 +172,12 @@ type set map[string]bool
 // review adds to a list what was reviewed for it and removes what was found wrong.
 // Public suffixes are left out: subdomains count as their domain, and a suffix would
 // take in every company below it.
-func review(domains set, name string) error {
-	allow, err := reviewed(name + "-allow")
+func review(root string, domains set, name string) error {
+	allow, err := reviewed(root, name+"-allow")
 	if err != nil {
 		return err
 	}
-	deny, err := reviewed(name + "-deny")
+	deny, err := reviewed(root, name+"-deny")
 	if err != nil {
 		return err
 	}
@@ -186,9 +219,9 @@ func squeezed(names set) set {
 
 // reviewed reads one of our own files: one name a line, # begins a comment, and
 // "yahoo.{de,co.uk}" stands for one name per ending.
-func reviewed(name string) (set, error) {
+func reviewed(root, name string) (set, error) {
 	names := make(set)
-	file, err := os.Open(filepath.Join(reviewedDir, name+".txt"))
+	file, err := os.Open(filepath.Join(root, reviewedDir, name+".txt"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return names, nil // nothing to add or to remove
 	}
@@ -312,7 +345,44 @@ func readProviders(from io.Reader) (set, error) {
 	return names, nil
 }
 
-func write(name string, names set) error {
-	text := strings.Join(slices.Sorted(maps.Keys(names)), "\n") + "\n"
-	return os.WriteFile(filepath.Join(listsDir, name+".txt"), []byte(text), 0o644)
+// text is a sorted list, one name a line.
+func (s set) text() []byte {
+	return []byte(strings.Join(slices.Sorted(maps.Keys(s)), "\n") + "\n")
+}
+
+// place is the file that keeps the list of a source, named for package, version and
+// file.
+func (s source) place(root string) string {
+	name := strings.NewReplacer("/", "-", "@", "-").Replace(strings.TrimPrefix(s.pkg, "@")) + "-" + filepath.Base(s.file)
+	return filepath.Join(root, sourcesDir, name+".txt.gz")
+}
+
+// keep writes the list of a source.
+func (s source) keep(root string, list set) error {
+	var packed bytes.Buffer
+	to := gzip.NewWriter(&packed)
+	_, err := to.Write(list.text())
+	if err := errors.Join(err, to.Close()); err != nil {
+		return err
+	}
+	return os.WriteFile(s.place(root), packed.Bytes(), 0o644)
+}
+
+// kept reads the list of a source that keep wrote.
+func (s source) kept(root string) (set, error) {
+	file, err := os.Open(s.place(root))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // only read
+	plain, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	names := make(set)
+	lines := bufio.NewScanner(plain)
+	for lines.Scan() {
+		names[lines.Text()] = true
+	}
+	return names, lines.Err()
 }
