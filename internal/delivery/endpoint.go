@@ -43,13 +43,24 @@ func SecretPlace(organization, id string) string {
 	return "webhook_endpoints/" + organization + "/" + id + "/secret"
 }
 
-// overlaps reports whether the replaced secret still signs.
-func (r endpointRow) overlaps() bool {
-	return r.OldSecret != "" && time.Now().Before(store.At(r.OldSecretUntil)) //lint:clock which secrets sign is no work, and both are right to the receiver
+var overlapStatement = store.Define("delivery.secretOverlap", `SELECT CAST($1 AS bigint) - {now}`)
+
+// overlap returns how long the replaced secret signs from now on. It is not above zero
+// where there is none any more.
+func (r endpointRow) overlap(ctx context.Context, c store.Conn) (time.Duration, error) {
+	if r.OldSecret == "" {
+		return 0, nil
+	}
+	var micros int64
+	if err := c.QueryRow(ctx, overlapStatement, r.OldSecretUntil).Scan(&micros); err != nil {
+		return 0, fmt.Errorf("ask how long the old secret signs: %w", err)
+	}
+	return time.Duration(micros) * time.Microsecond, nil
 }
 
-func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
-	e := Endpoint{
+// endpoint opens the row's secrets. c tells the time.
+func (r endpointRow) endpoint(ctx context.Context, c store.Conn, seal store.Sealer) (e Endpoint, err error) {
+	e = Endpoint{
 		ID: r.ID, URL: r.URL, Description: r.Description, Signing: r.Signing, Status: r.Status, DisabledReason: r.DisabledReason, CreatedAt: store.Stamp(r.CreatedAt),
 		UpdatedAt: store.Stamp(r.UpdatedAt), FailingSince: store.Stamp(r.FailingSince),
 		version: r.Version,
@@ -58,7 +69,10 @@ func (r endpointRow) endpoint(seal store.Sealer) (Endpoint, error) {
 		return e, fmt.Errorf("decode the event types of endpoint %q: %w", r.ID, err)
 	}
 	sealed := []string{r.Secret}
-	if r.overlaps() {
+	if e.oldSecretFor, err = r.overlap(ctx, c); err != nil {
+		return e, err
+	}
+	if e.oldSecretFor > 0 {
 		sealed = append(sealed, r.OldSecret)
 		e.OldSecretUntil = store.Stamp(r.OldSecretUntil)
 	}
@@ -104,16 +118,18 @@ func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint,
 	if err != nil {
 		return e, err
 	}
-	return row.endpoint(o.Sealer())
+	return row.endpoint(ctx, o.Reader(), o.Sealer())
 }
 
 // ListEndpoints returns up to limit endpoints of the organization, newest first.
 func ListEndpoints(ctx context.Context, o *store.Org, before string, limit int) ([]Endpoint, error) {
-	return pageEndpoints(o, o.GORM(ctx).Where("organization_id = ?", o.ID()), before, limit)
+	return pageEndpoints(ctx, o, o.GORM(ctx).Where("organization_id = ?", o.ID()), before, limit)
 }
 
-func pageEndpoints(o *store.Org, query *store.GORMQuery, before string, limit int) ([]Endpoint, error) {
-	return store.Page(query, before, limit, func(row endpointRow) (Endpoint, error) { return row.endpoint(o.Sealer()) })
+func pageEndpoints(ctx context.Context, o *store.Org, query *store.GORMQuery, before string, limit int) ([]Endpoint, error) {
+	return store.Page(query, before, limit, func(row endpointRow) (Endpoint, error) {
+		return row.endpoint(ctx, o.Reader(), o.Sealer())
+	})
 }
 
 // ErrNoEndpoint is the refusal of an id that names no endpoint of the organization.
@@ -125,7 +141,7 @@ func GetEndpoint(ctx context.Context, o *store.Org, id string) (Endpoint, error)
 	if err != nil {
 		return Endpoint{}, err
 	}
-	return row.endpoint(o.Sealer())
+	return row.endpoint(ctx, o.Reader(), o.Sealer())
 }
 
 // UpdateEndpoint changes one endpoint under a lock: change returns the names of the
@@ -152,7 +168,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 		if err != nil {
 			return err
 		}
-		if out, err = row.endpoint(o.Sealer()); err != nil {
+		if out, err = row.endpoint(ctx, tx.Conn, o.Sealer()); err != nil {
 			return fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		fields, err := change(&out)
@@ -169,7 +185,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 			"disabled_reason": out.DisabledReason, "failing_since": store.Micros(out.FailingSince.Time), "updated_at": store.Micros(out.UpdatedAt.Time),
 			"version": row.Version + 1,
 		}
-		if !row.overlaps() {
+		if out.oldSecretFor <= 0 {
 			values["old_secret"], values["old_secret_until"] = "", 0
 		}
 		err = tx.GORM().Model(&row).Updates(values).Error
@@ -205,14 +221,17 @@ func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func
 		if err != nil {
 			return fmt.Errorf("seal the secret: %w", err)
 		}
-		now := time.Now() //lint:clock a stamp, and as above
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return fmt.Errorf("ask for the time: %w", err)
+		}
 		row.OldSecret, row.OldSecretUntil = row.Secret, store.Micros(now.Add(SecretOverlap))
 		row.Secret, row.UpdatedAt, row.Version = sealed, store.Micros(now), row.Version+1
 		err = tx.GORM().Model(&row).Select("secret", "old_secret", "old_secret_until", "updated_at", "version").Updates(row).Error
 		if err != nil {
 			return fmt.Errorf("update the endpoint: %w", err)
 		}
-		if e, err = row.endpoint(o.Sealer()); err != nil {
+		if e, err = row.endpoint(ctx, tx.Conn, o.Sealer()); err != nil {
 			return fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.rotate_secret", id, "secret")
@@ -223,7 +242,7 @@ func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func
 // KeyedEndpoints returns up to limit endpoints of the organization that sign
 // with a key pair, newest first.
 func KeyedEndpoints(ctx context.Context, o *store.Org, before string, limit int) ([]Endpoint, error) {
-	return pageEndpoints(o, o.GORM(ctx).Where("organization_id = ? AND signing = ?", o.ID(), SigningAsymmetric), before, limit)
+	return pageEndpoints(ctx, o, o.GORM(ctx).Where("organization_id = ? AND signing = ?", o.ID(), SigningAsymmetric), before, limit)
 }
 
 // withEndpoint runs fn in a transaction that holds the lock of an enabled

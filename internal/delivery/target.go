@@ -18,13 +18,14 @@ type target struct {
 	signer *webhooksig.Signer
 	// version is the endpoint's, as it was read.
 	version int64
-	// until is when the signer's old secret ends. It is zero where there is none.
+	// until is when the signer's old secret ends, by this process's monotonic clock. It is
+	// zero where there is none.
 	until time.Time
 }
 
 // fits reports whether an endpoint of this version is still called in this way.
 func (t target) fits(version int64) bool {
-	return t.version == version && (t.until.IsZero() || time.Now().Before(t.until)) //lint:clock as long as the old secret signs, see endpointRow.overlaps
+	return t.version == version && (t.until.IsZero() || time.Until(t.until) > 0) //lint:clock it counts on, by a clock that nobody sets
 }
 
 // maxTargets bounds the endpoints that a process remembers.
@@ -70,5 +71,9 @@ func loadTarget(ctx context.Context, org *store.Org, endpoint string) (target, e
 	if err != nil {
 		return target{}, fmt.Errorf("read the signing keys: %w", err)
 	}
-	return target{url: e.URL, signer: signer, version: e.version, until: e.OldSecretUntil.Time}, nil
+	t := target{url: e.URL, signer: signer, version: e.version}
+	if e.oldSecretFor > 0 {
+		t.until = time.Now().Add(e.oldSecretFor) //lint:clock it counts on from what the database has told
+	}
+	return t, nil
 }

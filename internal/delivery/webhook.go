@@ -53,6 +53,8 @@ type Endpoint struct {
 	// version rises with every change, but for that of FailingSince. It is 0 where it was
 	// not read.
 	version int64
+	// oldSecretFor is how long the replaced secret signs, from when the endpoint was read.
+	oldSecretFor time.Duration
 	// busy says that deliveries wait for their turn. LockAccountWithEndpoints sets it.
 	busy bool
 }
