@@ -221,11 +221,11 @@ func (in ConnectionInput) applyAccess(kind connector.Platform, c *platform.Conne
 	var v invalid
 	v.checkNames("credentials", kind.Credentials, in.Credentials)
 	v.checkNames("settings", kind.Settings, in.Settings)
-	credentials, err := object([]byte(c.Credentials.Reveal()))
+	credentials, err := mask.Object([]byte(c.Credentials.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("read the stored credentials: %w", err)
 	}
-	settings, err := object(c.Settings)
+	settings, err := mask.Object(c.Settings)
 	if err != nil {
 		return nil, fmt.Errorf("read the stored settings: %w", err)
 	}

@@ -12,16 +12,6 @@ import (
 	"usersync/internal/platform"
 )
 
-// object reads the fields of a JSON object. An empty text is an empty object.
-func object(text []byte) (map[string]json.RawMessage, error) {
-	fields := map[string]json.RawMessage{}
-	if len(text) == 0 {
-		return fields, nil
-	}
-	err := json.Unmarshal(text, &fields)
-	return fields, err
-}
-
 // checkNames notes the fields that a platform does not have. It compares names
 // exactly; a decoder would ignore upper and lower case.
 func (v *invalid) checkNames(place string, known []connector.Field, sent map[string]json.RawMessage) {
@@ -62,7 +52,7 @@ func readable(f connector.Field) bool {
 // the platform is not known, every credential counts as a secret.
 func (s *Service) Shown(c platform.Connection) (json.RawMessage, error) {
 	kind, _ := s.kind(c.Platform)
-	fields, err := object([]byte(c.Credentials.Reveal()))
+	fields, err := mask.Object([]byte(c.Credentials.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("read the credentials: %w", err)
 	}

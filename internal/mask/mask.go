@@ -22,6 +22,16 @@ func Parse(text json.RawMessage) (value any, err error) {
 	return value, err
 }
 
+// Object reads the fields of a JSON object. An empty text is an empty object.
+func Object(text []byte) (map[string]json.RawMessage, error) {
+	fields := map[string]json.RawMessage{}
+	if len(text) == 0 {
+		return fields, nil
+	}
+	err := json.Unmarshal(text, &fields)
+	return fields, err
+}
+
 // Encode writes JSON. It cannot fail, since v was read from JSON.
 func Encode(v any) json.RawMessage {
 	var out bytes.Buffer
