@@ -31,7 +31,7 @@ const (
 	keepAlive         = 30 * time.Second
 	idleTimeout       = 90 * time.Second
 	idlePerHost       = 64
-	idleInAll         = 1024
+	idleInAll         = 512
 	tlsSessions       = 1024
 	maxResponseHeader = 64 << 10
 	http2Silence      = 15 * time.Second // after it the other side is asked for a sign of life, and then given up

@@ -62,12 +62,18 @@ func (p *product) steadily(ctx context.Context) error {
 			return err
 		}
 	}
-	p.bench.report.memory(p)
+	p.bench.report.memory(p, "")
 	if err := p.check(ctx); err != nil {
 		return err
 	}
-	return p.idle(ctx)
+	if err := p.idle(ctx); err != nil || p.database == nil || p.bench.measure < measuresMany {
+		return err
+	}
+	return p.many(ctx)
 }
+
+// measuresMany is from which length of a measurement on many endpoints are measured too.
+const measuresMany = 2 * time.Second
 
 // fullSpeed sends calls of form users as fast as it can and measures until the
 // last webhook.

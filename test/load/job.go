@@ -183,16 +183,16 @@ func (r *report) jobGoals(p *product, j job, d delivered, cpu, statements, commi
 	}
 }
 
-// memory adds what the parts hold after the loads.
-func (r *report) memory(p *product) {
+// memory adds what the parts hold after the loads, and beside what.
+func (r *report) memory(p *product, beside string) {
 	all, err := useOf(p.parts)
 	if err != nil {
 		return // a process that has ended fails the run elsewhere
 	}
 	for i, one := range p.parts {
-		r.rss = append(r.rss, []string{p.name + ", " + one.name, mebi(all[i].RSS), one.peakOf(all[i])})
+		r.rss = append(r.rss, []string{p.name + ", " + one.name + beside, mebi(all[i].RSS), one.peakOf(all[i])})
 		if one.name == "api" || one.name == "worker" {
-			r.goalAtMost("memory of "+one.name+", MiB", 150, float64(all[i].Peak)/(1<<20))
+			r.goalAtMost("memory of "+one.name+beside+", MiB", 150, float64(all[i].Peak)/(1<<20))
 		}
 	}
 }
