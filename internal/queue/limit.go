@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -127,7 +126,9 @@ func (l *Limiter) reserve(ctx context.Context, account AccountKey, limit Limit, 
 	for { //lint:loop waits for its turn
 		left := time.Until(until) //lint:clock as above, of what Acquire allowed
 		answer, wait, err := l.ask(ctx, account, limit, lease, ttl, left)
-		if err != nil {
+		if err != nil { // Redis may have had the question all the same
+			l.forget(ctx, limit, l.keys(account)[1], lease)
+			l.forget(ctx, limit, l.keys(account)[2], lease)
 			return nil, 0, err
 		}
 		if answer == granted {
@@ -169,15 +170,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// ask asks once. A caller that has no slot yet has a place in the line afterwards.
+// ask asks once. A caller that has no slot yet has a place in the line afterwards. The end
+// of ctx does not cut the question short: what Redis has answered would not be known, and
+// a place that nobody gives up holds up all others.
 func (l *Limiter) ask(ctx context.Context, account AccountKey, limit Limit, lease string, ttl, patience time.Duration) (answer, time.Duration, error) {
-	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	if err := ctx.Err(); err != nil {
+		return 0, 0, err
+	}
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
 	got, err := acquireScript.Run(asking, l.client.redis, l.keys(account), lease, limit.Concurrent, ttl.Microseconds(),
 		limit.period(), max(limit.Burst, 1), max(patience, 0).Microseconds(), inLine.Microseconds()).Int64Slice()
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return 0, 0, ctx.Err()
-	}
 	if err != nil {
 		return 0, 0, unavailable(err)
 	}

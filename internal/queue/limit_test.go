@@ -413,6 +413,34 @@ func TestACallThatCannotBeginInTimeTakesNoTurn(t *testing.T) {
 }
 
 // Who gives up, or dies, while it waits in line does not hold up those behind it.
+// A caller may be gone just when its question is under way.
+func TestWhoLeavesTheLineWhileItAsksHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
+		limit := queue.Limit{Concurrent: 1}
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() {
+				account := queue.KeyOf("leaves", fmt.Sprint(i))
+				release, err := one.Acquire(t.Context(), account, limit, long, 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*50*time.Microsecond)
+				defer cancel()
+				if gained, err := one.Acquire(ctx, account, limit, long, time.Minute); err == nil {
+					gained()
+					t.Error("the slot was given twice")
+				}
+				release()
+				wantCall(t, other, account, limit)
+			})
+		}
+		all.Wait()
+	})
+}
+
 func TestWhoLeavesTheLineHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, one, other *queue.Limiter) {

@@ -16,6 +16,8 @@ import (
 
 var platform = connectortest.Of(activecampaign.Platform, fake.New, connectortest.Options{OneCallEach: true, JobOf: 11})
 
+func TestMain(m *testing.M) { connectortest.Main(m) }
+
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {

@@ -25,6 +25,8 @@ var spec = connectortest.Spec{
 
 var platform = connectortest.Of(brevo.Platform, fake.New, connectortest.Options{Spec: spec, OneCallEach: true})
 
+func TestMain(m *testing.M) { connectortest.Main(m) }
+
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {

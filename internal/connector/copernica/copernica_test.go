@@ -20,6 +20,8 @@ import (
 
 var platform = connectortest.Of(copernica.Platform, fake.New, connectortest.Options{OneCallEach: true})
 
+func TestMain(m *testing.M) { connectortest.Main(m) }
+
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {

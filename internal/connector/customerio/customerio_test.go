@@ -19,6 +19,8 @@ import (
 
 var platform = connectortest.Of(customerio.Platform, fake.New)
 
+func TestMain(m *testing.M) { connectortest.Main(m) }
+
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {

@@ -18,6 +18,8 @@ import (
 
 var platform = connectortest.Of(hubspot.Platform, fake.New)
 
+func TestMain(m *testing.M) { connectortest.Main(m) }
+
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {

@@ -24,6 +24,8 @@ var spec = connectortest.Spec{Files: []string{
 
 var platform = connectortest.Of(klaviyo.Platform, fake.New, connectortest.Options{Spec: spec, JobOf: 6})
 
+func TestMain(m *testing.M) { connectortest.Main(m) }
+
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {

@@ -22,6 +22,8 @@ var spec = connectortest.Spec{Files: []string{"mailchimp-marketing-subset.json"}
 
 var platform = connectortest.Of(mailchimp.Platform, fake.New, connectortest.Options{Spec: spec})
 
+func TestMain(m *testing.M) { connectortest.Main(m) }
+
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 // Mailchimp's 403 without a problem, and 429, hold up the account. An address that

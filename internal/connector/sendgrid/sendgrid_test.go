@@ -26,6 +26,8 @@ var spec = connectortest.Spec{
 
 var platform = connectortest.Of(sendgrid.Platform, fake.New, connectortest.Options{Spec: spec})
 
+func TestMain(m *testing.M) { connectortest.Main(m) }
+
 func TestConnector(t *testing.T) { platform.Run(t) }
 
 func TestEveryAnswerHasItsMeaning(t *testing.T) {
