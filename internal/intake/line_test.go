@@ -37,14 +37,14 @@ func TestOrganizationsAreTakenInTurn(t *testing.T) {
 	}
 }
 
-func TestLargeCommitsRestAsLongAsTheyTookIfOthersHandIn(t *testing.T) {
+func TestLargeCommitsRestLongerThanTheyTookIfOthersHandIn(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		took   time.Duration
 		others int
 		want   time.Duration
 	}{
-		{300 * time.Millisecond, 0, 0}, {300 * time.Millisecond, 1, 300 * time.Millisecond}, {time.Minute, 7, longestRest},
+		{300 * time.Millisecond, 0, 0}, {300 * time.Millisecond, 1, 600 * time.Millisecond}, {time.Minute, 7, longestRest},
 	} {
 		if got := restAfter(c.took, c.others); got != c.want {
 			t.Errorf("%v beside %d: %v, want %v", c.took, c.others, got, c.want)
