@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"usersync/internal/audit"
@@ -43,23 +44,9 @@ func SecretPlace(organization, id string) string {
 	return "webhook_endpoints/" + organization + "/" + id + "/secret"
 }
 
-var overlapStatement = store.Define("delivery.secretOverlap", `SELECT CAST($1 AS bigint) - {now}`)
-
-// overlap returns how long the replaced secret signs from now on. It is not above zero
-// where there is none any more.
-func (r endpointRow) overlap(ctx context.Context, c store.Conn) (time.Duration, error) {
-	if r.OldSecret == "" {
-		return 0, nil
-	}
-	var micros int64
-	if err := c.QueryRow(ctx, overlapStatement, r.OldSecretUntil).Scan(&micros); err != nil {
-		return 0, fmt.Errorf("ask how long the old secret signs: %w", err)
-	}
-	return time.Duration(micros) * time.Microsecond, nil
-}
-
-// endpoint opens the row's secrets. c tells the time.
-func (r endpointRow) endpoint(ctx context.Context, c store.Conn, seal store.Sealer) (e Endpoint, err error) {
+// endpoint opens the row's secrets. now tells the database's time, and is asked only
+// where a secret was replaced.
+func (r endpointRow) endpoint(seal store.Sealer, now func() (time.Time, error)) (e Endpoint, err error) {
 	e = Endpoint{
 		ID: r.ID, URL: r.URL, Description: r.Description, Signing: r.Signing, Status: r.Status, DisabledReason: r.DisabledReason, CreatedAt: store.Stamp(r.CreatedAt),
 		UpdatedAt: store.Stamp(r.UpdatedAt), FailingSince: store.Stamp(r.FailingSince),
@@ -69,8 +56,12 @@ func (r endpointRow) endpoint(ctx context.Context, c store.Conn, seal store.Seal
 		return e, fmt.Errorf("decode the event types of endpoint %q: %w", r.ID, err)
 	}
 	sealed := []string{r.Secret}
-	if e.oldSecretFor, err = r.overlap(ctx, c); err != nil {
-		return e, err
+	if r.OldSecret != "" {
+		at, err := now()
+		if err != nil {
+			return e, fmt.Errorf("ask how long the old secret signs: %w", err)
+		}
+		e.oldSecretFor = store.At(r.OldSecretUntil).Sub(at)
 	}
 	if e.oldSecretFor > 0 {
 		sealed = append(sealed, r.OldSecret)
@@ -118,7 +109,7 @@ func CreateEndpoint(ctx context.Context, o *store.Org, actor string, e Endpoint,
 	if err != nil {
 		return e, err
 	}
-	return row.endpoint(ctx, o.Reader(), o.Sealer())
+	return row.endpoint(o.Sealer(), func() (time.Time, error) { return o.Now(ctx) })
 }
 
 // ListEndpoints returns up to limit endpoints of the organization, newest first.
@@ -127,9 +118,8 @@ func ListEndpoints(ctx context.Context, o *store.Org, before string, limit int) 
 }
 
 func pageEndpoints(ctx context.Context, o *store.Org, query *store.GORMQuery, before string, limit int) ([]Endpoint, error) {
-	return store.Page(query, before, limit, func(row endpointRow) (Endpoint, error) {
-		return row.endpoint(ctx, o.Reader(), o.Sealer())
-	})
+	now := sync.OnceValues(func() (time.Time, error) { return o.Now(ctx) }) // once for all
+	return store.Page(query, before, limit, func(row endpointRow) (Endpoint, error) { return row.endpoint(o.Sealer(), now) })
 }
 
 // ErrNoEndpoint is the refusal of an id that names no endpoint of the organization.
@@ -141,7 +131,7 @@ func GetEndpoint(ctx context.Context, o *store.Org, id string) (Endpoint, error)
 	if err != nil {
 		return Endpoint{}, err
 	}
-	return row.endpoint(ctx, o.Reader(), o.Sealer())
+	return row.endpoint(o.Sealer(), func() (time.Time, error) { return o.Now(ctx) })
 }
 
 // UpdateEndpoint changes one endpoint under a lock: change returns the names of the
@@ -168,7 +158,7 @@ func changeEndpoint(ctx context.Context, o *store.Org, actor, action, id string,
 		if err != nil {
 			return err
 		}
-		if out, err = row.endpoint(ctx, tx.Conn, o.Sealer()); err != nil {
+		if out, err = row.endpoint(o.Sealer(), func() (time.Time, error) { return tx.Now(ctx) }); err != nil {
 			return fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		fields, err := change(&out)
@@ -231,7 +221,7 @@ func RotateSecret(ctx context.Context, o *store.Org, actor, id string, make func
 		if err != nil {
 			return fmt.Errorf("update the endpoint: %w", err)
 		}
-		if e, err = row.endpoint(ctx, tx.Conn, o.Sealer()); err != nil {
+		if e, err = row.endpoint(o.Sealer(), func() (time.Time, error) { return tx.Now(ctx) }); err != nil {
 			return fmt.Errorf("read the stored endpoint: %w", err)
 		}
 		return audit.Record(ctx, tx, o.ID(), actor, "webhook_endpoint.rotate_secret", id, "secret")

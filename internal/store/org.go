@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -38,6 +39,9 @@ func (o *Org) Reader() Conn { return o.store.Reader() }
 
 // GenericPlan is Store.GenericPlan.
 func (o *Org) GenericPlan() Conn { return o.store.GenericPlan() }
+
+// Now returns the database's time.
+func (o *Org) Now(ctx context.Context) (time.Time, error) { return o.store.Now(ctx) }
 
 // Sealer is Store.Sealer.
 func (o *Org) Sealer() Sealer { return o.store.seal }
