@@ -104,6 +104,8 @@ func (r *Redis) command() *exec.Cmd {
 	cmd := exec.Command(r.binary,
 		"--port", r.port(), "--bind", "127.0.0.1",
 		"--dir", r.dir, "--save", "", "--appendonly", appendOnly,
+		// Once a second, the default, holds writes back for as long as the disk is busy.
+		"--appendfsync", "always",
 		"--maxmemory-policy", "noeviction", "--daemonize", "no")
 	cmd.Dir = r.dir
 	cmd.Env = plainEnv()

@@ -17,6 +17,8 @@ const (
 	paceFor = 2500 * time.Millisecond
 	// pacers are the workers that call it at once, in two processes.
 	pacers = 6
+	// paceTries is how often that is tried before it is said to fail.
+	paceTries = 3
 )
 
 // quickly is a rate, in calls a second, at which a case with many calls does not take long.
@@ -50,35 +52,61 @@ func (f *fixture) another() *fixture {
 }
 
 // staysBelowTheLimit calls an account from two processes as fast as the limits allow. The
-// fake counts the calls in any window of the length that the platform counts by.
+// fake counts the calls in any window of the length that the platform counts by. Calls that
+// a busy machine delays arrive closer together than they were made, so a platform has
+// several tries; limits that allow too many fail in each.
 func staysBelowTheLimit(f *fixture) {
 	if len(f.Kind.Limits.Published) == 0 {
 		f.Skip("the platform publishes no rate")
 	}
+	for try := range paceTries {
+		one := f
+		if try > 0 {
+			one = f.another()
+		}
+		err := one.callsTooOften()
+		if err == nil {
+			return
+		}
+		f.Logf("try %d: %v", try+1, err)
+	}
+	f.Errorf("more calls than the platform allows in each of %d tries", paceTries)
+}
+
+// callsTooOften returns an error when the platform was called more often than it allows.
+func (f *fixture) callsTooOften() error {
+	f.Helper()
 	f.Server.Limit(f.Fake.Name(), f.Kind.Limits.Published...)
 	hubs := []*connector.Hub{f.hub(), f.hub()}
 	before, until := f.calls(), time.Now().Add(paceFor)
-	var workers sync.WaitGroup
+	failed := make(chan error, pacers)
 	for i := range pacers {
 		c := f.openBy(f.config, hubs[i%2].Client("org_1", ""))
-		workers.Go(func() {
-			for n := 0; time.Now().Before(until); n++ {
-				p := Person(f, fmt.Sprintf("pace-%d-%d@%s", i, n, domain), "Grace", "Hopper")
-				if _, err := c.Push(f.Context(), []connector.Profile{p}); err != nil {
-					f.Errorf("push: %v", err)
-					return
-				}
-			}
-		})
+		go func() { failed <- f.pushUntil(c, until, fmt.Sprintf("pace-%d", i)) }()
 	}
-	workers.Wait()
-	if over := f.Server.State(f.Fake.Name()).Over; over > 0 {
-		f.Errorf("%d calls were more than the platform allows", over)
+	var errs []error
+	for range pacers {
+		errs = append(errs, <-failed)
 	}
 	// The limits are used, too: it is not slow for want of calls.
 	if calls, least := f.calls()-before, int(f.Kind.Limits.PerSecond*paceFor.Seconds()/2); calls < min(least, 20) {
-		f.Errorf("%d calls in %v, want %d", calls, paceFor, least)
+		errs = append(errs, fmt.Errorf("%d calls in %v, want %d", calls, paceFor, least))
 	}
+	if over := f.Server.State(f.Fake.Name()).Over; over > 0 {
+		errs = append(errs, fmt.Errorf("%d calls were more than the platform allows", over))
+	}
+	return errors.Join(errs...)
+}
+
+// pushUntil pushes one new person after the other until a moment.
+func (f *fixture) pushUntil(c connector.Connector, until time.Time, name string) error {
+	for n := 0; time.Now().Before(until); n++ {
+		p := Person(f, fmt.Sprintf("%s-%d@%s", name, n, domain), "Grace", "Hopper")
+		if _, err := c.Push(f.Context(), []connector.Profile{p}); err != nil {
+			return fmt.Errorf("push: %w", err)
+		}
+	}
+	return nil
 }
 
 // losesNothingInLine pushes batches of one account at once, so that all of them wait in
