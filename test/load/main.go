@@ -39,6 +39,9 @@ const (
 	roleEcho     = "echo"
 	roleAsynq    = "asynq"
 	roleReceiver = "receiver"
+
+	roleBareAPI    = "bare-api"
+	roleBareWorker = "bare-worker"
 )
 
 // A run that takes longer than this hangs.
@@ -79,7 +82,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.backlog, "fairness", 0, "measure fairness instead, beside a backlog of this many requests")
 	flags.StringVar(&o.page, "write", "", "put the tables into their places in this file")
 	flags.StringVar(&o.explained, "explain", "", "with -curve: write the plans of the hot statements at the last size to this file")
-	flags.StringVar(&o.role, "role", "", "for the processes of a run: echo, asynq or receiver")
+	flags.StringVar(&o.role, "role", "", "for the processes of a run: echo, asynq, receiver, bare-api or bare-worker")
 	flags.StringVar(&o.address, "address", "", "where the role serves, or the Redis URL it uses")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -126,6 +129,10 @@ func perform(ctx context.Context, o options) error {
 		return runAsynq(ctx, o.address, o.measure)
 	case roleReceiver:
 		return serveReceiver(ctx, o.address)
+	case roleBareAPI:
+		return serveBareAPI(ctx, o.address)
+	case roleBareWorker:
+		return serveBareWorker(ctx, o.address)
 	}
 	return fmt.Errorf("unknown role %q", o.role)
 }
@@ -155,9 +162,9 @@ func (b *bench) plan() (place string, parts []func(context.Context) error) {
 	case b.harmOnly:
 		return "harm", []func(context.Context) error{b.harm}
 	case b.options.steady:
-		return "steady", []func(context.Context) error{b.steady}
+		return "steady", []func(context.Context) error{b.bareSteady, b.steady}
 	}
-	return "speed", []func(context.Context) error{b.echo, b.asynq, b.postgres, b.accepting, b.endToEnd, b.compare}
+	return "speed", []func(context.Context) error{b.echo, b.asynq, b.postgres, b.bareSteady, b.accepting, b.endToEnd, b.compare}
 }
 
 // measure takes the measurements and prints them.
