@@ -29,6 +29,13 @@ UNWATCHED := modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory
 LINT_VERSION := 2.15.0
 LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 SERVICES := go run ./test/services/run
+# ALIKE has the compiler work as `build` does: without cgo and without the paths of this
+# machine. What one target has compiled no other compiles again. Only the tests are compiled
+# once more, since the race detector needs cgo.
+ALIKE := CGO_ENABLED=0 GOFLAGS='$(strip $(GOFLAGS) -trimpath)'
+# Tests mostly wait: for a condition, a limit, a time. More of them at once than there are
+# processors, which is Go's default, keep the processors busy.
+AT_ONCE ?= 4
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 
 # The linter of this project is found before any other version on the machine.
@@ -40,10 +47,10 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: ## start everything in one process; nothing else is needed
-	go run ./cmd/usersync serve
+	$(ALIKE) go run ./cmd/usersync serve
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
-	$(SERVICES) -cc -- go test -race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -timeout 12m $(PKG)
+	$(SERVICES) -cc -- go test -race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -parallel $(AT_ONCE) -timeout 12m $(PKG)
 
 fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some
 	go run ./test/fuzz -time $(FUZZ_TIME) $(FUZZ_ARGS)
@@ -51,24 +58,24 @@ fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run 
 lint: ## check format, vet, golangci-lint and the rules of test/lint
 	@files=$$(gofmt -l .) || exit 1; \
 	if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
-	go vet ./...
+	$(ALIKE) go vet ./...
 	@set -e; golangci-lint version 2>/dev/null | grep -q 'version $(LINT_VERSION) ' || { \
 	echo "installing golangci-lint $(LINT_VERSION) into .bin"; \
 	GOBIN='$(CURDIR)/.bin' go install $(LINT_MODULE)@v$(LINT_VERSION); }; \
-	golangci-lint run ./...
-	go run ./test/lint ./internal/... ./cmd/...
+	$(ALIKE) golangci-lint run ./...
+	$(ALIKE) go run ./test/lint ./internal/... ./cmd/...
 
 eval: ## score the colleague search on labelled cases and print what fails
 	go run ./test/eval
 
 bench: ## measure speed with durable commits; BENCH_ARGS='…' for the load generator, POSTGRES='-postgres jit=off' for settings
-	$(SERVICES) -durable $(POSTGRES) -- go run ./test/load $(BENCH_ARGS)
+	$(SERVICES) -durable $(POSTGRES) -- env $(ALIKE) go run ./test/load $(BENCH_ARGS)
 
 bench-curve: ## measure the cost beside more and more stored requests; CURVE=10000,100000 for sizes
-	$(SERVICES) -durable $(POSTGRES) -- go run ./test/load -curve $(CURVE) $(BENCH_ARGS)
+	$(SERVICES) -durable $(POSTGRES) -- env $(ALIKE) go run ./test/load -curve $(CURVE) $(BENCH_ARGS)
 
 bench-fairness: ## measure what a small organization notices of a large one; BACKLOG=50000 for less
-	$(SERVICES) -durable $(POSTGRES) -- go run ./test/load -fairness $(BACKLOG) $(BENCH_ARGS)
+	$(SERVICES) -durable $(POSTGRES) -- env $(ALIKE) go run ./test/load -fairness $(BACKLOG) $(BENCH_ARGS)
 
 bench-docs: ## measure speed, fairness and the curve, and write their tables into docs/
 	$(MAKE) bench BENCH_ARGS='-write docs/benchmarks.md $(BENCH_ARGS)'
@@ -76,13 +83,13 @@ bench-docs: ## measure speed, fairness and the curve, and write their tables int
 	$(MAKE) bench-curve BENCH_ARGS='-write docs/benchmarks.md -explain docs/hot-statements.md $(BENCH_ARGS)'
 
 bench-search: ## measure the colleague search with 1,000,000 people; SEARCH_ARGS='-people 100000' for less
-	$(SERVICES) -durable -- go run ./test/search $(SEARCH_ARGS)
+	$(SERVICES) -durable -- env $(ALIKE) go run ./test/search $(SEARCH_ARGS)
 
 bench-platforms: ## measure bulk pushes to fakes of the platforms; PLATFORM_ARGS='-users 100000 -kill 3' for more
-	go run ./test/platforms $(PLATFORM_ARGS)
+	$(ALIKE) go run ./test/platforms $(PLATFORM_ARGS)
 
 build: ## build static binaries into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X usersync/internal/app.Version=$(VERSION)' -o bin/ ./cmd/...
+	$(ALIKE) go build -ldflags '-s -w -X usersync/internal/app.Version=$(VERSION)' -o bin/ ./cmd/...
 
 generate: ## write the generated files anew
 	go generate ./...

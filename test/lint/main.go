@@ -55,6 +55,7 @@ func vet(packages []string) int {
 		return 1
 	}
 	c := exec.Command("go", append([]string{"vet", "-vettool=" + self}, packages...)...) //nolint:gosec // a tool of developers
+	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath")                   // as the programs are built
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	err = c.Run()
 	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
