@@ -48,7 +48,7 @@ var layers = [][]string{
 	{"internal/request"},
 	{"internal/bulk", "internal/retention", "internal/verify"},
 	{"internal/platform"},
-	{"internal/erasure", "internal/rewrap", "internal/inbound", "internal/destination"},
+	{"internal/pusher", "internal/erasure", "internal/rewrap", "internal/inbound", "internal/destination"},
 	{"internal/export"},
 	{"internal/doctor", "internal/pipeline", "internal/worker"},
 	{"internal/intake", "internal/directory"},
@@ -86,7 +86,7 @@ var owners = []owner{
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
-		"internal/platform", "cmd/usersync",
+		"internal/pusher", "cmd/usersync",
 	}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}},
