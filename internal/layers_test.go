@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"internal/store/storetest", "internal/mail", "internal/doctest", "internal/outbound/hostile"},
 	{"internal/mail/mailtest"},
 	{"internal/connector"},
-	{"internal/connector/ability", "internal/connector/webhook"},
+	{"internal/connector/ability", "internal/connector/webhook", "internal/connector/published"},
 	{"internal/connector/fakeplatform"},
 	{"internal/connector/connectortest"},
 	{"internal/connector/*"},      // each platform
@@ -104,7 +104,7 @@ var owners = []owner{
 	{"github.com/standard-webhooks/standard-webhooks/libraries", []string{"examples/*"}},
 	{"github.com/schollz/progressbar/v3", []string{"cmd/usersync"}},
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
-	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/connectortest"}},
+	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/published"}},
 	{"github.com/santhosh-tekuri/jsonschema/v6", []string{"internal/app/apptest"}},
 	{"golang.org/x/tools", []string{"test/lint"}},
 }
