@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"internal/store/storetest", "internal/mail", "internal/doctest", "internal/outbound/hostile"},
 	{"internal/mail/mailtest"},
 	{"internal/connector"},
-	{"internal/connector/ability", "internal/connector/webhook"},
+	{"internal/connector/ability", "internal/connector/webhook", "internal/connector/published"},
 	{"internal/connector/fakeplatform"},
 	{"internal/connector/connectortest"},
 	{"internal/connector/*"},      // each platform
@@ -48,7 +48,7 @@ var layers = [][]string{
 	{"internal/request"},
 	{"internal/bulk", "internal/retention", "internal/verify"},
 	{"internal/platform"},
-	{"internal/erasure", "internal/rewrap", "internal/inbound", "internal/destination"},
+	{"internal/pusher", "internal/erasure", "internal/rewrap", "internal/inbound", "internal/destination"},
 	{"internal/export"},
 	{"internal/doctor", "internal/pipeline", "internal/worker"},
 	{"internal/intake", "internal/directory"},
@@ -86,7 +86,7 @@ var owners = []owner{
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
-		"internal/platform", "cmd/usersync",
+		"internal/pusher", "cmd/usersync",
 	}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}},
@@ -104,7 +104,7 @@ var owners = []owner{
 	{"github.com/standard-webhooks/standard-webhooks/libraries", []string{"examples/*"}},
 	{"github.com/schollz/progressbar/v3", []string{"cmd/usersync"}},
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
-	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/connectortest"}},
+	{"github.com/getkin/kin-openapi", []string{"internal/app/apptest", "internal/connector/published"}},
 	{"github.com/santhosh-tekuri/jsonschema/v6", []string{"internal/app/apptest"}},
 	{"golang.org/x/tools", []string{"test/lint"}},
 }

@@ -13,7 +13,7 @@ import (
 	"usersync/internal/mail"
 	"usersync/internal/management"
 	"usersync/internal/outbound"
-	"usersync/internal/platform"
+	"usersync/internal/pusher"
 )
 
 func (a *App) buildAPI(guard *outbound.Guard) {
@@ -47,7 +47,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	users := &native.Handlers{Management: operations}
 	campaigns := &marketing.Handlers{
 		Management: operations,
-		Open:       (&platform.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).OpenWith,
+		Open:       (&pusher.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).OpenWith,
 	}
 	administration := &manage.Handlers{Management: operations, AdminToken: a.cfg.AdminToken}
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect()}, administration.Dialects()...)

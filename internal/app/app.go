@@ -31,7 +31,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/outbound"
 	"usersync/internal/pipeline"
-	"usersync/internal/platform"
+	"usersync/internal/pusher"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
 	"usersync/internal/relay"
@@ -250,7 +250,7 @@ func (a *App) own() []netip.AddrPort {
 
 func (a *App) buildWorker(guard *outbound.Guard) {
 	a.client = &outbound.Client{Guard: guard, Timeout: attemptWithin, MaxResponse: 64 << 10, UserAgent: "usersync/" + a.version()}
-	push := &platform.Pusher{Store: a.Store, Queue: a.Queue, FindPlatform: connectors.Find, Hub: a.hub, Metrics: a.metrics, Log: a.o.Log}
+	push := &pusher.Pusher{Store: a.Store, Queue: a.Queue, FindPlatform: connectors.Find, Hub: a.hub, Metrics: a.metrics, Log: a.o.Log}
 	deliverSlots := max(a.cfg.WorkerConcurrency, leastDeliver)
 	local := queue.NewLocalSlots(deliverSlots)
 	run := &pipeline.Service{

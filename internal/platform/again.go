@@ -29,7 +29,7 @@ func PushAgain(ctx context.Context, tx *store.Tx, organization string, users []s
 	if len(users) == 0 {
 		return nil
 	}
-	places, err := store.Collect(ctx, tx.Conn, placesStatement, store.IDRows(placesStatement, compact(users)), func(scan func(...any) error) (w Want, err error) {
+	places, err := store.Collect(ctx, tx.Conn, placesStatement, store.IDRows(placesStatement, slices.Compact(slices.Sorted(slices.Values(users)))), func(scan func(...any) error) (w Want, err error) {
 		return w, scan(&w.ConnectionID, &w.UserID)
 	}, organization, but)
 	if err != nil || len(places) == 0 {

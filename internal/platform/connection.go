@@ -312,9 +312,9 @@ WHERE id = $2 AND organization_id = $1 AND status = 'active' AND updated_at = $3
 var throttleStatement = store.Define("platform.throttle", `
 UPDATE connections SET throttled_until = $4 WHERE id = $2 AND organization_id = $1 AND updated_at = $3`)
 
-// throttle notes until when the platform of c wants no calls. It reports false, and
+// Throttle notes until when the platform of c wants no calls. It reports false, and
 // changes nothing, when c was changed since it was read.
-func throttle(ctx context.Context, tx *store.Tx, c Connection, until time.Time) (bool, error) {
+func Throttle(ctx context.Context, tx *store.Tx, c Connection, until time.Time) (bool, error) {
 	n, err := tx.Exec(ctx, throttleStatement, nil, c.Organization, c.ID, store.Micros(c.UpdatedAt.Time), store.Micros(until))
 	return n > 0, err
 }
@@ -335,7 +335,7 @@ func Disconnect(ctx context.Context, tx *store.Tx, c Connection, reason string) 
 
 var dropConnectionStatement = store.Define("platform.dropConnection", `DELETE FROM connections WHERE id = $2 AND organization_id = $1 AND status = 'deleted'`)
 
-// dropConnection removes a connection that was deleted and of which nothing is left.
-func dropConnection(ctx context.Context, tx *store.Tx, organization, id string) error {
+// DropConnection removes a connection that was deleted and of which nothing is left.
+func DropConnection(ctx context.Context, tx *store.Tx, organization, id string) error {
 	return tx.Later(ctx, dropConnectionStatement, nil, nil, organization, id)
 }

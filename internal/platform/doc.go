@@ -1,4 +1,3 @@
-// Package platform owns the connections to platforms and what is pushed over them:
-// which user in which version, who waits for it, and the pusher that makes the calls
-// (docs/adr/0011).
+// Package platform owns the connections to platforms and what is to be pushed over them:
+// which user in which version, and who waits for it. Package pusher makes the calls.
 package platform

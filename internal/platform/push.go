@@ -122,15 +122,15 @@ func BeginCalls(ctx context.Context, tx *store.Tx, connection string, users []st
 var takeOverStatement = store.Define("platform.takeOver", `
 UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2`)
 
-// takeOver has calls that nobody wrote the end of made again after the given wait.
+// TakeOver has calls that nobody wrote the end of made again after the given wait.
 // The caller has just claimed the pusher's task, so who made them has lost it. It returns
 // how many those are.
-func takeOver(ctx context.Context, s *store.Store, connection string, wait time.Duration) (calls int64, err error) {
+func TakeOver(ctx context.Context, s *store.Store, connection string, wait time.Duration) (calls int64, err error) {
 	return s.AsyncCommit().Exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
 }
 
-// pushOutcome is what became of one user at a connection.
-type pushOutcome struct {
+// PushOutcome is what became of one user at a connection.
+type PushOutcome struct {
 	UserID string
 	// Status is PushIdle when the platform has, or has refused, Version.
 	Status  PushStatus
@@ -169,13 +169,13 @@ FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("version", store.Bigint), store.Col("hash", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint),
 	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Bigint), store.Col("former", store.Text))
 
-// savePushes writes what became of users at a connection, under the claim of its
+// SavePushes writes what became of users at a connection, under the claim of its
 // pusher. Who was wanted in a newer state meanwhile is due again.
-func savePushes(ctx context.Context, tx *store.Tx, connection string, outcomes []pushOutcome) error {
+func SavePushes(ctx context.Context, tx *store.Tx, connection string, outcomes []PushOutcome) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
-	slices.SortFunc(outcomes, func(a, b pushOutcome) int { return cmp.Compare(a.UserID, b.UserID) })
+	slices.SortFunc(outcomes, func(a, b PushOutcome) int { return cmp.Compare(a.UserID, b.UserID) })
 	set := pushOutcomeStatement.Rows(len(outcomes))
 	for _, o := range outcomes {
 		called := int64(0)
@@ -194,9 +194,9 @@ ON CONFLICT (connection_id, user_id) DO UPDATE SET pushed_hash = '', pushed_at =
     remote = CASE WHEN excluded.remote = '' THEN pushes.remote ELSE excluded.remote END
 WHERE pushes.removal = ''`, store.Col("user_id", store.Text), store.Col("remote", store.Text))
 
-// markOverridden notes that the platform has something else of these users than
+// MarkOverridden notes that the platform has something else of these users than
 // their state: the next push of it is made whatever was pushed before.
-func markOverridden(ctx context.Context, tx *store.Tx, organization, connection string, remotes map[string]string) error {
+func MarkOverridden(ctx context.Context, tx *store.Tx, organization, connection string, remotes map[string]string) error {
 	if len(remotes) == 0 {
 		return nil
 	}
@@ -212,9 +212,9 @@ UPDATE pushes SET dirty = 1, pushed_hash = '', status = CASE WHEN status = 'idle
     due_at = CASE WHEN due_at = 0 THEN {now} ELSE due_at END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
-// pushAgain has users pushed once more, because somebody who may not have may
+// PushOnceMore has users pushed once more, because somebody who may not have may
 // have written to the platform after us.
-func pushAgain(ctx context.Context, tx *store.Tx, connection string, users []string) error {
+func PushOnceMore(ctx context.Context, tx *store.Tx, connection string, users []string) error {
 	slices.Sort(users)
 	if err := wakePushes(ctx, tx, connection); err != nil {
 		return fmt.Errorf("wake the connection's task: %w", err)
@@ -232,8 +232,8 @@ DELETE FROM pushes WHERE {row} {any}SELECT p.{row} FROM {rows} JOIN pushes p ON 
     WHERE p.removal = ''{/any}`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 )
 
-// dropPushes forgets users at a connection.
-func dropPushes(ctx context.Context, tx *store.Tx, connection string, users []string) error {
+// DropPushes forgets users at a connection.
+func DropPushes(ctx context.Context, tx *store.Tx, connection string, users []string) error {
 	if len(users) == 0 {
 		return nil
 	}
@@ -274,8 +274,8 @@ var remotesStatement = store.Define("platform.remotes", `
 SELECT p.user_id, p.remote, p.pushed_hash, p.former FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
-// loadRemotes returns what is kept about users at a connection, by user.
-func loadRemotes(ctx context.Context, o *store.Org, connection string, users []string) (map[string]PushRow, error) {
+// Remotes returns what is kept about users at a connection, by user.
+func Remotes(ctx context.Context, o *store.Org, connection string, users []string) (map[string]PushRow, error) {
 	out := map[string]PushRow{}
 	_, err := store.Collect(ctx, o.Reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
 		var p PushRow

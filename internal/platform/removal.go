@@ -111,8 +111,8 @@ func dropUserWaits(ctx context.Context, tx *store.Tx, organization, userID strin
 	return err
 }
 
-// delayedRemoval is a person who is removed from a platform at a later try.
-type delayedRemoval struct {
+// DelayedRemoval is a person who is removed from a platform at a later try.
+type DelayedRemoval struct {
 	UserID   string
 	DueAt    time.Time
 	Attempts int
@@ -122,8 +122,8 @@ var delayRemovalsStatement = store.Define("platform.delayRemovals", `
 UPDATE pushes SET status = 'pending', due_at = r.due, attempts = r.attempts FROM {rows}
 WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint))
 
-// delayRemovals has removals be tried again.
-func delayRemovals(ctx context.Context, tx *store.Tx, connection string, later []delayedRemoval) error {
+// DelayRemovals has removals be tried again.
+func DelayRemovals(ctx context.Context, tx *store.Tx, connection string, later []DelayedRemoval) error {
 	if len(later) == 0 {
 		return nil
 	}
@@ -138,9 +138,9 @@ var usersOfAddressesStatement = store.Define("platform.usersOfAddresses", `
 SELECT u.id FROM {rows} JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key`,
 	store.Col("organization_id", store.Text), store.Col("email_key", store.Text))
 
-// pushAddressesAgain has the users with these addresses pushed once more, as far as
+// PushAddressesAgain has the users with these addresses pushed once more, as far as
 // there are any: whoever had an address before has just been removed at the platform.
-func pushAddressesAgain(ctx context.Context, tx *store.Tx, organization, connection string, addresses []usersync.Email) error {
+func PushAddressesAgain(ctx context.Context, tx *store.Tx, organization, connection string, addresses []usersync.Email) error {
 	if len(addresses) == 0 {
 		return nil
 	}
@@ -152,7 +152,7 @@ func pushAddressesAgain(ctx context.Context, tx *store.Tx, organization, connect
 	if err != nil || len(users) == 0 {
 		return err
 	}
-	return pushAgain(ctx, tx, connection, users)
+	return PushOnceMore(ctx, tx, connection, users)
 }
 
 // RemovalPlace is where the address of a person whom an organization has erased is

@@ -29,12 +29,12 @@ func PushTaskID(connection string) string { return usersync.DeriveID(usersync.Pr
 // makes it ready.
 func pushTask(organization, connection string) usersync.Task {
 	task := Push.Task(PushTaskID(connection), organization, connection, PushArgs{connection})
-	task.DueAt = neverDue
+	task.DueAt = NeverDue
 	return task
 }
 
-// neverDue is when a task comes again that only somebody's wake will bring.
-var neverDue = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+// NeverDue is when a task comes again that only somebody's wake will bring.
+var NeverDue = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // The update is unconditional, because it must wait for a turn that is just ending:
 // that turn looks for due rows under this same lock.

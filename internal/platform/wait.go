@@ -36,9 +36,9 @@ var dueWaitsStatement = store.Define("platform.dueWaits", `
 SELECT `+waitColumns+` FROM push_waits w WHERE w.connection_id = $1 AND w.rank = $2 AND w.due_at > 0 AND w.due_at <= {now}
 ORDER BY w.due_at, w.user_id, w.request_id LIMIT $3`)
 
-// dueWaits returns up to limit pushes of one rank that do not coalesce: previews
+// DueWaits returns up to limit pushes of one rank that do not coalesce: previews
 // and those with overrides.
-func dueWaits(ctx context.Context, o *store.Org, connection string, rank, limit int) ([]Wait, error) {
+func DueWaits(ctx context.Context, o *store.Org, connection string, rank, limit int) ([]Wait, error) {
 	return store.Collect(ctx, o.Reader(), dueWaitsStatement, nil, scanWait, connection, rank, limit)
 }
 
@@ -46,8 +46,8 @@ var stateWaitsStatement = store.Define("platform.stateWaits", `
 SELECT `+waitColumns+` FROM {rows} JOIN push_waits w ON w.connection_id = r.connection_id AND w.user_id = r.user_id WHERE w.mode = 'state'
 ORDER BY w.user_id, w.request_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
-// stateWaits returns who waits for the states of users at a connection.
-func stateWaits(ctx context.Context, tx *store.Tx, connection string, users []string) ([]Wait, error) {
+// StateWaits returns who waits for the states of users at a connection.
+func StateWaits(ctx context.Context, tx *store.Tx, connection string, users []string) ([]Wait, error) {
 	return store.Collect(ctx, tx.Conn, stateWaitsStatement, placeRows(stateWaitsStatement, connection, users), scanWait)
 }
 
@@ -81,14 +81,14 @@ UPDATE push_waits SET due_at = r.due, attempts = r.attempts, job = r.job FROM {r
 WHERE push_waits.connection_id = r.connection_id AND push_waits.user_id = r.user_id AND push_waits.request_id = r.request_id`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint), store.Col("job", store.Text))
 
-// delayedWait is a push that does not coalesce and is tried, or asked for, again.
-type delayedWait struct {
+// DelayedWait is a push that does not coalesce and is tried, or asked for, again.
+type DelayedWait struct {
 	Wait
 	DueAt time.Time
 }
 
-// delayWaits has such pushes come again.
-func delayWaits(ctx context.Context, tx *store.Tx, connection string, waits []delayedWait) error {
+// DelayWaits has such pushes come again.
+func DelayWaits(ctx context.Context, tx *store.Tx, connection string, waits []DelayedWait) error {
 	if len(waits) == 0 {
 		return nil
 	}

@@ -23,7 +23,7 @@ import (
 var processclock = rule("processclock", "reports uses of the process's clock where the database's decides", "lint:clock", checkClocks)
 
 // deciding are the packages that decide about work.
-var deciding = []string{"credit", "delivery", "directory", "erasure", "intake", "outbox", "pipeline", "platform", "queue", "relay", "retention", "worker"}
+var deciding = []string{"credit", "delivery", "directory", "erasure", "intake", "outbox", "pipeline", "platform", "pusher", "queue", "relay", "retention", "worker"}
 
 func checkClocks(pass *analysis.Pass, files []*ast.File, allowed *allowances) {
 	if !slices.Contains(deciding, strings.TrimPrefix(pass.Pkg.Path(), module+"internal/")) {

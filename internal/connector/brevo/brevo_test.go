@@ -14,10 +14,11 @@ import (
 	"usersync/internal/connector/brevo/fake"
 	"usersync/internal/connector/connectortest"
 	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/connector/published"
 	"usersync/internal/usersync"
 )
 
-var spec = connectortest.Spec{
+var spec = published.Spec{
 	Files: []string{"brevo/brevo-subset.json"},
 	// The reports of an import have addresses that an answer names.
 	Except: []string{"GET /reports/{id}/{what}"},

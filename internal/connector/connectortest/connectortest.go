@@ -13,6 +13,7 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/connector/published"
 )
 
 // Options say what is different about a platform. The zero Options suit a platform
@@ -20,7 +21,7 @@ import (
 type Options struct {
 	// Spec is the platform's OpenAPI description. Every request of the suite is compared
 	// with it.
-	Spec Spec
+	Spec published.Spec
 	// OneCallEach is for a platform without a batch call, see connector.Client.Each.
 	OneCallEach bool
 	// StatusOnly is for a platform that says everything by the status of its answers. A
@@ -70,7 +71,7 @@ func (p Platform) Run(t *testing.T) {
 	if p.Spec.Files != nil {
 		t.Run("requests fit the platform's description", func(t *testing.T) {
 			t.Parallel()
-			p.Spec.load(t)
+			p.Spec.Load(t)
 		})
 	}
 	ended := make(outcomes, len(cases))

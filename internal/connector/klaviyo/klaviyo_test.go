@@ -13,10 +13,11 @@ import (
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connector/klaviyo"
 	"usersync/internal/connector/klaviyo/fake"
+	"usersync/internal/connector/published"
 	"usersync/internal/usersync"
 )
 
-var spec = connectortest.Spec{Files: []string{
+var spec = published.Spec{Files: []string{
 	"klaviyo/add_profiles_to_list.json", "klaviyo/bulk_import_profiles.json", "klaviyo/create_list.json", "klaviyo/create_or_update_profile.json",
 	"klaviyo/get_accounts.json", "klaviyo/get_bulk_import_profiles_job.json", "klaviyo/get_errors_for_bulk_import_profiles_job.json",
 	"klaviyo/get_list.json", "klaviyo/get_lists.json", "klaviyo/get_profiles.json", "klaviyo/request_profile_deletion.json",

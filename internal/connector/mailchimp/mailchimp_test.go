@@ -15,10 +15,11 @@ import (
 	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/connector/mailchimp"
 	"usersync/internal/connector/mailchimp/fake"
+	"usersync/internal/connector/published"
 	"usersync/internal/usersync"
 )
 
-var spec = connectortest.Spec{Files: []string{"mailchimp-marketing-subset.json"}}
+var spec = published.Spec{Files: []string{"mailchimp-marketing-subset.json"}}
 
 var platform = connectortest.Of(mailchimp.Platform, fake.New, connectortest.Options{Spec: spec})
 
@@ -487,7 +488,7 @@ var meanings = map[string]usersync.Code{
 func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 	t.Parallel()
 	refusals := 0
-	for _, e := range connectortest.Recorded(t, "mailchimp.json") {
+	for _, e := range published.Recorded(t, "mailchimp.json") {
 		var problem struct{ Title string }
 		_ = json.Unmarshal(e.Answer.Body, &problem)
 		key := fmt.Sprintf("%d %s", e.Answer.Status, problem.Title)
@@ -515,10 +516,10 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 // Previews and pushes read every recorded answer about a member.
 func TestRecordedMembersAreRead(t *testing.T) {
 	t.Parallel()
-	var e connectortest.Exchange
+	var e published.Exchange
 	a := platform.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Replay(w, r) }))
 	seen := map[string]int{}
-	for _, e = range connectortest.Recorded(t, "mailchimp.json") {
+	for _, e = range published.Recorded(t, "mailchimp.json") {
 		parts := strings.Split(e.Path, "/")
 		if len(parts) != 6 || parts[4] != "members" || e.Method != http.MethodGet && e.Method != http.MethodPut {
 			continue

@@ -13,12 +13,13 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/connector/connectortest"
 	"usersync/internal/connector/fakeplatform"
+	"usersync/internal/connector/published"
 	"usersync/internal/connector/sendgrid"
 	"usersync/internal/connector/sendgrid/fake"
 	"usersync/internal/usersync"
 )
 
-var spec = connectortest.Spec{
+var spec = published.Spec{
 	Files: []string{"tsg_mc_contacts_v3.json", "tsg_mc_custom_fields_v3.json", "tsg_mc_lists_v3.json", "tsg_recipients_data_erasure_v3.json", "tsg_suppressions_v3.json"},
 	// The file of a job's errors has an address that an answer names.
 	Except: []string{"GET /files/{id}"},
@@ -422,7 +423,7 @@ func TestTheFakeRefusesWhatThePlatformRefuses(t *testing.T) {
 func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 	t.Parallel()
 	counts := map[int]int{}
-	for _, e := range connectortest.Recorded(t, "sendgrid.json") {
+	for _, e := range published.Recorded(t, "sendgrid.json") {
 		counts[e.Answer.Status]++
 		got := sendgrid.Platform.Classify(&e.Answer)
 		switch e.Answer.Status {
@@ -450,7 +451,7 @@ func TestRecordedAnswersMeanWhatTheySay(t *testing.T) {
 // Pushes and checks read every recorded answer to their calls.
 func TestRecordedAnswersAreRead(t *testing.T) {
 	t.Parallel()
-	var e connectortest.Exchange
+	var e published.Exchange
 	a := platform.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "suppression") { // of which nothing was recorded
 			connectortest.Says(200, `[]`)(w, r)
@@ -459,7 +460,7 @@ func TestRecordedAnswersAreRead(t *testing.T) {
 		e.Replay(w, r)
 	}))
 	seen := map[string]int{}
-	for _, e = range connectortest.Recorded(t, "sendgrid.json") {
+	for _, e = range published.Recorded(t, "sendgrid.json") {
 		c := a.Dial(`{}`, connector.Facts{})
 		switch e.Method + " " + e.Path {
 		case "PUT /v3/marketing/contacts":

@@ -12,7 +12,7 @@ import (
 )
 
 // notPlatforms are the directories that hold no platform.
-var notPlatforms = []string{"ability", "connectortest", "fakeplatform", "webhook"}
+var notPlatforms = []string{"ability", "connectortest", "fakeplatform", "published", "webhook"}
 
 func TestEveryPlatformIsInBothLists(t *testing.T) {
 	t.Parallel()

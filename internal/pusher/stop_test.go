@@ -1,4 +1,4 @@
-package platform_test
+package pusher_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package platform_test
+package pusher_test
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
+	"usersync/internal/pusher"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
 	"usersync/internal/request"
@@ -189,9 +190,9 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	client, err := queue.Connect(queue.Options{URL: redis.URL(), Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
-	pusher := &platform.Pusher{Store: s, Queue: client, Log: slog.New(slog.DiscardHandler),
+	pushes := &pusher.Pusher{Store: s, Queue: client, Log: slog.New(slog.DiscardHandler),
 		FindPlatform: func(string) (connector.Platform, bool) { return kind, true }, Hub: &connector.Hub{}}
-	o.pusher = pusher.Handler()
+	o.pusher = pushes.Handler()
 	o.travel = storetest.Travel(t, options)
 	o.makeUsers(created)
 	return o

@@ -1,4 +1,4 @@
-package platform
+package pusher
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/receipt"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -19,7 +20,7 @@ import (
 const removeAtOnce = 8
 
 // remove removes people who were erased.
-func (p *turn) remove(ctx context.Context, c connector.Connector, due []PushRow) error {
+func (p *turn) remove(ctx context.Context, c connector.Connector, due []platform.PushRow) error {
 	if len(due) == 0 {
 		return nil
 	}
@@ -55,7 +56,7 @@ func (p *turn) remove(ctx context.Context, c connector.Connector, due []PushRow)
 
 // removeBoth removes a person by the address that they have, and by the former one that
 // the platform may know them by.
-func removeBoth(ctx context.Context, c connector.Connector, d PushRow) (connector.Result, error) {
+func removeBoth(ctx context.Context, c connector.Connector, d platform.PushRow) (connector.Result, error) {
 	result, err := c.Remove(ctx, connector.Profile{UserID: d.UserID, Email: d.Removal, Remote: d.Remote})
 	if err != nil || result.Err != nil || d.Former == "" {
 		return result, err
@@ -65,13 +66,13 @@ func removeBoth(ctx context.Context, c connector.Connector, d PushRow) (connecto
 
 // noteRemovals writes who was removed, and when the others are tried again:
 // without end, for an erasure promises it.
-func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, errs []*usersync.Error) error {
+func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []platform.PushRow, errs []*usersync.Error) error {
 	if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 		return fmt.Errorf("hold the claim: %w", err)
 	}
 	var dropped []string
 	var removed []usersync.Email
-	var later []delayedRemoval
+	var later []platform.DelayedRemoval
 	receipts := map[string]string{}
 	for i, d := range due {
 		switch {
@@ -84,18 +85,18 @@ func (p *turn) noteRemovals(ctx context.Context, tx *store.Tx, due []PushRow, er
 			dropped = append(dropped, d.UserID)
 		default:
 			wait := p.delay(errs[i], d.Attempts+1)
-			later = append(later, delayedRemoval{UserID: d.UserID, DueAt: p.clock.now().Add(wait), Attempts: d.Attempts + 1})
+			later = append(later, platform.DelayedRemoval{UserID: d.UserID, DueAt: p.clock.now().Add(wait), Attempts: d.Attempts + 1})
 		}
 	}
 	if err := receipt.Note(ctx, tx, p.id, receipts); err != nil {
 		return fmt.Errorf("note the receipts: %w", err)
 	}
 	// The organization may have sent the same person again meanwhile.
-	if err := pushAddressesAgain(ctx, tx, p.org.ID(), p.id, removed); err != nil {
+	if err := platform.PushAddressesAgain(ctx, tx, p.org.ID(), p.id, removed); err != nil {
 		return fmt.Errorf("push users of the removed addresses again: %w", err)
 	}
-	if err := dropPushes(ctx, tx, p.id, dropped); err != nil {
+	if err := platform.DropPushes(ctx, tx, p.id, dropped); err != nil {
 		return fmt.Errorf("drop the pushes: %w", err)
 	}
-	return delayRemovals(ctx, tx, p.id, later)
+	return platform.DelayRemovals(ctx, tx, p.id, later)
 }

@@ -1,4 +1,4 @@
-package platform
+package pusher
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	"usersync/internal/bulk"
 	"usersync/internal/connector"
 	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -41,7 +42,7 @@ type outcomes struct {
 	*turn
 	tx       *store.Tx
 	steps    []request.StepUpdate
-	ended    []Wait
+	ended    []platform.Wait
 	requests map[string]bool
 	bulks    map[string]request.Progress
 	errors   []bulk.Error
@@ -54,11 +55,11 @@ func (b *outcomes) reset(tx *store.Tx) {
 }
 
 // end notes what became of a push that somebody waits for.
-func (b *outcomes) end(w Wait, e ending) {
+func (b *outcomes) end(w platform.Wait, e ending) {
 	if e.final() {
 		b.ended = append(b.ended, w)
 	}
-	if w.Position == BulkPosition {
+	if w.Position == platform.BulkPosition {
 		if e.final() {
 			b.count(w, e)
 		}
@@ -77,7 +78,7 @@ func (b *outcomes) end(w Wait, e ending) {
 }
 
 // count adds one user to the counts of a bulk.
-func (b *outcomes) count(w Wait, e ending) {
+func (b *outcomes) count(w platform.Wait, e ending) {
 	p := b.bulks[w.RequestID]
 	switch {
 	case e.status == request.StepFailed:
@@ -106,7 +107,7 @@ func (b *outcomes) save(ctx context.Context) error {
 	if err := request.SaveSteps(ctx, b.tx, organization, b.steps); err != nil {
 		return fmt.Errorf("save the steps: %w", err)
 	}
-	if err := DropWaits(ctx, b.tx, b.id, b.ended); err != nil {
+	if err := platform.DropWaits(ctx, b.tx, b.id, b.ended); err != nil {
 		return fmt.Errorf("drop the waits that ended: %w", err)
 	}
 	if err := b.saveBulks(ctx); err != nil {
@@ -145,7 +146,7 @@ func (p *turn) recordStates(ctx context.Context, items []*item, gone []string) e
 }
 
 // recordSingles writes what became of pushes that do not coalesce.
-func (p *turn) recordSingles(ctx context.Context, items []*item, gone []Wait) error {
+func (p *turn) recordSingles(ctx context.Context, items []*item, gone []platform.Wait) error {
 	if len(items)+len(gone) == 0 {
 		return nil
 	}
@@ -228,7 +229,7 @@ func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	return p.Store.Tx(ctx, func(tx *store.Tx) error { return pushAgain(ctx, tx, p.id, users) })
+	return p.Store.Tx(ctx, func(tx *store.Tx) error { return platform.PushOnceMore(ctx, tx, p.id, users) })
 }
 
 // writeStates writes what became of pushes of the newest state, and tells those
@@ -240,7 +241,7 @@ func (b *outcomes) writeStates(ctx context.Context, items []*item, gone []string
 		byUser[it.push.UserID] = it
 		users = append(users, it.push.UserID)
 	}
-	waits, err := stateWaits(ctx, b.tx, b.id, compact(users))
+	waits, err := platform.StateWaits(ctx, b.tx, b.id, compact(users))
 	if err != nil {
 		return fmt.Errorf("read who waits for the users: %w", err)
 	}
@@ -252,7 +253,7 @@ func (b *outcomes) writeStates(ctx context.Context, items []*item, gone []string
 	for _, w := range waits {
 		it := byUser[w.UserID]
 		if it == nil {
-			b.end(w, ending{status: request.StepSkipped, reason: ReasonErased, details: "The user was erased"})
+			b.end(w, ending{status: request.StepSkipped, reason: platform.ReasonErased, details: "The user was erased"})
 			continue
 		}
 		e := endings[w.UserID]
@@ -263,14 +264,14 @@ func (b *outcomes) writeStates(ctx context.Context, items []*item, gone []string
 		b.end(w, e)
 		waited[w.UserID] = waited[w.UserID] || !e.final()
 	}
-	outs := make([]pushOutcome, 0, len(items))
+	outs := make([]platform.PushOutcome, 0, len(items))
 	for _, it := range items {
 		outs = append(outs, it.pushed(endings[it.push.UserID], waited[it.push.UserID]))
 	}
-	if err := savePushes(ctx, b.tx, b.id, outs); err != nil {
+	if err := platform.SavePushes(ctx, b.tx, b.id, outs); err != nil {
 		return fmt.Errorf("save the outcomes of pushes: %w", err)
 	}
-	if err := DropGone(ctx, b.tx, b.id, gone); err != nil {
+	if err := platform.DropGone(ctx, b.tx, b.id, gone); err != nil {
 		return fmt.Errorf("drop the pushes of users who are gone: %w", err)
 	}
 	return b.save(ctx)
@@ -292,15 +293,15 @@ func expired(e ending, since time.Time) ending {
 }
 
 // pushed is what the row of a state says after this run.
-func (it *item) pushed(e ending, waited bool) pushOutcome {
-	o := pushOutcome{UserID: it.push.UserID, Status: PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called, Former: it.moved}
+func (it *item) pushed(e ending, waited bool) platform.PushOutcome {
+	o := platform.PushOutcome{UserID: it.push.UserID, Status: platform.PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called, Former: it.moved}
 	switch {
 	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(tryPushFor)):
-		o.Status = PushRest
+		o.Status = platform.PushRest
 	case e.job != "":
-		o.Status, o.Job, o.Hash, o.DueAt = PushConfirming, e.job, it.hash, e.next
+		o.Status, o.Job, o.Hash, o.DueAt = platform.PushConfirming, e.job, it.hash, e.next
 	case !e.final():
-		o.Status, o.Version, o.DueAt, o.Attempts = PushPending, 0, e.next, e.attempts
+		o.Status, o.Version, o.DueAt, o.Attempts = platform.PushPending, 0, e.next, e.attempts
 	case e.status == request.StepSynced || e.status == request.StepUnchanged:
 		o.Hash = it.hash
 	}
@@ -361,11 +362,11 @@ func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
 
 // writeSingles writes what became of pushes that do not coalesce, and of those
 // whose user is gone.
-func (b *outcomes) writeSingles(ctx context.Context, items []*item, gone []Wait) error {
+func (b *outcomes) writeSingles(ctx context.Context, items []*item, gone []platform.Wait) error {
 	for _, w := range gone {
-		b.end(w, ending{status: request.StepSkipped, reason: ReasonErased, details: "The user was erased"})
+		b.end(w, ending{status: request.StepSkipped, reason: platform.ReasonErased, details: "The user was erased"})
 	}
-	var later []delayedWait
+	var later []platform.DelayedWait
 	overridden := map[string]string{}
 	for _, it := range items {
 		e := expired(b.ending(it, it.wait.Attempts), it.wait.CreatedAt)
@@ -379,16 +380,16 @@ func (b *outcomes) writeSingles(ctx context.Context, items []*item, gone []Wait)
 			if e.job != "" {
 				w.Attempts = it.wait.Attempts
 			}
-			later = append(later, delayedWait{Wait: w, DueAt: e.next})
+			later = append(later, platform.DelayedWait{Wait: w, DueAt: e.next})
 		}
 		if it.called {
 			overridden[it.wait.UserID] = it.result.Remote
 		}
 	}
-	if err := markOverridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
+	if err := platform.MarkOverridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
 		return fmt.Errorf("note what was pushed with overrides: %w", err)
 	}
-	if err := delayWaits(ctx, b.tx, b.id, later); err != nil {
+	if err := platform.DelayWaits(ctx, b.tx, b.id, later); err != nil {
 		return fmt.Errorf("delay the waits: %w", err)
 	}
 	return b.save(ctx)

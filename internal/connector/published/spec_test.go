@@ -1,4 +1,4 @@
-package connectortest
+package published
 
 import (
 	"net/http"
@@ -59,7 +59,7 @@ func TestPublishedDescriptionsJudgeRequests(t *testing.T) {
 		t.Run(c.file, func(t *testing.T) {
 			t.Parallel()
 			spec := Spec{Files: []string{c.file}}
-			loaded := spec.load(t)
+			loaded := spec.Load(t)
 			for body, fits := range map[string]bool{c.good: true, c.bad: false} {
 				r := httptest.NewRequest(c.method, c.target, strings.NewReader(body))
 				r.Header = http.Header{"Content-Type": {"application/json"}}

@@ -1,4 +1,4 @@
-package connectortest
+package published
 
 import (
 	"encoding/json"

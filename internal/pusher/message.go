@@ -1,4 +1,4 @@
-package platform
+package pusher
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"usersync/internal/credit"
 	"usersync/internal/delivery"
+	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -21,7 +22,7 @@ type DisconnectedData struct {
 
 // tellDisconnected enqueues the message about a connection whose credentials the
 // platform refuses.
-func tellDisconnected(ctx context.Context, tx *store.Tx, c Connection, reason string) error {
+func tellDisconnected(ctx context.Context, tx *store.Tx, c platform.Connection, reason string) error {
 	endpoints, err := delivery.EnabledEndpoints(ctx, tx, c.Organization)
 	if err != nil {
 		return fmt.Errorf("read the enabled endpoints: %w", err)

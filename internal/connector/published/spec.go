@@ -1,4 +1,6 @@
-package connectortest
+// Package published compares what connectors send and read with what platforms publish:
+// descriptions of their APIs, and live traffic that was recorded.
+package published
 
 import (
 	"bytes"
@@ -41,13 +43,13 @@ type Spec struct {
 
 // Validate compares every call below /name with a description before next answers it.
 // If the call does not fit, it fails the test, and next answers all the same. Without
-// the files it judges nothing, and Run says so.
+// the files it judges nothing, and the conformance suite says so.
 func (s Spec) Validate(t testing.TB, name string) func(next http.Handler) http.Handler {
 	t.Helper()
 	if !s.available() {
 		return func(next http.Handler) http.Handler { return next }
 	}
-	docs := s.load(t)
+	docs := s.Load(t)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
@@ -90,9 +92,9 @@ func (s Spec) available() bool {
 	return len(s.Files) > 0
 }
 
-// load reads the files, each once for all tests. It skips the test if they are
+// Load reads the files, each once for all tests. It skips the test if they are
 // missing.
-func (s Spec) load(t testing.TB) []*openapi3.T {
+func (s Spec) Load(t testing.TB) []*openapi3.T {
 	t.Helper()
 	if !s.available() {
 		t.Skipf("NOT VALIDATED: %v is not at hand; set SPECS_DIR to where it is", s.Files)

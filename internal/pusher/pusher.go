@@ -1,4 +1,6 @@
-package platform
+// Package pusher makes the calls to platforms (docs/adr/0011): one turn at a time at each
+// connection, of what package platform says is due there.
+package pusher
 
 import (
 	"context"
@@ -11,6 +13,7 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
@@ -32,16 +35,16 @@ type Pusher struct {
 }
 
 // changed reports whether a connection was changed since this process last saw it.
-func (s *Pusher) changed(c Connection) bool {
+func (s *Pusher) changed(c platform.Connection) bool {
 	before, known := s.seen.Swap(c.ID, c.UpdatedAt)
 	return known && before != c.UpdatedAt
 }
 
 // Handler returns the handler of Push.
-func (s *Pusher) Handler() queue.Handler { return Push.Work(s.push, s.again) }
+func (s *Pusher) Handler() queue.Handler { return platform.Push.Work(s.push, s.again) }
 
 // again does not give up: what the rows say is still to be done.
-func (s *Pusher) again(ctx context.Context, c usersync.Claim, _ PushArgs, _ error) error {
+func (s *Pusher) again(ctx context.Context, c usersync.Claim, _ platform.PushArgs, _ error) error {
 	return s.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Rearm(ctx, tx, c, c.Args, outbox.In(10*time.Minute)) })
 }
 
@@ -66,7 +69,7 @@ const (
 	atRest = 500
 )
 
-func (s *Pusher) push(ctx context.Context, c usersync.Claim, args PushArgs) error {
+func (s *Pusher) push(ctx context.Context, c usersync.Claim, args platform.PushArgs) error {
 	p := &turn{Pusher: s, claim: c, org: s.Store.Org(c.Organization), id: args.ConnectionID, done: map[connector.Status]int{}}
 	err := p.run(ctx)
 	telemetry.Add(ctx, slog.String("connection", p.id), slog.String("platform", p.connection.Platform), slog.Any("pushed", p.done))
@@ -79,7 +82,7 @@ type turn struct {
 	claim      usersync.Claim
 	org        *store.Org
 	id         string
-	connection Connection
+	connection platform.Connection
 	platform   connector.Platform
 	// opened are the connectors of this turn, by what overrides the settings.
 	opened map[string]connector.Connector
@@ -94,7 +97,7 @@ type turn struct {
 }
 
 func (p *turn) run(ctx context.Context) error {
-	calls, err := takeOver(ctx, p.Store, p.id, orphanWait)
+	calls, err := platform.TakeOver(ctx, p.Store, p.id, orphanWait)
 	if err != nil {
 		return fmt.Errorf("take over the calls of a lost claim: %w", err)
 	}
@@ -121,9 +124,9 @@ func (p *turn) run(ctx context.Context) error {
 
 // look reads the connection as it is now and reports whether it is active.
 func (p *turn) look(ctx context.Context) (active bool, err error) {
-	c, err := GetConnection(ctx, p.org, p.id)
-	if errors.Is(err, ErrNoConnection) {
-		c, err = Connection{ID: p.id, Organization: p.org.ID(), Status: ConnectionDeleted}, nil
+	c, err := platform.GetConnection(ctx, p.org, p.id)
+	if errors.Is(err, platform.ErrNoConnection) {
+		c, err = platform.Connection{ID: p.id, Organization: p.org.ID(), Status: platform.ConnectionDeleted}, nil
 	}
 	if err != nil {
 		return false, err
@@ -134,14 +137,14 @@ func (p *turn) look(ctx context.Context) (active bool, err error) {
 	if p.connection = c; p.changed(c) {
 		p.Hub.Forget(p.id) // its breaker knows the one that was
 	}
-	if c.Status != ConnectionActive {
+	if c.Status != platform.ConnectionActive {
 		return false, nil
 	}
-	platform, known := p.FindPlatform(c.Platform)
+	kind, known := p.FindPlatform(c.Platform)
 	if !known {
 		return false, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownPlatform}
 	}
-	p.platform = platform
+	p.platform = kind
 	return true, nil
 }
 
@@ -170,20 +173,20 @@ func (s *Pusher) Open(ctx context.Context, organization, connection string) (con
 
 // OpenWith opens a connection with what a request overrides of its settings.
 func (s *Pusher) OpenWith(ctx context.Context, organization, connection string, patch usersync.PlatformSync) (connector.Connector, error) {
-	c, err := GetConnection(ctx, s.Store.Org(organization), connection)
+	c, err := platform.GetConnection(ctx, s.Store.Org(organization), connection)
 	if err != nil {
 		return nil, err
 	}
-	platform, known := s.FindPlatform(c.Platform)
+	kind, known := s.FindPlatform(c.Platform)
 	if !known {
 		return nil, &usersync.Error{Code: usersync.CodeRateLimited, Message: "No such platform in this release.", RetryAfter: unknownPlatform}
 	}
-	return open(platform, c, patch, s.Hub.Client(organization, connection))
+	return open(kind, c, patch, s.Hub.Client(organization, connection))
 }
 
 // open opens a connection with what a request overrides of its settings.
-func open(platform connector.Platform, c Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
-	settings, err := platform.Patch(c.Settings, patch)
+func open(kind connector.Platform, c platform.Connection, patch usersync.PlatformSync, client *connector.Client) (connector.Connector, error) {
+	settings, err := kind.Patch(c.Settings, patch)
 	if err != nil {
 		return nil, fmt.Errorf("apply what the request overrides: %w", err)
 	}
@@ -192,20 +195,20 @@ func open(platform connector.Platform, c Connection, patch usersync.PlatformSync
 	if err != nil {
 		return nil, err
 	}
-	return platform.Open(cfg, client)
+	return kind.Open(cfg, client)
 }
 
 // work does what is due next and reports whether there was anything: what
 // somebody waits for, then states, then what nobody waits for.
 func (p *turn) work(ctx context.Context) (more bool, err error) {
-	if worked, err := p.singles(ctx, RankOnDemand); err != nil || worked {
+	if worked, err := p.singles(ctx, platform.RankOnDemand); err != nil || worked {
 		return worked, err
 	}
 	if worked, err := p.states(ctx); err != nil || worked {
 		return worked, err
 	}
 	//lint:loop looks in the order of ranks until one has something
-	for _, rank := range []int{RankOrdinary, RankBulk} {
+	for _, rank := range []int{platform.RankOrdinary, platform.RankBulk} {
 		if worked, err := p.singles(ctx, rank); err != nil || worked {
 			return worked, err
 		}
@@ -225,13 +228,13 @@ func (p *turn) end(ctx context.Context) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 			return fmt.Errorf("hold the claim: %w", err)
 		}
-		due, err := NextPush(ctx, tx, p.connection)
+		due, err := platform.NextPush(ctx, tx, p.connection)
 		if err != nil {
 			return fmt.Errorf("find when a push is due next: %w", err)
 		}
 		switch {
 		case due.IsZero():
-			due = neverDue
+			due = platform.NeverDue
 		case waits && due.Before(p.notBefore):
 			due = p.notBefore
 		}
@@ -254,5 +257,5 @@ func (p *turn) noteThrottle(ctx context.Context, tx *store.Tx) (waits bool, err 
 	if p.restUntil.IsZero() || p.restUntil.Sub(p.clock.now()) < toldFrom {
 		return true, nil
 	}
-	return throttle(ctx, tx, p.connection, p.restUntil)
+	return platform.Throttle(ctx, tx, p.connection, p.restUntil)
 }

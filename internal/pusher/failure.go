@@ -1,4 +1,4 @@
-package platform
+package pusher
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
@@ -66,7 +67,7 @@ func (p *turn) disconnect(ctx context.Context, why *usersync.Error) error {
 		reason += " " + f.Field + " " + f.Message + "."
 	}
 	return p.Store.Tx(ctx, func(tx *store.Tx) error {
-		changed, err := Disconnect(ctx, tx, p.connection, strings.TrimSpace(reason))
+		changed, err := platform.Disconnect(ctx, tx, p.connection, strings.TrimSpace(reason))
 		if err != nil || !changed {
 			return err
 		}

@@ -1,4 +1,4 @@
-package platform
+package pusher
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/platform"
 	"usersync/internal/usersync"
 )
 
@@ -140,7 +141,7 @@ func guarded[T any](p *turn, call func() (T, error)) (out T, err error) {
 }
 
 // confirm asks how the jobs went that the platform works on.
-func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[string][]PushRow) error {
+func (p *turn) confirm(ctx context.Context, c connector.Connector, jobs map[string][]platform.PushRow) error {
 	confirmer, ok := c.(connector.Confirmer)
 	for job, due := range jobs { //lint:loop each job is asked for at the platform and recorded by itself
 		items, gone, err := p.load(ctx, due)

@@ -1,4 +1,4 @@
-package platform
+package pusher
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/consent"
+	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -20,7 +21,7 @@ const previewsAtOnce = 8
 // singles makes the pushes of one rank that do not coalesce: previews, and
 // pushes with what a request overrides.
 func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
-	due, err := dueWaits(ctx, p.org, p.id, rank, max(p.platform.Batch, previewsAtOnce))
+	due, err := platform.DueWaits(ctx, p.org, p.id, rank, max(p.platform.Batch, previewsAtOnce))
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
@@ -96,7 +97,7 @@ func (p *turn) excuse(ctx context.Context, g *group) {
 }
 
 // group reads the users, applies what requests override and sorts them.
-func (p *turn) group(ctx context.Context, due []Wait) (groups []*group, gone []Wait, err error) {
+func (p *turn) group(ctx context.Context, due []platform.Wait) (groups []*group, gone []platform.Wait, err error) {
 	var users, requests []string
 	for _, w := range due {
 		users, requests = append(users, w.UserID), append(requests, w.RequestID)
@@ -109,7 +110,7 @@ func (p *turn) group(ctx context.Context, due []Wait) (groups []*group, gone []W
 	if err != nil {
 		return nil, nil, fmt.Errorf("read what the requests ask of the push: %w", err)
 	}
-	remotes, err := loadRemotes(ctx, p.org, p.id, compact(users))
+	remotes, err := platform.Remotes(ctx, p.org, p.id, compact(users))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read what platforms call the users: %w", err)
 	}

@@ -1,4 +1,4 @@
-package platform_test
+package pusher_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/outbound"
 	"usersync/internal/platform"
+	"usersync/internal/pusher"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
 	"usersync/internal/store"
@@ -79,9 +80,9 @@ func (o *order) serve(answer http.HandlerFunc) (calls *atomic.Int64) {
 		}
 		return served{o.model, c, path}, nil
 	})
-	pusher := &platform.Pusher{Store: o.store, Queue: client, Log: slog.New(slog.DiscardHandler),
+	pushes := &pusher.Pusher{Store: o.store, Queue: client, Log: slog.New(slog.DiscardHandler),
 		FindPlatform: func(string) (connector.Platform, bool) { return kind, true }, Hub: &connector.Hub{HTTP: http}}
-	o.pusher = pusher.Handler()
+	o.pusher = pushes.Handler()
 	return calls
 }
 

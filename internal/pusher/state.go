@@ -1,4 +1,4 @@
-package platform
+package pusher
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/consent"
 	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/store"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -18,8 +19,8 @@ import (
 
 // item is one user on the way to the platform.
 type item struct {
-	push    PushRow
-	wait    Wait // of a push that does not coalesce
+	push    platform.PushRow
+	wait    platform.Wait // of a push that does not coalesce
 	profile connector.Profile
 	version int64
 	hash    string
@@ -34,7 +35,7 @@ type item struct {
 // states pushes the newest states of the users that are due, asks for those that
 // the platform works on, and removes those who were erased.
 func (p *turn) states(ctx context.Context) (worked bool, err error) {
-	due, err := DuePushes(ctx, p.org, p.id, max(p.platform.Batch, 1))
+	due, err := platform.DuePushes(ctx, p.org, p.id, max(p.platform.Batch, 1))
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
@@ -53,13 +54,13 @@ func (p *turn) states(ctx context.Context) (worked bool, err error) {
 	return true, p.pushStates(ctx, c, pushes)
 }
 
-func sortDue(due []PushRow) (removals []PushRow, jobs map[string][]PushRow, pushes []PushRow) {
-	jobs = map[string][]PushRow{}
+func sortDue(due []platform.PushRow) (removals []platform.PushRow, jobs map[string][]platform.PushRow, pushes []platform.PushRow) {
+	jobs = map[string][]platform.PushRow{}
 	for _, d := range due {
 		switch {
 		case !d.Removal.IsZero():
 			removals = append(removals, d)
-		case d.Status == PushConfirming:
+		case d.Status == platform.PushConfirming:
 			jobs[d.Job] = append(jobs[d.Job], d)
 		default:
 			pushes = append(pushes, d)
@@ -69,7 +70,7 @@ func sortDue(due []PushRow) (removals []PushRow, jobs map[string][]PushRow, push
 }
 
 // pushStates makes one push of all that has changed and writes what became of it.
-func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []PushRow) error {
+func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []platform.PushRow) error {
 	if len(due) == 0 {
 		return nil
 	}
@@ -115,7 +116,7 @@ const unchanged connector.Status = "unchanged"
 const unchangedSentence = "The platform already has the user exactly like this"
 
 // load reads the users as they are now. gone are those that are no more.
-func (p *turn) load(ctx context.Context, due []PushRow) (items []*item, gone []string, err error) {
+func (p *turn) load(ctx context.Context, due []platform.PushRow) (items []*item, gone []string, err error) {
 	ids := make([]string, len(due))
 	for i, d := range due {
 		ids[i] = d.UserID
@@ -157,7 +158,7 @@ func (p *turn) begin(ctx context.Context, calls []*item) (begun map[string]bool,
 		for i, it := range calls {
 			ids[i] = it.push.UserID
 		}
-		left, err := BeginCalls(ctx, tx, p.id, ids, callWithin)
+		left, err := platform.BeginCalls(ctx, tx, p.id, ids, callWithin)
 		begun = make(map[string]bool, len(left))
 		for _, id := range left {
 			begun[id] = true
