@@ -29,10 +29,11 @@ const (
 // Platform is Brevo. The limit is that of /contacts in a plan without a raised limit: 10
 // calls a second, which is the same as 36,000 an hour.
 //
-// An import takes far more people than Batch. But everybody is looked up before it, by a
-// call each, because a list takes back who has left it: 50 people take 5 s.
+// An import takes far more people than Batch. But everybody is looked up before it, because
+// a list takes back who has left it. In an account of many contacts that is a call for
+// each: 250 people take 28 s.
 var Platform = connector.Define(connector.Platform{
-	Name: "brevo", Title: "Brevo", Batch: 50,
+	Name: "brevo", Title: "Brevo", Batch: 250,
 	Limits: connector.Limits{
 		PerSecond: 9, Burst: 1, Timeout: 30 * time.Second,
 		Published: []connector.Window{{Calls: 10, In: time.Second}, {Calls: 36_000, In: time.Hour}},
@@ -66,7 +67,7 @@ type Settings struct {
 	TagsAttribute string            `json:"tagsAttribute,omitempty" help:"Name of the contact attribute that takes the tags, best one of type multiple-choice; its value is replaced."`
 	Attributes    connector.Mapping `json:"attributes,omitempty" help:"Names of contact attributes with the field each takes its value from; beside FIRSTNAME and LASTNAME. An empty field leaves an attribute out."`
 	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
-	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, after a look at each of them; 51 has every person pushed alone." default:"10"`
+	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, after they were looked up; 251 has every person pushed alone." default:"10"`
 	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
 }
 

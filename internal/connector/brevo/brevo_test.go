@@ -3,6 +3,7 @@ package brevo_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func TestTenPeopleAreOneImportAndNineAreNot(t *testing.T) {
 	})
 	all := connectortest.People(t, brevo.Platform.Batch)
 	var results []connector.Result
-	a.Costs(len(all)+1, "an import, after a look at each", func() { results = a.Push(c, all...) })
+	a.Costs(2, "a page of contacts and an import", func() { results = a.Push(c, all...) })
 	for _, r := range a.Confirm(c, all, results) {
 		if r.Status != connector.Synced || r.Details != "User synced to the 'active-clients' list" {
 			t.Fatalf("got %+v", r)
@@ -87,6 +88,70 @@ func TestTenPeopleAreOneImportAndNineAreNot(t *testing.T) {
 	}
 	if n := a.Fake.People().Len(); n != len(all) {
 		t.Errorf("%d people arrived", n)
+	}
+}
+
+func TestOnlyContactsOffTheListAreLookedUpAlone(t *testing.T) {
+	t.Parallel()
+	a, f := serve(t)
+	people := connectortest.People(t, 20)
+	c := a.Open(`{"list":"7"}`)
+	a.Confirm(c, people[:12], a.Push(c, people[:12]...))
+	f.LeaveList(people[0].Email.Display(), 7)
+	a.Unsubscribe(people[1])
+	a.Fake.People().Put(people[19].Email.Display(), func(*fakeplatform.Person, bool) {}) // on no list
+	var results []connector.Result
+	a.Costs(1+2+1+1, "a page, two looks, a write alone and an import", func() { results = a.Push(c, people...) })
+	for i, r := range a.Confirm(c, people, results) {
+		want := connector.Synced
+		if i < 2 {
+			want = connector.Skipped
+		}
+		if r.Status != want {
+			t.Errorf("person %d: %+v, want %s", i, r, want)
+		}
+	}
+	if !f.Gone(people[0].Email.Display(), fakeplatform.LeftList) {
+		t.Error("who left the list is on it again")
+	}
+}
+
+func TestAnAccountOfManyContactsIsNotRead(t *testing.T) {
+	t.Parallel()
+	for contacts, calls := range map[int]int{1000: 2 + 1, 1001: 1 + 20 + 1} {
+		a, _ := serve(t)
+		for i := range contacts {
+			a.Fake.People().Put(fmt.Sprintf("other-%d@example.org", i), func(*fakeplatform.Person, bool) {})
+		}
+		c := a.Open(`{"list":"7","callsPerSecond":500}`)
+		a.Costs(calls, fmt.Sprintf("an import beside %d contacts", contacts), func() { a.Push(c, connectortest.People(t, 20)...) })
+	}
+}
+
+func TestAnAccountThatChangesWhileItIsReadIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	full := `{"count":501,"contacts":[` + strings.Repeat(`{"id":1,"email":"a@example.org","listIds":[]},`, 499) + `{"id":1,"email":"a@example.org","listIds":[]}]}`
+	looked, read := 0, 0
+	a := platform.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/contacts" && r.Method == http.MethodGet:
+			body := full
+			if read++; read > 1 { // one was deleted, so that another moved to the page before
+				body = `{"count":500,"contacts":[]}`
+			}
+			_, _ = io.WriteString(w, body)
+		case r.Method == http.MethodGet:
+			looked++
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			w.WriteHeader(http.StatusAccepted)
+			_, _ = io.WriteString(w, `{"processId":7}`)
+		}
+	}))
+	c := a.Dial(`{"list":"7","maxConcurrent":1}`, connector.Facts{})
+	a.Push(c, connectortest.People(t, 20)...)
+	if looked != 20 || read != 2 {
+		t.Errorf("%d pages were read and %d people looked up", read, looked)
 	}
 }
 

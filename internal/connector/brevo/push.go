@@ -252,14 +252,21 @@ func (b *brevo) pushMany(ctx context.Context, people []connector.Profile) ([]con
 }
 
 // lookUp finds people. Those who get no mail any more, or whose address is refused, have
-// their result already.
+// their result already. After an error, who was found is still found.
 func (b *brevo) lookUp(ctx context.Context, people []connector.Profile) ([]connector.Result, map[string]known, error) {
+	surveyed, err := b.survey(ctx, people)
+	if err != nil {
+		return make([]connector.Result, len(people)), nil, err
+	}
 	var mu sync.Mutex
 	found := map[string]known{}
 	results, err := b.client.Each(ctx, people, func(ctx context.Context, p connector.Profile) (connector.Result, error) {
-		k, err := b.find(ctx, p)
-		if err != nil {
-			return connector.Result{}, fmt.Errorf("find the contact: %w", err)
+		k, ok := surveyed[p.Email.Key()]
+		if !ok {
+			var err error
+			if k, err = b.find(ctx, p); err != nil {
+				return connector.Result{}, fmt.Errorf("find the contact: %w", err)
+			}
 		}
 		if k.Blacklisted {
 			return unsubscribed(k, connector.Did), nil

@@ -24,9 +24,9 @@ const (
 )
 
 // Platform is Copernica. It publishes no limits, so these are modest. A profile takes a
-// call or two of its own, so a batch of 20 takes some seconds.
+// call of its own, so a batch of 50 takes some ten seconds.
 var Platform = connector.Define(connector.Platform{
-	Name: "copernica", Title: "Copernica", Batch: 20,
+	Name: "copernica", Title: "Copernica", Batch: 50,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 2, Timeout: 30 * time.Second},
 	Classify: classify,
 }, open)

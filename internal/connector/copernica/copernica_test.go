@@ -53,9 +53,9 @@ func serve(t *testing.T, before ...func(http.Handler) http.Handler) (*connectort
 	return a, a.Fake.(*fake.Fake)
 }
 
-func TestABatchTakesOneTokenAndACallOrTwoEachNoMoreAtOnceThanAllowed(t *testing.T) {
+func TestABatchTakesOneTokenAndACallEachNoMoreAtOnceThanAllowed(t *testing.T) {
 	t.Parallel()
-	for behavior, reads := range map[string]int{"update": 20, "remove": 0, "nothing": 0} {
+	for behavior, reads := range map[string]int{"update": 1, "remove": 0, "nothing": 0} {
 		a, f := serve(t)
 		f.Behave(behavior)
 		c := a.Open(`{"databaseId":"7616","maxConcurrent":3}`)
@@ -71,6 +71,29 @@ func TestABatchTakesOneTokenAndACallOrTwoEachNoMoreAtOnceThanAllowed(t *testing.
 		}
 		if f.Exchanges() != 1 || state.MaxAtOnce > 3 {
 			t.Errorf("%s: %d tokens, %d calls at once", behavior, f.Exchanges(), state.MaxAtOnce)
+		}
+	}
+}
+
+func TestWhoIsMarkedIsReadInPagesAsLongAsThatIsLessThanAskingEach(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ marked, pushed, reads int }{
+		{999, 5, 1}, {1000, 5, 1 + 5}, {1500, 20, 2}, {2100, 20, 1 + 20}, {0, 1, 1}, // and one more, who is pushed
+	} {
+		a, f := serve(t)
+		for i := range c.marked {
+			f.People().Put(fmt.Sprintf("left-%d@analytical-engine.example", i), func(one *fakeplatform.Person, _ bool) { one.Unsubscribed = true })
+		}
+		people := connectortest.People(t, c.pushed)
+		last := len(people) - 1
+		a.Unsubscribe(people[last])
+		for i, r := range a.Push(a.Open(`{"databaseId":"7616","callsPerSecond":500}`), people...) {
+			if want := map[bool]connector.Status{true: connector.Skipped, false: connector.Added}[i == last]; r.Status != want {
+				t.Errorf("%+v, person %d: %+v", c, i, r)
+			}
+		}
+		if n := a.Routes()["GET /v4/database/…/profiles"]; n != c.reads {
+			t.Errorf("%+v: %d reads", c, n)
 		}
 	}
 }

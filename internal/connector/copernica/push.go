@@ -73,7 +73,7 @@ func (c *copernica) unsubscribed(p connector.Profile, tense connector.Tense) con
 // part of an expression that knows no quotes, so a value that could be read as another
 // expression is refused.
 func (c *copernica) condition(p connector.Profile) (url.Values, error) {
-	value := connector.Text(p.Value(c.mapping[c.settings.Match]))
+	value := c.matched(p)
 	if value == "" {
 		return nil, usersync.Errorf(usersync.CodeRejected, "The user has nothing for the field '%s' that tells profiles apart.", c.settings.Match)
 	}
@@ -81,6 +81,11 @@ func (c *copernica) condition(p connector.Profile) (url.Values, error) {
 		return nil, usersync.Errorf(usersync.CodeRejected, "The user's '%s' holds characters that Copernica reads as a condition.", c.settings.Match)
 	}
 	return url.Values{"fields[]": {c.settings.Match + "==" + value}}, nil
+}
+
+// matched is what tells the profile of a person apart.
+func (c *copernica) matched(p connector.Profile) string {
+	return connector.Text(p.Value(c.mapping[c.settings.Match]))
 }
 
 // plain reports whether a value is free of control characters and of Copernica's
@@ -102,15 +107,21 @@ func plain(value string) bool {
 // may push the same person at the same time. The pipeline makes sure of that for a
 // connection.
 func (c *copernica) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
-	return c.client.Each(ctx, people, c.pushOne)
+	leavers, err := c.leaversAmong(ctx, people)
+	if err != nil {
+		return nil, fmt.Errorf("read who has left: %w", err)
+	}
+	return c.client.Each(ctx, people, func(ctx context.Context, p connector.Profile) (connector.Result, error) {
+		return c.pushOne(ctx, p, leavers)
+	})
 }
 
-func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector.Result, error) {
+func (c *copernica) pushOne(ctx context.Context, p connector.Profile, leavers *leavers) (connector.Result, error) {
 	query, err := c.condition(p)
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("select the profile: %w", err)
 	}
-	left, err := c.leftBefore(ctx, p, query)
+	left, err := c.leftBefore(ctx, p, query, leavers)
 	if err != nil {
 		return connector.Result{}, fmt.Errorf("ask whether the person has left: %w", err)
 	}
@@ -136,8 +147,11 @@ func (c *copernica) pushOne(ctx context.Context, p connector.Profile) (connector
 }
 
 // leftBefore reports whether a person has unsubscribed. It only reads if the database
-// does something with people who leave.
-func (c *copernica) leftBefore(ctx context.Context, p connector.Profile, query url.Values) (bool, error) {
+// does something with people who leave, and it is not known who has.
+func (c *copernica) leftBefore(ctx context.Context, p connector.Profile, query url.Values, known *leavers) (bool, error) {
+	if known != nil {
+		return known.have(c.matched(p)), nil
+	}
 	behavior := c.facts.Labels[behaviorLabel]
 	if behavior != behaviorUpdate && (behavior != behaviorRemove || p.Remote == "") {
 		return false, nil
@@ -191,27 +205,50 @@ type profile struct {
 }
 
 func (p profile) holds(name, value string) bool {
+	held, ok := p.value(name)
+	return ok && held == value
+}
+
+// value is what a field holds, as a text, if the profile has the field.
+func (p profile) value(name string) (text string, ok bool) {
 	for field, v := range p.Fields {
-		if strings.EqualFold(field, name) && connector.Text(v) == value {
-			return true
+		if strings.EqualFold(field, name) {
+			return connector.Text(v), true
 		}
 	}
-	return false
+	return "", false
 }
 
 // find reads the profiles that a condition selects.
 func (c *copernica) find(ctx context.Context, query url.Values) ([]profile, error) {
-	asked := url.Values{"fields[]": query["fields[]"], "dataonly": {"1"}, "total": {"0"}, "limit": {"100"}}
-	var answer struct {
-		Data *[]profile `json:"data"`
+	found, err := c.read(ctx, url.Values{"fields[]": query["fields[]"], "total": {"0"}, "limit": {"100"}})
+	return found.profiles(), err
+}
+
+// page is an answer with profiles.
+type page struct {
+	Data  *[]profile `json:"data"`
+	Total int        `json:"total"`
+}
+
+func (p page) profiles() []profile {
+	if p.Data == nil {
+		return nil
 	}
-	if _, err := c.call(ctx, http.MethodGet, "/database/"+c.settings.Database+"/profiles?"+asked.Encode(), nil, &answer); err != nil {
-		return nil, fmt.Errorf("read the profiles: %w", err)
+	return *p.Data
+}
+
+// read reads one page of profiles.
+func (c *copernica) read(ctx context.Context, query url.Values) (page, error) {
+	query.Set("dataonly", "1")
+	var answer page
+	if _, err := c.call(ctx, http.MethodGet, "/database/"+c.settings.Database+"/profiles?"+query.Encode(), nil, &answer); err != nil {
+		return page{}, fmt.Errorf("read the profiles: %w", err)
 	}
 	if answer.Data == nil {
-		return nil, usersync.Errorf(usersync.CodeUnavailable, "Copernica's answer held no profiles.")
+		return page{}, usersync.Errorf(usersync.CodeUnavailable, "Copernica's answer held no profiles.")
 	}
-	return *answer.Data, nil
+	return answer, nil
 }
 
 // Preview looks the person up.

@@ -3,6 +3,7 @@
 package fake
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -88,7 +89,7 @@ func New() *Fake {
 	f.mux = fakeplatform.Routes{
 		"GET /account": f.account, "GET /contacts/attributes": f.attributes, "GET /contacts/lists": f.allLists,
 		"POST /contacts/lists": f.makeList, "GET /contacts/lists/{id}": f.oneList, "GET /contacts/folders": f.allFolders,
-		"POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "PUT /contacts/{id}": f.update, "DELETE /contacts/{id}": about(f.remove),
+		"GET /contacts": f.allContacts, "POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "PUT /contacts/{id}": f.update, "DELETE /contacts/{id}": about(f.remove),
 		"POST /contacts/import": f.importAll, "GET /processes/{id}": f.process, "GET /reports/{id}/{what}": f.report,
 	}.Mux(f.Refuse)
 	return f
@@ -224,7 +225,8 @@ func (f *Fake) attributes(w http.ResponseWriter, _ *http.Request) {
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{"attributes": all})
 }
 
-func page(r *http.Request, all []list) []list {
+// page is the part of a list that a call asks for.
+func page[T any](r *http.Request, all []T) []T {
 	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 	offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
 	offset = min(offset, len(all))
@@ -295,11 +297,35 @@ func (f *Fake) contact(w http.ResponseWriter, _ *http.Request, one fakeplatform.
 	f.mu.Lock()
 	left := f.left[strings.ToLower(one.Email)]
 	f.mu.Unlock()
+	body := details(one)
+	body["listUnsubscribed"] = left
+	fakeplatform.Answer(w, http.StatusOK, body)
+}
+
+// details are what a list of contacts says of each. Which lists a contact has left is not
+// promised there.
+func details(one fakeplatform.Person) map[string]any {
 	id, _ := strconv.ParseInt(one.ID, 10, 64)
-	fakeplatform.Answer(w, http.StatusOK, map[string]any{
+	return map[string]any{
 		"id": id, "email": one.Email, "emailBlacklisted": one.Unsubscribed, "smsBlacklisted": false,
-		"listIds": numbers(one.Lists), "listUnsubscribed": left, "attributes": one.Fields,
-	})
+		"createdAt": "2026-01-02T03:04:05.000Z", "modifiedAt": "2026-01-02T03:04:05.000Z", "listIds": numbers(one.Lists), "attributes": one.Fields,
+	}
+}
+
+// allContacts lists contacts in the order in which they were made.
+func (f *Fake) allContacts(w http.ResponseWriter, r *http.Request) {
+	if limit, _ := strconv.Atoi(r.URL.Query().Get("limit")); limit > 1000 {
+		fakeplatform.Answer(w, http.StatusBadRequest, problem{Code: "out_of_range", Message: "Limit exceeds max value"})
+		return
+	}
+	all := []map[string]any{}
+	for _, email := range f.people.Emails() {
+		if one, ok := f.people.Get(email); ok {
+			all = append(all, details(one))
+		}
+	}
+	slices.SortFunc(all, func(a, b map[string]any) int { return cmp.Compare(a["id"].(int64), b["id"].(int64)) })
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"count": len(all), "contacts": page(r, all)})
 }
 
 func numbers(texts []string) []int64 {

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -194,6 +196,27 @@ func list(all []any) map[string]any {
 	return map[string]any{"start": 0, "limit": 1000, "count": len(all), "data": all}
 }
 
+// mostListed is the most that one answer lists.
+const mostListed = 1000
+
+// page is the part of a list that a query asks for: 100 from the beginning, unless it says
+// otherwise.
+func page(all []any, query url.Values) map[string]any {
+	start, limit := 0, 100
+	if n, err := strconv.Atoi(query.Get("start")); err == nil {
+		start = min(max(n, 0), len(all))
+	}
+	if n, err := strconv.Atoi(query.Get("limit")); err == nil {
+		limit = min(max(n, 0), mostListed)
+	}
+	some := all[start:min(start+limit, len(all))]
+	out := map[string]any{"start": start, "limit": limit, "count": len(some), "data": some}
+	if query.Get("total") != "0" {
+		out["total"] = len(all)
+	}
+	return out
+}
+
 func (*Fake) identity(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]any{"id": "34", "name": "Development", "description": "An account for tests", "company": "Example Ltd"})
 }
@@ -309,7 +332,7 @@ func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 		}
 		all = append(all, map[string]any{"ID": one.ID, "fields": values, "interests": one.Tags, "modified": "2026-01-01 00:00:00"})
 	}
-	answer(w, list(all))
+	answer(w, page(all, r.URL.Query()))
 }
 
 // profile is the body of a PUT.
