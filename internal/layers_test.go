@@ -27,7 +27,7 @@ var layers = [][]string{
 		"internal/fairness", "internal/identity", "internal/mask", "internal/identity/generate", "internal/template", "internal/importfile",
 		"internal/store/migration", "internal/api/openapi", "internal/queue/embedded", "test/services",
 	},
-	{"internal/store", "internal/queue", "internal/outbound"},
+	{"internal/store", "internal/queue", "internal/outbound", "internal/followup"},
 	{"internal/store/storetest", "internal/mail", "internal/doctest", "internal/outbound/hostile"},
 	{"internal/mail/mailtest"},
 	{"internal/connector"},
