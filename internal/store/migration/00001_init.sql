@@ -114,6 +114,8 @@ CREATE TABLE users (
     job_title       text    NOT NULL DEFAULT '',
     invite_link     text    NOT NULL DEFAULT '',
     attributes      text    NOT NULL DEFAULT '',
+    tags            text    NOT NULL DEFAULT '',
+    removed         integer NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),
     sequences       text    NOT NULL DEFAULT '',
     version         bigint  NOT NULL DEFAULT 1,
     created_at      bigint  NOT NULL,
@@ -153,7 +155,8 @@ CREATE TABLE consents (
     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 );
 
--- What happened to a user, by whom or what.
+-- What happened to a user, by whom or what. caused_by says, by ids, which run of a
+-- follow-up triggered it; outcome which follow-ups it set off, and why not the others.
 CREATE TABLE events (
     id              text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
@@ -162,6 +165,8 @@ CREATE TABLE events (
     source          text   NOT NULL,
     cause           text   NOT NULL DEFAULT '',
     attributes      text   NOT NULL DEFAULT '',
+    caused_by       text   NOT NULL DEFAULT '',
+    outcome         text   NOT NULL DEFAULT '',
     created_at      bigint NOT NULL,
     PRIMARY KEY (organization_id, id)
 );
@@ -329,7 +334,7 @@ CREATE TABLE import_errors (
 CREATE TABLE requests (
     organization_id text    COLLATE "C" NOT NULL,
     id              text    COLLATE "C" NOT NULL,
-    kind            text    NOT NULL CHECK (kind IN ('user-sync', 'platform-sync', 'platform-bulk')),
+    kind            text    NOT NULL CHECK (kind IN ('user-sync', 'platform-sync', 'platform-bulk', 'event')),
     status          text    NOT NULL CHECK (status IN ('queued', 'processing', 'awaiting_credits', 'succeeded', 'partially_succeeded', 'failed')),
     user_id         text    COLLATE "C" NOT NULL,
     email           text    NOT NULL,
