@@ -32,7 +32,6 @@ const (
 	PrefixErasure      Prefix = "era"
 	PrefixEvent        Prefix = "evt"
 	PrefixConnection   Prefix = "con"
-	PrefixFollowUp     Prefix = "fup"
 )
 
 // alphabet is Crockford's base 32 in lower case: it sorts like the bits it holds.

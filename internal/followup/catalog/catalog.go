@@ -24,6 +24,9 @@ const (
 // Statuses lists them.
 var Statuses = []string{Active, Paused}
 
+// Prefix begins the ids of follow-ups.
+const Prefix usersync.Prefix = "fup"
+
 // maxVersions is how many definitions of a follow-up are kept, the newest.
 const maxVersions = 100
 
@@ -113,7 +116,7 @@ func create(ctx context.Context, tx *store.Tx, organization, actor string, d fol
 		return FollowUp{}, err
 	}
 	now := store.Micros(time.Now()) //lint:clock a stamp
-	r := row{ID: usersync.NewID(usersync.PrefixFollowUp), OrganizationID: organization, Name: d.Name, Status: status, Definition: text, Version: 1, CreatedAt: now, UpdatedAt: now}
+	r := row{ID: usersync.NewID(Prefix), OrganizationID: organization, Name: d.Name, Status: status, Definition: text, Version: 1, CreatedAt: now, UpdatedAt: now}
 	if err := tx.GORM().Create(&r).Error; err != nil {
 		return FollowUp{}, fmt.Errorf("store the follow-up: %w", err)
 	}
