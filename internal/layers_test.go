@@ -41,7 +41,7 @@ var layers = [][]string{
 	// Packages that own tables: the SQL and the rules of one noun each.
 	{"internal/audit", "internal/event", "internal/idempotency", "internal/receipt"},
 	{"internal/outbox", "internal/tenant", "internal/user", "internal/consent"},
-	{"internal/credit", "internal/colleague"},
+	{"internal/credit", "internal/colleague", "internal/followup/catalog"},
 	{"internal/colleague/hunter"},
 	{"internal/colleague/hunter/huntertest"},
 	{"internal/delivery"},

@@ -55,6 +55,7 @@ var ofOurs = map[string]string{
 	"steps":             `request_id organization_id name platform connection_id status reason error_code`,
 	"idempotency_keys":  `organization_id scope key body_hash`,
 	"outbox":            `id organization_id kind queue fairness_key args traceparent state claim_token`,
+	"follow_ups":        `id organization_id status`,
 	"webhook_endpoints": `id organization_id event_types status disabled_reason signing secret old_secret`,
 	"messages":          `id organization_id type request_id traceparent`,
 	"deliveries":        `id organization_id message_id endpoint_id task_id type status`,
@@ -63,6 +64,8 @@ var ofOurs = map[string]string{
 	"push_waits":        `connection_id user_id request_id organization_id mode`,
 	"bulks":             `request_id organization_id connection_id`,
 	"bulk_errors":       `request_id organization_id status code`,
+
+	"follow_up_versions": `follow_up_id organization_id actor`,
 }
 
 // TestEveryColumnIsErasedOrListed: whoever adds a column of text says here, or in

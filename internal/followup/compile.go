@@ -1,6 +1,7 @@
 package followup
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -76,6 +77,18 @@ type Matcher struct {
 // Matcher returns that of a program.
 func (p *Program) Matcher() *Matcher {
 	return &Matcher{Name: p.Definition.Name, Type: p.Definition.Trigger.Type, condition: p.condition}
+}
+
+// ReadMatcher returns the Matcher of a definition that was compiled before it was stored.
+// It reads the condition and no template.
+func ReadMatcher(text []byte) (*Matcher, error) {
+	var d Definition
+	if err := json.Unmarshal(text, &d); err != nil {
+		return nil, fmt.Errorf("decode the definition: %w", err)
+	}
+	c := &compiler{}
+	m := &Matcher{Name: d.Name, Type: d.Trigger.Type, condition: c.condition("condition", d.Condition, 0)}
+	return m, c.err()
 }
 
 // Matches is that of the program. The type is not asked.

@@ -1,6 +1,10 @@
 package followup
 
-import "strings"
+import (
+	"strings"
+
+	"usersync/internal/usersync"
+)
 
 // Subject is an event that conditions are asked about, with its user. All conditions of
 // the follow-ups of one event are asked about the same Subject, because it bounds what
@@ -50,4 +54,22 @@ func (s *Subject) find(path string) any {
 		value = beneath[head]
 	}
 	return value
+}
+
+// Profile returns what conditions and templates know of a user: the part "profile" of an
+// event's data. A field that has no value is "", so that a template may show it.
+func Profile(id string, u usersync.UserInput, tags []string, removed bool) map[string]any {
+	consent := map[string]any{}
+	for channel, c := range u.Consent {
+		consent[string(channel)] = string(c.Status)
+	}
+	attributes := make(map[string]any, len(u.Attributes))
+	for name, value := range u.Attributes {
+		attributes[name] = value
+	}
+	return map[string]any{
+		"userId": id, string(usersync.FieldEmail): u.Email.Display(), string(usersync.FieldFirstName): u.FirstName, string(usersync.FieldLastName): u.LastName,
+		string(usersync.FieldName): u.FullName(), string(usersync.FieldCountry): u.Country, string(usersync.FieldJobTitle): u.JobTitle,
+		string(usersync.FieldInviteLink): u.InviteLink, "tags": tags, "removed": removed, "attributes": attributes, "consent": consent,
+	}
 }

@@ -10,7 +10,8 @@
 
 -- The tenants. settings is what the tenant may read back. secrets holds the secrets
 -- among the settings, sealed. salt keys the hashes that are made of its people's
--- addresses.
+-- addresses. follow_ups rises with every change to one of its follow-ups; 0 means that
+-- there has never been one.
 CREATE TABLE organizations (
     id                       text   COLLATE "C" NOT NULL PRIMARY KEY,
     name                     text   NOT NULL,
@@ -23,6 +24,7 @@ CREATE TABLE organizations (
     paper_code               text   NOT NULL DEFAULT '',
     settings                 text   NOT NULL DEFAULT '{}',
     secrets                  text   NOT NULL DEFAULT '',
+    follow_ups               bigint NOT NULL DEFAULT 0,
     created_at               bigint NOT NULL,
     updated_at               bigint NOT NULL
 );
@@ -173,6 +175,36 @@ CREATE TABLE events (
 CREATE INDEX events_user ON events (user_id, id);
 -- Only rare events have an index by type: every request may write the two others.
 CREATE INDEX events_type ON events ((organization_id || '/' || type), id) WHERE type NOT IN ('user.created', 'user.updated');
+
+------------------------------------------------------------------------ follow-ups
+
+-- What is to happen after an event: trigger, condition and actions, as the organization
+-- wrote them. version counts the definitions that there were.
+CREATE TABLE follow_ups (
+    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text   COLLATE "C" NOT NULL,
+    name            text   NOT NULL,
+    status          text   NOT NULL CHECK (status IN ('active', 'paused')),
+    definition      text   NOT NULL,
+    version         bigint NOT NULL,
+    created_at      bigint NOT NULL,
+    updated_at      bigint NOT NULL,
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
+);
+CREATE INDEX follow_ups_organization ON follow_ups (organization_id, id);
+
+-- The definitions that a follow-up has had, the present one included: what has begun goes
+-- on by the one that it began with.
+CREATE TABLE follow_up_versions (
+    follow_up_id    text   COLLATE "C" NOT NULL,
+    version         bigint NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    definition      text   NOT NULL,
+    actor           text   NOT NULL,
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (follow_up_id, version),
+    FOREIGN KEY (follow_up_id) REFERENCES follow_ups (id) ON DELETE CASCADE
+);
 
 ------------------------------------------------------------------------ erasures
 
