@@ -39,6 +39,7 @@ var vocabularies = map[string]vocabulary{
 	"outbox.state":              {block: "outbox.stateReady"},
 	"webhook_endpoints.status":  {block: "delivery.EndpointEnabled"},
 	"webhook_endpoints.signing": {block: "delivery.SigningSymmetric"},
+	"follow_ups.status":         {block: "followup/catalog.Active"},
 	"deliveries.status":         {block: "delivery.Pending"},
 	"connections.status":        {block: "platform.ConnectionActive"},
 	"pushes.status":             {block: "platform.PushIdle", unstored: []string{"rest"}},

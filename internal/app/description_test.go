@@ -64,7 +64,7 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 		codes = append(codes, c.Code)
 	}
 	sameWords(t, d, "ErrorCode", codes)
-	sameWords(t, d, "RequestKind", []request.Kind{request.KindUserSync, request.KindPlatformSync, request.KindPlatformBulk})
+	sameWords(t, d, "RequestKind", []request.Kind{request.KindUserSync, request.KindPlatformSync, request.KindPlatformBulk, request.KindEvent})
 	sameWords(t, d, "RequestStatus", request.Statuses)
 	sameWords(t, d, "StepName", []request.StepName{request.StepColleagues, request.StepPlatform, request.StepFollowUps})
 	sameWords(t, d, "StepStatus", []request.StepStatus{

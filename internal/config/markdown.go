@@ -34,6 +34,7 @@ The operator sets them with ` + "`PATCH /admin/v1/organizations/{id}`" + `, as `
 | setting | bounds | default |
 |---|---|---|
 | ` + "`limits.webhookEndpoints`" + ` | webhook endpoints, enabled or not | 50 |
+| ` + "`limits.followUps`" + ` | follow-ups, paused or not | 1,000 |
 | ` + "`limits.connections`" + ` | connections, paused or not | 50 |
 | ` + "`limits.imports`" + ` | imports that are uploaded and not yet worked | 20 |
 | ` + "`limits.unfinishedDeliveries`" + ` | deliveries that wait for one endpoint; beyond, it is disabled, and they can be recovered | 100,000 |

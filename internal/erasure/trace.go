@@ -115,7 +115,7 @@ func EraseMentions(ctx context.Context, tx *store.Tx, organization, colleagueID 
 }
 
 var blankEventsStatement = store.Define("erasure.blankEvents", `
-UPDATE events SET attributes = '' WHERE {row} {any}SELECT e.{row} FROM events e WHERE e.user_id = $1 AND e.attributes <> '' ORDER BY e.id LIMIT $2{/any}`)
+UPDATE events SET attributes = '', outcome = '' WHERE {row} {any}SELECT e.{row} FROM events e WHERE e.user_id = $1 AND (e.attributes <> '' OR e.outcome <> '') ORDER BY e.id LIMIT $2{/any}`)
 
 // EraseEvents empties up to limit events of an erased user.
 func EraseEvents(ctx context.Context, tx *store.Tx, userID string, limit int) (removed Removed, more bool, err error) {

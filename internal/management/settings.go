@@ -78,6 +78,7 @@ type RateLimitInput struct {
 // LimitsInput is the part of SettingsInput on limits; 0 is the default.
 type LimitsInput struct {
 	WebhookEndpoints     *int `json:"webhookEndpoints"`
+	FollowUps            *int `json:"followUps"`
 	Connections          *int `json:"connections"`
 	Imports              *int `json:"imports"`
 	UnfinishedDeliveries *int `json:"unfinishedDeliveries"`
@@ -250,7 +251,7 @@ func (in LimitsInput) validate(v *invalid) {
 		name  string
 		value *int
 	}{
-		{"webhookEndpoints", in.WebhookEndpoints}, {"connections", in.Connections},
+		{"followUps", in.FollowUps}, {"webhookEndpoints", in.WebhookEndpoints}, {"connections", in.Connections},
 		{"imports", in.Imports}, {"unfinishedDeliveries", in.UnfinishedDeliveries},
 	} {
 		if n := one.value; n != nil && (*n < 0 || *n > maxLimit) {
@@ -333,6 +334,7 @@ func (in SettingsInput) apply(s *tenant.Settings) []string {
 	}
 	if l := in.Limits; l != nil {
 		set(&c, "settings.limits.webhookEndpoints", &s.Limits.WebhookEndpoints, l.WebhookEndpoints)
+		set(&c, "settings.limits.followUps", &s.Limits.FollowUps, l.FollowUps)
 		set(&c, "settings.limits.connections", &s.Limits.Connections, l.Connections)
 		set(&c, "settings.limits.imports", &s.Limits.Imports, l.Imports)
 		set(&c, "settings.limits.unfinishedDeliveries", &s.Limits.UnfinishedDeliveries, l.UnfinishedDeliveries)

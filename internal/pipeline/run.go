@@ -70,6 +70,7 @@ func (s *Service) Handlers() []queue.Handler {
 		run,
 		PlatformSync.Work(s.syncPlatforms, s.giveUpPlatforms),
 		PlatformBulk.Work(s.bulk, s.giveUpBulk),
+		EventRun.Work(s.runEvents, s.giveUpEvents),
 	}
 }
 
@@ -214,6 +215,9 @@ func (b *batch) merge() {
 	b.altered = map[string]bool{}
 	for i := range b.works {
 		w := &b.works[i]
+		if w.User.ID == "" {
+			continue // an event that is about nobody
+		}
 		u := b.users[w.User.ID]
 		if u == nil {
 			u = &w.User

@@ -253,10 +253,10 @@ func inviteLink(own string, o tenant.Organization) string {
 }
 
 // newcomers returns the e-mail keys of the users that these requests made.
-func (st *settlement) newcomers() []string {
+func (b *batch) newcomers() []string {
 	var keys []string
-	for _, w := range st.works {
-		if w.User.MadeBy(w.Sequence) {
+	for _, w := range b.works {
+		if w.User.ID != "" && w.User.MadeBy(w.Sequence) {
 			keys = append(keys, w.User.Email.Key())
 		}
 	}

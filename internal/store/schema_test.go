@@ -95,6 +95,9 @@ var refused = map[string]string{
 	"an erasure of no organization":         `INSERT INTO erasures (id, organization_id, user_id, status, created_at) VALUES ('era_1', 'org_none', '', 'running', 1)`,
 	"an unknown status of an erasure":       `INSERT INTO erasures (id, organization_id, user_id, status, created_at) VALUES ('era_1', '$org', '', 'x', 1)`,
 	"an unknown status of a colleague":      `INSERT INTO colleagues (id, organization_id, email_key, email, status, created_at, updated_at) VALUES ('tbi_1', '$org', 'a', 'a', 'x', 1, 1)`,
+	"an unknown status of a follow-up":      `INSERT INTO follow_ups (id, organization_id, name, status, definition, version, created_at, updated_at) VALUES ('fup_1', '$org', 'x', 'x', '{}', 1, 1, 1)`,
+	"a follow-up of no organization":        `INSERT INTO follow_ups (id, organization_id, name, status, definition, version, created_at, updated_at) VALUES ('fup_1', 'org_none', 'x', 'active', '{}', 1, 1, 1)`,
+	"a version of no follow-up":             `INSERT INTO follow_up_versions (follow_up_id, version, organization_id, definition, actor, created_at) VALUES ('fup_none', 1, '$org', '{}', '', 1)`,
 	"an unknown fault of a bulk":            `INSERT INTO bulk_errors (request_id, user_id, organization_id, status, code, message, created_at) VALUES ('$req', 'user_1', '$org', 'x', '', '', 1)`,
 }
 

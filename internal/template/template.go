@@ -32,6 +32,8 @@ type Template struct {
 	spending func(b *budget) (executor, error)
 	// shown is that of its budgets.
 	shown int
+	// proof checks the output. It is nil where every text will do.
+	proof func(output string) error
 }
 
 // executor is a template of either library.
@@ -53,16 +55,16 @@ func ParseText(source string) (*Template, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	if err := check(source, t.Tree, len(t.Templates())); err != nil {
+	if err := check(source, anyText, t.Tree, len(t.Templates())); err != nil {
 		return nil, fmt.Errorf("check the template: %w", err)
 	}
-	return &Template{func(b *budget) (executor, error) {
+	return &Template{spending: func(b *budget) (executor, error) {
 		own, err := t.Clone()
 		if err != nil {
 			return nil, fmt.Errorf("copy the template: %w", err)
 		}
 		return own.Funcs(b.functions()), nil
-	}, 1}, nil
+	}, shown: 1}, nil
 }
 
 // ParseHTML checks a template whose output is HTML. Inserted values are escaped for
@@ -75,16 +77,16 @@ func ParseHTML(source string) (*Template, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	if err := check(source, t.Tree, len(t.Templates())); err != nil {
+	if err := check(source, anyText, t.Tree, len(t.Templates())); err != nil {
 		return nil, fmt.Errorf("check the template: %w", err)
 	}
-	return &Template{func(b *budget) (executor, error) {
+	return &Template{spending: func(b *budget) (executor, error) {
 		own, err := t.Clone()
 		if err != nil {
 			return nil, fmt.Errorf("copy the template: %w", err)
 		}
 		return own.Funcs(b.functions()), nil
-	}, escapedHTML}, nil
+	}, shown: escapedHTML}, nil
 }
 
 // Execute runs the template over data, a map by the names of the fields, whose values
@@ -99,6 +101,11 @@ func (t *Template) Execute(data any) (string, error) {
 	var out bounded
 	if err := run.Execute(&out, data); err != nil {
 		return "", explain(err)
+	}
+	if t.proof != nil {
+		if err := t.proof(out.String()); err != nil {
+			return "", err
+		}
 	}
 	return out.String(), nil
 }
@@ -117,55 +124,101 @@ func (b *bounded) Write(p []byte) (int, error) {
 
 var errTooMuch = usersync.Errorf(usersync.CodeInvalid, "must have at most %d bytes", MaxSource)
 
+// maxDepth bounds how deep ifs and parentheses nest. An else-if nests in the if before.
+const maxDepth = 100
+
 // check walks the tree of a parsed template. templates counts what the source
 // defined, itself included.
-func check(source string, tree *parse.Tree, templates int) error {
+func check(source string, f form, tree *parse.Tree, templates int) error {
 	switch {
 	case tree == nil: // an empty template
 		return nil
 	case templates > 1:
 		return usersync.Errorf(usersync.CodeInvalid, "must not define templates")
 	}
-	c := checker{source}
-	return c.list(tree.Root)
+	c := checker{source: source, form: f}
+	end, err := c.list(tree.Root, f.start)
+	if err == nil && end != f.start && f.open[end] != "" {
+		err = usersync.Errorf(usersync.CodeInvalid, "%s", f.open[end])
+	}
+	return err
 }
 
 // checker refuses every node that it does not know.
-type checker struct{ source string }
+type checker struct {
+	source string
+	form   form
+	depth  int
+}
 
 func (c checker) refuse(n parse.Node, what string) error {
 	line := 1 + strings.Count(c.source[:min(int(n.Position()), len(c.source))], "\n")
 	return usersync.Errorf(usersync.CodeInvalid, "line %d: %s", line, what)
 }
 
-func (c checker) list(l *parse.ListNode) error {
+// list checks the nodes of a list that begins in one state of the form, and returns that
+// in which it ends.
+func (c checker) list(l *parse.ListNode, now state) (state, error) {
 	if l == nil {
-		return nil
+		return now, nil
 	}
 	for _, n := range l.Nodes {
-		if err := c.node(n); err != nil {
-			return err
+		next, err := c.node(n, now)
+		if err != nil {
+			return now, err
 		}
+		now = next
 	}
-	return nil
+	return now, nil
 }
 
-func (c checker) node(n parse.Node) error {
+func (c checker) node(n parse.Node, now state) (state, error) {
 	switch n := n.(type) {
-	case *parse.TextNode, *parse.CommentNode:
-		return nil
+	case *parse.TextNode:
+		return c.form.after(now, n.Text), nil
+	case *parse.CommentNode:
+		return now, nil
 	case *parse.ActionNode:
-		err := c.pipe(n.Pipe)
-		n.Pipe.Cmds = append(n.Pipe.Cmds, call(shownName, n.Pos))
-		return err
+		return now, c.show(n, now)
 	case *parse.IfNode:
-		return errors.Join(c.pipe(n.Pipe), c.list(n.List), c.list(n.ElseList))
+		return c.branch(n, now)
 	}
-	return c.refuse(n, "only fields, if/else and pipes may stand here")
+	return now, c.refuse(n, "only fields, if/else and pipes may stand here")
+}
+
+func (c checker) show(n *parse.ActionNode, now state) error {
+	command, ok := c.form.show(n, now)
+	if !ok {
+		return c.refuse(n, "nothing may be inserted here")
+	}
+	err := c.pipe(n.Pipe)
+	n.Pipe.Cmds = append(n.Pipe.Cmds, command)
+	return err
+}
+
+func (c checker) branch(n *parse.IfNode, now state) (state, error) {
+	if c.depth++; c.depth > maxDepth {
+		return now, c.refuse(n, fmt.Sprintf("ifs nest deeper than %d", maxDepth))
+	}
+	if err := c.pipe(n.Pipe); err != nil {
+		return now, err
+	}
+	end, err := c.list(n.List, now)
+	if err != nil {
+		return now, err
+	}
+	other, err := c.list(n.ElseList, now)
+	if err == nil && other != end {
+		err = c.refuse(n, "an if and its else must both end "+c.form.places)
+	}
+	return end, err
 }
 
 // pipe checks a pipe and has it charge what it compares.
 func (c checker) pipe(p *parse.PipeNode) error {
+	if c.depth++; c.depth > maxDepth {
+		return c.refuse(p, fmt.Sprintf("parentheses nest deeper than %d", maxDepth))
+	}
 	if len(p.Decl) > 0 {
 		return c.refuse(p, "variables are not allowed")
 	}
@@ -225,7 +278,12 @@ func call(function string, at parse.Pos) *parse.CommandNode {
 
 func (c checker) argument(n parse.Node) error {
 	switch n := n.(type) {
-	case *parse.FieldNode, *parse.StringNode, *parse.NumberNode, *parse.BoolNode:
+	case *parse.FieldNode:
+		if c.form.roots != nil && !slices.Contains(c.form.roots, n.Ident[0]) {
+			return c.refuse(n, "there is no field ."+n.Ident[0]+"; there are ."+strings.Join(c.form.roots, ", ."))
+		}
+		return nil
+	case *parse.StringNode, *parse.NumberNode, *parse.BoolNode:
 		return nil
 	case *parse.PipeNode:
 		return c.pipe(n)
@@ -264,6 +322,9 @@ func explain(err error) error {
 		if errors.Is(err, bound) {
 			text = bound.Error()
 		}
+	}
+	if none, ok := errors.AsType[noValueError](err); ok {
+		text = none.Error()
 	}
 	text = strings.NewReplacer(" | "+chargedName, "", " | "+shownName, "").Replace(text[:min(len(text), maxMessage)])
 	return usersync.Errorf(usersync.CodeInvalid, "%s%s", place, strings.ToValidUTF8(text, ""))

@@ -21,10 +21,12 @@ type Limits struct {
 	// UnfinishedDeliveries is how many deliveries may wait for one endpoint. One with
 	// more is disabled, and its deliveries fail: they can be recovered.
 	UnfinishedDeliveries int `json:"unfinishedDeliveries,omitempty"`
+	// FollowUps is how many follow-ups there may be, paused or not.
+	FollowUps int `json:"followUps,omitempty"`
 }
 
 // DefaultLimits hold where an organization has none of its own.
-var DefaultLimits = Limits{WebhookEndpoints: 50, Connections: 50, Imports: 20, UnfinishedDeliveries: 100_000}
+var DefaultLimits = Limits{WebhookEndpoints: 50, Connections: 50, Imports: 20, UnfinishedDeliveries: 100_000, FollowUps: 1000}
 
 // OrDefault fills what is not set.
 func (l Limits) OrDefault() Limits {
@@ -36,6 +38,7 @@ func (l Limits) OrDefault() Limits {
 		{&l.Connections, DefaultLimits.Connections},
 		{&l.Imports, DefaultLimits.Imports},
 		{&l.UnfinishedDeliveries, DefaultLimits.UnfinishedDeliveries},
+		{&l.FollowUps, DefaultLimits.FollowUps},
 	} {
 		if *one.to <= 0 {
 			*one.to = one.from

@@ -10,7 +10,8 @@
 
 -- The tenants. settings is what the tenant may read back. secrets holds the secrets
 -- among the settings, sealed. salt keys the hashes that are made of its people's
--- addresses.
+-- addresses. follow_ups rises with every change to one of its follow-ups; 0 means that
+-- there has never been one.
 CREATE TABLE organizations (
     id                       text   COLLATE "C" NOT NULL PRIMARY KEY,
     name                     text   NOT NULL,
@@ -23,6 +24,7 @@ CREATE TABLE organizations (
     paper_code               text   NOT NULL DEFAULT '',
     settings                 text   NOT NULL DEFAULT '{}',
     secrets                  text   NOT NULL DEFAULT '',
+    follow_ups               bigint NOT NULL DEFAULT 0,
     created_at               bigint NOT NULL,
     updated_at               bigint NOT NULL
 );
@@ -114,6 +116,8 @@ CREATE TABLE users (
     job_title       text    NOT NULL DEFAULT '',
     invite_link     text    NOT NULL DEFAULT '',
     attributes      text    NOT NULL DEFAULT '',
+    tags            text    NOT NULL DEFAULT '',
+    removed         integer NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),
     sequences       text    NOT NULL DEFAULT '',
     version         bigint  NOT NULL DEFAULT 1,
     created_at      bigint  NOT NULL,
@@ -153,7 +157,8 @@ CREATE TABLE consents (
     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 );
 
--- What happened to a user, by whom or what.
+-- What happened to a user, by whom or what. caused_by says, by ids, which run of a
+-- follow-up triggered it; outcome which follow-ups it set off, and why not the others.
 CREATE TABLE events (
     id              text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
@@ -162,12 +167,44 @@ CREATE TABLE events (
     source          text   NOT NULL,
     cause           text   NOT NULL DEFAULT '',
     attributes      text   NOT NULL DEFAULT '',
+    caused_by       text   NOT NULL DEFAULT '',
+    outcome         text   NOT NULL DEFAULT '',
     created_at      bigint NOT NULL,
     PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX events_user ON events (user_id, id);
 -- Only rare events have an index by type: every request may write the two others.
 CREATE INDEX events_type ON events ((organization_id || '/' || type), id) WHERE type NOT IN ('user.created', 'user.updated');
+
+------------------------------------------------------------------------ follow-ups
+
+-- What is to happen after an event: trigger, condition and actions, as the organization
+-- wrote them. version counts the definitions that there were.
+CREATE TABLE follow_ups (
+    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text   COLLATE "C" NOT NULL,
+    name            text   NOT NULL,
+    status          text   NOT NULL CHECK (status IN ('active', 'paused')),
+    definition      text   NOT NULL,
+    version         bigint NOT NULL,
+    created_at      bigint NOT NULL,
+    updated_at      bigint NOT NULL,
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
+);
+CREATE INDEX follow_ups_organization ON follow_ups (organization_id, id);
+
+-- The definitions that a follow-up has had, the present one included: what has begun goes
+-- on by the one that it began with.
+CREATE TABLE follow_up_versions (
+    follow_up_id    text   COLLATE "C" NOT NULL,
+    version         bigint NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    definition      text   NOT NULL,
+    actor           text   NOT NULL,
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (follow_up_id, version),
+    FOREIGN KEY (follow_up_id) REFERENCES follow_ups (id) ON DELETE CASCADE
+);
 
 ------------------------------------------------------------------------ erasures
 
@@ -329,7 +366,7 @@ CREATE TABLE import_errors (
 CREATE TABLE requests (
     organization_id text    COLLATE "C" NOT NULL,
     id              text    COLLATE "C" NOT NULL,
-    kind            text    NOT NULL CHECK (kind IN ('user-sync', 'platform-sync', 'platform-bulk')),
+    kind            text    NOT NULL CHECK (kind IN ('user-sync', 'platform-sync', 'platform-bulk', 'event')),
     status          text    NOT NULL CHECK (status IN ('queued', 'processing', 'awaiting_credits', 'succeeded', 'partially_succeeded', 'failed')),
     user_id         text    COLLATE "C" NOT NULL,
     email           text    NOT NULL,
