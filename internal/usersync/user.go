@@ -11,6 +11,9 @@ import (
 // UserInput is what a caller says of a user. Empty fields say nothing, unless Cleared
 // names them.
 type UserInput struct {
+	// UserID names the user, who gets the address Email. Where it is "", the address says
+	// who it is.
+	UserID     string `json:"userId,omitempty"`
 	Email      Email  `json:"-"`
 	Country    string `json:"country,omitempty"` // ISO 3166-1 alpha-2
 	FirstName  string `json:"firstName,omitempty"`
@@ -38,8 +41,9 @@ type Field string
 // The fields of a user that a request may set; attributes are one each, as
 // "attributes." + name.
 const (
-	FieldEmail      Field = "email" // set once, by the request that made the user
-	FieldCountry    Field = "country"
+	FieldEmail      Field = "email"   // set once, by the request that made the user
+	FieldAddress    Field = "address" // set by each request that gave the user another address
+	fieldCountry    Field = "country"
 	FieldFirstName  Field = "firstName"
 	FieldLastName   Field = "lastName"
 	FieldName       Field = "name"
@@ -144,7 +148,7 @@ func (u *User) Apply(in UserInput, seq int64) bool {
 		changed = true
 		*to = value
 	}
-	set(FieldCountry, &u.Country, in.Country)
+	set(fieldCountry, &u.Country, in.Country)
 	set(FieldFirstName, &u.FirstName, in.FirstName)
 	set(FieldLastName, &u.LastName, in.LastName)
 	set(FieldName, &u.Name, in.Name)
@@ -177,7 +181,7 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 			changed = append(changed, f)
 		}
 	}
-	note(FieldCountry, u.Country, in.Country)
+	note(fieldCountry, u.Country, in.Country)
 	note(FieldFirstName, u.FirstName, in.FirstName)
 	note(FieldLastName, u.LastName, in.LastName)
 	note(FieldName, u.Name, in.Name)
@@ -198,7 +202,7 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 // alphabetical order. They have a sequence and no value.
 func (in UserInput) ClearedFields(sequences map[Field]int64) []Field {
 	held := map[Field]bool{
-		FieldEmail: true, FieldCountry: true, FieldFirstName: in.FirstName != "", FieldLastName: in.LastName != "",
+		FieldEmail: true, FieldAddress: true, fieldCountry: true, FieldFirstName: in.FirstName != "", FieldLastName: in.LastName != "",
 		FieldName: in.Name != "", FieldJobTitle: in.JobTitle != "", FieldInviteLink: in.InviteLink != "",
 	}
 	var cleared []Field
