@@ -48,7 +48,7 @@ var layers = [][]string{
 	{"internal/request"},
 	{"internal/bulk", "internal/retention", "internal/verify"},
 	{"internal/platform"},
-	{"internal/pusher", "internal/erasure", "internal/rewrap", "internal/inbound", "internal/destination"},
+	{"internal/pusher", "internal/readdress", "internal/erasure", "internal/rewrap", "internal/inbound", "internal/destination"},
 	{"internal/export"},
 	{"internal/doctor", "internal/pipeline", "internal/worker"},
 	{"internal/intake", "internal/directory"},

@@ -17,6 +17,17 @@ import (
 	"usersync/internal/usersync"
 )
 
+// Repeated reports whether a call was accepted before with the Idempotency-Key of this one,
+// so that Submit replays that one, or refuses this one where it says something else. A
+// handler that asks others before it submits need not ask them again.
+func (c *Call) Repeated() (bool, error) {
+	key, err := c.Idempotency()
+	if err != nil || key == nil {
+		return false, err
+	}
+	return idempotency.Held(c.ctx, c.Caller.Org, *key)
+}
+
 // maxIdempotencyKey is the longest Idempotency-Key in bytes.
 const maxIdempotencyKey = 255
 

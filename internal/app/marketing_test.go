@@ -184,6 +184,34 @@ func TestMarketingSyncsManyUsersAndListsThoseThatFail(t *testing.T) {
 	})
 }
 
+func TestABulkCallRepeatedGetsItsAnswerThoughItsListIsGone(t *testing.T) {
+	t.Parallel()
+	each(t, 10, func(t *testing.T, n customer) {
+		m := newMarketer(t, n.connect(t, "hubspot"))
+		const path = "/api/marketing/sync-users"
+		var made struct{ Audience struct{ ID string } }
+		if a := m.call(t, path, `{"audienceName":"Spring"}`, "wait=30", &made); a.Status != http.StatusOK || made.Audience.ID == "" {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		body := `{"platform":"hubspot","sync_type":"all","list_id":"` + made.Audience.ID + `"}`
+		keyed := func() apptest.Answer {
+			return m.client.Do(t, apptest.Call{Method: http.MethodPost, Path: path, Body: []byte(body),
+				Header: http.Header{"Authorization": {"Bearer " + m.secret}, "Content-Type": {"application/json"}, "Idempotency-Key": {"once"}, "Prefer": {"wait=30"}}})
+		}
+		first := keyed()
+		if first.Status != http.StatusOK {
+			t.Fatalf("%d %s", first.Status, first.Body)
+		}
+		m.server.Break("hubspot", fakeplatform.Fault{Path: "/lists/" + made.Audience.ID, Status: http.StatusNotFound})
+		if a := m.call(t, path, body, "wait=30", nil); a.Status != http.StatusBadRequest {
+			t.Errorf("a new call for the list that is gone: %d %s", a.Status, a.Body)
+		}
+		if again := keyed(); again.Status != http.StatusOK || string(again.Body) != string(first.Body) || again.Header.Get("Idempotency-Replayed") != "true" {
+			t.Errorf("the call repeated: %d %s, want the earlier answer %s", again.Status, again.Body, first.Body)
+		}
+	})
+}
+
 // errors reads the errors of a bulk page by page and as CSV.
 func (m *marketer) errors(t *testing.T, request string) {
 	t.Helper()

@@ -165,6 +165,10 @@ func (b boundMaker) MakeAudience(ctx context.Context, name, description string) 
 	return id, patch, nil
 }
 
+func (b boundMaker) CheckAudience(ctx context.Context, name string) error {
+	return shortened(b.maker.CheckAudience(ctx, name))
+}
+
 // Inner returns the connector within the bounds: it can do more than Connector says.
 func Inner(c Connector) Connector {
 	if b, bounded := c.(interface{ inner() Connector }); bounded {

@@ -54,6 +54,8 @@ func (c confirming) Confirm(_ context.Context, _ string, people []connector.Prof
 
 type making struct{ talker }
 
+func (c making) CheckAudience(context.Context, string) error { return nil }
+
 func (c making) MakeAudience(context.Context, string, string) (string, usersync.PlatformSync, error) {
 	return c.said, usersync.PlatformSync{List: c.said}, c.err
 }

@@ -5,6 +5,7 @@ package connector
 
 import (
 	"context"
+	"strings"
 
 	"usersync/internal/outbound"
 	"usersync/internal/usersync"
@@ -53,9 +54,20 @@ var ErrNoJob = usersync.Errorf(usersync.CodeUnavailable, "The platform does not 
 // AudienceMaker is a connector that can make a list, or whatever the platform has
 // instead of lists.
 type AudienceMaker interface {
+	// CheckAudience refuses a name that MakeAudience would refuse. It may read, and it
+	// changes nothing.
+	CheckAudience(ctx context.Context, name string) error
 	// MakeAudience finds the audience with a name, or makes it. It returns the id, and
 	// the patch that makes a push name the audience.
 	MakeAudience(ctx context.Context, name, description string) (id string, patch usersync.PlatformSync, err error)
+}
+
+// CheckName refuses the name of an audience that has no letters.
+func CheckName(name string) error {
+	if strings.TrimSpace(name) == "" {
+		return usersync.Errorf(usersync.CodeInvalid, "The audience needs a name.")
+	}
+	return nil
 }
 
 // Profile is what may be sent to a platform about a person.

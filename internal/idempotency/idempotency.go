@@ -115,6 +115,20 @@ func Take(ctx context.Context, o *store.Org, key Key) (answer []byte, mine bool,
 	return answer, false, nil
 }
 
+var heldStatement = store.Define("idempotency.held", `
+SELECT 1 FROM idempotency_keys WHERE organization_id = $1 AND scope = $2 AND key = $3 AND acceptance <> '' AND created_at >= {now} - $4`)
+
+// Held reports whether an acceptance or an answer is kept for a key, and will be for as
+// long as a call may take.
+func Held(ctx context.Context, o *store.Org, key Key) (bool, error) {
+	var one int
+	err := o.Reader().QueryRow(ctx, heldStatement, o.ID(), key.Scope, key.Key, (KeptFor - keyHeldFor).Microseconds()).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, store.Classify(err)
+}
+
 // AnswerPlace returns the place that a sealed answer is bound to: sealed for one key,
 // it cannot be opened for another.
 func AnswerPlace(organization string, key Key) string {

@@ -43,6 +43,9 @@ func AcceptPlanned(ctx context.Context, s *store.Store, submissions []*Submissio
 			if open, err = keepKeys(ctx, tx, open); err != nil {
 				return fmt.Errorf("keep the idempotency keys: %w", err)
 			}
+			if err := findNamed(ctx, tx, open); err != nil {
+				return fmt.Errorf("find the users that are named: %w", err)
+			}
 			if err := write(ctx, tx, open, plan, try); err != nil {
 				return fmt.Errorf("store the requests: %w", err)
 			}
@@ -128,7 +131,7 @@ type acceptedRow struct {
 	UserID  string `col:"user_id"`
 	FreshID string `col:"fresh_id"`
 	// First is 1 on the first request of each user in the set. It is 0 on a request
-	// with an Input, which has no data of a user.
+	// with an Input or that names its user, which has no data of a new one.
 	First      int64  `col:"first"`
 	EmailKey   string `col:"email_key"`
 	ErasedKey  string `col:"erased_key"`
@@ -320,7 +323,7 @@ func acceptedRows(items []*Acceptance, tasks map[string]usersync.Task) ([]accept
 		if err != nil {
 			return nil, err
 		}
-		if a.Input == nil {
+		if a.Input == nil && !a.named {
 			if id, told := fresh[a.userKey()]; told {
 				row.FreshID = id
 			} else {
@@ -339,7 +342,7 @@ func acceptedRows(items []*Acceptance, tasks map[string]usersync.Task) ([]accept
 func (a *Acceptance) row() (acceptedRow, error) {
 	row := acceptedRow{
 		Organization: a.organization, RequestID: a.RequestID, Kind: string(a.Kind), Sequence: a.sequence, Input: string(a.Input),
-		Traceparent: a.Traceparent, Email: a.User.Email.Display(), UserID: a.UserID, TaskID: a.TaskID,
+		Traceparent: a.Traceparent, Email: a.User.Email.Display(), UserID: a.UserID, FreshID: a.UserID, TaskID: a.TaskID,
 	}
 	if a.Event != nil {
 		row.EventID, row.EventType, row.EventAttributes = event.OfRequest(a.RequestID), a.Event.Type, store.Encode(a.Event.Attributes)
@@ -347,9 +350,17 @@ func (a *Acceptance) row() (acceptedRow, error) {
 	if a.Input != nil {
 		return row, nil
 	}
-	input, err := json.Marshal(a.User.UserInput)
+	in := a.User.UserInput
+	if !a.named {
+		in.UserID = ""
+	}
+	input, err := json.Marshal(in)
 	if err != nil {
 		return row, fmt.Errorf("encode the input: %w", err)
+	}
+	if a.named {
+		row.Input, row.UserID, row.FreshID = string(input), in.UserID, in.UserID
+		return row, nil
 	}
 	u, key := a.User, a.User.Email.Key()
 	row.Input, row.EmailKey, row.ErasedKey = string(input), key, usersync.KeyedID(usersync.PrefixErasure, a.Salt, key)

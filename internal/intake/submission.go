@@ -58,6 +58,8 @@ type Acceptance struct {
 	// UserID is set by Accept where there is no Input.
 	UserID string
 
+	// named says that User.UserID is the id of a user of the organization.
+	named        bool
 	organization string
 	sequence     int64
 }

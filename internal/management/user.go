@@ -8,11 +8,10 @@ import (
 	"time"
 
 	"usersync/internal/audit"
-	"usersync/internal/colleague"
 	"usersync/internal/consent"
-	"usersync/internal/event"
 	"usersync/internal/identity"
 	"usersync/internal/platform"
+	"usersync/internal/readdress"
 	"usersync/internal/store"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -119,22 +118,9 @@ func (in UserChange) move(ctx context.Context, tx *store.Tx, organization, actor
 	if err != nil {
 		return err
 	}
-	from, err := user.ChangeAddress(ctx, tx, organization, id, to)
-	if err != nil || from.IsZero() {
+	moved, err := readdress.Apply(ctx, tx, organization, readdress.Move{UserID: id, To: to, EventID: usersync.NewID(usersync.PrefixEvent), Source: actor})
+	if err != nil || !moved {
 		return err
-	}
-	if err := colleague.ChangeAddress(ctx, tx, organization, from, to); err != nil {
-		return err
-	}
-	if err := platform.NoteMove(ctx, tx, organization, id, from.Display()); err != nil {
-		return fmt.Errorf("note the former address: %w", err)
-	}
-	if err := platform.PushAgain(ctx, tx, organization, []string{id}, ""); err != nil {
-		return fmt.Errorf("have the connections follow: %w", err)
-	}
-	moved := event.Event{ID: usersync.NewID(usersync.PrefixEvent), Type: event.UserMoved, Source: actor, UserID: id}
-	if err := event.Save(ctx, tx, organization, []event.Event{moved}); err != nil {
-		return fmt.Errorf("record the move: %w", err)
 	}
 	return audit.Record(ctx, tx, organization, actor, "user.move", id, "email")
 }

@@ -351,6 +351,8 @@ type maker struct {
 	failure error
 }
 
+func (*maker) CheckAudience(context.Context, string) error { return nil }
+
 func (m *maker) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	m.made = append(m.made, name)
 	if deadline, ok := ctx.Deadline(); ok {

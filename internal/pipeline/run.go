@@ -201,11 +201,15 @@ func (s *Service) load(ctx context.Context, c usersync.Claim, args RunArgs) (*ba
 			return nil, err
 		}
 	}
+	works, err := s.readdress(ctx, c, args, all.works)
+	if err != nil {
+		return nil, err
+	}
 	organization, targets, err := s.organizations.Get(ctx, s.Store, c.Organization, all.version)
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{claim: c, asked: args.RequestIDs, organization: organization, targets: targets, works: all.works, users: map[string]*usersync.User{}}
+	b := &batch{claim: c, asked: args.RequestIDs, organization: organization, targets: targets, works: works, users: map[string]*usersync.User{}}
 	b.merge()
 	return b, nil
 }

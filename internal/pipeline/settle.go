@@ -63,6 +63,14 @@ func withoutSources(unanswered []colleague.Unanswered) string {
 	return out.String()
 }
 
+// joined joins two sentences of a step, of which either may be "".
+func joined(details, remark string) string {
+	if details == "" || remark == "" {
+		return details + remark
+	}
+	return details + "; " + remark
+}
+
 func failedStep(w request.Work, code usersync.Code, message string) request.Step {
 	return request.Step{Name: request.StepColleagues, Status: request.StepFailed, Attempts: w.Run, ErrorCode: code, ErrorMessage: message}
 }
@@ -210,6 +218,7 @@ func (st *settlement) decide(w request.Work, plan stepPlan, v verdict) {
 		st.parked = append(st.parked, task)
 		o.NextTaskID = task.ID
 	}
+	v.step.Details = joined(v.step.Details, remarkOf(w))
 	o.Found = len(v.found)
 	o.Steps = append([]request.Step{v.step}, plan.planned...)
 	all := slices.Concat(o.Steps, plan.kept)

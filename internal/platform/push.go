@@ -207,6 +207,22 @@ func MarkOverridden(ctx context.Context, tx *store.Tx, organization, connection 
 	return tx.Later(ctx, markOverriddenStatement, set, nil, connection, organization)
 }
 
+var keepRemotesStatement = store.Define("platform.keepRemotes", `
+UPDATE pushes SET remote = r.remote FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
+	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("remote", store.Text))
+
+// KeepRemotes keeps what a platform calls users, by user, and nothing else of them.
+func KeepRemotes(ctx context.Context, tx *store.Tx, connection string, remotes map[string]string) error {
+	if len(remotes) == 0 {
+		return nil
+	}
+	set := keepRemotesStatement.Rows(len(remotes))
+	for _, user := range slices.Sorted(maps.Keys(remotes)) {
+		set.Add(connection, user, remotes[user])
+	}
+	return tx.Later(ctx, keepRemotesStatement, set, nil)
+}
+
 var dirtyStatement = store.Define("platform.dirty", `
 UPDATE pushes SET dirty = 1, pushed_hash = '', status = CASE WHEN status = 'idle' THEN 'pending' ELSE status END,
     due_at = CASE WHEN due_at = 0 THEN {now} ELSE due_at END

@@ -10,21 +10,31 @@ import (
 )
 
 // halfway is a platform that takes the first half of a batch and refuses the credentials
-// before the rest.
+// before the rest, whose ids it has looked up.
 type halfway struct {
 	*model
 	cut bool
+	// unknown are those who come again after that without their id.
+	unknown []string
 }
 
 func (h *halfway) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	if !h.cut {
+		for _, p := range people {
+			if p.Remote != "id of "+p.UserID {
+				h.unknown = append(h.unknown, p.UserID)
+			}
+		}
 		return h.model.Push(ctx, people)
 	}
 	results, err := h.model.Push(ctx, people[:len(people)/2])
 	if err != nil {
 		return nil, err
 	}
-	return append(results, make([]connector.Result, len(people)-len(results))...), usersync.Errorf(usersync.CodeDisconnected, "The key is refused.")
+	for _, p := range people[len(results):] {
+		results = append(results, connector.Result{Remote: "id of " + p.UserID})
+	}
+	return results, usersync.Errorf(usersync.CodeDisconnected, "The key is refused.")
 }
 
 // What a platform took before it refused the connection stays known: nobody of them is
@@ -47,6 +57,9 @@ func TestWhatWasTakenBeforeADisconnectIsKept(t *testing.T) {
 		o.drain()
 		if n := o.pushed(); n != 10 {
 			t.Errorf("%d arrived in the end, want 10", n)
+		}
+		if len(h.unknown) > 0 {
+			t.Errorf("what was learnt of %v is lost", h.unknown)
 		}
 	})
 }

@@ -36,7 +36,7 @@ func (o *order) readdress(id, to string) {
 	email, err := identity.ParseEmail(to)
 	must(o.t, err)
 	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) error {
-		former, err := user.ChangeAddress(o.t.Context(), tx, o.org.ID(), id, email)
+		former, err := user.ChangeAddress(o.t.Context(), tx, o.org.ID(), id, email, 0)
 		if err != nil {
 			return err
 		}

@@ -156,7 +156,7 @@ func (p *turn) recordSingles(ctx context.Context, items []*item, gone []platform
 // record runs write in a transaction under the claim of the connection's
 // task, and then counts and publishes what it wrote. An error that concerns the
 // connection disconnects it, once the results that came before it are written; those
-// whom the error met are left as they were. When the claim was lost meanwhile, another
+// whom the error met are left as they were, but for what the platform calls them. When the claim was lost meanwhile, another
 // worker may have pushed before our call arrived: the newest state is pushed once
 // more.
 func (p *turn) record(ctx context.Context, items []*item, write func(context.Context, *outcomes, []*item) error) error {
@@ -169,8 +169,30 @@ func (p *turn) record(ctx context.Context, items []*item, write func(context.Con
 			return err
 		}
 	}
-	met := items[slices.IndexFunc(items, func(it *item) bool { return disconnects(it.err) })]
-	return p.disconnect(ctx, met.err)
+	met := those(items, func(it *item) bool { return disconnects(it.err) })
+	if err := p.keepRemotes(ctx, met); err != nil {
+		return err
+	}
+	return p.disconnect(ctx, met[0].err)
+}
+
+// keepRemotes writes what was learnt of people before an error that says nothing of them.
+func (p *turn) keepRemotes(ctx context.Context, items []*item) error {
+	remotes := map[string]string{}
+	for _, it := range items {
+		if it.result.Remote != "" {
+			remotes[it.profile.UserID] = it.result.Remote
+		}
+	}
+	if len(remotes) == 0 {
+		return nil
+	}
+	return p.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
+			return fmt.Errorf("hold the claim: %w", err)
+		}
+		return platform.KeepRemotes(ctx, tx, p.id, remotes)
+	})
 }
 
 // keep writes what became of items that no error of the connection met.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"usersync/internal/identity"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -103,7 +104,27 @@ func (r *WorkRow) Work() (Work, error) {
 	if r.removed == 1 {
 		w.User.Removed = new(true)
 	}
-	return w, errors.Join(w.decodeInput(r.input), store.Decode(r.attributes, &w.User.Attributes), store.Decode(r.tags, &w.User.Tags), store.Decode(r.sequences, &w.User.Sequences))
+	err := w.decodeInput(r.input)
+	if w.Input.UserID != "" {
+		w.Input.Email = addressOf(w)
+	}
+	return w, errors.Join(err, store.Decode(r.attributes, &w.User.Attributes), store.Decode(r.tags, &w.User.Tags), store.Decode(r.sequences, &w.User.Sequences))
+}
+
+// addressOf is the address that a request gives the user whom it names: the one that the
+// user has where the request has none any more.
+func addressOf(w Work) usersync.Email {
+	said, err := identity.ParseEmail(w.Email)
+	if err != nil {
+		return w.User.Email
+	}
+	return said
+}
+
+// Readdresses reports whether the request gives its user another address, which no newer
+// request has done since.
+func (w Work) Readdresses() bool {
+	return w.Fresh() && w.Input.Email.Key() != w.User.Email.Key() && w.User.Sequences[usersync.FieldAddress] < w.Sequence
 }
 
 func (w *Work) decodeInput(input string) error {

@@ -11,6 +11,9 @@ import (
 // UserInput is what a caller says of a user. Empty fields say nothing, unless Cleared
 // names them.
 type UserInput struct {
+	// UserID names the user, who gets the address Email. Where it is "", the address says
+	// who it is.
+	UserID     string `json:"userId,omitempty"`
 	Email      Email  `json:"-"`
 	Country    string `json:"country,omitempty"` // ISO 3166-1 alpha-2
 	FirstName  string `json:"firstName,omitempty"`
@@ -44,7 +47,8 @@ type Field string
 // The fields of a user that a request may set; attributes are one each, as
 // "attributes." + name.
 const (
-	FieldEmail      Field = "email" // set once, by the request that made the user
+	FieldEmail      Field = "email"   // set once, by the request that made the user
+	FieldAddress    Field = "address" // set by each request that gave the user another address
 	FieldCountry    Field = "country"
 	FieldFirstName  Field = "firstName"
 	FieldLastName   Field = "lastName"
@@ -269,7 +273,7 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 // alphabetical order. They have a sequence and no value.
 func (in UserInput) ClearedFields(sequences map[Field]int64) []Field {
 	held := map[Field]bool{
-		FieldEmail: true, FieldCountry: true, FieldFirstName: in.FirstName != "", FieldLastName: in.LastName != "",
+		FieldEmail: true, FieldAddress: true, FieldCountry: true, FieldFirstName: in.FirstName != "", FieldLastName: in.LastName != "",
 		FieldName: in.Name != "", FieldJobTitle: in.JobTitle != "", FieldInviteLink: in.InviteLink != "", FieldRemoved: true,
 	}
 	var cleared []Field

@@ -121,6 +121,13 @@ func (h *Handlers) syncUsers(c *api.Call) error {
 	if err != nil {
 		return fmt.Errorf("check the parameters: %w", err)
 	}
+	repeated, err := c.Repeated()
+	if err != nil {
+		return fmt.Errorf("look for an earlier call: %w", err)
+	}
+	if repeated { // whatever has become of the platform since
+		return h.runBulk(c, bulk.Input{})
+	}
 	plan := h.planList
 	if audience {
 		plan = h.planAudience
@@ -221,6 +228,9 @@ func (h *Handlers) planAudience(c *api.Call, u usersSync) (b bulk.Input, err err
 	connection, err := h.audienceMaker(c, u.platform)
 	if err != nil {
 		return b, fmt.Errorf("find a connection that makes audiences: %w", err)
+	}
+	if err := h.checkAudience(c, connection.ID, u.audienceName); err != nil {
+		return b, fmt.Errorf("check the name of the audience at the platform: %w", err)
 	}
 	return bulk.Input{
 		PlatformSync: usersync.PlatformSync{DryRun: u.dryRun}, Connection: connection.ID,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usersync/internal/api"
+	"usersync/internal/connector"
 	"usersync/internal/usersync"
 )
 
@@ -41,6 +42,26 @@ func (h *Handlers) checkPatch(c *api.Call, connection string, patch usersync.Pla
 	return api.Invalid("tags", "cannot be given: "+wrong.Message)
 }
 
+// checkAudience asks the platform whether it takes the name of an audience. It refuses the
+// name, and else says nothing, as checkPatch does. It changes nothing.
+func (h *Handlers) checkAudience(c *api.Call, connection, name string) error {
+	ctx, cancel := context.WithTimeout(c.Context(), checkWithin)
+	defer cancel()
+	opened, err := h.Open(ctx, c.Caller.Org.ID(), connection, usersync.PlatformSync{})
+	if err != nil {
+		return nil // as if it could not be asked
+	}
+	maker, makes := opened.(connector.AudienceMaker)
+	if !makes {
+		return errNoAudiences
+	}
+	wrong := refusalOf(maker.CheckAudience(ctx, name))
+	if wrong == nil || h.refusal(ctx, c.Caller.Org.ID(), connection, usersync.PlatformSync{}) != nil || ctx.Err() != nil {
+		return nil
+	}
+	return api.Invalid("audienceName", "cannot be given: "+wrong.Message)
+}
+
 // refusal is why a platform refuses a connection with a patch. It is nil when the platform
 // takes it, and when it cannot be asked now.
 func (h *Handlers) refusal(ctx context.Context, organization, connection string, patch usersync.PlatformSync) *usersync.Error {
@@ -48,6 +69,11 @@ func (h *Handlers) refusal(ctx context.Context, organization, connection string,
 	if err == nil {
 		_, err = opened.Check(ctx)
 	}
+	return refusalOf(err)
+}
+
+// refusalOf is an error as a refusal, or nil where it says nothing about what was asked.
+func refusalOf(err error) *usersync.Error {
 	switch found := usersync.AsError(err); {
 	case found == nil:
 		return nil

@@ -103,6 +103,8 @@ func readUserBody(body []byte) (sentUser, error) {
 func readUser(r *api.Reader) (u sentUser) {
 	for name := range r.Object() {
 		switch name {
+		case "userId":
+			u.UserID = r.ShortText(maxField)
 		case "email":
 			u.email = r.Text()
 		case "country":

@@ -24,6 +24,9 @@ type list struct {
 	Name string `json:"name"`
 }
 
+// CheckAudience refuses a name without letters. Brevo takes any other.
+func (*brevo) CheckAudience(_ context.Context, name string) error { return connector.CheckName(name) }
+
 // MakeAudience finds the list with a name, or makes it. Brevo's lists have no
 // description.
 func (b *brevo) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {

@@ -46,6 +46,7 @@ var Platform = connector.Define(connector.Platform{
 var defaultAttributes = connector.Mapping{"FIRSTNAME": "firstName", "LASTNAME": "lastName"}
 
 var (
+	webPage       = regexp.MustCompile(`^https?://[^/\s]+(/\S*)?$`)
 	listID        = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
 	attributeName = regexp.MustCompile(`^[A-Z0-9_]{1,50}$`)
 	// keptOut are attributes that a push must not write. Another EMAIL would
@@ -69,6 +70,9 @@ type Settings struct {
 	SendUserID    bool              `json:"sendUserId,omitempty" help:"Whether our user id goes into ext_id." default:"false"`
 	ImportFrom    int               `json:"importFrom,omitempty" help:"From how many people on a push goes as one import, after they were looked up; 251 has every person pushed alone." default:"10"`
 	Folder        int               `json:"folder,omitempty" help:"Id of the folder that new lists are made in; the first one where not set."`
+
+	DoubleOptInTemplate int    `json:"doubleOptInTemplate,omitempty" help:"Id of the template of a double opt-in e-mail. With it nobody is put on the list before they confirm, and who agreed to e-mail is sent it once."`
+	DoubleOptInURL      string `json:"doubleOptInUrl,omitempty" help:"Address of the page that people see when they have confirmed; required with doubleOptInTemplate."`
 }
 
 // Validate finds what the types cannot say.
@@ -77,6 +81,9 @@ func (s Settings) Validate() []usersync.FieldError {
 	faults.Add(!listID.MatchString(s.List), "list", "must be the number of a list")
 	faults.Add(s.ImportFrom < 0, "importFrom", "must not be negative")
 	faults.Add(s.Folder < 0, "folder", "must not be negative")
+	faults.Add(s.DoubleOptInTemplate < 0, "doubleOptInTemplate", "must not be negative")
+	faults.Add(s.DoubleOptInTemplate == 0 && s.DoubleOptInURL != "", "doubleOptInTemplate", "is required with doubleOptInUrl")
+	faults.Add(s.DoubleOptInTemplate > 0 && !webPage.MatchString(s.DoubleOptInURL), "doubleOptInUrl", "must be the address of a web page, where there is a doubleOptInTemplate")
 	faults.Add(len(s.Tags) > 0 && s.TagsAttribute == "", "tagsAttribute", "is required where there are tags: the attribute that takes them")
 	faults.Add(slices.Contains(s.Tags, ""), "tags", "must not be empty")
 	faults.Add(s.TagsAttribute != "" && !writable(s.TagsAttribute), "tagsAttribute", notWritable)
@@ -110,7 +117,11 @@ func open(c Credentials, s Settings, facts connector.Facts, client *connector.Cl
 	if err != nil {
 		return nil, usersync.Errorf(usersync.CodeInvalid, "The list must be the number of a list.")
 	}
-	return &brevo{key: c.APIKey, settings: s, list: list, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}, nil
+	b := &brevo{key: c.APIKey, settings: s, list: list, attributes: s.Attributes.Or(defaultAttributes), facts: facts, client: client}
+	if s.DoubleOptInTemplate > 0 {
+		return doubleOptIn{b}, nil
+	}
+	return b, nil
 }
 
 // call makes a call. A nil body sends none, and a nil to reads none.

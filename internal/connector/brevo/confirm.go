@@ -82,7 +82,8 @@ func (b *brevo) namesOf(p connector.Profile, about string) []string {
 	case strings.Contains(about, "ext_id"):
 		names = append(names, strings.ToLower(p.UserID))
 	case strings.Contains(about, "contact_id"):
-		names = append(names, p.Remote)
+		id, _ := split(p.Remote)
+		names = append(names, id)
 	case strings.HasPrefix(about, "duplicate_"):
 		values, _ := b.values(p)
 		for _, name := range phones {

@@ -113,6 +113,10 @@ func (b *brevo) target() connector.Target {
 // outcome is the result of a person who is written. Those who have left the list, but not
 // all mail, are not added to it.
 func (b *brevo) outcome(tense connector.Tense, status connector.Status, k known) connector.Result {
+	if b.awaits(k) {
+		details := tense.UpdateOnly(connector.Target{Tags: b.settings.Tags}, "has not confirmed", "added to "+b.target().Place)
+		return connector.Result{Status: status, Details: details, Remote: k.remote()}
+	}
 	if k.hasLeft(b.list) {
 		details := tense.UpdateOnly(connector.Target{Tags: b.settings.Tags}, "has left "+b.target().Place, "added to it again")
 		return connector.Unsubscribed(k.remote(), details)
@@ -143,6 +147,7 @@ func (b *brevo) Push(ctx context.Context, people []connector.Profile) ([]connect
 // known is what Brevo has of a contact.
 type known struct {
 	ID          int64   `json:"id"`
+	Lists       []int64 `json:"listIds"`
 	Blacklisted bool    `json:"emailBlacklisted"`
 	Left        []int64 `json:"listUnsubscribed"`
 }
@@ -191,7 +196,7 @@ func (b *brevo) write(ctx context.Context, p connector.Profile, k known) (connec
 	if b.settings.SendUserID {
 		body["ext_id"] = p.UserID
 	}
-	if !k.hasLeft(b.list) {
+	if !k.hasLeft(b.list) && !b.awaits(k) {
 		body["listIds"] = []int64{b.list}
 	}
 	r, err := b.call(ctx, http.MethodPost, "/contacts", body, nil)
@@ -219,8 +224,8 @@ func unsubscribed(k known, tense connector.Tense) connector.Result {
 	return connector.Unsubscribed(k.remote(), tense.LeaveAlone("has unsubscribed at "+platform))
 }
 
-// pushMany looks people up. Those who have left the list, or have values that are to be
-// cleared, are written alone, since an import takes a list for all and clears nothing.
+// pushMany looks people up. Those who are not to be put on the list, or have values that are
+// to be cleared, are written alone, since an import takes a list for all and clears nothing.
 // All others go by one import. When a call fails, those who were looked up before still
 // arrive.
 func (b *brevo) pushMany(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
@@ -233,7 +238,7 @@ func (b *brevo) pushMany(ctx context.Context, people []connector.Profile) ([]con
 		k, ok := found[p.Email.Key()]
 		switch {
 		case !ok || results[i].Status != "":
-		case k.hasLeft(b.list) || b.clears(p):
+		case k.hasLeft(b.list) || b.awaits(k) || b.clears(p):
 			alone = append(alone, i)
 		default:
 			together = append(together, i)
@@ -344,8 +349,8 @@ func (b *brevo) Preview(ctx context.Context, p connector.Profile) (connector.Res
 // that was last pushed to, if that is another one.
 func (b *brevo) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	paths := []string{contactPath(p.Email.Display(), byEmail)}
-	if p.Remote != "" {
-		paths = append(paths, contactPath(p.Remote, byID))
+	if id, _ := split(p.Remote); id != "" {
+		paths = append(paths, contactPath(id, byID))
 	}
 	for _, path := range paths {
 		r, err := b.call(ctx, http.MethodDelete, path, nil, nil)

@@ -142,11 +142,16 @@ func (a *Account) WantGone(settings, label string, people ...connector.Profile) 
 	}
 }
 
-// WantAudience finds an audience by a name that the platform has, makes one with a
+// WantAudience checks names, finds an audience by a name that the platform has, makes one with a
 // name that is new, and finds it again. It returns the id of the new one.
 func (a *Account) WantAudience(c connector.Connector, known, id, fresh string) string {
 	a.Helper()
 	maker := c.(connector.AudienceMaker)
+	for name, refused := range map[string]bool{known: false, fresh: false, " ": true} {
+		if err := maker.CheckAudience(a.Context(), name); (err != nil) != refused {
+			a.Errorf("%q, checked: %v, want a refusal %v", name, err, refused)
+		}
+	}
 	found, patch, err := maker.MakeAudience(a.Context(), known, "")
 	if err != nil || found != id || patch.List != id {
 		a.Errorf("%s: %q, %+v, %v, want %s", known, found, patch, err, id)

@@ -23,11 +23,22 @@ type segmentInfo struct {
 
 func (s segmentInfo) manual() bool { return s.Type == "" || s.Type == "manual" }
 
+// CheckAudience refuses a name without letters, and any name without an App API key.
+func (c *customerio) CheckAudience(_ context.Context, name string) error {
+	if !c.hasApp() {
+		return errNoApp
+	}
+	return connector.CheckName(name)
+}
+
+// errNoApp is the refusal of a segment that only the App API could make.
+var errNoApp = usersync.Errorf(usersync.CodeInvalid, "The connection needs an App API key to make segments.")
+
 // MakeAudience finds the manual segment with a name, or makes it. Without an App API
 // key it returns an error of code invalid.
 func (c *customerio) MakeAudience(ctx context.Context, name, description string) (string, usersync.PlatformSync, error) {
 	if !c.hasApp() {
-		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeInvalid, "The connection needs an App API key to make segments.")
+		return "", usersync.PlatformSync{}, errNoApp
 	}
 	id, err := c.segmentNamed(ctx, name)
 	if err == nil && id == "" {

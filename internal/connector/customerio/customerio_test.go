@@ -290,6 +290,9 @@ func TestAnAudienceIsAManualSegment(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
 	a.WantAudience(a.Open(""), fake.SegmentName, "3", "spring")
+	if err := blind(t).(connector.AudienceMaker).CheckAudience(t.Context(), "spring"); usersync.CodeOf(err) != usersync.CodeInvalid {
+		t.Errorf("an audience without an App API key: %v", err)
+	}
 	if _, _, err := blind(t).(connector.AudienceMaker).MakeAudience(t.Context(), "spring", ""); usersync.CodeOf(err) != usersync.CodeInvalid {
 		t.Errorf("without a key to read with: %v", err)
 	}

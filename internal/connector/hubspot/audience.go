@@ -39,15 +39,33 @@ func (h *hubspot) list(ctx context.Context, path string) (list, error) {
 	return answer.List, err
 }
 
+// CheckAudience refuses a name without letters, and that of a list that fills itself.
+func (h *hubspot) CheckAudience(ctx context.Context, name string) error {
+	if err := connector.CheckName(name); err != nil {
+		return err
+	}
+	_, err := h.listNamed(ctx, name)
+	return err
+}
+
+// listNamed returns the static list with a name; its ID is "" where there is none.
+func (h *hubspot) listNamed(ctx context.Context, name string) (list, error) {
+	found, err := h.list(ctx, "/object-type-id/"+contactType+"/name/"+connector.PathSegment(name))
+	if err != nil {
+		return found, fmt.Errorf("look for the list: %w", err)
+	}
+	if found.ID != "" && !found.static() {
+		return found, usersync.Errorf(usersync.CodeRejected, "HubSpot has a list of this name that fills itself.")
+	}
+	return found, nil
+}
+
 // MakeAudience finds the static list with a name, or makes it. HubSpot's lists have no
 // description.
 func (h *hubspot) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
-	found, err := h.list(ctx, "/object-type-id/"+contactType+"/name/"+connector.PathSegment(name))
+	found, err := h.listNamed(ctx, name)
 	if err != nil {
-		return "", usersync.PlatformSync{}, fmt.Errorf("look for the list: %w", err)
-	}
-	if found.ID != "" && !found.static() {
-		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeRejected, "HubSpot has a list of this name that fills itself.")
+		return "", usersync.PlatformSync{}, err
 	}
 	if found.ID == "" {
 		if found, err = h.makeList(ctx, name); err != nil {

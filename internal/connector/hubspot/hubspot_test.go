@@ -290,6 +290,9 @@ func TestAnAudienceIsAStaticList(t *testing.T) {
 	a := platform.Serve(t)
 	c := a.Open("")
 	made := a.WantAudience(c, fake.ListName, fake.ListID, "Spring & Söhne")
+	if err := c.(connector.AudienceMaker).CheckAudience(t.Context(), "everybody-new"); usersync.CodeOf(err) != usersync.CodeRejected {
+		t.Errorf("the name of a list that fills itself: %v", err)
+	}
 	if _, _, err := c.(connector.AudienceMaker).MakeAudience(t.Context(), "everybody-new", ""); usersync.CodeOf(err) != usersync.CodeRejected {
 		t.Errorf("a list that fills itself: %v", err)
 	}

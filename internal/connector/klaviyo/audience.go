@@ -14,6 +14,11 @@ import (
 
 var _ connector.AudienceMaker = (*klaviyo)(nil)
 
+// CheckAudience refuses a name without letters. Klaviyo takes any other.
+func (*klaviyo) CheckAudience(_ context.Context, name string) error {
+	return connector.CheckName(name)
+}
+
 // MakeAudience finds the list with a name, or makes it. Klaviyo's lists have no
 // description.
 func (k *klaviyo) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {

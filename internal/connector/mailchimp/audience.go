@@ -32,6 +32,9 @@ func (c *client) list(ctx context.Context) (list, error) {
 	return l, err
 }
 
+// CheckAudience refuses a name without letters. One that is too long is cut.
+func (*client) CheckAudience(_ context.Context, name string) error { return connector.CheckName(name) }
+
 // MakeAudience makes a tag. Mailchimp shows a tag as a segment of the list, and bills
 // nobody twice for it, as it would for a second list. A tag begins to exist with the
 // first member that has it.

@@ -20,6 +20,9 @@ const (
 	maxPages = 10
 )
 
+// CheckAudience refuses a name without letters. One that is too long is cut.
+func (*client) CheckAudience(_ context.Context, name string) error { return connector.CheckName(name) }
+
 // MakeAudience makes a list, or finds the one with that name.
 func (c *client) MakeAudience(ctx context.Context, name, _ string) (string, usersync.PlatformSync, error) {
 	name = strings.TrimSpace(cut(strings.TrimSpace(name), maxName))

@@ -46,6 +46,7 @@ type Fake struct {
 	left      map[string][]int64 // by address: lists that somebody left
 	outcome   string             // of imports; "" is completed
 	attribute map[string]string  // type by name
+	asked     map[string]int     // by address: e-mails that asked somebody to confirm
 }
 
 type list struct {
@@ -76,7 +77,7 @@ type contact struct {
 // New returns an account with the attributes of a new one, some more, and one list.
 func New() *Fake {
 	f := &Fake{
-		people: fakeplatform.NewPeople(), left: map[string][]int64{},
+		people: fakeplatform.NewPeople(), left: map[string][]int64{}, asked: map[string]int{},
 		folders: []list{{ID: 1, Name: "Your first folder"}}, lists: []list{{ID: ListID, Name: ListName, Folder: 1}},
 		attribute: map[string]string{
 			"FIRSTNAME": "text", "LASTNAME": "text", "SMS": "text", "COMPANY": "text", "CITY": "text", "SEATS": "float", "TRIAL": "boolean",
@@ -90,7 +91,7 @@ func New() *Fake {
 		"GET /account": f.account, "GET /contacts/attributes": f.attributes, "GET /contacts/lists": f.allLists,
 		"POST /contacts/lists": f.makeList, "GET /contacts/lists/{id}": f.oneList, "GET /contacts/folders": f.allFolders,
 		"GET /contacts": f.allContacts, "POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "PUT /contacts/{id}": f.update, "DELETE /contacts/{id}": about(f.remove),
-		"POST /contacts/import": f.importAll, "GET /processes/{id}": f.process, "GET /reports/{id}/{what}": f.report,
+		"POST /contacts/doubleOptinConfirmation": f.askToConfirm, "POST /contacts/import": f.importAll, "GET /processes/{id}": f.process, "GET /reports/{id}/{what}": f.report,
 	}.Mux(f.Refuse)
 	return f
 }
