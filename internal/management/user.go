@@ -122,6 +122,9 @@ func (in UserChange) move(ctx context.Context, tx *store.Tx, organization, actor
 	if err != nil || !moved {
 		return err
 	}
+	if err := platform.PushAgain(ctx, tx, organization, []string{id}, ""); err != nil {
+		return fmt.Errorf("have the connections follow: %w", err)
+	}
 	return audit.Record(ctx, tx, organization, actor, "user.move", id, "email")
 }
 

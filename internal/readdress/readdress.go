@@ -26,7 +26,8 @@ type Move struct {
 	EventID, Source string
 }
 
-// Apply moves a user, within one transaction and so as a whole or not at all. It reports
+// Apply moves a user, within one transaction and so as a whole or not at all. It has nobody
+// pushed: the caller does, so that a step that waits for the push tells of the move. It reports
 // false where the user has the address already, or a newer one. The error is
 // user.ErrNotFound, or user.ErrTaken.
 func Apply(ctx context.Context, tx *store.Tx, organization string, m Move) (moved bool, err error) {
@@ -36,10 +37,6 @@ func Apply(ctx context.Context, tx *store.Tx, organization string, m Move) (move
 	}
 	if err := colleague.ChangeAddress(ctx, tx, organization, from, m.To); err != nil {
 		return false, err
-	}
-	// Before the note: a pusher locks its task, which this wakes, ahead of the user's rows.
-	if err := platform.PushAgain(ctx, tx, organization, []string{m.UserID}, ""); err != nil {
-		return false, fmt.Errorf("have the connections follow: %w", err)
 	}
 	if err := platform.NoteMove(ctx, tx, organization, m.UserID, from.Display()); err != nil {
 		return false, fmt.Errorf("note the former address: %w", err)
