@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"internal/usersync"},
 	{
 		"internal/config", "internal/seal", "internal/webhooksig", "internal/telemetry",
-		"internal/fairness", "internal/identity", "internal/mask", "internal/identity/generate", "internal/template", "internal/importfile",
+		"internal/fairness", "internal/foreign", "internal/identity", "internal/mask", "internal/identity/generate", "internal/template", "internal/importfile",
 		"internal/store/migration", "internal/api/openapi", "internal/queue/embedded", "test/services",
 	},
 	{"internal/store", "internal/queue", "internal/outbound", "internal/followup"},

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"usersync/internal/foreign"
 	"usersync/internal/usersync"
 )
 
@@ -150,7 +151,7 @@ var address = regexp.MustCompile(`[^\s"'<>()\[\]{},;:=]+@[^\s"'<>()\[\]{},;:=]+`
 func Quote(text string) string {
 	text = address.ReplaceAllString(strings.ToValidUTF8(text[:min(len(text), quotedFrom)], ""), "(address)")
 	text = strings.Join(strings.Fields(text), " ")
-	text = usersync.Fit(text, len(text))
+	text = foreign.Fit(text, len(text))
 	if utf8.RuneCountInString(text) > quoted {
 		text = string([]rune(text)[:quoted]) + "…"
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"usersync/internal/foreign"
 	"usersync/internal/usersync"
 )
 
@@ -28,14 +29,14 @@ const (
 // bounded returns facts that are short. A label that has to go is one that no check
 // has found: the connector looks it up.
 func (f Facts) bounded() Facts {
-	f.Account = usersync.Fit(f.Account, MaxName)
+	f.Account = foreign.Fit(f.Account, MaxName)
 	if f.Labels == nil {
 		return f
 	}
 	labels := make(map[string]string, len(f.Labels))
 	for _, name := range slices.Sorted(maps.Keys(f.Labels)) {
-		if usersync.Fits(name, MaxName) && len(labels) < MaxLabels {
-			labels[name] = usersync.Fit(f.Labels[name], MaxName)
+		if foreign.Fits(name, MaxName) && len(labels) < MaxLabels {
+			labels[name] = foreign.Fit(f.Labels[name], MaxName)
 		}
 	}
 	f.Labels = labels
@@ -45,13 +46,13 @@ func (f Facts) bounded() Facts {
 // bounded returns a result that is short. An id that does not fit is none: half of it
 // would name something else.
 func (r Result) bounded() Result {
-	if !usersync.Fits(r.Job, MaxName) {
+	if !foreign.Fits(r.Job, MaxName) {
 		return Rejected(usersync.Errorf(usersync.CodeRejected, "The platform's job has an id that cannot be kept."))
 	}
-	if !usersync.Fits(r.Remote, MaxName) {
+	if !foreign.Fits(r.Remote, MaxName) {
 		r.Remote = ""
 	}
-	r.Details, r.Reason = usersync.Fit(r.Details, MaxSentence), usersync.Fit(r.Reason, MaxName)
+	r.Details, r.Reason = foreign.Fit(r.Details, MaxSentence), foreign.Fit(r.Reason, MaxName)
 	if r.Err != nil {
 		r.Err = boundedError(r.Err)
 	}
@@ -68,18 +69,18 @@ func boundedResults(all []Result) []Result {
 // boundedError returns e if it is short, else a copy that is. So an error that others
 // compare with stays the one it is.
 func boundedError(e *usersync.Error) *usersync.Error {
-	long := !usersync.Fits(e.Message, MaxSentence) || len(e.Fields) > MaxLabels ||
+	long := !foreign.Fits(e.Message, MaxSentence) || len(e.Fields) > MaxLabels ||
 		slices.ContainsFunc(e.Fields, func(f usersync.FieldError) bool {
-			return !usersync.Fits(f.Field, MaxName) || !usersync.Fits(f.Message, MaxSentence)
+			return !foreign.Fits(f.Field, MaxName) || !foreign.Fits(f.Message, MaxSentence)
 		})
 	if !long {
 		return e
 	}
 	out := *e
-	out.Message = usersync.Fit(e.Message, MaxSentence)
+	out.Message = foreign.Fit(e.Message, MaxSentence)
 	out.Fields = slices.Clone(e.Fields[:min(len(e.Fields), MaxLabels)])
 	for i, f := range out.Fields {
-		out.Fields[i] = usersync.FieldError{Field: usersync.Fit(f.Field, MaxName), Message: usersync.Fit(f.Message, MaxSentence)}
+		out.Fields[i] = usersync.FieldError{Field: foreign.Fit(f.Field, MaxName), Message: foreign.Fit(f.Message, MaxSentence)}
 	}
 	return &out
 }
@@ -159,7 +160,7 @@ func (b boundMaker) MakeAudience(ctx context.Context, name, description string) 
 	if err != nil {
 		return "", usersync.PlatformSync{}, shortened(err)
 	}
-	if !usersync.Fits(id, MaxName) || !usersync.Fits(patch.List, MaxName) {
+	if !foreign.Fits(id, MaxName) || !foreign.Fits(patch.List, MaxName) {
 		return "", usersync.PlatformSync{}, usersync.Errorf(usersync.CodeUnavailable, "The platform's list has an id that cannot be kept.")
 	}
 	return id, patch, nil

@@ -12,6 +12,7 @@ import (
 	"usersync/internal/identity"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
+	"usersync/internal/foreign"
 	"usersync/internal/usersync"
 )
 
@@ -36,11 +37,11 @@ var firstTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 func read(connection string, told []connector.Signal, now time.Time) []signal {
 	var out []signal
 	for _, t := range told {
-		s := signal{UserID: t.UserID, Remote: t.Remote, Channel: t.Channel, Status: t.Status, Reason: usersync.Fit(t.Reason, connector.MaxName), At: t.At.UTC().Truncate(time.Microsecond)}
+		s := signal{UserID: t.UserID, Remote: t.Remote, Channel: t.Channel, Status: t.Status, Reason: foreign.Fit(t.Reason, connector.MaxName), At: t.At.UTC().Truncate(time.Microsecond)}
 		if email, err := identity.ParseEmail(t.Email); err == nil {
 			s.Key = email.Key()
 		}
-		if !usersync.Fits(s.UserID, connector.MaxName) || !usersync.Fits(s.Remote, connector.MaxName) || s.At.Before(firstTime) || s.Key+s.UserID+s.Remote == "" {
+		if !foreign.Fits(s.UserID, connector.MaxName) || !foreign.Fits(s.Remote, connector.MaxName) || s.At.Before(firstTime) || s.Key+s.UserID+s.Remote == "" {
 			continue
 		}
 		if s.At.After(now) {

@@ -22,6 +22,7 @@ import (
 	"usersync/internal/identity"
 	"usersync/internal/outbound"
 	"usersync/internal/tenant"
+	"usersync/internal/foreign"
 	"usersync/internal/usersync"
 )
 
@@ -226,7 +227,7 @@ func digest(response *outbound.Response) (entries, error) {
 	out := entries{}
 	for _, e := range r.Data.Emails {
 		email, err := identity.ParseEmail(e.Value)
-		if err != nil || e.Verification.Status == "invalid" || len(out) == page || !usersync.Fits(e.Value, maxAddress) {
+		if err != nil || e.Verification.Status == "invalid" || len(out) == page || !foreign.Fits(e.Value, maxAddress) {
 			continue
 		}
 		seen := int64(0)
@@ -235,9 +236,9 @@ func digest(response *outbound.Response) (entries, error) {
 				seen = max(seen, t.UnixMicro())
 			}
 		}
-		name := usersync.Fit(strings.TrimSpace(e.FirstName+" "+e.LastName), maxText)
-		out = append(out, entry{Email: email.Key(), Name: name, JobTitle: usersync.Fit(e.Position, maxText),
-			Company: usersync.Fit(r.Data.Organization, maxText), Website: website(usersync.Fit(r.Data.Domain, maxText)), Seen: seen})
+		name := foreign.Fit(strings.TrimSpace(e.FirstName+" "+e.LastName), maxText)
+		out = append(out, entry{Email: email.Key(), Name: name, JobTitle: foreign.Fit(e.Position, maxText),
+			Company: foreign.Fit(r.Data.Organization, maxText), Website: website(foreign.Fit(r.Data.Domain, maxText)), Seen: seen})
 	}
 	return out, nil
 }

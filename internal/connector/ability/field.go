@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"usersync/internal/connector"
-	"usersync/internal/usersync"
+	"usersync/internal/foreign"
 )
 
 // FieldLister is a connector whose platform can say what fields its contacts have.
@@ -44,11 +44,11 @@ func (b boundLister) Fields(ctx context.Context) ([]Field, error) {
 		_, err = connector.Bounded(nil, err)
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(f Field) bool { return f.Name == "" || !usersync.Fits(f.Name, connector.MaxName) })
+	list = slices.DeleteFunc(list, func(f Field) bool { return f.Name == "" || !foreign.Fits(f.Name, connector.MaxName) })
 	slices.SortFunc(list, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
 	list = list[:min(len(list), maxFields)]
 	for i, f := range list {
-		list[i].Label, list[i].Type = usersync.Fit(f.Label, connector.MaxName), usersync.Fit(f.Type, connector.MaxName)
+		list[i].Label, list[i].Type = foreign.Fit(f.Label, connector.MaxName), foreign.Fit(f.Type, connector.MaxName)
 	}
 	return list, nil
 }

@@ -1,10 +1,10 @@
-package usersync_test
+package foreign_test
 
 import (
 	"strings"
 	"testing"
 
-	"usersync/internal/usersync"
+	"usersync/internal/foreign"
 )
 
 func FuzzForeignTextFits(f *testing.F) {
@@ -13,11 +13,11 @@ func FuzzForeignTextFits(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, most int) {
 		most = max(most, 0)
-		got := usersync.Fit(text, most)
-		if !usersync.Fits(got, most) {
+		got := foreign.Fit(text, most)
+		if !foreign.Fits(got, most) {
 			t.Errorf("%q became %q, which does not fit %d bytes", text, got, most)
 		}
-		if usersync.Fits(text, most) && got != text {
+		if foreign.Fits(text, most) && got != text {
 			t.Errorf("%q fits, and became %q", text, got)
 		}
 		if len(text) <= most && !strings.ContainsRune(text, '\x00') && strings.Trim(text, "abcä ") == "" && got != text {

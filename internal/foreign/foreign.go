@@ -1,13 +1,12 @@
-package usersync
+// Package foreign is the one place that bounds foreign text: what a platform, a directory
+// service or a receiver says, each of which may be anybody's server.
+package foreign
 
 import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
-
-// This file is the one place that bounds foreign text: what a platform, a directory
-// service or a receiver says, each of which may be anybody's server.
 
 // Fits reports whether a foreign text may be stored, shown and logged as it is. It has
 // at most that many bytes, is valid UTF-8, and holds no control character, because not
