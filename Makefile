@@ -85,7 +85,7 @@ bench-docs: ## measure speed, fairness and the curve, and write their tables int
 bench-search: ## measure the colleague search with 1,000,000 people; SEARCH_ARGS='-people 100000' for less
 	$(SERVICES) -durable -- env $(ALIKE) go run ./test/search $(SEARCH_ARGS)
 
-bench-platforms: ## measure bulk pushes to fakes of the platforms; PLATFORM_ARGS='-users 100000 -kill 3' for more
+bench-platforms: ## measure bulk pushes to fakes of all platforms within their limits; PLATFORM_ARGS='-users 100 -platforms mailchimp' for less
 	$(ALIKE) go run ./test/platforms $(PLATFORM_ARGS)
 
 build: ## build static binaries into bin/

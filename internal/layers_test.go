@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"internal/store/storetest", "internal/mail", "internal/doctest", "internal/outbound/hostile"},
 	{"internal/mail/mailtest"},
 	{"internal/connector"},
-	{"internal/connector/ability", "internal/connector/webhook", "internal/connector/published"},
+	{"internal/connector/ability", "internal/connector/webhook", "internal/connector/published", "internal/connector/form"},
 	{"internal/connector/fakeplatform"},
 	{"internal/connector/connectortest"},
 	{"internal/connector/*"},      // each platform
@@ -86,7 +86,7 @@ var owners = []owner{
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
-		"internal/pusher", "cmd/usersync",
+		"internal/pusher", "cmd/usersync", "test/platforms",
 	}},
 	{"github.com/golang-jwt/jwt/v5", []string{"internal/api/event"}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},

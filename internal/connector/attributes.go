@@ -65,11 +65,18 @@ func (p Profile) Clears(source string) bool {
 }
 
 // Text returns a value for a platform that knows texts only. A number has all its
-// digits and no exponent, and nil is the empty text.
+// digits and no exponent, nil is the empty text, and the members of a list stand between
+// commas.
 func Text(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return ""
+	case []any:
+		texts := make([]string, len(v))
+		for i, one := range v {
+			texts[i] = Text(one)
+		}
+		return strings.Join(texts, ", ")
 	case json.Number:
 		return digits(v.String())
 	}

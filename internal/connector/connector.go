@@ -81,7 +81,8 @@ type Profile struct {
 	JobTitle  string
 	// InviteLink is the link by which this person invites others.
 	InviteLink string
-	// Attributes are strings, numbers (json.Number, which keeps their digits) and booleans.
+	// Attributes are strings, numbers (json.Number, which keeps their digits), booleans and
+	// lists of strings ([]any). A date is a string.
 	Attributes map[string]any
 	// Cleared names the fields that hold nothing because the caller said so. The platform
 	// is to hold nothing there either.

@@ -21,8 +21,8 @@ type UserInput struct {
 	Name       string `json:"name,omitempty"`
 	JobTitle   string `json:"jobTitle,omitempty"`
 	InviteLink string `json:"inviteLink,omitempty"`
-	// Attributes are strings, numbers (json.Number, which keeps their digits) and
-	// booleans. nil clears an attribute.
+	// Attributes are strings, numbers (json.Number, which keeps their digits), booleans and
+	// lists of strings ([]any). nil clears an attribute.
 	Attributes map[string]any `json:"attributes,omitempty"`
 	// Consent says whether the user wants to be written to. It is no field of the user:
 	// the newest statement counts, and not that of the newest request.
@@ -152,7 +152,7 @@ func (u *User) sizeOfCleared() (n int) {
 }
 
 // SizeOf returns how many bytes attributes have: their names and texts, the digits of
-// numbers, eight for true and false, and none for what was cleared.
+// numbers, the texts of lists, eight for true and false, and none for what was cleared.
 func SizeOf(attributes map[string]any) (n int) {
 	for name, value := range attributes {
 		n += sizeOf(name, value)
@@ -168,6 +168,12 @@ func sizeOf(name string, value any) int {
 		return len(name) + len(v)
 	case json.Number:
 		return len(name) + max(len(v), 8)
+	case []any:
+		size := len(name)
+		for _, one := range v {
+			size += sizeOf("", one)
+		}
+		return size
 	}
 	return len(name) + 8
 }

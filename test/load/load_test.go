@@ -197,11 +197,11 @@ func TestWithPathKeepsTheServer(t *testing.T) {
 func TestTablesGoToTheirPlaceAndNowhereElse(t *testing.T) {
 	t.Parallel()
 	const page = "# Title\n<!-- begin a -->\nold\n<!-- end a -->\nsaid\n<!-- begin b -->\nkept\n<!-- end b -->\n"
-	got, err := replacePlace(page, "a", "| new |\n")
+	got, err := system.ReplacePlace(page, "a", "| new |\n")
 	if want := "# Title\n<!-- begin a -->\n\n| new |\n\n<!-- end a -->\nsaid\n<!-- begin b -->\nkept\n<!-- end b -->\n"; got != want || err != nil {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
-	if _, err := replacePlace(page, "c", "x"); err == nil {
+	if _, err := system.ReplacePlace(page, "c", "x"); err == nil {
 		t.Error("a place that is not there was filled")
 	}
 }
@@ -212,8 +212,8 @@ func TestTheDocsHavePlacesForAllTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, place := range []string{"speed", "fairness", "curve"} {
-		if _, err := replacePlace(string(page), place, "x"); err != nil {
+	for _, place := range []string{"speed", "fairness", "curve", "platforms"} {
+		if _, err := system.ReplacePlace(string(page), place, "x"); err != nil {
 			t.Error(err)
 		}
 	}

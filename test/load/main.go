@@ -191,7 +191,7 @@ func measure(ctx context.Context, o options) (err error) {
 	if o.page == "" {
 		return nil
 	}
-	return writePlace(o.page, place, b.report.markdown())
+	return system.WritePlace(o.page, place, b.report.markdown())
 }
 
 func (b *bench) compare(context.Context) error {

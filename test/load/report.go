@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -244,28 +243,4 @@ func (r *report) written(line string, written func(table) string) string {
 		out.WriteString("\n" + written(t))
 	}
 	return out.String()
-}
-
-// writePlace puts text into its place in a page: between the lines that mark
-// its beginning and its end.
-func writePlace(file, place, text string) error {
-	page, err := os.ReadFile(file) //nolint:gosec // named on the command line
-	if err != nil {
-		return fmt.Errorf("read the page for the tables: %w", err)
-	}
-	made, err := replacePlace(string(page), place, text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return os.WriteFile(file, []byte(made), 0o644) //nolint:gosec // a page for everyone to read
-}
-
-func replacePlace(page, place, text string) (string, error) {
-	begin, end := "<!-- begin "+place+" -->\n", "<!-- end "+place+" -->"
-	before, rest, found := strings.Cut(page, begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		return "", fmt.Errorf("the page has no place %q", place)
-	}
-	return before + begin + "\n" + strings.TrimSpace(text) + "\n\n" + end + after, nil
 }

@@ -21,7 +21,7 @@ const (
 	maxLink       = 2048 // characters
 	maxAttributes = 100
 	maxName       = 64   // characters of an attribute's name
-	maxValue      = 4096 // bytes of an attribute's text
+	maxValue      = 4096 // bytes of an attribute's text, or of all in a list
 	maxDigits     = 64   // characters of an attribute's number
 )
 
@@ -155,8 +155,8 @@ func readAttributes(r *api.Reader) map[string]any {
 	return attributes
 }
 
-// readAttribute reads a value. null and a text without characters are nil, which clears
-// the attribute.
+// readAttribute reads a value. null, a text without characters and a list without members
+// are nil, which clears the attribute.
 func readAttribute(r *api.Reader) any {
 	switch r.Kind() {
 	case api.KindString:
@@ -172,12 +172,34 @@ func readAttribute(r *api.Reader) any {
 		return r.Digits(maxDigits)
 	case api.KindBool:
 		return r.Bool()
+	case api.KindArray:
+		return readList(r)
 	case api.KindNull:
 		r.Skip()
 		return nil
 	}
-	r.Wrong("must be a string, a number, true, false or null")
+	r.Wrong("must be a string, a number, true, false, null or a list of strings")
 	return nil
+}
+
+// readList reads a list of strings. Members without characters are left out.
+func readList(r *api.Reader) any {
+	var list []any
+	size := 0
+	for range r.Array() {
+		text := r.Text()
+		size += len(text)
+		if text != "" {
+			list = append(list, text)
+		}
+	}
+	if size > maxValue {
+		r.Wrong("must have at most " + strconv.Itoa(maxValue) + " bytes")
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 // check returns the user as the pipeline takes it, or the first refusal.

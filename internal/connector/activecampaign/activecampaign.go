@@ -175,6 +175,7 @@ func (a *activeCampaign) Check(ctx context.Context) (connector.Facts, error) {
 	}
 	for name, field := range fields {
 		facts.Labels["field:"+name] = string(field)
+		facts.Labels["type:"+name] = a.label("type:" + name)
 	}
 	for _, name := range a.settings.Tags {
 		tag, err := a.findTag(ctx, name)
@@ -226,6 +227,7 @@ type field struct {
 	ID    id     `json:"id"`
 	Title string `json:"title"`
 	Tag   string `json:"perstag"`
+	Type  string `json:"type"`
 }
 
 // findFields looks up the mapped custom fields. A field that does not exist
@@ -249,6 +251,7 @@ func (a *activeCampaign) findFields(ctx context.Context) (map[string]id, error) 
 		}
 		out[name] = all[i].ID
 		a.learn("field:"+name, string(all[i].ID))
+		a.learn("type:"+name, all[i].Type)
 	}
 	return out, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/form"
 	"usersync/internal/usersync"
 )
 
@@ -51,18 +52,41 @@ func (a *activeCampaign) values(p connector.Profile) map[string]string {
 	out := map[string]string{}
 	values, _ := a.mapped(p)
 	for name, value := range values {
-		out[name] = connector.Text(value)
+		out[name] = a.text(name, value)
 	}
 	return out
+}
+
+// several are the types of fields that take several values.
+var several = []string{"checkbox", "listbox", "multiselect"}
+
+// text is a value as a field of its type takes it.
+func (a *activeCampaign) text(name string, value any) string {
+	if value == nil || !slices.Contains(several, a.label("type:"+name)) {
+		return connector.Text(value)
+	}
+	return "||" + strings.Join(form.List(value), "||") + "||"
+}
+
+// dateForm is how a field of a date is written.
+func (a *activeCampaign) dateForm(name string) func(form.Date) any {
+	switch a.label("type:" + name) {
+	case "date":
+		return form.Date.Day
+	case "datetime":
+		return form.Date.Moment
+	}
+	return nil
 }
 
 // mapped is what is mapped of a person, and what is left out of it.
 func (a *activeCampaign) mapped(p connector.Profile) (map[string]any, []connector.LeftOut) {
 	values := a.mapping.Values(p)
-	return values, connector.Phones(values, p, func(name string) bool { return name == "phone" })
+	left := connector.Phones(values, p, func(name string) bool { return name == "phone" })
+	return values, append(left, form.Dates(values, a.dateForm)...)
 }
 
-// LeavesOut returns the telephone number if it is none.
+// LeavesOut returns the telephone number and dates that are none.
 func (a *activeCampaign) LeavesOut(p connector.Profile) []connector.LeftOut {
 	_, left := a.mapped(p)
 	return left

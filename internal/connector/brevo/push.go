@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/form"
 	"usersync/internal/usersync"
 )
 
@@ -52,10 +53,19 @@ var phones = []string{"SMS", "WHATSAPP", "LANDLINE_NUMBER"}
 // values are the mapped attributes of a person, and what is left out of them.
 func (b *brevo) values(p connector.Profile) (map[string]any, []connector.LeftOut) {
 	values := b.attributes.Values(p)
-	return values, connector.Phones(values, p, func(name string) bool { return slices.Contains(phones, name) })
+	left := connector.Phones(values, p, func(name string) bool { return slices.Contains(phones, name) })
+	return values, append(left, form.Dates(values, b.dateForm)...)
 }
 
-// LeavesOut returns the telephone numbers that are none.
+// dateForm is how an attribute of a date is written.
+func (b *brevo) dateForm(name string) func(form.Date) any {
+	if b.facts.Labels["attribute:"+name] == "date" {
+		return form.Date.Day
+	}
+	return nil
+}
+
+// LeavesOut returns the telephone numbers and dates that are none.
 func (b *brevo) LeavesOut(p connector.Profile) []connector.LeftOut {
 	_, left := b.values(p)
 	return left
@@ -74,12 +84,14 @@ func (b *brevo) clears(p connector.Profile) bool {
 // typed turns a value into the type of its attribute, because Brevo silently drops
 // values of another type. What was cleared is empty.
 func typed(v any, kind string) any {
+	if kind == multipleChoice {
+		return form.List(v)
+	}
 	switch value := v.(type) {
 	case nil:
-		if kind == multipleChoice {
-			return []string{}
-		}
 		return ""
+	case []any:
+		return connector.Text(value)
 	case string:
 		if _, err := strconv.ParseFloat(value, 64); kind == "float" && err == nil && json.Valid([]byte(value)) {
 			return json.Number(value)

@@ -2,6 +2,8 @@ package connectortest
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"usersync/internal/connector"
@@ -14,29 +16,43 @@ const (
 	suiteText   = "suiteText"
 	suiteNumber = "suiteNumber"
 	suitePhone  = "suitePhone"
+	suiteDate   = "suiteDate"
+	suiteList   = "suiteList"
 )
 
 // mapped opens a connection that maps the attributes of these cases to the fields that
 // the fake tells of. A platform that gets all attributes needs no mapping.
 func (f *fixture) mapped() fakeplatform.Fields {
 	f.Helper()
+	fields := f.fielded()
+	f.mapTo(fields, map[string]string{fields.Text: suiteText, fields.Number: suiteNumber, fields.Phone: suitePhone})
+	return fields
+}
+
+func (f *fixture) fielded() fakeplatform.Fields {
+	f.Helper()
 	fielded, ok := f.Fake.(fakeplatform.Fielded)
 	if !ok {
 		f.Fatal("the fake must be a fakeplatform.Fielded")
 	}
-	fields := fielded.Fields()
+	return fielded.Fields()
+}
+
+// mapTo opens a connection that maps attributes to fields.
+func (f *fixture) mapTo(fields fakeplatform.Fields, attributes map[string]string) {
+	f.Helper()
 	values := map[string]any{}
 	if err := json.Unmarshal(f.Fake.Config().Settings, &values); err != nil {
 		f.Fatal(err)
 	}
 	if f.suite.StatusOnly { // takes attributes by their own names
-		values[fields.Setting] = []string{suiteText, suiteNumber, suitePhone}
+		values[fields.Setting] = slices.Sorted(maps.Values(attributes))
 	} else {
 		mapping, _ := values[fields.Setting].(map[string]any)
 		if mapping == nil {
 			mapping = map[string]any{}
 		}
-		for field, attribute := range map[string]string{fields.Text: suiteText, fields.Number: suiteNumber, fields.Phone: suitePhone} {
+		for field, attribute := range attributes {
 			if field != "" {
 				mapping[field] = "attributes." + attribute
 			}
@@ -47,7 +63,6 @@ func (f *fixture) mapped() fakeplatform.Fields {
 	f.config = f.Config(settings)
 	f.config.Facts = f.Check(settings)
 	f.connector = f.open(f.config, f.client)
-	return fields
 }
 
 // keepsDigits sends a whole number that no float64 holds, alone and in a batch.
@@ -171,5 +186,48 @@ func leavesPhonesOut(f *fixture) {
 		if !strings.Contains(results[bad].Details, "was left out") || !strings.Contains(preview.Details, "would be left out") || strings.Contains(results[0].Details, "left out") {
 			f.Errorf("the push says %q and %q, the preview %q", results[0].Details, results[bad].Details, preview.Details)
 		}
+	}
+}
+
+// writesDatesAndLists sends a day, a moment and a list, alone and in a batch, and what is no
+// date to a field that takes nothing else.
+func writesDatesAndLists(f *fixture) {
+	fields := f.fielded()
+	f.mapTo(fields, map[string]string{fields.Date: suiteDate, fields.List: suiteList})
+	list := []any{"gold", "new"}
+	for _, n := range []int{1, max(3, f.suite.JobOf)} {
+		people := People(f, min(n, f.Kind.Batch))
+		for i := range people {
+			people[i].Attributes = map[string]any{suiteDate: "2026-03-04T10:30:00+02:00", suiteList: list}
+		}
+		people[0].Attributes[suiteDate] = "2026-03-04"
+		last := len(people) - 1
+		if n > 1 && !fields.AnyDate {
+			people[last].Attributes[suiteDate] = "soon"
+		}
+		results := f.bring(people...)
+		for i, r := range results {
+			if !arrived(r) {
+				f.Errorf("of %d, person %d: %+v, %v", n, i, r, r.Err)
+			}
+		}
+		f.wantHeld(people[0], fields.Date, fields.Day)
+		f.wantHeld(people[0], fields.List, fields.Several)
+		if n == 1 {
+			continue
+		}
+		f.wantHeld(people[1], fields.Date, fields.Moment)
+		f.wantHeld(people[1], fields.List, fields.Several)
+		if !fields.AnyDate && !strings.Contains(results[last].Details, "was left out, as it is no date") {
+			f.Errorf("of what is no date it says %q", results[last].Details)
+		}
+	}
+}
+
+// wantHeld fails unless a field of a person holds a value, by its JSON.
+func (f *fixture) wantHeld(p connector.Profile, field string, want any) {
+	f.Helper()
+	if got := JSON(f, heldValue(f.Held(p), field)); got != JSON(f, want) {
+		f.Errorf("%s holds %s, want %s", field, got, JSON(f, want))
 	}
 }

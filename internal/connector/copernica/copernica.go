@@ -175,6 +175,9 @@ func (c *copernica) Check(ctx context.Context) (connector.Facts, error) {
 			if strings.EqualFold(mapped, one.Name) && strings.HasPrefix(one.Type, "phone") {
 				labels[phoneLabel+mapped] = one.Type
 			}
+			if strings.EqualFold(mapped, one.Name) && strings.Contains(one.Type, "date") {
+				labels[dateLabel+mapped] = one.Type
+			}
 		}
 	}
 	labels["database:"+c.settings.Database] = cmp.Or(database.Name, c.settings.Database)
@@ -191,6 +194,9 @@ const (
 	leftLabel     = "left:" // and the name of a field → what it then holds
 	// phoneLabel and the name of a field that takes telephone numbers lead to its type.
 	phoneLabel = "phone:"
+	// dateLabel and the name of a field that takes dates lead to its type: date, datetime,
+	// empty_date or empty_datetime.
+	dateLabel = "date:"
 )
 
 // These behaviours matter here. The third one is "nothing".

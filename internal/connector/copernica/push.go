@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/form"
 	"usersync/internal/usersync"
 )
 
@@ -33,10 +34,22 @@ const platform = "Copernica"
 // values are the mapped fields of a person, and what is left out of them.
 func (c *copernica) values(p connector.Profile) (map[string]any, []connector.LeftOut) {
 	values := c.mapping.Values(p)
-	return values, connector.Phones(values, p, func(name string) bool { return c.facts.Labels[phoneLabel+name] != "" })
+	left := connector.Phones(values, p, func(name string) bool { return c.facts.Labels[phoneLabel+name] != "" })
+	return values, append(left, form.Dates(values, c.dateForm)...)
 }
 
-// LeavesOut returns the telephone numbers that are none.
+// dateForm is how a field of a date is written.
+func (c *copernica) dateForm(name string) func(form.Date) any {
+	switch kind := c.facts.Labels[dateLabel+name]; {
+	case kind == "":
+		return nil
+	case strings.HasSuffix(kind, "datetime"):
+		return form.Date.Clock
+	}
+	return form.Date.Day
+}
+
+// LeavesOut returns the telephone numbers and dates that are none.
 func (c *copernica) LeavesOut(p connector.Profile) []connector.LeftOut {
 	_, left := c.values(p)
 	return left

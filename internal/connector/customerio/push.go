@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/form"
 	"usersync/internal/usersync"
 )
 
@@ -38,6 +39,9 @@ func (c *customerio) values(p connector.Profile) (map[string]any, []connector.Le
 	for name, v := range values {
 		if v == nil {
 			values[name] = ""
+		}
+		if date, ok := form.ParseDate(v); ok {
+			values[name] = date.Unix() // it takes no other text for a date
 		}
 		if len(connector.Text(v)) > maxValue {
 			left = append(left, connector.LeftOut{Field: name, Why: "is longer than the 1,000 bytes that Customer.io takes"})

@@ -21,6 +21,12 @@ type Leaver interface {
 	Gone(email string, how Leaving) bool
 }
 
+// Archiver is a fake of a platform that can archive people instead of deleting them.
+type Archiver interface {
+	// Archived reports whether somebody was archived and not deleted.
+	Archived(email string) bool
+}
+
 // Fielded is a fake that tells which fields of an account a connection can map.
 type Fielded interface {
 	// Fields returns the setting that maps fields, and names of fields in it.
@@ -33,4 +39,11 @@ type Fields struct {
 	// Setting is the name of the setting that holds the mapping.
 	Setting             string
 	Text, Number, Phone string
+	// Date and List take a date and a list.
+	Date, List string
+	// Day and Moment are how Date holds 2026-03-04 and 2026-03-04T10:30:00+02:00, and Several
+	// how List holds gold and new.
+	Day, Moment, Several any
+	// AnyDate says that Date takes any other text too.
+	AnyDate bool
 }

@@ -138,8 +138,11 @@ func (b *body) fields(p connector.Profile) map[string]any {
 }
 
 // plain returns a number as one of Go's own where a template shows that with all its
-// digits, so that 0 counts as false.
+// digits, so that 0 counts as false. It returns a list as a text.
 func plain(value any) any {
+	if list, ok := value.([]any); ok {
+		return connector.Text(list)
+	}
 	number, ok := value.(json.Number)
 	if !ok {
 		return value

@@ -64,6 +64,7 @@ type Settings struct {
 	Properties   connector.Mapping `json:"properties,omitempty" help:"Internal names of contact properties with the field each takes its value from; beside firstname, lastname and jobtitle. An empty field leaves a property out."`
 	IDProperty   string            `json:"idProperty,omitempty" help:"Contact property that people are found by: email, or a property with unique values that takes our user id." default:"email"`
 	APIVersion   string            `json:"apiVersion,omitempty" help:"Version of HubSpot's API: v3, or a date such as 2026-03." default:"v3"`
+	Archive      bool              `json:"archive,omitempty" help:"Archive people who are erased here, instead of deleting them for good: HubSpot keeps them for 90 days, in which they can be restored." default:"false"`
 }
 
 // Validate finds what the types cannot say.
@@ -168,6 +169,7 @@ func (h *hubspot) Check(ctx context.Context) (connector.Facts, error) {
 // property is one in HubSpot's schema of contacts.
 type property struct {
 	Name      string `json:"name"`
+	Type      string `json:"type"`
 	FieldType string `json:"fieldType"`
 	Unique    bool   `json:"hasUniqueValue"`
 	Options   []struct {
@@ -187,7 +189,7 @@ func (h *hubspot) checkProperties(ctx context.Context, labels map[string]string)
 		if found.Modification.ReadOnly {
 			return connector.WrongSetting("properties."+name, "HubSpot lets nobody write the property '"+name+"'.")
 		}
-		labels["property:"+name] = found.FieldType
+		labels["property:"+name], labels["type:"+name] = found.FieldType, found.Type
 	}
 	if h.settings.IDProperty != byEmail {
 		found, err := h.property(ctx, h.settings.IDProperty, "idProperty")

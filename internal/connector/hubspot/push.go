@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/form"
 	"usersync/internal/usersync"
 )
 
@@ -33,7 +34,19 @@ func (h *hubspot) id(p connector.Profile) string {
 // mapped are the mapped properties of a person, and what is left out of them.
 func (h *hubspot) mapped(p connector.Profile) (map[string]any, []connector.LeftOut) {
 	values := h.properties.Values(p)
-	return values, connector.Phones(values, p, h.isPhone)
+	left := connector.Phones(values, p, h.isPhone)
+	return values, append(left, form.Dates(values, h.dateForm)...)
+}
+
+// dateForm is how a property of a date is written.
+func (h *hubspot) dateForm(property string) func(form.Date) any {
+	switch h.facts.Labels["type:"+property] {
+	case "date":
+		return form.Date.Day
+	case "datetime":
+		return form.Date.Moment
+	}
+	return nil
 }
 
 // isPhone reports whether a property takes a telephone number. Two of every account do.
@@ -41,7 +54,7 @@ func (h *hubspot) isPhone(property string) bool {
 	return property == "phone" || property == "mobilephone" || h.facts.Labels["property:"+property] == "phonenumber"
 }
 
-// LeavesOut returns the telephone numbers that are none.
+// LeavesOut returns the telephone numbers and dates that are none.
 func (h *hubspot) LeavesOut(p connector.Profile) []connector.LeftOut {
 	_, left := h.mapped(p)
 	return left
@@ -54,6 +67,9 @@ func (h *hubspot) values(p connector.Profile) map[string]string {
 	mapped, _ := h.mapped(p)
 	for name, v := range mapped {
 		out[name] = connector.Text(v)
+		if list, ok := v.([]any); ok && h.facts.Labels["property:"+name] == checkboxes {
+			out[name] = strings.Join(form.List(list), ";")
+		}
 	}
 	if h.settings.IDProperty != byEmail {
 		out[byEmail] = p.Email.Display()
@@ -272,11 +288,19 @@ func (h *hubspot) Remove(ctx context.Context, p connector.Profile) (connector.Re
 			return connector.Result{}, fmt.Errorf("erase the contact: %w", err)
 		}
 	}
+	if h.settings.Archive {
+		return connector.Result{Status: connector.Removed, Details: "User archived in HubSpot"}, nil
+	}
 	return connector.RemovedFrom("HubSpot"), nil
 }
 
+// erase deletes a contact for good, or archives it.
 func (h *hubspot) erase(ctx context.Context, id string) error {
-	r, err := h.call(ctx, http.MethodPost, h.path("objects", "/contacts/gdpr-delete"), map[string]string{"objectId": id}, nil)
+	method, path, body := http.MethodPost, "/contacts/gdpr-delete", any(map[string]string{"objectId": id})
+	if h.settings.Archive {
+		method, path, body = http.MethodDelete, "/contacts/"+connector.PathSegment(id), nil
+	}
+	r, err := h.call(ctx, method, h.path("objects", path), body, nil)
 	if connector.NotFound(r) {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/form"
 	"usersync/internal/usersync"
 )
 
@@ -127,7 +128,7 @@ func (k *klaviyo) attributes(p connector.Profile) map[string]any {
 		case slices.Contains(wellKnown, name):
 			attributes[name] = connector.Text(value)
 		default:
-			properties[strings.TrimPrefix(name, "properties.")] = value
+			properties[strings.TrimPrefix(name, "properties.")] = property(value)
 		}
 	}
 	if len(k.settings.Tags) > 0 {
@@ -141,6 +142,15 @@ func (k *klaviyo) attributes(p connector.Profile) map[string]any {
 		attributes["properties"] = properties
 	}
 	return attributes
+}
+
+// property is the value of a custom property. Klaviyo tells a date by the way it is
+// written; lists are lists there.
+func property(value any) any {
+	if date, ok := form.ParseDate(value); ok {
+		return date.DayOrClock()
+	}
+	return value
 }
 
 // target is where people are put, and the tags they get.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/form"
 	"usersync/internal/usersync"
 )
 
@@ -37,7 +38,7 @@ func (c *client) fields(p connector.Profile) map[string]any {
 	return values
 }
 
-// LeavesOut returns the telephone numbers that are none.
+// LeavesOut returns the telephone numbers and dates that are none.
 func (c *client) LeavesOut(p connector.Profile) []connector.LeftOut {
 	_, left := c.values(p)
 	return left
@@ -48,6 +49,7 @@ func (c *client) LeavesOut(p connector.Profile) []connector.LeftOut {
 func (c *client) values(p connector.Profile) (map[string]any, []connector.LeftOut) {
 	values := c.mapping.Values(p)
 	left := connector.Phones(values, p, func(tag string) bool { return c.facts.Labels["field:"+tag] == "phone" })
+	left = append(left, form.Dates(values, c.dateForm)...)
 	for tag, value := range values {
 		if _, isNumber := value.(json.Number); isNumber && c.facts.Labels["field:"+tag] == "number" {
 			continue
@@ -55,6 +57,17 @@ func (c *client) values(p connector.Profile) (map[string]any, []connector.LeftOu
 		values[tag] = connector.Text(value)
 	}
 	return values, left
+}
+
+// dateForm is how a merge field of a date is written, whatever the audience shows.
+func (c *client) dateForm(tag string) func(form.Date) any {
+	switch c.facts.Labels["field:"+tag] {
+	case "date":
+		return form.Date.Day
+	case "birthday":
+		return form.Date.Birthday
+	}
+	return nil
 }
 
 // target is where people are put, and the tags they get.
@@ -292,7 +305,8 @@ func (c *client) Preview(ctx context.Context, p connector.Profile) (connector.Re
 }
 
 // Remove erases a person from every list they were pushed to. After that Mailchimp
-// takes them into that list only if they sign up themselves.
+// takes them into that list only if they sign up themselves, unless they are archived
+// only.
 func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
 	kept := remoteOf(p.Remote)
 	lists := kept.with(c.settings.ListID, "").Lists
@@ -303,18 +317,37 @@ func (c *client) Remove(ctx context.Context, p connector.Profile) (connector.Res
 	erased := false
 	for _, list := range lists {
 		for _, member := range members {
-			answer, err := c.one(ctx, http.MethodPost, list, "/members/"+member+"/actions/delete-permanent", nil, nil, nil)
-			if err == nil {
-				err = connector.Expect(platform, answer, http.StatusNoContent)
+			done, err := c.removeFrom(ctx, list, member)
+			if err != nil {
+				return connector.Result{}, err
 			}
-			if err != nil && !connector.NotFound(answer) {
-				return connector.Result{}, fmt.Errorf("delete the member: %w", err)
-			}
-			erased = erased || err == nil
+			erased = erased || done
 		}
 	}
 	if !erased {
 		return connector.NotThere(c.target().Place), nil
 	}
+	if c.settings.Archive {
+		return connector.Result{Status: connector.Removed, Details: "User archived in " + c.target().Place}, nil
+	}
 	return connector.RemovedFrom(c.target().Place), nil
+}
+
+// removeFrom deletes or archives a member of a list, and reports false for nobody.
+// Mailchimp archives nobody who is archived, or whom mail came back from.
+func (c *client) removeFrom(ctx context.Context, list, member string) (done bool, err error) {
+	method, path := http.MethodPost, "/members/"+member+"/actions/delete-permanent"
+	if c.settings.Archive {
+		method, path = http.MethodDelete, "/members/"+member
+	}
+	answer, err := c.one(ctx, method, list, path, nil, nil, nil)
+	switch {
+	case connector.NotFound(answer):
+		return false, nil
+	case c.settings.Archive && answer != nil && answer.Status == http.StatusMethodNotAllowed:
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("remove the member: %w", err)
+	}
+	return true, connector.Expect(platform, answer, http.StatusNoContent)
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/connector"
+	"usersync/internal/connector/form"
 	"usersync/internal/usersync"
 )
 
@@ -34,7 +35,16 @@ func (c *client) Content(p connector.Profile) any {
 // mapped is what is mapped of a person, and what is left out of it.
 func (c *client) mapped(p connector.Profile) (map[string]any, []connector.LeftOut) {
 	values := c.mapping.Values(p)
-	return values, connector.Phones(values, p, func(name string) bool { return name == "phone_number_id" })
+	left := connector.Phones(values, p, func(name string) bool { return name == "phone_number_id" })
+	return values, append(left, form.Dates(values, c.dateForm)...)
+}
+
+// dateForm is how a custom field of a date is written.
+func (c *client) dateForm(name string) func(form.Date) any {
+	if strings.HasSuffix(c.facts.Labels["field:"+name], "_D") {
+		return form.Date.Moment
+	}
+	return nil
 }
 
 func (c *client) values(p connector.Profile) map[string]any {
@@ -42,7 +52,7 @@ func (c *client) values(p connector.Profile) map[string]any {
 	return values
 }
 
-// LeavesOut returns the telephone number if it is none.
+// LeavesOut returns the telephone number and dates that are none.
 func (c *client) LeavesOut(p connector.Profile) []connector.LeftOut {
 	_, left := c.mapped(p)
 	return left

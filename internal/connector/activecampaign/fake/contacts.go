@@ -40,6 +40,10 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 			invalid(w, "The related field does not exist.", "related_missing", "/data/attributes/fieldValues")
 			return
 		}
+		if !fits(v.Field, v.Value) {
+			invalid(w, "The value is not valid for the field.", "field_invalid", "/data/attributes/fieldValues")
+			return
+		}
 	}
 	status := http.StatusOK
 	f.mu.Lock()
@@ -271,7 +275,7 @@ func (c row) write(held *fakeplatform.Person) {
 		}
 	}
 	for _, v := range c.Fields {
-		if v.Value == "" { // an import clears nothing
+		if v.Value == "" || !fits(strconv.Itoa(v.ID), v.Value) { // an import clears nothing
 			continue
 		}
 		held.Fields[fields[strconv.Itoa(v.ID)].tag] = v.Value

@@ -40,7 +40,21 @@ type Fake struct {
 }
 
 // fields are the custom fields of the account, by their number.
-var fields = map[string]struct{ title, tag string }{"1": {"Company", "COMPANY"}, "2": {"Seats", "SEATS"}, "5": {"Invite link", "INVITE_LINK"}}
+var fields = map[string]struct{ title, tag, kind string }{
+	"1": {"Company", "COMPANY", "text"}, "2": {"Seats", "SEATS", "text"}, "5": {"Invite link", "INVITE_LINK", "text"},
+	"7": {"Joined", "JOINED", "date"}, "8": {"Plans", "PLANS", "multiselect"},
+}
+
+// forms are what fields take that are no texts.
+var forms = map[string]*regexp.Regexp{
+	"date": regexp.MustCompile(`^([0-9]{4}-[0-9]{2}-[0-9]{2})?$`), "multiselect": regexp.MustCompile(`^(\|\|[^|]+(\|\|[^|]+)*\|\|)?$`),
+}
+
+// fits reports whether a field takes a value.
+func fits(field, value string) bool {
+	form := forms[fields[field].kind]
+	return form == nil || form.MatchString(value)
+}
 
 // New returns an ActiveCampaign with one list, two custom fields and nobody.
 func New() *Fake {
@@ -83,7 +97,8 @@ func (f *Fake) People() *fakeplatform.People { return f.people }
 
 // Fields are fields of contacts.
 func (*Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "fields", Text: "COMPANY", Number: "SEATS", Phone: "phone"}
+	return fakeplatform.Fields{Setting: "fields", Text: "COMPANY", Number: "SEATS", Phone: "phone",
+		Date: "JOINED", Day: "2026-03-04", Moment: "2026-03-04", List: "PLANS", Several: "||gold||new||"}
 }
 
 // Leave makes a contact leave the list. A complaint is an unsubscribe too.
@@ -195,7 +210,7 @@ func (f *Fake) list(w http.ResponseWriter, r *http.Request) {
 func (*Fake) listFields(w http.ResponseWriter, r *http.Request) {
 	all := []any{}
 	for id, one := range fields {
-		all = append(all, map[string]any{"id": id, "title": one.title, "perstag": one.tag, "type": "text"})
+		all = append(all, map[string]any{"id": id, "title": one.title, "perstag": one.tag, "type": one.kind})
 	}
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{"fields": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(fields))}})
 }

@@ -80,7 +80,7 @@ func New() *Fake {
 		people: fakeplatform.NewPeople(), left: map[string][]int64{}, asked: map[string]int{},
 		folders: []list{{ID: 1, Name: "Your first folder"}}, lists: []list{{ID: ListID, Name: ListName, Folder: 1}},
 		attribute: map[string]string{
-			"FIRSTNAME": "text", "LASTNAME": "text", "SMS": "text", "COMPANY": "text", "CITY": "text", "SEATS": "float", "TRIAL": "boolean",
+			"FIRSTNAME": "text", "LASTNAME": "text", "SMS": "text", "COMPANY": "text", "CITY": "text", "SEATS": "float", "TRIAL": "boolean", "JOINED": "date", "PLANS": "multiple-choice",
 			TagsAttribute: "multiple-choice", "LABELS": "text",
 		},
 	}
@@ -126,7 +126,8 @@ func (f *Fake) End(status string) {
 
 // Fields are contact attributes.
 func (f *Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "attributes", Text: "COMPANY", Number: "SEATS", Phone: "SMS"}
+	return fakeplatform.Fields{Setting: "attributes", Text: "COMPANY", Number: "SEATS", Phone: "SMS",
+		Date: "JOINED", Day: "2026-03-04", Moment: "2026-03-04", List: "PLANS", Several: []string{"gold", "new"}}
 }
 
 // Leave makes a contact leave. Mail that comes back, and a complaint, block a contact for
@@ -457,10 +458,13 @@ func (f *Fake) put(in contact, lists []int64, empties bool) (out fakeplatform.Pe
 	return out
 }
 
+// day is what an attribute of a date takes.
+var day = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
+
 func (f *Fake) fits(kind string, v any) bool {
-	switch v.(type) {
+	switch value := v.(type) {
 	case string:
-		return kind == "text"
+		return kind == "text" || kind == "date" && day.MatchString(value)
 	case json.Number:
 		return kind == "float"
 	case bool:

@@ -4,6 +4,7 @@
 package fake
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -31,7 +32,7 @@ const (
 )
 
 var (
-	fields    = []string{"email", "firstname", "lastname", "user_id", newsletter, "company", "seats", "mobile"}
+	fields    = []string{"email", "firstname", "lastname", "user_id", newsletter, "company", "seats", "mobile", "joined"}
 	interests = []string{"onlyautomator-user", "football"}
 )
 
@@ -77,7 +78,8 @@ func (f *Fake) People() *fakeplatform.People { return f.people }
 
 // Fields are fields of the database.
 func (*Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "fields", Text: "company", Number: "seats", Phone: "mobile"}
+	return fakeplatform.Fields{Setting: "fields", Text: "company", Number: "seats", Phone: "mobile",
+		Date: "joined", Day: "2026-03-04 00:00:00", Moment: "2026-03-04 08:30:00", List: "company", Several: "gold, new"}
 }
 
 // Leave makes a profile unsubscribe in the database, which is all that it can leave.
@@ -235,10 +237,7 @@ func (*Fake) database(w http.ResponseWriter, r *http.Request) {
 	}
 	var columns, wishes []any
 	for i, name := range fields {
-		kind := "text"
-		if name == "mobile" {
-			kind = "phone_gsm"
-		}
+		kind := cmp.Or(map[string]string{"mobile": "phone_gsm", "joined": "empty_datetime"}[name], "text")
 		columns = append(columns, map[string]any{"ID": fmt.Sprint(20989 + i), "name": name, "type": kind})
 	}
 	for i, name := range interests {
@@ -355,6 +354,9 @@ func (f *Fake) fault(p profile) string {
 	}
 	if number := p.Fields["mobile"]; number != "" && !e164.MatchString(number) {
 		return "Invalid value for field mobile"
+	}
+	if _, err := time.Parse(time.DateTime, p.Fields["joined"]); err != nil && p.Fields["joined"] != "" {
+		return "Invalid value for field joined"
 	}
 	email := p.Fields["email"]
 	if one, held := f.people.Get(email); !address.MatchString(email) || held && one.Refused {

@@ -185,7 +185,8 @@ func (f *Fake) search(w http.ResponseWriter, r *http.Request) {
 
 // Fields are attributes of people.
 func (f *Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "attributes", Text: "company", Number: "seats", Phone: "phone"}
+	return fakeplatform.Fields{Setting: "attributes", Text: "company", Number: "seats", Phone: "phone",
+		Date: "joined", Day: 1772582400, Moment: 1772613000, AnyDate: true, List: "plans", Several: []string{"gold", "new"}}
 }
 
 // Leave makes a person unsubscribe from everything, which a complaint does too. A segment

@@ -44,7 +44,9 @@ func (*Fake) Config() connector.Config {
 
 // Fields are attributes, which arrive by their own names.
 func (*Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "attributes", Text: "attributes.suiteText", Number: "attributes.suiteNumber"}
+	return fakeplatform.Fields{Setting: "attributes", Text: "attributes.suiteText", Number: "attributes.suiteNumber",
+		Date: "attributes.suiteDate", Day: "2026-03-04", Moment: "2026-03-04T10:30:00+02:00", AnyDate: true,
+		List: "attributes.suiteList", Several: []string{"gold", "new"}}
 }
 
 // People are those the receiver was told of.

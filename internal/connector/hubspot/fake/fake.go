@@ -41,6 +41,7 @@ type Fake struct {
 	lists      map[string]list
 	// blocked are addresses that were erased while nobody had them.
 	blocked  map[string]bool
+	archived map[string]bool // addresses of contacts in the recycle bin
 	optedOut map[string]bool // addresses that want no mail, of contacts or not
 }
 
@@ -70,7 +71,7 @@ type list struct {
 // New returns an account with the usual properties and three lists: one that
 // people can be added to, one that fills itself, one of companies.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), properties: properties(), blocked: map[string]bool{}, optedOut: map[string]bool{}}
+	f := &Fake{people: fakeplatform.NewPeople(), properties: properties(), blocked: map[string]bool{}, optedOut: map[string]bool{}, archived: map[string]bool{}}
 	f.lists = map[string]list{
 		ListID: {ListID, ListName, "0-1", "MANUAL"},
 		"43":   {"43", "everybody-new", "0-1", "DYNAMIC"},
@@ -86,6 +87,7 @@ func New() *Fake {
 		f.mux.HandleFunc("POST "+at.objects+"/contacts/gdpr-delete", f.erase)
 		f.mux.HandleFunc("GET "+at.objects+"/contacts/{id}", f.contact)
 		f.mux.HandleFunc("PATCH "+at.objects+"/contacts/{id}", f.move)
+		f.mux.HandleFunc("DELETE "+at.objects+"/contacts/{id}", f.archive)
 		f.mux.HandleFunc("GET "+at.properties+"/contacts/{name}", f.property)
 		f.mux.HandleFunc("GET "+at.properties+"/contacts", f.allProperties)
 		f.mux.HandleFunc("POST "+at.lists, f.makeList)
@@ -105,6 +107,8 @@ func properties() map[string]property {
 		out[name] = property{Name: name, Type: "string", FieldType: "text"}
 	}
 	out["seats"] = property{Name: "seats", Type: "number", FieldType: "number"}
+	out["joined"] = property{Name: "joined", Type: "date", FieldType: "date"}
+	out["plans"] = property{Name: "plans", Type: "enumeration", FieldType: "checkbox", Options: []option{{"Gold", "gold"}, {"New", "new"}}}
 	out["usersync_id"] = property{Name: "usersync_id", Type: "string", FieldType: "text", Unique: true}
 	out["usersync_labels"] = property{Name: "usersync_labels", Type: "string", FieldType: "text"}
 	out[TagsProperty] = property{Name: TagsProperty, Type: "enumeration", FieldType: "checkbox",
@@ -295,6 +299,9 @@ func (in input) email() string {
 	return in.Properties["email"]
 }
 
+// day is what a property of a date takes.
+var day = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
+
 func (f *Fake) checkValue(name, value string) string {
 	p, ok := f.properties[name]
 	switch {
@@ -304,6 +311,8 @@ func (f *Fake) checkValue(name, value string) string {
 		return invalid(name, "READ_ONLY_VALUE", fmt.Sprintf("%q is a read only property", name))
 	case p.Type == "number" && value != "" && !number.MatchString(value):
 		return invalid(name, "INVALID_LONG", value+" was not a valid long.")
+	case p.Type == "date" && value != "" && !day.MatchString(value):
+		return invalid(name, "INVALID_DATE", value+" is not a valid date.")
 	case len(p.Options) == 0:
 		return ""
 	}
@@ -387,6 +396,24 @@ func (f *Fake) contact(w http.ResponseWriter, r *http.Request) {
 }
 
 // erase deletes a contact for good; an address that nobody has is blocked.
+// archive puts a contact into the recycle bin. It answers alike where there is none.
+func (f *Fake) archive(w http.ResponseWriter, r *http.Request) {
+	if one, ok := f.people.ByID(r.PathValue("id")); ok {
+		f.people.Delete(one.Email)
+		f.mu.Lock()
+		f.archived[strings.ToLower(one.Email)] = true
+		f.mu.Unlock()
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Archived reports whether somebody was archived and not deleted.
+func (f *Fake) Archived(email string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.archived[strings.ToLower(email)]
+}
+
 func (f *Fake) erase(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		ID       string `json:"objectId"`
@@ -533,7 +560,8 @@ func shown(p fakeplatform.Person, names []string) map[string]any {
 
 // Fields are properties of contacts.
 func (f *Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "properties", Text: "company", Number: "seats", Phone: "phone"}
+	return fakeplatform.Fields{Setting: "properties", Text: "company", Number: "seats", Phone: "phone",
+		Date: "joined", Day: "2026-03-04", Moment: "2026-03-04", List: "plans", Several: "gold;new"}
 }
 
 // Leave makes a contact opt out of all mail, which a complaint does too. A static list

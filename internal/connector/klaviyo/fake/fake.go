@@ -137,7 +137,9 @@ func duplicate(w http.ResponseWriter, id string) {
 
 // Fields are attributes of profiles.
 func (*Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "attributes", Text: "organization", Number: "properties.seats", Phone: "phone_number"}
+	return fakeplatform.Fields{Setting: "attributes", Text: "organization", Number: "properties.seats", Phone: "phone_number",
+		Date: "properties.joined", Day: "2026-03-04", Moment: "2026-03-04 08:30:00+00:00", AnyDate: true,
+		List: "properties.plans", Several: []string{"gold", "new"}}
 }
 
 // Leave makes a person leave.

@@ -52,7 +52,7 @@ type Fake struct {
 
 // field is a merge field.
 type field struct {
-	kind     string // text, number or phone
+	kind     string // text, number, phone, date or birthday
 	required bool
 }
 
@@ -60,7 +60,7 @@ type field struct {
 func New() *Fake {
 	f := &Fake{people: fakeplatform.NewPeople(), status: map[string]string{}, forgotten: map[string]bool{}, busy: map[string]bool{}, names: map[string]string{},
 		fields: map[string]field{"FNAME": {kind: "text"}, "LNAME": {kind: "text"}, "COMPANY": {kind: "text"}, "JOBTITLE": {kind: "text"},
-			"COUNTRY": {kind: "text"}, "LTV": {kind: "number"}, "PHONE": {kind: "phone"}}}
+			"COUNTRY": {kind: "text"}, "LTV": {kind: "number"}, "PHONE": {kind: "phone"}, "JOINED": {kind: "date"}, "BIRTHDAY": {kind: "birthday"}}}
 	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
 		return fakeplatform.About(f.find, f.Refuse, do)
 	}
@@ -106,7 +106,8 @@ func (f *Fake) Clean(email string) {
 
 // Fields are merge fields of the lists.
 func (f *Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "mergeFields", Text: "COMPANY", Number: "LTV", Phone: "PHONE"}
+	return fakeplatform.Fields{Setting: "mergeFields", Text: "COMPANY", Number: "LTV", Phone: "PHONE",
+		Date: "JOINED", Day: "2026-03-04", Moment: "2026-03-04", List: "COMPANY", Several: "gold, new"}
 }
 
 // Leave makes a member leave. Members leave one list; a complaint is an unsubscribe too.
@@ -358,6 +359,13 @@ func (f *Fake) archive(w http.ResponseWriter, _ *http.Request, p fakeplatform.Pe
 	}
 	f.status[strings.ToLower(p.Email)] = "archived"
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// Archived reports whether somebody was archived and not deleted.
+func (f *Fake) Archived(email string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status[strings.ToLower(email)] == "archived"
 }
 
 func (f *Fake) erase(w http.ResponseWriter, _ *http.Request, p fakeplatform.Person) {

@@ -56,6 +56,16 @@ func (f *Fake) check(in write, lenient bool) *refusal {
 // e164 is a telephone number with the code of its country.
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
+// dateForms are how dates and birthdays are taken, whatever the audience shows.
+var dateForms = map[string]*regexp.Regexp{
+	"date": regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`), "birthday": regexp.MustCompile(`^[01][0-9]/[0-3][0-9]$`),
+}
+
+func isList(value any) bool {
+	_, ok := value.([]any)
+	return ok
+}
+
 func (f *Fake) checkFields(values map[string]any, lenient bool) *refusal {
 	var faults []fieldFault
 	for tag, def := range f.fields {
@@ -69,6 +79,10 @@ func (f *Fake) checkFields(values map[string]any, lenient bool) *refusal {
 			faults = append(faults, fieldFault{tag, "Please enter a number"})
 		case def.kind == "phone" && given && text != "" && !e164.MatchString(text):
 			faults = append(faults, fieldFault{tag, "Please enter a phone number"})
+		case dateForms[def.kind] != nil && given && text != "" && !dateForms[def.kind].MatchString(text):
+			faults = append(faults, fieldFault{tag, "Please enter a date"})
+		case given && isList(value):
+			faults = append(faults, fieldFault{tag, "Please enter a text"})
 		}
 	}
 	if len(faults) == 0 {

@@ -155,9 +155,16 @@ func contactFault(c map[string]any, before fakeplatform.Person) string {
 			return "invalid value for custom field " + fields[id]
 		case strings.HasSuffix(id, "_D") && !isDate(value):
 			return "invalid date for custom field " + fields[id]
+		case isList(value):
+			return "invalid value for custom field " + fields[id]
 		}
 	}
 	return ""
+}
+
+func isList(value any) bool {
+	_, ok := value.([]any)
+	return ok
 }
 
 func isDate(value any) bool {

@@ -277,7 +277,8 @@ func (f *Fake) complaint(w http.ResponseWriter, r *http.Request) {
 
 // Fields are fields of contacts.
 func (f *Fake) Fields() fakeplatform.Fields {
-	return fakeplatform.Fields{Setting: "customFields", Text: "company", Number: "score", Phone: "phone_number_id"}
+	return fakeplatform.Fields{Setting: "customFields", Text: "company", Number: "score", Phone: "phone_number_id",
+		Date: "joined", Day: "2026-03-04T00:00:00Z", Moment: "2026-03-04T08:30:00Z", List: "company", Several: "gold, new"}
 }
 
 // Leave makes a person want no mail of the account. A list is nothing that people leave.
