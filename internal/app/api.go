@@ -12,6 +12,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/mail"
 	"usersync/internal/management"
+	"usersync/internal/management/followups"
 	"usersync/internal/outbound"
 	"usersync/internal/platform"
 )
@@ -49,7 +50,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 		Management: operations,
 		Open:       (&platform.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).OpenWith,
 	}
-	administration := &manage.Handlers{Management: operations, AdminToken: a.cfg.AdminToken}
+	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard}, AdminToken: a.cfg.AdminToken}
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect()}, administration.Dialects()...)
 }
 
