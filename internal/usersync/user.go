@@ -51,8 +51,10 @@ const (
 	FieldName       Field = "name"
 	FieldJobTitle   Field = "jobTitle"
 	FieldInviteLink Field = "inviteLink"
-	FieldRemoved    Field = "removed"
 )
+
+// fieldRemoved is under which a stored user keeps who said last whether they are removed.
+const fieldRemoved Field = "removed"
 
 // attributePrefix begins the fields that are attributes.
 const attributePrefix = "attributes."
@@ -60,8 +62,8 @@ const attributePrefix = "attributes."
 // tagPrefix begins the fields that are tags.
 const tagPrefix = "tags."
 
-// MaxTags is how many tags are known of a user, those included that were taken away.
-const MaxTags = 500
+// maxTags is how many tags are known of a user, those included that were taken away.
+const maxTags = 500
 
 // fieldOf names the field of an attribute.
 func fieldOf(attribute string) Field { return Field(attributePrefix + attribute) }
@@ -82,7 +84,7 @@ type User struct {
 const MaxAttributes = 64 << 10
 
 // Fitting returns what the request accepted as seq says, without the new attributes that
-// would take u beyond MaxAttributes and the new tags beyond MaxTags, and the names of
+// would take u beyond MaxAttributes and the new tags beyond maxTags, and the names of
 // those. A value that replaces another one always fits where it is no longer.
 func (u *User) Fitting(in UserInput, seq int64) (fitting UserInput, left []string) {
 	if len(in.Tags) > 0 {
@@ -111,7 +113,7 @@ func (u *User) Fitting(in UserInput, seq int64) (fitting UserInput, left []strin
 	return fitting, left
 }
 
-// fittingTags returns the tags without the new ones that would be more than MaxTags, and
+// fittingTags returns the tags without the new ones that would be more than maxTags, and
 // the names of those.
 func (u *User) fittingTags(tags map[string]bool) (fitting map[string]bool, left []string) {
 	known := 0
@@ -123,7 +125,7 @@ func (u *User) fittingTags(tags map[string]bool) (fitting map[string]bool, left 
 	fitting = make(map[string]bool, len(tags))
 	for _, tag := range slices.Sorted(maps.Keys(tags)) {
 		if _, there := u.Sequences[Field(tagPrefix+tag)]; !there {
-			if known >= MaxTags {
+			if known >= maxTags {
 				left = append(left, tagPrefix+tag)
 				continue
 			}
@@ -210,8 +212,8 @@ func (u *User) Apply(in UserInput, seq int64) bool {
 			u.tag(tag, has)
 		}
 	}
-	if in.Removed != nil && u.Sequences[FieldRemoved] < seq {
-		u.Sequences[FieldRemoved], changed = seq, true
+	if in.Removed != nil && u.Sequences[fieldRemoved] < seq {
+		u.Sequences[fieldRemoved], changed = seq, true
 		u.Removed = in.Removed
 	}
 	return changed
@@ -228,8 +230,8 @@ func (u *User) tag(tag string, has bool) {
 	u.Tags[tag] = true
 }
 
-// IsRemoved reports whether the user was taken out of the system that told of them.
-func (in UserInput) IsRemoved() bool { return in.Removed != nil && *in.Removed }
+// isRemoved reports whether the user was taken out of the system that told of them.
+func (in UserInput) isRemoved() bool { return in.Removed != nil && *in.Removed }
 
 // Changes returns the fields that Apply would give another value, in the order
 // of their declaration, attributes by name.
@@ -258,8 +260,8 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 			changed = append(changed, f)
 		}
 	}
-	if in.Removed != nil && *in.Removed != u.IsRemoved() && u.Sequences[FieldRemoved] < seq {
-		changed = append(changed, FieldRemoved)
+	if in.Removed != nil && *in.Removed != u.isRemoved() && u.Sequences[fieldRemoved] < seq {
+		changed = append(changed, fieldRemoved)
 	}
 	slices.Sort(changed[own:])
 	return changed
@@ -270,7 +272,7 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 func (in UserInput) ClearedFields(sequences map[Field]int64) []Field {
 	held := map[Field]bool{
 		FieldEmail: true, FieldCountry: true, FieldFirstName: in.FirstName != "", FieldLastName: in.LastName != "",
-		FieldName: in.Name != "", FieldJobTitle: in.JobTitle != "", FieldInviteLink: in.InviteLink != "", FieldRemoved: true,
+		FieldName: in.Name != "", FieldJobTitle: in.JobTitle != "", FieldInviteLink: in.InviteLink != "", fieldRemoved: true,
 	}
 	var cleared []Field
 	for f := range sequences {
