@@ -125,9 +125,9 @@ func (d *desk) pass() {
 
 func (d *desk) story(event string) reaction.Story {
 	d.t.Helper()
-	s, err := reaction.StoryOf(d.t.Context(), d.org(), event)
+	v, err := reaction.Show(d.t.Context(), d.org(), event)
 	must(d.t, err)
-	return s
+	return v.FollowUps
 }
 
 // statuses are those of the runs of an event.

@@ -45,9 +45,9 @@ func (n customer) comesTo(t *testing.T, event string, status reaction.Status) re
 	t.Helper()
 	var s reaction.Story
 	apptest.Eventually(t, fmt.Sprintf("the follow-up is %s", status), func() bool {
-		var err error
-		s, err = reaction.StoryOf(t.Context(), n.app.Store.Org(n.org.ID), event)
+		v, err := reaction.Show(t.Context(), n.app.Store.Org(n.org.ID), event)
 		must(t, err)
+		s = v.FollowUps
 		return len(s.Runs) == 1 && s.Runs[0].Status == status
 	})
 	return s.Runs[0]

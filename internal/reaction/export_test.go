@@ -8,7 +8,7 @@ import (
 
 // ExplainStory returns how the database finds the runs of an event.
 func ExplainStory(ctx context.Context, o *store.Org, event string) ([]string, error) {
-	return o.Explain(ctx, storyStatement, nil, o.ID(), event, mostRuns)
+	return o.Explain(ctx, runsStatement, store.IDRows(runsStatement, []string{event}), o.ID())
 }
 
 // ExplainOpen returns how the database finds the runs of a follow-up that go on for a user.

@@ -1,10 +1,10 @@
 package reaction
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
+	"slices"
 
 	"usersync/internal/event"
 	"usersync/internal/store"
@@ -51,52 +51,86 @@ func Show(ctx context.Context, o *store.Org, id string) (v EventView, err error)
 	if v.Event, err = event.Get(ctx, o, id); err != nil {
 		return v, err
 	}
-	v.FollowUps, err = StoryOf(ctx, o, id)
-	return v, err
-}
-
-var (
-	storyStatement = store.Define("reaction.story", `
-SELECT r.id, r.follow_up_id, coalesce(f.name, ''), r.version, r.status, r.error, r.due_at, r.story, r.created_at, r.finished_at
-FROM follow_up_runs r LEFT JOIN follow_ups f ON f.id = r.follow_up_id AND f.organization_id = r.organization_id
-WHERE r.event_id = $2 AND r.organization_id = $1 ORDER BY r.event_id, r.id LIMIT $3`)
-	outcomeOfStatement = store.Define("reaction.outcomeOf", `SELECT outcome FROM events WHERE organization_id = $1 AND id = $2`)
-)
-
-// mostRuns bounds the runs of an event that are shown: as many as there may be follow-ups.
-const mostRuns = 1000
-
-// StoryOf returns what came of an event of the organization.
-func StoryOf(ctx context.Context, o *store.Org, eventID string) (s Story, err error) {
-	var text string
-	err = o.Reader().QueryRow(ctx, outcomeOfStatement, o.ID(), eventID).Scan(&text)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return s, fmt.Errorf("read what came of an event: %w", err)
-	}
-	var outcome Outcome
-	if err := store.Decode(text, &outcome); err != nil {
-		return s, err
-	}
-	s = Story{Unmatched: outcome.Unmatched, More: outcome.More, Error: outcome.Error}
-	if s.Unmatched == nil {
-		s.Unmatched = []Unmatched{}
-	}
-	if s.Runs, err = store.Collect(ctx, o.Reader(), storyStatement, nil, scanView, o.ID(), eventID, mostRuns); err != nil {
-		return s, fmt.Errorf("read the runs of an event: %w", err)
-	}
-	if s.Runs == nil {
-		s.Runs = []RunView{}
-	}
-	return s, nil
-}
-
-func scanView(scan func(...any) error) (v RunView, err error) {
-	var story string
-	var due, created, finished int64
-	err = scan(&v.RunID, &v.FollowUpID, &v.Name, &v.Version, &v.Status, &v.Error, &due, &story, &created, &finished)
-	v.DueAt, v.CreatedAt, v.FinishedAt, v.Actions = store.Stamp(due), store.Stamp(created), store.Stamp(finished), []Deed{}
+	list, err := withStories(ctx, o, []event.Event{v.Event})
 	if err != nil {
 		return v, err
 	}
-	return v, store.Decode(story, &v.Actions)
+	return list[0], nil
+}
+
+// List is event.List with the stories.
+func List(ctx context.Context, o *store.Org, f event.Filter) ([]EventView, error) {
+	events, err := event.List(ctx, o, f)
+	if err != nil {
+		return nil, fmt.Errorf("list the events: %w", err)
+	}
+	return withStories(ctx, o, events)
+}
+
+var (
+	runsStatement = store.Define("reaction.runs", `
+SELECT u.event_id, u.id, u.follow_up_id, coalesce(f.name, ''), u.version, u.status, u.error, u.due_at, u.story, u.created_at, u.finished_at
+FROM {rows} JOIN follow_up_runs u ON u.event_id = r.id
+LEFT JOIN follow_ups f ON f.id = u.follow_up_id AND f.organization_id = u.organization_id WHERE u.organization_id = $1`, store.Col("id", store.Text))
+	outcomesStatement = store.Define("reaction.outcomes", `
+SELECT e.id, e.outcome FROM {rows} JOIN events e ON e.organization_id = r.organization_id AND e.id = r.id WHERE e.outcome <> ''`,
+		store.Col("organization_id", store.Text), store.Col("id", store.Text))
+)
+
+// withStories returns events with what came of them. An event has no more runs than the
+// organization may have follow-ups.
+func withStories(ctx context.Context, o *store.Org, events []event.Event) ([]EventView, error) {
+	out, at := make([]EventView, len(events)), make(map[string]*Story, len(events))
+	runs, outcomes := runsStatement.Rows(len(events)), outcomesStatement.Rows(len(events))
+	for i, e := range events {
+		out[i] = EventView{e, Story{Runs: []RunView{}, Unmatched: []Unmatched{}}}
+		at[e.ID] = &out[i].FollowUps
+		runs.Add(e.ID)
+		outcomes.Add(o.ID(), e.ID)
+	}
+	_, err := store.Collect(ctx, o.Reader(), runsStatement, runs, func(scan func(...any) error) (struct{}, error) {
+		event, run, err := scanView(scan)
+		if s := at[event]; s != nil {
+			s.Runs = append(s.Runs, run)
+		}
+		return struct{}{}, err
+	}, o.ID())
+	if err != nil {
+		return nil, fmt.Errorf("read the runs of events: %w", err)
+	}
+	_, err = store.Collect(ctx, o.Reader(), outcomesStatement, outcomes, func(scan func(...any) error) (struct{}, error) {
+		var id, text string
+		if err := scan(&id, &text); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, at[id].add(text)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what came of events: %w", err)
+	}
+	for _, s := range at {
+		slices.SortFunc(s.Runs, func(a, b RunView) int { return cmp.Compare(a.RunID, b.RunID) })
+	}
+	return out, nil
+}
+
+// add takes in an outcome as it is stored.
+func (s *Story) add(text string) error {
+	var outcome Outcome
+	if err := store.Decode(text, &outcome); err != nil {
+		return err
+	}
+	s.Unmatched, s.More, s.Error = append(s.Unmatched, outcome.Unmatched...), outcome.More, outcome.Error
+	return nil
+}
+
+func scanView(scan func(...any) error) (event string, v RunView, err error) {
+	var story string
+	var due, created, finished int64
+	err = scan(&event, &v.RunID, &v.FollowUpID, &v.Name, &v.Version, &v.Status, &v.Error, &due, &story, &created, &finished)
+	v.DueAt, v.CreatedAt, v.FinishedAt, v.Actions = store.Stamp(due), store.Stamp(created), store.Stamp(finished), []Deed{}
+	if err != nil {
+		return event, v, err
+	}
+	return event, v, store.Decode(story, &v.Actions)
 }

@@ -154,12 +154,12 @@ func TestEventsGoWithTheirRunsAndNotBeforeThem(t *testing.T) {
 	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
 		n := roomtest.New(t, s, 1)
 		keep(t, n)
-		for _, id := range []string{"evt_root", "evt_waits", "evt_done", "evt_plain"} {
+		for _, id := range []string{"evt_00root", "evt_00waits", "evt_00done", "evt_00plain"} {
 			roomtest.Execute(t, db, `INSERT INTO events (id, organization_id, type, source, created_at) VALUES ($1, $2, 'user/update', 'event', 1)`, id, n.Organization.ID)
 		}
-		for _, r := range [][3]string{{"fur_1", "evt_waits", "0"}, {"fur_2", "evt_done", "1"}, {"fur_3", "evt_waits", "1"}} {
+		for _, r := range [][3]string{{"fur_1", "evt_00waits", "0"}, {"fur_2", "evt_00done", "1"}, {"fur_3", "evt_00waits", "1"}} {
 			roomtest.Execute(t, db, `INSERT INTO follow_up_runs (id, organization_id, follow_up_id, version, event_id, root_id, task_id, status, created_at, updated_at, finished_at)
-				VALUES ($1, $2, 'fup_1', 1, $3, 'evt_root', 'tsk_1', CASE WHEN $4 = '0' THEN 'waiting' ELSE 'succeeded' END, 1, 1, CASE WHEN $4 = '0' THEN 0 ELSE 1 END)`,
+				VALUES ($1, $2, 'fup_1', 1, $3, 'evt_00root', 'tsk_1', CASE WHEN $4 = '0' THEN 'waiting' ELSE 'succeeded' END, 1, 1, CASE WHEN $4 = '0' THEN 0 ELSE 1 END)`,
 				r[0], n.Organization.ID, r[1], r[2])
 		}
 		run := func(events, runs int) {
