@@ -59,7 +59,15 @@ func (c *Call) Authenticate(key usersync.Secret) error {
 	if len(key.Reveal()) > maxKey {
 		return intake.ErrInvalidKey
 	}
-	caller, ok, err := c.edge.callers.find(c.ctx, tenant.HashKey(key))
+	return c.admit(c.edge.callers.find(c.ctx, tenant.HashKey(key)))
+}
+
+// AuthenticateKey is Authenticate for a caller who has shown in another way that the key
+// with this id is theirs.
+func (c *Call) AuthenticateKey(id string) error { return c.admit(c.edge.keys.find(c.ctx, id)) }
+
+// admit lets a caller in who was looked up.
+func (c *Call) admit(caller tenant.Caller, ok bool, err error) error {
 	if err != nil {
 		return fmt.Errorf("find the caller: %w", err)
 	}

@@ -53,7 +53,8 @@ type Edge struct {
 	waiters  *intake.Waiters
 	metrics  *telemetry.Metrics
 	log      *slog.Logger
-	callers  *callers
+	callers  *callers // by the hash of their key
+	keys     *callers // by the id of their key
 	limits   *limits
 	echo     *echo.Echo
 	dialects []*Dialect
@@ -70,6 +71,9 @@ func New(o Options) *Edge {
 	if o.Store != nil {
 		e.callers = newCallers(func(ctx context.Context, hash string) (tenant.Caller, bool, error) {
 			return tenant.FindCaller(ctx, o.Store, hash)
+		})
+		e.keys = newCallers(func(ctx context.Context, id string) (tenant.Caller, bool, error) {
+			return tenant.FindCallerOfKey(ctx, o.Store, id)
 		})
 	}
 	e.echo.Use(e.enter)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usersync/internal/api"
+	"usersync/internal/api/event"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/marketing"
 	"usersync/internal/api/native"
@@ -50,8 +51,9 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 		Management: operations,
 		Open:       (&platform.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).OpenWith,
 	}
+	reports := &event.Handlers{Management: operations, Keys: a.Keys}
 	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard}, AdminToken: a.cfg.AdminToken}
-	return append([]api.Dialect{users.Dialect(), campaigns.Dialect()}, administration.Dialects()...)
+	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect()}, administration.Dialects()...)
 }
 
 // buildOperations serves the operations routes on their own port, or else on the port

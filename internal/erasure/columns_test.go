@@ -11,7 +11,7 @@ import (
 // ofThePerson are the columns, by table, that an erasure empties or whose row goes with
 // the person.
 var ofThePerson = map[string]string{
-	"users": `email_key email person_key company country department first_name last_name name job_title invite_link attributes sequences`,
+	"users": `email_key email person_key company country department first_name last_name name job_title invite_link attributes tags sequences`,
 	"colleagues": `email_key email name job_title company department company_name website invite_link redirection_link photo
 		invited_by`,
 	"people":         `email_key email person_key company country department name job_title company_name website photo`,
@@ -19,7 +19,8 @@ var ofThePerson = map[string]string{
 	"imports":        `ignored`,
 	"requests":       `email input`,
 	"steps":          `details error_message found`,
-	"events":         `attributes`,
+	"events":         `attributes outcome`,
+	"follow_up_runs": `responses story error`,
 	"messages":       `body`,
 	"deliveries":     `attempts`,
 	"bulk_errors":    `message`,
@@ -38,7 +39,7 @@ var ofOurs = map[string]string{
 	"balances":          `organization_id`,
 	"ledger":            `id organization_id kind request_id`,
 	"users":             `id organization_id`,
-	"events":            `id organization_id user_id type source cause`,
+	"events":            `id organization_id user_id type source cause caused_by`,
 	"consents":          `user_id channel organization_id status connection_id`,
 	"inbounds":          `connection_id organization_id hash`,
 	"signals":           `connection_id id organization_id user_id channel status`,
@@ -65,6 +66,7 @@ var ofOurs = map[string]string{
 	"bulks":             `request_id organization_id connection_id`,
 	"bulk_errors":       `request_id organization_id status code`,
 
+	"follow_up_runs":     `id organization_id follow_up_id event_id user_id root_id task_id status`,
 	"follow_up_versions": `follow_up_id organization_id actor`,
 }
 

@@ -21,7 +21,7 @@ DELETE FROM outbox WHERE state IN ('parked', 'poisoned') AND id {any}SELECT r.id
 	endOrphansStatement = store.Define("erasure.endOrphans", `
 UPDATE requests SET status = 'failed', email = '', input = '{}', finished_at = {now} FROM {rows}
 WHERE requests.organization_id = r.organization_id AND requests.id = r.request_id AND requests.task_id {words}$1{/words}
-    AND requests.status IN `+request.UnfinishedStatusesSQL+` AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
+    AND requests.status IN `+request.UnfinishedStatusesSQL+` AND requests.user_id <> '' AND (SELECT count(*) FROM users u WHERE u.id = requests.user_id) = 0
 RETURNING requests.id, requests.kind, requests.run, requests.task_id`, store.Col("organization_id", store.Text), store.Col("request_id", store.Text))
 )
 
@@ -104,8 +104,11 @@ func failErased(ctx context.Context, tx *store.Tx, organization string, list []e
 
 // firstStep is the name of the step that requests of a kind begin with.
 func firstStep(kind request.Kind) request.StepName {
-	if kind == request.KindUserSync {
+	switch kind {
+	case request.KindUserSync:
 		return request.StepColleagues
+	case request.KindEvent:
+		return request.StepFollowUps
 	}
 	return request.StepPlatform
 }

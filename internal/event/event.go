@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 
 	"usersync/internal/store"
@@ -38,14 +39,32 @@ type Event struct {
 	// Cause is the id of the request or the erasure that led to it.
 	Cause      string         `json:"cause"`
 	Attributes map[string]any `json:"attributes"`
-	CreatedAt  usersync.Time  `json:"createdAt"`
+	// Trigger is the run of a follow-up that triggered it; nil for any other event.
+	Trigger   *Trigger      `json:"trigger,omitempty"`
+	CreatedAt usersync.Time `json:"createdAt"`
 }
 
+// Trigger says, by ids, what of a follow-up triggered an event.
+type Trigger struct {
+	FollowUpID string `json:"followUpId"`
+	RunID      string `json:"runId"`
+	// EventID is the event that set off the run, and RootID the one that it all began
+	// with, which a client reported.
+	EventID string `json:"eventId"`
+	RootID  string `json:"rootId"`
+	// Hops is how many follow-ups lie between the root and this event.
+	Hops int `json:"hops"`
+}
+
+// OfRequest returns the id of the event that a request reports.
+func OfRequest(id string) string { return usersync.DeriveID(usersync.PrefixEvent, id, "event") }
+
 var insertEventsStatement = store.Define("event.insertEvents", `
-INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
-SELECT r.id, $1, r.user_id, r.type, r.source, r.cause, r.attributes, {now} FROM {rows} WHERE true
+INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, caused_by, created_at)
+SELECT r.id, $1, r.user_id, r.type, r.source, r.cause, r.attributes, r.caused_by, {now} FROM {rows} WHERE true
 {again}ON CONFLICT (organization_id, id) DO NOTHING{/again}`,
-	store.Col("id", store.Text), store.Col("user_id", store.Text), store.Col("type", store.Text), store.Col("source", store.Text), store.Col("cause", store.Text), store.Col("attributes", store.Text))
+	store.Col("id", store.Text), store.Col("user_id", store.Text), store.Col("type", store.Text), store.Col("source", store.Text), store.Col("cause", store.Text), store.Col("attributes", store.Text),
+	store.Col("caused_by", store.Text))
 
 // Save writes events in the transaction of the change that they tell of. An event whose
 // id is stored already is the same event and is not written again.
@@ -55,19 +74,41 @@ func Save(ctx context.Context, tx *store.Tx, organization string, events []Event
 	}
 	set := insertEventsStatement.Rows(len(events))
 	for _, e := range events {
-		set.Add(e.ID, e.UserID, string(e.Type), e.Source, e.Cause, store.Encode(e.Attributes))
+		set.Add(e.ID, e.UserID, string(e.Type), e.Source, e.Cause, store.Encode(e.Attributes), e.Trigger.Encode())
 	}
 	return tx.Later(ctx, insertEventsStatement, set, nil, organization)
 }
 
-const eventColumns = `id, type, source, user_id, cause, attributes, created_at`
+// Encode returns the trigger as it is stored, "" for none.
+func (t *Trigger) Encode() string {
+	if t == nil {
+		return ""
+	}
+	text, _ := json.Marshal(t) // texts and a number can always be JSON
+	return string(text)
+}
+
+var emptyStatement = store.Define("event.empty", `
+UPDATE events SET attributes = '', outcome = '' FROM {rows} WHERE events.organization_id = r.organization_id AND events.id = r.id`,
+	store.Col("organization_id", store.Text), store.Col("id", store.Text))
+
+// Empty removes what events say. They stay, as what happened and when.
+func Empty(ctx context.Context, tx *store.Tx, organization string, ids []string) error {
+	set := emptyStatement.Rows(len(ids))
+	for _, id := range ids {
+		set.Add(organization, id)
+	}
+	return tx.Later(ctx, emptyStatement, set, nil)
+}
+
+const eventColumns = `id, type, source, user_id, cause, attributes, caused_by, created_at`
 
 func scanEvent(scan func(...any) error) (e Event, err error) {
-	var attributes string
+	var attributes, caused string
 	var created int64
-	err = scan(&e.ID, &e.Type, &e.Source, &e.UserID, &e.Cause, &attributes, &created)
+	err = scan(&e.ID, &e.Type, &e.Source, &e.UserID, &e.Cause, &attributes, &caused, &created)
 	e.Attributes, e.CreatedAt = map[string]any{}, store.Stamp(created)
-	return e, errors.Join(err, store.Decode(attributes, &e.Attributes))
+	return e, errors.Join(err, store.Decode(attributes, &e.Attributes), store.Decode(caused, &e.Trigger))
 }
 
 // Filter narrows the list of events.

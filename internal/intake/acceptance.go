@@ -75,12 +75,12 @@ func leaveStored(ctx context.Context, tx *store.Tx, open, repeated []*Submission
 			set.Add(sub.Organization, a.RequestID)
 		}
 	}
-	users, err := readRequestUsers(ctx, tx.Conn, set)
+	stored, err := readStored(ctx, tx.Conn, set)
 	if err != nil {
 		return nil, err
 	}
 	for _, sub := range repeated {
-		if !sub.storedAs(users) {
+		if !sub.storedAs(stored) {
 			continue
 		}
 		open = slices.DeleteFunc(open, func(one *Submission) bool { return one == sub })
@@ -92,20 +92,21 @@ func leaveStored(ctx context.Context, tx *store.Tx, open, repeated []*Submission
 	return open, nil
 }
 
-// storedAs notes the submission as accepted if its requests are among those whose users
-// are given, and reports whether they are. They were stored all together or not at all.
-func (s *Submission) storedAs(users map[string]string) bool {
+// storedAs notes the submission as accepted if its requests are among those that are
+// stored, and reports whether they are. They were stored all together or not at all.
+func (s *Submission) storedAs(stored map[string]storedRequest) bool {
 	if len(s.Items) == 0 {
 		return false
 	}
-	if _, stored := users[s.Items[0].RequestID]; !stored {
+	if _, found := stored[s.Items[0].RequestID]; !found {
 		return false
 	}
 	s.Err, s.Accepted, s.Replayed = nil, s.Items, false
 	for _, a := range s.Items {
-		a.organization = s.Organization
+		q := stored[a.RequestID]
+		a.organization, a.sequence = s.Organization, q.sequence
 		if a.Input == nil {
-			a.UserID = users[a.RequestID]
+			a.UserID = q.user
 		}
 	}
 	return true
@@ -148,6 +149,11 @@ type acceptedRow struct {
 	TaskQueue string `col:"task_queue"`
 	TaskKey   string `col:"task_key"`
 	TaskArgs  string `col:"task_args"`
+	// EventID is "" on a request that reports none.
+	EventID         string `col:"event_id"`
+	EventType       string `col:"event_type"`
+	EventAttributes string `col:"event_attributes"`
+	EventTrigger    string `col:"event_trigger"`
 }
 
 // The parts of accepting. PostgreSQL runs them as one statement, see
@@ -158,7 +164,7 @@ const (
 	// The derived id of a person who was erased is not used again. A repetition, which
 	// may follow a collision of ids, also avoids the ids that other users have.
 	askedText = `asked AS MATERIALIZED (
-    SELECT r.*, u.id AS known, CASE WHEN e.person IS NULL AND ($1 = 0 OR (SELECT count(*) FROM users t WHERE t.id = r.user_id) = 0)
+    SELECT r.*, u.id AS known, CASE WHEN e.person IS NULL AND ($1 = 0 OR r.email_key = '' OR (SELECT count(*) FROM users t WHERE t.id = r.user_id) = 0)
         THEN r.user_id ELSE r.fresh_id END AS made
     FROM {rows}
     LEFT JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key
@@ -185,12 +191,25 @@ INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, tracep
 SELECT task_id, organization_id, task_kind, task_queue, task_key, task_args, traceparent, 'ready', 0, {now}
 FROM %s WHERE task_kind <> ''
 {again}ON CONFLICT (id) DO NOTHING{/again}`
+	insertEventsText = `
+INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, caused_by, created_at)
+SELECT event_id, organization_id, %s, event_type, kind, request_id, event_attributes, event_trigger, {now}
+FROM %s WHERE event_id <> ''
+{again}ON CONFLICT (organization_id, id) DO NOTHING{/again}`
 )
 
 // acceptStatement writes everything on PostgreSQL and returns the user of each
 // request. xmax is not 0 on a user whom another transaction has stored since the
 // statement began, which is rare.
-var acceptStatement = store.DefinePerEngine("intake.accept", `
+var acceptStatement = defineAccept("intake.accept", "")
+
+// acceptEventsStatement is acceptStatement for a set with requests that report events.
+var acceptEventsStatement = defineAccept("intake.acceptWithEvents", `, logged AS (`+fmt.Sprintf(insertEventsText, "owner", "resolved")+`
+)`)
+
+// defineAccept defines acceptStatement with further parts.
+func defineAccept(name, further string) *store.Statement {
+	return store.DefinePerEngine(name, `
 WITH `+askedText+`, stored AS (`+insertUsersText+`
     RETURNING id, organization_id, email_key, xmax <> 0 AS there
 ), met AS MATERIALIZED (
@@ -200,9 +219,10 @@ WITH `+askedText+`, stored AS (`+insertUsersText+`
     LEFT JOIN met m ON m.organization_id = a.organization_id AND m.email_key = a.email_key
 ), written AS (`+fmt.Sprintf(insertRequestsText, "owner", "resolved")+`
 ), enqueued AS (`+fmt.Sprintf(insertTasksText, "asked")+`
-)
+)`+further+`
 SELECT request_id, owner FROM resolved`, ``,
-	store.ColumnsOf[acceptedRow]()...).Unsorted()
+		store.ColumnsOf[acceptedRow]()...).Unsorted()
+}
 
 // write stores the requests of the submissions that passed, with their users and
 // tasks, and notes the users' ids in them.
@@ -249,12 +269,16 @@ func taken(err error) error {
 // writeAtOnce stores the rows by one statement, since each statement costs
 // PostgreSQL a trip. It returns the users' ids by request.
 func writeAtOnce(ctx context.Context, tx *store.Tx, rows []acceptedRow, try int) (map[string]string, error) {
-	set := acceptStatement.Rows(len(rows))
+	st := acceptStatement
+	if slices.ContainsFunc(rows, func(r acceptedRow) bool { return r.EventID != "" }) {
+		st = acceptEventsStatement
+	}
+	set := st.Rows(len(rows))
 	for _, row := range rows {
 		store.AddRecord(set, row)
 	}
 	owners := make(map[string]string, len(rows))
-	_, err := store.Collect(ctx, tx.Conn, acceptStatement, set, func(scan func(...any) error) (struct{}, error) {
+	_, err := store.Collect(ctx, tx.Conn, st, set, func(scan func(...any) error) (struct{}, error) {
 		var request, owner string
 		err := scan(&request, &owner)
 		owners[request] = owner
@@ -317,6 +341,10 @@ func (a *Acceptance) row() (acceptedRow, error) {
 		Organization: a.organization, RequestID: a.RequestID, Kind: string(a.Kind), Sequence: a.sequence, Input: string(a.Input),
 		Traceparent: a.Traceparent, Email: a.User.Email.Display(), UserID: a.UserID, TaskID: a.TaskID,
 	}
+	if a.Event != nil {
+		row.EventID, row.EventType, row.EventAttributes = a.EventID(), a.Event.Type, store.Encode(a.Event.Attributes)
+		row.EventTrigger = a.Event.Trigger.Encode()
+	}
 	if a.Input != nil {
 		return row, nil
 	}
@@ -335,9 +363,12 @@ func (a *Acceptance) row() (acceptedRow, error) {
 
 // newUser returns the attributes of a new user, whose first request is a, and the
 // sequences of the user's fields.
+// Tags are left to the request's own run, and so is whether the user was removed.
 func newUser(a *Acceptance) (attributes, sequences string) {
 	var u usersync.User
-	u.Apply(a.User.UserInput, a.sequence)
+	in := a.User.UserInput
+	in.Tags, in.Removed = nil, nil
+	u.Apply(in, a.sequence)
 	u.Sequences[usersync.FieldEmail] = a.sequence
 	return store.Encode(u.Attributes), store.Encode(u.Sequences)
 }

@@ -21,6 +21,8 @@ WITH `+strings.Replace(askedText, " MATERIALIZED", "", 1)+insertUsersText+`
 RETURNING organization_id, email_key, id`, store.ColumnsOf[acceptedRow]()...)
 	acceptRequestsStatement = store.Define("intake.acceptRequests",
 		fmt.Sprintf(insertRequestsText, "user_id", "{rows}"), store.ColumnsOf[acceptedRow]()...)
+	logEventsStatement = store.Define("intake.logEvents",
+		fmt.Sprintf(insertEventsText, "user_id", "{rows}"), store.ColumnsOf[acceptedRow]()...)
 	acceptTasksStatement = store.Define("intake.acceptTasks",
 		fmt.Sprintf(insertTasksText, "{rows}"), store.ColumnsOf[acceptedRow]()...)
 )
@@ -35,7 +37,7 @@ func writeInParts(ctx context.Context, tx *store.Tx, rows []acceptedRow, try int
 	if err := writeUsers(ctx, tx, rows, owners, try); err != nil {
 		return nil, err
 	}
-	requests, tasks := acceptRequestsStatement.Rows(len(rows)), acceptTasksStatement.Rows(1)
+	requests, tasks, events := acceptRequestsStatement.Rows(len(rows)), acceptTasksStatement.Rows(1), logEventsStatement.Rows(0)
 	byRequest := make(map[string]string, len(rows))
 	for _, row := range rows {
 		if id, ok := owners[row.userKey()]; ok {
@@ -46,12 +48,21 @@ func writeInParts(ctx context.Context, tx *store.Tx, rows []acceptedRow, try int
 		if row.TaskKind != "" {
 			store.AddRecord(tasks, row)
 		}
+		if row.EventID != "" {
+			store.AddRecord(events, row)
+		}
 	}
 	if _, err := tx.Exec(ctx, acceptRequestsStatement, requests); err != nil {
 		return nil, fmt.Errorf("store the requests: %w", err)
 	}
 	if _, err := tx.Exec(ctx, acceptTasksStatement, tasks); err != nil {
 		return nil, fmt.Errorf("store the tasks: %w", err)
+	}
+	if events.Len() == 0 {
+		return byRequest, nil
+	}
+	if _, err := tx.Exec(ctx, logEventsStatement, events); err != nil {
+		return nil, fmt.Errorf("store the events: %w", err)
 	}
 	return byRequest, nil
 }

@@ -10,45 +10,49 @@ import (
 // statements, and few enough that the next organization does not wait long.
 const batchOf = 64
 
+// lot is what may share a task: requests of one organization and of one kind.
+type lot struct {
+	organization string
+	kind         request.Kind
+}
+
 // Plan makes the tasks for what one commit accepted: one for up to batchOf user-syncs
-// of one organization, and one for each request of another kind. It sets the TaskID
-// of each request. The same requests always make the same tasks.
+// of one organization, one for as many of its events, and one for each request of
+// another kind. It sets the TaskID of each request. The same requests always make the
+// same tasks.
 func Plan(accepted []*Acceptance) []usersync.Task {
-	var order []string
+	var order []lot
 	var tasks []usersync.Task
-	byOrganization := map[string][]*Acceptance{}
+	lots := map[lot][]*Acceptance{}
 	for _, a := range accepted {
-		o := a.Organization()
-		if a.Kind != request.KindUserSync {
+		if a.Kind != request.KindUserSync && a.Kind != request.KindEvent {
 			a.TaskID = usersync.DeriveID(usersync.PrefixTask, a.RequestID)
-			tasks = append(tasks, pipeline.TaskOf(a.Kind, a.TaskID, o, a.RequestID, a.Traceparent))
+			tasks = append(tasks, pipeline.TaskOf(a.Kind, a.TaskID, a.Organization(), a.Traceparent, a.RequestID))
 			continue
 		}
-		if byOrganization[o] == nil {
-			order = append(order, o)
+		l := lot{a.Organization(), a.Kind}
+		if lots[l] == nil {
+			order = append(order, l)
 		}
-		byOrganization[o] = append(byOrganization[o], a)
+		lots[l] = append(lots[l], a)
 	}
-	for _, o := range order {
-		list := byOrganization[o]
+	for _, l := range order {
+		list := lots[l]
 		for len(list) > 0 {
 			n := min(len(list), batchOf)
-			tasks = append(tasks, task(o, list[:n]))
+			tasks = append(tasks, task(l, list[:n]))
 			list = list[n:]
 		}
 	}
 	return tasks
 }
 
-// task makes the task of a batch of user-syncs and sets their TaskID.
-func task(organization string, batch []*Acceptance) usersync.Task {
+// task makes the task of a batch and sets the TaskID of its requests.
+func task(l lot, batch []*Acceptance) usersync.Task {
 	id := usersync.DeriveID(usersync.PrefixTask, batch[0].RequestID)
-	args := pipeline.RunArgs{}
-	for _, a := range batch {
-		a.TaskID = id
-		args.RequestIDs = append(args.RequestIDs, a.RequestID)
+	ids := make([]string, len(batch))
+	for i, a := range batch {
+		a.TaskID, ids[i] = id, a.RequestID
 	}
-	t := pipeline.Run.Task(id, organization, organization, args)
-	t.Traceparent = batch[0].Traceparent
-	return t
+	return pipeline.TaskOf(l.kind, id, l.organization, batch[0].Traceparent, ids...)
 }

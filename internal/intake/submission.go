@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"usersync/internal/event"
 	"usersync/internal/idempotency"
 	"usersync/internal/request"
 	"usersync/internal/store"
@@ -51,11 +52,24 @@ type Acceptance struct {
 	// User.
 	Input json.RawMessage
 
+	// Event is what the request reports; nil where it is no event.
+	Event *NewEvent
+
 	// UserID is set by Accept where there is no Input.
 	UserID string
 
 	organization string
 	sequence     int64
+}
+
+// NewEvent is an event that is stored with the request that reports it, under the id
+// event.OfRequest.
+type NewEvent struct {
+	Type string
+	// Attributes are what was said with it, without the address of anybody.
+	Attributes map[string]any
+	// Trigger is the run of a follow-up that triggered it; nil where a client reported it.
+	Trigger *event.Trigger
 }
 
 // NewUser is what the accepting transaction stores of a user who is not known yet:
@@ -75,11 +89,23 @@ func (a *Acceptance) userKey() userKey { return userKey{a.organization, a.User.E
 // calls plan.
 func (a *Acceptance) Organization() string { return a.organization }
 
+// Sequence is the number under which the request was accepted. Accept sets it.
+func (a *Acceptance) Sequence() int64 { return a.sequence }
+
+// EventID is the id of the event that the request reports.
+func (a *Acceptance) EventID() string { return event.OfRequest(a.RequestID) }
+
+// storedRequest is what an answer says of a request that was stored earlier.
+type storedRequest struct {
+	user     string
+	sequence int64
+}
+
 var requestUsersStatement = store.Define("intake.requestUsers", `
-SELECT q.id, q.user_id FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
+SELECT q.id, q.user_id, q.sequence FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id`,
 	store.Col("organization_id", store.Text), store.Col("id", store.Text))
 
-// FillReplays sets the user ids of replayed submissions.
+// FillReplays sets the user ids and the sequences of replayed submissions.
 func FillReplays(ctx context.Context, s *store.Store, submissions []*Submission) error {
 	byID := map[string][]*Acceptance{}
 	set := requestUsersStatement.Rows(1)
@@ -95,26 +121,27 @@ func FillReplays(ctx context.Context, s *store.Store, submissions []*Submission)
 	if set.Len() == 0 {
 		return nil
 	}
-	users, err := readRequestUsers(ctx, s.Reader(), set)
+	stored, err := readStored(ctx, s.Reader(), set)
 	if err != nil {
 		return fmt.Errorf("read the users of replayed submissions: %w", err)
 	}
-	for id, user := range users {
+	for id, q := range stored {
 		for _, a := range byID[id] {
-			a.UserID = user
+			a.UserID, a.sequence = q.user, q.sequence
 		}
 	}
 	return nil
 }
 
-// readRequestUsers returns the users of those of the requests that are stored, by request.
-func readRequestUsers(ctx context.Context, c store.Conn, set *store.Rows) (map[string]string, error) {
-	users := make(map[string]string, set.Len())
+// readStored returns those of the requests that are stored, by their ids.
+func readStored(ctx context.Context, c store.Conn, set *store.Rows) (map[string]storedRequest, error) {
+	stored := make(map[string]storedRequest, set.Len())
 	_, err := store.Collect(ctx, c, requestUsersStatement, set, func(scan func(...any) error) (struct{}, error) {
-		var id, user string
-		err := scan(&id, &user)
-		users[id] = user
+		var id string
+		var q storedRequest
+		err := scan(&id, &q.user, &q.sequence)
+		stored[id] = q
 		return struct{}{}, err
 	})
-	return users, err
+	return stored, err
 }

@@ -200,7 +200,7 @@ func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b bulk.Bulk, 
 			return nil
 		}
 		id := usersync.DeriveID(usersync.PrefixTask, c.TaskID, slice.Cursor)
-		return outbox.Enqueue(ctx, tx, TaskOf(request.KindPlatformBulk, id, c.Organization, b.ID, c.Traceparent))
+		return outbox.Enqueue(ctx, tx, TaskOf(request.KindPlatformBulk, id, c.Organization, c.Traceparent, b.ID))
 	})
 	if errors.Is(err, errDeleted) {
 		step := platformStep(0, platform.Connection{ID: b.Input.Connection, Status: platform.ConnectionActive})

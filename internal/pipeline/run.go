@@ -16,6 +16,7 @@ import (
 	"usersync/internal/event"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
+	"usersync/internal/reaction"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
@@ -60,6 +61,7 @@ type Service struct {
 	BulkTurn time.Duration
 
 	organizations destination.Known
+	followUps     reaction.Known
 }
 
 // Handlers returns the handlers of the requests' tasks, one for each kind.
@@ -70,6 +72,7 @@ func (s *Service) Handlers() []queue.Handler {
 		run,
 		PlatformSync.Work(s.syncPlatforms, s.giveUpPlatforms),
 		PlatformBulk.Work(s.bulk, s.giveUpBulk),
+		EventRun.Work(s.runEvents, s.giveUpEvents),
 	}
 }
 
@@ -214,6 +217,9 @@ func (b *batch) merge() {
 	b.altered = map[string]bool{}
 	for i := range b.works {
 		w := &b.works[i]
+		if w.User.ID == "" {
+			continue // an event that is about nobody
+		}
 		u := b.users[w.User.ID]
 		if u == nil {
 			u = &w.User

@@ -252,11 +252,13 @@ func inviteLink(own string, o tenant.Organization) string {
 	return o.DefaultInviteLink
 }
 
-// newcomers returns the e-mail keys of the users that these requests made.
-func (st *settlement) newcomers() []string {
+// newcomers returns the e-mail keys of the users that these requests made, but for those
+// who are gone already.
+func (b *batch) newcomers() []string {
 	var keys []string
-	for _, w := range st.works {
-		if w.User.MadeBy(w.Sequence) {
+	for _, w := range b.works {
+		gone := w.Input.Removed != nil && *w.Input.Removed
+		if w.User.ID != "" && !gone && w.User.MadeBy(w.Sequence) {
 			keys = append(keys, w.User.Email.Key())
 		}
 	}

@@ -60,11 +60,11 @@ func Lock(ctx context.Context, tx *store.Tx, organization string, ids []string) 
 }
 
 var lockRequestStatement = store.Define("request.lockRequest", `
-SELECT kind, status, run, traceparent, (SELECT count(*) FROM users u WHERE u.id = requests.user_id)
+SELECT kind, status, run, traceparent, CASE WHEN user_id = '' THEN 1 ELSE (SELECT count(*) FROM users u WHERE u.id = requests.user_id) END
 FROM requests WHERE organization_id = $1 AND id = $2 {for update}`)
 
-// LockForRetry locks one request and returns it, and whether its user still exists.
-// A bulk has no user. It returns ErrNotFound for an id of no request.
+// LockForRetry locks one request and returns it, and whether its user still exists, or
+// it is about none, as a bulk. It returns ErrNotFound for an id of no request.
 func LockForRetry(ctx context.Context, tx *store.Tx, organization, id string) (q Locked, userExists bool, err error) {
 	q.ID = id
 	var users int

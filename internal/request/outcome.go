@@ -142,7 +142,7 @@ func Tell(ctx context.Context, tx *store.Tx, organization string, told []Outcome
 }
 
 // messageTypes returns the types of the messages that the outcome leads to. A
-// platform-sync and a bulk lead to none.
+// platform-sync, a bulk and an event lead to none.
 func (o Outcome) messageTypes() (types []delivery.MessageType) {
 	if o.Kind != KindUserSync {
 		return nil

@@ -17,10 +17,12 @@ const (
 	KindPlatformSync Kind = "platform-sync"
 	// KindPlatformBulk pushes many known users to one connection.
 	KindPlatformBulk Kind = "platform-bulk"
+	// KindEvent takes in an event, and runs the follow-ups that it sets off.
+	KindEvent Kind = "event"
 )
 
 // Kinds lists every kind.
-var Kinds = []Kind{KindUserSync, KindPlatformSync, KindPlatformBulk}
+var Kinds = []Kind{KindUserSync, KindPlatformSync, KindPlatformBulk, KindEvent}
 
 // Paid reports whether requests of this kind need credits.
 func (k Kind) Paid() bool { return k == KindUserSync }

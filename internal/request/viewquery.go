@@ -159,7 +159,11 @@ func stop(steps []StepView) {
 
 // PlannedSteps shows the steps of a request that no worker has finished yet.
 func PlannedSteps(kind Kind) []StepView {
-	if kind != KindUserSync {
+	switch kind {
+	case KindUserSync:
+	case KindEvent:
+		return []StepView{{Name: StepFollowUps, Status: StepPending}}
+	default:
 		return []StepView{}
 	}
 	return []StepView{{Name: StepColleagues, Status: StepPending}}

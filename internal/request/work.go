@@ -41,12 +41,18 @@ func (w Work) Fresh() bool { return w.Run == 1 && w.Status == Queued }
 
 // WorkColumns are the columns of Work, of a request q and its user u, for statements
 // that read it beside other things. NoWork stands in their place in rows that hold no
-// work, and WorkToDo is the condition for a request that is still to be worked.
+// work, and WorkOfNobody in rows of a request that is about no user. WorkToDo is the condition for a request that is still to be worked.
 const (
-	WorkColumns = `q.id, q.task_id, q.kind, q.status, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at,
-    u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.sequences, u.version`
-	NoWork   = `'', '', '', '', 0, '', '', '', 0, 0, 0, '', '', '', '', '', '', '', '', '', '', '', 0`
-	WorkToDo = `q.status IN ('queued', 'processing', 'awaiting_credits')`
+	WorkColumns = requestColumns + `, u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link,
+    u.attributes, u.tags, u.removed, u.sequences, u.version`
+	NoWork       = `'', '', '', '', 0, '', '', '', 0, 0, 0, ` + noUser
+	WorkOfNobody = requestColumns + `, ` + noUser
+	WorkToDo     = `q.status IN ('queued', 'processing', 'awaiting_credits')`
+)
+
+const (
+	requestColumns = `q.id, q.task_id, q.kind, q.status, q.sequence, q.input, q.traceparent, q.email, q.run, q.charged, q.created_at`
+	noUser         = `'', '', '', '', '', '', '', '', '', '', '', 0, '', 0`
 )
 
 var workStatement = store.Define("request.work", `
@@ -72,9 +78,9 @@ func scanWork(scan func(...any) error) (Work, error) {
 
 // WorkRow is a row of WorkColumns. It may be filled again for the next row.
 type WorkRow struct {
-	work                                     Work
-	input, email, key, attributes, sequences string
-	created                                  int64
+	work                                           Work
+	input, email, key, attributes, tags, sequences string
+	created, removed                               int64
 }
 
 // Columns returns where the columns go, in their order.
@@ -82,7 +88,7 @@ func (r *WorkRow) Columns() []any {
 	w, u := &r.work, &r.work.User
 	return []any{&w.ID, &w.TaskID, &w.Kind, &w.Status, &w.Sequence, &r.input, &w.Traceparent, &w.Email, &w.Run, &w.Charged, &r.created,
 		&u.ID, &r.email, &r.key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink,
-		&r.attributes, &r.sequences, &u.Version}
+		&r.attributes, &r.tags, &r.removed, &r.sequences, &u.Version}
 }
 
 // Found reports whether the row holds a work, and not NoWork.
@@ -94,7 +100,10 @@ func (r *WorkRow) Work() (Work, error) {
 	w.CreatedAt = store.At(r.created)
 	w.User.Email = usersync.NewEmail(r.email, r.key)
 	w.Input.Email = w.User.Email
-	return w, errors.Join(w.decodeInput(r.input), store.Decode(r.attributes, &w.User.Attributes), store.Decode(r.sequences, &w.User.Sequences))
+	if r.removed == 1 {
+		w.User.Removed = new(true)
+	}
+	return w, errors.Join(w.decodeInput(r.input), store.Decode(r.attributes, &w.User.Attributes), store.Decode(r.tags, &w.User.Tags), store.Decode(r.sequences, &w.User.Sequences))
 }
 
 func (w *Work) decodeInput(input string) error {

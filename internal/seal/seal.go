@@ -9,7 +9,9 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -40,6 +42,8 @@ type Keys struct {
 	first string
 	ids   []string
 	byID  map[string]cipher.AEAD
+	// roots are what keys for other purposes are derived from.
+	roots map[string][]byte
 }
 
 // ParseKeys reads SEALING_KEYS: one or more `id:base64(32 bytes)`, separated by
@@ -49,9 +53,9 @@ func ParseKeys(s usersync.Secret) (*Keys, error) {
 	if strings.TrimSpace(s.Reveal()) == "" {
 		return nil, invalid("SEALING_KEYS is empty")
 	}
-	keys := &Keys{byID: map[string]cipher.AEAD{}}
+	keys := &Keys{byID: map[string]cipher.AEAD{}, roots: map[string][]byte{}}
 	for i, entry := range strings.Split(s.Reveal(), ",") {
-		id, aead, err := parseKey(strings.TrimSpace(entry))
+		id, key, aead, err := parseKey(strings.TrimSpace(entry))
 		if err != nil {
 			return nil, invalid(fmt.Sprintf("SEALING_KEYS entry %d: %v", i+1, err))
 		}
@@ -61,7 +65,7 @@ func ParseKeys(s usersync.Secret) (*Keys, error) {
 		if i == 0 {
 			keys.first = id
 		}
-		keys.byID[id], keys.ids = aead, append(keys.ids, id)
+		keys.byID[id], keys.ids, keys.roots[id] = aead, append(keys.ids, id), mac(key, "derive")
 	}
 	return keys, nil
 }
@@ -70,24 +74,40 @@ func invalid(fault string) error {
 	return usersync.Errorf(usersync.CodeInvalid, "%s; expected id:base64(32 bytes), separated by commas", fault)
 }
 
-func parseKey(entry string) (string, cipher.AEAD, error) {
+func parseKey(entry string) (id string, key []byte, _ cipher.AEAD, _ error) {
 	id, text, found := strings.Cut(entry, ":")
 	if !found {
-		return "", nil, errors.New("there is no colon")
+		return "", nil, nil, errors.New("there is no colon")
 	}
 	if !validID(id) {
-		return "", nil, fmt.Errorf("the id is not 1 to %d letters, digits, _ or -", maxID)
+		return "", nil, nil, fmt.Errorf("the id is not 1 to %d letters, digits, _ or -", maxID)
 	}
 	// Other programs write the padding, ours does not need it.
 	key, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
-		return "", nil, fmt.Errorf("key %q is not base64", id)
+		return "", nil, nil, fmt.Errorf("key %q is not base64", id)
 	}
 	if len(key) != keySize {
-		return "", nil, fmt.Errorf("key %q has %d bytes", id, len(key))
+		return "", nil, nil, fmt.Errorf("key %q has %d bytes", id, len(key))
 	}
 	aead, err := newAEAD(key)
-	return id, aead, err
+	return id, key, aead, err
+}
+
+func mac(key []byte, text string) []byte {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte(text))
+	return m.Sum(nil)
+}
+
+// Derive returns the key of 32 bytes that follows from one of the keys for a purpose. It
+// opens nothing that is sealed. ok is false where no key has the id.
+func (k *Keys) Derive(id, purpose string) (key []byte, ok bool) {
+	root, ok := k.roots[id]
+	if !ok {
+		return nil, false
+	}
+	return mac(root, purpose), true
 }
 
 func validID(id string) bool {

@@ -233,19 +233,33 @@ type Caller struct {
 	At           time.Time // when this was read, by the database's clock
 }
 
-var callerStatement = store.Define("tenant.caller", `
+const callerText = `
 SELECT k.id, k.organization_id, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.revoked_at,
     coalesce(o.id, ''), coalesce(o.name, ''), coalesce(o.status, ''), coalesce(o.salt, ''), coalesce(o.default_invite_link, ''),
     coalesce(o.default_redirection_link, ''), coalesce(o.settings, '{}'), coalesce(o.secrets, ''), coalesce(o.created_at, 0), coalesce(o.updated_at, 0), {now}
-FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE k.hash = $1`)
+FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id WHERE `
+
+var (
+	callerStatement      = store.Define("tenant.caller", callerText+`k.hash = $1`)
+	callerOfKeyStatement = store.Define("tenant.callerOfKey", callerText+`k.id = $1`)
+)
 
 // FindCaller returns who the key with this hash belongs to; ok is false when there
 // is no such key.
 func FindCaller(ctx context.Context, s *store.Store, hash string) (c Caller, ok bool, err error) {
+	return findCaller(ctx, s, callerStatement, hash)
+}
+
+// FindCallerOfKey is FindCaller for the id of a key.
+func FindCallerOfKey(ctx context.Context, s *store.Store, id string) (c Caller, ok bool, err error) {
+	return findCaller(ctx, s, callerOfKeyStatement, id)
+}
+
+func findCaller(ctx context.Context, s *store.Store, st *store.Statement, by string) (c Caller, ok bool, err error) {
 	var k keyRow
 	var o OrganizationRow
 	var now int64
-	err = s.Reader().QueryRow(ctx, callerStatement, hash).Scan(
+	err = s.Reader().QueryRow(ctx, st, by).Scan(
 		&k.ID, &k.OrganizationID, &k.Name, &k.Hint, &k.Scopes, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt,
 		&o.ID, &o.Name, &o.Status, &o.Salt, &o.DefaultInviteLink, &o.DefaultRedirectionLink, &o.Settings, &o.Secrets, &o.CreatedAt, &o.UpdatedAt, &now)
 	if errors.Is(err, sql.ErrNoRows) {

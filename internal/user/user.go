@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -32,6 +33,10 @@ type Stored struct {
 	JobTitle   string         `json:"jobTitle"`
 	InviteLink string         `json:"inviteLink"`
 	Attributes map[string]any `json:"attributes"`
+	// Tags are those that the user has, in alphabetical order.
+	Tags []string `json:"tags,omitempty"`
+	// Removed says that the user was taken out of the system that told of them.
+	Removed bool `json:"removed,omitempty"`
 	// Company is the registrable domain of a work address.
 	Company   string        `json:"company"`
 	Version   int64         `json:"version"`
@@ -49,14 +54,29 @@ func (u Stored) Input() usersync.UserInput {
 	return in
 }
 
+// User returns the user as something is merged into: nothing that is changed of it
+// changes u.
+func (u Stored) User() usersync.User {
+	out := usersync.User{ID: u.ID, UserInput: u.Input(), Sequences: maps.Clone(u.Sequences), Version: u.Version}
+	out.Cleared, out.Attributes, out.Removed = nil, maps.Clone(u.Attributes), &u.Removed
+	for _, tag := range u.Tags {
+		if out.Tags == nil {
+			out.Tags = map[string]bool{}
+		}
+		out.Tags[tag] = true
+	}
+	return out
+}
+
 var updateUsersStatement = store.Define("user.updateUsers", `
 UPDATE users SET company = r.company, country = r.country, department = r.department, seniority = r.seniority,
     first_name = r.first_name, last_name = r.last_name, name = r.name, job_title = r.job_title, invite_link = r.invite_link,
-    attributes = r.attributes, sequences = r.sequences, version = r.version + 1, updated_at = {now}
+    attributes = r.attributes, tags = r.tags, removed = r.removed, sequences = r.sequences, version = r.version + 1, updated_at = {now}
 FROM {rows} WHERE users.id = r.id AND users.version = r.version`,
 	store.Col("id", store.Text), store.Col("version", store.Bigint), store.Col("company", store.Text), store.Col("country", store.Text), store.Col("department", store.Text),
 	store.Col("seniority", store.Bigint), store.Col("first_name", store.Text), store.Col("last_name", store.Text), store.Col("name", store.Text), store.Col("job_title", store.Text),
-	store.Col("invite_link", store.Text), store.Col("attributes", store.Text), store.Col("sequences", store.Text))
+	store.Col("invite_link", store.Text), store.Col("attributes", store.Text), store.Col("tags", store.Text),
+	store.Col("removed", store.Bigint), store.Col("sequences", store.Text))
 
 // Save stores merged users. The transaction fails with store.ErrStale when one of them
 // has changed since it was read.
@@ -68,24 +88,35 @@ func Save(ctx context.Context, tx *store.Tx, users []Update) error {
 	set := updateUsersStatement.Rows(len(users))
 	for _, u := range users {
 		set.Add(u.ID, u.Version, u.Company, u.Country, u.Department, int64(u.Seniority), u.FirstName, u.LastName,
-			u.Name, u.JobTitle, u.InviteLink, store.Encode(u.Attributes), store.Encode(u.Sequences))
+			u.Name, u.JobTitle, u.InviteLink, store.Encode(u.Attributes), store.Encode(u.Tags), removedNumber(u.UserInput), store.Encode(u.Sequences))
 	}
 	return tx.Later(ctx, updateUsersStatement, set, &store.Fence{Least: len(users), Refusal: store.ErrStale})
 }
 
-const columns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, sequences,
+// removedNumber is how a column says whether a user was removed.
+func removedNumber(in usersync.UserInput) int64 {
+	if in.Removed != nil && *in.Removed {
+		return 1
+	}
+	return 0
+}
+
+const columns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, tags, removed, sequences,
     version, created_at, updated_at`
 
 func scanUser(scan func(...any) error) (u Stored, err error) {
-	var email, key, attributes, sequences string
-	var created, updated int64
+	var email, key, attributes, tags, sequences string
+	var created, updated, removed int64
 	err = scan(&u.ID, &email, &key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink, &attributes, &u.Company,
-		&sequences, &u.Version, &created, &updated)
+		&tags, &removed, &sequences, &u.Version, &created, &updated)
 	if err != nil {
 		return u, err
 	}
 	u.Email, u.Attributes, u.CreatedAt, u.UpdatedAt = usersync.NewEmail(email, key), map[string]any{}, store.Stamp(created), store.Stamp(updated)
-	return u, errors.Join(store.Decode(attributes, &u.Attributes), store.Decode(sequences, &u.Sequences))
+	var has map[string]bool
+	err = errors.Join(store.Decode(attributes, &u.Attributes), store.Decode(sequences, &u.Sequences), store.Decode(tags, &has))
+	u.Tags, u.Removed = slices.Sorted(maps.Keys(has)), removed == 1
+	return u, err
 }
 
 var (
@@ -134,7 +165,7 @@ func Name(ctx context.Context, o *store.Org, key string) (string, error) {
 // usersByIDStatement reads users as they are now.
 var usersByIDStatement = store.Define("user.usersByID", `
 SELECT u.id, u.email, u.email_key, u.country, u.first_name, u.last_name, u.name, u.job_title, u.invite_link, u.attributes, u.company,
-    u.sequences, u.version, u.created_at, u.updated_at
+    u.tags, u.removed, u.sequences, u.version, u.created_at, u.updated_at
 FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, store.Col("id", store.Text))
 
 // ByID returns the users that exist among the ids, by their ids.

@@ -24,6 +24,12 @@ type UserInput struct {
 	// Consent says whether the user wants to be written to. It is no field of the user:
 	// the newest statement counts, and not that of the newest request.
 	Consent Consents `json:"consent,omitempty"`
+	// Tags says which tags the user is to have, and with false which not. A stored user
+	// has those that are true.
+	Tags map[string]bool `json:"tags,omitempty"`
+	// Removed says whether the user was taken out of the system that told of them. nil
+	// says nothing.
+	Removed *bool `json:"removed,omitempty"`
 	// Cleared names the empty fields that are to hold nothing from now on. Of a stored
 	// user it also names attributes.
 	Cleared []Field `json:"cleared,omitempty"`
@@ -47,8 +53,17 @@ const (
 	FieldInviteLink Field = "inviteLink"
 )
 
+// fieldRemoved is under which a stored user keeps who said last whether they are removed.
+const fieldRemoved Field = "removed"
+
 // attributePrefix begins the fields that are attributes.
 const attributePrefix = "attributes."
+
+// tagPrefix begins the fields that are tags.
+const tagPrefix = "tags."
+
+// maxTags is how many tags are known of a user, those included that were taken away.
+const maxTags = 500
 
 // fieldOf names the field of an attribute.
 func fieldOf(attribute string) Field { return Field(attributePrefix + attribute) }
@@ -69,11 +84,14 @@ type User struct {
 const MaxAttributes = 64 << 10
 
 // Fitting returns what the request accepted as seq says, without the new attributes that
-// would take u beyond MaxAttributes, and the names of those. A value that replaces
-// another one always fits where it is no longer.
+// would take u beyond MaxAttributes and the new tags beyond maxTags, and the names of
+// those. A value that replaces another one always fits where it is no longer.
 func (u *User) Fitting(in UserInput, seq int64) (fitting UserInput, left []string) {
+	if len(in.Tags) > 0 {
+		in.Tags, left = u.fittingTags(in.Tags)
+	}
 	if len(in.Attributes) == 0 {
-		return in, nil
+		return in, left
 	}
 	size := SizeOf(u.Attributes) + u.sizeOfCleared()
 	fitting, fitting.Attributes = in, make(map[string]any, len(in.Attributes))
@@ -91,6 +109,29 @@ func (u *User) Fitting(in UserInput, seq int64) (fitting UserInput, left []strin
 			size += grows
 		}
 		fitting.Attributes[name] = value
+	}
+	return fitting, left
+}
+
+// fittingTags returns the tags without the new ones that would be more than maxTags, and
+// the names of those.
+func (u *User) fittingTags(tags map[string]bool) (fitting map[string]bool, left []string) {
+	known := 0
+	for f := range u.Sequences {
+		if strings.HasPrefix(string(f), tagPrefix) {
+			known++
+		}
+	}
+	fitting = make(map[string]bool, len(tags))
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
+		if _, there := u.Sequences[Field(tagPrefix+tag)]; !there {
+			if known >= maxTags {
+				left = append(left, tagPrefix+tag)
+				continue
+			}
+			known++
+		}
+		fitting[tag] = tags[tag]
 	}
 	return fitting, left
 }
@@ -165,8 +206,32 @@ func (u *User) Apply(in UserInput, seq int64) bool {
 		}
 		u.Attributes[name] = value
 	}
+	for tag, has := range in.Tags {
+		if f := Field(tagPrefix + tag); u.Sequences[f] < seq {
+			u.Sequences[f], changed = seq, true
+			u.tag(tag, has)
+		}
+	}
+	if in.Removed != nil && u.Sequences[fieldRemoved] < seq {
+		u.Sequences[fieldRemoved], changed = seq, true
+		u.Removed = in.Removed
+	}
 	return changed
 }
+
+func (u *User) tag(tag string, has bool) {
+	if !has {
+		delete(u.Tags, tag)
+		return
+	}
+	if u.Tags == nil {
+		u.Tags = map[string]bool{}
+	}
+	u.Tags[tag] = true
+}
+
+// isRemoved reports whether the user was taken out of the system that told of them.
+func (in UserInput) isRemoved() bool { return in.Removed != nil && *in.Removed }
 
 // Changes returns the fields that Apply would give another value, in the order
 // of their declaration, attributes by name.
@@ -190,6 +255,14 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 			changed = append(changed, f)
 		}
 	}
+	for tag, has := range in.Tags {
+		if f := Field(tagPrefix + tag); u.Sequences[f] < seq && u.Tags[tag] != has {
+			changed = append(changed, f)
+		}
+	}
+	if in.Removed != nil && *in.Removed != u.isRemoved() && u.Sequences[fieldRemoved] < seq {
+		changed = append(changed, fieldRemoved)
+	}
 	slices.Sort(changed[own:])
 	return changed
 }
@@ -199,7 +272,7 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 func (in UserInput) ClearedFields(sequences map[Field]int64) []Field {
 	held := map[Field]bool{
 		FieldEmail: true, FieldCountry: true, FieldFirstName: in.FirstName != "", FieldLastName: in.LastName != "",
-		FieldName: in.Name != "", FieldJobTitle: in.JobTitle != "", FieldInviteLink: in.InviteLink != "",
+		FieldName: in.Name != "", FieldJobTitle: in.JobTitle != "", FieldInviteLink: in.InviteLink != "", fieldRemoved: true,
 	}
 	var cleared []Field
 	for f := range sequences {
@@ -207,7 +280,7 @@ func (in UserInput) ClearedFields(sequences map[Field]int64) []Field {
 		if isAttribute {
 			_, held[f] = in.Attributes[name]
 		}
-		if !held[f] {
+		if !held[f] && !strings.HasPrefix(string(f), tagPrefix) {
 			cleared = append(cleared, f)
 		}
 	}

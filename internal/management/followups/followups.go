@@ -322,5 +322,5 @@ func profileOf(ctx context.Context, org *store.Org, email usersync.Email) (map[s
 		return nil, fmt.Errorf("read the user's consent: %w", err)
 	}
 	in.Consent = wishes[users[0].ID]
-	return followup.Profile(users[0].ID, in, nil, false), nil
+	return followup.Profile(users[0].ID, in, users[0].Tags, users[0].Removed), nil
 }

@@ -116,6 +116,8 @@ CREATE TABLE users (
     job_title       text    NOT NULL DEFAULT '',
     invite_link     text    NOT NULL DEFAULT '',
     attributes      text    NOT NULL DEFAULT '',
+    tags            text    NOT NULL DEFAULT '',
+    removed         integer NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),
     sequences       text    NOT NULL DEFAULT '',
     version         bigint  NOT NULL DEFAULT 1,
     created_at      bigint  NOT NULL,
@@ -155,7 +157,9 @@ CREATE TABLE consents (
     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 );
 
--- What happened to a user, by whom or what.
+-- What happened to a user, by whom or what. caused_by says, by ids, which run of a
+-- follow-up triggered it; outcome why which follow-ups were not set off. actions counts
+-- what all has come of a client's event.
 CREATE TABLE events (
     id              text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
@@ -164,6 +168,9 @@ CREATE TABLE events (
     source          text   NOT NULL,
     cause           text   NOT NULL DEFAULT '',
     attributes      text   NOT NULL DEFAULT '',
+    caused_by       text   NOT NULL DEFAULT '',
+    outcome         text   NOT NULL DEFAULT '',
+    actions         integer NOT NULL DEFAULT 0,
     created_at      bigint NOT NULL,
     PRIMARY KEY (organization_id, id)
 );
@@ -200,6 +207,36 @@ CREATE TABLE follow_up_versions (
     PRIMARY KEY (follow_up_id, version),
     FOREIGN KEY (follow_up_id) REFERENCES follow_ups (id) ON DELETE CASCADE
 );
+
+-- The runs of follow-ups: how far each has come, and what its actions did. position is the
+-- number of the step that is next. root_id is the event of a client that it all began
+-- with, and hops counts the follow-ups in between. revision rises with every change.
+CREATE TABLE follow_up_runs (
+    id              text    COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text    COLLATE "C" NOT NULL,
+    follow_up_id    text    COLLATE "C" NOT NULL,
+    version         bigint  NOT NULL,
+    event_id        text    COLLATE "C" NOT NULL,
+    user_id         text    COLLATE "C" NOT NULL DEFAULT '',
+    root_id         text    COLLATE "C" NOT NULL,
+    task_id         text    COLLATE "C" NOT NULL,
+    hops            integer NOT NULL DEFAULT 0,
+    status          text    NOT NULL CHECK (status IN ('running', 'waiting', 'succeeded', 'failed', 'replaced', 'ignored', 'skipped')),
+    position        integer NOT NULL DEFAULT 0,
+    attempts        integer NOT NULL DEFAULT 0,
+    due_at          bigint  NOT NULL DEFAULT 0,
+    responses       text    NOT NULL DEFAULT '',
+    story           text    NOT NULL DEFAULT '',
+    error           text    NOT NULL DEFAULT '',
+    revision        bigint  NOT NULL DEFAULT 1,
+    created_at      bigint  NOT NULL,
+    updated_at      bigint  NOT NULL,
+    finished_at     bigint  NOT NULL DEFAULT 0
+);
+CREATE INDEX follow_up_runs_event ON follow_up_runs (event_id, id);
+CREATE INDEX follow_up_runs_user ON follow_up_runs (user_id, id) WHERE user_id <> '';
+CREATE INDEX follow_up_runs_open ON follow_up_runs (user_id, follow_up_id, id) WHERE finished_at = 0;
+CREATE INDEX follow_up_runs_root ON follow_up_runs (root_id) WHERE finished_at = 0;
 
 ------------------------------------------------------------------------ erasures
 
@@ -361,7 +398,7 @@ CREATE TABLE import_errors (
 CREATE TABLE requests (
     organization_id text    COLLATE "C" NOT NULL,
     id              text    COLLATE "C" NOT NULL,
-    kind            text    NOT NULL CHECK (kind IN ('user-sync', 'platform-sync', 'platform-bulk')),
+    kind            text    NOT NULL CHECK (kind IN ('user-sync', 'platform-sync', 'platform-bulk', 'event')),
     status          text    NOT NULL CHECK (status IN ('queued', 'processing', 'awaiting_credits', 'succeeded', 'partially_succeeded', 'failed')),
     user_id         text    COLLATE "C" NOT NULL,
     email           text    NOT NULL,
