@@ -49,7 +49,7 @@ func eachDesk(t *testing.T, test func(t *testing.T, d *desk)) {
 		t.Cleanup(func() { _ = q.Close() })
 		d := &desk{Tenant: roomtest.New(t, s, 0), t: t, db: db, handlers: map[string]queue.Handler{}}
 		runs := &pipeline.Service{Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics()}
-		actions := &action.Service{Store: s, Log: slog.New(slog.DiscardHandler), Doers: action.Doers()}
+		actions := &action.Service{Store: s, Log: slog.New(slog.DiscardHandler), Doers: action.Doers(localClient())}
 		for _, h := range append(runs.Handlers(), actions.Handler()) {
 			d.handlers[h.Kind] = h
 		}

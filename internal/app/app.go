@@ -259,7 +259,7 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 		Search: a.search(guard), Open: push.Open,
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
-	actions := &action.Service{Store: a.Store, Log: a.o.Log, Doers: action.Doers()}
+	actions := &action.Service{Store: a.Store, Log: a.o.Log, Doers: action.Doers(a.client)}
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
 	taken := &inbound.Service{Store: a.Store, Open: push.Open}
