@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"usersync/internal/action"
+	"usersync/internal/colleague"
 	"usersync/internal/event"
 	"usersync/internal/followup"
 	"usersync/internal/followup/catalog"
@@ -48,7 +49,7 @@ func eachDesk(t *testing.T, test func(t *testing.T, d *desk)) {
 		must(t, err)
 		t.Cleanup(func() { _ = q.Close() })
 		d := &desk{Tenant: roomtest.New(t, s, 0), t: t, db: db, handlers: map[string]queue.Handler{}}
-		runs := &pipeline.Service{Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics()}
+		runs := &pipeline.Service{Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(), Search: &colleague.Search{Own: []colleague.Source{colleague.Users{}}}}
 		actions := &action.Service{Store: s, Log: slog.New(slog.DiscardHandler), Doers: action.Doers(localClient())}
 		for _, h := range append(runs.Handlers(), actions.Handler()) {
 			d.handlers[h.Kind] = h

@@ -15,6 +15,7 @@ func Doers(client *outbound.Client) map[followup.ActionType]Doer {
 		followup.TriggerEvent:    triggerEvent,
 		followup.SyncToPlatforms: syncToPlatforms,
 		followup.Unsubscribe:     unsubscribe,
+		followup.FindColleagues:  findColleagues,
 		followup.SendWebhook:     sendWebhook(client),
 	}
 }

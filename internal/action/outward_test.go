@@ -96,10 +96,10 @@ func TestAWebhookThatIsRefusedEndsTheRunWithItsPlace(t *testing.T) {
 	})
 }
 
-func TestUnsubscribeAndSyncAreDoneOnce(t *testing.T) {
+func TestUnsubscribeSyncAndSearchAreDoneOnce(t *testing.T) {
 	t.Parallel()
 	eachDesk(t, func(t *testing.T, d *desk) {
-		d.followUp(`{"name":"n","trigger":{"type":"user/update"},"actions":[{"type":"unsubscribe"},{"type":"unsubscribe"},{"type":"sync-to-platforms"}]}`)
+		d.followUp(`{"name":"n","trigger":{"type":"user/update"},"actions":[{"type":"unsubscribe"},{"type":"unsubscribe"},{"type":"sync-to-platforms"},{"type":"find-colleagues"}]}`)
 		e := d.report(followup.UserUpdate, "ann@example.com", nil)
 		d.work()
 		v, err := reaction.Show(t.Context(), d.org(), e)
@@ -114,8 +114,9 @@ func TestUnsubscribeAndSyncAreDoneOnce(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		for query, want := range map[string]int{
-			`SELECT count(*) FROM events WHERE type = 'user.unsubscribed'`:                            1,
-			`SELECT count(*) FROM requests WHERE kind = 'platform-sync' AND user_id = '` + user + `'`: 1,
+			`SELECT count(*) FROM events WHERE type = 'user.unsubscribed'`:                                                                 1,
+			`SELECT count(*) FROM requests WHERE kind = 'platform-sync' AND user_id = '` + user + `'`:                                      1,
+			`SELECT count(*) FROM requests WHERE kind = 'user-sync' AND status = 'succeeded' AND charged = 0 AND user_id = '` + user + `'`: 1,
 		} {
 			if got := roomtest.Count(t, d.db, query); got != want {
 				t.Errorf("%s: %d, want %d", query, got, want)
