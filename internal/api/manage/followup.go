@@ -8,11 +8,31 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/followup/catalog"
 	"usersync/internal/management/followups"
+	"usersync/internal/tenant"
 )
 
 // yamlTypes are the media types of YAML: that of RFC 9512, and what was usual before it.
 // JSON is YAML too.
 var yamlTypes = []string{"application/yaml", "application/x-yaml", "text/yaml", "application/json"}
+
+const followUpsPath = "/v1/follow-ups"
+
+func (h *Handlers) followUps() []api.Route {
+	const one = followUpsPath + "/:id"
+	return []api.Route{
+		{Method: http.MethodPost, Path: followUpsPath, Scope: tenant.ScopeManage, Summary: "Makes a follow-up.", Handler: h.createFollowUp},
+		{Method: http.MethodGet, Path: followUpsPath, Summary: "Lists the follow-ups, newest first. Scope: read or manage.", Handler: reading(h.listFollowUps)},
+		{Method: http.MethodGet, Path: followUpsPath + "/export", Summary: "Gives all follow-ups as YAML. Scope: read or manage.", Handler: reading(h.exportFollowUps)},
+		{Method: http.MethodPost, Path: followUpsPath + "/import", Scope: tenant.ScopeManage, Summary: "Takes follow-ups as YAML, all or none.", MediaTypes: yamlTypes, Handler: api.Once(h.importFollowUps)},
+		{Method: http.MethodGet, Path: one, Summary: "Shows a follow-up. Scope: read or manage.", Handler: reading(h.getFollowUp)},
+		{Method: http.MethodPatch, Path: one, Scope: tenant.ScopeManage, Summary: "Changes the fields that are sent; a changed definition is a new version.", Handler: h.updateFollowUp},
+		{Method: http.MethodDelete, Path: one, Scope: tenant.ScopeManage, Summary: "Deletes a follow-up.", Handler: h.deleteFollowUp},
+		{Method: http.MethodPost, Path: one + "/pause", Scope: tenant.ScopeManage, Summary: "Has it be set off by no event.", Handler: bodiless(h.pauseFollowUp)},
+		{Method: http.MethodPost, Path: one + "/resume", Scope: tenant.ScopeManage, Summary: "Has it be set off again.", Handler: bodiless(h.resumeFollowUp)},
+		{Method: http.MethodGet, Path: one + "/versions", Summary: "Lists the definitions that it has had, newest first. Scope: read or manage.", Handler: reading(h.listFollowUpVersions)},
+		{Method: http.MethodPost, Path: one + "/dry-run", Scope: tenant.ScopeManage, Summary: "Shows what it would do about a sample event.", Handler: h.rehearseFollowUp},
+	}
+}
 
 func (h *Handlers) createFollowUp(c *api.Call) error {
 	in, err := decode[followups.Input](c)

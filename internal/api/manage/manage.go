@@ -88,26 +88,24 @@ func (h *Handlers) operator() api.Dialect {
 // or manage; most others need manage.
 func (h *Handlers) tenant() api.Dialect {
 	const (
-		endpoints    = "/v1/webhook-endpoints"
-		endpoint     = endpoints + "/:id"
-		connections  = "/v1/connections"
-		conn         = connections + "/:id"
-		platforms    = "/v1/platforms"
-		delivery     = "/v1/deliveries/:id"
-		imported     = importsPath + "/:id"
-		users        = "/v1/users"
-		aliases      = "/v1/organization/alias-suggestions"
-		erasures     = "/v1/erasures"
-		events       = "/v1/events"
-		allFollowUps = "/v1/follow-ups"
-		oneFollowUp  = allFollowUps + "/:id"
-		erase        = tenant.ScopeErase
-		manage       = tenant.ScopeManage
+		endpoints   = "/v1/webhook-endpoints"
+		endpoint    = endpoints + "/:id"
+		connections = "/v1/connections"
+		conn        = connections + "/:id"
+		platforms   = "/v1/platforms"
+		delivery    = "/v1/deliveries/:id"
+		imported    = importsPath + "/:id"
+		users       = "/v1/users"
+		aliases     = "/v1/organization/alias-suggestions"
+		erasures    = "/v1/erasures"
+		events      = "/v1/events"
+		erase       = tenant.ScopeErase
+		manage      = tenant.ScopeManage
 	)
 	return api.Dialect{
 		Name: "manage", Auth: api.KeyAuth,
-		Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", importsPath, users, erasures, events, allFollowUps, connections, platforms},
-		Routes: []api.Route{
+		Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", importsPath, users, erasures, events, followUpsPath, connections, platforms},
+		Routes: append(h.followUps(), []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(h.getOwnOrganization)},
 			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: h.updateOwnOrganization},
 			{Method: http.MethodGet, Path: aliases, Summary: "Suggests domains that may be one company's, with the evidence. Scope: read or manage.", Handler: reading(h.suggestAliases)},
@@ -154,23 +152,11 @@ func (h *Handlers) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: events, Summary: "Lists what happened to users, newest first. Scope: read, manage or events.", Handler: oneOf(h.listEvents, tenant.ScopeRead, manage, tenant.ScopeEvents)},
 			{Method: http.MethodGet, Path: events + "/:id", Summary: "Shows an event. Scope: read, manage or events.", Handler: oneOf(h.getEvent, tenant.ScopeRead, manage, tenant.ScopeEvents)},
 
-			{Method: http.MethodPost, Path: allFollowUps, Scope: manage, Summary: "Makes a follow-up.", Handler: h.createFollowUp},
-			{Method: http.MethodGet, Path: allFollowUps, Summary: "Lists the follow-ups, newest first. Scope: read or manage.", Handler: reading(h.listFollowUps)},
-			{Method: http.MethodGet, Path: allFollowUps + "/export", Summary: "Gives all follow-ups as YAML. Scope: read or manage.", Handler: reading(h.exportFollowUps)},
-			{Method: http.MethodPost, Path: allFollowUps + "/import", Scope: manage, Summary: "Takes follow-ups as YAML, all or none.", MediaTypes: yamlTypes, Handler: api.Once(h.importFollowUps)},
-			{Method: http.MethodGet, Path: oneFollowUp, Summary: "Shows a follow-up. Scope: read or manage.", Handler: reading(h.getFollowUp)},
-			{Method: http.MethodPatch, Path: oneFollowUp, Scope: manage, Summary: "Changes the fields that are sent; a changed definition is a new version.", Handler: h.updateFollowUp},
-			{Method: http.MethodDelete, Path: oneFollowUp, Scope: manage, Summary: "Deletes a follow-up.", Handler: h.deleteFollowUp},
-			{Method: http.MethodPost, Path: oneFollowUp + "/pause", Scope: manage, Summary: "Has it be set off by no event.", Handler: bodiless(h.pauseFollowUp)},
-			{Method: http.MethodPost, Path: oneFollowUp + "/resume", Scope: manage, Summary: "Has it be set off again.", Handler: bodiless(h.resumeFollowUp)},
-			{Method: http.MethodGet, Path: oneFollowUp + "/versions", Summary: "Lists the definitions that it has had, newest first. Scope: read or manage.", Handler: reading(h.listFollowUpVersions)},
-			{Method: http.MethodPost, Path: oneFollowUp + "/dry-run", Scope: manage, Summary: "Shows what it would do about a sample event.", Handler: h.rehearseFollowUp},
-
 			{Method: http.MethodPost, Path: importsPath, Scope: manage, Summary: "Takes a CSV or NDJSON file of people for the colleague search, up to 64 MiB.", MediaTypes: importTypes, BodyLimit: importLimit, Handler: h.createImport},
 			{Method: http.MethodGet, Path: importsPath, Summary: "Lists the imports, newest first. Scope: read or manage.", Handler: reading(h.listImports)},
 			{Method: http.MethodGet, Path: imported, Summary: "Shows an import: progress and the first wrong lines. Scope: read or manage.", Handler: reading(h.getImport)},
 			{Method: http.MethodGet, Path: imported + "/errors", Summary: "Gives all wrong lines of an import as CSV. Scope: read or manage.", Handler: reading(h.listImportErrors)},
-		},
+		}...),
 	}
 }
 

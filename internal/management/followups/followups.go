@@ -99,7 +99,7 @@ func connections(ctx context.Context, org *store.Org) (known, error) {
 const maxConnections = 10_000
 
 // check compiles what a follow-up says. The error has code invalid and names each place.
-func (s *Service) check(f *catalog.FollowUp, connections known) (*followup.Program, error) {
+func (s *Service) check(f *catalog.FollowUp, connections known) error {
 	p, err := followup.Compile(f.Definition)
 	var faults []usersync.FieldError
 	if err != nil {
@@ -112,9 +112,9 @@ func (s *Service) check(f *catalog.FollowUp, connections known) (*followup.Progr
 		faults = append(faults, usersync.FieldError{Field: "status", Message: fmt.Sprintf("must be one of %v", catalog.Statuses)})
 	}
 	if len(faults) == 0 {
-		return p, nil
+		return nil
 	}
-	return nil, invalid(faults)
+	return invalid(faults)
 }
 
 // outward checks where a follow-up leads to.
@@ -151,7 +151,7 @@ func (s *Service) Create(ctx context.Context, actor string, org *store.Org, in I
 	if err != nil {
 		return f, err
 	}
-	if _, err := s.check(&f, connections); err != nil {
+	if err := s.check(&f, connections); err != nil {
 		return f, err
 	}
 	return catalog.Create(ctx, org, actor, f.Definition, f.Status)
@@ -184,8 +184,7 @@ func (s *Service) Update(ctx context.Context, actor string, org *store.Org, id s
 		if len(fields) == 0 {
 			return nil, nil
 		}
-		_, err := s.check(f, connections)
-		return fields, err
+		return fields, s.check(f, connections)
 	})
 }
 

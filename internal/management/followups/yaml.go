@@ -295,7 +295,7 @@ func (s *Service) wanted(in Document, connections known) ([]catalog.FollowUp, er
 		place := fmt.Sprintf("followUps[%d].", i)
 		f := catalog.FollowUp{Status: catalog.Active}
 		one.apply(&f)
-		if _, err := s.check(&f, connections); err != nil {
+		if err := s.check(&f, connections); err != nil {
 			for _, fault := range usersync.AsError(err).Fields {
 				faults = append(faults, usersync.FieldError{Field: place + fault.Field, Message: fault.Message})
 			}
