@@ -40,6 +40,7 @@ var vocabularies = map[string]vocabulary{
 	"webhook_endpoints.status":  {block: "delivery.EndpointEnabled"},
 	"webhook_endpoints.signing": {block: "delivery.SigningSymmetric"},
 	"follow_ups.status":         {block: "followup/catalog.Active"},
+	"follow_up_runs.status":     {block: "reaction.Running"},
 	"deliveries.status":         {block: "delivery.Pending"},
 	"connections.status":        {block: "platform.ConnectionActive"},
 	"pushes.status":             {block: "platform.PushIdle", unstored: []string{"rest"}},

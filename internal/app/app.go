@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"usersync/internal/action"
 	"usersync/internal/api"
 	"usersync/internal/colleague"
 	"usersync/internal/colleague/hunter"
@@ -258,12 +259,13 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 		Search: a.search(guard), Open: push.Open,
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
+	actions := &action.Service{Store: a.Store, Log: a.o.Log, Doers: action.Doers(a.client)}
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
 	taken := &inbound.Service{Store: a.Store, Open: push.Open}
 	a.pool = &worker.Pool{
 		Local: local, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
-		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler(), taken.Handler()}),
+		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler(), taken.Handler(), actions.Handler()}),
 		// The help text of WORKER_CONCURRENCY in internal/config says what these
 		// numbers mean.
 		Slots: map[string]int{

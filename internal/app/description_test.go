@@ -12,6 +12,7 @@ import (
 	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/platform"
+	"usersync/internal/reaction"
 	"usersync/internal/request"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -66,6 +67,7 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 	sameWords(t, d, "ErrorCode", codes)
 	sameWords(t, d, "RequestKind", []request.Kind{request.KindUserSync, request.KindPlatformSync, request.KindPlatformBulk, request.KindEvent})
 	sameWords(t, d, "RequestStatus", request.Statuses)
+	sameWords(t, d, "FollowUpRunStatus", reaction.Statuses)
 	sameWords(t, d, "StepName", []request.StepName{request.StepColleagues, request.StepPlatform, request.StepFollowUps})
 	sameWords(t, d, "StepStatus", []request.StepStatus{
 		request.StepPending, request.StepRetrying, request.StepAwaitingCredits, request.StepSucceeded,

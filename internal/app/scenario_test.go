@@ -285,6 +285,7 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"slow":      (*play).giveSlow,      // slow: that fake takes a second for each call
 	"fault":     (*play).giveFault,     // fault 401: what that fake answers from now on; 0 is as it should
 	"uploading": (*play).giveUploading, // uploading: one file is being uploaded, and no second one may be
+	"followup":  (*play).giveFollowUp,  // followup {"name":…}: its definition, without spaces
 	"refused":   (*play).giveRefused,   // refused {{connection}} reason …: the platform has disconnected it
 }
 
@@ -320,6 +321,10 @@ func (p *play) givePeople(t *testing.T, args []string) {
 		list = append(list, directory.Person{Email: email, Name: email.Local(), Country: args[0], Identity: user.IdentityOf(usersync.UserInput{Email: email})})
 	}
 	must(t, directory.SavePeople(t.Context(), p.app.Store.Org(p.org.ID), p.org.Salt, list))
+}
+
+func (p *play) giveFollowUp(t *testing.T, args []string) {
+	customer{app: p.app, org: p.org}.followUp(t, args[0])
 }
 
 func (p *play) giveUploading(t *testing.T, _ []string) {

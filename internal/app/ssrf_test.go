@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
+	"usersync/internal/action"
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/colleague"
@@ -30,8 +31,10 @@ import (
 	"usersync/internal/connectors"
 	"usersync/internal/connectors/fakes"
 	"usersync/internal/delivery"
+	"usersync/internal/followup"
 	"usersync/internal/mail"
 	"usersync/internal/outbound"
+	"usersync/internal/reaction"
 	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -199,13 +202,15 @@ func refusedByGuard(err error) bool {
 // guarded lists every package that makes calls to the outside or lets others make
 // them, and the test that tries the disguises on it.
 var guarded = map[string]string{
-	"internal/management":       "TestDisguisedAddressesAreRefusedWhenSaved",
-	"internal/app":              "the wiring: one guard for all",
-	"internal/colleague/hunter": "TestDirectoryServicesCallNoDisguisedAddress",
-	"internal/connector":        "TestPlatformsCallNoDisguisedAddress",
-	"internal/demo":             "the demo calls its own fakes: one address, that of its receiver",
-	"internal/delivery":         "TestWebhooksCallNoDisguisedAddress",
-	"internal/mail":             "TestMailServersAreNoDisguisedAddress",
+	"internal/action":               "TestFollowUpsCallNoDisguisedAddress",
+	"internal/management/followups": "TestDisguisedAddressesAreRefusedWhenSaved",
+	"internal/management":           "TestDisguisedAddressesAreRefusedWhenSaved",
+	"internal/app":                  "the wiring: one guard for all",
+	"internal/colleague/hunter":     "TestDirectoryServicesCallNoDisguisedAddress",
+	"internal/connector":            "TestPlatformsCallNoDisguisedAddress",
+	"internal/demo":                 "the demo calls its own fakes: one address, that of its receiver",
+	"internal/delivery":             "TestWebhooksCallNoDisguisedAddress",
+	"internal/mail":                 "TestMailServersAreNoDisguisedAddress",
 }
 
 func TestEveryPackageThatCallsOutIsTriedWithDisguisedAddresses(t *testing.T) {
@@ -230,6 +235,16 @@ func TestEveryPackageThatCallsOutIsTriedWithDisguisedAddresses(t *testing.T) {
 		if !found[dir] && dir != "internal/app" {
 			t.Errorf("%s does not call out any more", dir)
 		}
+	}
+}
+
+func TestFollowUpsCallNoDisguisedAddress(t *testing.T) {
+	t.Parallel()
+	a := newAstray(t)
+	send := action.Doers(a.client(t))[followup.SendWebhook]
+	for _, d := range disguises {
+		_, err := send(t.Context(), action.Doing{Run: &reaction.Run{ID: "run"}, Action: followup.Action{Type: followup.SendWebhook, Method: http.MethodPost, URL: a.url(d)}})
+		a.wantNobody(t, d, err)
 	}
 }
 
@@ -349,8 +364,11 @@ func TestDisguisedAddressesAreRefusedWhenSaved(t *testing.T) {
 	for _, d := range disguises {
 		for where, body := range map[string]any{
 			"POST /v1/webhook-endpoints": map[string]any{"url": a.url(d)},
-			"PATCH /v1/organization":     map[string]any{"settings": map[string]any{"colleagueSources": []any{map[string]any{"name": "hunter", "apiKey": "0123456789", "url": a.url(d)}}}},
-			"PATCH /v1/organization ":    map[string]any{"settings": map[string]any{"smtp": map[string]any{"host": mailHost(d), "port": a.addr.Port(), "from": "a@example.com"}}},
+			"POST /v1/follow-ups": map[string]any{"name": "n", "trigger": map[string]any{"type": "user/update"}, "actions": []any{
+				map[string]any{"type": "send-webhook", "method": "POST", "url": a.url(d)},
+			}},
+			"PATCH /v1/organization":  map[string]any{"settings": map[string]any{"colleagueSources": []any{map[string]any{"name": "hunter", "apiKey": "0123456789", "url": a.url(d)}}}},
+			"PATCH /v1/organization ": map[string]any{"settings": map[string]any{"smtp": map[string]any{"host": mailHost(d), "port": a.addr.Port(), "from": "a@example.com"}}},
 		} {
 			want := http.StatusBadRequest
 			if d.silent || d.scheme == "http" && strings.HasSuffix(where, " ") {

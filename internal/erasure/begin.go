@@ -14,7 +14,9 @@ import (
 	"usersync/internal/event"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
+	"usersync/internal/reaction"
 	"usersync/internal/receipt"
+	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
@@ -93,6 +95,11 @@ func Begin(ctx context.Context, o *store.Org, actor string, salt []byte, s Subje
 		if p.userID != "" {
 			if receipts, err = platform.ErasePushes(ctx, tx, o.ID(), p.userID, p.email, row.ID); err != nil {
 				return fmt.Errorf("remove the user from the platforms: %w", err)
+			}
+		}
+		if p.userID != "" {
+			if err := reaction.EndOf(ctx, tx, p.userID, request.ErrErased.Message); err != nil {
+				return fmt.Errorf("end the runs of follow-ups: %w", err)
 			}
 		}
 		if err := endRequests(ctx, tx, o.ID(), p.userID); err != nil {

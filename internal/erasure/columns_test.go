@@ -20,6 +20,7 @@ var ofThePerson = map[string]string{
 	"requests":       `email input`,
 	"steps":          `details error_message found`,
 	"events":         `attributes outcome`,
+	"follow_up_runs": `responses story error`,
 	"messages":       `body`,
 	"deliveries":     `attempts`,
 	"bulk_errors":    `message`,
@@ -65,6 +66,7 @@ var ofOurs = map[string]string{
 	"bulks":             `request_id organization_id connection_id`,
 	"bulk_errors":       `request_id organization_id status code`,
 
+	"follow_up_runs":     `id organization_id follow_up_id event_id user_id root_id task_id status`,
 	"follow_up_versions": `follow_up_id organization_id actor`,
 }
 

@@ -117,12 +117,22 @@ func EraseMentions(ctx context.Context, tx *store.Tx, organization, colleagueID 
 var blankEventsStatement = store.Define("erasure.blankEvents", `
 UPDATE events SET attributes = '', outcome = '' WHERE {row} {any}SELECT e.{row} FROM events e WHERE e.user_id = $1 AND (e.attributes <> '' OR e.outcome <> '') ORDER BY e.id LIMIT $2{/any}`)
 
-// EraseEvents empties up to limit events of an erased user.
+// blankRunsStatement asks for the user twice, so that the index of users is read.
+var blankRunsStatement = store.Define("erasure.blankRuns", `
+UPDATE follow_up_runs SET story = '', responses = '', error = '' WHERE {row} {any}
+    SELECT r.{row} FROM follow_up_runs r WHERE r.user_id = $1 AND r.user_id <> '' AND r.story || r.responses || r.error <> '' ORDER BY r.id LIMIT $2{/any}`)
+
+// EraseEvents empties up to limit events of an erased user, and as many of the runs of
+// follow-ups that they set off.
 func EraseEvents(ctx context.Context, tx *store.Tx, userID string, limit int) (removed Removed, more bool, err error) {
-	if removed.Events, err = tx.Exec(ctx, blankEventsStatement, nil, userID, limit); err != nil {
-		return removed, removed.Events == int64(limit), fmt.Errorf("empty events: %w", err)
+	runs, err := tx.Exec(ctx, blankRunsStatement, nil, userID, limit)
+	if err != nil {
+		return removed, false, fmt.Errorf("empty the runs of follow-ups: %w", err)
 	}
-	return removed, removed.Events == int64(limit), nil
+	if removed.Events, err = tx.Exec(ctx, blankEventsStatement, nil, userID, limit); err != nil {
+		return removed, false, fmt.Errorf("empty events: %w", err)
+	}
+	return removed, max(runs, removed.Events) == int64(limit), nil
 }
 
 // The pattern is a colleague's id, or nothing for every message. Bodies hold

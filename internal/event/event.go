@@ -74,13 +74,13 @@ func Save(ctx context.Context, tx *store.Tx, organization string, events []Event
 	}
 	set := insertEventsStatement.Rows(len(events))
 	for _, e := range events {
-		set.Add(e.ID, e.UserID, string(e.Type), e.Source, e.Cause, store.Encode(e.Attributes), e.Trigger.encode())
+		set.Add(e.ID, e.UserID, string(e.Type), e.Source, e.Cause, store.Encode(e.Attributes), e.Trigger.Encode())
 	}
 	return tx.Later(ctx, insertEventsStatement, set, nil, organization)
 }
 
-// encode returns the trigger as it is stored, "" for none.
-func (t *Trigger) encode() string {
+// Encode returns the trigger as it is stored, "" for none.
+func (t *Trigger) Encode() string {
 	if t == nil {
 		return ""
 	}

@@ -71,12 +71,13 @@ func (p *Program) Matches(s *Subject) (yes bool, why string) { return p.conditio
 type Matcher struct {
 	Name      string
 	Type      EventType
+	Overlap   Overlap
 	condition question
 }
 
 // Matcher returns that of a program.
 func (p *Program) Matcher() *Matcher {
-	return &Matcher{Name: p.Definition.Name, Type: p.Definition.Trigger.Type, condition: p.condition}
+	return &Matcher{Name: p.Definition.Name, Type: p.Definition.Trigger.Type, Overlap: p.Definition.Overlap, condition: p.condition}
 }
 
 // ReadMatcher returns the Matcher of a definition that was compiled before it was stored.
@@ -87,7 +88,7 @@ func ReadMatcher(text []byte) (*Matcher, error) {
 		return nil, fmt.Errorf("decode the definition: %w", err)
 	}
 	c := &compiler{}
-	m := &Matcher{Name: d.Name, Type: d.Trigger.Type, condition: c.condition("condition", d.Condition, 0)}
+	m := &Matcher{Name: d.Name, Type: d.Trigger.Type, Overlap: d.Overlap, condition: c.condition("condition", d.Condition, 0)}
 	return m, c.err()
 }
 

@@ -58,7 +58,7 @@ func (s *Subject) find(path string) any {
 
 // Profile returns what conditions and templates know of a user: the part "profile" of an
 // event's data. A field that has no value is "", so that a template may show it.
-func Profile(id string, u usersync.UserInput, tags []string, removed bool) map[string]any {
+func Profile(id string, u usersync.UserInput, tags []string, removed bool) map[string]any { //lint:flag removed is one of the fields
 	consent := map[string]any{}
 	for channel, c := range u.Consent {
 		consent[string(channel)] = string(c.Status)

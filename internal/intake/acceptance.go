@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"usersync/internal/event"
 	"usersync/internal/queue"
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -157,6 +156,7 @@ type acceptedRow struct {
 	EventID         string `col:"event_id"`
 	EventType       string `col:"event_type"`
 	EventAttributes string `col:"event_attributes"`
+	EventTrigger    string `col:"event_trigger"`
 }
 
 // The parts of accepting. PostgreSQL runs them as one statement, see
@@ -167,7 +167,7 @@ const (
 	// The derived id of a person who was erased is not used again. A repetition, which
 	// may follow a collision of ids, also avoids the ids that other users have.
 	askedText = `asked AS MATERIALIZED (
-    SELECT r.*, u.id AS known, CASE WHEN e.person IS NULL AND ($1 = 0 OR (SELECT count(*) FROM users t WHERE t.id = r.user_id) = 0)
+    SELECT r.*, u.id AS known, CASE WHEN e.person IS NULL AND ($1 = 0 OR r.email_key = '' OR (SELECT count(*) FROM users t WHERE t.id = r.user_id) = 0)
         THEN r.user_id ELSE r.fresh_id END AS made
     FROM {rows}
     LEFT JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key
@@ -195,8 +195,8 @@ SELECT task_id, organization_id, task_kind, task_queue, task_key, task_args, tra
 FROM %s WHERE task_kind <> ''
 {again}ON CONFLICT (id) DO NOTHING{/again}`
 	insertEventsText = `
-INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, created_at)
-SELECT event_id, organization_id, %s, event_type, kind, request_id, event_attributes, {now}
+INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, caused_by, created_at)
+SELECT event_id, organization_id, %s, event_type, kind, request_id, event_attributes, event_trigger, {now}
 FROM %s WHERE event_id <> ''
 {again}ON CONFLICT (organization_id, id) DO NOTHING{/again}`
 )
@@ -345,7 +345,8 @@ func (a *Acceptance) row() (acceptedRow, error) {
 		Traceparent: a.Traceparent, Email: a.User.Email.Display(), UserID: a.UserID, FreshID: a.UserID, TaskID: a.TaskID,
 	}
 	if a.Event != nil {
-		row.EventID, row.EventType, row.EventAttributes = event.OfRequest(a.RequestID), a.Event.Type, store.Encode(a.Event.Attributes)
+		row.EventID, row.EventType, row.EventAttributes = a.EventID(), a.Event.Type, store.Encode(a.Event.Attributes)
+		row.EventTrigger = a.Event.Trigger.Encode()
 	}
 	if a.Input != nil {
 		return row, nil

@@ -57,6 +57,33 @@ func admit(ctx context.Context, tx *store.Tx, submissions []*Submission) ([]*Sub
 	return open, nil
 }
 
+var ownNumber = store.DefinePerEngine("intake.ownNumber", `SELECT nextval('acceptance')`, `SELECT number FROM acceptance`)
+
+// NextSequence returns an acceptance sequence that is greater than any before, for what
+// the service itself says or asks for.
+func NextSequence(ctx context.Context, tx *store.Tx) (int64, error) {
+	if tx.Embedded() {
+		if _, err := tx.Exec(ctx, nextNumber, nil); err != nil {
+			return 0, fmt.Errorf("count the change: %w", err)
+		}
+	}
+	var number int64
+	if err := tx.QueryRow(ctx, ownNumber).Scan(&number); err != nil {
+		return 0, fmt.Errorf("read the number of the change: %w", err)
+	}
+	return number * numbersPerCommit, nil
+}
+
+// AcceptOwn accepts a request that the service makes itself, in the transaction of what it
+// makes it for. It asks no key and no balance.
+func AcceptOwn(ctx context.Context, tx *store.Tx, organization string, a *Acceptance) (err error) {
+	a.organization = organization
+	if a.sequence, err = NextSequence(ctx, tx); err != nil {
+		return err
+	}
+	return write(ctx, tx, []*Submission{{Organization: organization, Items: []*Acceptance{a}}}, Plan, 1)
+}
+
 // gate is what decides about the submissions of a key; its zero value is that of a key
 // which does not exist.
 type gate struct {

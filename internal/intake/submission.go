@@ -70,6 +70,8 @@ type NewEvent struct {
 	Type string
 	// Attributes are what was said with it, without the address of anybody.
 	Attributes map[string]any
+	// Trigger is the run of a follow-up that triggered it; nil where a client reported it.
+	Trigger *event.Trigger
 }
 
 // NewUser is what the accepting transaction stores of a user who is not known yet:

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"usersync/internal/event"
+	"usersync/internal/reaction"
 	"usersync/internal/store"
 )
 
@@ -12,7 +13,7 @@ func (s *Service) ListEvents(ctx context.Context, org *store.Org, f event.Filter
 	return event.List(ctx, org, f)
 }
 
-// GetEvent returns an event.
-func (s *Service) GetEvent(ctx context.Context, org *store.Org, id string) (event.Event, error) {
-	return event.Get(ctx, org, id)
+// GetEvent returns an event with what came of it.
+func (s *Service) GetEvent(ctx context.Context, org *store.Org, id string) (reaction.EventView, error) {
+	return reaction.Show(ctx, org, id)
 }

@@ -11,6 +11,7 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/event"
 	"usersync/internal/export"
+	"usersync/internal/reaction"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
@@ -155,9 +156,9 @@ func (e *exporter) lists() error {
 	if err := e.mentions(); err != nil {
 		return fmt.Errorf("export the mentions: %w", err)
 	}
-	return list(e, "events", func(before string) ([]event.Event, error) {
-		return event.List(e.ctx, e.org, event.Filter{UserID: e.user.ID, Before: before, Limit: exportPage})
-	}, func(v event.Event) string { return v.ID })
+	return list(e, "events", func(before string) ([]reaction.EventView, error) {
+		return reaction.List(e.ctx, e.org, event.Filter{UserID: e.user.ID, Before: before, Limit: exportPage})
+	}, func(v reaction.EventView) string { return v.ID })
 }
 
 // list writes a list page by page; key returns where the next page begins.

@@ -513,6 +513,19 @@ func Hold(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
 	return tx.Later(ctx, holdStatement, nil, fence(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
 }
 
+var dropStatement = store.Define("outbox.drop", `
+DELETE FROM outbox WHERE id {any}SELECT r.id FROM {rows}{/any} AND state IN ('ready', 'scheduled', 'parked', 'held', 'poisoned')`, store.Col("id", store.Text))
+
+// Drop removes tasks that nobody works: there is nothing left to do. One that is on the
+// queue or claimed stays, and finds that out by itself.
+func Drop(ctx context.Context, tx *store.Tx, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	return tx.Later(ctx, dropStatement, store.IDRows(dropStatement, ids), nil)
+}
+
 var progressStatement = store.Define("outbox.progress", `
 UPDATE outbox SET claimed_until = {now} + $3, look_at = {now} + $3, deaths = 0 WHERE id {words}$1{/words} AND claim_token = $2`)
 
@@ -594,8 +607,9 @@ func Split(ctx context.Context, s *store.Store, c usersync.Claim, parts []Part) 
 	})
 }
 
-// State is how much stands in the outbox, for metrics and readiness. The
-// tasks of connections stay there for good and count only with something due.
+// State is how much stands in the outbox, for metrics and readiness. The tasks of
+// connections stay there for good, and those of follow-ups wait for as long as these say:
+// they count only with something due.
 type State struct {
 	Ready, Sent, Scheduled, Parked, Held, Poisoned int64
 	// OldestReady is when the oldest task that waits for the queue was made.
@@ -606,7 +620,7 @@ type State struct {
 }
 
 var outboxStateStatement = store.Define("outbox.state", `
-SELECT state, count(*), min(created_at) FROM outbox WHERE NOT (kind = 'platform.push' AND state = 'scheduled') GROUP BY state`)
+SELECT state, count(*), min(created_at) FROM outbox WHERE NOT (kind IN ('platform.push', 'followup.run') AND state = 'scheduled') GROUP BY state`)
 
 // Count counts the outbox.
 func Count(ctx context.Context, s *store.Store) (State, error) {

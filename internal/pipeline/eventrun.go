@@ -11,8 +11,10 @@ import (
 	"usersync/internal/colleague"
 	"usersync/internal/erasure"
 	"usersync/internal/event"
+	"usersync/internal/followup/catalog"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
+	"usersync/internal/reaction"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/user"
@@ -27,12 +29,15 @@ var EventRun = queue.Kind[RunArgs]{Name: "event.run", Queue: queue.Run, Timeout:
 type reported struct {
 	request.Work
 	event event.Event
-	now   time.Time // the database's, when this was read
+	// version is that of the organization's follow-ups.
+	version int64
+	now     time.Time // the database's, when this was read
 }
 
 // Events are read with their requests. One that retention has removed meanwhile has no id.
 const eventWorkText = `
-SELECT %s, coalesce(e.id, ''), coalesce(e.type, ''), coalesce(e.attributes, ''), coalesce(e.caused_by, ''), coalesce(e.created_at, 0), {now}
+SELECT %s, coalesce(e.id, ''), coalesce(e.type, ''), coalesce(e.attributes, ''), coalesce(e.caused_by, ''), coalesce(e.created_at, 0),
+    coalesce((SELECT ` + catalog.VersionText + ` FROM organizations o WHERE o.id = q.organization_id), 0), {now}
 FROM {rows} JOIN requests q ON q.organization_id = r.organization_id AND q.id = r.id%s
 LEFT JOIN events e ON e.organization_id = r.organization_id AND e.id = r.event_id
 WHERE q.task_id {words}$1{/words} AND ` + request.WorkToDo
@@ -48,7 +53,7 @@ func scanReported(scan func(...any) error) (r reported, err error) {
 	var attributes, caused string
 	var created, now int64
 	e := &r.event
-	if err = scan(append(row.Columns(), &e.ID, &e.Type, &attributes, &caused, &created, &now)...); err != nil {
+	if err = scan(append(row.Columns(), &e.ID, &e.Type, &attributes, &caused, &created, &r.version, &now)...); err != nil {
 		return r, err
 	}
 	if r.Work, err = row.Work(); err != nil {
@@ -74,21 +79,25 @@ func (s *Service) loadEvents(ctx context.Context, c usersync.Claim, ids []string
 }
 
 func (s *Service) runEvents(ctx context.Context, c usersync.Claim, _ RunArgs) error {
-	return s.workEvents(ctx, c, func(r reported) request.Step {
-		return request.Step{Name: request.StepFollowUps, Status: request.StepSucceeded, Attempts: r.Run, Details: "No follow-ups were set off"}
-	})
+	return s.workEvents(ctx, c, s.react)
 }
 
 // giveUpEvents ends events that could not be worked: they fail by our fault.
 func (s *Service) giveUpEvents(ctx context.Context, c usersync.Claim, _ RunArgs, _ error) error {
-	return s.workEvents(ctx, c, func(r reported) request.Step {
-		step := failedStep(r.Work, usersync.CodeInternal, "The event could not be worked.")
-		step.Name = request.StepFollowUps
-		return step
+	return s.workEvents(ctx, c, func(_ context.Context, _ *batch, list []reported) ([]reaction.Reaction, []request.Step, error) {
+		steps := make([]request.Step, len(list))
+		for i, r := range list {
+			steps[i] = failedStep(r.Work, usersync.CodeInternal, "The event could not be worked.")
+			steps[i].Name = request.StepFollowUps
+		}
+		return nil, steps, nil
 	})
 }
 
-func (s *Service) workEvents(ctx context.Context, c usersync.Claim, end func(reported) request.Step) error {
+// reacting says what events lead to, and the step of each.
+type reacting func(ctx context.Context, b *batch, list []reported) ([]reaction.Reaction, []request.Step, error)
+
+func (s *Service) workEvents(ctx context.Context, c usersync.Claim, react reacting) error {
 	all, err := EventRun.ArgsOf(c)
 	if err != nil {
 		return err
@@ -102,7 +111,7 @@ func (s *Service) workEvents(ctx context.Context, c usersync.Claim, end func(rep
 		if err != nil {
 			return err
 		}
-		err = s.settleEvents(ctx, c, ids, list, end)
+		err = s.settleEvents(ctx, c, ids, list, react)
 		if !errors.Is(err, store.ErrStale) || try == maxStale {
 			return err
 		}
@@ -110,25 +119,29 @@ func (s *Service) workEvents(ctx context.Context, c usersync.Claim, end func(rep
 }
 
 // settleEvents writes what the events say and lead to, in one transaction under the claim.
-func (s *Service) settleEvents(ctx context.Context, c usersync.Claim, asked []string, list []reported, end func(reported) request.Step) error {
+func (s *Service) settleEvents(ctx context.Context, c usersync.Claim, asked []string, list []reported, react reacting) error {
 	b := &batch{claim: c, asked: asked, users: map[string]*usersync.User{}}
 	for _, r := range list {
 		b.works = append(b.works, r.Work)
 	}
 	b.merge()
+	reactions, steps, err := react(ctx, b, list)
+	if err != nil {
+		return err
+	}
 	outcomes := make([]request.Outcome, len(list))
 	for i, r := range list {
 		o := r.Outcome()
-		o.StartedAt, o.FinishedAt, o.Steps = b.startedAt(r.Work), r.now, []request.Step{end(r)}
+		o.StartedAt, o.FinishedAt, o.Steps = b.startedAt(r.Work), r.now, []request.Step{steps[i]}
 		o.Status = request.StatusOf(o.Steps)
 		outcomes[i] = o
 	}
 	var finished []string
 	write := func(tx *store.Tx) (err error) {
-		finished, err = b.saveEvents(ctx, tx, outcomes)
+		finished, err = b.saveEvents(ctx, tx, outcomes, reactions)
 		return err
 	}
-	err := store.Repeat(ctx, func(try int) error {
+	err = store.Repeat(ctx, func(try int) error {
 		if !b.fresh() {
 			try++ // an earlier run has written some of it
 		}
@@ -143,7 +156,7 @@ func (s *Service) settleEvents(ctx context.Context, c usersync.Claim, asked []st
 
 // saveEvents is the transaction of settleEvents. It returns the ids of the requests that
 // have ended.
-func (b *batch) saveEvents(ctx context.Context, tx *store.Tx, outcomes []request.Outcome) (finished []string, err error) {
+func (b *batch) saveEvents(ctx context.Context, tx *store.Tx, outcomes []request.Outcome, reactions []reaction.Reaction) (finished []string, err error) {
 	if err := outbox.Finish(ctx, tx, b.claim); err != nil {
 		return nil, err
 	}
@@ -154,6 +167,9 @@ func (b *batch) saveEvents(ctx context.Context, tx *store.Tx, outcomes []request
 		return nil, err
 	}
 	if err := event.Save(ctx, tx, b.claim.Organization, b.events); err != nil {
+		return nil, err
+	}
+	if err := reaction.Begin(ctx, tx, b.claim.Organization, reactions); err != nil {
 		return nil, err
 	}
 	if err := colleague.Join(ctx, tx, b.claim.Organization, b.newcomers()); err != nil {

@@ -16,6 +16,7 @@ import (
 	"usersync/internal/event"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
+	"usersync/internal/reaction"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/telemetry"
@@ -60,6 +61,7 @@ type Service struct {
 	BulkTurn time.Duration
 
 	organizations destination.Known
+	followUps     reaction.Known
 }
 
 // Handlers returns the handlers of the requests' tasks, one for each kind.

@@ -261,11 +261,13 @@ func inviteLink(own string, o tenant.Organization) string {
 	return o.DefaultInviteLink
 }
 
-// newcomers returns the e-mail keys of the users that these requests made.
+// newcomers returns the e-mail keys of the users that these requests made, but for those
+// who are gone already.
 func (b *batch) newcomers() []string {
 	var keys []string
 	for _, w := range b.works {
-		if w.User.ID != "" && w.User.MadeBy(w.Sequence) {
+		gone := w.Input.Removed != nil && *w.Input.Removed
+		if w.User.ID != "" && !gone && w.User.MadeBy(w.Sequence) {
 			keys = append(keys, w.User.Email.Key())
 		}
 	}

@@ -237,12 +237,22 @@ func retireDeliveries(ctx context.Context, o *store.Org, endpoints []string, bef
 
 var retireEventsStatement = store.Define("retention.retireEvents", `
 DELETE FROM events WHERE organization_id = $1 AND id {any}SELECT id FROM events
-    WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 AND created_at < $3 ORDER BY organization_id, id LIMIT $4 {skip locked}{/any}`)
+    WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 AND created_at < $3 AND NOT EXISTS (SELECT 1 FROM follow_up_runs r WHERE r.event_id = events.id)
+    AND NOT EXISTS (SELECT 1 FROM follow_up_runs r WHERE r.root_id = events.id AND r.finished_at = 0) ORDER BY organization_id, id LIMIT $4 {skip locked}{/any}`)
 
-// retireEvents removes events.
+var retireRunsStatement = store.Define("retention.retireRuns", `
+DELETE FROM follow_up_runs WHERE id {any}SELECT r.id FROM (SELECT id FROM events
+    WHERE (organization_id, id) < ($1, $2) AND organization_id >= $1 AND created_at < $3 ORDER BY organization_id, id LIMIT $4) AS e
+    JOIN follow_up_runs r ON r.event_id = e.id WHERE r.organization_id = $1 AND r.finished_at > 0 {skip locked}{/any}`)
+
+// retireEvents removes events with the runs of follow-ups that they set off. An event
+// stays while a run goes on that it set off, or that began with it.
 func retireEvents(ctx context.Context, o *store.Org, before age, limit int) (int, error) {
 	var n int64
 	err := o.Tx(ctx, func(tx *store.Tx) (err error) {
+		if err := tx.Later(ctx, retireRunsStatement, nil, nil, o.ID(), before.id, before.at, limit); err != nil {
+			return fmt.Errorf("remove old runs: %w", err)
+		}
 		n, err = tx.Exec(ctx, retireEventsStatement, nil, o.ID(), before.id, before.at, limit)
 		return err
 	})

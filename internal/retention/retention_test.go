@@ -147,3 +147,32 @@ func deliver(t *testing.T, n roomtest.Tenant, count int) string {
 	}
 	return e.ID
 }
+
+// An event stays while a run goes on that it set off, or that began with it.
+func TestEventsGoWithTheirRunsAndNotBeforeThem(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := roomtest.New(t, s, 1)
+		keep(t, n)
+		for _, id := range []string{"evt_00root", "evt_00waits", "evt_00done", "evt_00plain"} {
+			roomtest.Execute(t, db, `INSERT INTO events (id, organization_id, type, source, created_at) VALUES ($1, $2, 'user/update', 'event', 1)`, id, n.Organization.ID)
+		}
+		for _, r := range [][3]string{{"fur_1", "evt_00waits", "0"}, {"fur_2", "evt_00done", "1"}, {"fur_3", "evt_00waits", "1"}} {
+			roomtest.Execute(t, db, `INSERT INTO follow_up_runs (id, organization_id, follow_up_id, version, event_id, root_id, task_id, status, created_at, updated_at, finished_at)
+				VALUES ($1, $2, 'fup_1', 1, $3, 'evt_00root', 'tsk_1', CASE WHEN $4 = '0' THEN 'waiting' ELSE 'succeeded' END, 1, 1, CASE WHEN $4 = '0' THEN 0 ELSE 1 END)`,
+				r[0], n.Organization.ID, r[1], r[2])
+		}
+		run := func(events, runs int) {
+			t.Helper()
+			if _, err := retention.Run(t.Context(), s, time.Now(), 100); err != nil {
+				t.Fatal(err)
+			}
+			if e, r := roomtest.Count(t, db, `SELECT count(*) FROM events`), roomtest.Count(t, db, `SELECT count(*) FROM follow_up_runs`); e != events || r != runs {
+				t.Errorf("%d events and %d runs are left, want %d and %d", e, r, events, runs)
+			}
+		}
+		run(2, 1)
+		roomtest.Execute(t, db, `UPDATE follow_up_runs SET finished_at = 1, status = 'succeeded'`)
+		run(0, 0)
+	})
+}

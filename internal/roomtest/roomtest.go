@@ -43,7 +43,7 @@ type Tenant struct {
 }
 
 // New makes an organization with a key and, where it is to have any, credits.
-func New(t *testing.T, s *store.Store, credits int64) Tenant {
+func New(t testing.TB, s *store.Store, credits int64) Tenant {
 	t.Helper()
 	o, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Acme"})
 	if err != nil {

@@ -54,6 +54,20 @@ func (u Stored) Input() usersync.UserInput {
 	return in
 }
 
+// User returns the user as something is merged into: nothing that is changed of it
+// changes u.
+func (u Stored) User() usersync.User {
+	out := usersync.User{ID: u.ID, UserInput: u.Input(), Sequences: maps.Clone(u.Sequences), Version: u.Version}
+	out.Cleared, out.Attributes, out.Removed = nil, maps.Clone(u.Attributes), &u.Removed
+	for _, tag := range u.Tags {
+		if out.Tags == nil {
+			out.Tags = map[string]bool{}
+		}
+		out.Tags[tag] = true
+	}
+	return out
+}
+
 var updateUsersStatement = store.Define("user.updateUsers", `
 UPDATE users SET company = r.company, country = r.country, department = r.department, seniority = r.seniority,
     first_name = r.first_name, last_name = r.last_name, name = r.name, job_title = r.job_title, invite_link = r.invite_link,
@@ -81,7 +95,7 @@ func Save(ctx context.Context, tx *store.Tx, users []Update) error {
 
 // removedNumber is how a column says whether a user was removed.
 func removedNumber(in usersync.UserInput) int64 {
-	if in.IsRemoved() {
+	if in.Removed != nil && *in.Removed {
 		return 1
 	}
 	return 0

@@ -55,8 +55,10 @@ const (
 	FieldName       Field = "name"
 	FieldJobTitle   Field = "jobTitle"
 	FieldInviteLink Field = "inviteLink"
-	fieldRemoved    Field = "removed"
 )
+
+// fieldRemoved is under which a stored user keeps who said last whether they are removed.
+const fieldRemoved Field = "removed"
 
 // attributePrefix begins the fields that are attributes.
 const attributePrefix = "attributes."
@@ -238,8 +240,8 @@ func (u *User) tag(tag string, has bool) {
 	u.Tags[tag] = true
 }
 
-// IsRemoved reports whether the user was taken out of the system that told of them.
-func (in UserInput) IsRemoved() bool { return in.Removed != nil && *in.Removed }
+// isRemoved reports whether the user was taken out of the system that told of them.
+func (in UserInput) isRemoved() bool { return in.Removed != nil && *in.Removed }
 
 // Changes returns the fields that Apply would give another value, in the order
 // of their declaration, attributes by name.
@@ -268,7 +270,7 @@ func (u *User) Changes(in UserInput, seq int64) []Field {
 			changed = append(changed, f)
 		}
 	}
-	if in.Removed != nil && *in.Removed != u.IsRemoved() && u.Sequences[fieldRemoved] < seq {
+	if in.Removed != nil && *in.Removed != u.isRemoved() && u.Sequences[fieldRemoved] < seq {
 		changed = append(changed, fieldRemoved)
 	}
 	slices.Sort(changed[own:])

@@ -42,6 +42,7 @@ var Rules = []Rule{
 	{Name: "every delivery without an end has a task", Next: nextLost, statement: lostDeliveriesStatement},
 	{Name: "every connection with pushes that are due has a task", Next: nextLost, statement: lostPushesStatement},
 	{Name: "every connection whose platform has told something has a task that takes it in", Next: nextLost, statement: lostSignalsStatement},
+	{Name: "every run of a follow-up without an end has a task", Next: nextLost, statement: lostRunsStatement},
 	{Name: "every consent is of a user of its organization", Next: nextStray, statement: consentsStatement},
 	{Name: "a request has an end exactly where its status is final", Next: nextStray, statement: endsStatement},
 	{Name: "the steps of a request that has an end have ended, and failed only where it says so", Next: nextStray, statement: stepsStatement},
@@ -84,6 +85,10 @@ SELECT DISTINCT p.organization_id, p.connection_id FROM pushes p WHERE p.due_at 
 SELECT DISTINCT s.organization_id, s.connection_id FROM signals s JOIN connections c ON c.id = s.connection_id
 WHERE c.status <> 'deleted' AND NOT EXISTS (SELECT 1 FROM outbox t WHERE t.kind = 'inbound.takeIn' AND t.fairness_key = s.connection_id) LIMIT $1`)
 
+	lostRunsStatement = store.Define("verify.lostRuns", `
+SELECT r.organization_id, r.id FROM follow_up_runs r WHERE r.finished_at = 0
+    AND NOT EXISTS (SELECT 1 FROM outbox t WHERE t.id = r.task_id) LIMIT $1`)
+
 	consentsStatement = store.Define("verify.consents", `
 SELECT c.organization_id, c.user_id FROM consents c
 WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = c.user_id AND u.organization_id = c.organization_id) LIMIT $1`)
@@ -124,7 +129,8 @@ SELECT x.organization_id, x.id FROM (
     SELECT organization_id, id FROM requests UNION ALL SELECT organization_id, id FROM ledger UNION ALL
     SELECT organization_id, id FROM users UNION ALL SELECT organization_id, id FROM people UNION ALL
     SELECT organization_id, id FROM colleagues UNION ALL SELECT organization_id, id FROM events UNION ALL
-    SELECT organization_id, id FROM messages UNION ALL SELECT organization_id, id FROM outbox) AS x
+    SELECT organization_id, id FROM messages UNION ALL SELECT organization_id, id FROM outbox UNION ALL
+    SELECT organization_id, id FROM follow_ups UNION ALL SELECT organization_id, id FROM follow_up_runs) AS x
 WHERE x.organization_id <> '' AND NOT EXISTS (SELECT 1 FROM organizations o WHERE o.id = x.organization_id) LIMIT $1`)
 
 	nowStatement = store.Define("verify.now", `SELECT {now}`)

@@ -52,6 +52,10 @@ var breaks = map[string][]string{
 	"every connection whose platform has told something has a task that takes it in": {
 		`INSERT INTO signals (connection_id, id, organization_id, channel, status, stated_at, created_at) VALUES ('$connection', 'sig_1', '$org', 'email', 'unsubscribed', 1, 1)`,
 	},
+	"every run of a follow-up without an end has a task": {
+		`INSERT INTO follow_up_runs (id, organization_id, follow_up_id, version, event_id, root_id, task_id, status, created_at, updated_at)
+			VALUES ('fur_1', '$org', 'fup_1', 1, 'evt_1', 'evt_1', 'tsk_none', 'waiting', 1, 1)`,
+	},
 	"every consent is of a user of its organization": {
 		`INSERT INTO consents (user_id, channel, organization_id, status, source, stated_at, updated_at) VALUES ('$user', 'email', 'org_none', 'subscribed', 'api', 1, 1)`,
 	},

@@ -70,14 +70,14 @@ func TestAUserIsReadFromTheParametersOfTheContract(t *testing.T) {
 	}
 	want := map[string]any{"plan": nil, "size": json.Number("1.50"), "vip": true, "data.colour": "blue", "data.gone": nil}
 	u := in.user
-	if u.FirstName != "Jan" || u.LastName != "van der Berg" || !reflect.DeepEqual(u.Attributes, want) || len(u.Cleared) != 0 || u.IsRemoved() {
+	if u.FirstName != "Jan" || u.LastName != "van der Berg" || !reflect.DeepEqual(u.Attributes, want) || len(u.Cleared) != 0 || *u.Removed {
 		t.Errorf("%+v", u)
 	}
 	if kept := in.attributes(); kept["email"] != nil || kept["lastname"] != "Berg" {
 		t.Errorf("kept with the event: %v", kept)
 	}
 	in = &sent{values: map[string]any{"email": "jan@example.com", "firstname": nil, "suffix": "van", "lastname": ""}}
-	if err := readRemovedUser(in); err != nil || in.user.LastName != "" || !in.user.Clears(usersync.FieldFirstName) || !in.user.Clears(usersync.FieldLastName) || !in.user.IsRemoved() {
+	if err := readRemovedUser(in); err != nil || in.user.LastName != "" || !in.user.Clears(usersync.FieldFirstName) || !in.user.Clears(usersync.FieldLastName) || !*in.user.Removed {
 		t.Errorf("%+v %v", in.user, err)
 	}
 	in = &sent{values: map[string]any{"email": "jan@example.com", "suffix": "van"}}

@@ -9,6 +9,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/management"
+	"usersync/internal/management/followups"
 	"usersync/internal/usersync"
 )
 
@@ -16,7 +17,7 @@ import (
 var inputs = []reflect.Type{
 	reflect.TypeFor[management.OrganizationInput](), reflect.TypeFor[management.OwnOrganizationInput](), reflect.TypeFor[management.KeyInput](),
 	reflect.TypeFor[management.TopUpInput](), reflect.TypeFor[management.EndpointInput](), reflect.TypeFor[management.RecoverInput](),
-	reflect.TypeFor[rotation](), reflect.TypeFor[subject](), reflect.TypeFor[nothing](),
+	reflect.TypeFor[followups.Input](), reflect.TypeFor[rehearsal](), reflect.TypeFor[followups.Document](), reflect.TypeFor[rotation](), reflect.TypeFor[subject](), reflect.TypeFor[nothing](),
 }
 
 // FuzzBodies reads any text as each body of the dialect: what is taken names
@@ -29,6 +30,8 @@ func FuzzBodies(f *testing.F) {
 		`{"name":"k","scopes":["sync"],"expiresAt":"2027-01-01T00:00:00Z"}`, `{"expiresAt":"hunter2hunter2"}`, `{"amount":5,"reference":"r"}`, `{"amount":5.5}`, `{"amount":1e3}`,
 		`{"url":"https://example.com","eventTypes":["*"],"signing":"v1a"}`, `{"since":"2026-11-22T10:00:00Z"}`, `{"email":"a@example.com"}`, `{"scopes":null}`, `{"URL":"x"}`,
 		`{"overlapSeconds":-1}`, `null`, `[]`, `{"settings":{"rateLimit":{"rate":"hunter2hunter2"}}}`, `{"hunter2":{"a":[{}]}}`,
+		`{"name":"n","trigger":{"type":"user/update"},"condition":{"not":{"field":"type","equals":"hunter2hunter2"}},"actions":[{"type":"update-user","set":{"attributes.a":1e3}}]}`,
+		`{"event":{"email":"a@example.com","attributes":{"a":["hunter2hunter2"]},"timestamp":1}}`, `{"followUps":[{"name":"n"}]}`,
 	} {
 		f.Add([]byte(seed))
 	}

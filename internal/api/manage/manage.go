@@ -13,6 +13,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/management"
+	"usersync/internal/management/followups"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -25,6 +26,8 @@ const operator = "operator"
 type Handlers struct {
 	// Management carries out the calls.
 	Management *management.Service
+	// FollowUps carries out those on follow-ups.
+	FollowUps *followups.Service
 	// AdminToken is the operator's (ADMIN_TOKEN). When it is empty, every call of
 	// an operator is refused.
 	AdminToken usersync.Secret
@@ -101,8 +104,8 @@ func (h *Handlers) tenant() api.Dialect {
 	)
 	return api.Dialect{
 		Name: "manage", Auth: api.KeyAuth,
-		Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", importsPath, users, erasures, events, connections, platforms},
-		Routes: []api.Route{
+		Prefixes: []string{"/v1/organization", "/v1/credits", endpoints, "/v1/webhook-keys", "/v1/deliveries", importsPath, users, erasures, events, followUpsPath, connections, platforms},
+		Routes: append(h.followUps(), []api.Route{
 			{Method: http.MethodGet, Path: "/v1/organization", Summary: "Shows the organization. Scope: read or manage.", Handler: reading(h.getOwnOrganization)},
 			{Method: http.MethodPatch, Path: "/v1/organization", Scope: manage, Summary: "Changes the fields and settings that are sent.", Handler: h.updateOwnOrganization},
 			{Method: http.MethodGet, Path: aliases, Summary: "Suggests domains that may be one company's, with the evidence. Scope: read or manage.", Handler: reading(h.suggestAliases)},
@@ -153,7 +156,7 @@ func (h *Handlers) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: importsPath, Summary: "Lists the imports, newest first. Scope: read or manage.", Handler: reading(h.listImports)},
 			{Method: http.MethodGet, Path: imported, Summary: "Shows an import: progress and the first wrong lines. Scope: read or manage.", Handler: reading(h.getImport)},
 			{Method: http.MethodGet, Path: imported + "/errors", Summary: "Gives all wrong lines of an import as CSV. Scope: read or manage.", Handler: reading(h.listImportErrors)},
-		},
+		}...),
 	}
 }
 

@@ -115,7 +115,7 @@ func create(ctx context.Context, tx *store.Tx, organization, actor string, d fol
 	if err := tenant.MakeRoom(ctx, tx, organization, count); err != nil {
 		return FollowUp{}, err
 	}
-	now := store.Micros(time.Now()) //lint:clock a stamp
+	now := store.Micros(time.Now())
 	r := row{ID: usersync.NewID(Prefix), OrganizationID: organization, Name: d.Name, Status: status, Definition: text, Version: 1, CreatedAt: now, UpdatedAt: now}
 	if err := tx.GORM().Create(&r).Error; err != nil {
 		return FollowUp{}, fmt.Errorf("store the follow-up: %w", err)
@@ -242,7 +242,7 @@ func changeIn(ctx context.Context, tx *store.Tx, organization, actor, action, id
 	if err != nil {
 		return out, err
 	}
-	out.UpdatedAt = usersync.Time{Time: time.Now().UTC()} //lint:clock a stamp
+	out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
 	r.Name, r.Status, r.UpdatedAt = out.Name, out.Status, store.Micros(out.UpdatedAt.Time)
 	renewed := text != r.Definition
 	if renewed {

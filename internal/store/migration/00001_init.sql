@@ -158,7 +158,8 @@ CREATE TABLE consents (
 );
 
 -- What happened to a user, by whom or what. caused_by says, by ids, which run of a
--- follow-up triggered it; outcome which follow-ups it set off, and why not the others.
+-- follow-up triggered it; outcome why which follow-ups were not set off. actions counts
+-- what all has come of a client's event.
 CREATE TABLE events (
     id              text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
@@ -169,6 +170,7 @@ CREATE TABLE events (
     attributes      text   NOT NULL DEFAULT '',
     caused_by       text   NOT NULL DEFAULT '',
     outcome         text   NOT NULL DEFAULT '',
+    actions         integer NOT NULL DEFAULT 0,
     created_at      bigint NOT NULL,
     PRIMARY KEY (organization_id, id)
 );
@@ -205,6 +207,36 @@ CREATE TABLE follow_up_versions (
     PRIMARY KEY (follow_up_id, version),
     FOREIGN KEY (follow_up_id) REFERENCES follow_ups (id) ON DELETE CASCADE
 );
+
+-- The runs of follow-ups: how far each has come, and what its actions did. position is the
+-- number of the step that is next. root_id is the event of a client that it all began
+-- with, and hops counts the follow-ups in between. revision rises with every change.
+CREATE TABLE follow_up_runs (
+    id              text    COLLATE "C" NOT NULL PRIMARY KEY,
+    organization_id text    COLLATE "C" NOT NULL,
+    follow_up_id    text    COLLATE "C" NOT NULL,
+    version         bigint  NOT NULL,
+    event_id        text    COLLATE "C" NOT NULL,
+    user_id         text    COLLATE "C" NOT NULL DEFAULT '',
+    root_id         text    COLLATE "C" NOT NULL,
+    task_id         text    COLLATE "C" NOT NULL,
+    hops            integer NOT NULL DEFAULT 0,
+    status          text    NOT NULL CHECK (status IN ('running', 'waiting', 'succeeded', 'failed', 'replaced', 'ignored', 'skipped')),
+    position        integer NOT NULL DEFAULT 0,
+    attempts        integer NOT NULL DEFAULT 0,
+    due_at          bigint  NOT NULL DEFAULT 0,
+    responses       text    NOT NULL DEFAULT '',
+    story           text    NOT NULL DEFAULT '',
+    error           text    NOT NULL DEFAULT '',
+    revision        bigint  NOT NULL DEFAULT 1,
+    created_at      bigint  NOT NULL,
+    updated_at      bigint  NOT NULL,
+    finished_at     bigint  NOT NULL DEFAULT 0
+);
+CREATE INDEX follow_up_runs_event ON follow_up_runs (event_id, id);
+CREATE INDEX follow_up_runs_user ON follow_up_runs (user_id, id) WHERE user_id <> '';
+CREATE INDEX follow_up_runs_open ON follow_up_runs (user_id, follow_up_id, id) WHERE finished_at = 0;
+CREATE INDEX follow_up_runs_root ON follow_up_runs (root_id) WHERE finished_at = 0;
 
 ------------------------------------------------------------------------ erasures
 

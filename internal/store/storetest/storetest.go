@@ -33,7 +33,7 @@ func Engines(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
 }
 
 // Options returns where a fresh database of the engine lives.
-func Options(t *testing.T, engine string) store.Options {
+func Options(t testing.TB, engine string) store.Options {
 	t.Helper()
 	if engine == "sqlite" {
 		return store.Options{Dir: t.TempDir(), Seal: Keys(t)}
@@ -58,7 +58,7 @@ func Keys(t testing.TB) *seal.Keys {
 	return keys
 }
 
-func admin(t *testing.T, url, statement string) {
+func admin(t testing.TB, url, statement string) {
 	t.Helper()
 	db, err := sql.Open("pgx", url)
 	if err != nil {
@@ -73,7 +73,7 @@ func admin(t *testing.T, url, statement string) {
 }
 
 // Open opens a database and migrates it; it is closed when the test ends.
-func Open(t *testing.T, o store.Options) *store.Store {
+func Open(t testing.TB, o store.Options) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), o)
 	if err != nil {
