@@ -55,6 +55,7 @@ var harms = []harm{
 	{fmt.Sprintf("%d connections that hang", hangingConnections), hangConnections},
 	{fmt.Sprintf("%d calls that wait", waitingCalls), waitForNothing},
 	{fmt.Sprintf("%d callers of %s users a call", largeCallers, whole(largeBatch)), sendLarge},
+	{fmt.Sprintf("%s follow-ups, their loops and waits", whole(harmfulFollowUps)), setOffFollowUps},
 }
 
 // harmful is an organization that harms.
