@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"usersync/internal/connector"
+	"usersync/internal/foreign"
 	"usersync/internal/identity"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
-	"usersync/internal/foreign"
 	"usersync/internal/usersync"
 )
 

@@ -19,10 +19,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"usersync/internal/colleague"
+	"usersync/internal/foreign"
 	"usersync/internal/identity"
 	"usersync/internal/outbound"
 	"usersync/internal/tenant"
-	"usersync/internal/foreign"
 	"usersync/internal/usersync"
 )
 
