@@ -86,7 +86,7 @@ var owners = []owner{
 	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/destination", "internal/reaction"}},
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
-		"internal/queue", "internal/connector", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
+		"internal/queue", "internal/connector", "internal/connector/connectortest", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
 		"internal/pusher", "cmd/usersync", "test/platforms",
 	}},
 	{"github.com/golang-jwt/jwt/v5", []string{"internal/api/event"}},

@@ -150,12 +150,12 @@ func TestSyncSendsColumnsItDoesNotKnowAsAttributes(t *testing.T) {
 	t.Parallel()
 	s := startService(t, apptest.New(t, "embedded"), 10)
 	j, _ := job(t, s.Addr(), s.key, "users.ndjson", `{"email":"ann@acme.example.com","country":"US","plan":"pro","attributes":{"seats":3}}`+"\n"+
-		`{"email":"bob@acme.example.com","country":"US","=HYPERLINK()":[1]}`+"\n")
+		`{"email":"bob@acme.example.com","country":"US","=HYPERLINK()":{"a":1}}`+"\n")
 	if err := j.run(t.Context()); !errors.Is(err, errUnwell) {
 		t.Fatal(err)
 	}
 	listed, err := os.ReadFile(j.errors)
-	if err != nil || !strings.Contains(string(listed), "\n2,\"attributes.=HYPERLINK() must be a string, a number, true, false or null\"\n") {
+	if err != nil || !strings.Contains(string(listed), "\n2,\"attributes.=HYPERLINK() must be a string, a number, true, false, null or a list of strings\"\n") {
 		t.Errorf("listed\n%s%v", listed, err)
 	}
 	if s.requests(t) != 1 {

@@ -29,7 +29,7 @@ func (h *Handlers) followUps() []api.Route {
 		{Method: http.MethodDelete, Path: one, Scope: tenant.ScopeManage, Summary: "Deletes a follow-up.", Handler: h.deleteFollowUp},
 		{Method: http.MethodPost, Path: one + "/pause", Scope: tenant.ScopeManage, Summary: "Has it be set off by no event.", Handler: bodiless(h.pauseFollowUp)},
 		{Method: http.MethodPost, Path: one + "/resume", Scope: tenant.ScopeManage, Summary: "Has it be set off again.", Handler: bodiless(h.resumeFollowUp)},
-		{Method: http.MethodGet, Path: one + "/versions", Summary: "Lists the definitions that it has had, newest first. Scope: read or manage.", Handler: reading(h.listFollowUpVersions)},
+		{Method: http.MethodGet, Path: one + "/versions", Summary: "Shows the definitions that it has had, newest first. Scope: read or manage.", Handler: reading(h.listFollowUpVersions)},
 		{Method: http.MethodPost, Path: one + "/dry-run", Scope: tenant.ScopeManage, Summary: "Shows what it would do about a sample event.", Handler: h.rehearseFollowUp},
 	}
 }

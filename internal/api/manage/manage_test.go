@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,8 +259,11 @@ func TestTenantRoutesWantAKeyWithTheirScope(t *testing.T) {
 			s.wantProblem(s.tenant(reader, r.Method, r.Path, ""), 403, usersync.CodeForbidden)
 			continue
 		}
+		if r.Path == "/v1/follow-ups/export" {
+			continue // it is no JSON: the scenarios read it
+		}
 		status := 200
-		if strings.HasPrefix(r.Path, "/v1/directory/imports/") || strings.HasPrefix(r.Path, "/v1/connections/") {
+		if slices.ContainsFunc([]string{"/v1/directory/imports/", "/v1/connections/", "/v1/follow-ups/"}, func(prefix string) bool { return strings.HasPrefix(r.Path, prefix) }) {
 			status = 404 // let in, but the id is an endpoint's
 		}
 		s.want(s.tenant(reader, r.Method, r.Path, ""), status)
@@ -482,7 +486,7 @@ func TestListsRefuseBadPages(t *testing.T) {
 			t.Errorf("%s: %d %v", r.Path, a.status, a.body)
 		}
 	}
-	if len(lists) != 14 {
+	if len(lists) != 15 {
 		t.Errorf("tried %d lists: %v", len(lists), lists)
 	}
 }
