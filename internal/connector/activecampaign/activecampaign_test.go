@@ -265,7 +265,7 @@ func TestACheckFindsWhatTheSettingsName(t *testing.T) {
 	}
 	facts := a.Check(with(`"listId":"3","tags":["Customer","unheard of"],
 		"fields":{"%COMPANY%":"attributes.company","invite link":"inviteLink","phone":"attributes.phone"}`))
-	const want = `{"account":"example.api-us1.com","labels":{"field:%COMPANY%":"1","field:invite link":"5","list:3":"active-clients","tag:Customer":"1"}}`
+	const want = `{"account":"example.api-us1.com","labels":{"field:%COMPANY%":"1","field:invite link":"5","list:3":"active-clients","tag:Customer":"1","type:%COMPANY%":"text","type:invite link":"text"}}`
 	if got := connectortest.JSON(t, facts); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
