@@ -363,35 +363,45 @@ func TestNoWindowHoldsMoreCallsThanBurstAndRateTogether(t *testing.T) {
 	})
 }
 
-// Calls begin in the order in which they were asked for, whichever process asks.
+// Calls begin in the order in which they were asked for, whichever process asks. On a busy
+// machine the test itself may ask, or see, in another order, so that it has several tries;
+// without a line, one in 720 would have this order.
 func TestCallsWaitInLineOverAllProcesses(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
 		for name, limit := range map[string]queue.Limit{"a rate": {PerSecond: 20}, "slots": {Concurrent: 1}} {
-			account := queue.KeyOf("org_1", name)
-			first := must(t, one, account, limit, long)
-			order := make(chan int, 6)
-			var wg sync.WaitGroup
-			for i := range 6 {
-				wg.Go(func() {
-					release := must(t, []*queue.Limiter{one, other}[i%2], account, limit, long)
-					order <- i
-					release()
-				})
-				time.Sleep(10 * time.Millisecond) // shapes the order in which they ask
+			var order []int
+			for try := 0; try < 4 && (try == 0 || !slices.IsSorted(order)); try++ {
+				order = orderInLine(t, []*queue.Limiter{one, other}, queue.KeyOf("org_1", fmt.Sprint(name, try)), limit)
 			}
-			first()
-			wg.Wait()
-			close(order)
-			want := 0
-			for got := range order {
-				if got != want {
-					t.Errorf("%s: call %d began as number %d", name, got, want)
-				}
-				want++
+			if !slices.IsSorted(order) {
+				t.Errorf("%s: calls began in the order %v", name, order)
 			}
 		}
 	})
+}
+
+// orderInLine returns in which order six calls begin that ask one after the other.
+func orderInLine(t *testing.T, limiters []*queue.Limiter, account queue.AccountKey, limit queue.Limit) (order []int) {
+	t.Helper()
+	first := must(t, limiters[0], account, limit, long)
+	began := make(chan int, 6)
+	var wg sync.WaitGroup
+	for i := range cap(began) {
+		wg.Go(func() {
+			release := must(t, limiters[i%2], account, limit, long)
+			began <- i
+			release()
+		})
+		time.Sleep(20 * time.Millisecond) // shapes the order in which they ask
+	}
+	first()
+	wg.Wait()
+	close(began)
+	for i := range began {
+		order = append(order, i)
+	}
+	return order
 }
 
 func TestACallThatCannotBeginInTimeTakesNoTurn(t *testing.T) {
