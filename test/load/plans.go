@@ -43,6 +43,7 @@ var mayFilter = map[string]string{
 	"outbox.stuck":           "an operator asks; the outbox holds what is not done",
 	"retention.oldRequests":  "the oldest are finished",
 	"retention.retireEvents": "the oldest are old by the clock of the database too",
+	"retention.retireRuns":   "those of the same events",
 }
 
 // inFlight is read by the index of what was sent and is not finished: a few

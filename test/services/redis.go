@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -125,7 +127,23 @@ func (r *Redis) ready(ctx context.Context, pid int) error {
 			return fmt.Errorf("the server does not say %s", line)
 		}
 	}
-	return nil
+	return r.loaded(pid)
+}
+
+// loaded asks the log whether the server has read its file: between the parts of one,
+// Redis 7 says loading:0 and answers as if it were empty.
+func (r *Redis) loaded(pid int) error {
+	log, err := os.ReadFile(filepath.Join(r.dir, "server.log"))
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	const words = "Ready to accept connections"
+	for line := range strings.Lines(string(log)) {
+		if strings.HasPrefix(line, strconv.Itoa(pid)+":") && strings.Contains(line, words) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the server does not say %s", words)
 }
 
 // ask sends one command, as one line, and returns the answer, on a connection of its own.

@@ -334,7 +334,7 @@ func TestRedisStartWaitsForItsPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), unanswered)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*unanswered) // it has to begin, and to end
 	defer cancel()
 	err = r.Start(ctx)
 	if err == nil || !strings.Contains(err.Error(), "Address already in use") {
