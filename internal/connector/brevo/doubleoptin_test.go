@@ -67,6 +67,19 @@ func TestWhoAgreedIsAskedOnceAndOnTheListWhenTheyHaveConfirmed(t *testing.T) {
 	}
 }
 
+// So many people are looked up by pages of all contacts.
+func TestWhoIsOnTheListHasConfirmedAlsoInALargePush(t *testing.T) {
+	t.Parallel()
+	a, people := platform.Serve(t), connectortest.People(t, 20)
+	before := a.Open(`{"list":"7"}`)
+	a.Confirm(before, people, a.Push(before, people...))
+	for i, r := range a.Push(a.Open(confirmed), people...) {
+		if strings.Contains(r.Details, "has not confirmed") {
+			t.Fatalf("person %d: %+v", i, r)
+		}
+	}
+}
+
 func TestWhoHasLeftIsNotAskedToConfirm(t *testing.T) {
 	t.Parallel()
 	for _, how := range []fakeplatform.Leaving{fakeplatform.LeftList, fakeplatform.LeftAll} {

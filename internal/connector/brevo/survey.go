@@ -32,8 +32,7 @@ type contactPage struct {
 // listedContact is a contact in a page.
 type listedContact struct {
 	known
-	Email string  `json:"email"`
-	Lists []int64 `json:"listIds"`
+	Email string `json:"email"`
 }
 
 // survey returns what Brevo has of people, by the keys of their addresses. Who is missing
