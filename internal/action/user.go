@@ -20,10 +20,10 @@ import (
 
 // The bounds of what an update says of a user: those of the API.
 const (
-	maxField = 256  // characters
-	maxLink  = 2048 // characters
-	maxName  = 64   // characters of an attribute's name
-	maxValue = 4096 // bytes of an attribute's text
+	maxField = user.MaxField
+	maxLink  = user.MaxLink
+	maxName  = user.MaxName
+	maxValue = user.MaxValue
 )
 
 // attributePrefix begins the names of the fields that are attributes.

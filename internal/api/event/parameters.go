@@ -9,16 +9,17 @@ import (
 	"unicode/utf8"
 
 	"usersync/internal/api"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
 // The bounds of what is said with an event: those of a user in other dialects.
 const (
-	maxParameters = 100  // values, also those within others
-	maxName       = 64   // characters of a name, with those that it is within
-	maxText       = 4096 // bytes
-	maxShort      = 256  // characters of a name of a person
-	maxDigits     = 64
+	maxParameters = user.MaxMembers // values, also those within others
+	maxName       = user.MaxName    // characters of a name, with those that it is within
+	maxText       = user.MaxValue
+	maxShort      = user.MaxField
+	maxDigits     = user.MaxDigits
 	// maxDepth bounds how deep values nest.
 	maxDepth = 8
 	// maxPairs bounds the pairs of a form, as PHP does.

@@ -11,18 +11,19 @@ import (
 	"usersync/internal/identity"
 	"usersync/internal/intake"
 	"usersync/internal/request"
+	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
 // Bounds of what is said of a user. The contract sets none. Fields are shown to
 // people, and attributes are sent to platforms.
 const (
-	maxField      = 256  // characters
-	maxLink       = 2048 // characters
-	maxAttributes = 100
-	maxName       = 64   // characters of an attribute's name
-	maxValue      = 4096 // bytes of an attribute's text, or of all in a list
-	maxDigits     = 64   // characters of an attribute's number
+	maxField      = user.MaxField
+	maxLink       = user.MaxLink
+	maxAttributes = user.MaxMembers
+	maxName       = user.MaxName
+	maxValue      = user.MaxValue
+	maxDigits     = user.MaxDigits
 )
 
 // The refusals of a user, in the words of the contract.
