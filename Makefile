@@ -36,6 +36,11 @@ ALIKE := CGO_ENABLED=0 GOFLAGS='$(strip $(GOFLAGS) -trimpath)'
 # Tests mostly wait: for a condition, a limit, a time. More of them at once than there are
 # processors, which is Go's default, keep the processors busy.
 AT_ONCE ?= 4
+# A test that fails beside others is run once more, alone, and told of: on a busy machine a
+# time may be missed. It has to pass then. More than three that fail, or a data race, are
+# not run again.
+TESTS := go run gotest.tools/gotestsum@v1.13.0
+AGAIN := --rerun-fails=1 --rerun-fails-max-failures=3 --rerun-fails-abort-on-data-race
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 
 # The linter of this project is found before any other version on the machine.
@@ -50,7 +55,8 @@ run: ## start everything in one process; nothing else is needed
 	$(ALIKE) go run ./cmd/usersync serve
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
-	$(SERVICES) -cc -- go test -race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -parallel $(AT_ONCE) -timeout 12m $(PKG)
+	$(SERVICES) -cc -- $(TESTS) --format pkgname --hide-summary=skipped $(AGAIN) --packages='$(PKG)' -- \
+		-race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -parallel $(AT_ONCE) -timeout 12m
 
 fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some
 	go run ./test/fuzz -time $(FUZZ_TIME) $(FUZZ_ARGS)

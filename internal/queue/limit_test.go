@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
 	"usersync/internal/usersync"
@@ -428,14 +430,14 @@ func TestWhoLeavesTheLineWhileItAsksHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, one, other *queue.Limiter) {
 		limit := queue.Limit{Concurrent: 1}
-		var all sync.WaitGroup
+		var all errgroup.Group
+		all.SetLimit(8) // a question may take a second, which a hundred at once may need
 		for i := range 100 {
-			all.Go(func() {
+			all.Go(func() error {
 				account := queue.KeyOf("leaves", fmt.Sprint(i))
 				release, err := one.Acquire(t.Context(), account, limit, long, 0)
 				if err != nil {
-					t.Error(err)
-					return
+					return err
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*50*time.Microsecond)
 				defer cancel()
@@ -445,9 +447,12 @@ func TestWhoLeavesTheLineWhileItAsksHoldsNobodyUp(t *testing.T) {
 				}
 				release()
 				wantCall(t, other, account, limit)
+				return nil
 			})
 		}
-		all.Wait()
+		if err := all.Wait(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
