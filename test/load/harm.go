@@ -34,11 +34,11 @@ const (
 	// harmfulRequests give every endpoint and connection something to hang with.
 	harmfulRequests = 40
 	// harmRate is how many requests a second the other organization sends, and harmLength
-	// how long at least: of fewer than 300, one in a hundred says little.
+	// how long at least: of fewer than 600, one in a hundred says little.
 	harmRate   = 20
-	harmLength = 15 * time.Second
+	harmLength = 30 * time.Second
 	// waitingPosts is how many calls that wait for their work are timed.
-	waitingPosts = 50
+	waitingPosts = 200
 	// settlesWithin is how long a harm may take to be there.
 	settlesWithin = time.Minute
 )

@@ -97,7 +97,28 @@ func (p *Postgres) create(ctx context.Context) error {
 	if err := p.startNew(ctx); err != nil {
 		return err
 	}
-	_, err := p.psql(ctx, "CREATE DATABASE "+postgresName)
+	if _, err := p.psql(ctx, "CREATE DATABASE "+postgresName); err != nil {
+		return err
+	}
+	if !p.options.Durable {
+		return nil
+	}
+	return p.layLog(ctx)
+}
+
+// logSegments is how many files of the log, 16 MiB each, a durable server has to use again.
+const logSegments = 64
+
+// layLog gives a new server what one that has worked for a while has: files of the log to
+// use again. Without them it fills each new one with zeros when it comes to it, and all
+// commits wait meanwhile: some took 8 to 57 ms that else take 2.
+func (p *Postgres) layLog(ctx context.Context) error {
+	_, err := p.psql(ctx, fmt.Sprintf(`DO $$ BEGIN FOR i IN 1..%d LOOP
+PERFORM pg_logical_emit_message(false, 'segment', ''); PERFORM pg_switch_wal(); END LOOP; END $$`, logSegments))
+	if err != nil {
+		return fmt.Errorf("lay the log: %w", err)
+	}
+	_, err = p.psql(ctx, "CHECKPOINT")
 	return err
 }
 
@@ -141,7 +162,10 @@ func (p *Postgres) settings() map[string]string {
 		// a Kill, and the 64 MiB a container has there do not matter.
 		"dynamic_shared_memory_type": "mmap",
 	}
-	if !p.options.Durable {
+	if p.options.Durable {
+		settings["min_wal_size"] = "1GB" // as in docker-compose.yml
+		settings["max_wal_size"] = "4GB"
+	} else {
 		settings["fsync"] = "off"
 		settings["synchronous_commit"] = "off"
 		settings["full_page_writes"] = "off"
