@@ -160,7 +160,7 @@ FROM {rows} WHERE bulks.request_id = r.id AND bulks.organization_id = $1`,
 	bulkErrorStatement = store.Define("bulk.bulkError", `
 INSERT INTO bulk_errors (request_id, user_id, organization_id, status, code, message, created_at)
 SELECT r.request_id, r.user_id, $1, r.status, r.code, r.message, {now} FROM {rows} WHERE true
-ON CONFLICT (request_id, user_id) DO UPDATE SET status = excluded.status, code = excluded.code, message = excluded.message`,
+ON CONFLICT (request_id, user_id, organization_id) DO UPDATE SET status = excluded.status, code = excluded.code, message = excluded.message`,
 		store.Col("request_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("code", store.Text), store.Col("message", store.Text))
 )
 

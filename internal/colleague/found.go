@@ -92,7 +92,7 @@ SELECT c.email_key, c.id, c.name, c.email, c.job_title FROM {rows} JOIN colleagu
 var linkStatement = store.Define("colleague.link", `
 INSERT INTO colleague_links (user_id, colleague_id, organization_id, score, reasons, created_at)
 SELECT r.user_id, r.colleague_id, $1, r.score, r.reasons, {now} FROM {rows} WHERE true
-ON CONFLICT (user_id, colleague_id) DO UPDATE SET score = excluded.score, reasons = excluded.reasons
+ON CONFLICT (user_id, colleague_id, organization_id) DO UPDATE SET score = excluded.score, reasons = excluded.reasons
 WHERE colleague_links.score <> excluded.score OR colleague_links.reasons <> excluded.reasons`,
 	store.Col("user_id", store.Text), store.Col("colleague_id", store.Text), store.Col("score", store.Float), store.Col("reasons", store.Text))
 

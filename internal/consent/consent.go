@@ -37,7 +37,7 @@ SELECT u.id FROM users u WHERE u.organization_id = $1 AND u.id {any}SELECT r.use
 INSERT INTO consents (user_id, channel, organization_id, status, source, connection_id, everywhere, stated_at, updated_at)
 SELECT u.id, r.channel, $1, r.status, r.source, r.connection_id, r.everywhere, r.stated_at, {now}
 FROM {rows} JOIN users u ON u.id = r.user_id WHERE u.organization_id = $1
-ON CONFLICT (user_id, channel) DO UPDATE SET status = excluded.status, source = excluded.source, connection_id = excluded.connection_id,
+ON CONFLICT (user_id, channel, organization_id) DO UPDATE SET status = excluded.status, source = excluded.source, connection_id = excluded.connection_id,
     everywhere = excluded.everywhere, stated_at = excluded.stated_at, updated_at = excluded.updated_at
 WHERE excluded.stated_at > consents.stated_at`,
 		store.Col("user_id", store.Text), store.Col("channel", store.Text), store.Col("status", store.Text), store.Col("source", store.Text),

@@ -21,13 +21,13 @@ type NewMessage struct {
 var insertMessagesStatement = store.Define("delivery.insertMessages", `
 INSERT INTO messages (id, organization_id, type, request_id, sequence, body, traceparent, created_at)
 SELECT r.id, $1, r.type, r.request_id, r.sequence, r.body, r.traceparent, {now} FROM {rows} WHERE true
-{again}ON CONFLICT (id) DO NOTHING{/again}`,
+{again}ON CONFLICT (id, organization_id) DO NOTHING{/again}`,
 	store.Col("id", store.Text), store.Col("type", store.Text), store.Col("request_id", store.Text), store.Col("sequence", store.Bigint), store.Col("body", store.Text), store.Col("traceparent", store.Text))
 
 var insertDeliveriesStatement = store.Define("delivery.insertDeliveries", `
 INSERT INTO deliveries (id, organization_id, message_id, endpoint_id, type, status, task_id, created_at, updated_at)
 SELECT r.id, $1, r.message_id, r.endpoint_id, r.type, 'pending', r.task_id, {now}, {now} FROM {rows} WHERE true
-{again}ON CONFLICT (id) DO NOTHING{/again}`,
+{again}ON CONFLICT (id, organization_id) DO NOTHING{/again}`,
 	store.Col("id", store.Text), store.Col("message_id", store.Text), store.Col("endpoint_id", store.Text), store.Col("type", store.Text), store.Col("task_id", store.Text))
 
 // saveMessages stores messages and one pending delivery for each endpoint they

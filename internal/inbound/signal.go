@@ -57,7 +57,7 @@ func read(connection string, told []connector.Signal, now time.Time) []signal {
 var keepStatement = store.Define("inbound.keep", `
 INSERT INTO signals (connection_id, id, organization_id, email_key, user_id, remote, channel, status, reason, stated_at, created_at)
 SELECT $2, r.id, $1, r.email_key, r.user_id, r.remote, r.channel, r.status, r.reason, r.stated_at, {now} FROM {rows} WHERE true
-ON CONFLICT (connection_id, id) DO NOTHING`,
+ON CONFLICT (connection_id, id, organization_id) DO NOTHING`,
 	store.Col("id", store.Text), store.Col("email_key", store.Text), store.Col("user_id", store.Text), store.Col("remote", store.Text),
 	store.Col("channel", store.Text), store.Col("status", store.Text), store.Col("reason", store.Text), store.Col("stated_at", store.Bigint))
 

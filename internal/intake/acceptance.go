@@ -167,7 +167,7 @@ const (
 	// The derived id of a person who was erased is not used again. A repetition, which
 	// may follow a collision of ids, also avoids the ids that other users have.
 	askedText = `asked AS MATERIALIZED (
-    SELECT r.*, u.id AS known, CASE WHEN e.person IS NULL AND ($1 = 0 OR r.email_key = '' OR (SELECT count(*) FROM users t WHERE t.id = r.user_id) = 0)
+    SELECT r.*, u.id AS known, CASE WHEN e.person IS NULL AND ($1 = 0 OR r.email_key = '' OR (SELECT count(*) FROM users t WHERE t.id = r.user_id AND t.organization_id = r.organization_id) = 0)
         THEN r.user_id ELSE r.fresh_id END AS made
     FROM {rows}
     LEFT JOIN users u ON u.organization_id = r.organization_id AND u.email_key = r.email_key
@@ -193,7 +193,7 @@ FROM %s WHERE true
 INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at)
 SELECT task_id, organization_id, task_kind, task_queue, task_key, task_args, traceparent, 'ready', 0, {now}
 FROM %s WHERE task_kind <> ''
-{again}ON CONFLICT (id) DO NOTHING{/again}`
+{again}ON CONFLICT (id, organization_id) DO NOTHING{/again}`
 	insertEventsText = `
 INSERT INTO events (id, organization_id, user_id, type, source, cause, attributes, caused_by, created_at)
 SELECT event_id, organization_id, %s, event_type, kind, request_id, event_attributes, event_trigger, {now}

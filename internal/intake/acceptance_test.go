@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"usersync/internal/idempotency"
+	"usersync/internal/identity"
 	"usersync/internal/intake"
 	"usersync/internal/request"
 	"usersync/internal/roomtest"
@@ -51,24 +52,33 @@ func TestAcceptTwiceAfterUnknownOutcomeAcceptsOnce(t *testing.T) {
 	})
 }
 
+// The id of a user is derived from the first address. Once the user has another one, a new
+// user with the former address needs another id.
 func TestAcceptTakesAnotherIDWhereTheUsersIsTaken(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
-		n, other := roomtest.New(t, s, 1), roomtest.New(t, s, 1)
+		n := roomtest.New(t, open(), 1)
 		first := n.Acceptance("a@acme.example")
 		n.Accept(t, n.Submission(first))
-		// With the salt of n the address has the same id in another organization.
-		taken, twice, free := other.Acceptance("a@acme.example"), other.Acceptance("a@acme.example"), other.Acceptance("b@acme.example")
-		taken.Salt, twice.Salt = n.Organization.Salt, n.Organization.Salt
-		other.Accept(t, other.Submission(taken), other.Submission(free, twice))
+		to, err := identity.ParseEmail("c@acme.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Store.Once(t.Context(), 0, func(tx *store.Tx) error {
+			_, err := user.ChangeAddress(t.Context(), tx, n.Organization.ID, first.UserID, to, 0)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		taken, twice, free := n.Acceptance("a@acme.example"), n.Acceptance("a@acme.example"), n.Acceptance("b@acme.example")
+		n.Accept(t, n.Submission(taken), n.Submission(free, twice))
 		if taken.UserID == first.UserID || taken.UserID != twice.UserID || taken.UserID == "" {
 			t.Fatalf("ids %q and %q beside %q", taken.UserID, twice.UserID, first.UserID)
 		}
-		if want := usersync.KeyedID(usersync.PrefixUser, other.Organization.Salt, "b@acme.example"); free.UserID != want {
+		if want := usersync.KeyedID(usersync.PrefixUser, n.Organization.Salt, "b@acme.example"); free.UserID != want {
 			t.Fatalf("the other user got %q, want %q", free.UserID, want)
 		}
-		if u, err := user.Get(t.Context(), other.Org(other.Organization.ID), taken.UserID); err != nil || u.Email.Key() != "a@acme.example" {
+		if u, err := user.Get(t.Context(), n.Org(n.Organization.ID), taken.UserID); err != nil || u.Email.Key() != "a@acme.example" {
 			t.Fatalf("%+v, %v", u, err)
 		}
 	})

@@ -52,7 +52,7 @@ INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, tracep
 SELECT r.id, r.organization_id, r.kind, r.queue, r.fairness_key, r.args, r.traceparent,
        CASE WHEN r.due <= {now} THEN 'ready' ELSE r.later END, r.due, {now}
 FROM {rows} WHERE true
-ON CONFLICT (id) DO NOTHING`,
+ON CONFLICT (id, organization_id) DO NOTHING`,
 	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("fairness_key", store.Text),
 	store.Col("args", store.Text), store.Col("traceparent", store.Text), store.Col("due", store.Bigint), store.Col("later", store.Text))
 
@@ -94,7 +94,7 @@ var enqueueClaimedStatement = store.Define("outbox.enqueueClaimed", `
 INSERT INTO outbox (id, organization_id, kind, queue, fairness_key, args, traceparent, state, look_at, created_at, started_at, claim_token, claimed_until)
 SELECT r.id, r.organization_id, r.kind, r.queue, r.fairness_key, r.args, r.traceparent, 'sent', {now} + $2, {now}, {now}, $1, {now} + $2
 FROM {rows} WHERE true
-{again}ON CONFLICT (id) DO NOTHING{/again}`,
+{again}ON CONFLICT (id, organization_id) DO NOTHING{/again}`,
 	store.Col("id", store.Text), store.Col("organization_id", store.Text), store.Col("kind", store.Text), store.Col("queue", store.Text), store.Col("fairness_key", store.Text),
 	store.Col("args", store.Text), store.Col("traceparent", store.Text))
 

@@ -190,7 +190,7 @@ func SavePushes(ctx context.Context, tx *store.Tx, connection string, outcomes [
 var markOverriddenStatement = store.Define("platform.markOverridden", `
 INSERT INTO pushes (connection_id, user_id, organization_id, pushed_at, remote)
 SELECT $1, r.user_id, $2, {now}, r.remote FROM {rows} WHERE true
-ON CONFLICT (connection_id, user_id) DO UPDATE SET pushed_hash = '', pushed_at = excluded.pushed_at,
+ON CONFLICT (connection_id, user_id, organization_id) DO UPDATE SET pushed_hash = '', pushed_at = excluded.pushed_at,
     remote = CASE WHEN excluded.remote = '' THEN pushes.remote ELSE excluded.remote END
 WHERE pushes.removal = ''`, store.Col("user_id", store.Text), store.Col("remote", store.Text))
 

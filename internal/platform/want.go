@@ -29,7 +29,7 @@ const BulkPosition = -1
 var wantStatement = store.Define("platform.want", `
 INSERT INTO pushes (connection_id, user_id, organization_id, status, rank, due_at, wanted_version, wanted_at)
 SELECT r.connection_id, r.user_id, $1, 'pending', r.rank, {now}, r.version, {now} FROM {rows} WHERE true
-ON CONFLICT (connection_id, user_id) DO UPDATE SET
+ON CONFLICT (connection_id, user_id, organization_id) DO UPDATE SET
     wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END,
     wanted_at = CASE WHEN pushes.due_at = 0 THEN {now} ELSE pushes.wanted_at END,
     attempts = CASE WHEN pushes.due_at = 0 THEN 0 ELSE pushes.attempts END,
@@ -47,7 +47,7 @@ var waitStatement = store.Define("platform.wait", `
 INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, rank, due_at, created_at)
 SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.version, r.rank,
     CASE WHEN r.mode = 'state' THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
-ON CONFLICT (connection_id, user_id, request_id) DO UPDATE SET position = excluded.position, mode = excluded.mode,
+ON CONFLICT (connection_id, user_id, request_id, organization_id) DO UPDATE SET position = excluded.position, mode = excluded.mode,
     version = excluded.version, rank = excluded.rank, due_at = excluded.due_at, attempts = 0, job = '', created_at = excluded.created_at`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("position", store.Bigint), store.Col("mode", store.Text),
 	store.Col("version", store.Bigint), store.Col("rank", store.Bigint))
@@ -82,7 +82,7 @@ func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []
 var noteStatement = store.Define("platform.notePushes", `
 INSERT INTO pushes (connection_id, user_id, organization_id, rank, wanted_version)
 SELECT r.connection_id, r.user_id, $1, r.rank, r.version FROM {rows} WHERE true
-ON CONFLICT (connection_id, user_id) DO UPDATE SET
+ON CONFLICT (connection_id, user_id, organization_id) DO UPDATE SET
     wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END
 WHERE pushes.removal = ''`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Bigint), store.Col("version", store.Bigint))

@@ -112,7 +112,7 @@ INSERT INTO follow_up_runs (id, organization_id, follow_up_id, version, event_id
 SELECT r.id, $1, r.follow_up_id, r.version, r.event_id, r.user_id, r.root_id, r.task_id, r.hops, r.status, clock.now, clock.now,
     CASE WHEN r.status = 'running' THEN 0 ELSE clock.now END
 FROM {rows} CROSS JOIN (SELECT {now} AS now) AS clock WHERE true
-ON CONFLICT (id) DO NOTHING`,
+ON CONFLICT (id, organization_id) DO NOTHING`,
 		store.Col("id", store.Text), store.Col("follow_up_id", store.Text), store.Col("version", store.Bigint), store.Col("event_id", store.Text),
 		store.Col("user_id", store.Text), store.Col("root_id", store.Text), store.Col("task_id", store.Text), store.Col("hops", store.Bigint), store.Col("status", store.Text))
 	outcomeStatement = store.Define("reaction.outcome", `

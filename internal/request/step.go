@@ -121,7 +121,7 @@ var insertStepsStatement = store.Define("request.insertSteps", insertStepsText+`
 
 var saveStepsStatement = store.Define("request.saveSteps", insertStepsText+updateStepsText, stepColumns...)
 
-const updateStepsText = `ON CONFLICT (request_id, position) DO UPDATE SET status = excluded.status, reason = excluded.reason,
+const updateStepsText = `ON CONFLICT (request_id, position, organization_id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
     attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, details = excluded.details,
     error_code = excluded.error_code, error_message = excluded.error_message, found = excluded.found, updated_at = excluded.updated_at`
 

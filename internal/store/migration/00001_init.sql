@@ -101,7 +101,7 @@ CREATE TRIGGER ledger_stays_deleted BEFORE DELETE ON ledger BEGIN SELECT RAISE(A
 -- The users of an organization, by address. company, country, department and
 -- seniority are what the colleague search compares by.
 CREATE TABLE users (
-    id              text    COLLATE "C" NOT NULL PRIMARY KEY,
+    id              text    COLLATE "C" NOT NULL,
     organization_id text    COLLATE "C" NOT NULL,
     email_key       text    COLLATE "C" NOT NULL,
     email           text    NOT NULL,
@@ -121,7 +121,8 @@ CREATE TABLE users (
     sequences       text    NOT NULL DEFAULT '',
     version         bigint  NOT NULL DEFAULT 1,
     created_at      bigint  NOT NULL,
-    updated_at      bigint  NOT NULL
+    updated_at      bigint  NOT NULL,
+    PRIMARY KEY (id, organization_id)
 );
 CREATE UNIQUE INDEX users_email ON users (organization_id, email_key);
 -- The list of users goes by id. The condition is always true. It keeps the index to the
@@ -153,8 +154,8 @@ CREATE TABLE consents (
     everywhere      integer NOT NULL DEFAULT 0 CHECK (everywhere IN (0, 1)),
     stated_at       bigint  NOT NULL CHECK (stated_at > 0),
     updated_at      bigint  NOT NULL,
-    PRIMARY KEY (user_id, channel),
-    FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+    PRIMARY KEY (user_id, channel, organization_id),
+    FOREIGN KEY (user_id, organization_id) REFERENCES users (id, organization_id) ON DELETE CASCADE
 );
 
 -- What happened to a user, by whom or what. caused_by says, by ids, which run of a
@@ -212,7 +213,7 @@ CREATE TABLE follow_up_versions (
 -- number of the step that is next. root_id is the event of a client that it all began
 -- with, and hops counts the follow-ups in between. revision rises with every change.
 CREATE TABLE follow_up_runs (
-    id              text    COLLATE "C" NOT NULL PRIMARY KEY,
+    id              text    COLLATE "C" NOT NULL,
     organization_id text    COLLATE "C" NOT NULL,
     follow_up_id    text    COLLATE "C" NOT NULL,
     version         bigint  NOT NULL,
@@ -231,7 +232,8 @@ CREATE TABLE follow_up_runs (
     revision        bigint  NOT NULL DEFAULT 1,
     created_at      bigint  NOT NULL,
     updated_at      bigint  NOT NULL,
-    finished_at     bigint  NOT NULL DEFAULT 0
+    finished_at     bigint  NOT NULL DEFAULT 0,
+    PRIMARY KEY (id, organization_id)
 );
 CREATE INDEX follow_up_runs_event ON follow_up_runs (event_id, id);
 CREATE INDEX follow_up_runs_user ON follow_up_runs (user_id, id) WHERE user_id <> '';
@@ -272,7 +274,7 @@ CREATE TABLE erased (
 -- compares by; company is set for colleagues made by hand only: the others were found
 -- among users and people, who are searched themselves.
 CREATE TABLE colleagues (
-    id               text    COLLATE "C" NOT NULL PRIMARY KEY,
+    id               text    COLLATE "C" NOT NULL,
     organization_id  text    COLLATE "C" NOT NULL,
     email_key        text    COLLATE "C" NOT NULL,
     email            text    NOT NULL,
@@ -291,7 +293,8 @@ CREATE TABLE colleagues (
     invited_by       text    COLLATE "C" NOT NULL DEFAULT '',
     latest_action    bigint  NOT NULL DEFAULT 0,
     created_at       bigint  NOT NULL,
-    updated_at       bigint  NOT NULL
+    updated_at       bigint  NOT NULL,
+    PRIMARY KEY (id, organization_id)
 );
 CREATE UNIQUE INDEX colleagues_email ON colleagues (organization_id, email_key);
 CREATE INDEX colleagues_company ON colleagues ((organization_id || '/' || company || '/' || department), created_at DESC, id) WHERE company <> '';
@@ -305,7 +308,7 @@ CREATE TABLE colleague_links (
     score           double precision NOT NULL,
     reasons         text   NOT NULL,
     created_at      bigint NOT NULL,
-    PRIMARY KEY (user_id, colleague_id)
+    PRIMARY KEY (user_id, colleague_id, organization_id)
 );
 CREATE INDEX colleague_links_colleague ON colleague_links (colleague_id, user_id);
 
@@ -325,7 +328,7 @@ CREATE INDEX source_answers_expires ON source_answers (expires_at);
 -- The people that an organization imported for the colleague search. The indexes are
 -- those of users; a person's time is updated_at.
 CREATE TABLE people (
-    id              text    COLLATE "C" NOT NULL PRIMARY KEY,
+    id              text    COLLATE "C" NOT NULL,
     organization_id text    COLLATE "C" NOT NULL,
     email_key       text    COLLATE "C" NOT NULL,
     email           text    NOT NULL,
@@ -340,7 +343,8 @@ CREATE TABLE people (
     website         text    NOT NULL DEFAULT '',
     photo           text    NOT NULL DEFAULT '',
     created_at      bigint  NOT NULL,
-    updated_at      bigint  NOT NULL
+    updated_at      bigint  NOT NULL,
+    PRIMARY KEY (id, organization_id)
 );
 CREATE UNIQUE INDEX people_email ON people (organization_id, email_key);
 CREATE INDEX people_office ON people ((organization_id || '/' || company || '/' || country || '/' || department), updated_at DESC, id) WHERE company <> '';
@@ -444,7 +448,7 @@ CREATE TABLE steps (
     error_message   text    NOT NULL DEFAULT '',
     found           text    NOT NULL DEFAULT '',
     updated_at      bigint  NOT NULL,
-    PRIMARY KEY (request_id, position),
+    PRIMARY KEY (request_id, position, organization_id),
     FOREIGN KEY (organization_id, request_id) REFERENCES requests (organization_id, id)
 );
 
@@ -479,7 +483,7 @@ CREATE SEQUENCE acceptance;
 -- retried). look_at of a sent row is when it counts as lost. deaths counts the claims in a
 -- row that ran out, since their worker died. Finished tasks are deleted.
 CREATE TABLE outbox (
-    id              text    COLLATE "C" NOT NULL PRIMARY KEY,
+    id              text    COLLATE "C" NOT NULL,
     organization_id text    COLLATE "C" NOT NULL,
     kind            text    NOT NULL,
     queue           text    COLLATE "C" NOT NULL,
@@ -494,7 +498,8 @@ CREATE TABLE outbox (
     started_at      bigint  NOT NULL DEFAULT 0,
     failures        integer NOT NULL DEFAULT 0,
     deaths          integer NOT NULL DEFAULT 0,
-    created_at      bigint  NOT NULL
+    created_at      bigint  NOT NULL,
+    PRIMARY KEY (id, organization_id)
 );
 CREATE INDEX outbox_ready ON outbox (queue, organization_id, fairness_key, id) WHERE state = 'ready';
 CREATE INDEX outbox_sent ON outbox (queue, organization_id, fairness_key) WHERE state = 'sent';
@@ -532,14 +537,15 @@ CREATE INDEX webhook_endpoints_organization ON webhook_endpoints (organization_i
 -- The messages that webhooks carry, each with the bytes that are sent. The unique index
 -- allows one message for a number of the organization's sequence.
 CREATE TABLE messages (
-    id              text   COLLATE "C" NOT NULL PRIMARY KEY,
+    id              text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
     type            text   NOT NULL,
     request_id      text   COLLATE "C" NOT NULL DEFAULT '',
     sequence        bigint NOT NULL,
     body            text   NOT NULL,
     traceparent     text   NOT NULL DEFAULT '',
-    created_at      bigint NOT NULL
+    created_at      bigint NOT NULL,
+    PRIMARY KEY (id, organization_id)
 );
 CREATE UNIQUE INDEX messages_sequence ON messages (organization_id, sequence);
 
@@ -550,7 +556,7 @@ CREATE UNIQUE INDEX messages_sequence ON messages (organization_id, sequence);
 -- earlier_attempts were made before it was last sent again: the schedule counts from
 -- there. failed_at is 0 while a delivery has not failed.
 CREATE TABLE deliveries (
-    id               text    COLLATE "C" NOT NULL PRIMARY KEY,
+    id               text    COLLATE "C" NOT NULL,
     organization_id  text    COLLATE "C" NOT NULL,
     message_id       text    COLLATE "C" NOT NULL,
     endpoint_id      text    COLLATE "C" NOT NULL,
@@ -564,7 +570,8 @@ CREATE TABLE deliveries (
     failed_at        bigint  NOT NULL DEFAULT 0,
     created_at       bigint  NOT NULL,
     updated_at       bigint  NOT NULL,
-    CHECK (id = 'del' || substr(message_id, 4) || substr(endpoint_id, 23))
+    CHECK (id = 'del' || substr(message_id, 4) || substr(endpoint_id, 23)),
+    PRIMARY KEY (id, organization_id)
 );
 CREATE INDEX deliveries_endpoint ON deliveries (endpoint_id, id);
 -- These ask for failed_at and next_attempt_at rather than for status: a delivery that
@@ -619,7 +626,7 @@ CREATE TABLE signals (
     reason          text   NOT NULL DEFAULT '',
     stated_at       bigint NOT NULL CHECK (stated_at > 0),
     created_at      bigint NOT NULL,
-    PRIMARY KEY (connection_id, id),
+    PRIMARY KEY (connection_id, id, organization_id),
     FOREIGN KEY (connection_id) REFERENCES connections (id) ON DELETE CASCADE
 );
 CREATE INDEX signals_person ON signals (organization_id, email_key) WHERE email_key <> '';
@@ -657,7 +664,7 @@ CREATE TABLE pushes (
     former          text    NOT NULL DEFAULT '',
     removal         text    NOT NULL DEFAULT '',
     erasure_id      text    COLLATE "C" NOT NULL DEFAULT '',
-    PRIMARY KEY (connection_id, user_id)
+    PRIMARY KEY (connection_id, user_id, organization_id)
 );
 CREATE INDEX pushes_due ON pushes (connection_id, rank, due_at, user_id) WHERE due_at > 0;
 CREATE INDEX pushes_user ON pushes (user_id, connection_id);
@@ -680,7 +687,7 @@ CREATE TABLE push_waits (
     attempts        integer NOT NULL DEFAULT 0,
     job             text    NOT NULL DEFAULT '',
     created_at      bigint  NOT NULL,
-    PRIMARY KEY (connection_id, user_id, request_id)
+    PRIMARY KEY (connection_id, user_id, request_id, organization_id)
 );
 CREATE INDEX push_waits_due ON push_waits (connection_id, rank, due_at, user_id, request_id) WHERE due_at > 0;
 CREATE INDEX push_waits_user ON push_waits (user_id, connection_id);
@@ -718,7 +725,7 @@ CREATE TABLE bulk_errors (
     code            text   NOT NULL,
     message         text   NOT NULL,
     created_at      bigint NOT NULL,
-    PRIMARY KEY (request_id, user_id)
+    PRIMARY KEY (request_id, user_id, organization_id)
 );
 CREATE INDEX bulk_errors_user ON bulk_errors (user_id);
 
