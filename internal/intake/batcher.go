@@ -189,14 +189,22 @@ func restAfter(took time.Duration, others int) time.Duration {
 func (c *committer) gatherPaced(ctx context.Context, first *waitingSubmission) []*waitingSubmission {
 	c.pacer.arrived(time.Now()) //lint:clock it measures how often submissions come
 	group := c.gather([]*waitingSubmission{first})
-	wait := c.pacer.pause(len(group))
-	if wait == 0 {
-		return group
+	for part := range parts {
+		wait := c.pacer.pause(part, len(group))
+		if wait == 0 {
+			return group
+		}
+		before := len(group)
+		group = c.gatherFor(ctx, wait, group)
+		c.pacer.paused(part, len(group)-before)
 	}
+	return group
+}
+
+// gatherFor adds the submissions that come within a time to a group, until it has enough.
+func (c *committer) gatherFor(ctx context.Context, wait time.Duration, group []*waitingSubmission) []*waitingSubmission {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	alone := len(group)
-	defer func() { c.pacer.paused(len(group) - alone) }()
 	for len(group) < enough && rowsOf(group) < maxRows {
 		select {
 		case <-c.line.arrived:

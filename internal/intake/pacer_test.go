@@ -5,49 +5,64 @@ import (
 	"time"
 )
 
-// paced runs a pacer over submissions that come every gap. A pause finds those that
-// come while it lasts, unless the callers wait for each answer before they send again.
-// It returns how many of the commits have paused.
-func paced(gap time.Duration, openLoop bool, commits int) (pauses int) {
+// paced runs a pacer over commits, before each of which callers submit in the same moment,
+// every gap. Where they do not wait for an answer before they submit again, a pause finds
+// those that come while it lasts. It returns how many of the commits have paused in each part.
+func paced(gap time.Duration, callers int, openLoop bool, commits int) (pauses [len(parts)]int) {
 	p := pacer{}
 	now := time.Unix(1000, 0)
 	for range commits {
 		now = now.Add(gap)
 		p.arrived(now)
-		wait := p.pause(1)
-		if wait == 0 {
-			continue
+		left := callers - 1 // who come within the first part
+		for part := range parts {
+			wait := p.pause(part, 1)
+			if wait == 0 {
+				break
+			}
+			pauses[part]++
+			further := left
+			for range left {
+				p.arrived(now)
+			}
+			left = 0
+			for openLoop && time.Duration(further+1)*gap <= wait {
+				further++
+				now = now.Add(gap)
+				p.arrived(now)
+			}
+			p.paused(part, further)
 		}
-		pauses++
-		further := 0
-		for openLoop && time.Duration(further+1)*gap <= wait {
-			further++
-			now = now.Add(gap)
-			p.arrived(now)
-		}
-		p.paused(further)
 	}
 	return pauses
 }
 
 func TestALoneSubmissionDoesNotWait(t *testing.T) {
 	t.Parallel()
-	if n := paced(20*time.Millisecond, true, 100); n != 0 {
-		t.Errorf("%d of 100 commits waited at 50 submissions a second", n)
+	if n := paced(20*time.Millisecond, 1, true, 100); n != [len(parts)]int{} {
+		t.Errorf("%v of 100 commits waited at 50 submissions a second", n)
 	}
 }
 
 func TestCommitsWaitWhereSubmissionsComeOften(t *testing.T) {
 	t.Parallel()
-	if n := paced(3*time.Millisecond, true, 200); n < 100 {
-		t.Errorf("%d of 200 commits waited at 333 submissions a second", n)
+	if n := paced(3*time.Millisecond, 1, true, 200); n[0] < 100 || n[1] < 100 {
+		t.Errorf("%v of 200 commits waited at 333 submissions a second", n)
 	}
 }
 
 func TestOneCallerThatWaitsForEachAnswerIsHardlyEverMadeToWait(t *testing.T) {
 	t.Parallel()
-	if n := paced(2*time.Millisecond, false, 1000); n > 30 {
-		t.Errorf("%d of 1000 commits waited for nobody", n)
+	if n := paced(2*time.Millisecond, 1, false, 1000); n[0] > 30 {
+		t.Errorf("%v of 1000 commits waited for nobody", n)
+	}
+}
+
+// Callers who wait for their answers submit again at once, when they have them.
+func TestFewCallersThatWaitForEachAnswerWaitForEachOtherOnly(t *testing.T) {
+	t.Parallel()
+	if n := paced(5*time.Millisecond, 4, false, 1000); n[0] < 900 || n[1] > 30 {
+		t.Errorf("%v of 1000 commits waited, want nearly all in the first part and none in the second", n)
 	}
 }
 
@@ -59,7 +74,9 @@ func TestACommitOfEnoughDoesNotWait(t *testing.T) {
 		now = now.Add(time.Millisecond)
 		p.arrived(now)
 	}
-	if p.pause(1) != pauseFor || p.pause(enough) != 0 {
-		t.Errorf("pauses of %v and %v, want %v and none", p.pause(1), p.pause(enough), pauseFor)
+	for part, want := range parts {
+		if p.pause(part, 1) != want || p.pause(part, enough) != 0 {
+			t.Errorf("pauses of %v and %v, want %v and none", p.pause(part, 1), p.pause(part, enough), want)
+		}
 	}
 }
