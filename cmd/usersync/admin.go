@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"usersync/internal/app"
+	"usersync/internal/credit"
 	"usersync/internal/management"
 	"usersync/internal/outbox"
 	"usersync/internal/tenant"
@@ -20,17 +21,36 @@ import (
 // actor is who the audit log says made a change from the command line.
 const actor = "command line"
 
-// listLimit is how many items a list shows, the newest ones.
-const listLimit = 500
+// pageSize is how many items of a list are read at once.
+const pageSize = 500
 
-// withAdmin opens the database that the environment names, for one call.
+// everything reads a list page by page to its end. page returns the items after the one
+// with the id last, the first ones for "".
+func everything[T any](idOf func(T) string, page func(last string) ([]T, error)) ([]T, error) {
+	all := []T{}
+	for last := ""; ; {
+		items, err := page(last)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, items...)
+		if len(items) < pageSize {
+			return all, nil
+		}
+		last = idOf(items[len(items)-1])
+	}
+}
+
+// withAdmin opens the database that the environment names, for one call. It says which one:
+// an operator may have several.
 func withAdmin(c *cobra.Command, fn func(*management.Service) (any, error)) error {
-	a, closeStore, err := app.OpenAdmin(c.Context(), os.Environ())
+	a, err := app.OpenAdmin(c.Context(), os.Environ())
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	defer closeStore()
-	result, err := fn(a)
+	defer func() { _ = a.Close() }()
+	_, _ = fmt.Fprintln(c.ErrOrStderr(), "database:", a.Database)
+	result, err := fn(a.Service)
 	if err != nil {
 		return err
 	}
@@ -58,7 +78,9 @@ func organizations() *cobra.Command {
 		return a.CreateOrganization(ctx, actor, management.OrganizationInput{ProfileInput: management.ProfileInput{Name: &args[0]}})
 	})
 	list := command("list", "List the organizations, newest first", cobra.NoArgs, func(ctx context.Context, a *management.Service, _ []string) (any, error) {
-		return a.ListOrganizations(ctx, "", listLimit)
+		return everything(func(o tenant.Organization) string { return o.ID }, func(last string) ([]tenant.Organization, error) {
+			return a.ListOrganizations(ctx, last, pageSize)
+		})
 	})
 	disable := command("disable ORGANIZATION", "Refuse an organization's calls and stop its work from now on", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		return a.DisableOrganization(ctx, actor, args[0])
@@ -70,11 +92,13 @@ func organizations() *cobra.Command {
 }
 
 func stuck() *cobra.Command {
-	age := outbox.LostAfter
+	age := length(outbox.LostAfter)
 	list := command("list", "List unfinished tasks that should be done by now, oldest first", cobra.NoArgs, func(ctx context.Context, a *management.Service, _ []string) (any, error) {
-		return a.ListStuckTasks(ctx, age, "", listLimit)
+		return everything(func(t outbox.StuckTask) string { return t.ID }, func(last string) ([]outbox.StuckTask, error) {
+			return a.ListStuckTasks(ctx, time.Duration(age), last, pageSize)
+		})
 	})
-	list.Flags().DurationVar(&age, "older-than", age, "how long a task must have been due")
+	list.Flags().Var(&age, "older-than", "how long a task must have been due")
 	retry := command("retry TASK", "Have a poisoned task worked again", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		return map[string]string{"id": args[0]}, a.RetryTask(ctx, actor, args[0])
 	})
@@ -97,32 +121,34 @@ func shown(k tenant.Key, secret usersync.Secret) madeKey {
 func keys() *cobra.Command {
 	var in management.KeyInput
 	var scopes []string
-	var expires time.Duration
+	var expires length
 	create := command("create ORGANIZATION", "Make an API key; it is shown once", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		for _, s := range scopes {
 			in.Scopes = append(in.Scopes, tenant.Scope(s))
 		}
 		if expires > 0 {
-			in.ExpiresAt = time.Now().Add(expires)
+			in.ExpiresAt = time.Now().Add(time.Duration(expires))
 		}
 		k, secret, err := a.CreateKey(ctx, actor, args[0], in)
 		return shown(k, secret), err
 	})
 	create.Flags().StringVar(&in.Name, "name", "", "what the key is for")
 	create.Flags().StringSliceVar(&scopes, "scopes", nil, "what the key may do; default: everything")
-	create.Flags().DurationVar(&expires, "expires-in", 0, "when the key ends, 720h say; default: never")
+	create.Flags().Var(&expires, "expires-in", "when the key ends, 30d say; without it never")
 	list := command("list ORGANIZATION", "List an organization's keys, newest first", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
-		return a.ListKeys(ctx, args[0], "", listLimit)
+		return everything(func(k tenant.Key) string { return k.ID }, func(last string) ([]tenant.Key, error) {
+			return a.ListKeys(ctx, args[0], last, pageSize)
+		})
 	})
 	revoke := command("revoke ORGANIZATION KEY", "End a key now", cobra.ExactArgs(2), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		return a.RevokeKey(ctx, actor, args[0], args[1])
 	})
-	overlap := management.DefaultOverlap
+	overlap := length(management.DefaultOverlap)
 	rotate := command("rotate ORGANIZATION KEY", "Replace a key; the old one works on for the overlap", cobra.ExactArgs(2), func(ctx context.Context, a *management.Service, args []string) (any, error) {
-		k, secret, err := a.RotateKey(ctx, actor, args[0], args[1], overlap)
+		k, secret, err := a.RotateKey(ctx, actor, args[0], args[1], time.Duration(overlap))
 		return shown(k, secret), err
 	})
-	rotate.Flags().DurationVar(&overlap, "overlap", management.DefaultOverlap, "how long the old key still works")
+	rotate.Flags().Var(&overlap, "overlap", "how long the old key still works")
 	return group("keys", "API keys", create, list, revoke, rotate)
 }
 
@@ -133,7 +159,7 @@ func credits() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			amount, err := strconv.ParseInt(args[1], 10, 64)
 			if err != nil {
-				return fmt.Errorf("AMOUNT is %q; expected a whole number", args[1])
+				return misused(fmt.Errorf("AMOUNT is %q; expected a whole number", args[1]))
 			}
 			return withAdmin(c, func(a *management.Service) (any, error) {
 				return a.TopUp(c.Context(), actor, args[0], management.TopUpInput{Amount: amount, Reference: reference})
@@ -142,7 +168,9 @@ func credits() *cobra.Command {
 	}
 	add.Flags().StringVar(&reference, "reference", "", "an invoice, say; the same reference adds only once")
 	ledger := command("ledger ORGANIZATION", "List the ledger, newest first", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
-		return a.ListLedgerOf(ctx, args[0], "", listLimit)
+		return everything(func(e credit.Entry) string { return e.ID }, func(last string) ([]credit.Entry, error) {
+			return a.ListLedgerOf(ctx, args[0], last, pageSize)
+		})
 	})
 	verify := command("verify ORGANIZATION", "Prove that the balance is the sum of the ledger", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		v, err := a.VerifyCredits(ctx, args[0])

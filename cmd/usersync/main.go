@@ -12,6 +12,14 @@ import (
 )
 
 func main() {
+	if err := program().Execute(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, app.Describe(err))
+		os.Exit(exitStatus(err))
+	}
+}
+
+// program returns the commands.
+func program() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "usersync",
 		Short:         "Keeps users in step on every connected platform, finds their colleagues, bills the credit, calls the webhook",
@@ -25,10 +33,8 @@ func main() {
 		run("worker", app.Worker, "Run the part of a deployment that works them, as cmd/worker does"),
 		migrate(), doctor(), verify(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(),
 	)
-	if err := root.Execute(); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, app.Describe(err))
-		os.Exit(1)
-	}
+	tellMisuse(root)
+	return root
 }
 
 func run(use string, role app.Role, short string) *cobra.Command {
@@ -41,12 +47,17 @@ func run(use string, role app.Role, short string) *cobra.Command {
 }
 
 func migrate() *cobra.Command {
-	return &cobra.Command{
+	var create bool
+	command := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database to this release's schema",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			applied, err := app.Migrate(c.Context(), os.Environ())
+			bring := app.Migrate
+			if create {
+				bring = app.Create
+			}
+			applied, err := bring(c.Context(), os.Environ())
 			if err != nil {
 				return fmt.Errorf("migrate the database: %w", err)
 			}
@@ -54,6 +65,8 @@ func migrate() *cobra.Command {
 			return err
 		},
 	}
+	command.Flags().BoolVar(&create, "create", false, "make an embedded database in DATA_DIR if there is none, without the demonstration's organization")
+	return command
 }
 
 func verify() *cobra.Command {

@@ -39,11 +39,12 @@ twice. Refused users are listed in FILE.errors.csv. The exit status is 1 when a 
 				key = os.Getenv(keyVariable)
 			}
 			if key == "" {
-				return errors.New("no API key: set " + keyVariable + " or use --key")
+				return misused(errors.New("no API key: set " + keyVariable + " or use --key"))
 			}
 			job.client.base, job.client.key = strings.TrimRight(base, "/"), usersync.NewSecret(key)
 			job.setFile(args[0])
 			job.out, job.progress = c.OutOrStdout(), newProgress(os.Stderr)
+			job.client.tell = job.progress.note
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			return job.run(ctx)

@@ -30,6 +30,8 @@ type syncClient struct {
 	key      usersync.Secret
 	http     *http.Client
 	patience time.Duration
+	// tell says to the person what a call waits for; nil for nobody.
+	tell func(string)
 }
 
 func newSyncClient() *syncClient {
@@ -76,12 +78,25 @@ func (c *syncClient) call(ctx context.Context, method, path, idempotencyKey stri
 			}
 			return a, fmt.Errorf("gave up after %s: %w", c.patience, err)
 		}
+		c.tellOfWait(a, err, deadline)
 		select {
 		case <-ctx.Done():
 			return a, context.Cause(ctx)
 		case <-time.After(wait):
 		}
 	}
+}
+
+// tellOfWait says why a call is to be repeated, and until when it is. The service's own
+// limit of calls is no news.
+func (c *syncClient) tellOfWait(a answer, err error, until time.Time) {
+	if c.tell == nil || a.status == http.StatusTooManyRequests {
+		return
+	}
+	if err == nil {
+		err = a.err()
+	}
+	c.tell(fmt.Sprintf("no answer that helps: %v; trying again until %s", err, until.Format(time.TimeOnly)))
 }
 
 // again reports whether a call may be answered otherwise later. 409 is the race

@@ -25,6 +25,7 @@ type progress struct {
 	counted  int // without those of an earlier run
 	began    time.Time
 	lastLine time.Time
+	lastNote time.Time
 	bar      *progressbar.ProgressBar
 }
 
@@ -93,6 +94,20 @@ func (p *progress) line() string {
 		text += fmt.Sprintf(", %s left", (time.Duration(float64(left)/rate) * time.Second).Round(time.Second))
 	}
 	return text
+}
+
+// note says something beside the progress, at most every plainEvery.
+func (p *progress) note(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.lastNote) < plainEvery {
+		return
+	}
+	p.lastNote = time.Now()
+	if p.bar != nil {
+		_ = p.bar.Clear() // the bar is drawn again with the next user
+	}
+	_, _ = fmt.Fprintln(p.to, text)
 }
 
 // end leaves the line that the bar is on.

@@ -22,43 +22,79 @@ func Migrate(ctx context.Context, environ []string) (applied int, err error) {
 	return s.Migrate(ctx)
 }
 
-// OpenAdmin opens the database that the environment names, for an operator's calls.
-func OpenAdmin(ctx context.Context, environ []string) (*management.Service, func(), error) {
+// Create makes an embedded database where there is none, and is otherwise Migrate.
+func Create(ctx context.Context, environ []string) (applied int, err error) {
+	cfg, err := config.Load(environ)
+	if err != nil {
+		return 0, err
+	}
+	if err := cfg.EnsureSecrets(); err != nil {
+		return 0, err
+	}
+	s, err := openStore(ctx, cfg, store.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = s.Close() }()
+	return s.Migrate(ctx)
+}
+
+// Admin is the database that the environment names, open for an operator's calls.
+type Admin struct {
+	*management.Service
+	// Database says which one it is, its password masked.
+	Database string
+}
+
+// Close closes the database.
+func (a *Admin) Close() error { return a.Store.Close() }
+
+// OpenAdmin opens the database that the environment names, for an operator's calls. It makes
+// none.
+func OpenAdmin(ctx context.Context, environ []string) (*Admin, error) {
 	s, cfg, err := openForOperator(ctx, environ, store.Options{})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := s.CheckMigrated(ctx); err != nil {
 		_ = s.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return &management.Service{Store: s, Guard: &outbound.Guard{Allow: cfg.EgressAllow}}, func() { _ = s.Close() }, nil
+	return &Admin{&management.Service{Store: s, Guard: &outbound.Guard{Allow: cfg.EgressAllow}}, cfg.Database()}, nil
 }
 
-// openForOperator opens the database that the environment names, with what else o says.
+// openForOperator opens the database that the environment names, with what else o says. An
+// operator who is in the wrong folder is told so: only the service makes a database there.
 func openForOperator(ctx context.Context, environ []string, o store.Options) (*store.Store, *config.Config, error) {
 	cfg, err := config.Load(environ)
 	if err != nil {
 		return nil, nil, err
 	}
-	if cfg.Embedded() {
-		if err := cfg.EnsureSecrets(); err != nil {
-			return nil, nil, err
-		}
+	if err := cfg.ReadSecrets(); err != nil {
+		return nil, nil, err
 	}
+	o.Existing = true
+	if cfg.SealingKeys.IsZero() {
+		return nil, nil, store.NoDatabase(cfg.DataDir)
+	}
+	s, err := openStore(ctx, cfg, o)
+	return s, cfg, err
+}
+
+func openStore(ctx context.Context, cfg *config.Config, o store.Options) (*store.Store, error) {
 	keys, err := seal.ParseKeys(cfg.SealingKeys)
 	if err != nil {
-		return nil, nil, fmt.Errorf("SEALING_KEYS: %w", err)
+		return nil, fmt.Errorf("SEALING_KEYS: %w", err)
 	}
 	o.URL, o.Dir, o.MaxConns, o.Seal = cfg.DatabaseURL, cfg.DataDir, 2, keys
 	s, err := store.Open(ctx, o)
-	if err != nil {
-		if s != nil {
-			_ = s.Close()
-		}
-		return nil, nil, err
+	if err == nil {
+		return s, nil
 	}
-	return s, cfg, nil
+	if s != nil {
+		_ = s.Close()
+	}
+	return nil, err
 }
 
 // PrintConfig prints the settings in force, secrets masked.

@@ -115,6 +115,14 @@ func Load(environ []string) (*Config, error) {
 // DATABASE_URL nor REDIS_URL is set.
 func (c *Config) Embedded() bool { return c.DatabaseURL.IsZero() && c.RedisURL.IsZero() }
 
+// Database says for people which database it is: a URL without its password, or a directory.
+func (c *Config) Database() string {
+	if c.DatabaseURL.IsZero() {
+		return c.DataDir
+	}
+	return maskSecret(c.DatabaseURL)
+}
+
 // WorkerOpsAddr returns where a worker process serves its operations routes.
 func (c *Config) WorkerOpsAddr() string {
 	if c.OpsAddr == "" {

@@ -186,10 +186,15 @@ const (
 	sqliteReader = "?_pragma=query_only(1)&_pragma=busy_timeout(10000)&_pragma=cache_size(-16384)"
 )
 
+// NoDatabase is the error where a directory has no embedded database, and what to do.
+func NoDatabase(dir string) error {
+	return usersync.Errorf(usersync.CodeNotFound, "There is no database in %s. Set DATA_DIR to where the service keeps it, or DATABASE_URL for a deployment; `usersync serve` makes a new one.", dir)
+}
+
 func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	file := filepath.Join(o.Dir, "usersync.db")
-	if _, err := os.Stat(file); o.ReadOnly && errors.Is(err, fs.ErrNotExist) {
-		return nil, usersync.Errorf(usersync.CodeNotFound, "There is no database in %s; `usersync serve` makes it.", o.Dir)
+	if _, err := os.Stat(file); (o.ReadOnly || o.Existing) && errors.Is(err, fs.ErrNotExist) {
+		return nil, NoDatabase(o.Dir)
 	}
 	if err := private(file); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)

@@ -37,6 +37,8 @@ type Options struct {
 	MaxConns int
 	// Schema is the PostgreSQL schema to live in; empty is the server's default.
 	Schema string
+	// Existing has Open refuse to make an embedded database that is not there.
+	Existing bool
 	// ReadOnly has every connection refuse to write, and plan for statements that read
 	// whole tables, however long that takes.
 	ReadOnly bool

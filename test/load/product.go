@@ -129,7 +129,7 @@ func (p *product) prepare(ctx context.Context, settings ...string) (err error) {
 	token := config.NewAdminToken().Reveal()
 	p.operator = system.NewOperator(token, "http://"+p.addr)
 	p.env = append([]string{"ADDR=" + p.addr, "ADMIN_TOKEN=" + token, "EGRESS_ALLOW=127.0.0.0/8", "LOG_LEVEL=warn", "SHUTDOWN_TIMEOUT=5s"}, settings...)
-	if _, err := p.bench.programs.Output(ctx, p.env, "migrate"); err != nil {
+	if _, err := p.bench.programs.Output(ctx, p.env, "migrate", "--create"); err != nil {
 		return err
 	}
 	p.tenant, err = p.makeTenant(ctx, p.tenant.receiver)
