@@ -352,8 +352,11 @@ func (st *settlement) view(w request.Work, i int) request.View {
 	o, u := st.outcomes[i], st.users[w.User.ID]
 	r := request.View{
 		RequestID: w.ID, Kind: w.Kind, Status: o.Status, UserID: u.ID, Email: w.Email, CreatedAt: usersync.Time{Time: w.CreatedAt},
-		StartedAt: usersync.Time{Time: o.StartedAt}, FinishedAt: usersync.Time{Time: o.FinishedAt},
-		Credits: request.CreditsView{Charged: o.Charged},
+		StartedAt: usersync.Time{Time: o.StartedAt},
+		Credits:   request.CreditsView{Charged: o.Charged},
+	}
+	if o.Status.Final() {
+		r.FinishedAt = usersync.Time{Time: o.FinishedAt}
 	}
 	for _, s := range st.steps[i] {
 		if s.Position == 0 {
