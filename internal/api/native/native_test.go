@@ -74,6 +74,7 @@ func TestUserSyncRefusesWithTheGivenBodies(t *testing.T) {
 	}{
 		"no body":               {``, 400, `User email is required`},
 		"no user":               {`{}`, 400, `User email is required`},
+		"user without wrapper":  {`{"email":"a@acme.example","country":"US"}`, 400, `User email is required: the user must be the value of "user", as in {"user":{"email":…,"country":…}}`},
 		"null user":             {`{"user":null}`, 400, `User email is required`},
 		"no email":              {`{"user":{"country":"US"}}`, 400, `User email is required`},
 		"null email":            {`{"user":{"email":null,"country":"US"}}`, 400, `User email is required`},

@@ -29,6 +29,7 @@ const (
 // The refusals of a user, in the words of the contract.
 var (
 	errNoEmail    = usersync.Errorf(usersync.CodeInvalid, "User email is required")
+	errNoWrapper  = usersync.Errorf(usersync.CodeInvalid, `User email is required: the user must be the value of "user", as in {"user":{"email":…,"country":…}}`)
 	errEmail      = usersync.Errorf(usersync.CodeInvalid, "User email is invalid")
 	errNoCountry  = usersync.Errorf(usersync.CodeInvalid, "User IP (country) is required")
 	errNotCountry = usersync.Errorf(usersync.CodeInvalid, "User country is unknown")
@@ -86,19 +87,30 @@ type sentUser struct {
 	email, country string
 }
 
-// readUserBody reads {"user": {…}}. A body that is not there holds no user.
+// readUserBody reads {"user": {…}}. A body that is not there holds no user. Whoever sends
+// the user without what is to be around it is told so.
 func readUserBody(body []byte) (sentUser, error) {
 	var u sentUser
 	if len(body) == 0 {
 		return u, nil
 	}
 	r := api.NewReader(body)
+	wrapped, bare := false, false
 	for name := range r.Object() {
-		if name == "user" {
-			u = readUser(r)
+		switch name {
+		case "user":
+			u, wrapped = readUser(r), true
+		case "email":
+			bare = true
 		}
 	}
-	return u, r.End()
+	if err := r.End(); err != nil {
+		return u, err
+	}
+	if bare && !wrapped {
+		return u, errNoWrapper
+	}
+	return u, nil
 }
 
 func readUser(r *api.Reader) (u sentUser) {
