@@ -41,6 +41,8 @@ AT_ONCE ?= 4
 # not run again.
 TESTS := go run gotest.tools/gotestsum@v1.13.0
 AGAIN := --rerun-fails=1 --rerun-fails-max-failures=3 --rerun-fails-abort-on-data-race
+# STAMP has a binary say its version, and leaves out what only a debugger needs.
+STAMP = -s -w -X usersync/internal/app.Version=$(VERSION)
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 
 # The linter of this project is found before any other version on the machine.
@@ -52,7 +54,9 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: ## start everything in one process; nothing else is needed
-	$(ALIKE) go run ./cmd/usersync serve
+	@echo "compiling: a minute or two on a new machine, then a moment"
+	@$(ALIKE) go build -ldflags '$(STAMP)' -o bin/ ./cmd/usersync
+	@exec bin/usersync serve
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
 	$(SERVICES) -cc -- $(TESTS) --format pkgname --hide-summary=skipped $(AGAIN) --packages='$(PKG)' -- \
@@ -95,7 +99,7 @@ bench-platforms: ## measure bulk pushes to fakes of all platforms within their l
 	$(ALIKE) go run ./test/platforms $(PLATFORM_ARGS)
 
 build: ## build static binaries into bin/
-	$(ALIKE) go build -ldflags '-s -w -X usersync/internal/app.Version=$(VERSION)' -o bin/ ./cmd/...
+	$(ALIKE) go build -ldflags '$(STAMP)' -o bin/ ./cmd/...
 
 generate: ## write the generated files anew
 	go generate ./...

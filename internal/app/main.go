@@ -48,6 +48,9 @@ func Serve(ctx context.Context, role Role) error {
 	output := telemetry.NewOutput(os.Stderr)
 	defer func() { _ = output.Close() }() // also when it panics; nobody is left to be told of an error
 	log := telemetry.NewLogger(output, cfg.LogLevel)
+	if isTerminal(os.Stderr) {
+		log = telemetry.NewTextLogger(os.Stderr, cfg.LogLevel)
+	}
 	// The transports of net/http tell what they wonder at to the standard logger.
 	standard := telemetry.Foreign(log, slog.LevelInfo, "standard logger")
 	stdlog.SetFlags(0)
@@ -60,6 +63,12 @@ func Serve(ctx context.Context, role Role) error {
 	err = a.Run(ctx)
 	log.Info("stopped", "role", string(role))
 	return err
+}
+
+// isTerminal reports whether a person reads what is written to a file.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // where returns the base URL at which the process answers.

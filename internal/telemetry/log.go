@@ -17,6 +17,11 @@ func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(handler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}), output})
 }
 
+// NewTextLogger is NewLogger for people: lines of key=value, written at once.
+func NewTextLogger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(handler{slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}), nil})
+}
+
 // plain reports whether a is logged as it is: text, a number, a truth, a duration.
 func plain(a slog.Attr) bool {
 	switch a.Value.Kind() {

@@ -166,3 +166,14 @@ func TestLineInsideALineStandsAlone(t *testing.T) {
 		t.Errorf("got %v", lines)
 	}
 }
+
+func TestTextForPeopleHidesWhatJSONHides(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	ctx := telemetry.With(t.Context(), slog.String("organization", "org_1"))
+	telemetry.NewTextLogger(&out, slog.LevelInfo).InfoContext(ctx, "started", "key", usersync.NewSecret("hidden"), "n", 3)
+	line := out.String()
+	if !strings.Contains(line, `level=INFO msg=started`) || !strings.Contains(line, "organization=org_1") || !strings.Contains(line, "n=3") || strings.Contains(line, "hidden") {
+		t.Error(line)
+	}
+}
