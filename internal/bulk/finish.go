@@ -55,6 +55,9 @@ func scanDone(scan func(...any) error) (request.Outcome, error) {
 	o.StartedAt, o.FinishedAt = store.At(now), store.At(now)
 	step.Details = fmt.Sprintf("Users: %d; added: %d; updated: %d; unchanged: %d; skipped: %d; failed: %d",
 		p.Total, p.Added, p.Updated, p.Unchanged, p.Skipped, p.Errors)
+	if in.Remove {
+		step.Details = fmt.Sprintf("Users: %d; removed: %d; unchanged: %d; skipped: %d; failed: %d", p.Total, p.Removed, p.Unchanged, p.Skipped, p.Errors)
+	}
 	switch {
 	case o.Status == request.Failed:
 		step.Status, step.ErrorCode = request.StepFailed, usersync.CodeRejected

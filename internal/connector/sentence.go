@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"strings"
 
 	"usersync/internal/usersync"
@@ -78,15 +79,30 @@ func (t Tense) LeaveAlone(why string) string {
 	return "User " + why + " and " + t.was + " left as they are"
 }
 
+// Leave says that a person is taken off a target: "User removed from the 'newsletter'
+// list; tags 'vip' have been taken away".
+func (t Tense) Leave(from Target) string {
+	tags := ""
+	if len(from.Tags) > 0 {
+		tags = from.tags() + " " + t.have + " taken away"
+	}
+	switch {
+	case from.Place == "":
+		return strings.ToUpper(tags[:min(1, len(tags))]) + tags[min(1, len(tags)):]
+	case tags == "":
+		return "User " + t.be + "removed from " + from.Place
+	}
+	return "User " + t.be + "removed from " + from.Place + "; " + tags
+}
+
+// tags names the tags of a target: "tags 'vip', 'new'".
+func (to Target) tags() string { return cmp.Or(to.Noun, "tags") + " " + quoteAll(to.Tags) }
+
 func (t Tense) also(to Target) string {
 	if len(to.Tags) == 0 {
 		return ""
 	}
-	noun := "tags"
-	if to.Noun != "" {
-		noun = to.Noun
-	}
-	return "; " + noun + " " + quoteAll(to.Tags) + " " + t.have + " applied"
+	return "; " + to.tags() + " " + t.have + " applied"
 }
 
 func into(status Status, place string) string {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"usersync/internal/destination"
@@ -64,6 +65,9 @@ func (s *Service) platformSteps(ctx context.Context, organization string, w requ
 	connections, err := destination.List(ctx, org)
 	if err != nil {
 		return nil, err
+	}
+	if only := w.Platforms.Platform; only != "" {
+		connections = slices.DeleteFunc(slices.Clone(connections), func(one platform.Connection) bool { return one.Platform != only })
 	}
 	var earlier []request.Step
 	if w.Run > 1 {

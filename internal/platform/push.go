@@ -48,6 +48,8 @@ type PushRow struct {
 	SentHash      string
 	// Former is the address that the platform has, where the user has another one now.
 	Former string
+	// Away says that the user was taken off the connection's list, see SetAway.
+	Away bool
 	// Removal is the address that is to be removed, of a person who was erased for
 	// the erasure ErasureID.
 	Removal   usersync.Email
@@ -59,7 +61,7 @@ type PushRow struct {
 // Each rank is read by itself, so that what waits for a second try costs nothing.
 var duePushesStatement = store.Define("platform.duePushes", eachRank(`
 SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
-    p.sent_version, p.sent_hash, p.former, p.removal, p.erasure_id, {now}
+    p.sent_version, p.sent_hash, p.former, p.away, p.removal, p.erasure_id, {now}
 FROM pushes p WHERE p.connection_id = $1 AND p.rank = {rank} AND p.due_at > 0 AND p.due_at <= {now} ORDER BY p.due_at, p.user_id LIMIT $2`))
 
 // eachRank joins the answers to a query for every rank, in their order.
@@ -89,10 +91,10 @@ func placeRows(st *store.Statement, connection string, users []string) *store.Ro
 func DuePushes(ctx context.Context, o *store.Org, connection string, limit int) ([]PushRow, error) {
 	list, err := store.Collect(ctx, o.Reader(), duePushesStatement, nil, func(scan func(...any) error) (p PushRow, err error) {
 		var removal string
-		var wanted, now int64
+		var wanted, away, now int64
 		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
-			&p.SentVersion, &p.SentHash, &p.Former, &removal, &p.ErasureID, &now)
-		p.WantedAt, p.ReadAt = store.At(wanted), store.At(now)
+			&p.SentVersion, &p.SentHash, &p.Former, &away, &removal, &p.ErasureID, &now)
+		p.WantedAt, p.ReadAt, p.Away = store.At(wanted), store.At(now), away == 1
 		if err != nil || removal == "" {
 			return p, err
 		}
@@ -287,7 +289,7 @@ func NextPush(ctx context.Context, tx *store.Tx, c Connection) (time.Time, error
 }
 
 var remotesStatement = store.Define("platform.remotes", `
-SELECT p.user_id, p.remote, p.pushed_hash, p.former FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
+SELECT p.user_id, p.remote, p.pushed_hash, p.former, p.away FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
 // Remotes returns what is kept about users at a connection, by user.
@@ -295,7 +297,9 @@ func Remotes(ctx context.Context, o *store.Org, connection string, users []strin
 	out := map[string]PushRow{}
 	_, err := store.Collect(ctx, o.Reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
 		var p PushRow
-		err := scan(&p.UserID, &p.Remote, &p.PushedHash, &p.Former)
+		var away int64
+		err := scan(&p.UserID, &p.Remote, &p.PushedHash, &p.Former, &away)
+		p.Away = away == 1
 		out[p.UserID] = p
 		return struct{}{}, err
 	}, o.ID())

@@ -6,6 +6,10 @@ const (
 	ReasonConnectionDisconnected = "connection_disconnected"
 	ReasonConnectionDeleted      = "connection_deleted"
 	ReasonErased                 = "erased"
+	// ReasonAway is of a user who was taken off the connection's list by a call.
+	ReasonAway = "taken_off"
+	// ReasonNothingToLeave is of a user who was to leave what the connection does not have.
+	ReasonNothingToLeave = "nothing_to_leave"
 )
 
 // SkipReason says why nothing is pushed to a connection of this status; "" for

@@ -12,6 +12,7 @@ import (
 
 	"usersync/internal/bulk"
 	"usersync/internal/connector"
+	"usersync/internal/consent"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
 	"usersync/internal/request"
@@ -89,6 +90,8 @@ func (b *outcomes) count(w platform.Wait, e ending) {
 		p.Unchanged++
 	case e.outcome == connector.Added:
 		p.Added++
+	case e.outcome == connector.Removed:
+		p.Removed++
 	default:
 		p.Updated++
 	}
@@ -296,6 +299,12 @@ func (b *outcomes) writeStates(ctx context.Context, items []*item, gone []string
 	if err := platform.DropGone(ctx, b.tx, b.id, gone); err != nil {
 		return fmt.Errorf("drop the pushes of users who are gone: %w", err)
 	}
+	back := func(it *item) bool {
+		return it.push.Rank == platform.RankOnDemand && endings[it.push.UserID].status == request.StepSynced
+	}
+	if err := b.noteAway(ctx, items, back); err != nil {
+		return fmt.Errorf("note who was brought back: %w", err)
+	}
 	return b.save(ctx)
 }
 
@@ -410,6 +419,10 @@ func (b *outcomes) writeSingles(ctx context.Context, items []*item, gone []platf
 	}
 	if err := platform.MarkOverridden(ctx, b.tx, b.org.ID(), b.id, overridden); err != nil {
 		return fmt.Errorf("note what was pushed with overrides: %w", err)
+	}
+	back := func(it *item) bool { return it.back && it.err == nil && consent.Present(it.result) }
+	if err := b.noteAway(ctx, items, back); err != nil {
+		return fmt.Errorf("note who was taken off the list: %w", err)
 	}
 	if err := platform.DelayWaits(ctx, b.tx, b.id, later); err != nil {
 		return fmt.Errorf("delay the waits: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
@@ -35,7 +36,9 @@ func (p *turn) singles(ctx context.Context, rank int) (worked bool, err error) {
 	}
 	for _, g := range groups { //lint:loop each group is a call to the platform, recorded before the next
 		c, err := p.open(g.patch)
-		if err != nil {
+		if err != nil && g.patch.Remove {
+			g.nothingToLeave(usersync.AsError(err).Message)
+		} else if err != nil {
 			g.fail(usersync.AsError(err))
 		} else if err := p.makeOnce(ctx, c, g); err != nil {
 			return true, err
@@ -129,7 +132,7 @@ func (p *turn) group(ctx context.Context, due []platform.Wait) (groups []*group,
 		known := remotes[w.UserID]
 		it := &item{wait: w, push: known, profile: connector.ProfileOf(u.ID, user, known.Remote), version: u.Version}
 		// One user may wait twice with the same overrides; a push takes one.
-		key := string(w.Mode) + w.Job + encodePatch(in)
+		key := string(w.Mode) + w.Job + encodePatch(in) + strconv.FormatBool(in.Remove)
 		for byKey[key] != nil && byKey[key].has(w.UserID) {
 			key += "+"
 		}
@@ -156,7 +159,14 @@ func (p *turn) makeOnce(ctx context.Context, c connector.Connector, g *group) er
 	if err := p.withConsents(ctx, c, g.items); err != nil {
 		return err
 	}
+	p.brings(g)
 	switch {
+	case g.patch.Remove && g.mode == usersync.PushPreview:
+		p.foretellLeave(ctx, c, g)
+		return ctx.Err()
+	case g.patch.Remove:
+		p.leave(ctx, c, g)
+		return nil
 	case g.mode == usersync.PushPreview:
 		return p.preview(ctx, c, g)
 	case g.job != "":
@@ -169,15 +179,31 @@ func (p *turn) makeOnce(ctx context.Context, c connector.Connector, g *group) er
 		p.subscribe(ctx, c, g.items)
 		return nil
 	}
-	p.bring(ctx, c, g.items)
+	p.bring(ctx, c, p.staying(g))
 	return nil
+}
+
+// brings notes of a group whether its push brings people to the connection's own list.
+func (p *turn) brings(g *group) {
+	own := g.mode == usersync.PushOnce && !g.patch.Remove && p.isOwnList(g.patch.List)
+	for _, it := range g.items {
+		it.back = own
+	}
+}
+
+// staying are the users of a group that a push may bring to where it leads.
+func (p *turn) staying(g *group) []*item {
+	if !p.isOwnList(g.patch.List) {
+		return g.items
+	}
+	return p.stayAway(g.items, func(it *item) int { return it.wait.Rank })
 }
 
 func (p *turn) preview(ctx context.Context, c connector.Connector, g *group) error {
 	var group errgroup.Group
 	group.SetLimit(previewsAtOnce)
 	plain := encodePatch(g.patch) == encodePatch(usersync.PlatformSync{}) && !g.patch.Force
-	for _, it := range g.items {
+	for _, it := range p.staying(g) {
 		if plain && it.push.PushedHash != "" && p.hash(c, it.profile) == it.push.PushedHash {
 			it.result = connector.Result{Status: unchanged, Details: unchangedSentence}
 			continue

@@ -30,6 +30,10 @@ type item struct {
 	called bool
 	// moved is the former address that the platform was told of.
 	moved string
+	// away says that the user was taken off the connection's list.
+	away bool
+	// back says that the push brings the user to the connection's list.
+	back bool
 }
 
 // states pushes the newest states of the users that are due, asks for those that
@@ -82,7 +86,7 @@ func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []plat
 		return err
 	}
 	var calls []*item
-	for _, it := range items {
+	for _, it := range p.stayAway(items, func(it *item) int { return it.push.Rank }) {
 		if it.hash = p.hash(c, it.profile); it.hash == it.push.PushedHash {
 			it.result = connector.Result{Status: unchanged, Details: unchangedSentence}
 		} else {

@@ -29,6 +29,11 @@ type PlatformSync struct {
 	// tags beside its own.
 	List string   `json:"list,omitempty"`
 	Tags []string `json:"tags,omitempty"`
+	// Remove takes the user off List and takes Tags away, in place of a push. Where
+	// neither is given, the user leaves the connection's own list.
+	Remove bool `json:"remove,omitempty"`
+	// Platform leaves out connections to other platforms; "" takes all.
+	Platform string `json:"platform,omitempty"`
 }
 
 // Mode says how such a push is made.
@@ -36,7 +41,7 @@ func (in PlatformSync) Mode() PushMode {
 	switch {
 	case in.DryRun:
 		return PushPreview
-	case in.Force || in.FirstName != "" || in.List != "" || len(in.Tags) > 0:
+	case in.Force || in.Remove || in.FirstName != "" || in.List != "" || len(in.Tags) > 0:
 		return PushOnce
 	}
 	return PushState

@@ -47,6 +47,8 @@ type usersSync struct {
 	syncType string
 	userIDs  []string
 	tags     []string
+	// remove takes the users off the list and the tags away.
+	remove bool
 
 	audienceName        string
 	audienceDescription string
@@ -56,7 +58,7 @@ type usersSync struct {
 
 // The parameters that only one of the shapes has.
 var (
-	listOnly     = []string{"list_id", "sync_type", "user_ids", "tags"}
+	listOnly     = []string{"list_id", "sync_type", "user_ids", "tags", "remove"}
 	audienceOnly = []string{"audienceName", "audienceDescription", "filterActive", "activeDays"}
 )
 
@@ -64,7 +66,7 @@ func (u *usersSync) parameters() []parameter {
 	return append(u.filter(),
 		text("platform", &u.platform, maxName), flag("dryRun", &u.dryRun),
 		text("list_id", &u.listID, maxName), text("sync_type", &u.syncType, maxName),
-		list("user_ids", &u.userIDs, maxUserIDs, maxID, "an id, and no address,", isID), list("tags", &u.tags, maxTags, maxTag, "a text", isText),
+		list("user_ids", &u.userIDs, maxUserIDs, maxID, "an id, and no address,", isID), list("tags", &u.tags, maxTags, maxTag, "a text", isText), flag("remove", &u.remove),
 		text("audienceName", &u.audienceName, maxName), text("audienceDescription", &u.audienceDescription, maxDescription))
 }
 
@@ -148,9 +150,16 @@ func (h *Handlers) planList(c *api.Call, u usersSync) (b bulk.Input, err error) 
 	if err != nil {
 		return b, fmt.Errorf("find the connections: %w", err)
 	}
-	chosen, patch, err := choose(kind, connections, usersync.PlatformSync{List: u.listID, Tags: u.tags})
+	asked := usersync.PlatformSync{List: u.listID, Tags: u.tags}
+	chosen, patch, err := choose(kind, connections, asked)
 	if err != nil {
 		return b, fmt.Errorf("choose a connection: %w", err)
+	}
+	if u.remove { // what is to be left is named, also where it is the connection's own
+		if chosen, _, err = choose(kind, connections, usersync.PlatformSync{List: u.listID}); err != nil {
+			return b, fmt.Errorf("choose a connection: %w", err)
+		}
+		patch, patch.Remove = asked, true
 	}
 	if err := h.checkPatch(c, chosen.ID, patch); err != nil {
 		return b, fmt.Errorf("check the list and the tags at the platform: %w", err)

@@ -3,6 +3,7 @@ package marketing
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -79,6 +80,13 @@ func (t *taken) readBody(body []byte, parameters []parameter) error {
 
 func (t *taken) refuse(field, message string) {
 	t.wrong = append(t.wrong, usersync.FieldError{Field: field, Message: message})
+}
+
+// ignore takes no notice of parameters.
+func (t *taken) ignore(names ...string) {
+	t.wrong = slices.DeleteFunc(t.wrong, func(w usersync.FieldError) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return w.Field == name || strings.HasPrefix(w.Field, name+"[") })
+	})
 }
 
 // require refuses a call without a parameter, unless it is refused already.

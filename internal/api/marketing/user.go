@@ -31,14 +31,29 @@ type userSync struct {
 	email     usersync.Email
 	dryRun    bool
 	firstName string
+	// remove takes the user off what follows, in place of a push.
+	remove   bool
+	platform string
+	listID   string
+	tags     []string
 }
 
 func (u *userSync) parameters(email *string) []parameter {
-	return []parameter{text("email", email, maxEmail), flag("dryRun", &u.dryRun), text("first_name", &u.firstName, maxName)}
+	return []parameter{text("email", email, maxEmail), flag("dryRun", &u.dryRun), text("first_name", &u.firstName, maxName),
+		flag("remove", &u.remove), text("platform", &u.platform, maxName), text("list_id", &u.listID, maxName),
+		list("tags", &u.tags, maxTags, maxTag, "a text", isText)}
 }
+
+// removalOnly are the parameters that count only beside remove.
+var removalOnly = []string{"platform", "list_id", "tags"}
 
 // check returns what the parameters ask for.
 func (u *userSync) check(t *taken, email string) error {
+	if !u.remove {
+		t.ignore(removalOnly...)
+	} else if t.given["list_id"] {
+		t.require("platform")
+	}
 	t.given["email"] = email != ""
 	t.require("email")
 	if !t.refused("email") {
@@ -98,7 +113,11 @@ func (h *Handlers) pushUser(c *api.Call, u userSync) error {
 		return errNoUser
 	}
 	known := users[0]
-	item, err := c.Asking(request.KindPlatformSync, known.ID, u.email, usersync.PlatformSync{DryRun: u.dryRun, FirstName: u.firstName})
+	in, err := h.asked(c, u)
+	if err != nil {
+		return err
+	}
+	item, err := c.Asking(request.KindPlatformSync, known.ID, u.email, in)
 	if err != nil {
 		return fmt.Errorf("make the request: %w", err)
 	}
@@ -111,6 +130,22 @@ func (h *Handlers) pushUser(c *api.Call, u userSync) error {
 		return err
 	}
 	return c.JSON(statusOf(report), newUserBody(u, known.Stored, report))
+}
+
+// asked is what a call asks of the pushes.
+func (h *Handlers) asked(c *api.Call, u userSync) (usersync.PlatformSync, error) {
+	if !u.remove {
+		return usersync.PlatformSync{DryRun: u.dryRun, FirstName: u.firstName}, nil
+	}
+	in := usersync.PlatformSync{DryRun: u.dryRun, Remove: true, Platform: u.platform, List: u.listID, Tags: u.tags}
+	if u.platform == "" {
+		return in, nil
+	}
+	_, connections, err := h.connections(c, u.platform)
+	if err != nil {
+		return in, fmt.Errorf("find the connections: %w", err)
+	}
+	return in, h.checkPatch(c, connections[0].ID, usersync.PlatformSync{List: u.listID, Tags: u.tags})
 }
 
 // awaitRequest waits for a request that was accepted, and says where it is and

@@ -261,6 +261,15 @@ func (c *client) put(ctx context.Context, id string, p connector.Profile) (m mem
 
 // tag gives a member tags.
 func (c *client) tag(ctx context.Context, id string, names []string) error {
+	there, err := c.retag(ctx, id, names, "active")
+	if err == nil && !there {
+		err = usersync.Errorf(usersync.CodeUnavailable, "The member was deleted while it was written.")
+	}
+	return err
+}
+
+// retag makes tags of a member active or inactive. It reports false for nobody.
+func (c *client) retag(ctx context.Context, id string, names []string, status string) (there bool, err error) {
 	type tag struct {
 		Name   string `json:"name"`
 		Status string `json:"status"`
@@ -269,16 +278,16 @@ func (c *client) tag(ctx context.Context, id string, names []string) error {
 		Tags []tag `json:"tags"`
 	}{}
 	for _, name := range names {
-		body.Tags = append(body.Tags, tag{name, "active"})
+		body.Tags = append(body.Tags, tag{name, status})
 	}
 	answer, err := c.one(ctx, http.MethodPost, c.settings.ListID, "/members/"+id+"/tags", nil, body, nil)
 	if connector.NotFound(answer) {
-		return usersync.Errorf(usersync.CodeUnavailable, "The member was deleted while it was written.")
+		return false, nil
 	}
 	if err == nil {
 		err = connector.Expect(platform, answer, http.StatusNoContent)
 	}
-	return err
+	return true, err
 }
 
 // Preview reads the member and says what a push would do. It also reads an audience

@@ -195,7 +195,11 @@ const maxSearched = 100
 
 // found is a contact.
 type found struct {
-	ID string `json:"id"`
+	ID        string         `json:"id"`
+	External  string         `json:"external_id"`
+	Anonymous string         `json:"anonymous_id"`
+	Phone     string         `json:"phone_number_id"`
+	Custom    map[string]any `json:"custom_fields"` // by name
 }
 
 // search looks up to 100 contacts up. It returns those that exist, by address in lower

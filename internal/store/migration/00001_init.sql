@@ -641,6 +641,8 @@ CREATE INDEX signals_person ON signals (organization_id, email_key) WHERE email_
 -- what job will have pushed. dirty says that a worker that had lost its claim may
 -- have written there: what is pushed now is to be pushed once more.
 -- former is the address that the platform still has of a person who has another one now.
+-- away says that the user was taken off the connection's list by a call: only another
+-- call about them brings them back.
 -- removal is set when the person was erased: the sealed address that is to be
 -- removed there, with the erasure that wants to know.
 CREATE TABLE pushes (
@@ -662,6 +664,7 @@ CREATE TABLE pushes (
     sent_hash       text    NOT NULL DEFAULT '',
     dirty           integer NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
     former          text    NOT NULL DEFAULT '',
+    away            integer NOT NULL DEFAULT 0 CHECK (away IN (0, 1)),
     removal         text    NOT NULL DEFAULT '',
     erasure_id      text    COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (connection_id, user_id, organization_id)
