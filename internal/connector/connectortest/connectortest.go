@@ -112,6 +112,8 @@ var cases = []struct {
 	{"who does not want e-mail is told of, and gets none", quick(unsubscribes)},
 	{"who agreed is told of, and who left later stays away", quick(subscribes)},
 	{"a contact moves to another address", quick(moves)},
+	{"who is taken off the list is off it, and nobody else", quick(leavesList)},
+	{"a tag that is taken away is gone, and nothing else", quick(leavesTags)},
 	{"the fields that a mapping may name are listed", listsFields},
 	{"whom a webhook names by an id is found", resolves},
 	{"who unsubscribed from the list is not put back", quick(staysAway(fakeplatform.LeftList))},

@@ -21,6 +21,12 @@ type Leaver interface {
 	Gone(email string, how Leaving) bool
 }
 
+// Listed is a fake of a platform with lists that people can be taken off.
+type Listed interface {
+	// OnList reports whether a person is on the list of Config, and gets what is sent to it.
+	OnList(email string) bool
+}
+
 // Archiver is a fake of a platform that can archive people instead of deleting them.
 type Archiver interface {
 	// Archived reports whether somebody was archived and not deleted.
@@ -39,6 +45,8 @@ type Fields struct {
 	// Setting is the name of the setting that holds the mapping.
 	Setting             string
 	Text, Number, Phone string
+	// Tags are the settings that tags need, and that Config does not have.
+	Tags map[string]any
 	// Date and List take a date and a list.
 	Date, List string
 	// Day and Moment are how Date holds 2026-03-04 and 2026-03-04T10:30:00+02:00, and Several

@@ -21,7 +21,7 @@ var spec = published.Spec{Files: []string{
 	"klaviyo/add_profiles_to_list.json", "klaviyo/bulk_import_profiles.json", "klaviyo/create_list.json", "klaviyo/create_or_update_profile.json",
 	"klaviyo/get_accounts.json", "klaviyo/get_bulk_import_profiles_job.json", "klaviyo/get_errors_for_bulk_import_profiles_job.json",
 	"klaviyo/get_list.json", "klaviyo/get_lists.json", "klaviyo/get_profiles.json", "klaviyo/request_profile_deletion.json",
-}, Except: []string{"PATCH /api/profiles/{id}", "POST /api/profile-subscription-bulk-create-jobs", "POST /api/profile-subscription-bulk-delete-jobs"}}
+}, Except: []string{"PATCH /api/profiles/{id}", "DELETE /api/lists/{id}/relationships/profiles", "POST /api/profile-subscription-bulk-create-jobs", "POST /api/profile-subscription-bulk-delete-jobs"}}
 
 var platform = connectortest.Of(klaviyo.Platform, fake.New, connectortest.Options{Spec: spec, JobOf: 6})
 

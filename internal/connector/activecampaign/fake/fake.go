@@ -75,6 +75,8 @@ func New() *Fake {
 		"PUT /api/3/contacts/{id}":              about(f.move),
 		"POST /api/3/contactLists":              f.subscribe,
 		"POST /api/3/contactTags":               f.tag,
+		"GET /api/3/contacts/{id}/contactTags":  about(f.tagsOf),
+		"DELETE /api/3/contactTags/{id}":        f.untag,
 		"POST /api/3/import/bulk_import":        f.bulk,
 		"GET /api/3/import/info":                f.info,
 	}.Mux(f.Refuse)

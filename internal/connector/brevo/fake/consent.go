@@ -2,6 +2,7 @@ package fake
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"usersync/internal/connector/fakeplatform"
@@ -29,6 +30,12 @@ func (f *Fake) update(w http.ResponseWriter, r *http.Request) {
 	f.people.Put(one.Email, func(held *fakeplatform.Person, _ bool) {
 		if in.Blacklisted != nil {
 			held.Unsubscribed = *in.Blacklisted
+		}
+		if tags, ok := in.Attributes[TagsAttribute].([]any); ok {
+			held.Fields[TagsAttribute], held.Tags = tags, nil
+			for _, tag := range tags {
+				held.Tags = fakeplatform.With(held.Tags, fmt.Sprint(tag))
+			}
 		}
 	})
 	w.WriteHeader(http.StatusNoContent)

@@ -89,7 +89,7 @@ func New() *Fake {
 	}
 	f.mux = fakeplatform.Routes{
 		"GET /account": f.account, "GET /contacts/attributes": f.attributes, "GET /contacts/lists": f.allLists,
-		"POST /contacts/lists": f.makeList, "GET /contacts/lists/{id}": f.oneList, "GET /contacts/folders": f.allFolders,
+		"POST /contacts/lists": f.makeList, "GET /contacts/lists/{id}": f.oneList, "POST /contacts/lists/{id}/contacts/remove": f.takeOff, "GET /contacts/folders": f.allFolders,
 		"GET /contacts": f.allContacts, "POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "PUT /contacts/{id}": f.update, "DELETE /contacts/{id}": about(f.remove),
 		"POST /contacts/doubleOptinConfirmation": f.askToConfirm, "POST /contacts/import": f.importAll, "GET /processes/{id}": f.process, "GET /reports/{id}/{what}": f.report,
 	}.Mux(f.Refuse)

@@ -358,7 +358,10 @@ func (f *Fake) fault(p profile) string {
 	if _, err := time.Parse(time.DateTime, p.Fields["joined"]); err != nil && p.Fields["joined"] != "" {
 		return "Invalid value for field joined"
 	}
-	email := p.Fields["email"]
+	email, given := p.Fields["email"]
+	if !given {
+		return "" // the profile keeps the one it has
+	}
 	if one, held := f.people.Get(email); !address.MatchString(email) || held && one.Refused {
 		return "Invalid value for field email"
 	}
@@ -411,6 +414,8 @@ func (f *Fake) write(email string, p profile) {
 		for name, wanted := range p.Interests {
 			if wanted != 0 {
 				held.Tags = fakeplatform.With(held.Tags, name)
+			} else {
+				held.Tags = slices.DeleteFunc(held.Tags, func(has string) bool { return has == name })
 			}
 		}
 	})

@@ -4,6 +4,7 @@ package fake
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -72,8 +73,9 @@ func New() *Fake {
 	}
 	f.mux = fakeplatform.Routes{
 		"GET /api/v1/accounts/region": f.accountRegion, "POST /api/v2/batch": f.batch,
-		"POST /api/v1/segments/{id}/add_customers": f.join,
-		"POST /api/v1/customers/{id}/suppress":     f.suppress, "DELETE /api/v1/customers/{id}": f.remove,
+		"POST /api/v1/segments/{id}/add_customers":    f.join,
+		"POST /api/v1/segments/{id}/remove_customers": f.takeOff,
+		"POST /api/v1/customers/{id}/suppress":        f.suppress, "DELETE /api/v1/customers/{id}": f.remove,
 		"GET /v1/customers": f.byEmail, "POST /v1/customers": f.search, "GET /v1/customers/{id}/attributes": f.attributes, "GET /v1/workspaces": f.workspaces,
 		"GET /v1/segments": f.allSegments, "POST /v1/segments": f.makeSegment, "GET /v1/segments/{id}": f.oneSegment,
 	}.Mux(f.Refuse)
@@ -300,6 +302,10 @@ func (f *Fake) put(in item, email string) {
 	if f.suppressed[strings.ToLower(email)] || f.suppressed[id] {
 		return
 	}
+	if _, known := f.find(cmp.Or(id, email)); !known && in.Attributes["_update"] == true {
+		return
+	}
+	delete(in.Attributes, "_update")
 	old, moved := f.withID(id)
 	if moved = moved && !strings.EqualFold(old.Email, email); moved {
 		f.people.Delete(old.Email)
@@ -407,6 +413,9 @@ func (f *Fake) byEmail(w http.ResponseWriter, r *http.Request) {
 
 func (f *Fake) attributes(w http.ResponseWriter, r *http.Request) {
 	one, ok := f.withID(r.PathValue("id"))
+	if r.URL.Query().Get("id_type") == "email" {
+		one, ok = f.people.Get(r.PathValue("id"))
+	}
 	if !ok {
 		fakeplatform.Answer(w, http.StatusNotFound, map[string]any{"errors": []map[string]string{{"detail": "not found", "status": "404"}}})
 		return

@@ -94,6 +94,7 @@ func New() *Fake {
 		f.mux.HandleFunc("GET "+at.lists+"/{id}", f.list)
 		f.mux.HandleFunc("GET "+at.lists+"/object-type-id/{type}/name/{name}", f.listByName)
 		f.mux.HandleFunc("PUT "+at.lists+"/{id}/memberships/add", f.join)
+		f.mux.HandleFunc("PUT "+at.lists+"/{id}/memberships/remove", f.takeOff)
 	}
 	f.mux.HandleFunc("POST /communication-preferences/v4/statuses/{email}/unsubscribe-all", f.optOut)
 	f.mux.HandleFunc("GET /account-info/v3/details", f.account)
@@ -373,7 +374,7 @@ func (f *Fake) assign(one *fakeplatform.Person, name, value string) string {
 		if !strings.HasPrefix(value, ";") {
 			one.Tags = nil
 		}
-		for _, tag := range strings.Split(strings.Trim(value, ";"), ";") {
+		for _, tag := range strings.FieldsFunc(value, func(r rune) bool { return r == ';' }) {
 			one.Tags = fakeplatform.With(one.Tags, tag)
 		}
 		value = strings.Join(one.Tags, ";")
@@ -522,6 +523,7 @@ func (f *Fake) join(w http.ResponseWriter, r *http.Request) {
 func (f *Fake) readMany(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Properties []string `json:"properties"`
+		IDProperty string   `json:"idProperty"`
 		Inputs     []struct {
 			ID string `json:"id"`
 		} `json:"inputs"`
@@ -533,6 +535,9 @@ func (f *Fake) readMany(w http.ResponseWriter, r *http.Request) {
 	records, status := []record{}, http.StatusOK
 	for _, one := range in.Inputs {
 		p, ok := f.people.ByID(one.ID)
+		if in.IDProperty == "email" {
+			p, ok = f.people.Get(one.ID)
+		}
 		if !ok {
 			status = http.StatusMultiStatus
 			continue

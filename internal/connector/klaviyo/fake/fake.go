@@ -47,6 +47,7 @@ func New() *Fake {
 		"POST /api/lists":                                      f.makeList,
 		"GET /api/lists/{id}":                                  f.list,
 		"POST /api/lists/{id}/relationships/profiles":          f.addToList,
+		"DELETE /api/lists/{id}/relationships/profiles":        f.takeOff,
 		"POST /api/profile-import":                             f.importOne,
 		"PATCH /api/profiles/{id}":                             f.move,
 		"GET /api/profiles":                                    f.find,

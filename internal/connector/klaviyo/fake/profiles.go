@@ -150,7 +150,7 @@ func (f *Fake) write(p profile, lists []string) (one fakeplatform.Person, added 
 
 // shown is a profile in an answer.
 func (f *Fake) shown(one fakeplatform.Person, withSubscriptions bool) map[string]any {
-	attributes := map[string]any{"email": one.Email}
+	attributes := map[string]any{"email": one.Email, "properties": properties(one)}
 	if withSubscriptions {
 		f.mu.Lock()
 		how := f.left[strings.ToLower(one.Email)]

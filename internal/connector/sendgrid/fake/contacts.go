@@ -191,8 +191,8 @@ func (f *Fake) save(email string, lists []string, c map[string]any) {
 		for _, list := range lists {
 			p.Lists = fakeplatform.With(p.Lists, list)
 		}
-		if tags, ok := p.Fields["tags"].(string); ok && tags != "" {
-			p.Tags = strings.Split(tags, ", ")
+		if tags, ok := p.Fields["tags"].(string); ok {
+			p.Tags = slices.DeleteFunc(strings.Split(tags, ", "), func(tag string) bool { return tag == "" })
 		}
 	})
 }

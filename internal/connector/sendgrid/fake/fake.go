@@ -49,6 +49,7 @@ func New() *Fake {
 		"GET /v3/marketing/lists":                   f.allLists,
 		"POST /v3/marketing/lists":                  f.makeList,
 		"GET /v3/marketing/lists/{id}":              f.oneList,
+		"DELETE /v3/marketing/lists/{id}/contacts":  f.takeOff,
 		"PUT /v3/marketing/contacts":                f.upsert,
 		"DELETE /v3/marketing/contacts":             f.remove,
 		"GET /v3/marketing/contacts/imports/{id}":   f.job,
@@ -278,7 +279,7 @@ func (f *Fake) complaint(w http.ResponseWriter, r *http.Request) {
 // Fields are fields of contacts.
 func (f *Fake) Fields() fakeplatform.Fields {
 	return fakeplatform.Fields{Setting: "customFields", Text: "company", Number: "score", Phone: "phone_number_id",
-		Date: "joined", Day: "2026-03-04T00:00:00Z", Moment: "2026-03-04T08:30:00Z", List: "company", Several: "gold, new"}
+		Date: "joined", Tags: map[string]any{"tagsField": "tags"}, Day: "2026-03-04T00:00:00Z", Moment: "2026-03-04T08:30:00Z", List: "company", Several: "gold, new"}
 }
 
 // Leave makes a person want no mail of the account. A list is nothing that people leave.
