@@ -135,6 +135,7 @@ type order struct {
 	users    []string
 	values   map[string]float64
 	conn     string
+	key      string // of the organization
 	pusher   queue.Handler
 	travel   func()
 }
@@ -211,6 +212,7 @@ func (o *order) makeUsers(organization tenant.Organization) {
 	must(o.t, err)
 	key, _, err := tenant.CreateKey(o.t.Context(), o.store, "test", organization.ID, tenant.Key{Name: "k"})
 	must(o.t, err)
+	o.key = key.ID
 	sub := &intake.Submission{Organization: organization.ID, KeyID: key.ID}
 	for i := range orderUsers {
 		email, err := identity.ParseEmail(fmt.Sprintf("u%d@acme.example.com", i))
@@ -231,6 +233,10 @@ func (o *order) change(n int) {
 	for _, i := range o.rng.Perm(len(o.users))[:n] {
 		ids = append(ids, o.users[i])
 	}
+	o.changeThese(ids)
+}
+
+func (o *order) changeThese(ids []string) {
 	found, err := user.ByID(o.t.Context(), o.org, ids)
 	must(o.t, err)
 	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) error {

@@ -119,6 +119,44 @@ func TestDeathsInTheSameCallsFollowEachOther(t *testing.T) {
 	})
 }
 
+// Workers that die in calls about different people died of something else than the people:
+// however many there were, the connection's task goes on.
+func TestDeathsInDifferentCallsAreNobodysFault(t *testing.T) {
+	t.Parallel()
+	eachOrder(t, func(t *testing.T, o *order) {
+		o.change(len(o.users))
+		for n := range outbox.MaxDeaths + 1 {
+			c := o.take()
+			if c.Deaths >= outbox.MaxDeaths {
+				t.Fatalf("after %d deaths %d count as those of one call: the task would be given up", n, c.Deaths)
+			}
+			o.kill(c)
+		}
+	})
+}
+
+// Who ends the worker is found also where a long backlog of others is worked in between.
+func TestDeathsInTheSameCallsFollowEachOtherBesideOtherWork(t *testing.T) {
+	t.Parallel()
+	eachOrder(t, func(t *testing.T, o *order) {
+		o.changeThese(o.users[:5])
+		for n := 1; ; n++ {
+			c := o.take()
+			if c.Deaths >= outbox.MaxDeaths {
+				return
+			}
+			if n > 4*outbox.MaxDeaths {
+				t.Fatal("the task is never given up")
+			}
+			o.kill(c)
+			must(t, o.pusher.Work(t.Context(), o.take())) // the dead worker's calls are put off
+			o.changeThese(o.users[100:105])
+			must(t, o.pusher.Work(t.Context(), o.take())) // others are pushed meanwhile
+			o.travel()
+		}
+	})
+}
+
 // forgetful takes pushes as jobs and knows none of them afterwards.
 type forgetful struct {
 	*model

@@ -142,6 +142,9 @@ func (h *Handlers) asked(c *api.Call, u userSync) (usersync.PlatformSync, error)
 		return in, nil
 	}
 	_, connections, err := h.connections(c, u.platform)
+	if usersync.CodeOf(err) == usersync.CodeConflict {
+		return in, nil // its step says so
+	}
 	if err != nil {
 		return in, fmt.Errorf("find the connections: %w", err)
 	}
