@@ -535,6 +535,14 @@ func Progress(ctx context.Context, tx *store.Tx, c usersync.Claim) error {
 	return tx.Later(ctx, progressStatement, nil, fence(c), TaskWords(c), c.Token, ClaimFor.Microseconds())
 }
 
+var blameStatement = store.Define("outbox.blame", `UPDATE outbox SET deaths = $3 WHERE id = $1 AND claim_token = $2`)
+
+// Blame says how many of the workers in a row that died with a task its work has ended, by
+// what a run knows of them. The claim goes on.
+func Blame(ctx context.Context, s *store.Store, c usersync.Claim, deaths int) error {
+	return Held(s.Writer().Exec(ctx, blameStatement, nil, c.TaskID, c.Token, deaths))
+}
+
 // Postpone hands a task back without an outcome, to run again. failed says whether this
 // run counts as a failure.
 func Postpone(ctx context.Context, s *store.Store, c usersync.Claim, when When, failed bool) error {

@@ -122,13 +122,33 @@ func BeginCalls(ctx context.Context, tx *store.Tx, connection string, users []st
 }
 
 var takeOverStatement = store.Define("platform.takeOver", `
-UPDATE pushes SET due_at = {now} + $2 WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2`)
+UPDATE pushes SET due_at = {now} + $2, deaths = CASE WHEN CAST($3 AS integer) = 1 THEN deaths + 1 ELSE 0 END
+WHERE connection_id = $1 AND status = 'calling' AND due_at > {now} + $2 RETURNING deaths`)
+
+// Orphans are calls that nobody wrote the end of.
+type Orphans struct {
+	// Calls is how many users they are about.
+	Calls int
+	// Deaths is how many workers in a row died in calls about one and the same of them.
+	Deaths int
+}
 
 // TakeOver has calls that nobody wrote the end of made again after the given wait.
-// The caller has just claimed the pusher's task, so who made them has lost it. It returns
-// how many those are.
-func TakeOver(ctx context.Context, s *store.Store, connection string, wait time.Duration) (calls int64, err error) {
-	return s.AsyncCommit().Exec(ctx, takeOverStatement, nil, connection, wait.Microseconds())
+// The caller has just claimed the pusher's task, so who made them has lost it. died says
+// that it died.
+func TakeOver(ctx context.Context, s *store.Store, connection string, wait time.Duration, died bool) (o Orphans, err error) { //lint:flag died is what is noted
+	mark := int64(0)
+	if died {
+		mark = 1
+	}
+	list, err := store.Collect(ctx, s.AsyncCommit(), takeOverStatement, nil, func(scan func(...any) error) (n int, err error) {
+		return n, scan(&n)
+	}, connection, wait.Microseconds(), mark)
+	for _, n := range list {
+		o.Deaths = max(o.Deaths, n)
+	}
+	o.Calls = len(list)
+	return o, err
 }
 
 // PushOutcome is what became of one user at a connection.
@@ -166,7 +186,8 @@ UPDATE pushes SET
     sent_hash = CASE WHEN r.status = 'confirming' THEN r.hash ELSE '' END,
     remote = CASE WHEN r.remote = '' THEN pushes.remote ELSE r.remote END,
     former = CASE WHEN pushes.former = r.former THEN '' ELSE pushes.former END,
-    attempts = r.attempts, job = r.job, dirty = CASE WHEN r.status = 'idle' THEN 0 ELSE dirty END
+    attempts = r.attempts, job = r.job, deaths = 0,
+    dirty = CASE WHEN r.status = 'idle' THEN 0 ELSE dirty END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("version", store.Bigint), store.Col("hash", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint),
 	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Bigint), store.Col("former", store.Text))

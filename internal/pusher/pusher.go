@@ -93,15 +93,13 @@ type turn struct {
 	notBefore, restUntil time.Time
 	done                 map[connector.Status]int
 	// orphans are calls of a claim that was lost, which a later turn makes again.
-	orphans int64
+	orphans int
 }
 
 func (p *turn) run(ctx context.Context) error {
-	calls, err := platform.TakeOver(ctx, p.Store, p.id, orphanWait)
-	if err != nil {
-		return fmt.Errorf("take over the calls of a lost claim: %w", err)
+	if given, err := p.takeOver(ctx); given || err != nil {
+		return err
 	}
-	p.orphans = calls
 	began := time.Now()                //lint:clock it measures the turn
 	for time.Since(began) < pushTurn { //lint:loop each turn takes and pushes what is due then
 		active, err := p.look(ctx)
@@ -120,6 +118,27 @@ func (p *turn) run(ctx context.Context) error {
 		}
 	}
 	return p.end(ctx)
+}
+
+// takeOver puts off the calls of a worker that has lost the claim. What ends workers is
+// somebody who was called about each time: workers that died in calls about different
+// people, as in one restart after the other, are nobody's fault. given says that the task
+// was handed back, as one that ends its workers: whoever claims it next gives it up.
+func (p *turn) takeOver(ctx context.Context) (given bool, err error) {
+	orphans, err := platform.TakeOver(ctx, p.Store, p.id, orphanWait, p.claim.Deaths > 0)
+	if err != nil {
+		return false, fmt.Errorf("take over the calls of a lost claim: %w", err)
+	}
+	p.orphans = orphans.Calls
+	died := p.claim.Deaths
+	if orphans.Deaths == 0 || orphans.Deaths == died {
+		return false, nil
+	}
+	p.claim.Deaths = orphans.Deaths
+	if orphans.Deaths >= outbox.MaxDeaths && died < outbox.MaxDeaths {
+		return true, p.Store.Tx(ctx, func(tx *store.Tx) error { return outbox.Await(ctx, tx, p.claim, outbox.When{}) })
+	}
+	return false, outbox.Blame(ctx, p.Store, p.claim, orphans.Deaths)
 }
 
 // look reads the connection as it is now and reports whether it is active.

@@ -643,6 +643,7 @@ CREATE INDEX signals_person ON signals (organization_id, email_key) WHERE email_
 -- former is the address that the platform still has of a person who has another one now.
 -- away says that the user was taken off the connection's list by a call: only another
 -- call about them brings them back.
+-- deaths counts the workers in a row that died while they called about this user.
 -- removal is set when the person was erased: the sealed address that is to be
 -- removed there, with the erasure that wants to know.
 CREATE TABLE pushes (
@@ -665,6 +666,7 @@ CREATE TABLE pushes (
     dirty           integer NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
     former          text    NOT NULL DEFAULT '',
     away            integer NOT NULL DEFAULT 0 CHECK (away IN (0, 1)),
+    deaths          integer NOT NULL DEFAULT 0,
     removal         text    NOT NULL DEFAULT '',
     erasure_id      text    COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (connection_id, user_id, organization_id)
