@@ -54,7 +54,7 @@ var layers = [][]string{
 	{"internal/intake", "internal/directory"},
 	{"internal/action"},
 	{"internal/roomtest"},
-	{"internal/management", "internal/management/followups", "internal/relay"},
+	{"internal/management", "internal/management/followups", "internal/management/fields", "internal/relay"},
 	{"internal/api"},
 	{"internal/api/apitest"},
 	{"internal/api/native", "internal/api/marketing", "internal/api/event", "internal/api/manage", "internal/demo"},

@@ -13,6 +13,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/mail"
 	"usersync/internal/management"
+	"usersync/internal/management/fields"
 	"usersync/internal/management/followups"
 	"usersync/internal/outbound"
 	"usersync/internal/pusher"
@@ -52,7 +53,8 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 		Open:       (&pusher.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).OpenWith,
 	}
 	reports := &event.Handlers{Management: operations, Keys: a.Keys}
-	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard}, AdminToken: a.cfg.AdminToken}
+	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard},
+		Fields: &fields.Service{FindPlatform: connectors.Find, Hub: a.hub}, AdminToken: a.cfg.AdminToken}
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect()}, administration.Dialects()...)
 }
 

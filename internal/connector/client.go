@@ -41,6 +41,7 @@ type Client struct {
 	base     string
 	limits   Limits
 	account  queue.AccountKey
+	byLane   map[string]counted
 	// secrets are the credentials, which a platform may repeat in its answers.
 	secrets []string
 }
@@ -51,6 +52,7 @@ func (c *Client) with(k Platform, common Common, cfg Config) *Client {
 	out.platform, out.base, out.limits = k, common.BaseURL, k.Limits
 	out.secrets = k.secrets(cfg.Credentials)
 	out.account = k.account(c.Organization, common, cfg)
+	out.byLane = c.lanes(k, common, cfg)
 	if common.MaxConcurrent > 0 {
 		out.limits.Concurrent = common.MaxConcurrent
 	}
@@ -102,13 +104,14 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response,
 		c.hub.observe(c.platform.Name, "open", 0)
 		return nil, fmt.Errorf("check the breaker: %w", err)
 	}
-	release, err := c.slot(ctx)
+	as := c.countedAs(req)
+	release, err := c.slot(ctx, as)
 	if err != nil {
 		c.hub.observe(c.platform.Name, "throttled", 0)
 		return nil, err
 	}
 	defer release()
-	response, open, err := c.breaker.run(func() (*outbound.Response, error) { return c.call(ctx, req) })
+	response, open, err := c.breaker.run(func() (*outbound.Response, error) { return c.call(ctx, req, as) })
 	if open {
 		c.hub.observe(c.platform.Name, "open", 0)
 	}
@@ -116,7 +119,7 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*outbound.Response,
 }
 
 // call makes a call that may be made.
-func (c *Client) call(ctx context.Context, req *http.Request) (*outbound.Response, error) {
+func (c *Client) call(ctx context.Context, req *http.Request, as counted) (*outbound.Response, error) {
 	limited, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 	start := time.Now()
@@ -125,7 +128,7 @@ func (c *Client) call(ctx context.Context, req *http.Request) (*outbound.Respons
 		if failure := c.classify(response); failure != nil {
 			err = failure
 		}
-		c.hub.pause(ctx, c.account, restOf(response, err))
+		c.hub.pause(ctx, as.account, restOf(response, err))
 	}
 	c.hub.observe(c.platform.Name, outcome(err), time.Since(start))
 	return response, err
@@ -170,9 +173,9 @@ const (
 )
 
 // slot waits in line until the limits allow a call. Its release gives the slot back.
-func (c *Client) slot(ctx context.Context) (release func(), err error) {
-	limit := queue.Limit{Concurrent: c.limits.Concurrent, PerSecond: c.limits.PerSecond, Burst: c.limits.Burst}
-	release, err = c.hub.acquire(ctx, c.account, limit, c.timeout()+leaseBeyond, c.patience(ctx))
+func (c *Client) slot(ctx context.Context, as counted) (release func(), err error) {
+	limit := queue.Limit{Concurrent: as.limits.Concurrent, PerSecond: as.limits.PerSecond, Burst: as.limits.Burst}
+	release, err = c.hub.acquire(ctx, as.account, limit, c.timeout()+leaseBeyond, c.patience(ctx))
 	if held, ok := errors.AsType[*queue.HeldBackError](err); ok {
 		return nil, throttled(held)
 	}

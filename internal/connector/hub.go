@@ -70,6 +70,11 @@ func (h *Hub) Lift(ctx context.Context, organization string, k Platform, cfg Con
 	}
 	ctx, cancel := context.WithTimeout(ctx, limiterWithin)
 	defer cancel()
+	for _, l := range k.Lanes {
+		if err := h.Limiter.Lift(ctx, k.account(organization, common, cfg, l.Name)); err != nil {
+			return fmt.Errorf("lift the pause of a lane: %w", err)
+		}
+	}
 	return h.Limiter.Lift(ctx, k.account(organization, common, cfg))
 }
 

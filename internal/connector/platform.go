@@ -27,6 +27,8 @@ type Platform struct {
 	Batch int
 	// Limits are the platform's published ones for an account.
 	Limits Limits
+	// Lanes are parts of the API with limits of their own.
+	Lanes []Lane
 	// Classify says what an answer means that is not a success. A nil Classify goes
 	// by outbound.CodeOfStatus and Retry-After. The error's message may quote the
 	// platform through Quote.
@@ -163,13 +165,13 @@ func (k Platform) Open(cfg Config, client *Client) (Connector, error) {
 // in it, so tenants share no limit and no pause, whatever their platforms call their
 // accounts. An address of the tenant's own is in it too, so a server that stands there
 // speaks for nobody but itself. Before the first check an account is known by the
-// credentials alone.
-func (k Platform) account(organization string, common Common, cfg Config) queue.AccountKey {
+// credentials alone. A lane of it has a key of its own.
+func (k Platform) account(organization string, common Common, cfg Config, lane ...string) queue.AccountKey {
 	account := cfg.Facts.Account
 	if account == "" {
 		account = Fingerprint(usersync.NewSecret(string(cfg.Credentials)))
 	}
-	return queue.KeyOf(organization, k.Name, common.BaseURL, account)
+	return queue.KeyOf(organization, append([]string{k.Name, common.BaseURL, account}, lane...)...)
 }
 
 // ErrNoList and ErrNoTags are the refusals to override what a platform does not have.

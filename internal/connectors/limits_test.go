@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/connector"
 	"usersync/internal/connectors"
 )
 
@@ -15,14 +16,22 @@ const late = 100 * time.Millisecond
 func TestNoWindowOfAPlatformsOwnLimitHoldsMoreCallsThanItAllows(t *testing.T) {
 	t.Parallel()
 	for _, k := range connectors.Platforms {
-		for _, w := range k.Limits.Published {
-			if most := k.Limits.Most(w.In + late); most < 0 || most > w.Calls {
-				t.Errorf("%s: up to %d calls in %v, where the platform takes %d", k.Name, most, w.In, w.Calls)
-			}
+		fits(t, k.Name, k.Limits)
+		for _, l := range k.Lanes {
+			fits(t, k.Name+" "+l.Name, l.Limits)
 		}
-		// Less than four fifths of what is allowed would waste the time of bulk work.
-		if allowed := k.Limits.Allowed(); allowed > 0 && k.Limits.PerSecond < 0.8*allowed {
-			t.Errorf("%s: %.2f calls a second, where %.2f are allowed", k.Name, k.Limits.PerSecond, allowed)
+	}
+}
+
+func fits(t *testing.T, name string, l connector.Limits) {
+	t.Helper()
+	for _, w := range l.Published {
+		if most := l.Most(w.In + late); most < 0 || most > w.Calls {
+			t.Errorf("%s: up to %d calls in %v, where the platform takes %d", name, most, w.In, w.Calls)
 		}
+	}
+	// Less than four fifths of what is allowed would waste the time of bulk work.
+	if allowed := l.Allowed(); allowed > 0 && l.PerSecond < 0.8*allowed {
+		t.Errorf("%s: %.2f calls a second, where %.2f are allowed", name, l.PerSecond, allowed)
 	}
 }

@@ -43,9 +43,11 @@ type PushRow struct {
 	PushedHash    string
 	Attempts      int
 	Remote        string
-	Job           string
-	SentVersion   int64
-	SentHash      string
+	// PushedAt is when the platform was last told something of the user.
+	PushedAt    time.Time
+	Job         string
+	SentVersion int64
+	SentHash    string
 	// Former is the address that the platform has, where the user has another one now.
 	Former string
 	// Away says that the user was taken off the connection's list, see SetAway.
@@ -61,7 +63,7 @@ type PushRow struct {
 // Each rank is read by itself, so that what waits for a second try costs nothing.
 var duePushesStatement = store.Define("platform.duePushes", eachRank(`
 SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
-    p.sent_version, p.sent_hash, p.former, p.away, p.removal, p.erasure_id, {now}
+    p.sent_version, p.sent_hash, p.former, p.away, p.pushed_at, p.removal, p.erasure_id, {now}
 FROM pushes p WHERE p.connection_id = $1 AND p.rank = {rank} AND p.due_at > 0 AND p.due_at <= {now} ORDER BY p.due_at, p.user_id LIMIT $2`))
 
 // eachRank joins the answers to a query for every rank, in their order.
@@ -91,10 +93,10 @@ func placeRows(st *store.Statement, connection string, users []string) *store.Ro
 func DuePushes(ctx context.Context, o *store.Org, connection string, limit int) ([]PushRow, error) {
 	list, err := store.Collect(ctx, o.Reader(), duePushesStatement, nil, func(scan func(...any) error) (p PushRow, err error) {
 		var removal string
-		var wanted, away, now int64
+		var wanted, away, pushed, now int64
 		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
-			&p.SentVersion, &p.SentHash, &p.Former, &away, &removal, &p.ErasureID, &now)
-		p.WantedAt, p.ReadAt, p.Away = store.At(wanted), store.At(now), away == 1
+			&p.SentVersion, &p.SentHash, &p.Former, &away, &pushed, &removal, &p.ErasureID, &now)
+		p.WantedAt, p.ReadAt, p.PushedAt, p.Away = store.At(wanted), store.At(now), store.At(pushed), away == 1
 		if err != nil || removal == "" {
 			return p, err
 		}
@@ -310,7 +312,7 @@ func NextPush(ctx context.Context, tx *store.Tx, c Connection) (time.Time, error
 }
 
 var remotesStatement = store.Define("platform.remotes", `
-SELECT p.user_id, p.remote, p.pushed_hash, p.former, p.away FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
+SELECT p.user_id, p.remote, p.pushed_hash, p.former, p.away, p.pushed_at FROM {rows} JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE p.organization_id = $1`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
 // Remotes returns what is kept about users at a connection, by user.
@@ -318,9 +320,9 @@ func Remotes(ctx context.Context, o *store.Org, connection string, users []strin
 	out := map[string]PushRow{}
 	_, err := store.Collect(ctx, o.Reader(), remotesStatement, placeRows(remotesStatement, connection, users), func(scan func(...any) error) (struct{}, error) {
 		var p PushRow
-		var away int64
-		err := scan(&p.UserID, &p.Remote, &p.PushedHash, &p.Former, &away)
-		p.Away = away == 1
+		var away, pushed int64
+		err := scan(&p.UserID, &p.Remote, &p.PushedHash, &p.Former, &away, &pushed)
+		p.Away, p.PushedAt = away == 1, store.At(pushed)
 		out[p.UserID] = p
 		return struct{}{}, err
 	}, o.ID())

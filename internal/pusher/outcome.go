@@ -355,7 +355,8 @@ func (b *outcomes) ending(it *item, failed int) ending {
 		out.status, out.attempts = request.StepUnchanged, failed
 	case connector.Pending:
 		out.status, out.job = request.StepPending, r.Job
-		out.next = b.clock.now().Add(askAfter(b.clock.now().Sub(it.since())))
+		out.next = b.clock.now().Add(b.askAfter(it))
+		b.asks = earlier(b.asks, out.next)
 	case connector.Skipped:
 		out.status = request.StepSkipped
 	case connector.Failed:
@@ -381,11 +382,29 @@ func (b *outcomes) again(e *usersync.Error, failed int) ending {
 	return out
 }
 
-// askAfter is how long to wait before a platform is asked again how a job went that has
-// been under way for some time: a quarter of the time that it has taken, a second at least, a minute at
-// most.
-func askAfter(taken time.Duration) time.Duration {
-	return min(max(taken/4, time.Second), time.Minute)
+// askAfter is how long to wait before a platform is asked again how the job of an item
+// went: a quarter of the time that the job has taken, a minute at most, and so long at least
+// that the asking takes a third of the calls that the platform allows.
+func (p *turn) askAfter(it *item) time.Duration {
+	least := soonest
+	if rate := p.platform.Limits.PerSecond; rate > 0 {
+		least = max(least, time.Duration(3/rate*float64(time.Second)))
+	}
+	taken := time.Duration(0)
+	if !it.called && !it.push.PushedAt.IsZero() {
+		taken = p.clock.now().Sub(it.push.PushedAt)
+	}
+	return min(max(taken/4, least), time.Minute)
+}
+
+// soonest is after what time a platform is asked how a job went.
+const soonest = 250 * time.Millisecond
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // jitter spreads what failed together: ±10 %.

@@ -94,6 +94,8 @@ type turn struct {
 	done                 map[connector.Status]int
 	// orphans are calls of a claim that was lost, which a later turn makes again.
 	orphans int
+	// asks is when a platform is to be asked next how a job went that was seen in this turn.
+	asks time.Time
 }
 
 func (p *turn) run(ctx context.Context) error {
@@ -113,11 +115,39 @@ func (p *turn) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !more || !p.notBefore.IsZero() {
+		if !p.notBefore.IsZero() || !more && !p.awaitJob(ctx) {
 			break
 		}
 	}
 	return p.end(ctx)
+}
+
+const (
+	// jobsWithin is how soon a job must be asked for that a turn waits for. It takes longer
+	// until a task that was handed back comes again.
+	jobsWithin = 1500 * time.Millisecond
+	// lookEvery is how often such a turn looks for other work.
+	lookEvery = 250 * time.Millisecond
+)
+
+// awaitJob waits for a platform that works on a job which was just made. It reports false
+// where there is none.
+func (p *turn) awaitJob(ctx context.Context) bool {
+	left := p.asks.Sub(p.clock.now())
+	if p.asks.IsZero() || left > jobsWithin {
+		return false
+	}
+	if left < 0 {
+		p.asks = time.Time{} // the next look finds it
+	}
+	timer := time.NewTimer(min(max(left, 10*time.Millisecond), lookEvery))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // takeOver puts off the calls of a worker that has lost the claim. What ends workers is

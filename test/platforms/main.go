@@ -31,9 +31,8 @@ type options struct {
 	latency time.Duration
 	// kills is how often the service is killed on the way.
 	kills int
-	// grace is what a bulk may take however few calls it is: an import is done when the
-	// platform says so, and is asked for from time to time.
-	grace time.Duration
+	// job is what every import takes at a fake.
+	job time.Duration
 	// within bounds a measurement.
 	within time.Duration
 	// page is a file that the table is written into; "" for none.
@@ -47,7 +46,7 @@ func main() {
 	flag.StringVar(&names, "platforms", strings.Join(all(), ","), "platforms to push to, all at once")
 	flag.DurationVar(&o.latency, "latency", 100*time.Millisecond, "what every call to a platform takes")
 	flag.IntVar(&o.kills, "kill", 0, "how often the service is killed while it pushes; then only who arrived is judged")
-	flag.DurationVar(&o.grace, "grace", 30*time.Second, "what a bulk may take however few calls it is")
+	flag.DurationVar(&o.job, "job", 2*time.Second, "what every import takes at a platform")
 	flag.DurationVar(&o.within, "within", 30*time.Minute, "bounds the measurement")
 	flag.StringVar(&o.page, "write", "", "put the table into its place in this file")
 	flag.Parse()

@@ -54,6 +54,17 @@ type taken struct {
 	// calls were made, without those of the check. again counts people who were written
 	// more than once, and missing those who are not there.
 	calls, again, missing int
+	// jobs is what imports take that follow each other.
+	jobs time.Duration
+}
+
+// jobsOf is how long a fake works on imports until somebody has arrived.
+func jobsOf(f fakeplatform.Platform, o options) time.Duration {
+	w, ok := f.(fakeplatform.Worker)
+	if !ok {
+		return 0
+	}
+	return time.Duration(w.Stages()) * o.job
 }
 
 // measureAll connects the platforms, then has everybody synced to all at once. They wait
@@ -65,14 +76,17 @@ func measureAll(ctx context.Context, s *service, p *platforms, o options) ([]tak
 			return nil, fmt.Errorf("connect %s: %w", f.Name(), err)
 		}
 		p.server.Slow(f.Name(), o.latency)
-		out[i] = taken{kind: p.kinds[i], state: p.server.State(f.Name())}
+		if w, ok := f.(fakeplatform.Worker); ok {
+			w.Takes(o.job)
+		}
+		out[i] = taken{kind: p.kinds[i], jobs: jobsOf(f, o), state: p.server.State(f.Name())}
 	}
 	// What the checks called must not count in a window with what is measured.
 	if err := services.Sleep(ctx, 2*time.Second); err != nil {
 		return nil, err
 	}
 	for _, k := range p.kinds {
-		p.server.Limit(k.Name, k.Limits.Published...)
+		p.server.Limit(k)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range out {

@@ -24,7 +24,7 @@ func TestEverybodyArrivesAtEveryPlatform(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	err := run(ctx, options{users: 30, platforms: all(), latency: time.Millisecond, within: 4 * time.Minute, page: file, grace: time.Minute})
+	err := run(ctx, options{users: 30, platforms: all(), latency: time.Millisecond, job: time.Minute, within: 4 * time.Minute, page: file})
 	if err != nil {
 		t.Error(err)
 	}
@@ -42,14 +42,18 @@ func TestEverybodyArrivesAtEveryPlatform(t *testing.T) {
 func TestWhatIsNotAsItShouldBeIsNamed(t *testing.T) {
 	t.Parallel()
 	kind := connector.Platform{Name: "one", Limits: connector.Limits{Published: []connector.Window{{Calls: 10, In: time.Second}}}}
-	o := options{users: 100, grace: 2 * time.Second}
+	counted := kind
+	counted.Lanes = []connector.Lane{{Name: "slow", Limits: connector.Limits{Published: []connector.Window{{Calls: 1, In: time.Second}}}}}
+	o := options{users: 100, latency: 100 * time.Millisecond}
 	for want, one := range map[string]taken{
-		"":                  {kind: kind, calls: 100, time: 13 * time.Second},
-		"took 13.1 s":       {kind: kind, calls: 100, time: 13100 * time.Millisecond},
-		"took 2.1 s":        {kind: kind, calls: 10, time: 2100 * time.Millisecond},
-		"3 of 100 users":    {kind: kind, calls: 100, time: time.Second, missing: 3},
-		"2 calls were more": {kind: kind, calls: 100, time: time.Second, state: fakeplatform.State{Over: 2}},
-		"1 of 100 users":    {kind: connector.Platform{Name: "one"}, calls: 100, time: time.Hour, missing: 1},
+		"":                   {kind: kind, calls: 100, time: 13 * time.Second},
+		"took 13.1 s":        {kind: kind, calls: 100, time: 13100 * time.Millisecond},
+		"took 4.0 s":         {kind: kind, calls: 10, jobs: 2 * time.Second, time: 4 * time.Second},
+		"imports take 9.0 s": {kind: counted, calls: 90, state: fakeplatform.State{ByLane: map[string]int{"slow": 0}}, time: 12 * time.Second},
+		"imports take 5.9 s": {kind: counted, calls: 14, state: fakeplatform.State{ByLane: map[string]int{"slow": 5}}, time: 12 * time.Second},
+		"3 of 100 users":     {kind: kind, calls: 100, time: time.Second, missing: 3},
+		"2 calls were more":  {kind: kind, calls: 100, time: time.Second, state: fakeplatform.State{Over: 2}},
+		"1 of 100 users":     {kind: connector.Platform{Name: "one"}, calls: 100, time: time.Hour, missing: 1},
 	} {
 		err := one.fault(o)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

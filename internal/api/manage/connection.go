@@ -8,7 +8,6 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/connector"
-	"usersync/internal/connector/ability"
 	"usersync/internal/management"
 	"usersync/internal/platform"
 	"usersync/internal/usersync"
@@ -106,17 +105,6 @@ func (h *Handlers) pauseConnection(c *api.Call) error {
 func (h *Handlers) resumeConnection(c *api.Call) error {
 	one, err := h.Management.ResumeConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
 	return h.answerConnection(c, one, err)
-}
-
-// fieldsBody has all fields on one page: who maps them wants to see all.
-type fieldsBody struct {
-	Items      []ability.Field `json:"items"`
-	NextCursor string          `json:"nextCursor"`
-}
-
-func (h *Handlers) listFields(c *api.Call) error {
-	list, err := h.Management.ListFields(c.Context(), c.Caller.Org, c.Param("id"))
-	return c.Answer(http.StatusOK, fieldsBody{Items: append([]ability.Field{}, list...)}, err)
 }
 
 // platformBody is what connections can be made to.

@@ -13,6 +13,7 @@ import (
 
 	"usersync/internal/api"
 	"usersync/internal/management"
+	"usersync/internal/management/fields"
 	"usersync/internal/management/followups"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -28,6 +29,8 @@ type Handlers struct {
 	Management *management.Service
 	// FollowUps carries out those on follow-ups.
 	FollowUps *followups.Service
+	// Fields carries out those on the fields of platforms.
+	Fields *fields.Service
 	// AdminToken is the operator's (ADMIN_TOKEN). When it is empty, every call of
 	// an operator is refused.
 	AdminToken usersync.Secret
@@ -137,6 +140,7 @@ func (h *Handlers) tenant() api.Dialect {
 			{Method: http.MethodPost, Path: conn + "/pause", Scope: manage, Summary: "Has nothing more pushed.", Handler: bodiless(h.pauseConnection)},
 			{Method: http.MethodPost, Path: conn + "/resume", Scope: manage, Summary: "Has users pushed again.", Handler: bodiless(h.resumeConnection)},
 			{Method: http.MethodGet, Path: conn + "/fields", Summary: "Asks the platform what fields its contacts have. Scope: read or manage.", Handler: reading(h.listFields)},
+			{Method: http.MethodPost, Path: conn + "/fields", Scope: manage, Summary: "Has the platform make a field of its contacts.", Handler: h.createField},
 			{Method: http.MethodPost, Path: conn + "/inbound", Scope: manage, Summary: "Makes the secret address at which the platform may call; it is shown this once.", Handler: bodiless(h.openInbound)},
 			{Method: http.MethodDelete, Path: conn + "/inbound", Scope: manage, Summary: "Takes the platform's secret address away.", Handler: h.closeInbound},
 			{Method: http.MethodGet, Path: platforms, Summary: "Shows the platforms and what a connection to each needs. Scope: read or manage.", Handler: reading(h.listPlatforms)},

@@ -63,17 +63,51 @@ func staysBelowTheLimit(f *fixture) {
 	}
 	var err error
 	for range paceTries {
-		if err = f.another().callsTooOften(); err == nil {
+		if err = f.another().callsTooOften(pushesSomebody, f.Kind.Limits.PerSecond); err == nil {
 			return
 		}
 	}
 	f.Errorf("in each of %d tries: %v", paceTries, err)
 }
 
+// staysBelowInLanes makes the calls that the platform counts by themselves: it looks
+// people up and removes them.
+func staysBelowInLanes(f *fixture) {
+	if len(f.Kind.Lanes) == 0 {
+		f.Skip("the platform counts all calls together")
+	}
+	var err error
+	for range paceTries {
+		one := f.another()
+		if err = one.callsTooOften(looksAndRemoves, 0); err == nil {
+			for _, l := range f.Kind.Lanes {
+				if one.Server.State(f.Fake.Name()).ByLane[l.Name] == 0 {
+					f.Errorf("nothing was called in %s", l.Name)
+				}
+			}
+			return
+		}
+	}
+	f.Errorf("in each of %d tries: %v", paceTries, err)
+}
+
+func pushesSomebody(f *fixture, c connector.Connector, p connector.Profile) error {
+	_, err := c.Push(f.Context(), []connector.Profile{p})
+	return err
+}
+
+func looksAndRemoves(f *fixture, c connector.Connector, p connector.Profile) error {
+	if _, err := c.Preview(f.Context(), p); err != nil {
+		return err
+	}
+	_, err := c.Remove(f.Context(), p)
+	return err
+}
+
 // callsTooOften returns an error when the platform was called more often than it allows, or
 // hardly at all: the limits are used.
-func (f *fixture) callsTooOften() (err error) {
-	f.Server.Limit(f.Fake.Name(), f.Kind.Limits.Published...)
+func (f *fixture) callsTooOften(call func(*fixture, connector.Connector, connector.Profile) error, perSecond float64) (err error) {
+	f.Server.Limit(f.Kind)
 	hubs := []*connector.Hub{f.hub(), f.hub()}
 	before, until := f.calls(), time.Now().Add(paceFor)
 	var workers errgroup.Group
@@ -81,13 +115,13 @@ func (f *fixture) callsTooOften() (err error) {
 		c := f.openBy(f.config, hubs[i%2].Client("org_1", ""))
 		workers.Go(func() (err error) {
 			for n := 0; err == nil && time.Now().Before(until); n++ {
-				_, err = c.Push(f.Context(), []connector.Profile{Person(f, fmt.Sprintf("pace-%d-%d@%s", i, n, domain), "Grace", "Hopper")})
+				err = call(f, c, Person(f, fmt.Sprintf("pace-%d-%d@%s", i, n, domain), "Grace", "Hopper"))
 			}
 			return err
 		})
 	}
 	err = workers.Wait()
-	over, calls, least := f.Server.State(f.Fake.Name()).Over, f.calls()-before, int(f.Kind.Limits.PerSecond*paceFor.Seconds()/2)
+	over, calls, least := f.Server.State(f.Fake.Name()).Over, f.calls()-before, int(perSecond*paceFor.Seconds()/2)
 	if over > 0 || calls < min(least, 20) {
 		err = errors.Join(err, fmt.Errorf("%d calls in %v, want %d, of which %d were more than the platform allows", calls, paceFor, least, over))
 	}

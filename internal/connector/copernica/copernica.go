@@ -28,7 +28,7 @@ const (
 var Platform = connector.Define(connector.Platform{
 	Name: "copernica", Title: "Copernica", Batch: 50,
 	Limits:   connector.Limits{Concurrent: 4, PerSecond: 5, Burst: 2, Timeout: 30 * time.Second},
-	Classify: classify,
+	Classify: classify, Inbound: &inbound,
 }, open)
 
 // defaults are mapped unless the settings say otherwise.

@@ -53,8 +53,16 @@ var Platform = connector.Define(connector.Platform{
 		PerSecond: 80, Burst: 10, Timeout: 30 * time.Second,
 		Published: []connector.Window{{Calls: 100, In: time.Second}},
 	},
+	// The App API takes 10 calls a second: https://docs.customer.io/integrations/api/app/
+	Lanes: []connector.Lane{{Name: "app", Path: appPath, Limits: connector.Limits{
+		PerSecond: 8, Burst: 1, Published: []connector.Window{{Calls: 10, In: time.Second}},
+	}}},
 	Classify: classify, Inbound: &inbound,
 }, open)
+
+// appPath is what all paths of the App API begin with. Those of the Track API begin with
+// /api.
+const appPath = "/v1/"
 
 // defaultAttributes are the names of these fields in the platform's own examples.
 // Attributes need not exist before a push.

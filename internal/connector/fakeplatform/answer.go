@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"time"
 
 	"usersync/internal/connector"
 )
@@ -71,26 +73,40 @@ func Config(credentials, settings string) connector.Config {
 // held. The lock of its fake guards it.
 type Work struct {
 	held    bool
-	waiting []func()
+	takes   time.Duration
+	waiting []workToDo
+}
+
+type workToDo struct {
+	do  func()
+	due time.Time
 }
 
 // Add takes work.
 func (w *Work) Add(do func()) {
+	w.waiting = append(w.waiting, workToDo{do, time.Now().Add(w.takes)})
+	w.Settle()
+}
+
+// Takes has work that is added from now on take so long.
+func (w *Work) Takes(d time.Duration) { w.takes = d }
+
+// Settle does what is due. A fake calls it before it says how far work is.
+func (w *Work) Settle() {
 	if w.held {
-		w.waiting = append(w.waiting, do)
 		return
 	}
-	do()
+	w.waiting = slices.DeleteFunc(w.waiting, func(one workToDo) bool {
+		due := !time.Now().Before(one.due)
+		if due {
+			one.do()
+		}
+		return due
+	})
 }
 
 // Hold keeps work from being done until it is called with false.
 func (w *Work) Hold(held bool) { //lint:flag held is the state that is set
 	w.held = held
-	if held {
-		return
-	}
-	for _, do := range w.waiting {
-		do()
-	}
-	w.waiting = nil
+	w.Settle()
 }

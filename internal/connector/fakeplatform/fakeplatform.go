@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -47,9 +48,9 @@ type Server struct {
 // fake is one platform, with its faults and what it has counted.
 type fake struct {
 	Platform
-	faults  []Fault
-	windows windows
-	state   State
+	faults []Fault
+	counts counts
+	state  State
 }
 
 // State is what a fake counts, as GET /_control/name shows it.
@@ -57,12 +58,23 @@ type State struct {
 	Calls   int            `json:"calls"`
 	ByRoute map[string]int `json:"byRoute"` // "PUT /3.0/lists/…": ids are cut to …
 	AtOnce  int            `json:"atOnce"`
+	// ByLane counts the calls of parts of the API that have limits of their own, see
+	// Server.Limit.
+	ByLane map[string]int `json:"byLane,omitempty"`
 	// MaxAtOnce is the most calls that were under way at once.
 	MaxAtOnce int `json:"maxAtOnce"`
 	// Over is how many calls exceeded a limit, see Server.Limit.
 	Over    int           `json:"over"`
 	Latency time.Duration `json:"latencyNs"`
 	People  int           `json:"people"`
+}
+
+// Worker is a fake that works on jobs later.
+type Worker interface {
+	// Takes has every job from now on take so long.
+	Takes(d time.Duration)
+	// Stages is how many jobs follow each other until somebody has arrived.
+	Stages() int
 }
 
 // Fault is one way to misbehave, for the next Times calls whose path contains Path. If
@@ -90,7 +102,7 @@ type Fault struct {
 func New(platforms ...Platform) *Server {
 	s := &Server{fakes: map[string]*fake{}}
 	for _, p := range platforms {
-		s.fakes[p.Name()] = &fake{Platform: p, state: State{ByRoute: map[string]int{}}}
+		s.fakes[p.Name()] = &fake{Platform: p, state: State{ByRoute: map[string]int{}, ByLane: map[string]int{}}}
 	}
 	return s
 }
@@ -115,10 +127,7 @@ func (s *Server) State(name string) State {
 	defer s.mu.Unlock()
 	f := s.fakes[name]
 	out := f.state
-	out.ByRoute = map[string]int{}
-	for route, n := range f.state.ByRoute {
-		out.ByRoute[route] = n
-	}
+	out.ByRoute, out.ByLane = maps.Clone(f.state.ByRoute), maps.Clone(f.state.ByLane)
 	out.People = f.People().Len()
 	return out
 }
@@ -220,7 +229,11 @@ func (s *Server) begin(f *fake, r *http.Request, now time.Time) (fault Fault, la
 	st.ByRoute[r.Method+" "+route(r.URL.Path)]++
 	st.AtOnce++
 	st.MaxAtOnce = max(st.MaxAtOnce, st.AtOnce)
-	if !f.windows.take(now) {
+	lane, fits := f.counts.take(r.URL.Path, now)
+	if lane != "" {
+		st.ByLane[lane]++
+	}
+	if !fits {
 		st.Over++
 		return Fault{Status: http.StatusTooManyRequests}, st.Latency
 	}

@@ -29,10 +29,30 @@ func (w *windows) take(now time.Time) bool {
 	return fits
 }
 
-// Limit makes a fake refuse with 429 what exceeds the limits of its platform. Without a
-// limit it takes every call.
-func (s *Server) Limit(name string, limits ...connector.Window) {
+// counts are the windows of a fake: those of each part of the API that its platform counts
+// by itself, and those of everything else.
+type counts struct {
+	platform connector.Platform
+	rest     windows
+	lanes    map[string]*windows
+}
+
+// take counts a call with a path below the address of the API.
+func (c *counts) take(path string, now time.Time) (lane string, fits bool) {
+	if l, ok := c.platform.LaneOf(path); ok {
+		return l.Name, c.lanes[l.Name].take(now)
+	}
+	return "", c.rest.take(now)
+}
+
+// Limit makes the fake of a platform refuse with 429 what exceeds the limits that are
+// published. Without it, it takes every call.
+func (s *Server) Limit(k connector.Platform) {
+	c := counts{platform: k, rest: windows{limits: k.Limits.Published}, lanes: map[string]*windows{}}
+	for _, l := range k.Lanes {
+		c.lanes[l.Name] = &windows{limits: l.Published}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fakes[name].windows = windows{limits: limits}
+	s.fakes[k.Name].counts = c
 }

@@ -26,8 +26,8 @@ const (
 )
 
 // Platform is Klaviyo. It counts the calls of an account to each endpoint, in windows of a
-// second and of a minute. The limits are for the strictest endpoints that a push
-// needs, jobs and list members. Batch is well below the 10,000 profiles of a job, so that the reads before the job and the job
+// second and of a minute. The limits are for jobs and list members; those of profiles are
+// higher, and those of deletions lower. Batch is well below the 10,000 profiles of a job, so that the reads before the job and the job
 // together take a few seconds.
 var Platform = connector.Define(connector.Platform{
 	Name: "klaviyo", Title: "Klaviyo", Batch: 500,
@@ -35,11 +35,24 @@ var Platform = connector.Define(connector.Platform{
 		Concurrent: 4, PerSecond: 2.4, Burst: 5, Timeout: 30 * time.Second,
 		Published: []connector.Window{{Calls: 10, In: time.Second}, {Calls: 150, In: time.Minute}},
 	},
+	// By the descriptions of the endpoints.
+	Lanes: []connector.Lane{
+		{Name: "profiles", Path: "/api/profiles", Limits: profileLimits},
+		{Name: "profile import", Path: "/api/profile-import", Limits: profileLimits},
+		{Name: "deletions", Path: "/api/data-privacy-deletion-jobs", Limits: connector.Limits{
+			PerSecond: 0.95, Burst: 1, Published: []connector.Window{{Calls: 3, In: time.Second}, {Calls: 60, In: time.Minute}},
+		}},
+	},
 	Classify: classify, Inbound: &inbound,
 	// Klaviyo supports a revision for two years:
 	// https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy
 	Revision: connector.Revision{Name: revision, Retires: time.Date(2028, time.July, 15, 0, 0, 0, 0, time.UTC)},
 }, open)
+
+// profileLimits are those of an endpoint about profiles.
+var profileLimits = connector.Limits{
+	Concurrent: 4, PerSecond: 11.5, Burst: 20, Published: []connector.Window{{Calls: 75, In: time.Second}, {Calls: 750, In: time.Minute}},
+}
 
 // defaults are mapped unless the settings say otherwise.
 var defaults = connector.Mapping{

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/ability"
 )
 
-var _ ability.FieldLister = (*client)(nil)
+var _ ability.FieldMaker = (*client)(nil)
 
 // Fields reads the merge fields of the audience.
 func (c *client) Fields(ctx context.Context) ([]ability.Field, error) {
@@ -30,4 +31,31 @@ func (c *client) Fields(ctx context.Context) ([]ability.Field, error) {
 		out = append(out, ability.Field{Name: f.Tag, Label: f.Name, Type: f.Type, Source: c.mapping[f.Tag]})
 	}
 	return out, nil
+}
+
+// mergeTag matches the merge tags that Mailchimp takes.
+var mergeTag = regexp.MustCompile(`^[A-Z0-9_]{1,10}$`)
+
+// FieldRules are those of merge fields.
+func (*client) FieldRules() ability.FieldRules {
+	return ability.FieldRules{
+		Name: mergeTag, NameHelp: "a merge tag of 1 to 10 capital letters, digits and underscores",
+		Types: map[ability.FieldType]string{ability.TypeText: "text", ability.TypeNumber: "number", ability.TypeDate: "date", ability.TypePhone: "phone"},
+	}
+}
+
+// MakeField makes a merge field, whose label is its tag.
+func (c *client) MakeField(ctx context.Context, name, kind string) error {
+	var made struct {
+		Tag string `json:"tag"`
+	}
+	body := map[string]any{"tag": name, "name": name, "type": kind}
+	response, err := c.one(ctx, http.MethodPost, c.settings.ListID, "/merge-fields", nil, body, &made)
+	if connector.NotFound(response) {
+		return c.listMissing()
+	}
+	if err == nil && made.Tag == "" {
+		err = connector.Unexpected(platform)
+	}
+	return err
 }

@@ -36,11 +36,11 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, v := range c.Values {
-		if _, ok := fields[v.Field]; !ok {
+		if _, ok := f.fields[v.Field]; !ok {
 			invalid(w, "The related field does not exist.", "related_missing", "/data/attributes/fieldValues")
 			return
 		}
-		if !fits(v.Field, v.Value) {
+		if !f.fits(v.Field, v.Value) {
 			invalid(w, "The value is not valid for the field.", "field_invalid", "/data/attributes/fieldValues")
 			return
 		}
@@ -62,7 +62,7 @@ func (f *Fake) sync(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		for _, v := range c.Values {
-			held.Fields[fields[v.Field].tag] = v.Value
+			held.Fields[f.fields[v.Field].tag] = v.Value
 		}
 	})
 	one, _ := f.people.Get(c.Email)
@@ -257,7 +257,7 @@ func (f *Fake) do(j *job) {
 			f.tagNumber(t) // an import makes tags
 		}
 		f.people.Put(c.Email, func(held *fakeplatform.Person, isNew bool) {
-			c.write(held)
+			c.write(f, held)
 			if len(c.Subscribe) > 0 { // this subscribes who left, too
 				delete(f.standing, strings.ToLower(c.Email))
 			}
@@ -268,17 +268,17 @@ func (f *Fake) do(j *job) {
 	}
 }
 
-func (c row) write(held *fakeplatform.Person) {
+func (c row) write(f *Fake, held *fakeplatform.Person) {
 	for name, value := range map[string]string{"firstName": c.First, "lastName": c.Last, "phone": c.Phone} {
 		if value != "" {
 			held.Fields[name] = value
 		}
 	}
 	for _, v := range c.Fields {
-		if v.Value == "" || !fits(strconv.Itoa(v.ID), v.Value) { // an import clears nothing
+		if v.Value == "" || !f.fits(strconv.Itoa(v.ID), v.Value) { // an import clears nothing
 			continue
 		}
-		held.Fields[fields[strconv.Itoa(v.ID)].tag] = v.Value
+		held.Fields[f.fields[strconv.Itoa(v.ID)].tag] = v.Value
 	}
 	for _, t := range c.Tags {
 		held.Tags = fakeplatform.With(held.Tags, t)
@@ -297,6 +297,7 @@ func (f *Fake) info(w http.ResponseWriter, r *http.Request) {
 		fakeplatform.Answer(w, http.StatusBadRequest, map[string]any{"success": 0, "message": "'batchId' is a required field."})
 		return
 	}
+	f.work.Settle()
 	j := f.jobs[number-1]
 	if !j.done {
 		fakeplatform.Answer(w, http.StatusOK, map[string]any{"status": false, "success": []string{}, "failure": []string{}})

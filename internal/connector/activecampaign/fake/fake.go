@@ -6,6 +6,7 @@ package fake
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -29,9 +30,10 @@ type Fake struct {
 	people *fakeplatform.People
 	mux    *http.ServeMux
 
-	mu   sync.Mutex
-	work fakeplatform.Work
-	jobs []*job
+	mu     sync.Mutex
+	work   fakeplatform.Work
+	jobs   []*job
+	fields map[string]field
 	// tags are names. The number of a tag is its place plus one.
 	tags []string
 	// standing is the status of contacts who do not just stand on the list, by address in
@@ -39,8 +41,11 @@ type Fake struct {
 	standing map[string]string
 }
 
+// field is a custom field.
+type field struct{ title, tag, kind string }
+
 // fields are the custom fields of the account, by their number.
-var fields = map[string]struct{ title, tag, kind string }{
+var fields = map[string]field{
 	"1": {"Company", "COMPANY", "text"}, "2": {"Seats", "SEATS", "text"}, "5": {"Invite link", "INVITE_LINK", "text"},
 	"7": {"Joined", "JOINED", "date"}, "8": {"Plans", "PLANS", "multiselect"},
 }
@@ -51,14 +56,14 @@ var forms = map[string]*regexp.Regexp{
 }
 
 // fits reports whether a field takes a value.
-func fits(field, value string) bool {
-	form := forms[fields[field].kind]
+func (f *Fake) fits(field, value string) bool {
+	form := forms[f.fields[field].kind]
 	return form == nil || form.MatchString(value)
 }
 
 // New returns an ActiveCampaign with one list, two custom fields and nobody.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), tags: []string{"customer"}, standing: map[string]string{}}
+	f := &Fake{people: fakeplatform.NewPeople(), fields: maps.Clone(fields), tags: []string{"customer"}, standing: map[string]string{}}
 	about := func(do func(http.ResponseWriter, *http.Request, fakeplatform.Person)) http.HandlerFunc {
 		return fakeplatform.About(f.byID, f.Refuse, do)
 	}
@@ -66,6 +71,8 @@ func New() *Fake {
 		"GET /api/3/users/me":                   f.me,
 		"GET /api/3/lists/{id}":                 f.list,
 		"GET /api/3/fields":                     f.listFields,
+		"POST /api/3/fields":                    f.makeField,
+		"POST /api/3/fieldRels":                 f.relateField,
 		"GET /api/3/tags":                       f.findTags,
 		"POST /api/3/tags":                      f.makeTag,
 		"POST /api/3/contact/sync":              f.sync,
@@ -209,12 +216,14 @@ func (f *Fake) list(w http.ResponseWriter, r *http.Request) {
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{"list": map[string]any{"id": List, "name": listName, "stringid": listName}})
 }
 
-func (*Fake) listFields(w http.ResponseWriter, r *http.Request) {
+func (f *Fake) listFields(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	all := []any{}
-	for id, one := range fields {
+	for id, one := range f.fields {
 		all = append(all, map[string]any{"id": id, "title": one.title, "perstag": one.tag, "type": one.kind})
 	}
-	fakeplatform.Answer(w, http.StatusOK, map[string]any{"fields": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(fields))}})
+	fakeplatform.Answer(w, http.StatusOK, map[string]any{"fields": page(r, all), "meta": map[string]any{"total": strconv.Itoa(len(f.fields))}})
 }
 
 func (f *Fake) findTags(w http.ResponseWriter, r *http.Request) {

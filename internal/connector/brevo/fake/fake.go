@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"usersync/internal/connector"
 	"usersync/internal/connector/fakeplatform"
@@ -43,6 +44,7 @@ type Fake struct {
 	folders   []list
 	imports   []*work
 	held      bool
+	takes     time.Duration      // of an import
 	left      map[string][]int64 // by address: lists that somebody left
 	outcome   string             // of imports; "" is completed
 	attribute map[string]string  // type by name
@@ -60,6 +62,7 @@ type work struct {
 	id       int64
 	contacts []contact
 	lists    []int64
+	due      time.Time
 	// reports are the contacts that were left out, by what a report is about.
 	reports map[string][]string
 	done    bool
@@ -88,7 +91,7 @@ func New() *Fake {
 		return fakeplatform.About(f.find, f.Refuse, do)
 	}
 	f.mux = fakeplatform.Routes{
-		"GET /account": f.account, "GET /contacts/attributes": f.attributes, "GET /contacts/lists": f.allLists,
+		"GET /account": f.account, "GET /contacts/attributes": f.attributes, "POST /contacts/attributes/{category}/{name}": f.makeAttribute, "GET /contacts/lists": f.allLists,
 		"POST /contacts/lists": f.makeList, "GET /contacts/lists/{id}": f.oneList, "POST /contacts/lists/{id}/contacts/remove": f.takeOff, "GET /contacts/folders": f.allFolders,
 		"GET /contacts": f.allContacts, "POST /contacts": f.upsert, "GET /contacts/{id}": about(f.contact), "PUT /contacts/{id}": f.update, "DELETE /contacts/{id}": about(f.remove),
 		"POST /contacts/doubleOptinConfirmation": f.askToConfirm, "POST /contacts/import": f.importAll, "GET /processes/{id}": f.process, "GET /reports/{id}/{what}": f.report,
@@ -500,7 +503,7 @@ func (f *Fake) importAll(w http.ResponseWriter, r *http.Request) {
 	case !f.haveLists(in.ListIDs):
 		invalid(w, "List ID does not exist")
 	default:
-		one := &work{id: int64(70 + len(f.imports)), contacts: in.JSON, lists: in.ListIDs, reports: map[string][]string{}}
+		one := &work{id: int64(70 + len(f.imports)), contacts: in.JSON, lists: in.ListIDs, due: time.Now().Add(f.takes), reports: map[string][]string{}}
 		f.imports = append(f.imports, one)
 		fakeplatform.Answer(w, http.StatusAccepted, map[string]any{"processId": one.id})
 	}
@@ -562,7 +565,7 @@ func (f *Fake) process(w http.ResponseWriter, r *http.Request) {
 	}
 	status := map[string]any{"id": one.id, "name": "IMPORTUSER", "status": "in_process"}
 	switch {
-	case f.held:
+	case f.held || time.Now().Before(one.due):
 	case f.outcome != "":
 		status["status"] = f.outcome
 	default:

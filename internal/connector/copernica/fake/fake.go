@@ -46,16 +46,18 @@ type Fake struct {
 	// more.
 	exchanges, revoked int
 	behavior           string
+	made               map[string]string // types of fields that were made, by name
 	lifetime           time.Duration
 }
 
 // New returns a Copernica with one database and nobody in it. The database marks
 // people who unsubscribe.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), mux: http.NewServeMux(), behavior: "update", lifetime: 24 * time.Hour}
+	f := &Fake{people: fakeplatform.NewPeople(), mux: http.NewServeMux(), behavior: "update", made: map[string]string{}, lifetime: 24 * time.Hour}
 	f.mux.HandleFunc("GET /v4/identity", f.identity)
 	f.mux.HandleFunc("GET /v4/database/{database}", f.database)
 	f.mux.HandleFunc("GET /v4/database/{database}/unsubscribe", f.unsubscribe)
+	f.mux.HandleFunc("POST /v4/database/{database}/fields", f.makeField)
 	f.mux.HandleFunc("GET /v4/database/{database}/profiles", f.find)
 	f.mux.HandleFunc("PUT /v4/database/{database}/profiles", f.put)
 	f.mux.HandleFunc("DELETE /v4/profile/{id}", f.remove)
@@ -231,13 +233,13 @@ func known(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-func (*Fake) database(w http.ResponseWriter, r *http.Request) {
+func (f *Fake) database(w http.ResponseWriter, r *http.Request) {
 	if !known(w, r) {
 		return
 	}
 	var columns, wishes []any
-	for i, name := range fields {
-		kind := cmp.Or(map[string]string{"mobile": "phone_gsm", "joined": "empty_datetime"}[name], "text")
+	for i, name := range f.names() {
+		kind := cmp.Or(map[string]string{"mobile": "phone_gsm", "joined": "empty_datetime"}[name], f.kind(name), "text")
 		columns = append(columns, map[string]any{"ID": fmt.Sprint(20989 + i), "name": name, "type": kind})
 	}
 	for i, name := range interests {
@@ -287,7 +289,7 @@ func (f *Fake) selected(conditions []string) (out []fakeplatform.Person, ok bool
 		matches := true
 		for _, c := range conditions {
 			m := expression.FindStringSubmatch(c)
-			if m == nil || m[2] != "==" || m[1] != "id" && !slices.Contains(fields, m[1]) {
+			if m == nil || m[2] != "==" || m[1] != "id" && !slices.Contains(f.names(), m[1]) {
 				return nil, false
 			}
 			matches = matches && strings.EqualFold(valueOf(one, m[1]), m[3])
@@ -326,7 +328,7 @@ func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	all := []any{}
 	for _, one := range some {
 		values := map[string]string{}
-		for _, name := range fields {
+		for _, name := range f.names() {
 			values[name] = valueOf(one, name)
 		}
 		all = append(all, map[string]any{"ID": one.ID, "fields": values, "interests": one.Tags, "modified": "2026-01-01 00:00:00"})
@@ -343,7 +345,7 @@ type profile struct {
 // fault returns what is wrong with a profile, or "" if nothing is.
 func (f *Fake) fault(p profile) string {
 	for name := range p.Fields {
-		if !slices.Contains(fields, name) {
+		if !slices.Contains(f.names(), name) {
 			return "No field with name " + name
 		}
 	}

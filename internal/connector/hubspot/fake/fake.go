@@ -90,6 +90,7 @@ func New() *Fake {
 		f.mux.HandleFunc("DELETE "+at.objects+"/contacts/{id}", f.archive)
 		f.mux.HandleFunc("GET "+at.properties+"/contacts/{name}", f.property)
 		f.mux.HandleFunc("GET "+at.properties+"/contacts", f.allProperties)
+		f.mux.HandleFunc("POST "+at.properties+"/contacts", f.makeProperty)
 		f.mux.HandleFunc("POST "+at.lists, f.makeList)
 		f.mux.HandleFunc("GET "+at.lists+"/{id}", f.list)
 		f.mux.HandleFunc("GET "+at.lists+"/object-type-id/{type}/name/{name}", f.listByName)

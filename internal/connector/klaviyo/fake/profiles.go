@@ -376,6 +376,7 @@ func (f *Fake) ofJob(do func(w http.ResponseWriter, r *http.Request, j *job)) ht
 	return func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		f.work.Settle()
 		j, ok := f.jobs[r.PathValue("id")]
 		if !ok {
 			f.Refuse(w, http.StatusNotFound)

@@ -68,6 +68,7 @@ func New() *Fake {
 		"GET /3.0/lists/{list}":                                            f.list,
 		"POST /3.0/lists/{list}":                                           f.batch,
 		"GET /3.0/lists/{list}/merge-fields":                               f.mergeFields,
+		"POST /3.0/lists/{list}/merge-fields":                              f.makeField,
 		"GET /3.0/lists/{list}/members/{member}":                           about(f.get),
 		"PUT /3.0/lists/{list}/members/{member}":                           f.put,
 		"DELETE /3.0/lists/{list}/members/{member}":                        about(f.archive),

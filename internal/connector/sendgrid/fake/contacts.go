@@ -98,7 +98,7 @@ func (f *Fake) do(j *job) {
 		email, _ := c["email"].(string)
 		email = strings.ToLower(email)
 		before, exists := f.people.Get(email)
-		if why := contactFault(c, before); why != "" {
+		if why := f.contactFault(c, before); why != "" {
 			j.errors = append(j.errors, []string{email, why})
 			continue
 		}
@@ -127,7 +127,7 @@ var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
 // contactFault finds what is wrong with a contact. Only the job reports that, not the
 // call.
-func contactFault(c map[string]any, before fakeplatform.Person) string {
+func (f *Fake) contactFault(c map[string]any, before fakeplatform.Person) string {
 	if before.Refused {
 		return "contact is not accepted"
 	}
@@ -149,14 +149,14 @@ func contactFault(c map[string]any, before fakeplatform.Person) string {
 		_, isNumber := value.(json.Number)
 		switch {
 		case value == nil && !strings.HasSuffix(id, "_T"): // cleared
-		case fields[id] == "":
+		case f.fields[id] == "":
 			return "invalid custom field id " + id
 		case strings.HasSuffix(id, "_N") != isNumber:
-			return "invalid value for custom field " + fields[id]
+			return "invalid value for custom field " + f.fields[id]
 		case strings.HasSuffix(id, "_D") && !isDate(value):
-			return "invalid date for custom field " + fields[id]
+			return "invalid date for custom field " + f.fields[id]
 		case isList(value):
-			return "invalid value for custom field " + fields[id]
+			return "invalid value for custom field " + f.fields[id]
 		}
 	}
 	return ""
@@ -186,7 +186,7 @@ func (f *Fake) save(email string, lists []string, c map[string]any) {
 		}
 		custom, _ := c["custom_fields"].(map[string]any)
 		for id, value := range custom {
-			p.Fields[fields[id]] = value
+			p.Fields[f.fields[id]] = value
 		}
 		for _, list := range lists {
 			p.Lists = fakeplatform.With(p.Lists, list)
@@ -198,6 +198,7 @@ func (f *Fake) save(email string, lists []string, c map[string]any) {
 }
 
 func (f *Fake) job(w http.ResponseWriter, r *http.Request) {
+	f.work.Settle()
 	j := f.jobs[r.PathValue("id")]
 	if j == nil {
 		f.Refuse(w, http.StatusNotFound)
@@ -243,7 +244,7 @@ func (f *Fake) search(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		someone = true
-		result[email] = map[string]any{"contact": contact(p)}
+		result[email] = map[string]any{"contact": f.contact(p)}
 	}
 	if !someone {
 		f.Refuse(w, http.StatusNotFound)
@@ -252,11 +253,11 @@ func (f *Fake) search(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, map[string]any{"result": result})
 }
 
-func contact(p fakeplatform.Person) map[string]any {
+func (f *Fake) contact(p fakeplatform.Person) map[string]any {
 	out := map[string]any{"id": p.ID, "email": strings.ToLower(p.Email), "alternate_emails": []string{}, "list_ids": p.Lists, "segment_ids": nil,
 		"created_at": "2021-05-10T23:36:19Z", "updated_at": "2021-05-10T23:36:49Z", "_metadata": self("contacts/" + p.ID)}
 	custom := map[string]any{}
-	for _, name := range fields {
+	for _, name := range f.fields {
 		if value, ok := p.Fields[name]; ok {
 			custom[name] = value
 		}

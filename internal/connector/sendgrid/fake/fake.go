@@ -6,6 +6,7 @@ package fake
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,6 +35,7 @@ type Fake struct {
 	mu      sync.Mutex
 	calls   int
 	lists   map[string]string // names by id
+	fields  map[string]string // names of custom fields, by id
 	jobs    map[string]*job
 	work    fakeplatform.Work
 	spam    map[string]bool // who complained, by address in lower case
@@ -43,9 +45,10 @@ type Fake struct {
 
 // New returns an empty account.
 func New() *Fake {
-	f := &Fake{people: fakeplatform.NewPeople(), jobs: map[string]*job{}, spam: map[string]bool{}, lists: map[string]string{List: "active-clients", OtherList: "newsletter"}}
+	f := &Fake{people: fakeplatform.NewPeople(), fields: maps.Clone(fields), jobs: map[string]*job{}, spam: map[string]bool{}, lists: map[string]string{List: "active-clients", OtherList: "newsletter"}}
 	f.mux = fakeplatform.Routes{
 		"GET /v3/marketing/field_definitions":       f.fieldDefinitions,
+		"POST /v3/marketing/field_definitions":      f.makeField,
 		"GET /v3/marketing/lists":                   f.allLists,
 		"POST /v3/marketing/lists":                  f.makeList,
 		"GET /v3/marketing/lists/{id}":              f.oneList,
@@ -187,8 +190,8 @@ func self(path string) map[string]any {
 func (f *Fake) fieldDefinitions(w http.ResponseWriter, _ *http.Request) {
 	types := map[byte]string{'T': "Text", 'N': "Number", 'D': "Date"}
 	custom := []map[string]any{}
-	for _, id := range []string{"e1_T", "e2_T", "e3_N", "e4_D"} {
-		custom = append(custom, map[string]any{"id": id, "name": fields[id], "field_type": types[id[len(id)-1]], "_metadata": self("field_definitions/" + id)})
+	for _, id := range slices.Sorted(maps.Keys(f.fields)) {
+		custom = append(custom, map[string]any{"id": id, "name": f.fields[id], "field_type": types[id[len(id)-1]], "_metadata": self("field_definitions/" + id)})
 	}
 	write(w, http.StatusOK, map[string]any{"custom_fields": custom, "_metadata": self("field_definitions"), "reserved_fields": []map[string]any{
 		{"id": "_rf0_T", "name": "first_name", "field_type": "Text"}, {"id": "_rf1_T", "name": "last_name", "field_type": "Text"},
