@@ -200,5 +200,7 @@ const jobKnownWithin = 30 * time.Second
 // young reports whether the job of an item may not be known yet.
 func (it *item) young(now time.Time) bool { return now.Sub(it.since()) < jobKnownWithin }
 
-// since is when the push was asked for.
-func (it *item) since() time.Time { return cmp.Or(it.wait.CreatedAt, it.push.WantedAt) }
+// since is when the job was made, or else when the push was asked for.
+func (it *item) since() time.Time {
+	return cmp.Or(it.push.PushedAt, it.wait.CreatedAt, it.push.WantedAt)
+}

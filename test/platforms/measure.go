@@ -50,6 +50,7 @@ func newPlatforms(names []string) (*platforms, error) {
 type taken struct {
 	kind  connector.Platform
 	time  time.Duration
+	began time.Time
 	state fakeplatform.State
 	// calls were made, without those of the check. again counts people who were written
 	// more than once, and missing those who are not there.
@@ -119,12 +120,12 @@ func (s *service) syncAll(ctx context.Context, t *taken, o options) error {
 	var accepted struct {
 		SyncID string `json:"sync_id"`
 	}
-	began := time.Now()
+	t.began = time.Now()
 	if err := s.client.Ask(ctx, http.MethodPost, "/api/marketing/sync-users", map[string]any{"platform": t.kind.Name, "sync_type": "all"}, &accepted); err != nil {
 		return err
 	}
 	err := services.Poll(ctx, lookEvery, func() (bool, error) { return s.ended(ctx, accepted.SyncID, o.users) })
-	t.time = time.Since(began)
+	t.time = time.Since(t.began)
 	if err != nil {
 		return fmt.Errorf("wait for the end of the bulk: %w", err)
 	}

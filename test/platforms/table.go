@@ -41,6 +41,15 @@ func (t taken) least(o options) time.Duration {
 	return max(t.atRate(), time.Duration(t.calls)*o.latency/time.Duration(max(t.state.MaxAtOnce, 1))) + t.jobs
 }
 
+// start is the time from the order of the push to the first call: the service accepts it
+// and plans whom it is about.
+func (t taken) start() time.Duration {
+	if t.state.First.IsZero() {
+		return 0
+	}
+	return t.state.First.Sub(t.began)
+}
+
 // fault returns what is wrong; nil if nothing is.
 func (t taken) fault(o options) error {
 	switch {
@@ -50,8 +59,8 @@ func (t taken) fault(o options) error {
 		return nil
 	case t.state.Over > 0:
 		return fmt.Errorf("%s: %d calls were more than the platform allows", t.kind.Name, t.state.Over)
-	case t.time > time.Duration(most*float64(t.least(o))):
-		return fmt.Errorf("%s: took %.1f s, where %d calls and the imports take %.1f s", t.kind.Name, t.time.Seconds(), t.calls, t.least(o).Seconds())
+	case t.time-t.start() > time.Duration(most*float64(t.least(o))):
+		return fmt.Errorf("%s: took %.1f s, where %d calls and the imports take %.1f s", t.kind.Name, (t.time - t.start()).Seconds(), t.calls, t.least(o).Seconds())
 	}
 	return nil
 }
@@ -64,20 +73,20 @@ func page(all []taken, o options) string {
 		fmt.Fprintf(&out, ", killed %d times", o.kills)
 	}
 	out.WriteString(".")
-	out.WriteString("\n\n| platform | calls | calls a user | allowed a second | calls at the rate, s | imports, s | at least, s | seconds | ratio | in time | refused for the limit | most at once | written more than once |\n")
-	out.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|\n")
+	out.WriteString("\n\n| platform | calls | calls a user | allowed a second | calls at the rate, s | imports, s | at least, s | seconds | until the first call | ratio | in time | refused for the limit | most at once | written more than once |\n")
+	out.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|\n")
 	for _, t := range all {
 		allowed, atRate, least, ratio := "–", "–", "–", "–"
 		if t.allowed() > 0 {
 			allowed, atRate = fmt.Sprintf("%.4g", t.allowed()), fmt.Sprintf("%.1f", t.atRate().Seconds())
-			least, ratio = fmt.Sprintf("%.1f", t.least(o).Seconds()), fmt.Sprintf("%.2f", t.time.Seconds()/t.least(o).Seconds())
+			least, ratio = fmt.Sprintf("%.1f", t.least(o).Seconds()), fmt.Sprintf("%.2f", (t.time-t.start()).Seconds()/t.least(o).Seconds())
 		}
 		inTime := "yes"
 		if t.fault(o) != nil {
 			inTime = "**no**"
 		}
-		fmt.Fprintf(&out, "| %s | %d | %.3f | %s | %s | %.1f | %s | %.1f | %s | %s | %d | %d | %d |\n", t.kind.Name, t.calls, float64(t.calls)/float64(o.users),
-			allowed, atRate, t.jobs.Seconds(), least, t.time.Seconds(), ratio, inTime, t.state.Over, t.state.MaxAtOnce, t.again)
+		fmt.Fprintf(&out, "| %s | %d | %.3f | %s | %s | %.1f | %s | %.1f | %.1f | %s | %s | %d | %d | %d |\n", t.kind.Name, t.calls, float64(t.calls)/float64(o.users),
+			allowed, atRate, t.jobs.Seconds(), least, t.time.Seconds(), t.start().Seconds(), ratio, inTime, t.state.Over, t.state.MaxAtOnce, t.again)
 	}
 	return out.String()
 }

@@ -63,6 +63,8 @@ type State struct {
 	ByLane map[string]int `json:"byLane,omitempty"`
 	// MaxAtOnce is the most calls that were under way at once.
 	MaxAtOnce int `json:"maxAtOnce"`
+	// First is when the first call came since Server.Limit.
+	First time.Time `json:"-"`
 	// Over is how many calls exceeded a limit, see Server.Limit.
 	Over    int           `json:"over"`
 	Latency time.Duration `json:"latencyNs"`
@@ -229,6 +231,9 @@ func (s *Server) begin(f *fake, r *http.Request, now time.Time) (fault Fault, la
 	st.ByRoute[r.Method+" "+route(r.URL.Path)]++
 	st.AtOnce++
 	st.MaxAtOnce = max(st.MaxAtOnce, st.AtOnce)
+	if st.First.IsZero() {
+		st.First = now
+	}
 	lane, fits := f.counts.take(r.URL.Path, now)
 	if lane != "" {
 		st.ByLane[lane]++

@@ -54,5 +54,5 @@ func (s *Server) Limit(k connector.Platform) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fakes[k.Name].counts = c
+	s.fakes[k.Name].counts, s.fakes[k.Name].state.First = c, time.Time{}
 }

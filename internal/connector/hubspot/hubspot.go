@@ -17,6 +17,10 @@ import (
 	"usersync/internal/usersync"
 )
 
+// pushed is how many people one push takes: it makes an upsert for every 100 of them, and
+// one addition to the list for all.
+const pushed = 500
+
 // maxBatch is how many records a batch call takes:
 // https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 const maxBatch = 100
@@ -33,7 +37,7 @@ const (
 
 // Platform is HubSpot. The limits are those of a private app in a Free or Starter account.
 var Platform = connector.Define(connector.Platform{
-	Name: "hubspot", Title: "HubSpot", Batch: maxBatch,
+	Name: "hubspot", Title: "HubSpot", Batch: pushed,
 	Limits: connector.Limits{
 		PerSecond: 9, Burst: 10, Timeout: 30 * time.Second,
 		Published: []connector.Window{{Calls: 100, In: 10 * time.Second}},

@@ -65,19 +65,12 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	})
 }
 
-func TestTwoCallsBringAHundredPeopleToTheList(t *testing.T) {
+func TestACallBringsAHundredPeopleAndOneMoreAllToTheList(t *testing.T) {
 	t.Parallel()
 	a := platform.Serve(t)
 	c := a.Open("")
 	people := connectortest.People(t, 250)
-	a.Costs(6, "250 people", func() {
-		for some := range slices.Chunk(people, hubspot.Platform.Batch) {
-			a.Push(c, some...)
-		}
-	})
-	if _, err := c.Push(t.Context(), people[:101]); usersync.CodeOf(err) != usersync.CodeRejected {
-		t.Errorf("101 people: %v", err)
-	}
+	a.Costs(4, "250 people", func() { a.Push(c, people...) })
 	for _, p := range people {
 		if one := a.Held(p); !slices.Equal(one.Lists, []string{fake.ListID}) || !slices.Equal(one.Tags, []string{"usersync-user"}) {
 			t.Fatalf("got %+v", one)

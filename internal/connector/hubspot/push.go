@@ -111,10 +111,25 @@ type upserted struct {
 	Errors []failure `json:"errors"`
 }
 
-// Push upserts people and adds them to the list, which takes two calls for up to 100
-// people. One more call asks who of those that HubSpot knew has opted out: they are not
-// added.
+// Push upserts people, by a call for every 100 of them, and adds all to the list by one
+// more. Another call for every 100 asks who of those that HubSpot knew has opted out: they
+// are not added. When an upsert fails, those before it still arrive.
 func (h *hubspot) Push(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
+	results := make([]connector.Result, len(people))
+	var failed error
+	for from := 0; from < len(people) && failed == nil; from += maxBatch {
+		var some []connector.Result
+		some, failed = h.write(ctx, people[from:min(from+maxBatch, len(people))])
+		copy(results[from:], some)
+	}
+	if err := h.join(ctx, results); err != nil {
+		return onlyDone(results), err
+	}
+	return results, failed
+}
+
+// write upserts up to 100 people, who are not on the list then.
+func (h *hubspot) write(ctx context.Context, people []connector.Profile) ([]connector.Result, error) {
 	answer, err := h.upsert(ctx, people)
 	if err != nil {
 		return nil, fmt.Errorf("upsert the contacts: %w", err)
@@ -122,9 +137,6 @@ func (h *hubspot) Push(ctx context.Context, people []connector.Profile) ([]conne
 	results, err := h.results(people, answer)
 	if leftErr := h.markLeft(ctx, results); leftErr != nil {
 		return onlyDone(results), fmt.Errorf("ask who has opted out: %w", leftErr)
-	}
-	if joinErr := h.join(ctx, results); joinErr != nil {
-		return onlyDone(results), joinErr
 	}
 	return results, err
 }

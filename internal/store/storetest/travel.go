@@ -24,7 +24,7 @@ func Travel(t testing.TB, o store.Options) func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		for _, statement := range []string{
-			`UPDATE pushes SET wanted_at = wanted_at - 60000000 WHERE status = 'confirming'`,
+			`UPDATE pushes SET wanted_at = wanted_at - 60000000, pushed_at = pushed_at - 60000000 WHERE status = 'confirming'`,
 			`UPDATE pushes SET due_at = 1 WHERE due_at > 0`,
 			`UPDATE push_waits SET due_at = 1 WHERE due_at > 0`,
 			`UPDATE outbox SET state = 'ready' WHERE state = 'scheduled'`,
