@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"internal/store/storetest", "internal/mail", "internal/doctest", "internal/outbound/hostile"},
 	{"internal/mail/mailtest"},
 	{"internal/connector"},
-	{"internal/connector/ability", "internal/connector/webhook", "internal/connector/published", "internal/connector/form"},
+	{"internal/connector/ability", "internal/connector/webhook", "internal/connector/published", "internal/connector/form", "internal/connector/casetable"},
 	{"internal/connector/fakeplatform"},
 	{"internal/connector/connectortest"},
 	{"internal/connector/*"},      // each platform

@@ -131,14 +131,15 @@ func viewOfRevision(r connector.Revision) *revisionBody {
 	return &revisionBody{r.Name, r.Retires.Format(time.DateOnly), r.Warning(time.Now())}
 }
 
-// platformsBody has all platforms on one page: they are few, and the program's own.
-type platformsBody struct {
-	Items      []platformBody `json:"items"`
-	NextCursor string         `json:"nextCursor"`
+// onePage has all there is on one page: the platforms, which are few and the program's
+// own, and the fields of a platform, since who maps them wants to see all.
+type onePage[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"nextCursor"`
 }
 
 func (h *Handlers) listPlatforms(c *api.Call) error {
-	out := platformsBody{Items: []platformBody{}}
+	out := onePage[platformBody]{Items: []platformBody{}}
 	for _, k := range h.Management.Platforms {
 		out.Items = append(out.Items, platformBody{k.Name, k.Title, append([]connector.Field{}, k.Credentials...), k.Settings, viewOfRevision(k.Revision)})
 	}

@@ -8,15 +8,9 @@ import (
 	"usersync/internal/management/fields"
 )
 
-// fieldsBody has all fields on one page: who maps them wants to see all.
-type fieldsBody struct {
-	Items      []ability.Field `json:"items"`
-	NextCursor string          `json:"nextCursor"`
-}
-
 func (h *Handlers) listFields(c *api.Call) error {
 	list, err := h.Fields.List(c.Context(), c.Caller.Org, c.Param("id"))
-	return c.Answer(http.StatusOK, fieldsBody{Items: append([]ability.Field{}, list...)}, err)
+	return c.Answer(http.StatusOK, onePage[ability.Field]{Items: append([]ability.Field{}, list...)}, err)
 }
 
 // createField answers 200 where the platform has the field already.

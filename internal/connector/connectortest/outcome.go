@@ -1,13 +1,13 @@
 package connectortest
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"usersync/internal/connector/casetable"
 	"usersync/internal/doctest"
 )
 
@@ -51,7 +51,7 @@ func (o outcomes) compare(t *testing.T, connector string) {
 	if slices.Contains(o, "") || slices.Contains(o, failed) {
 		return
 	}
-	path := filepath.Join(root(t), "docs", "platforms.md")
+	path := filepath.Join(casetable.Root(t), "docs", "platforms.md")
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -61,65 +61,11 @@ func (o outcomes) compare(t *testing.T, connector string) {
 	if !begins || !ends {
 		t.Fatalf("%s has no place for the table", path)
 	}
-	columns := readTable(table)
+	columns := casetable.Read(table)
 	columns[connector] = map[string]string{}
-	for i, c := range cases {
-		columns[connector][c.name] = o[i]
-	}
-	doctest.Page(t, path, before+tableBegins+writeTable(columns)+tableEnds+after)
-}
-
-// root is the directory of the module, seen from that of the test.
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir != filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		dir = filepath.Dir(dir)
-	}
-	t.Fatal("the test is in no module")
-	return ""
-}
-
-// readTable returns the cells of a table by connector and case.
-func readTable(table string) map[string]map[string]string {
-	columns := map[string]map[string]string{}
 	var names []string
-	for line := range strings.Lines(table) {
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		for i := range cells {
-			cells[i] = strings.TrimSpace(cells[i])
-		}
-		if names == nil {
-			names = cells
-			for _, name := range names[1:] {
-				columns[name] = map[string]string{}
-			}
-			continue
-		}
-		for i, cell := range cells[1:] {
-			columns[names[i+1]][cells[0]] = cell
-		}
+	for i, c := range cases {
+		names, columns[connector][c.name] = append(names, c.name), o[i]
 	}
-	return columns
-}
-
-// writeTable writes a row for each case and a column for each connector, by name.
-func writeTable(columns map[string]map[string]string) string {
-	names := slices.Sorted(maps.Keys(columns))
-	var out strings.Builder
-	out.WriteString("| case | " + strings.Join(names, " | ") + " |\n|---" + strings.Repeat("|---", len(names)) + "|\n")
-	for _, c := range cases {
-		out.WriteString("| " + c.name)
-		for _, name := range names {
-			out.WriteString(" | " + columns[name][c.name])
-		}
-		out.WriteString(" |\n")
-	}
-	return out.String()
+	doctest.Page(t, path, before+tableBegins+casetable.Write(names, columns)+tableEnds+after)
 }
