@@ -43,7 +43,7 @@ func (b *brevo) Leave(ctx context.Context, people []connector.Profile, from abil
 }
 
 // takeOff takes contacts off the list, if that is asked. Who was not on it has left nothing.
-func (b *brevo) takeOff(ctx context.Context, people []connector.Profile, list bool) ([]connector.Result, error) { //lint:flag list is part of what is asked
+func (b *brevo) takeOff(ctx context.Context, people []connector.Profile, list bool) ([]connector.Result, error) {
 	results := make([]connector.Result, len(people))
 	for i, p := range people {
 		results[i] = ability.NotOn(p.Remote)
