@@ -162,7 +162,7 @@ func (p *turn) open(patch usersync.PlatformSync) (connector.Connector, error) {
 }
 
 func encodePatch(patch usersync.PlatformSync) string {
-	text, _ := json.Marshal(usersync.PlatformSync{List: patch.List, Tags: patch.Tags}) // strings can always be written
+	text, _ := json.Marshal(usersync.PlatformSync{List: patch.List, Tags: patch.Tags, Remove: patch.Remove}) // strings can always be written
 	return string(text)
 }
 

@@ -15,6 +15,9 @@ const (
 	PushOnce PushMode = "once"
 	// PushPreview changes nothing: a dry run.
 	PushPreview PushMode = "preview"
+	// PushAbsence has the person be taken off the platform. It coalesces with PushState:
+	// the newest wish counts.
+	PushAbsence PushMode = "absence"
 )
 
 // PlatformSync is the input of a request of KindPlatformSync, and of each user
@@ -29,11 +32,17 @@ type PlatformSync struct {
 	// tags beside its own.
 	List string   `json:"list,omitempty"`
 	Tags []string `json:"tags,omitempty"`
+	// Connections are the ids of those that are meant; none for all.
+	Connections []string `json:"connections,omitempty"`
+	// Remove has the user be taken off the platforms instead.
+	Remove bool `json:"remove,omitempty"`
 }
 
 // Mode says how such a push is made.
 func (in PlatformSync) Mode() PushMode {
 	switch {
+	case in.Remove:
+		return PushAbsence
 	case in.DryRun:
 		return PushPreview
 	case in.Force || in.FirstName != "" || in.List != "" || len(in.Tags) > 0:
