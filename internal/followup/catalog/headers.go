@@ -32,7 +32,7 @@ func HeadersPlace(organization, id string) string {
 var (
 	keepHeadersStatement = store.Define("catalog.keepHeaders", `
 INSERT INTO follow_up_headers (id, organization_id, follow_up_id, version, sealed) SELECT r.id, $1, $2, $3, r.sealed FROM {rows} WHERE true
-ON CONFLICT (id) DO NOTHING`,
+ON CONFLICT (id, organization_id) DO NOTHING`,
 		store.Col("id", store.Text), store.Col("sealed", store.Text))
 	headersStatement = store.Define("catalog.headers", `SELECT sealed FROM follow_up_headers WHERE id = $2 AND organization_id = $1`)
 )
