@@ -115,7 +115,7 @@ func (b *outcomes) writeDepartures(ctx context.Context, items []*item, gone []st
 
 // overtaken ends a wait for what is not wanted any more, if so it is: the other was wanted
 // after it.
-func (b *outcomes) overtaken(w platform.Wait, so bool) { //lint:flag it is the condition
+func (b *outcomes) overtaken(w platform.Wait, so bool) {
 	if !so {
 		return
 	}

@@ -100,7 +100,7 @@ func (b *bench) harm(ctx context.Context) (err error) {
 	}
 	b.report.harm("nothing", alone, alone)
 	for _, one := range harms {
-		if !strings.Contains(one.name, b.options.harms) {
+		if !strings.Contains(one.name, b.harms) {
 			continue
 		}
 		if err := p.harmOnce(ctx, one, small, alone); err != nil {
