@@ -48,7 +48,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # The linter of this project is found before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
-.PHONY: help run test fuzz lint eval bench bench-curve bench-docs bench-fairness bench-search bench-platforms build generate e2e chaos transcript
+.PHONY: help run welcome test fuzz lint eval bench bench-curve bench-docs bench-fairness bench-search bench-platforms build generate e2e chaos transcript
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -57,6 +57,9 @@ run: ## start everything in one process; nothing else is needed
 	@echo "compiling: a minute or two on a new machine, then a moment"
 	@$(ALIKE) go build -ldflags '$(STAMP)' -o bin/ ./cmd/usersync
 	@exec bin/usersync serve
+
+welcome: ## play the welcome series of docs/welcome-series.yaml against `make run`, and print the story
+	$(ALIKE) go run ./cmd/usersync follow-ups play docs/welcome-series.yaml
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
 	$(SERVICES) -cc -- $(TESTS) --format pkgname --hide-summary=skipped $(AGAIN) --packages='$(PKG)' -- \

@@ -44,7 +44,7 @@ var layers = [][]string{
 	{"internal/credit", "internal/colleague", "internal/followup/catalog"},
 	{"internal/colleague/hunter"},
 	{"internal/colleague/hunter/huntertest"},
-	{"internal/delivery", "internal/reaction"},
+	{"internal/delivery", "internal/reaction", "internal/invitation"},
 	{"internal/request"},
 	{"internal/bulk", "internal/retention", "internal/verify"},
 	{"internal/platform"},
@@ -83,7 +83,7 @@ var owners = []owner{
 	{"github.com/alicebob/miniredis/v2", []string{"internal/queue/embedded"}},
 	{"github.com/labstack/echo/v4", []string{"internal/api", "internal/api/*", "test/load"}},
 	{"github.com/go-json-experiment/json", []string{"internal/api"}},
-	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/destination", "internal/reaction"}},
+	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/destination", "internal/followup/catalog", "internal/reaction"}},
 	{"golang.org/x/sync/singleflight", []string{"internal/api"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/connector/connectortest", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",

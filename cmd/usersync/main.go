@@ -31,7 +31,7 @@ func program() *cobra.Command {
 		run("serve", app.All, "Run API and worker in one process; embedded unless DATABASE_URL and REDIS_URL are set"),
 		run("api", app.API, "Run the part of a deployment that accepts requests, as cmd/api does"),
 		run("worker", app.Worker, "Run the part of a deployment that works them, as cmd/worker does"),
-		migrate(), doctor(), verify(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(),
+		migrate(), doctor(), verify(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(), followUps(),
 	)
 	tellMisuse(root)
 	return root

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"usersync/internal/colleague"
+	"usersync/internal/delivery"
 	"usersync/internal/followup"
 	"usersync/internal/followup/catalog"
 	"usersync/internal/intake"
@@ -22,11 +23,13 @@ import (
 )
 
 // BenchmarkAcceptAndRun shows what an event costs beside a user-sync: accepted alone, and
-// run in the batches that form. Followed events are asked about 1,000 follow-ups, none of
-// which they set off.
+// run in the batches that form. One of the user-syncs is of people without colleagues, which
+// leads to nothing; the other is what they are for: it finds colleagues, is charged, and a
+// webhook endpoint is told.
+// Followed events are asked about 1,000 follow-ups, none of which they set off.
 func BenchmarkAcceptAndRun(b *testing.B) {
 	for _, engine := range []string{"sqlite", "postgres"} {
-		for _, kind := range []string{"user-sync", "event", "followed-event"} {
+		for _, kind := range []string{"user-sync-alone", "user-sync", "event", "followed-event"} {
 			b.Run(engine+"/"+kind, func(b *testing.B) { acceptAndRun(b, engine, kind) })
 		}
 	}
@@ -44,7 +47,7 @@ func acceptAndRun(b *testing.B, engine, kind string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = q.Close() })
-	n := roomtest.New(b, s, 1)
+	n := roomtest.New(b, s, 1_000_000)
 	service := &pipeline.Service{Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(),
 		Search: &colleague.Search{Own: []colleague.Source{colleague.Users{}}}}
 	handlers := map[string]queue.Handler{}
@@ -54,10 +57,20 @@ func acceptAndRun(b *testing.B, engine, kind string) {
 	if kind == "followed-event" {
 		follow(b, n, 1000)
 	}
+	if kind != "user-sync-alone" {
+		_, err := delivery.CreateEndpoint(b.Context(), n.Org(n.Organization.ID), "test", delivery.Endpoint{URL: "https://hooks.example.com/", EventTypes: []string{delivery.EveryMessage}}, usersync.NewSecret("s"))
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
 	b.ResetTimer()
 	for i := range b.N {
-		a := n.Acceptance(fmt.Sprintf("user%d@company%d.example.com", i%5000, i%5000))
-		if kind != "user-sync" {
+		company := i % 5000
+		if kind == "user-sync" {
+			company /= 50
+		}
+		a := n.Acceptance(fmt.Sprintf("user%d@company%d.example.com", i%5000, company))
+		if kind == "event" || kind == "followed-event" {
 			a.Kind, a.Event = request.KindEvent, &intake.NewEvent{Type: string(followup.UserUpdate), Attributes: map[string]any{"firstname": "F", "size": "42"}}
 		}
 		if err := intake.Accept(b.Context(), s, []*intake.Submission{n.Submission(a)}); err != nil {

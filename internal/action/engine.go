@@ -27,6 +27,8 @@ type Service struct {
 	Log   *slog.Logger
 	// Doers do the actions, by their types: see Doers.
 	Doers map[followup.ActionType]Doer
+
+	programs catalog.Programs
 }
 
 // Handler returns the handler of the runs' tasks.
@@ -106,7 +108,8 @@ func (s *Service) step(ctx context.Context, c usersync.Claim, runID string) (ove
 		return s.end(ctx, c, r, reaction.Failed, "The event is not kept any more.")
 	}
 	t := &turn{Service: s, claim: c, run: r}
-	if t.program, err = catalog.ProgramOf(ctx, s.Store.Reader(), c.Organization, r.FollowUpID, r.Version); errors.Is(err, catalog.ErrNoVersion) {
+	t.program, err = s.programs.Get(ctx, s.Store.Reader(), c.Organization, r.FollowUpID, r.Version)
+	if !r.Defined || errors.Is(err, catalog.ErrNoVersion) {
 		return s.end(ctx, c, r, reaction.Failed, "The follow-up was deleted.")
 	}
 	if err != nil {
@@ -179,6 +182,10 @@ func (t *turn) next(ctx context.Context) (over bool, err error) {
 		r.Position = next
 		return t.advance(ctx, nil, false)
 	}
+	step, err = t.withHeaders(ctx, step)
+	if err != nil {
+		return t.fail(ctx, deed, err)
+	}
 	filled, err := step.Fill(t.data)
 	if err != nil {
 		return t.fail(ctx, deed, err)
@@ -199,6 +206,19 @@ func (t *turn) next(ctx context.Context) (over bool, err error) {
 		return t.fail(ctx, deed, err)
 	}
 	return t.done(ctx, step, filled, deed, done)
+}
+
+// withHeaders returns a step with the headers that its definition does not show.
+func (t *turn) withHeaders(ctx context.Context, step followup.Step) (followup.Step, error) {
+	address, hidden := step.Address()
+	if !hidden {
+		return step, nil
+	}
+	values, err := catalog.HeadersOf(ctx, t.Store.Org(t.claim.Organization), t.run.FollowUpID, t.run.Version, step.Place, address)
+	if err != nil {
+		return step, fmt.Errorf("read the headers: %w", err)
+	}
+	return step.WithHeaders(values)
 }
 
 // done writes what came of an action and moves the run on, in one transaction. What the

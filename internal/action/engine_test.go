@@ -50,7 +50,7 @@ func eachDesk(t *testing.T, test func(t *testing.T, d *desk)) {
 		t.Cleanup(func() { _ = q.Close() })
 		d := &desk{Tenant: roomtest.New(t, s, 0), t: t, db: db, handlers: map[string]queue.Handler{}}
 		runs := &pipeline.Service{Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(), Search: &colleague.Search{Own: []colleague.Source{colleague.Users{}}}}
-		actions := &action.Service{Store: s, Log: slog.New(slog.DiscardHandler), Doers: action.Doers(localClient())}
+		actions := &action.Service{Store: s, Log: slog.New(slog.DiscardHandler), Doers: action.Doers(means(s))}
 		for _, h := range append(runs.Handlers(), actions.Handler()) {
 			d.handlers[h.Kind] = h
 		}
@@ -85,6 +85,18 @@ func (d *desk) report(kind followup.EventType, address string, attributes map[st
 	in := usersync.UserInput{Email: email, Attributes: attributes}
 	a := &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindEvent, Salt: d.Organization.Salt,
 		User: intake.NewUser{UserInput: in, Identity: user.IdentityOf(in)}, Event: &intake.NewEvent{Type: string(kind), Attributes: attributes}}
+	sub := d.Submission(a)
+	must(d.t, intake.Accept(d.t.Context(), d.Store, []*intake.Submission{sub}))
+	if sub.Err != nil {
+		d.t.Fatal(sub.Err)
+	}
+	return a.EventID()
+}
+
+// nobody has an event accepted that is about nobody, and returns its id.
+func (d *desk) nobody(kind followup.EventType) string {
+	d.t.Helper()
+	a := &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindEvent, Input: []byte("{}"), Event: &intake.NewEvent{Type: string(kind)}}
 	sub := d.Submission(a)
 	must(d.t, intake.Accept(d.t.Context(), d.Store, []*intake.Submission{sub}))
 	if sub.Err != nil {

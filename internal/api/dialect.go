@@ -15,6 +15,9 @@ type Dialect struct {
 	// Prefixes are the beginnings of paths whose errors this dialect renders
 	// even when no route matched. The longest prefix of all dialects wins.
 	Prefixes []string
+	// Doubled is a beginning of paths with a slash too many, as clients send it that join a
+	// base and a path which both have one. It stands for the one with a single slash.
+	Doubled string
 	// Auth finds out who calls. When it is nil, everybody is let in.
 	Auth   Auth
 	Routes []Route

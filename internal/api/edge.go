@@ -113,7 +113,14 @@ func (e *Edge) Handle(name, path string, h http.Handler) {
 func (e *Edge) Run(ctx context.Context) { e.limits.run(ctx, e.log) }
 
 // ServeHTTP serves one call.
-func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.echo.ServeHTTP(w, r) }
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for _, d := range e.dialects {
+		if rest, ok := strings.CutPrefix(r.URL.Path, d.Doubled); ok && d.Doubled != "" {
+			r.URL.Path, r.URL.RawPath = strings.TrimRight(d.Doubled, "/")+"/"+rest, ""
+		}
+	}
+	e.echo.ServeHTTP(w, r)
+}
 
 // enter runs around every call, also around those that match no route.
 func (e *Edge) enter(next echo.HandlerFunc) echo.HandlerFunc {

@@ -40,10 +40,14 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 // waits for that.
 const mailWithin = 15 * time.Second
 
+func (a *App) mail(guard *outbound.Guard) *mail.Sender {
+	return &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin}
+}
+
 // dialectsOf lists the dialects: THE LIST.
 func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	operations := &management.Service{
-		Store: a.Store, Guard: guard, Mail: &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin},
+		Store: a.Store, Guard: guard, Mail: a.mail(guard),
 		Platforms: connectors.Platforms, Hub: a.hub,
 		Queues: a.Queue,
 	}

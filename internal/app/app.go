@@ -220,7 +220,7 @@ func (a *App) build() {
 	a.Relay = relay.New(relay.Options{Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log, Alone: a.cfg.Embedded()})
 	guard := &outbound.Guard{Allow: a.cfg.EgressAllow, Own: a.own()}
 	if a.Demo != nil {
-		guard.Exempt = []netip.AddrPort{a.Demo.Receiver.Addr()}
+		guard.Exempt = a.Demo.Receiver.Addrs()
 	}
 	a.hub = a.newHub(guard)
 	if a.o.Role != API {
@@ -259,7 +259,9 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 		Search: a.search(guard), Open: push.Open,
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
-	actions := &action.Service{Store: a.Store, Log: a.o.Log, Doers: action.Doers(a.client)}
+	actions := &action.Service{Store: a.Store, Log: a.o.Log, Doers: action.Doers(action.Means{
+		Store: a.Store, Client: a.client, Mail: a.mail(guard),
+	})}
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
 	taken := &inbound.Service{Store: a.Store, Open: push.Open}

@@ -75,7 +75,7 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 	})
 	sameWords(t, d, "SkipReason", []string{
 		colleague.ReasonPersonalEmail, colleague.ReasonMembershipEmail, colleague.ReasonCustomersDomain, colleague.ReasonDisposableEmail, colleague.ReasonRoleAddress, colleague.ReasonNoCompany, colleague.ReasonColleaguesDisabled,
-		platform.ReasonConnectionPaused, platform.ReasonConnectionDisconnected, platform.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, platform.ReasonErased, platform.ReasonAway, platform.ReasonNothingToLeave, request.ReasonStopped,
+		platform.ReasonConnectionPaused, platform.ReasonConnectionDisconnected, platform.ReasonConnectionDeleted, usersync.ReasonUnsubscribed, platform.ReasonErased, platform.ReasonAway, platform.ReasonNothingToLeave, platform.ReasonOvertaken, request.ReasonStopped,
 	})
 	sameWords(t, d, "AliasReason", colleague.AliasReasons)
 	sameWords(t, d, "MatchReason", []string{

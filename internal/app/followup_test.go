@@ -2,15 +2,18 @@ package app_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/followup"
 	"usersync/internal/followup/catalog"
 	"usersync/internal/identity"
 	"usersync/internal/intake"
+	"usersync/internal/platform"
 	"usersync/internal/reaction"
 	"usersync/internal/request"
 	"usersync/internal/user"
@@ -124,4 +127,68 @@ func howMany(t *testing.T, e *apptest.Environment, query string) (n int) {
 	t.Helper()
 	must(t, database(t, e).QueryRowContext(t.Context(), query).Scan(&n))
 	return n
+}
+
+// A follow-up is about the connections that it names, and a user who is taken off a
+// platform stays a user: the next sync brings them back, as far as the platform takes them.
+func TestFollowUpsSyncToChosenPlatformsAndTakeUsersOff(t *testing.T) {
+	t.Parallel()
+	each(t, 10, func(t *testing.T, n customer) {
+		chosen, other := n.connect(t, "mailchimp"), n.connect(t, "brevo")
+		n.followUp(t, `{"name":"sync","trigger":{"type":"user/register"},"actions":[{"type":"sync-to-platforms","connections":["`+chosen.connection.ID+`"]}]}`)
+		n.followUp(t, `{"name":"off","trigger":{"type":"user/remove"},"actions":[{"type":"remove-from-platforms"}]}`)
+		asked := func(event string) string {
+			_, id, _ := strings.Cut(n.comesTo(t, event, reaction.Succeeded).Actions[0].Details, "by request ")
+			return id
+		}
+		there := func() (both [2]bool) {
+			for i, p := range []*shownPlatform{chosen, other} {
+				_, both[i] = p.fake.People().Get("ann@acme.example.com")
+			}
+			both[0] = both[0] && !chosen.fake.(fakeplatform.Archiver).Archived("ann@acme.example.com")
+			return both
+		}
+		first := asked(n.happen(t, followup.UserRegister, "ann@acme.example.com", nil))
+		chosen.step(t, first, request.StepSynced)
+		if r := n.until(t, first, request.Succeeded); len(r.Steps) != 1 || there() != [2]bool{true, false} {
+			t.Errorf("%d steps, and the platforms have them: %v", len(r.Steps), there())
+		}
+		second := asked(n.happen(t, followup.UserRemove, "ann@acme.example.com", nil))
+		if s := chosen.step(t, second, request.StepSynced); !strings.Contains(s.Details, "archived") {
+			t.Errorf("%q", s.Details)
+		}
+		other.step(t, second, request.StepSynced) // who is not there is taken off too
+		if there() != [2]bool{} {
+			t.Errorf("the platforms have them still: %v", there())
+		}
+		n.until(t, second, request.Succeeded)
+		third := asked(n.happen(t, followup.UserRegister, "ann@acme.example.com", nil))
+		chosen.step(t, third, request.StepSynced)
+		if there() != [2]bool{true, false} {
+			t.Errorf("after another sync the platforms have them: %v", there())
+		}
+	})
+}
+
+// What is to be taken off a paused connection goes when it is resumed.
+func TestAPausedConnectionTakesUsersOffWhenItIsResumed(t *testing.T) {
+	t.Parallel()
+	each(t, 10, func(t *testing.T, n customer) {
+		p := n.connect(t, "brevo")
+		n.followUp(t, `{"name":"off","trigger":{"type":"user/remove"},"actions":[{"type":"remove-from-platforms","connections":["`+p.connection.ID+`"]}]}`)
+		p.step(t, n.sync(t, usersync.UserInput{}, "ann@example.com"), request.StepSynced)
+		org := n.app.Store.Org(n.org.ID)
+		_, err := platform.PauseConnection(t.Context(), org, "test", p.connection.ID)
+		must(t, err)
+		_, id, _ := strings.Cut(n.comesTo(t, n.happen(t, followup.UserRemove, "ann@example.com", nil), reaction.Succeeded).Actions[0].Details, "by request ")
+		if s := p.step(t, id, request.StepSkipped); s.Details != "The connection is paused; the user is taken off when it is resumed" {
+			t.Errorf("%q", s.Details)
+		}
+		_, err = platform.ResumeConnection(t.Context(), org, "test", p.connection.ID)
+		must(t, err)
+		apptest.Eventually(t, "they are taken off", func() bool {
+			_, there := p.fake.People().Get("ann@example.com")
+			return !there
+		})
+	})
 }

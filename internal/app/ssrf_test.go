@@ -241,7 +241,7 @@ func TestEveryPackageThatCallsOutIsTriedWithDisguisedAddresses(t *testing.T) {
 func TestFollowUpsCallNoDisguisedAddress(t *testing.T) {
 	t.Parallel()
 	a := newAstray(t)
-	send := action.Doers(a.client(t))[followup.SendWebhook]
+	send := action.Doers(action.Means{Client: a.client(t)})[followup.SendWebhook]
 	for _, d := range disguises {
 		_, err := send(t.Context(), action.Doing{Run: &reaction.Run{ID: "run"}, Action: followup.Action{Type: followup.SendWebhook, Method: http.MethodPost, URL: a.url(d)}})
 		a.wantNobody(t, d, err)

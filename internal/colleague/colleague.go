@@ -118,6 +118,29 @@ func List(ctx context.Context, o *store.Org, email usersync.Email) ([]Colleague,
 	return list, nil
 }
 
+var uninvitedStatement = store.Define("colleague.uninvited", `
+SELECT `+colleagueColumns+` FROM colleagues c LEFT JOIN colleague_links k ON k.colleague_id = c.id AND k.user_id = $2
+WHERE c.id {any}
+    SELECT l.colleague_id FROM colleague_links l WHERE l.user_id = $2
+    UNION
+    SELECT h.id FROM colleagues h WHERE h.organization_id = $1 AND h.invited_by = $3 AND h.invited_by <> ''{/any}
+AND c.organization_id = $1 AND c.status = 'pending'
+ORDER BY coalesce(k.score, 1) DESC, c.id LIMIT $4`)
+
+// Uninvited returns up to limit of the colleagues who were found for a user, or made by
+// hand in their name, and were not invited so far: the best match first. Their inviter is
+// the user.
+func Uninvited(ctx context.Context, o *store.Org, userID string, email usersync.Email, limit int) ([]Colleague, error) {
+	list, err := store.Collect(ctx, o.Reader(), uninvitedStatement, nil, scanColleague, o.ID(), userID, email.Key(), limit)
+	for i := range list {
+		list[i].Inviter = email.Key()
+	}
+	if err != nil {
+		return list, fmt.Errorf("list the colleagues to invite: %w", err)
+	}
+	return list, nil
+}
+
 var colleagueStatement = store.Define("colleague.colleague", `
 SELECT `+colleagueColumns+` FROM colleagues c WHERE c.id = $2 AND c.organization_id = $1`)
 

@@ -126,6 +126,7 @@ type Common struct {
 //	default  what holds when the field is left out; a required field needs none
 //	options  the allowed values, separated by |
 //	role     list or tags: what a bulk call may override, see Patch;
+//	         archive: keeps whoever is removed, out of reach, instead of deleting them for good;
 //	         address: where calls go, which changes only together with the credentials
 //
 // If C or S has a method Validate() []usersync.FieldError, its faults count too.
@@ -180,9 +181,11 @@ var (
 	ErrNoTags = usersync.Errorf(usersync.CodeInvalid, "This platform has no tags.")
 )
 
-// Patch returns settings with another list and with more tags.
+// Patch returns settings with another list and with more tags. Who is only to be taken off
+// is archived where the platform can do that, since they may come back.
 func (k Platform) Patch(settings json.RawMessage, patch usersync.PlatformSync) (json.RawMessage, error) {
-	if patch.List == "" && len(patch.Tags) == 0 {
+	archive := k.role("archive")
+	if patch.List == "" && len(patch.Tags) == 0 && (!patch.Absent || archive == "") {
 		return settings, nil
 	}
 	values := map[string]any{}
@@ -190,6 +193,9 @@ func (k Platform) Patch(settings json.RawMessage, patch usersync.PlatformSync) (
 		if err := json.Unmarshal(settings, &values); err != nil {
 			return nil, usersync.Errorf(usersync.CodeInternal, "The settings cannot be read.").Because(err)
 		}
+	}
+	if patch.Absent && archive != "" {
+		values[archive] = true
 	}
 	if patch.List != "" {
 		name := k.role("list")

@@ -1,5 +1,5 @@
 // Package demo gives a fresh embedded start something to show: an organization
-// with credits, an API key, a small directory of people, a webhook receiver and
+// with credits, an API key, a small directory of people, a webhook receiver, a mailbox and
 // two platforms, which are fakes served by this process.
 package demo
 
@@ -64,6 +64,9 @@ func Start(ctx context.Context, s *store.Store, dir string, receiverAddr string)
 		d.Organization = caller.Organization.ID
 	}
 	if err := d.receive(ctx, s, receiverAddr); err != nil {
+		return d, err
+	}
+	if err := d.sendLettersTo(ctx, s, d.Receiver.letters); err != nil {
 		return d, err
 	}
 	return d, d.connect(ctx, s)
@@ -141,6 +144,7 @@ usersync is running, embedded: %[1]s
   demo organization   %[2]s, %[3]d credits to begin with
   demo API key        %[4]s
   webhooks received   %[5]s
+  letters sent        %[7]s
   demo platforms      mailchimp and sendgrid, fakes served by this process; GET %[6]s shows their calls
 
 Paste this to sync a first user:
@@ -157,5 +161,8 @@ What would a sync of this one user do at the platforms, and what does it do:
   curl -s -X POST '%[1]s/api/marketing/sync-user?email=john.doe@acme.example.com&first_name=Johnny&dryRun=true' -H 'Authorization: Bearer %[4]s'
   curl -s -X POST '%[1]s/api/marketing/sync-user?email=john.doe@acme.example.com&first_name=Johnny' -H 'Authorization: Bearer %[4]s'
 
-`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL(), "http://"+d.Receiver.Addr().String()+platformPath+"_control/mailchimp")
+A welcome series of follow-ups, played in front of you: make welcome
+
+`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL(), "http://"+d.Receiver.Addr().String()+platformPath+"_control/mailchimp",
+		"http://"+d.Receiver.Addr().String()+lettersPath)
 }

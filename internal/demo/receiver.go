@@ -21,11 +21,12 @@ const kept = 100
 
 // Receiver takes webhooks as a caller's server would: it checks the signature,
 // keeps the body and shows what it got. On the same port it serves fakes of
-// platforms.
+// platforms and shows the letters of the mailbox beside it.
 type Receiver struct {
 	listener net.Listener
 	server   *http.Server
 	fakes    []fakeplatform.Platform // served as well
+	letters  *mailbox                // shown as well
 
 	mu      sync.Mutex
 	secrets []usersync.Secret
@@ -48,13 +49,19 @@ func listen(addr string) (*Receiver, error) {
 			return nil, err
 		}
 	}
-	r := &Receiver{listener: listener}
+	letters, err := openMailbox()
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	r := &Receiver{listener: listener, letters: letters}
 	mux := http.NewServeMux()
 	var fakes *fakeplatform.Server
 	fakes, r.fakes = servePlatforms()
 	mountPlatforms(mux, fakes)
 	mux.HandleFunc("POST /webhooks", r.take)
 	mux.HandleFunc("GET /webhooks", r.show)
+	mux.HandleFunc("GET "+lettersPath, letters.show)
 	r.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = r.server.Serve(listener) }() // ends with Close
 	return r, nil
@@ -63,14 +70,24 @@ func listen(addr string) (*Receiver, error) {
 // URL returns where webhooks are taken and, asked with GET, shown.
 func (r *Receiver) URL() string { return "http://" + r.listener.Addr().String() + "/webhooks" }
 
+// lettersPath is where letters are shown.
+const lettersPath = "/letters"
+
 // Addr returns where the receiver listens.
 func (r *Receiver) Addr() netip.AddrPort {
 	addr, _ := netip.ParseAddrPort(r.listener.Addr().String())
 	return addr
 }
 
+// Addrs returns where the demo listens: the receiver and the mailbox.
+func (r *Receiver) Addrs() []netip.AddrPort {
+	letters, _ := netip.ParseAddrPort(r.letters.listener.Addr().String())
+	return []netip.AddrPort{r.Addr(), letters}
+}
+
 // Close stops the receiver.
 func (r *Receiver) Close(ctx context.Context) error {
+	_ = r.letters.listener.Close()
 	err := r.server.Shutdown(ctx)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -68,6 +68,7 @@ var ofOurs = map[string]string{
 
 	"follow_up_runs":     `id organization_id follow_up_id event_id user_id root_id task_id status`,
 	"follow_up_versions": `follow_up_id organization_id actor`,
+	"follow_up_headers":  `id organization_id follow_up_id sealed`,
 }
 
 // TestEveryColumnIsErasedOrListed: whoever adds a column of text says here, or in

@@ -56,7 +56,7 @@ var rules = map[ActionType]rule{
 	TriggerEvent: {fields: []string{"event", "attributes"}, check: checkEvent, texts: []func(*filler, *Action){fillAttributes}},
 
 	FindColleagues: {check: checkNothing},
-	SendInvitation: {check: checkNothing},
+	SendInvitation: {fields: []string{"limit"}, check: checkInvitation},
 
 	Wait:   {fields: []string{"for", "until"}, check: checkWait, texts: []func(*filler, *Action){fillUntil}},
 	Branch: {fields: []string{"if", "then", "else"}, check: checkNothing}, // compiler.branch does
@@ -68,7 +68,7 @@ func (c *compiler) foreignFields(place string, a Action, r rule) {
 		name string
 		has  bool
 	}{
-		{"set", a.Set != nil}, {"unset", a.Unset != nil}, {"tags", a.Tags != nil}, {"connections", a.Connections != nil}, {"channel", a.Channel != ""},
+		{"set", a.Set != nil}, {"unset", a.Unset != nil}, {"tags", a.Tags != nil}, {"connections", a.Connections != nil}, {"channel", a.Channel != ""}, {"limit", a.Limit != 0},
 		{"name", a.Name != ""}, {"method", a.Method != ""}, {"url", a.URL != ""}, {"query", a.Query != nil}, {"headers", a.Headers != nil}, {"body", a.Body != ""},
 		{"event", a.Event != ""}, {"attributes", a.Attributes != nil}, {"for", a.For != ""}, {"until", a.Until != ""},
 		{"if", a.If != nil}, {"then", a.Then != nil}, {"else", a.Else != nil},
@@ -185,6 +185,15 @@ func checkConnections(c *compiler, place string, a Action) {
 func checkChannel(c *compiler, place string, a Action) {
 	if a.Channel != "" && a.Channel != usersync.ChannelEmail && a.Channel != usersync.ChannelSMS {
 		c.fault(place+".channel", "must be %s or %s", usersync.ChannelEmail, usersync.ChannelSMS)
+	}
+}
+
+// maxInvited is how many colleagues one action invites at most.
+const maxInvited = 50
+
+func checkInvitation(c *compiler, place string, a Action) {
+	if a.Limit < 0 || a.Limit > maxInvited {
+		c.fault(place+".limit", "must be 1 to %d", maxInvited)
 	}
 }
 

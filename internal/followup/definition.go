@@ -98,6 +98,9 @@ type Action struct {
 	// about; none for all.
 	Connections []string `json:"connections,omitempty"`
 
+	// Limit is how many colleagues SendInvitation invites at most; 0 is 10.
+	Limit int `json:"limit,omitempty"`
+
 	// Channel is the one that Unsubscribe is about; "" is usersync.ChannelEmail.
 	Channel usersync.Channel `json:"channel,omitempty"`
 

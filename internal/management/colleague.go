@@ -7,8 +7,7 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/identity"
-	"usersync/internal/mail"
-	"usersync/internal/template"
+	"usersync/internal/invitation"
 	"usersync/internal/tenant"
 	"usersync/internal/user"
 	"usersync/internal/usersync"
@@ -137,9 +136,6 @@ type Invitation struct {
 	Err       *usersync.Error
 }
 
-// errNoSMTP says why no e-mail is sent for an organization without a mail server.
-var errNoSMTP = usersync.Errorf(usersync.CodeInvalid, "The organization has no SMTP server: set settings.smtp.")
-
 // Invite marks a colleague as invited and sends them the organization's
 // invitation. When the e-mail cannot be sent, Invite returns no error; the
 // Invitation says why.
@@ -154,80 +150,6 @@ func (s *Service) Invite(ctx context.Context, actor string, caller tenant.Caller
 	if err != nil {
 		return Invitation{}, fmt.Errorf("mark the colleague as invited: %w", err)
 	}
-	messageID, err := s.sendInvitation(ctx, caller, c)
+	messageID, err := invitation.Send(ctx, s.Mail, caller.Org, caller.Organization, c)
 	return Invitation{Colleague: c, MessageID: messageID, Err: usersync.AsError(err)}, nil
-}
-
-func (s *Service) sendInvitation(ctx context.Context, caller tenant.Caller, c colleague.Colleague) (string, error) {
-	settings := caller.Organization.Settings
-	if settings.SMTP == nil {
-		return "", errNoSMTP
-	}
-	to, err := identity.ParseEmail(c.Email)
-	if err != nil {
-		return "", ErrEmailFormat
-	}
-	inviter, err := user.Name(ctx, caller.Org, c.Inviter)
-	if err != nil {
-		return "", fmt.Errorf("read the name of the inviter: %w", err)
-	}
-	letter, err := renderInvitation(settings.InvitationTemplate, map[string]string{
-		"name": c.Name, "email": c.Email, "jobTitle": c.JobTitle, "companyName": c.CompanyName, "inviterName": inviter,
-		"inviterEmail": c.Inviter, "inviteLink": c.InviteLink, "redirectionLink": c.RedirectionLink,
-		"organization": caller.Organization.Name,
-	})
-	if err != nil {
-		return "", fmt.Errorf("fill in the invitation: %w", err)
-	}
-	letter.To, letter.ToName = to, c.Name
-	return s.Mail.Send(ctx, *settings.SMTP, letter)
-}
-
-// The invitation of an organization that has no template of its own.
-var defaultInvitation = tenant.InvitationTemplate{
-	Subject: `{{.inviterName | default "A colleague"}} invites you to {{.organization}}`,
-	Text: `Hello{{if .name}} {{.name}}{{end}},
-
-{{.inviterName | default "a colleague of yours"}} invites you to join {{.organization}}.
-{{if .inviteLink}}
-Accept the invitation here:
-{{.inviteLink}}
-{{end}}`,
-}
-
-// invitationFields are the fields that a template can show, with example values.
-var invitationFields = map[string]string{
-	"name": "Ann Example", "email": "ann@example.com", "jobTitle": "Engineer", "companyName": "Example Inc.",
-	"inviterName": "Bob Example", "inviterEmail": "bob@example.com", "inviteLink": "https://app.example.com/join",
-	"redirectionLink": "https://app.example.com/", "organization": "Example Inc.",
-}
-
-// renderInvitation fills in a template. The default stands for a subject or a text
-// that is not set. There is no default HTML.
-func renderInvitation(t tenant.InvitationTemplate, data map[string]string) (letter mail.Letter, err error) {
-	if t.Subject == "" {
-		t.Subject = defaultInvitation.Subject
-	}
-	if t.Text == "" {
-		t.Text = defaultInvitation.Text
-	}
-	for _, part := range []struct {
-		name, source string
-		parse        func(string) (*template.Template, error)
-		to           *string
-	}{
-		{"subject", t.Subject, template.ParseText, &letter.Subject},
-		{"text", t.Text, template.ParseText, &letter.Text},
-		{"html", t.HTML, template.ParseHTML, &letter.HTML},
-	} {
-		parsed, err := part.parse(part.source)
-		if err == nil {
-			*part.to, err = parsed.Execute(data)
-		}
-		if err != nil {
-			return letter, usersync.Errorf(usersync.CodeInvalid, "settings.invitationTemplate.%s: %s", part.name, usersync.AsError(err).Message)
-		}
-	}
-	letter.Subject = strings.Join(strings.Fields(letter.Subject), " ")
-	return letter, nil
 }

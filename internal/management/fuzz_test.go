@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"usersync/internal/invitation"
 	"usersync/internal/outbound"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -68,7 +69,7 @@ func checkSettings(t *testing.T, guard *outbound.Guard, s tenant.Settings) {
 	if s.InvitationTemplate == (tenant.InvitationTemplate{}) {
 		return
 	}
-	letter, err := renderInvitation(s.InvitationTemplate, invitationFields)
+	letter, err := invitation.Render(s.InvitationTemplate, invitation.Example())
 	if err != nil {
 		t.Fatalf("the template %+v is taken: %v", s.InvitationTemplate, err)
 	}

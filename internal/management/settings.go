@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"usersync/internal/identity"
+	"usersync/internal/invitation"
 	"usersync/internal/outbound"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -219,7 +220,7 @@ func (in TemplateInput) validate(v *invalid) {
 		{"text", tenant.InvitationTemplate{Text: t.Text}},
 		{"html", tenant.InvitationTemplate{HTML: t.HTML}},
 	} {
-		if _, err := renderInvitation(one.alone, invitationFields); err != nil {
+		if _, err := invitation.Render(one.alone, invitation.Example()); err != nil {
 			place := "settings.invitationTemplate." + one.field
 			v.add(place, "%s", strings.TrimPrefix(usersync.AsError(err).Message, place+": "))
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"usersync/internal/invitation"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -47,16 +48,16 @@ func TestAnInvitationThatGrowsWithEachStepIsRefused(t *testing.T) {
 		"subject": {Subject: "{{.name" + strings.Repeat("|json", 32) + "}}"},
 		"html":    {HTML: "<p>{{if eq (.name" + strings.Repeat("|json", 16) + `) ""}}{{end}}</p>`},
 	} {
-		_, err := renderInvitation(template, invitationFields)
+		_, err := invitation.Render(template, invitation.Example())
 		if want := "settings.invitationTemplate." + field + ": line 1: json may not be applied to what json has written"; err == nil || usersync.AsError(err).Message != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
 	much := tenant.InvitationTemplate{Subject: "Hi", Text: strings.Repeat("{{if json .name}}{{end}}", 600)}
-	if _, err := renderInvitation(much, invitationFields); err != nil {
+	if _, err := invitation.Render(much, invitation.Example()); err != nil {
 		t.Errorf("short values: %v", err)
 	}
-	if _, err := renderInvitation(much, map[string]string{"name": strings.Repeat("a", 2000)}); err == nil || !strings.Contains(err.Error(), "the values that it makes have more than") {
+	if _, err := invitation.Render(much, map[string]string{"name": strings.Repeat("a", 2000)}); err == nil || !strings.Contains(err.Error(), "the values that it makes have more than") {
 		t.Errorf("long values: %v", err)
 	}
 }

@@ -107,7 +107,7 @@ func (s *Service) bulkStep(ctx context.Context, organization, connection string)
 			conn = c
 		}
 	}
-	step = platformStep(0, conn)
+	step = platformStep(0, conn, usersync.PushState)
 	if step.Status == request.StepSkipped {
 		failure = restFailure(step.Reason)
 		step.Reason, step.Details = "", ""
@@ -203,7 +203,7 @@ func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b bulk.Bulk, 
 		return outbox.Enqueue(ctx, tx, TaskOf(request.KindPlatformBulk, id, c.Organization, c.Traceparent, b.ID))
 	})
 	if errors.Is(err, errDeleted) {
-		step := platformStep(0, platform.Connection{ID: b.Input.Connection, Status: platform.ConnectionActive})
+		step := platformStep(0, platform.Connection{ID: b.Input.Connection, Status: platform.ConnectionActive}, usersync.PushState)
 		failure := restFailure(platform.ReasonConnectionDeleted)
 		step.Status, step.ErrorCode, step.ErrorMessage, step.Attempts = request.StepFailed, failure.Code, failure.Message, b.Run
 		return s.failBulk(ctx, c, b.ID, step)

@@ -17,7 +17,7 @@ func (st *settlement) planPlatforms(ctx context.Context) error {
 	}
 	var wants, notes []platform.Want
 	for _, w := range st.works {
-		plan := planSteps(nil, st.targets, 1)
+		plan := planSteps(nil, st.targets, 1, usersync.PushState)
 		if q := earlier[w.ID]; q != nil {
 			plan = planAgain(w, q.Steps, st.targets)
 		}

@@ -16,7 +16,8 @@ import (
 	"usersync/internal/usersync"
 )
 
-// PlatformSync plans the pushes of one user to all connections.
+// PlatformSync plans the pushes of one user to all connections, or to those that the request
+// names, or that the user is taken off there.
 var PlatformSync = queue.Kind[PlatformArgs]{Name: "platform.sync", Queue: queue.Run, Timeout: time.Minute}
 
 // PlatformArgs are the arguments of PlatformSync and PlatformBulk.
@@ -75,7 +76,20 @@ func (s *Service) platformSteps(ctx context.Context, organization string, w requ
 			return nil, err
 		}
 	}
-	return planSteps(earlier, connections, 0).platforms(), nil
+	return planSteps(earlier, chosen(connections, w.Platforms.Connections), 0, w.Platforms.Mode()).platforms(), nil
+}
+
+// chosen returns the connections of some ids, all where there is none. One that is gone
+// meanwhile is a deleted one.
+func chosen(connections []platform.Connection, ids []string) []platform.Connection {
+	if len(ids) == 0 {
+		return connections
+	}
+	out := make([]platform.Connection, len(ids))
+	for i, id := range ids {
+		out[i] = connectionOf(connections, request.Step{ConnectionID: id})
+	}
+	return out
 }
 
 // savePlatforms writes an outcome under the claim; nil ends a request whose

@@ -27,16 +27,16 @@ func (p stepPlan) platforms() []request.Step {
 // planSteps plans the platform steps of a request. The first run, which finds no
 // earlier steps, makes one for each connection, numbered from first. A further one
 // makes those anew that failed.
-func planSteps(earlier []request.Step, connections []platform.Connection, first int) (plan stepPlan) {
+func planSteps(earlier []request.Step, connections []platform.Connection, first int, mode usersync.PushMode) (plan stepPlan) {
 	if len(earlier) == 0 {
 		for i, c := range connections {
-			plan.planned = append(plan.planned, platformStep(first+i, c))
+			plan.planned = append(plan.planned, platformStep(first+i, c, mode))
 		}
 		return plan
 	}
 	for _, s := range earlier {
 		if s.Name == request.StepPlatform && s.Status == request.StepFailed {
-			plan.planned = append(plan.planned, platformStep(s.Position, connectionOf(connections, s)))
+			plan.planned = append(plan.planned, platformStep(s.Position, connectionOf(connections, s), mode))
 		} else {
 			plan.kept = append(plan.kept, s)
 		}
@@ -60,7 +60,7 @@ func planAgain(w request.Work, earlier []request.Step, connections []platform.Co
 		plan.kept = platforms
 		return plan
 	}
-	again := planSteps(platforms, connections, 0)
+	again := planSteps(platforms, connections, 0, usersync.PushState)
 	plan.planned, plan.kept = again.planned, again.kept
 	return plan
 }
@@ -76,12 +76,12 @@ func connectionOf(connections []platform.Connection, s request.Step) platform.Co
 }
 
 // platformStep is the step of a connection before anything was pushed.
-func platformStep(position int, conn platform.Connection) request.Step {
+func platformStep(position int, conn platform.Connection, mode usersync.PushMode) request.Step {
 	step := request.Step{
 		Position: position, Name: request.StepPlatform, Platform: conn.Platform, ConnectionID: conn.ID, Status: request.StepPending,
 	}
 	if reason := platform.SkipReason(conn.Status); reason != "" {
-		step.Status, step.Reason, step.Details = request.StepSkipped, reason, platform.SkipSentence(reason)
+		step.Status, step.Reason, step.Details = request.StepSkipped, reason, platform.SkipSentence(reason, mode)
 	}
 	return step
 }

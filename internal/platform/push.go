@@ -52,6 +52,8 @@ type PushRow struct {
 	Former string
 	// Away says that the user was taken off the connection's list, see SetAway.
 	Away bool
+	// Absent says that the user is to be taken off the platform.
+	Absent bool
 	// Removal is the address that is to be removed, of a person who was erased for
 	// the erasure ErasureID.
 	Removal   usersync.Email
@@ -63,7 +65,7 @@ type PushRow struct {
 // Each rank is read by itself, so that what waits for a second try costs nothing.
 var duePushesStatement = store.Define("platform.duePushes", eachRank(`
 SELECT p.user_id, p.status, p.rank, p.wanted_version, p.wanted_at, p.pushed_version, p.pushed_hash, p.attempts, p.remote, p.job,
-    p.sent_version, p.sent_hash, p.former, p.away, p.pushed_at, p.removal, p.erasure_id, {now}
+    p.sent_version, p.sent_hash, p.former, p.away, p.absent, p.pushed_at, p.removal, p.erasure_id, {now}
 FROM pushes p WHERE p.connection_id = $1 AND p.rank = {rank} AND p.due_at > 0 AND p.due_at <= {now} ORDER BY p.due_at, p.user_id LIMIT $2`))
 
 // eachRank joins the answers to a query for every rank, in their order.
@@ -93,10 +95,11 @@ func placeRows(st *store.Statement, connection string, users []string) *store.Ro
 func DuePushes(ctx context.Context, o *store.Org, connection string, limit int) ([]PushRow, error) {
 	list, err := store.Collect(ctx, o.Reader(), duePushesStatement, nil, func(scan func(...any) error) (p PushRow, err error) {
 		var removal string
-		var wanted, away, pushed, now int64
+		var wanted, away, absent, pushed, now int64
 		err = scan(&p.UserID, &p.Status, &p.Rank, &p.WantedVersion, &wanted, &p.PushedVersion, &p.PushedHash, &p.Attempts, &p.Remote, &p.Job,
-			&p.SentVersion, &p.SentHash, &p.Former, &away, &pushed, &removal, &p.ErasureID, &now)
-		p.WantedAt, p.ReadAt, p.PushedAt, p.Away = store.At(wanted), store.At(now), store.At(pushed), away == 1
+			&p.SentVersion, &p.SentHash, &p.Former, &away, &absent, &pushed, &removal, &p.ErasureID, &now)
+		p.WantedAt, p.ReadAt, p.PushedAt = store.At(wanted), store.At(now), store.At(pushed)
+		p.Away, p.Absent = away == 1, absent == 1
 		if err != nil || removal == "" {
 			return p, err
 		}
@@ -173,10 +176,10 @@ type PushOutcome struct {
 
 var pushOutcomeStatement = store.Define("platform.pushOutcome", `
 UPDATE pushes SET
-    status = CASE WHEN removal <> '' THEN 'pending'
+    status = CASE WHEN removal <> '' OR absent = 1 AND r.status <> 'confirming' THEN 'pending'
         WHEN r.status = 'rest' THEN 'idle' WHEN r.status <> 'idle' THEN r.status
         WHEN dirty = 1 OR wanted_version > r.version THEN 'pending' ELSE 'idle' END,
-    due_at = CASE WHEN removal <> '' THEN {now}
+    due_at = CASE WHEN removal <> '' OR absent = 1 AND r.status <> 'confirming' THEN {now}
         WHEN r.status <> 'idle' THEN r.due
         WHEN dirty = 1 THEN {now} WHEN wanted_version > r.version THEN {now} + $1 ELSE 0 END,
     wanted_at = CASE WHEN r.status = 'idle' THEN {now} ELSE wanted_at END,
@@ -253,8 +256,24 @@ UPDATE pushes SET dirty = 1, pushed_hash = '', status = CASE WHEN status = 'idle
     due_at = CASE WHEN due_at = 0 THEN {now} ELSE due_at END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
-// PushOnceMore has users pushed once more, because somebody who may not have may
-// have written to the platform after us.
+// goneAgainStatement is for users of whom there is no row any more and who are users still:
+// they were taken off.
+var goneAgainStatement = store.Define("platform.goneAgain", `
+INSERT INTO pushes (connection_id, user_id, organization_id, status, due_at, wanted_at, absent)
+SELECT r.connection_id, u.id, u.organization_id, 'pending', {now}, {now}, 1 FROM {rows} JOIN users u ON u.id = r.user_id WHERE true
+ON CONFLICT (connection_id, user_id, organization_id) DO NOTHING`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
+
+// TellOnceMore has users pushed once more, or taken off once more who were, because
+// somebody who may not have may have written to the platform after us.
+func TellOnceMore(ctx context.Context, tx *store.Tx, connection string, users []string) error {
+	if err := PushOnceMore(ctx, tx, connection, users); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, goneAgainStatement, placeRows(goneAgainStatement, connection, users))
+	return err
+}
+
+// PushOnceMore has users pushed once more of whom there is a row.
 func PushOnceMore(ctx context.Context, tx *store.Tx, connection string, users []string) error {
 	slices.Sort(users)
 	if err := wakePushes(ctx, tx, connection); err != nil {

@@ -16,7 +16,7 @@ var (
 	connectionsOfUserStatement = store.Define("platform.connectionsOfUser", `SELECT connection_id FROM pushes WHERE user_id = $1`)
 
 	userPushesStatement = store.Define("platform.userPushes", `
-SELECT p.connection_id, p.user_id, c.platform, p.former, p.pushed_version > 0 OR p.pushed_at > 0 OR p.status IN ('calling', 'confirming') OR p.attempts > 0
+SELECT p.connection_id, p.user_id, c.platform, p.former, p.pushed_version > 0 OR p.pushed_at > 0 OR p.status IN ('calling', 'confirming') OR p.attempts > 0 OR p.absent = 1
 FROM pushes p JOIN connections c ON c.id = p.connection_id WHERE p.user_id = $1 ORDER BY p.connection_id {for update}`)
 	removalStatement = store.Define("platform.removal", `
 UPDATE pushes SET removal = r.removal, former = '', erasure_id = $1, rank = 0, wanted_at = {now}, attempts = 0, pushed_hash = '', job = '',

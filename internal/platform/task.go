@@ -68,7 +68,7 @@ func wakePushes(ctx context.Context, tx *store.Tx, connections ...string) error 
 
 var resumeStatement = store.Define("platform.resume", `
 UPDATE pushes SET status = 'pending', rank = 2, due_at = {now}, wanted_at = {now}, attempts = 0
-WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR dirty = 1 OR removal <> '')`)
+WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR dirty = 1 OR absent = 1 OR removal <> '')`)
 
 // resumePushes makes everything due at a connection that the platform has not got.
 func resumePushes(ctx context.Context, tx *store.Tx, connection string) error {

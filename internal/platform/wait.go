@@ -19,11 +19,16 @@ type Wait struct {
 	Attempts  int
 	Job       string
 	CreatedAt time.Time
+	// Absent says that it is the newest wish to have the user off the platform.
+	Absent bool
 	// ReadAt is the database's time when the row was read.
 	ReadAt time.Time
 }
 
 const waitColumns = `w.user_id, w.request_id, w.position, w.mode, w.version, w.rank, w.attempts, w.job, w.created_at, {now}`
+
+// waitColumnsOfPush are those of a row of pushes p beside it.
+const waitColumnsOfPush = waitColumns + `, coalesce(p.absent, 0)`
 
 func scanWait(scan func(...any) error) (w Wait, err error) {
 	var created, now int64
@@ -43,12 +48,18 @@ func DueWaits(ctx context.Context, o *store.Org, connection string, rank, limit 
 }
 
 var stateWaitsStatement = store.Define("platform.stateWaits", `
-SELECT `+waitColumns+` FROM {rows} JOIN push_waits w ON w.connection_id = r.connection_id AND w.user_id = r.user_id WHERE w.mode = 'state'
-ORDER BY w.user_id, w.request_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
+SELECT `+waitColumnsOfPush+` FROM {rows} JOIN push_waits w ON w.connection_id = r.connection_id AND w.user_id = r.user_id
+LEFT JOIN pushes p ON p.connection_id = r.connection_id AND p.user_id = r.user_id WHERE w.mode IN ('state', 'absence') ORDER BY w.user_id, w.request_id`, store.Col("connection_id", store.Text), store.Col("user_id", store.Text))
 
-// StateWaits returns who waits for the states of users at a connection.
+// StateWaits returns who waits for the states of users at a connection, or for their
+// absence.
 func StateWaits(ctx context.Context, tx *store.Tx, connection string, users []string) ([]Wait, error) {
-	return store.Collect(ctx, tx.Conn, stateWaitsStatement, placeRows(stateWaitsStatement, connection, users), scanWait)
+	return store.Collect(ctx, tx.Conn, stateWaitsStatement, placeRows(stateWaitsStatement, connection, users), func(scan func(...any) error) (w Wait, err error) {
+		var absent int64
+		w, err = scanWait(func(to ...any) error { return scan(append(to, &absent)...) })
+		w.Absent = absent == 1
+		return w, err
+	})
 }
 
 var anyWaitsStatement = store.Define("platform.waits", `

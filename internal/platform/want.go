@@ -30,6 +30,7 @@ var wantStatement = store.Define("platform.want", `
 INSERT INTO pushes (connection_id, user_id, organization_id, status, rank, due_at, wanted_version, wanted_at)
 SELECT r.connection_id, r.user_id, $1, 'pending', r.rank, {now}, r.version, {now} FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id, organization_id) DO UPDATE SET
+    absent = 0,
     wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END,
     wanted_at = CASE WHEN pushes.due_at = 0 THEN {now} ELSE pushes.wanted_at END,
     attempts = CASE WHEN pushes.due_at = 0 THEN 0 ELSE pushes.attempts END,
@@ -46,35 +47,39 @@ WHERE pushes.removal = ''`,
 var waitStatement = store.Define("platform.wait", `
 INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, rank, due_at, created_at)
 SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.version, r.rank,
-    CASE WHEN r.mode = 'state' THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
+    CASE WHEN r.mode IN ('state', 'absence') THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id, request_id, organization_id) DO UPDATE SET position = excluded.position, mode = excluded.mode,
     version = excluded.version, rank = excluded.rank, due_at = excluded.due_at, attempts = 0, job = '', created_at = excluded.created_at`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("position", store.Bigint), store.Col("mode", store.Text),
 	store.Col("version", store.Bigint), store.Col("rank", store.Bigint))
 
-// WantPushes has users pushed to connections that are active, and wakes their
-// pushers. Pushes of one user to one connection coalesce: a wish that is there
-// already is only raised.
+// WantPushes has users pushed to connections that are active, or taken off there, and
+// wakes their pushers. What is wanted of one user at one connection coalesces: a wish that
+// is there already is only raised, and of a push and an absence the newer one counts.
 func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []Want) error {
 	if len(wants) == 0 {
 		return nil
 	}
 	sortWants(wants)
 	waits := waitStatement.Rows(len(wants))
-	var states []Want
+	byMode := map[usersync.PushMode][]Want{}
 	for _, w := range wants {
 		waits.Add(w.ConnectionID, w.UserID, w.RequestID, int64(w.Position), string(w.Mode), w.Version, int64(w.Rank))
-		if w.Mode == usersync.PushState {
-			states = append(states, w)
-		}
+		byMode[w.Mode] = append(byMode[w.Mode], w)
 	}
 	if err := wakePushes(ctx, tx, connectionsOf(wants)...); err != nil {
 		return fmt.Errorf("wake the connection's task: %w", err)
 	}
-	if len(states) > 0 {
+	if states := byMode[usersync.PushState]; len(states) > 0 {
 		if _, err := tx.Exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
 			return fmt.Errorf("want the pushes: %w", err)
 		}
+	}
+	if err := wantAbsences(ctx, tx, organization, byMode[usersync.PushAbsence]); err != nil {
+		return err
+	}
+	if err := stay(ctx, tx, byMode[usersync.PushOnce]); err != nil {
+		return err
 	}
 	return tx.Later(ctx, waitStatement, waits, nil, organization)
 }
@@ -82,7 +87,7 @@ func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []
 var noteStatement = store.Define("platform.notePushes", `
 INSERT INTO pushes (connection_id, user_id, organization_id, rank, wanted_version)
 SELECT r.connection_id, r.user_id, $1, r.rank, r.version FROM {rows} WHERE true
-ON CONFLICT (connection_id, user_id, organization_id) DO UPDATE SET
+ON CONFLICT (connection_id, user_id, organization_id) DO UPDATE SET absent = 0,
     wanted_version = CASE WHEN excluded.wanted_version > pushes.wanted_version THEN excluded.wanted_version ELSE pushes.wanted_version END
 WHERE pushes.removal = ''`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Bigint), store.Col("version", store.Bigint))
@@ -94,6 +99,9 @@ func NotePushes(ctx context.Context, tx *store.Tx, organization string, wants []
 		return nil
 	}
 	sortWants(wants)
+	if wants[0].Mode == usersync.PushAbsence { // of one request, which has one mode
+		return noteAbsences(ctx, tx, organization, wants)
+	}
 	_, err := tx.Exec(ctx, noteStatement, foldWants(noteStatement, wants), organization)
 	return err
 }

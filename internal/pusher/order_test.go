@@ -35,7 +35,7 @@ const (
 	orderUsers = 200
 	// orderEpisodes times some rounds of trouble are followed by peace, in which
 	// the platform must come to the newest state.
-	orderEpisodes = 26
+	orderEpisodes = 30
 	orderRounds   = 4
 	// orderWanted is how many interleavings of a change, a call and its end are
 	// tried at least.
@@ -119,8 +119,43 @@ func (*model) Preview(context.Context, connector.Profile) (connector.Result, err
 	return connector.Result{Status: connector.Updated}, nil
 }
 
-func (*model) Remove(context.Context, connector.Profile) (connector.Result, error) {
-	return connector.Result{Status: connector.Removed}, nil
+func (m *model) Remove(ctx context.Context, p connector.Profile) (connector.Result, error) {
+	m.mu.Lock()
+	hold, during, abort, arrived := m.hold, m.during, m.abort, m.arrived
+	m.hold, m.during, m.abort = nil, nil, nil
+	m.mu.Unlock()
+	if during != nil {
+		during()
+	}
+	if hold != nil {
+		close(arrived)
+		<-hold
+	}
+	if abort != nil {
+		m.mu.Lock()
+		delete(m.values, p.UserID)
+		m.mu.Unlock()
+		abort()
+		return connector.Result{}, ctx.Err()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tries++
+	fate := 0
+	if !m.sound && hold == nil {
+		fate = m.rng.IntN(6)
+	}
+	switch fate {
+	case 1: // not taken, and nobody knows
+		return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "lost")
+	case 2: // taken, and nobody knows
+		delete(m.values, p.UserID)
+		return connector.Result{}, usersync.Errorf(usersync.CodeUnavailable, "answer lost")
+	case 3:
+		return connector.Result{}, &usersync.Error{Code: usersync.CodeRateLimited, Message: "later", RetryAfter: time.Millisecond}
+	}
+	delete(m.values, p.UserID)
+	return connector.Result{Status: connector.Removed, Details: "User removed"}, nil
 }
 
 // order is an organization with users that change and a pusher that is disturbed.
@@ -134,10 +169,14 @@ type order struct {
 	platform connector.Connector
 	users    []string
 	values   map[string]float64
-	conn     string
-	key      string // of the organization
-	pusher   queue.Handler
-	travel   func()
+	// off are the users who are not to be on the platform.
+	off map[string]bool
+	// leaving says that some changes are that a user is to be taken off.
+	leaving bool
+	conn    string
+	key     string // of the organization
+	pusher  queue.Handler
+	travel  func()
 }
 
 func TestPlatformEndsInTheNewestStateHoweverPushesOvertakeEachOther(t *testing.T) {
@@ -151,16 +190,21 @@ func TestPlatformEndsInTheNewestStateHoweverPushesOvertakeEachOther(t *testing.T
 			}
 			t.Logf("run again with -order-seed=%d", seed)
 			o := newOrder(t, engine, rand.New(rand.NewPCG(seed, 1)))
+			o.leaving = true
 			for episode := range orderEpisodes {
 				for range orderRounds {
 					o.round()
 				}
 				o.drain()
 				for _, id := range o.users {
-					if o.model.values[id] != o.values[id] {
-						t.Fatalf("episode %d: the platform has %v of %s, the newest state is %v", episode, o.model.values[id], id, o.values[id])
+					has, there := o.model.values[id]
+					if o.off[id] && there || !o.off[id] && has != o.values[id] {
+						t.Fatalf("episode %d: the platform has %v of %s, the newest state is %v, off %v", episode, has, id, o.values[id], o.off[id])
 					}
 				}
+			}
+			if left := o.waiting(); left > 0 {
+				t.Errorf("%d still wait for what has been done", left)
 			}
 			if o.model.tries < orderWanted {
 				t.Errorf("only %d interleavings", o.model.tries)
@@ -175,7 +219,7 @@ func newOrder(t *testing.T, engine string, rng *rand.Rand) *order {
 	s := storetest.Open(t, options)
 	created, err := tenant.Create(t.Context(), s, "test", tenant.Organization{Name: "Order"})
 	must(t, err)
-	o := &order{t: t, rng: rng, store: s, org: s.Org(created.ID), values: map[string]float64{},
+	o := &order{t: t, rng: rng, store: s, org: s.Org(created.ID), values: map[string]float64{}, off: map[string]bool{},
 		model: &model{t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), values: map[string]float64{}}}
 	type none struct{}
 	kind := connector.Define(connector.Platform{Name: "model", Batch: 64}, func(none, none, connector.Facts, *connector.Client) (connector.Connector, error) {
@@ -227,7 +271,8 @@ func (o *order) makeUsers(organization tenant.Organization) {
 	}
 }
 
-// change gives some users a new value and wants it pushed, in one transaction.
+// change gives some users a new value and wants it pushed, or wants them off the platform,
+// in one transaction.
 func (o *order) change(n int) {
 	var ids []string
 	for _, i := range o.rng.Perm(len(o.users))[:n] {
@@ -239,17 +284,26 @@ func (o *order) change(n int) {
 func (o *order) changeThese(ids []string) {
 	found, err := user.ByID(o.t.Context(), o.org, ids)
 	must(o.t, err)
+	off, rank := map[string]bool{}, map[string]int{}
+	for _, id := range ids {
+		off[id], rank[id] = o.leaving && o.rng.IntN(5) == 0, o.rng.IntN(3)
+	}
 	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) error {
 		var updates []user.Update
 		var wants []platform.Want
 		for _, id := range ids {
 			u := found[id]
+			if off[id] {
+				wants = append(wants, platform.Want{ConnectionID: o.conn, UserID: id, RequestID: usersync.NewID(usersync.PrefixRequest),
+					Position: platform.BulkPosition, Mode: usersync.PushAbsence, Version: u.Version, Rank: rank[id]})
+				continue
+			}
 			in := u.Input()
 			value := o.values[id] + 1
 			in.Attributes = map[string]any{"n": value}
 			updates = append(updates, user.Update{User: usersync.User{ID: id, UserInput: in, Version: u.Version, Sequences: u.Sequences}, Identity: user.IdentityOf(in)})
 			wants = append(wants, platform.Want{ConnectionID: o.conn, UserID: id, RequestID: usersync.NewID(usersync.PrefixRequest),
-				Position: platform.BulkPosition, Mode: usersync.PushState, Version: u.Version + 1, Rank: o.rng.IntN(3)})
+				Position: platform.BulkPosition, Mode: usersync.PushState, Version: u.Version + 1, Rank: rank[id]})
 		}
 		if err := user.Save(o.t.Context(), tx, updates); err != nil {
 			return err
@@ -257,7 +311,9 @@ func (o *order) changeThese(ids []string) {
 		return platform.WantPushes(o.t.Context(), tx, o.org.ID(), wants)
 	}))
 	for _, id := range ids {
-		o.values[id]++
+		if o.off[id] = off[id]; !off[id] {
+			o.values[id]++
+		}
 	}
 }
 
@@ -394,4 +450,15 @@ func (o *order) drain() {
 			idle = 0
 		}
 	}
+}
+
+// waiting counts who waits for something at the connection.
+func (o *order) waiting() (n int) {
+	o.t.Helper()
+	must(o.t, o.store.Tx(o.t.Context(), func(tx *store.Tx) error {
+		waits, err := platform.Waits(o.t.Context(), tx, o.conn, 1000)
+		n = len(waits)
+		return err
+	}))
+	return n
 }

@@ -254,7 +254,7 @@ func (p *turn) pushAgain(ctx context.Context, items []*item) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	return p.Store.Tx(ctx, func(tx *store.Tx) error { return platform.PushOnceMore(ctx, tx, p.id, users) })
+	return p.Store.Tx(ctx, func(tx *store.Tx) error { return platform.TellOnceMore(ctx, tx, p.id, users) })
 }
 
 // writeStates writes what became of pushes of the newest state, and tells those
@@ -282,6 +282,10 @@ func (b *outcomes) writeStates(ctx context.Context, items []*item, gone []string
 			continue
 		}
 		e := endings[w.UserID]
+		if w.Mode == usersync.PushAbsence {
+			b.overtaken(w, !w.Absent)
+			continue
+		}
 		if e.final() && w.Version > it.version {
 			continue // waits for a newer state
 		}

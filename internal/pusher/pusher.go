@@ -211,7 +211,7 @@ func (p *turn) open(patch usersync.PlatformSync) (connector.Connector, error) {
 }
 
 func encodePatch(patch usersync.PlatformSync) string {
-	text, _ := json.Marshal(usersync.PlatformSync{List: patch.List, Tags: patch.Tags}) // strings can always be written
+	text, _ := json.Marshal(usersync.PlatformSync{List: patch.List, Tags: patch.Tags, Absent: patch.Absent}) // strings can always be written
 	return string(text)
 }
 

@@ -38,7 +38,7 @@ func (p *turn) rest(ctx context.Context) error {
 				return fmt.Errorf("read who waits at the connection: %w", err)
 			}
 			for _, w := range waits {
-				b.end(w, ending{status: request.StepSkipped, reason: reason, details: platform.SkipSentence(reason)})
+				b.end(w, ending{status: request.StepSkipped, reason: reason, details: platform.SkipSentence(reason, w.Mode)})
 			}
 			if err := b.save(ctx); err != nil {
 				return err

@@ -36,8 +36,8 @@ type item struct {
 	back bool
 }
 
-// states pushes the newest states of the users that are due, asks for those that
-// the platform works on, and removes those who were erased.
+// states pushes the newest states of the users that are due, asks for those that the
+// platform works on, removes those who were erased, and takes off who is not to be there.
 func (p *turn) states(ctx context.Context) (worked bool, err error) {
 	due, err := platform.DuePushes(ctx, p.org, p.id, max(p.platform.Batch, 1))
 	if err != nil || len(due) == 0 {
@@ -48,29 +48,40 @@ func (p *turn) states(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return true, p.disconnect(ctx, usersync.AsError(err))
 	}
-	removals, jobs, pushes := sortDue(due)
-	if err := p.remove(ctx, c, removals); err != nil {
+	s := sortDue(due)
+	if err := p.remove(ctx, c, s.removals); err != nil {
 		return true, err
 	}
-	if err := p.confirm(ctx, c, jobs); err != nil {
+	if err := p.confirm(ctx, c, s.jobs); err != nil {
 		return true, err
 	}
-	return true, p.pushStates(ctx, c, pushes)
+	if err := p.takeOff(ctx, s.departures); err != nil {
+		return true, err
+	}
+	return true, p.pushStates(ctx, c, s.pushes)
 }
 
-func sortDue(due []platform.PushRow) (removals []platform.PushRow, jobs map[string][]platform.PushRow, pushes []platform.PushRow) {
-	jobs = map[string][]platform.PushRow{}
+// sorted is what is due, by what is to be done about it.
+type sorted struct {
+	removals, departures, pushes []platform.PushRow
+	jobs                         map[string][]platform.PushRow
+}
+
+func sortDue(due []platform.PushRow) sorted {
+	s := sorted{jobs: map[string][]platform.PushRow{}}
 	for _, d := range due {
 		switch {
 		case !d.Removal.IsZero():
-			removals = append(removals, d)
+			s.removals = append(s.removals, d)
 		case d.Status == platform.PushConfirming:
-			jobs[d.Job] = append(jobs[d.Job], d)
+			s.jobs[d.Job] = append(s.jobs[d.Job], d)
+		case d.Absent:
+			s.departures = append(s.departures, d)
 		default:
-			pushes = append(pushes, d)
+			s.pushes = append(s.pushes, d)
 		}
 	}
-	return removals, jobs, pushes
+	return s
 }
 
 // pushStates makes one push of all that has changed and writes what became of it.
@@ -93,21 +104,15 @@ func (p *turn) pushStates(ctx context.Context, c connector.Connector, due []plat
 			calls = append(calls, it)
 		}
 	}
-	if len(calls) > 0 {
-		begun, err := p.begin(ctx, calls)
-		if err != nil {
-			return fmt.Errorf("note that calls begin: %w", err)
-		}
-		erased := map[*item]bool{}
-		for _, it := range calls {
-			if !begun[it.push.UserID] {
-				erased[it] = true
-				gone = append(gone, it.push.UserID)
-			}
-		}
-		out := func(it *item) bool { return erased[it] }
-		items, calls = slices.DeleteFunc(items, out), slices.DeleteFunc(calls, out)
+	erased, err := p.begin(ctx, calls)
+	if err != nil {
+		return err
 	}
+	out := func(it *item) bool { return erased[it] }
+	for it := range erased {
+		gone = append(gone, it.push.UserID)
+	}
+	items, calls = slices.DeleteFunc(items, out), slices.DeleteFunc(calls, out)
 	if len(calls) > 0 {
 		p.bring(ctx, c, calls)
 	}
@@ -151,9 +156,12 @@ func (p *turn) hash(c connector.Connector, profile connector.Profile) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// begin notes that calls about these users are under way, and returns those who
-// were not erased since they were loaded.
-func (p *turn) begin(ctx context.Context, calls []*item) (begun map[string]bool, err error) {
+// begin notes that calls about these users are under way, and returns those who were
+// erased since they were loaded: of them nobody may be told.
+func (p *turn) begin(ctx context.Context, calls []*item) (erased map[*item]bool, err error) {
+	if len(calls) == 0 {
+		return nil, nil
+	}
 	err = p.Store.Tx(ctx, func(tx *store.Tx) error {
 		if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 			return fmt.Errorf("hold the claim: %w", err)
@@ -163,11 +171,20 @@ func (p *turn) begin(ctx context.Context, calls []*item) (begun map[string]bool,
 			ids[i] = it.push.UserID
 		}
 		left, err := platform.BeginCalls(ctx, tx, p.id, ids, callWithin)
-		begun = make(map[string]bool, len(left))
+		erased = map[*item]bool{}
+		begun := make(map[string]bool, len(left))
 		for _, id := range left {
 			begun[id] = true
 		}
+		for _, it := range calls {
+			if !begun[it.push.UserID] {
+				erased[it] = true
+			}
+		}
 		return err
 	})
-	return begun, err
+	if err != nil {
+		return nil, fmt.Errorf("note that calls begin: %w", err)
+	}
+	return erased, nil
 }

@@ -94,6 +94,8 @@ type Run struct {
 	Story     []Deed
 	Error     string
 	Event     event.Event
+	// Defined says that the version of the follow-up is still kept.
+	Defined bool
 	// revision rises with each time the run is saved.
 	revision int64
 	// ReadAt is the database's time when the run was read.
@@ -121,25 +123,27 @@ func (r *Run) Note(d Deed) {
 var runStatement = store.Define("reaction.run", `
 SELECT r.id, r.follow_up_id, r.version, r.user_id, r.root_id, r.hops, r.status, r.position, r.attempts, r.due_at, r.responses, r.story, r.error, r.revision,
     coalesce(e.id, ''), coalesce(e.type, ''), coalesce(e.source, ''), coalesce(e.user_id, ''), coalesce(e.cause, ''), coalesce(e.attributes, ''),
-    coalesce(e.caused_by, ''), coalesce(e.created_at, 0), {now}
+    coalesce(e.caused_by, ''), coalesce(e.created_at, 0), {now},
+    (SELECT count(*) FROM follow_up_versions v WHERE v.follow_up_id = r.follow_up_id AND v.version = r.version)
 FROM follow_up_runs r LEFT JOIN events e ON e.organization_id = r.organization_id AND e.id = r.event_id
 WHERE r.id = $2 AND r.organization_id = $1`)
 
 // Load returns a run; nil where it is not there. Its event has no id where that is gone.
 func Load(ctx context.Context, o *store.Org, id string) (*Run, error) {
 	r := &Run{}
-	var due, created, now int64
+	var due, created, now, versions int64
 	var responses, story, attributes, caused string
 	e := &r.Event
 	err := o.Reader().QueryRow(ctx, runStatement, o.ID(), id).Scan(&r.ID, &r.FollowUpID, &r.Version, &r.UserID, &r.RootID, &r.Hops, &r.Status,
 		&r.Position, &r.Attempts, &due, &responses, &story, &r.Error, &r.revision,
-		&e.ID, &e.Type, &e.Source, &e.UserID, &e.Cause, &attributes, &caused, &created, &now)
+		&e.ID, &e.Type, &e.Source, &e.UserID, &e.Cause, &attributes, &caused, &created, &now, &versions)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // that there is none is no fault
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a run: %w", err)
 	}
+	r.Defined = versions > 0
 	r.DueAt, r.ReadAt, e.CreatedAt, e.Attributes, r.Responses = store.At(due), store.At(now), store.Stamp(created), map[string]any{}, map[string]any{}
 	return r, errors.Join(store.Decode(responses, &r.Responses), store.Decode(story, &r.Story), store.Decode(attributes, &e.Attributes), store.Decode(caused, &e.Trigger))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"usersync/internal/delivery"
+	"usersync/internal/followup/catalog"
 	"usersync/internal/idempotency"
 	"usersync/internal/platform"
 	"usersync/internal/seal"
@@ -46,6 +47,10 @@ var sealedColumns = withStatements(
 			return platform.RemovalPlace(organization, key[0], key[1])
 		},
 		former: func(key []string) string { return "pushes/" + key[0] + "/" + key[1] + "/removal" },
+	},
+	sealedColumn{
+		table: "follow_up_headers", column: "sealed", key: []string{"id"},
+		place: func(organization string, key []string) string { return catalog.HeadersPlace(organization, key[0]) },
 	},
 	sealedColumn{
 		table: "idempotency_keys", column: "acceptance", key: []string{"organization_id", "scope", "key"}, mark: idempotency.AnswerPrefix,

@@ -15,6 +15,8 @@ import (
 
 	"usersync/internal/delivery"
 	"usersync/internal/destination"
+	"usersync/internal/followup"
+	"usersync/internal/followup/catalog"
 	"usersync/internal/idempotency"
 	"usersync/internal/platform"
 	"usersync/internal/rewrap"
@@ -48,6 +50,7 @@ type rotation struct {
 	endpoint   delivery.Endpoint
 	connection platform.Connection
 	answer     idempotency.Key
+	followUp   catalog.FollowUp
 }
 
 // One key each; the texts are base64 of 32 bytes.
@@ -104,6 +107,10 @@ func newRotation(t *testing.T, engine string) rotation {
 		t.Fatal("a new key is taken")
 	}
 	must(idempotency.Keep(ctx, r.old, r.n.Organization.ID, r.answer, []byte("an answer")))
+	r.followUp, err = catalog.Create(ctx, org, "test", followup.Definition{Name: "f", Trigger: followup.Trigger{Type: followup.UserUpdate}, Actions: []followup.Action{
+		{Type: followup.SendWebhook, Method: "GET", URL: "https://hooks.example.com/", Headers: map[string]string{"X-Token": "header value"}},
+	}}, catalog.Active)
+	must(err)
 	removal, err := keys.Seal([]byte("ann@acme.example.com"), platform.RemovalPlace(r.n.Organization.ID, r.connection.ID, "user_1"))
 	must(err)
 	_, err = r.db.ExecContext(ctx, `INSERT INTO pushes (connection_id, user_id, organization_id, removal)
@@ -127,6 +134,10 @@ func (r rotation) wantReadable(t *testing.T, s *store.Store) {
 	c, err := platform.GetConnection(ctx, org, r.connection.ID)
 	if err != nil || !strings.Contains(c.Credentials.Reveal(), roomtest.SecretKey) {
 		t.Errorf("connection: %v", err)
+	}
+	headers, err := catalog.HeadersOf(ctx, org, r.followUp.ID, 1, "actions[0]", "https://hooks.example.com/")
+	if err != nil || headers["X-Token"] != "header value" {
+		t.Errorf("headers: %v", err)
 	}
 	answer, _, err := idempotency.Take(ctx, s.Org(r.n.Organization.ID), r.answer)
 	if err != nil || string(answer) != "an answer" {
@@ -194,7 +205,7 @@ func TestSealedValueOpensForNoOtherOrganization(t *testing.T) {
 	t.Parallel()
 	onBothRotating(t, func(t *testing.T, r rotation) {
 		other, ctx := roomtest.New(t, r.old, 0), t.Context()
-		for _, table := range []string{"webhook_endpoints", "connections", "pushes", "idempotency_keys"} {
+		for _, table := range []string{"webhook_endpoints", "connections", "pushes", "idempotency_keys", "follow_up_headers"} {
 			result, err := r.db.ExecContext(ctx, `UPDATE `+table+` SET organization_id = '`+other.Organization.ID+`' WHERE organization_id = '`+r.n.Organization.ID+`'`)
 			if err != nil {
 				t.Fatal(err)
@@ -212,7 +223,8 @@ func TestSealedValueOpensForNoOtherOrganization(t *testing.T) {
 		_, ofConnection := platform.GetConnection(ctx, org, r.connection.ID)
 		_, ofRemoval := platform.DuePushes(ctx, org, r.connection.ID, 10)
 		_, _, ofAnswer := idempotency.Take(ctx, org, r.answer)
-		for name, err := range map[string]error{"endpoint": ofEndpoint, "connection": ofConnection, "removal": ofRemoval, "answer": ofAnswer} {
+		_, ofHeaders := catalog.HeadersOf(ctx, org, r.followUp.ID, 1, "actions[0]", "https://hooks.example.com/")
+		for name, err := range map[string]error{"endpoint": ofEndpoint, "connection": ofConnection, "removal": ofRemoval, "answer": ofAnswer, "headers": ofHeaders} {
 			if err == nil || !strings.Contains(err.Error(), "changed or moved") {
 				t.Errorf("the value of the %s: %v", name, err)
 			}
@@ -265,6 +277,7 @@ var places = map[string][]string{
 	"CredentialsPlace": {"connections.credentials"},
 	"RemovalPlace":     {"pushes.removal"},
 	"AnswerPlace":      {"idempotency_keys.acceptance"},
+	"HeadersPlace":     {"follow_up_headers.sealed"},
 }
 
 // TestEverySealedColumnIsRewrapped reads the sources of all packages: whoever seals
@@ -277,7 +290,7 @@ func TestEverySealedColumnIsRewrapped(t *testing.T) {
 			t.Errorf("something is sealed for %s: add its columns to this test and to sealedColumns", name)
 		}
 	}
-	if !slices.Contains(sealing, "CredentialsPlace") || !slices.Contains(sealing, "SecretPlace") {
+	if !slices.Contains(sealing, "CredentialsPlace") || !slices.Contains(sealing, "SecretPlace") || !slices.Contains(sealing, "HeadersPlace") {
 		t.Errorf("found only %v", sealing)
 	}
 	done, err := rewrap.Run(t.Context(), storetest.Open(t, storetest.Options(t, "sqlite")), silent)
@@ -303,9 +316,13 @@ func TestEverySealedColumnIsRewrapped(t *testing.T) {
 func sealedPlaces(t *testing.T) []string {
 	t.Helper()
 	found := map[string]bool{}
-	files, err := filepath.Glob("../*/*.go")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"../*/*.go", "../*/*/*.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(filepath.ToSlash(file), "../rewrap/") {

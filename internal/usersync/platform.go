@@ -15,6 +15,9 @@ const (
 	PushOnce PushMode = "once"
 	// PushPreview changes nothing: a dry run.
 	PushPreview PushMode = "preview"
+	// PushAbsence has the person be taken off the platform. It coalesces with PushState:
+	// the newest wish counts.
+	PushAbsence PushMode = "absence"
 )
 
 // PlatformSync is the input of a request of KindPlatformSync, and of each user
@@ -34,11 +37,17 @@ type PlatformSync struct {
 	Remove bool `json:"remove,omitempty"`
 	// Platform leaves out connections to other platforms; "" takes all.
 	Platform string `json:"platform,omitempty"`
+	// Connections are the ids of those that are meant; none for all.
+	Connections []string `json:"connections,omitempty"`
+	// Absent has the user be taken off the platforms instead.
+	Absent bool `json:"absent,omitempty"`
 }
 
 // Mode says how such a push is made.
 func (in PlatformSync) Mode() PushMode {
 	switch {
+	case in.Absent:
+		return PushAbsence
 	case in.DryRun:
 		return PushPreview
 	case in.Force || in.Remove || in.FirstName != "" || in.List != "" || len(in.Tags) > 0:

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,9 @@ func (b *bench) harm(ctx context.Context) (err error) {
 	}
 	b.report.harm("nothing", alone, alone)
 	for _, one := range harms {
+		if !strings.Contains(one.name, b.harms) {
+			continue
+		}
 		if err := p.harmOnce(ctx, one, small, alone); err != nil {
 			return fmt.Errorf("beside %s: %w", one.name, err)
 		}

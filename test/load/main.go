@@ -29,6 +29,7 @@ type options struct {
 	page      string        // file with the places for tables; "" for none
 	explained string        // file for the plans of the curve's last size; "" for none
 	harmOnly  bool          // only what organizations do to each other
+	harms     string        // of that only what has this in its name
 	steady    bool          // only the steady loads of a deployed installation
 	role      string        // of a process that this program started; "" for the run itself
 	address   string        // what the role serves on, or uses
@@ -79,6 +80,7 @@ func parse(args []string) (options, error) {
 	curve := flags.String("curve", "", "measure the cost curve instead: numbers of stored requests, rising, as 10000,100000")
 	flags.BoolVar(&o.steady, "steady", false, "only the steady loads of a deployed installation, and idleness")
 	flags.BoolVar(&o.harmOnly, "harm", false, "only what one organization can do to another")
+	flags.StringVar(&o.harms, "harms", "", "of what one organization can do to another only what has this in its name, as follow-ups")
 	flags.IntVar(&o.backlog, "fairness", 0, "measure fairness instead, beside a backlog of this many requests")
 	flags.StringVar(&o.page, "write", "", "put the tables into their places in this file")
 	flags.StringVar(&o.explained, "explain", "", "with -curve: write the plans of the hot statements at the last size to this file")

@@ -34,6 +34,7 @@ func (h *Handlers) Dialect() api.Dialect {
 	return api.Dialect{
 		Name:     "events",
 		Prefixes: []string{"/v4/events/", authenticatePath},
+		Doubled:  "/v4//",
 		Auth:     h.authenticate,
 		Render:   render,
 		Routes: []api.Route{

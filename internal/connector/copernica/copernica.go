@@ -48,7 +48,7 @@ type Settings struct {
 	Interests []string          `json:"interests,omitempty" role:"tags" help:"Interests that every profile gets, Copernica's tags. They must exist in the database."`
 	Fields    connector.Mapping `json:"fields,omitempty" default:"email: email, firstname: firstName, lastname: lastName" help:"Field of the database → ours. A field mapped to nothing is not sent."`
 	Match     string            `json:"matchField,omitempty" default:"email" help:"Field that tells profiles apart. It must be mapped. One that is the user's own, such as a field mapped to userId, also follows a changed address."`
-	Keep      bool              `json:"keepInBackend,omitempty" help:"Delete erased people the ordinary way, which leaves their profiles in Copernica's backend, marked as removed."`
+	Keep      bool              `json:"keepInBackend,omitempty" help:"Delete erased people the ordinary way, which leaves their profiles in Copernica's backend, marked as removed." role:"archive"`
 }
 
 // Validate returns what is wrong with the settings.

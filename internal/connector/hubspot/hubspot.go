@@ -68,7 +68,7 @@ type Settings struct {
 	Properties   connector.Mapping `json:"properties,omitempty" help:"Internal names of contact properties with the field each takes its value from; beside firstname, lastname and jobtitle. An empty field leaves a property out."`
 	IDProperty   string            `json:"idProperty,omitempty" help:"Contact property that people are found by: email, or a property with unique values that takes our user id." default:"email"`
 	APIVersion   string            `json:"apiVersion,omitempty" help:"Version of HubSpot's API: v3, or a date such as 2026-03." default:"v3"`
-	Archive      bool              `json:"archive,omitempty" help:"Archive people who are erased here, instead of deleting them for good: HubSpot keeps them for 90 days, in which they can be restored." default:"false"`
+	Archive      bool              `json:"archive,omitempty" help:"Archive people who are erased here, instead of deleting them for good: HubSpot keeps them for 90 days, in which they can be restored." default:"false" role:"archive"`
 }
 
 // Validate finds what the types cannot say.

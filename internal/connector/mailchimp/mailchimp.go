@@ -52,7 +52,7 @@ type Settings struct {
 	MergeFields          connector.Mapping `json:"mergeFields,omitempty" default:"FNAME firstName, LNAME lastName" help:"Merge tags of the audience and what goes into them; FNAME and LNAME are filled where not named, and left alone where named with an empty source."`
 	StatusIfNew          string            `json:"statusIfNew,omitempty" default:"subscribed" options:"subscribed|pending|transactional" help:"Status of a person who is not in the audience yet: pending has Mailchimp ask them to confirm, transactional gets no campaigns. Nobody who is there is changed."`
 	MarketingPermissions []string          `json:"marketingPermissions,omitempty" help:"Ids of the marketing permissions (GDPR fields) of the audience that people get who agreed to e-mail."`
-	Archive              bool              `json:"archive,omitempty" default:"false" help:"Archive people who are erased here, instead of deleting them for good: their data stays at Mailchimp, and they can be added again."`
+	Archive              bool              `json:"archive,omitempty" default:"false" help:"Archive people who are erased here, instead of deleting them for good: their data stays at Mailchimp, and they can be added again." role:"archive"`
 }
 
 // Validate refuses a key that does not end in a datacentre, because the host is made

@@ -108,7 +108,12 @@ var count = tenant.Count{
 }
 
 func create(ctx context.Context, tx *store.Tx, organization, actor string, d followup.Definition, status string) (FollowUp, error) {
-	text, err := encode(d)
+	d, err := restored(d, nil)
+	if err != nil {
+		return FollowUp{}, err
+	}
+	hidden, headers := d.Hide()
+	text, err := encode(hidden)
 	if err != nil {
 		return FollowUp{}, err
 	}
@@ -120,7 +125,7 @@ func create(ctx context.Context, tx *store.Tx, organization, actor string, d fol
 	if err := tx.GORM().Create(&r).Error; err != nil {
 		return FollowUp{}, fmt.Errorf("store the follow-up: %w", err)
 	}
-	if err := keepVersion(ctx, tx, r, actor); err != nil {
+	if err := keepVersion(ctx, tx, r, actor, headers); err != nil {
 		return FollowUp{}, err
 	}
 	if err := audit.Record(ctx, tx, organization, actor, "follow_up.create", r.ID, "name", "trigger", "condition", "overlap", "actions", "status"); err != nil {
@@ -151,11 +156,15 @@ func rise(ctx context.Context, tx *store.Tx, organization string) error {
 	return tx.Later(ctx, riseStatement, nil, nil, organization)
 }
 
-// keepVersion stores the present definition among those that there were.
-func keepVersion(ctx context.Context, tx *store.Tx, r row, actor string) error {
+// keepVersion stores the present definition among those that there were, with the values
+// of its headers.
+func keepVersion(ctx context.Context, tx *store.Tx, r row, actor string, headers []followup.Headers) error {
 	v := versionRow{FollowUpID: r.ID, Version: r.Version, OrganizationID: r.OrganizationID, Definition: r.Definition, Actor: actor, CreatedAt: r.UpdatedAt}
 	if err := tx.GORM().Create(&v).Error; err != nil {
 		return fmt.Errorf("store the version: %w", err)
+	}
+	if err := keepHeaders(ctx, tx, r.OrganizationID, r.ID, r.Version, headers); err != nil {
+		return err
 	}
 	if err := tx.Later(ctx, pruneStatement, nil, nil, r.OrganizationID, r.ID, r.Version-maxVersions); err != nil {
 		return fmt.Errorf("remove old versions: %w", err)
@@ -213,16 +222,16 @@ func Versions(ctx context.Context, o *store.Org, id string) ([]Version, error) {
 
 // Change changes a follow-up under a lock. change returns the names of the fields that it
 // changed, for the audit log; a definition that it changed was compiled, and becomes a new
-// version.
+// version. Of a header that is followup.Hidden the value stays, for the same address.
 func Change(ctx context.Context, o *store.Org, actor, action, id string, change func(*FollowUp) ([]string, error)) (out FollowUp, err error) {
 	err = o.Tx(ctx, func(tx *store.Tx) error {
-		out, err = changeIn(ctx, tx, o.ID(), actor, action, id, change)
+		out, err = changeIn(ctx, tx, o.ID(), actor, action, id, func(f *FollowUp, _ []followup.Headers) ([]string, error) { return change(f) })
 		return err
 	})
 	return out, err
 }
 
-func changeIn(ctx context.Context, tx *store.Tx, organization, actor, action, id string, change func(*FollowUp) ([]string, error)) (out FollowUp, err error) {
+func changeIn(ctx context.Context, tx *store.Tx, organization, actor, action, id string, change func(*FollowUp, []followup.Headers) ([]string, error)) (out FollowUp, err error) {
 	// The organization is locked first, as by create: rise writes it at the end.
 	if err := tenant.Lock(ctx, tx, organization); err != nil {
 		return out, fmt.Errorf("lock the organization: %w", err)
@@ -234,17 +243,26 @@ func changeIn(ctx context.Context, tx *store.Tx, organization, actor, action, id
 	if out, err = r.followUp(); err != nil {
 		return out, err
 	}
-	fields, err := change(&out)
+	before, err := headersOfRow(ctx, tx, r, out.Definition)
+	if err != nil {
+		return out, err
+	}
+	fields, err := change(&out, before)
 	if err != nil || len(fields) == 0 {
 		return out, err
 	}
+	if out.Definition, err = restored(out.Definition, before); err != nil {
+		return out, err
+	}
+	var headers []followup.Headers
+	out.Definition, headers = out.Hide()
 	text, err := encode(out.Definition)
 	if err != nil {
 		return out, err
 	}
 	out.UpdatedAt = usersync.Time{Time: time.Now().UTC()}
 	r.Name, r.Status, r.UpdatedAt = out.Name, out.Status, store.Micros(out.UpdatedAt.Time)
-	renewed := text != r.Definition
+	renewed := text != r.Definition || !followup.SameHeaders(before, headers)
 	if renewed {
 		r.Definition, r.Version = text, r.Version+1
 		out.Version = r.Version
@@ -254,7 +272,9 @@ func changeIn(ctx context.Context, tx *store.Tx, organization, actor, action, id
 	}
 	keep := rise
 	if renewed {
-		keep = func(ctx context.Context, tx *store.Tx, _ string) error { return keepVersion(ctx, tx, r, actor) }
+		keep = func(ctx context.Context, tx *store.Tx, _ string) error {
+			return keepVersion(ctx, tx, r, actor, headers)
+		}
 	}
 	if err := keep(ctx, tx, organization); err != nil {
 		return out, err

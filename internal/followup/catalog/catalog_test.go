@@ -82,7 +82,7 @@ func TestEveryDefinitionIsKeptUnderItsVersion(t *testing.T) {
 			t.Errorf("%+v, %v", versions, err)
 		}
 		for version, country := range map[int64]string{1: "NL", 2: "BE"} {
-			p, err := catalog.ProgramOf(t.Context(), o.Reader(), o.ID(), f.ID, version)
+			p, err := new(catalog.Programs).Get(t.Context(), o.Reader(), o.ID(), f.ID, version)
 			if err != nil || as(t, p.Definition) != as(t, definition(t, "a", country)) {
 				t.Errorf("version %d: %v", version, err)
 			}
@@ -93,7 +93,7 @@ func TestEveryDefinitionIsKeptUnderItsVersion(t *testing.T) {
 		for what, err := range map[string]error{
 			"get":     second(catalog.Get(t.Context(), o, f.ID)),
 			"delete":  catalog.Delete(t.Context(), o, "test", f.ID),
-			"program": second(catalog.ProgramOf(t.Context(), o.Reader(), o.ID(), f.ID, 1)),
+			"program": second(new(catalog.Programs).Get(t.Context(), o.Reader(), o.ID(), f.ID, 1)),
 		} {
 			if usersync.CodeOf(err) != usersync.CodeNotFound {
 				t.Errorf("%s: %v", what, err)
@@ -170,7 +170,7 @@ func TestOnlyActiveFollowUpsOfTheOrganizationAreAsked(t *testing.T) {
 			"get":      second(catalog.Get(t.Context(), other, first.ID)),
 			"versions": second(catalog.Versions(t.Context(), other, first.ID)),
 			"delete":   catalog.Delete(t.Context(), other, "test", first.ID),
-			"program":  second(catalog.ProgramOf(t.Context(), other.Reader(), other.ID(), first.ID, 1)),
+			"program":  second(new(catalog.Programs).Get(t.Context(), other.Reader(), other.ID(), first.ID, 1)),
 			"change":   second(catalog.Change(t.Context(), other, "test", "x", first.ID, func(*catalog.FollowUp) ([]string, error) { return []string{"x"}, nil })),
 		} {
 			if usersync.CodeOf(err) != usersync.CodeNotFound {
@@ -201,6 +201,125 @@ func TestNoMoreFollowUpsAreMadeThanTheLimitSays(t *testing.T) {
 		}
 		if _, err := catalog.Create(t.Context(), o, "test", long, catalog.Active); usersync.CodeOf(err) != usersync.CodeInvalid {
 			t.Errorf("%v", err)
+		}
+	})
+}
+
+// webhook is a follow-up that calls an address with a token.
+func webhook(t *testing.T, name, address, token string) followup.Definition {
+	t.Helper()
+	d := definition(t, name, "NL")
+	d.Actions = append(d.Actions, followup.Action{
+		Type: followup.Branch, If: &followup.Condition{Field: "type", IsSet: new(true)},
+		Then: []followup.Action{{Type: followup.SendWebhook, Method: "POST", URL: address, Headers: map[string]string{"X-Token": token, "Content-Type": "text/plain"}}},
+	})
+	if _, err := followup.Compile(d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// becomes gives a follow-up another definition.
+func becomes(t *testing.T, o *store.Org, id string, d followup.Definition) (catalog.FollowUp, error) {
+	t.Helper()
+	return catalog.Change(t.Context(), o, "test", "follow_up.update", id, func(f *catalog.FollowUp) ([]string, error) {
+		f.Definition = d
+		return []string{"actions"}, nil
+	})
+}
+
+func TestHeadersAreSealedAndNeverShownAndForTheirAddressAlone(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := roomtest.New(t, s, 1)
+		o := n.Org(n.Organization.ID)
+		const here, there, place = "https://crm.example.com/{{.profile.userId}}", "https://other.example.com/", "actions[1].then[0]"
+		values := func(f catalog.FollowUp, address string) map[string]string {
+			t.Helper()
+			got, err := catalog.HeadersOf(t.Context(), o, f.ID, f.Version, place, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		f, err := catalog.Create(t.Context(), o, "test", webhook(t, "a", here, "needle-one"), catalog.Active)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown := f.Actions[1].Then[0].Headers; shown["X-Token"] != followup.Hidden || shown["Content-Type"] != "text/plain" {
+			t.Errorf("%v is shown", shown)
+		}
+		if got := values(f, here); len(got) != 1 || got["X-Token"] != "needle-one" {
+			t.Errorf("%v", got)
+		}
+		if got := values(f, there); got != nil {
+			t.Errorf("another address has %v", got)
+		}
+
+		same, err := becomes(t, o, f.ID, webhook(t, "a", here, followup.Hidden))
+		if err != nil || same.Version != 1 {
+			t.Errorf("what is sent back as it is shown makes version %d, %v", same.Version, err)
+		}
+		renamed, err := becomes(t, o, f.ID, webhook(t, "b", here, followup.Hidden))
+		if err != nil || renamed.Version != 2 || values(renamed, here)["X-Token"] != "needle-one" || values(f, here)["X-Token"] != "needle-one" {
+			t.Errorf("%+v, %v", renamed, err)
+		}
+		renewed, err := becomes(t, o, f.ID, webhook(t, "b", here, "needle-two"))
+		if err != nil || renewed.Version != 3 || values(renewed, here)["X-Token"] != "needle-two" {
+			t.Errorf("%+v, %v", renewed, err)
+		}
+		_, err = becomes(t, o, f.ID, webhook(t, "b", there, followup.Hidden))
+		if fields := usersync.AsError(err).Fields; len(fields) != 1 || fields[0].Field != place+".headers.X-Token" {
+			t.Errorf("a hidden value for another address: %v", err)
+		}
+		if _, err = catalog.Create(t.Context(), o, "test", webhook(t, "c", here, followup.Hidden), catalog.Active); usersync.CodeOf(err) != usersync.CodeInvalid {
+			t.Errorf("a hidden value of nothing: %v", err)
+		}
+
+		put, err := catalog.Put(t.Context(), o, "test", []catalog.FollowUp{{Definition: webhook(t, "b", here, followup.Hidden), Status: catalog.Active}})
+		if err != nil || put[0].Outcome != catalog.Unchanged {
+			t.Errorf("an import of the export: %+v, %v", put, err)
+		}
+		_, err = catalog.Put(t.Context(), o, "test", []catalog.FollowUp{{Definition: webhook(t, "d", here, followup.Hidden), Status: catalog.Active}})
+		if fields := usersync.AsError(err).Fields; len(fields) != 1 || fields[0].Field != "followUps[0]."+place+".headers.X-Token" {
+			t.Errorf("an import of a hidden value of nothing: %v", err)
+		}
+
+		for where, text := range roomtest.Texts(t, db) {
+			if strings.Contains(text, "needle") {
+				t.Errorf("%s shows the value", where)
+			}
+		}
+		if err := catalog.Delete(t.Context(), o, "test", f.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := roomtest.Count(t, db, `SELECT count(*) FROM follow_up_headers`); got != 0 {
+			t.Errorf("%d sealed values are left", got)
+		}
+	})
+}
+
+func TestAProgramIsReadOnceForEachVersion(t *testing.T) {
+	t.Parallel()
+	roomtest.Engines(t, func(t *testing.T, s *store.Store, db *sql.DB) {
+		n := roomtest.New(t, s, 1)
+		o := n.Org(n.Organization.ID)
+		f := create(t, o, "a", "NL")
+		var known catalog.Programs
+		first, err := known.Get(t.Context(), o.Reader(), o.ID(), f.ID, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := known.Get(t.Context(), o.Reader(), o.ID(), f.ID, 1); again != first || err != nil {
+			t.Errorf("it was read again: %v", err)
+		}
+		other := roomtest.New(t, s, 1)
+		if _, err := known.Get(t.Context(), o.Reader(), other.Organization.ID, f.ID, 1); usersync.CodeOf(err) != usersync.CodeNotFound {
+			t.Errorf("another organization: %v", err)
+		}
+		change(t, o, f.ID, "BE")
+		if second, err := known.Get(t.Context(), o.Reader(), o.ID(), f.ID, 2); err != nil || second == first {
+			t.Errorf("another version: %v", err)
 		}
 	})
 }

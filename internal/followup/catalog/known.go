@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"usersync/internal/followup"
 	"usersync/internal/store"
@@ -52,20 +55,53 @@ func scanEntry(scan func(...any) error) (e Entry, err error) {
 var programStatement = store.Define("catalog.program", `
 SELECT definition FROM follow_up_versions WHERE follow_up_id = $2 AND version = $3 AND organization_id = $1`)
 
-// ProgramOf returns one version of a follow-up, ready to be run. The error is ErrNoVersion
-// where it is not there any more: the follow-up was deleted, or has had 100 versions since.
-func ProgramOf(ctx context.Context, db store.Conn, organization, id string, version int64) (*followup.Program, error) {
+// Programs keeps versions of follow-ups in mind, ready to be run, of those that were asked
+// for last: a version never changes. The zero value is ready for use, by several goroutines.
+type Programs struct {
+	made  sync.Once
+	known *lru.Cache[programKey, *followup.Program]
+}
+
+type programKey struct {
+	organization, followUp string
+	version                int64
+}
+
+const (
+	// maxPrograms is how many a process keeps in mind, and maxKept how long the definition
+	// of one of them may be, in bytes. What is kept takes about five times as much.
+	maxPrograms = 500
+	maxKept     = 16 << 10
+)
+
+// Get returns one version of a follow-up. It is shared and must not be changed. The error is
+// ErrNoVersion where it is neither known nor there any more; whoever wants to know of a
+// deletion asks for that beside.
+func (p *Programs) Get(ctx context.Context, db store.Conn, organization, id string, version int64) (*followup.Program, error) {
+	p.made.Do(func() { p.known, _ = lru.New[programKey, *followup.Program](maxPrograms) }) // New fails only for a bound below 1.
+	key := programKey{organization, id, version}
+	if one, ok := p.known.Get(key); ok {
+		return one, nil
+	}
+	one, size, err := programOf(ctx, db, key)
+	if err == nil && size <= maxKept {
+		p.known.Add(key, one)
+	}
+	return one, err
+}
+
+// programOf reads one version of a follow-up and returns how long it is.
+func programOf(ctx context.Context, db store.Conn, key programKey) (p *followup.Program, size int, err error) {
 	var definition string
-	err := db.QueryRow(ctx, programStatement, organization, id, version).Scan(&definition)
+	err = db.QueryRow(ctx, programStatement, key.organization, key.followUp, key.version).Scan(&definition)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return nil, ErrNoVersion
+		return nil, 0, ErrNoVersion
 	case err != nil:
-		return nil, store.Classify(err)
+		return nil, 0, store.Classify(err)
 	}
-	p, err := followup.Parse([]byte(definition))
-	if err != nil {
-		return nil, fmt.Errorf("read version %d of follow-up %q: %w", version, id, err)
+	if p, err = followup.Parse([]byte(definition)); err != nil {
+		return nil, 0, fmt.Errorf("read version %d of follow-up %q: %w", key.version, key.followUp, err)
 	}
-	return p, nil
+	return p, len(definition), nil
 }

@@ -3,7 +3,9 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"usersync/internal/followup"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -43,13 +45,25 @@ func Put(ctx context.Context, o *store.Org, actor string, wanted []FollowUp) (ou
 		for i, f := range wanted { //lint:loop an import has few
 			one, err := put(ctx, tx, o.ID(), actor, f, ids[f.Name])
 			if err != nil {
-				return fmt.Errorf("put follow-up %d: %w", i, err)
+				return numbered(i, err)
 			}
 			out = append(out, one)
 		}
 		return nil
 	})
 	return out, err
+}
+
+// numbered says of which follow-up an error is, in its places too.
+func numbered(i int, err error) error {
+	faults := slices.Clone(usersync.AsError(err).Fields)
+	if len(faults) == 0 {
+		return fmt.Errorf("put follow-up %d: %w", i, err)
+	}
+	for j := range faults {
+		faults[j].Field = fmt.Sprintf("followUps[%d].%s", i, faults[j].Field)
+	}
+	return invalid(faults)
 }
 
 // idsByName returns the ids of the follow-ups of each name.
@@ -79,13 +93,17 @@ func put(ctx context.Context, tx *store.Tx, organization, actor string, f Follow
 		return p, usersync.Errorf(usersync.CodeConflict, "%d follow-ups are named %q; rename all but one.", len(ids), f.Name)
 	}
 	p.Outcome = Unchanged
-	p.FollowUp, err = changeIn(ctx, tx, organization, actor, "follow_up.import", ids[0], func(now *FollowUp) ([]string, error) {
+	p.FollowUp, err = changeIn(ctx, tx, organization, actor, "follow_up.import", ids[0], func(now *FollowUp, known []followup.Headers) ([]string, error) {
 		before, err := encode(now.Definition)
 		if err != nil {
 			return nil, err
 		}
-		after, err := encode(f.Definition)
-		if err != nil || before == after && now.Status == f.Status {
+		if f.Definition, err = restored(f.Definition, known); err != nil {
+			return nil, err
+		}
+		hidden, headers := f.Hide()
+		after, err := encode(hidden)
+		if err != nil || before == after && now.Status == f.Status && followup.SameHeaders(known, headers) {
 			return nil, err
 		}
 		p.Outcome = Updated

@@ -209,6 +209,19 @@ CREATE TABLE follow_up_versions (
     FOREIGN KEY (follow_up_id) REFERENCES follow_ups (id) ON DELETE CASCADE
 );
 
+-- The values of the headers of a webhook, sealed: JSON by name. The id is made of the version,
+-- the place of the action and the address that they are for.
+CREATE TABLE follow_up_headers (
+    id              text   COLLATE "C" NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    follow_up_id    text   COLLATE "C" NOT NULL,
+    version         bigint NOT NULL,
+    sealed          text   NOT NULL,
+    PRIMARY KEY (id, organization_id),
+    FOREIGN KEY (follow_up_id, version) REFERENCES follow_up_versions (follow_up_id, version) ON DELETE CASCADE
+);
+CREATE INDEX follow_up_headers_version ON follow_up_headers (follow_up_id, version);
+
 -- The runs of follow-ups: how far each has come, and what its actions did. position is the
 -- number of the step that is next. root_id is the event of a client that it all began
 -- with, and hops counts the follow-ups in between. revision rises with every change.
@@ -640,6 +653,7 @@ CREATE INDEX signals_person ON signals (organization_id, email_key) WHERE email_
 -- wanted_at is when the oldest unmet wish came. sent_version and sent_hash are
 -- what job will have pushed. dirty says that a worker that had lost its claim may
 -- have written there: what is pushed now is to be pushed once more.
+-- absent says that the person is to be taken off the platform: the newest wish was that.
 -- former is the address that the platform still has of a person who has another one now.
 -- away says that the user was taken off the connection's list by a call: only another
 -- call about them brings them back.
@@ -664,6 +678,7 @@ CREATE TABLE pushes (
     sent_version    bigint  NOT NULL DEFAULT 0,
     sent_hash       text    NOT NULL DEFAULT '',
     dirty           integer NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
+    absent          integer NOT NULL DEFAULT 0 CHECK (absent IN (0, 1)),
     former          text    NOT NULL DEFAULT '',
     away            integer NOT NULL DEFAULT 0 CHECK (away IN (0, 1)),
     deaths          integer NOT NULL DEFAULT 0,
@@ -677,15 +692,15 @@ CREATE INDEX pushes_calling ON pushes (connection_id) WHERE status = 'calling';
 
 -- Who waits for a push: a step of a request, or one user of a bulk (position -1).
 -- Rows of mode once and preview are work of their own, due at due_at; a state
--- is met when the push reaches version. A row is deleted in the transaction that
--- writes its outcome.
+-- is met when the push reaches version, an absence when the person was taken off the
+-- platform. A row is deleted in the transaction that writes its outcome.
 CREATE TABLE push_waits (
     connection_id   text    COLLATE "C" NOT NULL,
     user_id         text    COLLATE "C" NOT NULL,
     request_id      text    COLLATE "C" NOT NULL,
     organization_id text    COLLATE "C" NOT NULL,
     position        integer NOT NULL,
-    mode            text    NOT NULL CHECK (mode IN ('state', 'once', 'preview')),
+    mode            text    NOT NULL CHECK (mode IN ('state', 'once', 'preview', 'absence')),
     version         bigint  NOT NULL,
     rank            integer NOT NULL DEFAULT 1 CHECK (rank IN (0, 1, 2)),
     due_at          bigint  NOT NULL DEFAULT 0,
