@@ -24,9 +24,10 @@ import (
 
 // options are what is measured.
 type options struct {
-	// users are synced to each of platforms, all at once.
+	// users are synced to each of platforms, to atOnce of them at the same time.
 	users     int
 	platforms []string
+	atOnce    int
 	// latency is what every call to a platform takes.
 	latency time.Duration
 	// kills is how often the service is killed on the way.
@@ -43,7 +44,8 @@ func main() {
 	o := options{}
 	var names string
 	flag.IntVar(&o.users, "users", 1500, "users to sync")
-	flag.StringVar(&names, "platforms", strings.Join(all(), ","), "platforms to push to, all at once")
+	flag.StringVar(&names, "platforms", strings.Join(all(), ","), "platforms to push to")
+	flag.IntVar(&o.atOnce, "at-once", 1, "how many of them are pushed to at the same time: beside each other they share the processors")
 	flag.DurationVar(&o.latency, "latency", 100*time.Millisecond, "what every call to a platform takes")
 	flag.IntVar(&o.kills, "kill", 0, "how often the service is killed while it pushes; then only who arrived is judged")
 	flag.DurationVar(&o.job, "job", 2*time.Second, "what every import takes at a platform")

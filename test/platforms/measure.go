@@ -68,8 +68,8 @@ func jobsOf(f fakeplatform.Platform, o options) time.Duration {
 	return time.Duration(w.Stages()) * o.job
 }
 
-// measureAll connects the platforms, then has everybody synced to all at once. They wait
-// for their limits most of the time and do not disturb each other.
+// measureAll connects the platforms, then has everybody synced to one after the other, or
+// to several at the same time.
 func measureAll(ctx context.Context, s *service, p *platforms, o options) ([]taken, error) {
 	out := make([]taken, len(p.fakes))
 	for i, f := range p.fakes {
@@ -90,17 +90,25 @@ func measureAll(ctx context.Context, s *service, p *platforms, o options) ([]tak
 		p.server.Limit(k)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for i := range out {
-		group.Go(func() error {
-			if err := s.syncAll(ctx, &out[i], o); err != nil {
-				return fmt.Errorf("%s: %w", out[i].kind.Name, err)
-			}
-			out[i].count(p, i, o)
-			return nil
-		})
-	}
 	group.Go(func() error { return s.killAlong(ctx, p, o) })
+	group.Go(func() error {
+		pushes, ctx := errgroup.WithContext(ctx)
+		pushes.SetLimit(o.atOnce)
+		for i := range out {
+			pushes.Go(func() error { return s.measure(ctx, p, i, &out[i], o) })
+		}
+		return pushes.Wait()
+	})
 	return out, group.Wait()
+}
+
+// measure has everybody synced to the platform with the number at.
+func (s *service) measure(ctx context.Context, p *platforms, at int, t *taken, o options) error {
+	if err := s.syncAll(ctx, t, o); err != nil {
+		return fmt.Errorf("%s: %w", t.kind.Name, err)
+	}
+	t.count(p, at, o)
+	return nil
 }
 
 // connect makes a connection to a fake.

@@ -24,7 +24,7 @@ func TestEverybodyArrivesAtEveryPlatform(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	err := run(ctx, options{users: 30, platforms: all(), latency: time.Millisecond, job: time.Minute, within: 4 * time.Minute, page: file})
+	err := run(ctx, options{users: 30, platforms: all(), atOnce: len(all()), latency: time.Millisecond, job: time.Minute, within: 4 * time.Minute, page: file})
 	if err != nil {
 		t.Error(err)
 	}

@@ -68,7 +68,7 @@ func (t taken) fault(o options) error {
 // page is the table in Markdown.
 func page(all []taken, o options) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d users to %d platforms at once, %s a call, %s an import", o.users, len(all), o.latency, o.job)
+	fmt.Fprintf(&out, "%d users to each of %d platforms, %d at a time, %s a call, %s an import", o.users, len(all), o.atOnce, o.latency, o.job)
 	if o.kills > 0 {
 		fmt.Fprintf(&out, ", killed %d times", o.kills)
 	}
