@@ -30,6 +30,7 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/inbound"
 	"usersync/internal/intake"
+	"usersync/internal/lookup"
 	"usersync/internal/outbound"
 	"usersync/internal/pipeline"
 	"usersync/internal/pusher"
@@ -91,7 +92,9 @@ type App struct {
 	pool     *worker.Pool
 	client   *outbound.Client // of deliveries
 	services *outbound.Client // of directory services
+	issuers  *outbound.Client // of the keys of tokens
 	hub      *connector.Hub   // of calls to platforms
+	recorder *lookup.Recorder
 	api      *listener
 	ops      *listener
 }
@@ -356,6 +359,7 @@ func (a *App) Run(ctx context.Context) error {
 	admitting.Go(func() { a.Batcher.Run(admission) })
 	admitting.Go(func() { a.waiters.Run(ctx) })
 	admitting.Go(func() { a.edge.Run(admission) })
+	admitting.Go(func() { a.recorder.Run(admission) })
 	a.api.serve(failed)
 	if a.Demo != nil {
 		a.Demo.Welcome(a.o.Stdout, a.Addr())
@@ -387,7 +391,7 @@ func (a *App) close() {
 	if a.Demo != nil && a.Demo.Receiver != nil {
 		_ = a.Demo.Receiver.Close(ctx)
 	}
-	for _, c := range []*outbound.Client{a.client, a.services} {
+	for _, c := range []*outbound.Client{a.client, a.services, a.issuers} {
 		if c != nil {
 			c.Close()
 		}

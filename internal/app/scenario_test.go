@@ -109,6 +109,7 @@ type play struct {
 	vars     map[string]string
 	receiver *apptest.Receiver
 	platform *shownPlatform // that was given
+	secret   string         // of the issuer that was given
 }
 
 func (s *stage) begin(t *testing.T, file string) *play {
@@ -286,6 +287,10 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"fault":     (*play).giveFault,     // fault 401: what that fake answers from now on; 0 is as it should
 	"uploading": (*play).giveUploading, // uploading: one file is being uploaded, and no second one may be
 	"followup":  (*play).giveFollowUp,  // followup {"name":…}: its definition, without spaces
+	"lookups":   (*play).giveLookups,   // lookups: {{group}}, {{client}} and {{paper}} name the organization, and {{token}} is good for it
+	"token":     (*play).giveToken,     // token name {"exp":1}: a token with other claims
+	"claims":    (*play).giveClaims,    // claims: tokens have to name the organization, by g, c and p
+	"user":      (*play).giveUser,      // user ann@a.example.com {"firstName":"Ann"} [password] [verified]: {{user}} is the id
 	"refused":   (*play).giveRefused,   // refused {{connection}} reason …: the platform has disconnected it
 }
 

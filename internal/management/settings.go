@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"usersync/internal/access"
 	"usersync/internal/identity"
 	"usersync/internal/outbound"
 	"usersync/internal/tenant"
@@ -16,6 +17,7 @@ import (
 // leaves a setting as it is.
 type SettingsInput struct {
 	OwnSettingsInput
+	access.Input
 	RateLimit *RateLimitInput `json:"rateLimit"`
 	Limits    *LimitsInput    `json:"limits"`
 }
@@ -327,7 +329,7 @@ func set[T any](c *changes, field string, to *T, value *T) {
 
 // apply writes what in says to s and returns the names of the settings it set.
 func (in SettingsInput) apply(s *tenant.Settings) []string {
-	c := changes(in.OwnSettingsInput.apply(s))
+	c := changes(append(in.OwnSettingsInput.apply(s), in.Input.Apply(s)...))
 	if in.RateLimit != nil {
 		set(&c, "settings.rateLimit.rate", &s.RateLimit.Rate, in.RateLimit.Rate)
 		set(&c, "settings.rateLimit.burst", &s.RateLimit.Burst, in.RateLimit.Burst)
@@ -415,8 +417,11 @@ func (in TemplateInput) apply(t *tenant.InvitationTemplate) []string {
 }
 
 // checkWhole refuses settings that are each valid but do not work together.
-func checkWhole(s tenant.Settings) error {
+func (in OrganizationInput) checkWhole(s tenant.Settings, guard *outbound.Guard) error {
 	var v invalid
+	if in.Settings != nil {
+		v = in.Settings.Input.Check(s, guard)
+	}
 	if s.SMTP != nil && s.SMTP.From == "" {
 		v.add("settings.smtp.from", "is required with a host")
 	}
