@@ -7,6 +7,7 @@ import (
 
 	"usersync/internal/issuer"
 	"usersync/internal/outbound"
+	"usersync/internal/providers"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -17,6 +18,37 @@ type Input struct {
 	// JWT is replaced as a whole; {} removes it. A secret equal to its mask is the one
 	// that is stored.
 	JWT *tenant.JWT `json:"jwt"`
+}
+
+// OwnInput is the tenant's part.
+type OwnInput struct {
+	Flow *FlowInput `json:"flow"`
+	// Providers are replaced one by one; {} removes one.
+	Providers *tenant.Providers `json:"providers"`
+}
+
+// FlowInput is what is said of where users are looked up.
+type FlowInput struct {
+	UserProvider *string `json:"userProvider"`
+}
+
+// Apply writes what in says to s and returns the names of the settings it set.
+func (in OwnInput) Apply(s *tenant.Settings) (changed []string) {
+	if in.Flow != nil && in.Flow.UserProvider != nil {
+		s.Flow.UserProvider, changed = *in.Flow.UserProvider, append(changed, "settings.flow.userProvider")
+	}
+	if in.Providers != nil {
+		s.Providers, changed = s.Providers.Change(*in.Providers), append(changed, "settings.providers")
+	}
+	return changed
+}
+
+// Check returns what is wrong with the settings that result.
+func (in OwnInput) Check(s tenant.Settings, guard *outbound.Guard) []usersync.FieldError {
+	if in.Flow == nil && in.Providers == nil {
+		return nil
+	}
+	return providers.Validate(s.Flow, s.Providers, guard)
 }
 
 // Apply writes what in says to s and returns the names of the settings it set.

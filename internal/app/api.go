@@ -19,6 +19,7 @@ import (
 	"usersync/internal/management/fields"
 	"usersync/internal/management/followups"
 	"usersync/internal/outbound"
+	"usersync/internal/provider"
 	"usersync/internal/providers"
 	"usersync/internal/pusher"
 )
@@ -63,9 +64,10 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 		Open:       (&pusher.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).OpenWith,
 	}
 	a.issuers = &outbound.Client{Guard: guard, Timeout: issuerWithin, MaxResponse: maxKeySet, UserAgent: "usersync/" + a.version()}
+	a.identities = &outbound.Client{Guard: guard, Timeout: lookup.Within, MaxResponse: provider.MaxAnswer, UserAgent: "usersync/" + a.version()}
 	a.recorder = lookup.NewRecorder(a.Store, a.o.Log)
 	lookups := &directory.Handlers{
-		Lookup: &lookup.Service{Store: a.Store, Keys: a.Keys, Recorder: a.recorder, Providers: &providers.Hub{}},
+		Lookup: &lookup.Service{Store: a.Store, Keys: a.Keys, Recorder: a.recorder, Providers: providers.New(a.identities)},
 		Tokens: &issuer.Checker{Served: &issuer.KeySets{HTTP: a.issuers}},
 	}
 	reports := &event.Handlers{Management: operations, Keys: a.Keys}

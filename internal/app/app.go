@@ -93,10 +93,12 @@ type App struct {
 	client   *outbound.Client // of deliveries
 	services *outbound.Client // of directory services
 	issuers  *outbound.Client // of the keys of tokens
-	hub      *connector.Hub   // of calls to platforms
-	recorder *lookup.Recorder
-	api      *listener
-	ops      *listener
+	// identities makes the calls to identity providers.
+	identities *outbound.Client
+	hub        *connector.Hub // of calls to platforms
+	recorder   *lookup.Recorder
+	api        *listener
+	ops        *listener
 }
 
 // New opens the database and the queue, listens, and builds what the role
@@ -391,7 +393,7 @@ func (a *App) close() {
 	if a.Demo != nil && a.Demo.Receiver != nil {
 		_ = a.Demo.Receiver.Close(ctx)
 	}
-	for _, c := range []*outbound.Client{a.client, a.services, a.issuers} {
+	for _, c := range []*outbound.Client{a.client, a.services, a.issuers, a.identities} {
 		if c != nil {
 			c.Close()
 		}

@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,9 +19,16 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/event"
 	"usersync/internal/identity"
 	"usersync/internal/intake"
 	"usersync/internal/login"
+	"usersync/internal/lookup"
+	auth0 "usersync/internal/provider/auth0/fake"
+	"usersync/internal/provider/fakeprovider"
+	gigya "usersync/internal/provider/gigya/fake"
+	firefly "usersync/internal/provider/httpjson/fake"
+	"usersync/internal/provider/providertest"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -117,6 +128,63 @@ func (p *play) giveUser(t *testing.T, args []string) {
 	}))
 }
 
+// giveProvider is provider Auth0|Gigya|Firefly|SSOR: the organization's users are kept at a
+// fake of it.
+func (p *play) giveProvider(t *testing.T, args []string) {
+	var fake providertest.Fake
+	settings := tenant.Providers{}
+	secret := func(text string) usersync.MaskedSecret {
+		return usersync.MaskedSecret{Secret: usersync.NewSecret(text)}
+	}
+	p.identity = nil
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fake.ServeHTTP(w, r) }))
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	described := tenant.HTTPProvider{URL: server.URL + "/users?email={email}", TokenURL: server.URL + "/token", Auth: "client_credentials", Username: firefly.Username, Secret: secret(firefly.Secret)}
+	switch args[0] {
+	case "Auth0":
+		fake = auth0.New()
+		settings.Auth0 = &tenant.Auth0{URL: server.URL, ClientID: auth0.ClientID, ClientSecret: secret(auth0.Secret)}
+	case "Gigya":
+		fake = gigya.New()
+		settings.Gigya = &tenant.Gigya{URL: server.URL, APIKey: gigya.APIKey, UserKey: gigya.UserKey, Secret: secret(gigya.Secret)}
+	case "Firefly":
+		fake = firefly.New()
+		settings.Firefly = &described
+	case "SSOR":
+		fake = firefly.New()
+		described.User, described.Fields = "/data", map[string]string{"id": "/id", "firstName": "/firstName", "lastName": "/lastName", "verified": "/verified", "city": "/city"}
+		settings.SSOR = &described
+	}
+	p.identity = fake
+	p.change(t, func(o *tenant.Organization) { o.Settings.Flow.UserProvider, o.Settings.Providers = args[0], settings })
+	p.vars["provider"] = server.URL
+}
+
+// giveFlow is flow name: what the setting Flow.UserProvider says.
+func (p *play) giveFlow(t *testing.T, args []string) {
+	p.change(t, func(o *tenant.Organization) { o.Settings.Flow.UserProvider = args[0] })
+}
+
+// giveKnown is known ann@a.example.com Ann Lee [{"city":"Bonn"}]: the provider knows a user
+// with a verified address.
+func (p *play) giveKnown(t *testing.T, args []string) {
+	u := fakeprovider.User{ID: "remote-1", Email: args[0], FirstName: args[1], LastName: args[2], Verified: true}
+	if len(args) > 3 {
+		must(t, json.Unmarshal([]byte(args[3]), &u.More))
+	}
+	p.identity.Put(u)
+}
+
+// giveAway is away 503|hang|no: how the provider fails from now on.
+func (p *play) giveAway(t *testing.T, args []string) {
+	p.identity.Mend()
+	if status, err := strconv.Atoi(args[0]); err == nil {
+		p.identity.Break(fakeprovider.Fault{Status: status, Header: map[string]string{"Retry-After": "30"}})
+	} else if args[0] == "hang" {
+		p.identity.Break(fakeprovider.Fault{Hang: true})
+	}
+}
+
 // TestNamesOfParametersAndHeadersMatchInAnyCase calls as no HTTP library would.
 func TestNamesOfParametersAndHeadersMatchInAnyCase(t *testing.T) {
 	t.Parallel()
@@ -138,4 +206,99 @@ func TestNamesOfParametersAndHeadersMatchInAnyCase(t *testing.T) {
 			t.Errorf("%s: %s", path, answer)
 		}
 	}
+}
+
+// look makes a look-up that must be answered with a status.
+func (p *play) look(t *testing.T, query string, status int) string {
+	t.Helper()
+	c, err := p.prepare(part{head: "GET /v4/Users" + query, headers: [][2]string{
+		{"X-API-Key", ""}, {"Authorization", "Bearer {{token}}"}, {"X-SourceSystem", "CRM"}, {"X-ClientCode", "{{client}}"}, {"X-PaperCode", "{{paper}}"}, {"X-ClientGroupCode", "{{group}}"},
+	}})
+	must(t, err)
+	a := p.client.Do(t, c)
+	if a.Status != status {
+		t.Errorf("%s: %d %s", query, a.Status, a.Body)
+	}
+	return string(a.Body)
+}
+
+// TestManyLookUpsAskTheProviderOnceAndLearnOnce looks one user up a hundred times at once.
+func TestManyLookUpsAskTheProviderOnceAndLearnOnce(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		s := &stage{env: e, app: e.Start(t, app.All)}
+		s.client = s.app.Client(t)
+		p := s.begin(t, "many")
+		p.giveLookups(t, nil)
+		p.giveProvider(t, []string{"Auth0"})
+		p.giveKnown(t, []string{"ann@acme.example.com", "Anna", "Leeds"})
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if body := p.look(t, "?email=ann@acme.example.com", http.StatusOK); !strings.Contains(body, `"firstName":"Anna"`) {
+					t.Error(body)
+				}
+			})
+		}
+		all.Wait()
+		if n := p.identity.Calls("users-by-email"); n != 1 {
+			t.Errorf("the provider was asked %d times", n)
+		}
+		if n := p.identity.Calls("oauth/token"); n != 1 {
+			t.Errorf("%d tokens were fetched", n)
+		}
+		org := s.app.Store.Org(p.org.ID)
+		count := func(typ event.Type) int {
+			list, err := event.List(t.Context(), org, event.Filter{Type: typ, Limit: 500})
+			must(t, err)
+			return len(list)
+		}
+		must(t, until(func() error {
+			if got := [3]int{count(lookup.ProviderGet), count(lookup.StoreGet), count(lookup.StoreUpdate)}; got != [3]int{100, 100, 1} {
+				return fmt.Errorf("there are %v events", got)
+			}
+			return nil
+		}))
+	})
+}
+
+// TestWhoWasErasedIsNotMadeAgainByALookUp has the provider know somebody who was erased.
+func TestWhoWasErasedIsNotMadeAgainByALookUp(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		s := &stage{env: e, app: e.Start(t, app.All)}
+		s.client = s.app.Client(t)
+		p := s.begin(t, "erased")
+		p.giveLookups(t, nil)
+		p.giveUser(t, []string{"ann@acme.example.com", `{"firstName":"Ann"}`, "password"})
+		p.run(t, `
+== erased
+> POST /v1/erasures
+>
+> {"email":"ann@acme.example.com"}
+< 202
+`)
+		p.giveProvider(t, []string{"Auth0"})
+		p.giveKnown(t, []string{"ann@acme.example.com", "Anna", "Leeds"})
+		p.giveKnown(t, []string{"bob@acme.example.com", "Bob", "Jones"})
+		p.look(t, "?email=ann@acme.example.com", http.StatusOK)
+		p.look(t, "?email=bob@acme.example.com", http.StatusOK)
+		org := s.app.Store.Org(p.org.ID)
+		find := func(text string) []user.Stored {
+			email, err := identity.ParseEmail(text)
+			must(t, err)
+			list, err := user.ByEmail(t.Context(), org, email)
+			must(t, err)
+			return list
+		}
+		must(t, until(func() error { // what is learnt is taken over in turn: Ann's was first
+			if len(find("bob@acme.example.com")) == 0 {
+				return errors.New("nothing was learnt")
+			}
+			return nil
+		}))
+		if len(find("ann@acme.example.com")) > 0 {
+			t.Error("who was erased is there again")
+		}
+	})
 }

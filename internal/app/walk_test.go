@@ -125,8 +125,8 @@ type walk struct {
 	strangerKey string
 	// strangerToken is good for look-ups in the stranger's organization.
 	strangerToken string
-	admin       string
-	refused     int
+	admin         string
+	refused       int
 }
 
 func newWalk(t *testing.T, e *apptest.Environment) *walk {

@@ -35,6 +35,10 @@ type Demo struct {
 	Organization string
 	Key          usersync.Secret
 	Receiver     *Receiver
+	// Codes and Token are what a look-up in the directory dialect needs; Token is zero
+	// where the organization has an issuer of its own.
+	Codes tenant.Codes
+	Token usersync.Secret
 }
 
 // actor is who the audit log says made the demo.
@@ -65,6 +69,9 @@ func Start(ctx context.Context, s *store.Store, dir string, receiverAddr string)
 	}
 	if err := d.receive(ctx, s, receiverAddr); err != nil {
 		return d, err
+	}
+	if err := d.offerLookups(ctx, s); err != nil {
+		return d, fmt.Errorf("set up the look-ups of the demo: %w", err)
 	}
 	return d, d.connect(ctx, s)
 }
@@ -157,5 +164,5 @@ What would a sync of this one user do at the platforms, and what does it do:
   curl -s -X POST '%[1]s/api/marketing/sync-user?email=john.doe@acme.example.com&first_name=Johnny&dryRun=true' -H 'Authorization: Bearer %[4]s'
   curl -s -X POST '%[1]s/api/marketing/sync-user?email=john.doe@acme.example.com&first_name=Johnny' -H 'Authorization: Bearer %[4]s'
 
-`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL(), "http://"+d.Receiver.Addr().String()+platformPath+"_control/mailchimp")
+%[7]s`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL(), "http://"+d.Receiver.Addr().String()+platformPath+"_control/mailchimp", d.lookups(base))
 }

@@ -53,6 +53,7 @@ func listen(addr string) (*Receiver, error) {
 	var fakes *fakeplatform.Server
 	fakes, r.fakes = servePlatforms()
 	mountPlatforms(mux, fakes)
+	mountProvider(mux)
 	mux.HandleFunc("POST /webhooks", r.take)
 	mux.HandleFunc("GET /webhooks", r.show)
 	r.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}

@@ -86,7 +86,7 @@ func (s *KeySets) now() time.Time {
 	if s.Now != nil {
 		return s.Now()
 	}
-	return time.Now() //lint:clock it measures how old keys are
+	return time.Now()
 }
 
 // Get returns the keys at an address, fetched again where they are old or where none has

@@ -16,13 +16,17 @@ import (
 	"usersync/internal/usersync"
 )
 
-// learning is what a look-up learnt of a user, to be taken over into our store.
-type learning struct {
-	organization tenant.Organization
-	query        Query
-	known        bool // whether our store knows the user
-	input        usersync.UserInput
+// Learning is what a look-up learnt of a user, to be taken over into our store.
+type Learning struct {
+	Organization tenant.Organization
+	Query        Query
+	// New says that our store does not know the user yet.
+	New   bool
+	Input usersync.UserInput
 }
+
+// whom tells users apart.
+func (l Learning) whom() string { return l.Organization.ID + "\n" + l.Input.Email.Key() }
 
 const (
 	// maxLearnings bounds what waits. What does not fit is learnt by the next look-up.
@@ -35,14 +39,14 @@ const (
 )
 
 // Learn has what was learnt taken over into our store, through the queue.
-func (r *Recorder) Learn(o tenant.Organization, q Query, known bool, in usersync.UserInput) {
-	if !r.recent.add(o.ID+"\n"+in.Email.Key(), in) {
+func (r *Recorder) Learn(l Learning) {
+	if !r.recent.add(l.whom(), l.Input) {
 		return
 	}
 	select {
-	case r.learnt <- learning{o, q, known, in}:
+	case r.learnt <- l:
 	default:
-		r.recent.forget(o.ID + "\n" + in.Email.Key())
+		r.recent.forget(l.whom())
 	}
 }
 
@@ -53,8 +57,8 @@ func (r *Recorder) runLearn(ctx context.Context) {
 			return
 		case l := <-r.learnt:
 			if err := r.accept(ctx, l); err != nil {
-				r.recent.forget(l.organization.ID + "\n" + l.input.Email.Key())
-				r.log.ErrorContext(ctx, "what a look-up learnt could not be taken over; the next one tries again", "organization", l.organization.ID, "error", err)
+				r.recent.forget(l.whom())
+				r.log.ErrorContext(ctx, "what a look-up learnt could not be taken over; the next one tries again", "organization", l.Organization.ID, "error", err)
 			}
 		}
 	}
@@ -62,12 +66,12 @@ func (r *Recorder) runLearn(ctx context.Context) {
 
 // accept accepts the event SUBSCRIBE_USER_UPDATE with what was learnt: its task merges that
 // into the user, together with the other events that wait. Who was erased stays so.
-func (r *Recorder) accept(ctx context.Context, l learning) error {
+func (r *Recorder) accept(ctx context.Context, l Learning) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), learnWithin)
 	defer cancel()
-	o := l.organization
-	if !l.known {
-		erased, err := user.ErasedAt(ctx, r.store.Org(o.ID), o.Salt, l.input.Email)
+	o := l.Organization
+	if l.New {
+		erased, err := user.ErasedAt(ctx, r.store.Org(o.ID), o.Salt, l.Input.Email)
 		if err != nil {
 			return fmt.Errorf("ask whether the person was erased: %w", err)
 		}
@@ -76,9 +80,9 @@ func (r *Recorder) accept(ctx context.Context, l learning) error {
 		}
 	}
 	a := intake.Acceptance{
-		RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindEvent, Salt: o.Salt, Traceparent: l.query.Traceparent,
-		User:  intake.NewUser{UserInput: l.input, Identity: user.IdentityOf(l.input)},
-		Event: &intake.NewEvent{Type: string(StoreUpdate), Attributes: l.query.event(StoreUpdate, "", outcomeOf(true, nil)).Attributes},
+		RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindEvent, Salt: o.Salt, Traceparent: l.Query.Traceparent,
+		User:  intake.NewUser{UserInput: l.Input, Identity: user.IdentityOf(l.Input)},
+		Event: &intake.NewEvent{Type: string(StoreUpdate), Attributes: l.Query.event(StoreUpdate, "", outcomeOf(true, nil)).Attributes},
 	}
 	return r.store.Tx(ctx, func(tx *store.Tx) error {
 		once := a
@@ -108,7 +112,7 @@ func (r *recent) add(whom string, in usersync.UserInput) bool {
 	what, now := sha256.Sum256(text), time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if before, ok := r.last[whom]; ok && before.what == what && now.Sub(before.at) < again { //lint:clock it measures a while
+	if before, ok := r.last[whom]; ok && before.what == what && now.Sub(before.at) < again {
 		return false
 	}
 	if len(r.last) >= maxRecent {

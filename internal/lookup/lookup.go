@@ -192,7 +192,7 @@ func (s *Service) combine(ctx context.Context, o tenant.Organization, q Query, s
 		merged.ID = usersync.KeyedID(usersync.PrefixUser, o.Salt, merged.Email.Key())
 	}
 	if learnt, ok := record.Learnt(mine, merged, from); ok {
-		s.Recorder.Learn(o, q, mine != nil, learnt)
+		s.Recorder.Learn(Learning{Organization: o, Query: q, New: mine == nil, Input: learnt})
 	}
 	return Answer{Records: []record.Record{merged}, From: from}, nil
 }

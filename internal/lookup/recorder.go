@@ -19,7 +19,7 @@ type Recorder struct {
 	store  *store.Store
 	log    *slog.Logger
 	events chan entry
-	learnt chan learning
+	learnt chan Learning
 	recent *recent
 }
 
@@ -44,7 +44,7 @@ const (
 
 // NewRecorder returns a Recorder whose Run has to be called.
 func NewRecorder(s *store.Store, log *slog.Logger) *Recorder {
-	return &Recorder{store: s, log: log, events: make(chan entry, maxEntries), learnt: make(chan learning, maxLearnings), recent: newRecent()}
+	return &Recorder{store: s, log: log, events: make(chan entry, maxEntries), learnt: make(chan Learning, maxLearnings), recent: newRecent()}
 }
 
 // Log has an event written soon.

@@ -24,6 +24,7 @@ type SettingsInput struct {
 
 // OwnSettingsInput are the settings that a tenant may change too.
 type OwnSettingsInput struct {
+	access.OwnInput
 	ColleaguesEnabled  *bool           `json:"colleaguesEnabled"`
 	ColleagueSources   *[]SourceInput  `json:"colleagueSources"`
 	AliasDomains       *[][]string     `json:"aliasDomains"`
@@ -345,7 +346,7 @@ func (in SettingsInput) apply(s *tenant.Settings) []string {
 }
 
 func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
-	var c changes
+	c := changes(in.OwnInput.Apply(s))
 	if in.ColleaguesEnabled != nil {
 		set(&c, "settings.colleaguesEnabled", &s.ColleaguesEnabled, &in.ColleaguesEnabled)
 	}
@@ -420,7 +421,7 @@ func (in TemplateInput) apply(t *tenant.InvitationTemplate) []string {
 func (in OrganizationInput) checkWhole(s tenant.Settings, guard *outbound.Guard) error {
 	var v invalid
 	if in.Settings != nil {
-		v = in.Settings.Input.Check(s, guard)
+		v = append(in.Settings.Input.Check(s, guard), in.Settings.OwnInput.Check(s, guard)...)
 	}
 	if s.SMTP != nil && s.SMTP.From == "" {
 		v.add("settings.smtp.from", "is required with a host")

@@ -84,7 +84,8 @@ type Profile struct {
 	Metadata Metadata
 }
 
-// VerifiedAttribute is the attribute of a user that holds what was told of the address.
+// VerifiedAttribute is the attribute of a user that holds what was told of the address. It
+// counts more than what the user has shown here.
 const VerifiedAttribute = "verified"
 
 // OfUser returns what our store knows of a user.
@@ -100,7 +101,10 @@ func OfUser(u user.Stored, login Login) Record {
 			r.Metadata[key] = text
 		}
 	}
-	r.Verified = login.Verified || strings.EqualFold(textOf(u.Attributes[VerifiedAttribute]), "true")
+	r.Verified = login.Verified
+	if said, err := strconv.ParseBool(strings.ToLower(textOf(u.Attributes[VerifiedAttribute]))); err == nil {
+		r.Verified = said
+	}
 	r.State = stateOf(login, r.Verified)
 	return r
 }
