@@ -32,8 +32,8 @@ type FlowInput struct {
 	UserProvider *string `json:"userProvider"`
 }
 
-// Apply writes what in says to s and returns the names of the settings it set.
-func (in OwnInput) Apply(s *tenant.Settings) (changed []string) {
+// ApplyProviders writes what in says to s and returns the names of the settings it set.
+func (in OwnInput) ApplyProviders(s *tenant.Settings) (changed []string) {
 	if in.Flow != nil && in.Flow.UserProvider != nil {
 		s.Flow.UserProvider, changed = *in.Flow.UserProvider, append(changed, "settings.flow.userProvider")
 	}
@@ -43,16 +43,16 @@ func (in OwnInput) Apply(s *tenant.Settings) (changed []string) {
 	return changed
 }
 
-// Check returns what is wrong with the settings that result.
-func (in OwnInput) Check(s tenant.Settings, guard *outbound.Guard) []usersync.FieldError {
+// CheckProviders returns what is wrong with the settings that result.
+func (in OwnInput) CheckProviders(s tenant.Settings, guard *outbound.Guard) []usersync.FieldError {
 	if in.Flow == nil && in.Providers == nil {
 		return nil
 	}
 	return providers.Validate(s.Flow, s.Providers, guard)
 }
 
-// Apply writes what in says to s and returns the names of the settings it set.
-func (in Input) Apply(s *tenant.Settings) []string {
+// ApplyTokens writes what in says to s and returns the names of the settings it set.
+func (in Input) ApplyTokens(s *tenant.Settings) []string {
 	if in.JWT == nil {
 		return nil
 	}
@@ -60,8 +60,8 @@ func (in Input) Apply(s *tenant.Settings) []string {
 	return []string{"settings.jwt"}
 }
 
-// Check returns what is wrong with the settings that result.
-func (in Input) Check(s tenant.Settings, guard *outbound.Guard) []usersync.FieldError {
+// CheckTokens returns what is wrong with the settings that result.
+func (in Input) CheckTokens(s tenant.Settings, guard *outbound.Guard) []usersync.FieldError {
 	if in.JWT == nil {
 		return nil
 	}

@@ -69,7 +69,7 @@ func (p *play) giveToken(t *testing.T, args []string) {
 // giveClaims has tokens name the organization by the claims g, c and p.
 func (p *play) giveClaims(t *testing.T, _ []string) {
 	p.change(t, func(o *tenant.Organization) {
-		o.Settings.JWT.TenantClaims = &tenant.TenantClaims{ClientGroupCode: "g", ClientCode: "c", PaperCode: "p"}
+		o.Settings.JWT.TenantClaims = &tenant.Claims{ClientGroupCode: "g", ClientCode: "c", PaperCode: "p"}
 	})
 }
 
@@ -301,4 +301,40 @@ func TestWhoWasErasedIsNotMadeAgainByALookUp(t *testing.T) {
 			t.Error("who was erased is there again")
 		}
 	})
+}
+
+// TestALookUpIsAnsweredInTimeWhateverTheProviderDoes has a provider that hangs: each
+// look-up ends within the contract's 3 s, and when the circuit is open at once.
+func TestALookUpIsAnsweredInTimeWhateverTheProviderDoes(t *testing.T) {
+	t.Parallel()
+	e := apptest.New(t, "embedded")
+	s := &stage{env: e, app: e.Start(t, app.All)}
+	s.client = s.app.Client(t)
+	p := s.begin(t, "slow")
+	p.giveLookups(t, nil)
+	p.giveProvider(t, []string{"Gigya"})
+	p.giveUser(t, []string{"ann@acme.example.com", `{"firstName":"Ann"}`})
+	p.giveAway(t, []string{"hang"})
+	began := time.Now()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if body := p.look(t, "?email=ann@acme.example.com", http.StatusOK); !strings.Contains(body, `"degraded":true`) {
+				t.Error(body)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(began); took > lookup.Within+time.Second { // the machine may be busy
+		t.Errorf("20 look-ups at once took %v", took)
+	}
+	p.giveAway(t, []string{"502"})
+	for range 5 {
+		p.look(t, "?email=ann@acme.example.com", http.StatusOK)
+	}
+	calls := p.identity.Calls("accounts.search")
+	p.look(t, "?email=ann@acme.example.com", http.StatusOK)
+	if n := p.identity.Calls("accounts.search"); n != calls {
+		t.Error("a provider is asked whose circuit is open")
+	}
 }

@@ -72,7 +72,7 @@ func (c *Checker) Check(ctx context.Context, o tenant.Organization, token string
 }
 
 // names refuses claims that do not name the organization, where they have to.
-func names(claims jwt.MapClaims, named *tenant.TenantClaims, codes tenant.Codes) error {
+func names(claims jwt.MapClaims, named *tenant.Claims, codes tenant.Codes) error {
 	if named == nil {
 		return nil
 	}
@@ -107,7 +107,7 @@ func (c *Checker) keys(ctx context.Context, organization string, settings tenant
 	}
 	all := staticKeys(settings.PublicKeys)
 	if settings.JWKSURL != "" {
-		if all, err = c.Served.Get(ctx, organization, settings.JWKSURL, id); err != nil {
+		if all, err = c.Served.get(ctx, organization, settings.JWKSURL, id); err != nil {
 			return set, err
 		}
 	}

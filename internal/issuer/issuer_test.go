@@ -260,7 +260,7 @@ func TestATokenBringsNoKeys(t *testing.T) {
 
 func TestClaimsNameTheTenant(t *testing.T) {
 	t.Parallel()
-	o := organization(tenant.JWT{Algorithms: []string{"HS256"}, Secret: hidden(secret), TenantClaims: &tenant.TenantClaims{ClientGroupCode: "g", ClientCode: "c", PaperCode: "p"}})
+	o := organization(tenant.JWT{Algorithms: []string{"HS256"}, Secret: hidden(secret), TenantClaims: &tenant.Claims{ClientGroupCode: "g", ClientCode: "c", PaperCode: "p"}})
 	for name, c := range map[string]struct {
 		g, c, p any
 		want    error
@@ -505,7 +505,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		"a key that fits none": {tenant.JWT{Algorithms: []string{"ES256"}, Issuer: iss, Audience: aud, PublicKeys: public}, "publicKeys[0].pem"},
 		"no key":               {tenant.JWT{Algorithms: []string{"ES256"}, Issuer: iss, Audience: aud, PublicKeys: []tenant.PublicKey{{PEM: "x"}}}, "publicKeys[0].pem"},
 		"no issuer":            {tenant.JWT{Algorithms: []string{"HS256"}, Secret: hidden(secret)}, "issuer audience"},
-		"half of the claims":   {tenant.JWT{Algorithms: []string{"HS256"}, Issuer: iss, Audience: aud, Secret: hidden(secret), TenantClaims: &tenant.TenantClaims{ClientCode: "c"}}, "tenantClaims"},
+		"half of the claims":   {tenant.JWT{Algorithms: []string{"HS256"}, Issuer: iss, Audience: aud, Secret: hidden(secret), TenantClaims: &tenant.Claims{ClientCode: "c"}}, "tenantClaims"},
 	} {
 		var fields []string
 		for _, f := range issuer.Validate(c.settings, none) {

@@ -89,10 +89,10 @@ func (s *KeySets) now() time.Time {
 	return time.Now()
 }
 
-// Get returns the keys at an address, fetched again where they are old or where none has
+// get returns the keys at an address, fetched again where they are old or where none has
 // the kid. Who names a kid that is known does not wait for the fetch of another caller. An
 // error has code unavailable.
-func (s *KeySets) Get(ctx context.Context, organization, address, kid string) ([]key, error) {
+func (s *KeySets) get(ctx context.Context, organization, address, kid string) ([]key, error) {
 	set := s.set(organization + "\n" + address)
 	now := s.now()
 	wait, first, enough := set.begin(kid, now)

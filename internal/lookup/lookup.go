@@ -176,7 +176,8 @@ func (s *Service) combine(ctx context.Context, o tenant.Organization, q Query, s
 	if len(stored) > 0 {
 		mine, id = &stored[0], stored[0].ID
 	}
-	s.Recorder.Log(ctx, o.ID, q.event(ProviderGet, id, outcomeOf(a.found, a.err)))
+	e := q.event(ProviderGet, id, outcomeOf(a.found, a.err))
+	defer func() { s.Recorder.Log(ctx, o.ID, e) }()
 	switch {
 	case ctx.Err() != nil:
 		return Answer{}, ctx.Err()
@@ -188,6 +189,7 @@ func (s *Service) combine(ctx context.Context, o tenant.Organization, q Query, s
 		return Answer{Records: stored}, nil
 	}
 	merged, from := record.Merge(mine, a.profile)
+	e.Attributes["fields"] = from.OfProvider() // where the record came from
 	if mine == nil {
 		merged.ID = usersync.KeyedID(usersync.PrefixUser, o.Salt, merged.Email.Key())
 	}

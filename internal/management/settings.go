@@ -330,7 +330,7 @@ func set[T any](c *changes, field string, to *T, value *T) {
 
 // apply writes what in says to s and returns the names of the settings it set.
 func (in SettingsInput) apply(s *tenant.Settings) []string {
-	c := changes(append(in.OwnSettingsInput.apply(s), in.Input.Apply(s)...))
+	c := changes(append(in.OwnSettingsInput.apply(s), in.ApplyTokens(s)...))
 	if in.RateLimit != nil {
 		set(&c, "settings.rateLimit.rate", &s.RateLimit.Rate, in.RateLimit.Rate)
 		set(&c, "settings.rateLimit.burst", &s.RateLimit.Burst, in.RateLimit.Burst)
@@ -346,7 +346,7 @@ func (in SettingsInput) apply(s *tenant.Settings) []string {
 }
 
 func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
-	c := changes(in.OwnInput.Apply(s))
+	c := changes(in.ApplyProviders(s))
 	if in.ColleaguesEnabled != nil {
 		set(&c, "settings.colleaguesEnabled", &s.ColleaguesEnabled, &in.ColleaguesEnabled)
 	}
@@ -421,7 +421,7 @@ func (in TemplateInput) apply(t *tenant.InvitationTemplate) []string {
 func (in OrganizationInput) checkWhole(s tenant.Settings, guard *outbound.Guard) error {
 	var v invalid
 	if in.Settings != nil {
-		v = append(in.Settings.Input.Check(s, guard), in.Settings.OwnInput.Check(s, guard)...)
+		v = append(in.Settings.CheckTokens(s, guard), in.Settings.CheckProviders(s, guard)...)
 	}
 	if s.SMTP != nil && s.SMTP.From == "" {
 		v.add("settings.smtp.from", "is required with a host")

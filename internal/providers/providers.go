@@ -28,50 +28,44 @@ import (
 // kind is a provider that settings can name.
 type kind struct {
 	name string
-	// open returns the organization's account, nil where it has none.
+	// has reports whether the organization has an account there, which open opens.
+	has  func(p tenant.Providers) bool
 	open func(p tenant.Providers, client *outbound.Client) provider.Provider
-	// validate returns what is wrong with the account's settings.
+	// validate notes what is wrong with the account's settings.
 	validate func(p tenant.Providers, v *validation)
 }
 
 // kinds is THE LIST.
 var kinds = []kind{
-	{"Auth0", func(p tenant.Providers, client *outbound.Client) provider.Provider {
-		if p.Auth0 == nil {
-			return nil
-		}
-		return auth0.New(*p.Auth0, client)
-	}, func(p tenant.Providers, v *validation) {
-		if p.Auth0 != nil {
-			v.auth0(*p.Auth0)
-		}
-	}},
-	{"Gigya", func(p tenant.Providers, client *outbound.Client) provider.Provider {
-		if p.Gigya == nil {
-			return nil
-		}
-		return gigya.New(*p.Gigya, client)
-	}, func(p tenant.Providers, v *validation) {
-		if p.Gigya != nil {
-			v.gigya(*p.Gigya)
-		}
-	}},
+	{
+		name: "Auth0", has: func(p tenant.Providers) bool { return p.Auth0 != nil },
+		open: func(p tenant.Providers, client *outbound.Client) provider.Provider {
+			return auth0.New(*p.Auth0, client)
+		},
+		validate: func(p tenant.Providers, v *validation) { v.auth0(*p.Auth0) },
+	},
+	{
+		name: "Gigya", has: func(p tenant.Providers) bool { return p.Gigya != nil },
+		open: func(p tenant.Providers, client *outbound.Client) provider.Provider {
+			return gigya.New(*p.Gigya, client)
+		},
+		validate: func(p tenant.Providers, v *validation) { v.gigya(*p.Gigya) },
+	},
 	described("SSOR", func(p tenant.Providers) *tenant.HTTPProvider { return p.SSOR }),
 	described("Firefly", func(p tenant.Providers) *tenant.HTTPProvider { return p.Firefly }),
 }
 
 // described returns a provider that is served by httpjson under a name.
 func described(name string, of func(tenant.Providers) *tenant.HTTPProvider) kind {
-	return kind{name, func(p tenant.Providers, client *outbound.Client) provider.Provider {
-		if of(p) == nil {
-			return nil
-		}
-		return httpjson.New(httpjson.WithPreset(name, *of(p)), client)
-	}, func(p tenant.Providers, v *validation) {
-		if of(p) != nil {
+	return kind{
+		name: name, has: func(p tenant.Providers) bool { return of(p) != nil },
+		open: func(p tenant.Providers, client *outbound.Client) provider.Provider {
+			return httpjson.New(httpjson.WithPreset(name, *of(p)), client)
+		},
+		validate: func(p tenant.Providers, v *validation) {
 			v.described(strings.ToLower(name), httpjson.WithPreset(name, *of(p)))
-		}
-	}}
+		},
+	}
 }
 
 // find returns the provider of a name, which matches in any case.
@@ -130,7 +124,7 @@ func New(client *outbound.Client) *Hub {
 // an account.
 func (h *Hub) Valid(o tenant.Organization) bool {
 	k, ok := find(o.Settings.Flow.UserProvider)
-	return ok && k.open(o.Settings.Providers, h.client) != nil
+	return ok && k.has(o.Settings.Providers)
 }
 
 // Find asks the organization's provider for whoever has an address.
@@ -169,14 +163,10 @@ func (h *Hub) account(o tenant.Organization) (account, error) {
 		return a, nil
 	}
 	k, ok := find(o.Settings.Flow.UserProvider)
-	if !ok {
-		return account{}, errors.New("the organization has no provider")
+	if !ok || !k.has(o.Settings.Providers) {
+		return account{}, errors.New("the organization has no account at a provider")
 	}
-	opened := k.open(o.Settings.Providers, h.client)
-	if opened == nil {
-		return account{}, errors.New("the organization has no account at its provider")
-	}
-	a := account{settings, opened}
+	a := account{settings, k.open(o.Settings.Providers, h.client)}
 	if before, ok, _ := h.accounts.PeekOrAdd(o.ID, a); ok {
 		if before.settings == settings {
 			return before, nil // another look-up was here first

@@ -124,7 +124,7 @@ func TestOtherSettingsAreAnotherAccount(t *testing.T) {
 func TestOnlyANameThatIsKnownWithAnAccountIsValid(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	for name, want := range map[string]bool{"Auth0": true, "AUTH0": true, "": false, "Okta": false, "Gigya": false, "SSOR": false, "Auth0 ": false} {
+	for name, want := range map[string]bool{"Auth0": true, "AUTH0": true, "": false, "Okta": false, "Gigya": false, "SSOR": false, "Auth": false} {
 		s.o.Settings.Flow.UserProvider = name
 		if s.Valid(s.o) != want {
 			t.Errorf("%q is valid: %v", name, !want)

@@ -20,8 +20,10 @@ func Validate(flow tenant.Flow, p tenant.Providers, guard *outbound.Guard) []use
 		v.add("flow.userProvider", "must have at most %d bytes", maxText)
 	}
 	for _, k := range kinds {
-		k.validate(p, v)
-		if strings.EqualFold(k.name, flow.UserProvider) && k.open(p, &outbound.Client{}) == nil {
+		switch {
+		case k.has(p):
+			k.validate(p, v)
+		case strings.EqualFold(k.name, flow.UserProvider):
 			v.add("flow.userProvider", "needs the account settings.providers.%s", strings.ToLower(k.name))
 		}
 	}

@@ -39,7 +39,7 @@ type JWT struct {
 	PublicKeys []PublicKey           `json:"publicKeys,omitempty"`
 	JWKSURL    string                `json:"jwksUrl,omitempty"`
 	// TenantClaims are the claims that name the organization, compared with the headers.
-	TenantClaims *TenantClaims `json:"tenantClaims,omitempty"`
+	TenantClaims *Claims `json:"tenantClaims,omitempty"`
 }
 
 // PublicKey is one key that tokens are checked with.
@@ -50,8 +50,8 @@ type PublicKey struct {
 	PEM string `json:"pem"`
 }
 
-// TenantClaims are names of claims.
-type TenantClaims struct {
+// Claims are names of claims.
+type Claims struct {
 	ClientGroupCode string `json:"clientGroupCode"`
 	ClientCode      string `json:"clientCode"`
 	PaperCode       string `json:"paperCode"`

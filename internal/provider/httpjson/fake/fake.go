@@ -45,7 +45,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	address := r.URL.Query().Get("email")
 	s.Note(address)
-	for _, u := range s.Users(func(u fakeprovider.User) bool { return u.Email == address }) {
+	if found := s.Users(func(u fakeprovider.User) bool { return u.Email == address }); len(found) > 0 {
+		u := found[0]
 		one := map[string]any{"id": u.ID, "email": u.Email, "firstName": u.FirstName, "lastName": u.LastName, "verified": u.Verified}
 		for name, value := range u.More {
 			one[name] = value
