@@ -45,7 +45,7 @@ func Records(ctx context.Context, o *store.Org, users []user.Stored) ([]record.R
 
 var saveStatement = store.Define("login.save", `
 INSERT INTO logins (user_id, organization_id, password, verified_at, updated_at) VALUES ($1, $2, $3, CASE WHEN $4 = 1 THEN {now} ELSE 0 END, {now})
-ON CONFLICT (user_id) DO UPDATE SET password = excluded.password, verified_at = CASE WHEN $4 = 0 THEN 0 WHEN logins.verified_at > 0 THEN logins.verified_at ELSE excluded.verified_at END,
+ON CONFLICT (user_id, organization_id) DO UPDATE SET password = excluded.password, verified_at = CASE WHEN $4 = 0 THEN 0 WHEN logins.verified_at > 0 THEN logins.verified_at ELSE excluded.verified_at END,
     updated_at = excluded.updated_at`)
 
 // Save gives a user a password, as its hash, or takes it away with "", and says whether

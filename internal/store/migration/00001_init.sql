@@ -167,12 +167,13 @@ CREATE TABLE consents (
 -- What a user signs in with. password is an argon2id hash, '' for none. verified_at is
 -- when the user showed that the address is theirs.
 CREATE TABLE logins (
-    user_id         text   COLLATE "C" NOT NULL PRIMARY KEY,
+    user_id         text   COLLATE "C" NOT NULL,
     organization_id text   COLLATE "C" NOT NULL,
     password        text   NOT NULL DEFAULT '',
     verified_at     bigint NOT NULL DEFAULT 0,
     updated_at      bigint NOT NULL,
-    FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+    PRIMARY KEY (user_id, organization_id),
+    FOREIGN KEY (user_id, organization_id) REFERENCES users (id, organization_id) ON DELETE CASCADE
 );
 
 -- What happened to a user, by whom or what. caused_by says, by ids, which run of a
