@@ -12,35 +12,44 @@ import (
 	"usersync/internal/usersync"
 )
 
-var findStatement = store.Define("login.find", `SELECT CASE WHEN password = '' THEN 0 ELSE 1 END, verified_at FROM logins WHERE user_id = $1 AND organization_id = $2`)
+// Bits of what is read of a login.
+const (
+	hasPassword = 1
+	isVerified  = 2
+)
 
-// Find returns what is known of how a user signs in; the zero Login where nothing is.
-func Find(ctx context.Context, o *store.Org, userID string) (l record.Login, err error) {
-	found, err := store.Collect(ctx, o.Reader(), findStatement, nil, func(scan func(...any) error) (l record.Login, err error) {
-		var password, verified int64
-		err = scan(&password, &verified)
-		return record.Login{Password: password == 1, Verified: verified > 0}, err
-	}, userID, o.ID())
-	if err != nil {
-		return l, fmt.Errorf("read the login: %w", err)
-	}
-	if len(found) > 0 {
-		l = found[0]
-	}
-	return l, nil
+// recordText reads users with what is known of how they sign in, 0 where nothing is: one
+// trip for a look-up.
+const recordText = `
+SELECT ` + user.Columns + `, coalesce((SELECT CASE WHEN l.password = '' THEN 0 ELSE 1 END + CASE WHEN l.verified_at > 0 THEN 2 ELSE 0 END
+    FROM logins l WHERE l.user_id = users.id AND l.organization_id = users.organization_id), 0)
+FROM users WHERE organization_id = $1 AND `
+
+var (
+	byEmailStatement = store.Define("login.byEmail", recordText+`email_key = $2`)
+	byIDStatement    = store.Define("login.byID", recordText+`id = $2`)
+)
+
+// ByEmail returns what our store knows of the user with an address: a list of none or one.
+func ByEmail(ctx context.Context, o *store.Org, email usersync.Email) ([]record.Record, error) {
+	return records(ctx, o, byEmailStatement, email.Key())
 }
 
-// Records returns what our store knows of users.
-func Records(ctx context.Context, o *store.Org, users []user.Stored) ([]record.Record, error) {
-	out := make([]record.Record, 0, len(users))
-	for _, u := range users { //lint:loop one user, as there is one for an address
-		l, err := Find(ctx, o, u.ID)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, record.OfUser(u, l))
+// ByID is ByEmail for an id.
+func ByID(ctx context.Context, o *store.Org, id string) ([]record.Record, error) {
+	return records(ctx, o, byIDStatement, id)
+}
+
+func records(ctx context.Context, o *store.Org, st *store.Statement, by string) ([]record.Record, error) {
+	found, err := store.Collect(ctx, o.Reader(), st, nil, func(scan func(...any) error) (record.Record, error) {
+		var login int
+		u, err := user.Scan(func(to ...any) error { return scan(append(to, &login)...) })
+		return record.OfUser(u, record.Login{Password: login&hasPassword > 0, Verified: login&isVerified > 0}), err
+	}, o.ID(), by)
+	if err != nil {
+		return nil, fmt.Errorf("read the user with the login: %w", err)
 	}
-	return out, nil
+	return found, nil
 }
 
 var saveStatement = store.Define("login.save", `

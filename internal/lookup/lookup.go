@@ -14,7 +14,6 @@ import (
 	"usersync/internal/seal"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
-	"usersync/internal/user"
 	"usersync/internal/usersync"
 )
 
@@ -90,13 +89,9 @@ func (s *Service) Find(ctx context.Context, o tenant.Organization, org *store.Or
 
 // stored returns what our store knows, and logs that it was asked.
 func (s *Service) stored(ctx context.Context, org *store.Org, q Query) ([]record.Record, error) {
-	users, err := find(ctx, org, q)
+	records, err := find(ctx, org, q)
 	if err != nil {
 		return nil, fmt.Errorf("find the user: %w", err)
-	}
-	records, err := login.Records(ctx, org, users)
-	if err != nil {
-		return nil, fmt.Errorf("find how the user signs in: %w", err)
 	}
 	t, about := StoreGet, ""
 	if q.Email.IsZero() {
@@ -109,15 +104,11 @@ func (s *Service) stored(ctx context.Context, org *store.Org, q Query) ([]record
 	return records, nil
 }
 
-func find(ctx context.Context, org *store.Org, q Query) ([]user.Stored, error) {
+func find(ctx context.Context, org *store.Org, q Query) ([]record.Record, error) {
 	if !q.Email.IsZero() {
-		return user.ByEmail(ctx, org, q.Email)
+		return login.ByEmail(ctx, org, q.Email)
 	}
-	u, err := user.Get(ctx, org, q.ID)
-	if errors.Is(err, user.ErrNotFound) {
-		return nil, nil
-	}
-	return []user.Stored{u}, err
+	return login.ByID(ctx, org, q.ID)
 }
 
 // event returns the event of one part of a look-up.
