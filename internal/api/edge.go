@@ -55,6 +55,7 @@ type Edge struct {
 	log      *slog.Logger
 	callers  *callers // by the hash of their key
 	keys     *callers // by the id of their key
+	tenants  *callers // by the codes of their organization
 	limits   *limits
 	echo     *echo.Echo
 	dialects []*Dialect
@@ -74,6 +75,9 @@ func New(o Options) *Edge {
 		})
 		e.keys = newCallers(func(ctx context.Context, id string) (tenant.Caller, bool, error) {
 			return tenant.FindCallerOfKey(ctx, o.Store, id)
+		})
+		e.tenants = newCallers(func(ctx context.Context, codes string) (tenant.Caller, bool, error) {
+			return tenant.FindByCodes(ctx, o.Store, codes)
 		})
 	}
 	e.echo.Use(e.enter)

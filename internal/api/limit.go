@@ -63,15 +63,20 @@ func (c *Call) limit() error {
 	if m := c.Request().Method; m == http.MethodGet || m == http.MethodHead {
 		name = bucketRead
 	}
+	return c.limitOf(c.Caller.Key.ID, name, "with this API Key")
+}
+
+// limitOf takes one token of a bucket of whoever calls, or refuses with 429.
+func (c *Call) limitOf(who, name, whose string) error {
 	limit := c.Caller.Organization.Settings.RateLimit.OrDefault()
-	tokens, ok := c.edge.limits.take(c.Caller.Key.ID+":"+name, limit, time.Now())
+	tokens, ok := c.edge.limits.take(who+":"+name, limit, time.Now())
 	if ok {
 		return nil
 	}
 	wait := time.Duration((1 - tokens) / limit.Rate * float64(time.Second))
 	setLimitHeaders(c.Header(), name, limit, wait)
 	return &usersync.Error{Code: usersync.CodeRateLimited, RetryAfter: wait,
-		Message: fmt.Sprintf("Too many requests with this API Key. Try again in %d s.", seconds(wait))}
+		Message: fmt.Sprintf("Too many requests %s. Try again in %d s.", whose, seconds(wait))}
 }
 
 // setLimitHeaders describes the bucket as draft-ietf-httpapi-ratelimit-headers

@@ -5,17 +5,22 @@ import (
 	"time"
 
 	"usersync/internal/api"
+	"usersync/internal/api/directory"
 	"usersync/internal/api/event"
 	"usersync/internal/api/manage"
 	"usersync/internal/api/marketing"
 	"usersync/internal/api/native"
 	"usersync/internal/connectors"
 	"usersync/internal/intake"
+	"usersync/internal/issuer"
+	"usersync/internal/lookup"
 	"usersync/internal/mail"
 	"usersync/internal/management"
 	"usersync/internal/management/fields"
 	"usersync/internal/management/followups"
 	"usersync/internal/outbound"
+	"usersync/internal/provider"
+	"usersync/internal/providers"
 	"usersync/internal/pusher"
 )
 
@@ -40,6 +45,12 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 // waits for that.
 const mailWithin = 15 * time.Second
 
+// The bounds of fetching the keys that an issuer of tokens serves.
+const (
+	issuerWithin = 2 * time.Second
+	maxKeySet    = 256 << 10 // bytes
+)
+
 func (a *App) mail(guard *outbound.Guard) *mail.Sender {
 	return &mail.Sender{Guard: guard, Roots: a.o.MailRoots, Timeout: mailWithin}
 }
@@ -56,10 +67,17 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 		Management: operations,
 		Open:       (&pusher.Pusher{Store: a.Store, FindPlatform: connectors.Find, Hub: a.hub}).OpenWith,
 	}
+	a.issuers = &outbound.Client{Guard: guard, Timeout: issuerWithin, MaxResponse: maxKeySet, UserAgent: "usersync/" + a.version()}
+	a.identities = &outbound.Client{Guard: guard, Timeout: lookup.Within, MaxResponse: provider.MaxAnswer, UserAgent: "usersync/" + a.version()}
+	a.recorder = lookup.NewRecorder(a.Store, a.o.Log)
+	lookups := &directory.Handlers{
+		Lookup: &lookup.Service{Store: a.Store, Keys: a.Keys, Recorder: a.recorder, Providers: providers.New(a.identities)},
+		Tokens: &issuer.Checker{Served: &issuer.KeySets{HTTP: a.issuers}},
+	}
 	reports := &event.Handlers{Management: operations, Keys: a.Keys}
 	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard},
 		Fields: &fields.Service{FindPlatform: connectors.Find, Hub: a.hub}, AdminToken: a.cfg.AdminToken}
-	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect()}, administration.Dialects()...)
+	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect(), lookups.Dialect()}, administration.Dialects()...)
 }
 
 // buildOperations serves the operations routes on their own port, or else on the port

@@ -30,6 +30,7 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/inbound"
 	"usersync/internal/intake"
+	"usersync/internal/lookup"
 	"usersync/internal/outbound"
 	"usersync/internal/pipeline"
 	"usersync/internal/pusher"
@@ -91,9 +92,13 @@ type App struct {
 	pool     *worker.Pool
 	client   *outbound.Client // of deliveries
 	services *outbound.Client // of directory services
-	hub      *connector.Hub   // of calls to platforms
-	api      *listener
-	ops      *listener
+	issuers  *outbound.Client // of the keys of tokens
+	// identities makes the calls to identity providers.
+	identities *outbound.Client
+	hub        *connector.Hub // of calls to platforms
+	recorder   *lookup.Recorder
+	api        *listener
+	ops        *listener
 }
 
 // New opens the database and the queue, listens, and builds what the role
@@ -358,6 +363,7 @@ func (a *App) Run(ctx context.Context) error {
 	admitting.Go(func() { a.Batcher.Run(admission) })
 	admitting.Go(func() { a.waiters.Run(ctx) })
 	admitting.Go(func() { a.edge.Run(admission) })
+	admitting.Go(func() { a.recorder.Run(admission) })
 	a.api.serve(failed)
 	if a.Demo != nil {
 		a.Demo.Welcome(a.o.Stdout, a.Addr())
@@ -389,7 +395,7 @@ func (a *App) close() {
 	if a.Demo != nil && a.Demo.Receiver != nil {
 		_ = a.Demo.Receiver.Close(ctx)
 	}
-	for _, c := range []*outbound.Client{a.client, a.services} {
+	for _, c := range []*outbound.Client{a.client, a.services, a.issuers, a.identities} {
 		if c != nil {
 			c.Close()
 		}

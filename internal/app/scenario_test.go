@@ -21,6 +21,7 @@ import (
 	"usersync/internal/identity"
 	"usersync/internal/mail/mailtest"
 	"usersync/internal/platform"
+	"usersync/internal/provider/providertest"
 	"usersync/internal/request"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -109,6 +110,8 @@ type play struct {
 	vars     map[string]string
 	receiver *apptest.Receiver
 	platform *shownPlatform // that was given
+	secret   string         // of the issuer that was given
+	identity providertest.Fake
 }
 
 func (s *stage) begin(t *testing.T, file string) *play {
@@ -286,6 +289,14 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"fault":     (*play).giveFault,     // fault 401: what that fake answers from now on; 0 is as it should
 	"uploading": (*play).giveUploading, // uploading: one file is being uploaded, and no second one may be
 	"followup":  (*play).giveFollowUp,  // followup {"name":…}: its definition, without spaces
+	"lookups":   (*play).giveLookups,   // lookups: {{group}}, {{client}} and {{paper}} name the organization, and {{token}} is good for it
+	"token":     (*play).giveToken,     // token name {"exp":1}: a token with other claims
+	"provider":  (*play).giveProvider,  // provider Auth0: the organization's users are kept at a fake of it
+	"flow":      (*play).giveFlow,      // flow Okta: the setting flow.userProvider
+	"known":     (*play).giveKnown,     // known ann@a.example.com Ann Lee {"city":"Bonn"}: the provider knows a user
+	"away":      (*play).giveAway,      // away 503, hang or no: how the provider fails from now on
+	"claims":    (*play).giveClaims,    // claims: tokens have to name the organization, by g, c and p
+	"user":      (*play).giveUser,      // user ann@a.example.com {"firstName":"Ann"} [password] [verified]: {{user}} is the id
 	"refused":   (*play).giveRefused,   // refused {{connection}} reason …: the platform has disconnected it
 }
 

@@ -2,6 +2,9 @@ package app_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/net/dns/dnsmessage"
 
 	"usersync/internal/action"
@@ -32,8 +36,11 @@ import (
 	"usersync/internal/connectors/fakes"
 	"usersync/internal/delivery"
 	"usersync/internal/followup"
+	"usersync/internal/identity"
+	"usersync/internal/issuer"
 	"usersync/internal/mail"
 	"usersync/internal/outbound"
+	"usersync/internal/providers"
 	"usersync/internal/reaction"
 	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"
@@ -211,6 +218,13 @@ var guarded = map[string]string{
 	"internal/demo":                 "the demo calls its own fakes: one address, that of its receiver",
 	"internal/delivery":             "TestWebhooksCallNoDisguisedAddress",
 	"internal/mail":                 "TestMailServersAreNoDisguisedAddress",
+	"internal/access":               "TestDisguisedAddressesAreRefusedWhenSaved",
+	"internal/providers":            "TestIdentityProvidersCallNoDisguisedAddress",
+	"internal/provider":             "TestIdentityProvidersCallNoDisguisedAddress",
+	"internal/provider/auth0":       "TestIdentityProvidersCallNoDisguisedAddress",
+	"internal/provider/gigya":       "TestIdentityProvidersCallNoDisguisedAddress",
+	"internal/provider/httpjson":    "TestIdentityProvidersCallNoDisguisedAddress",
+	"internal/issuer":               "TestIssuersCallNoDisguisedAddress",
 }
 
 func TestEveryPackageThatCallsOutIsTriedWithDisguisedAddresses(t *testing.T) {
@@ -223,7 +237,7 @@ func TestEveryPackageThatCallsOutIsTriedWithDisguisedAddresses(t *testing.T) {
 		}
 		text, err := os.ReadFile(file) //nolint:gosec // a source file of the module
 		dir := "internal/" + strings.TrimPrefix(filepath.ToSlash(filepath.Dir(file)), "../")
-		if uses.Match(text) && dir != "internal/connector/connectortest" {
+		if uses.Match(text) && dir != "internal/connector/connectortest" && dir != "internal/provider/providertest" {
 			found[dir] = true
 			if guarded[dir] == "" {
 				t.Errorf("%s calls out: try the disguises against it, and name it in guarded", dir)
@@ -262,6 +276,60 @@ func TestDirectoryServicesCallNoDisguisedAddress(t *testing.T) {
 		answers, err := source.Find(t.Context(), ask)
 		must(t, err)
 		a.wantNobody(t, d, answers[0].Err)
+	}
+}
+
+func TestIdentityProvidersCallNoDisguisedAddress(t *testing.T) {
+	t.Parallel()
+	secret := usersync.MaskedSecret{Secret: usersync.NewSecret("secret")}
+	email, err := identity.ParseEmail("ann@acme.example.com")
+	must(t, err)
+	for name, settings := range map[string]func(address string) tenant.Providers{
+		"Auth0": func(address string) tenant.Providers {
+			return tenant.Providers{Auth0: &tenant.Auth0{URL: address, ClientID: "c", ClientSecret: secret}}
+		},
+		"Gigya": func(address string) tenant.Providers {
+			return tenant.Providers{Gigya: &tenant.Gigya{URL: address, APIKey: "a", UserKey: "u", Secret: secret}}
+		},
+		"SSOR": func(address string) tenant.Providers {
+			return tenant.Providers{SSOR: &tenant.HTTPProvider{URL: address + "/?email={email}", Auth: "basic", Username: "u", Secret: secret}}
+		},
+		"Firefly": func(address string) tenant.Providers {
+			return tenant.Providers{Firefly: &tenant.HTTPProvider{URL: "https://example.com/?email={email}", TokenURL: address, Username: "u", Secret: secret}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAstray(t)
+			for _, d := range disguises {
+				o := tenant.Organization{ID: d.name, Settings: tenant.Settings{Flow: tenant.Flow{UserProvider: name}, Providers: settings(a.url(d))}}
+				if _, _, err := providers.New(a.client(t)).Find(t.Context(), o, email); err == nil {
+					t.Errorf("%s: something answered", d.name)
+				}
+			}
+			if n := a.came.Load(); n > 0 {
+				t.Errorf("%d connections came", n)
+			}
+		})
+	}
+}
+
+func TestIssuersCallNoDisguisedAddress(t *testing.T) {
+	t.Parallel()
+	a := newAstray(t)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": tokenIssuer, "aud": tokenAudience, "exp": time.Now().Add(time.Hour).Unix()}).SignedString(private)
+	must(t, err)
+	checker := &issuer.Checker{Served: &issuer.KeySets{HTTP: a.client(t)}}
+	for _, d := range disguises {
+		o := tenant.Organization{ID: d.name, Settings: tenant.Settings{JWT: tenant.JWT{Algorithms: []string{"ES256"}, Issuer: tokenIssuer, Audience: tokenAudience, JWKSURL: a.url(d)}}}
+		if err := checker.Check(t.Context(), o, token, time.Now()); usersync.CodeOf(err) != usersync.CodeUnavailable {
+			t.Errorf("%s: %v", d.name, err)
+		}
+	}
+	if n := a.came.Load(); n > 0 {
+		t.Errorf("%d connections came", n)
 	}
 }
 
@@ -367,8 +435,10 @@ func TestDisguisedAddressesAreRefusedWhenSaved(t *testing.T) {
 			"POST /v1/follow-ups": map[string]any{"name": "n", "trigger": map[string]any{"type": "user/update"}, "actions": []any{
 				map[string]any{"type": "send-webhook", "method": "POST", "url": a.url(d)},
 			}},
-			"PATCH /v1/organization":  map[string]any{"settings": map[string]any{"colleagueSources": []any{map[string]any{"name": "hunter", "apiKey": "0123456789", "url": a.url(d)}}}},
-			"PATCH /v1/organization ": map[string]any{"settings": map[string]any{"smtp": map[string]any{"host": mailHost(d), "port": a.addr.Port(), "from": "a@example.com"}}},
+			"PATCH /v1/organization":     map[string]any{"settings": map[string]any{"colleagueSources": []any{map[string]any{"name": "hunter", "apiKey": "0123456789", "url": a.url(d)}}}},
+			"PATCH /v1/organization\n":   map[string]any{"settings": map[string]any{"providers": map[string]any{"auth0": map[string]any{"url": a.url(d), "clientId": "c", "clientSecret": "s"}}}},
+			"PATCH /v1/organization\n\n": map[string]any{"settings": map[string]any{"providers": map[string]any{"firefly": map[string]any{"url": "https://example.com/{email}", "tokenUrl": a.url(d), "username": "u", "secret": "s"}}}},
+			"PATCH /v1/organization ":    map[string]any{"settings": map[string]any{"smtp": map[string]any{"host": mailHost(d), "port": a.addr.Port(), "from": "a@example.com"}}},
 		} {
 			want := http.StatusBadRequest
 			if d.silent || d.scheme == "http" && strings.HasSuffix(where, " ") {

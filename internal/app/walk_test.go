@@ -31,6 +31,10 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 		w := newWalk(t, e)
 		before := w.dump(t)
 		for _, op := range w.operations {
+			if slices.Contains(op.Schemes, tokenScheme) {
+				w.withoutToken(t, op)
+				continue
+			}
 			w.withoutRight(t, op)
 			w.withTooFewScopes(t, op)
 			w.withForeignIDs(t, op)
@@ -43,11 +47,63 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 				t.Errorf("the table %s was changed by calls that were refused:\n%s", table, difference(rows, got))
 			}
 		}
+		for _, op := range w.operations {
+			if slices.Contains(op.Schemes, tokenScheme) {
+				w.withTokenAtHome(t, op)
+			}
+		}
 		t.Logf("%d calls refused", w.refused)
 		if w.refused < 20*len(w.operations)/2 {
 			t.Errorf("only %d calls were refused, of %d routes", w.refused, len(w.operations))
 		}
 	})
+}
+
+// tokenScheme is the security scheme of look-ups, whose tokens an issuer of the
+// organization signs.
+const tokenScheme = "directoryToken"
+
+// withoutToken calls a route of look-ups with everything that opens other routes, and with
+// another organization's token.
+func (w *walk) withoutToken(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	c := w.lookUp(t, op)
+	w.refuse(t, "nobody", op, c, http.StatusUnauthorized)
+	for what, credential := range mixed(w.wrong, map[string]string{
+		"the stranger's token": w.strangerToken, "the stranger's key": w.strangerKey, "the victim's own key": w.keys["*"], "the operator's token": w.admin,
+	}) {
+		w.refuse(t, what, op, w.carry(t, c, tokenScheme, credential), http.StatusUnauthorized)
+	}
+}
+
+// lookUp returns a look-up of the victim's user, without a token.
+func (w *walk) lookUp(t *testing.T, op apptest.Operation) apptest.Call {
+	t.Helper()
+	query := map[string]string{}
+	if slices.Contains(op.InQuery, "email") {
+		query["email"] = w.victim["email"]
+	}
+	c := w.call(t, op, w.victim, query)
+	for name, v := range map[string]string{"X-SourceSystem": "CRM", "X-ClientGroupCode": "group", "X-ClientCode": "client", "X-PaperCode": "paper"} {
+		if v = w.victim[v]; v == "" {
+			v = "CRM"
+		}
+		c.Header.Set(name, v)
+	}
+	return c
+}
+
+// withTokenAtHome calls with the stranger's token for the stranger's organization, where
+// the victim is nobody. Such look-ups are answered, and logged.
+func (w *walk) withTokenAtHome(t *testing.T, op apptest.Operation) {
+	t.Helper()
+	c := w.lookUp(t, op)
+	c.Header.Set("X-ClientGroupCode", w.stranger["group"])
+	a := w.client.Do(t, w.carry(t, c, tokenScheme, w.strangerToken))
+	if a.Status != http.StatusOK && a.Status != http.StatusBadRequest {
+		t.Errorf("%s, the stranger at home: got %d %s", op, a.Status, a.Body)
+	}
+	w.showsNothing(t, "the stranger at home", op, c, a)
 }
 
 // walk is the state of the test. The victim has one of everything. The stranger has a
@@ -67,8 +123,10 @@ type walk struct {
 	// keys are the victim's, by their only scope.
 	keys        map[string]string
 	strangerKey string
-	admin       string
-	refused     int
+	// strangerToken is good for look-ups in the stranger's organization.
+	strangerToken string
+	admin         string
+	refused       int
 }
 
 func newWalk(t *testing.T, e *apptest.Environment) *walk {
@@ -84,12 +142,17 @@ func newWalk(t *testing.T, e *apptest.Environment) *walk {
 		strangerKey: stranger.vars["key"], keys: map[string]string{}, wrong: map[string]string{},
 	}
 	for _, p := range []*play{victim, stranger} {
+		p.giveLookups(t, nil)
 		p.giveCredits(t, []string{"10"})
 		p.giveRate(t, []string{"100000", "100000"})
 		p.giveLinks(t, []string{"https://app.example.com/i", "https://app.example.com/r"})
 	}
 	w.victim, w.secret = w.things(t, victim)
-	w.stranger = map[string]string{"organizationId": stranger.org.ID}
+	for _, name := range []string{"group", "client", "paper"} {
+		w.victim[name] = victim.vars[name]
+	}
+	w.strangerToken = stranger.vars["token"]
+	w.stranger = map[string]string{"organizationId": stranger.org.ID, "group": stranger.vars["group"]}
 	for _, scope := range tenant.Scopes {
 		w.keys[string(scope)] = victim.newKey(t, victim.org.ID, tenant.Key{Name: string(scope), Scopes: []tenant.Scope{scope}})
 	}
@@ -228,10 +291,14 @@ func (w *walk) withoutRight(t *testing.T, op apptest.Operation) {
 	operators := slices.Contains(op.Schemes, operatorScheme)
 	for _, scheme := range w.description.Schemes() {
 		for what, credential := range w.wrong {
-			if !slices.Contains(op.Schemes, scheme) {
+			if !slices.Contains(op.Schemes, scheme) || scheme == tokenScheme {
 				continue // not looked at, whatever it is: a good one shows that
 			}
 			w.refuse(t, "a credential that is "+what+" by "+scheme, op, w.carry(t, c, scheme, credential), http.StatusUnauthorized)
+		}
+		if scheme == tokenScheme { // it stands where keys do
+			w.refuse(t, "a token for look-ups", op, w.carry(t, c, scheme, w.strangerToken), http.StatusUnauthorized)
+			continue
 		}
 		// A key opens no operator's route, and the operator's token opens no tenant's
 		// route. Neither counts in a place where the route does not look for it.

@@ -35,6 +35,10 @@ type Demo struct {
 	Organization string
 	Key          usersync.Secret
 	Receiver     *Receiver
+	// Codes and Token are what a look-up in the directory dialect needs; Token is zero
+	// where the organization has an issuer of its own.
+	Codes tenant.Codes
+	Token usersync.Secret
 }
 
 // actor is who the audit log says made the demo.
@@ -68,6 +72,9 @@ func Start(ctx context.Context, s *store.Store, dir string, receiverAddr string)
 	}
 	if err := d.sendLettersTo(ctx, s, d.Receiver.letters); err != nil {
 		return d, err
+	}
+	if err := d.offerLookups(ctx, s); err != nil {
+		return d, fmt.Errorf("set up the look-ups of the demo: %w", err)
 	}
 	return d, d.connect(ctx, s)
 }
@@ -163,6 +170,6 @@ What would a sync of this one user do at the platforms, and what does it do:
 
 A welcome series of follow-ups, played in front of you: make welcome
 
-`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL(), "http://"+d.Receiver.Addr().String()+platformPath+"_control/mailchimp",
-		"http://"+d.Receiver.Addr().String()+lettersPath)
+%[8]s`, base, d.Organization, credits, d.Key.Reveal(), d.Receiver.URL(), "http://"+d.Receiver.Addr().String()+platformPath+"_control/mailchimp",
+		"http://"+d.Receiver.Addr().String()+lettersPath, d.lookups(base))
 }

@@ -59,6 +59,7 @@ func listen(addr string) (*Receiver, error) {
 	var fakes *fakeplatform.Server
 	fakes, r.fakes = servePlatforms()
 	mountPlatforms(mux, fakes)
+	mountProvider(mux)
 	mux.HandleFunc("POST /webhooks", r.take)
 	mux.HandleFunc("GET /webhooks", r.show)
 	mux.HandleFunc("GET "+lettersPath, letters.show)

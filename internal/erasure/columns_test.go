@@ -26,6 +26,7 @@ var ofThePerson = map[string]string{
 	"bulk_errors":    `message`,
 	"pushes":         `remote job former removal`,
 	"consents":       `source`,
+	"logins":         `password`,
 	"signals":        `email_key`,
 	"push_waits":     `job`,
 }
@@ -33,7 +34,7 @@ var ofThePerson = map[string]string{
 // ofOurs are the columns, by table, that hold ids, hashes, sealed values, or words out of
 // a list of our own, such as a status, a country code or the domain of a company.
 var ofOurs = map[string]string{
-	"organizations":     `id status salt secrets`,
+	"organizations":     `id status salt codes_key token_scope secrets`,
 	"api_keys":          `id organization_id hash hint scopes`,
 	"audit":             `id organization_id actor action object fields`,
 	"balances":          `organization_id`,
@@ -41,6 +42,7 @@ var ofOurs = map[string]string{
 	"users":             `id organization_id`,
 	"events":            `id organization_id user_id type source cause caused_by`,
 	"consents":          `user_id channel organization_id status connection_id`,
+	"logins":            `user_id organization_id`,
 	"inbounds":          `connection_id organization_id hash`,
 	"signals":           `connection_id id organization_id user_id channel status`,
 	"erasures":          `id organization_id user_id status removed platforms`,

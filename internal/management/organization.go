@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"usersync/internal/access"
 	"usersync/internal/outbound"
 	"usersync/internal/outbox"
 	"usersync/internal/store"
@@ -68,8 +69,8 @@ func (in OrganizationInput) validate(guard *outbound.Guard) error {
 
 func (in TenantInput) validate(v *invalid) {
 	check := func(field string, code *string) {
-		if code != nil && tooLong(*code) {
-			v.add("tenant."+field, "must have at most %d characters", maxText)
+		if code != nil && (tooLong(*code) || !access.ValidCode(*code)) {
+			v.add("tenant."+field, "must have at most %d characters, of ASCII and without spaces around them", maxText)
 		}
 	}
 	check("clientGroupCode", in.ClientGroupCode)
@@ -125,7 +126,7 @@ func (s *Service) CreateOrganization(ctx context.Context, actor string, in Organ
 	}
 	var o tenant.Organization
 	in.apply(&o)
-	if err := checkWhole(o.Settings); err != nil {
+	if err := in.checkWhole(o.Settings, s.Guard); err != nil {
 		return tenant.Organization{}, err
 	}
 	return tenant.Create(ctx, s.Store, actor, o)
@@ -176,7 +177,7 @@ func (s *Service) updateOrganization(ctx context.Context, actor string, org *sto
 		if err := checkDestinations(&before, &o.Settings); err != nil {
 			return nil, err
 		}
-		return fields, checkWhole(o.Settings)
+		return fields, in.checkWhole(o.Settings, s.Guard)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"usersync/internal/access"
 	"usersync/internal/identity"
 	"usersync/internal/invitation"
 	"usersync/internal/outbound"
@@ -17,12 +18,14 @@ import (
 // leaves a setting as it is.
 type SettingsInput struct {
 	OwnSettingsInput
+	access.Input
 	RateLimit *RateLimitInput `json:"rateLimit"`
 	Limits    *LimitsInput    `json:"limits"`
 }
 
 // OwnSettingsInput are the settings that a tenant may change too.
 type OwnSettingsInput struct {
+	access.OwnInput
 	ColleaguesEnabled  *bool           `json:"colleaguesEnabled"`
 	ColleagueSources   *[]SourceInput  `json:"colleagueSources"`
 	AliasDomains       *[][]string     `json:"aliasDomains"`
@@ -328,7 +331,7 @@ func set[T any](c *changes, field string, to *T, value *T) {
 
 // apply writes what in says to s and returns the names of the settings it set.
 func (in SettingsInput) apply(s *tenant.Settings) []string {
-	c := changes(in.OwnSettingsInput.apply(s))
+	c := changes(append(in.OwnSettingsInput.apply(s), in.ApplyTokens(s)...))
 	if in.RateLimit != nil {
 		set(&c, "settings.rateLimit.rate", &s.RateLimit.Rate, in.RateLimit.Rate)
 		set(&c, "settings.rateLimit.burst", &s.RateLimit.Burst, in.RateLimit.Burst)
@@ -344,7 +347,7 @@ func (in SettingsInput) apply(s *tenant.Settings) []string {
 }
 
 func (in OwnSettingsInput) apply(s *tenant.Settings) []string {
-	var c changes
+	c := changes(in.ApplyProviders(s))
 	if in.ColleaguesEnabled != nil {
 		set(&c, "settings.colleaguesEnabled", &s.ColleaguesEnabled, &in.ColleaguesEnabled)
 	}
@@ -416,8 +419,11 @@ func (in TemplateInput) apply(t *tenant.InvitationTemplate) []string {
 }
 
 // checkWhole refuses settings that are each valid but do not work together.
-func checkWhole(s tenant.Settings) error {
+func (in OrganizationInput) checkWhole(s tenant.Settings, guard *outbound.Guard) error {
 	var v invalid
+	if in.Settings != nil {
+		v = append(in.Settings.CheckTokens(s, guard), in.Settings.CheckProviders(s, guard)...)
+	}
 	if s.SMTP != nil && s.SMTP.From == "" {
 		v.add("settings.smtp.from", "is required with a host")
 	}

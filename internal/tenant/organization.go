@@ -87,7 +87,11 @@ type OrganizationRow struct {
 	ClientGroupCode        string
 	ClientCode             string
 	PaperCode              string
-	Settings               string
+	// CodesKey finds the organization by its codes, see Codes.Key; TokenScope finds those
+	// that take tokens of one issuer for one audience.
+	CodesKey   string
+	TokenScope string
+	Settings   string
 	// Secrets are those of the settings, sealed.
 	Secrets   string
 	CreatedAt int64 `gorm:"autoCreateTime:false"`
@@ -135,8 +139,13 @@ func Create(ctx context.Context, s *store.Store, actor string, o Organization) (
 		Salt: base64.StdEncoding.EncodeToString(salt), DefaultInviteLink: o.DefaultInviteLink,
 		DefaultRedirectionLink: o.DefaultRedirectionLink, Settings: settings, Secrets: secrets, CreatedAt: now, UpdatedAt: now,
 		ClientGroupCode: o.Tenant.ClientGroupCode, ClientCode: o.Tenant.ClientCode, PaperCode: o.Tenant.PaperCode,
+		CodesKey: o.Tenant.Key(), TokenScope: o.Settings.JWT.scope(),
 	}
+	o.ID = id
 	err = s.Tx(ctx, func(tx *store.Tx) error {
+		if err := checkUnique(ctx, tx, o); err != nil {
+			return err
+		}
 		if err := tx.GORM().Create(&row).Error; err != nil {
 			return fmt.Errorf("insert the organization: %w", err)
 		}
@@ -210,6 +219,9 @@ func Update(ctx context.Context, view *store.Org, actor string, change func(*Org
 		if err != nil || len(fields) == 0 {
 			return err
 		}
+		if err := checkUnique(ctx, tx, out); err != nil {
+			return err
+		}
 		settings, secrets, err := encodeSettings(tx.Sealer(), id, out.Settings)
 		if err != nil {
 			return fmt.Errorf("change organization %q: %w", id, err)
@@ -219,6 +231,7 @@ func Update(ctx context.Context, view *store.Org, actor string, change func(*Org
 			"name": out.Name, "status": out.Status, "default_invite_link": out.DefaultInviteLink,
 			"default_redirection_link": out.DefaultRedirectionLink, "settings": settings, "secrets": secrets, "updated_at": store.Micros(out.UpdatedAt.Time),
 			"client_group_code": out.Tenant.ClientGroupCode, "client_code": out.Tenant.ClientCode, "paper_code": out.Tenant.PaperCode,
+			"codes_key": out.Tenant.Key(), "token_scope": out.Settings.JWT.scope(),
 		}).Error
 		if err != nil {
 			return fmt.Errorf("update the organization: %w", err)

@@ -37,6 +37,10 @@ type Settings struct {
 	RetentionDays      RetentionDays `json:"retentionDays,omitzero"`
 	// FollowUnsubscribes has every platform told of who unsubscribed at one of them.
 	FollowUnsubscribes bool `json:"followUnsubscribes,omitempty"`
+	// JWT, Flow and Providers are of the directory dialect.
+	JWT       JWT       `json:"jwt,omitzero"`
+	Flow      Flow      `json:"flow,omitzero"`
+	Providers Providers `json:"providers,omitzero"`
 }
 
 // DefaultLowCredit is the balance below which an organization is warned that
@@ -126,6 +130,7 @@ func (s *Settings) SecretFields() map[string]SecretField {
 			{fmt.Sprintf("colleagueSources[%d].url", i), source.URL},
 		}}
 	}
+	s.directorySecrets(fields)
 	return fields
 }
 
@@ -136,6 +141,7 @@ func (s Settings) Clone() Settings {
 		s.SMTP = &smtp
 	}
 	s.ColleagueSources = slices.Clone(s.ColleagueSources)
+	s.cloneDirectory()
 	return s
 }
 

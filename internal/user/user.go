@@ -101,10 +101,12 @@ func removedNumber(in usersync.UserInput) int64 {
 	return 0
 }
 
-const columns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, tags, removed, sequences,
+// Columns are those of a row of users that Scan reads.
+const Columns = `id, email, email_key, country, first_name, last_name, name, job_title, invite_link, attributes, company, tags, removed, sequences,
     version, created_at, updated_at`
 
-func scanUser(scan func(...any) error) (u Stored, err error) {
+// Scan reads a row that begins with Columns.
+func Scan(scan func(...any) error) (u Stored, err error) {
 	var email, key, attributes, tags, sequences string
 	var created, updated, removed int64
 	err = scan(&u.ID, &email, &key, &u.Country, &u.FirstName, &u.LastName, &u.Name, &u.JobTitle, &u.InviteLink, &attributes, &u.Company,
@@ -120,9 +122,9 @@ func scanUser(scan func(...any) error) (u Stored, err error) {
 }
 
 var (
-	userStatement    = store.Define("user.user", `SELECT `+columns+` FROM users WHERE id = $2 AND organization_id = $1`)
-	userKeyStatement = store.Define("user.userKey", `SELECT `+columns+` FROM users WHERE organization_id = $1 AND email_key = $2`)
-	usersStatement   = store.Define("user.users", `SELECT `+columns+` FROM users WHERE organization_id = $1 AND id <> '' AND id < $2 ORDER BY id DESC LIMIT $3`)
+	userStatement    = store.Define("user.user", `SELECT `+Columns+` FROM users WHERE id = $2 AND organization_id = $1`)
+	userKeyStatement = store.Define("user.userKey", `SELECT `+Columns+` FROM users WHERE organization_id = $1 AND email_key = $2`)
+	usersStatement   = store.Define("user.users", `SELECT `+Columns+` FROM users WHERE organization_id = $1 AND id <> '' AND id < $2 ORDER BY id DESC LIMIT $3`)
 )
 
 // ErrNotFound is the refusal of an id that names no user of the organization.
@@ -130,7 +132,7 @@ var ErrNotFound = usersync.Errorf(usersync.CodeNotFound, "User not found")
 
 // Get returns one user.
 func Get(ctx context.Context, o *store.Org, id string) (Stored, error) {
-	u, err := scanUser(o.Reader().QueryRow(ctx, userStatement, o.ID(), id).Scan)
+	u, err := Scan(o.Reader().QueryRow(ctx, userStatement, o.ID(), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return u, ErrNotFound
 	}
@@ -139,13 +141,13 @@ func Get(ctx context.Context, o *store.Org, id string) (Stored, error) {
 
 // ByEmail returns the user with an address: a list of none or one.
 func ByEmail(ctx context.Context, o *store.Org, email usersync.Email) ([]Stored, error) {
-	return store.Collect(ctx, o.Reader(), userKeyStatement, nil, scanUser, o.ID(), email.Key())
+	return store.Collect(ctx, o.Reader(), userKeyStatement, nil, Scan, o.ID(), email.Key())
 }
 
 // List returns up to limit users in descending order of their ids, which
 // tell nothing of time, with ids below before when that is given.
 func List(ctx context.Context, o *store.Org, before string, limit int) ([]Stored, error) {
-	return store.Collect(ctx, o.Reader(), usersStatement, nil, scanUser, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixUser)), limit)
+	return store.Collect(ctx, o.Reader(), usersStatement, nil, Scan, o.ID(), cmp.Or(before, store.AfterAll(usersync.PrefixUser)), limit)
 }
 
 var userNameStatement = store.Define("user.userName", `
@@ -170,7 +172,7 @@ FROM {rows} JOIN users u ON u.id = r.id WHERE u.organization_id = $1`, store.Col
 
 // ByID returns the users that exist among the ids, by their ids.
 func ByID(ctx context.Context, o *store.Org, ids []string) (map[string]Stored, error) {
-	list, err := store.Collect(ctx, o.Reader(), usersByIDStatement, store.IDRows(usersByIDStatement, ids), scanUser, o.ID())
+	list, err := store.Collect(ctx, o.Reader(), usersByIDStatement, store.IDRows(usersByIDStatement, ids), Scan, o.ID())
 	out := make(map[string]Stored, len(list))
 	for _, u := range list {
 		out[u.ID] = u
@@ -184,7 +186,7 @@ func ByID(ctx context.Context, o *store.Org, ids []string) (map[string]Stored, e
 var (
 	countUpdatedStatement = store.Define("user.countUpdated", `SELECT count(*) FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2`)
 	firstUpdatedStatement = store.Define("user.firstUpdated", `
-SELECT `+columns+` FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2 ORDER BY id LIMIT $3`)
+SELECT `+Columns+` FROM users WHERE organization_id = $1 AND id <> '' AND updated_at >= $2 ORDER BY id LIMIT $3`)
 )
 
 // UpdatedSince counts the users that were last told of at or after a time, and
@@ -194,7 +196,7 @@ func UpdatedSince(ctx context.Context, o *store.Org, since time.Time, limit int)
 	if err := db.QueryRow(ctx, countUpdatedStatement, o.ID(), store.Micros(since)).Scan(&count); err != nil {
 		return 0, nil, fmt.Errorf("count the active users: %w", store.Classify(err))
 	}
-	if first, err = store.Collect(ctx, db, firstUpdatedStatement, nil, scanUser, o.ID(), store.Micros(since), limit); err != nil {
+	if first, err = store.Collect(ctx, db, firstUpdatedStatement, nil, Scan, o.ID(), store.Micros(since), limit); err != nil {
 		return 0, nil, fmt.Errorf("read the first active users: %w", err)
 	}
 	return count, first, nil

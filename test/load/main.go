@@ -30,6 +30,7 @@ type options struct {
 	explained string        // file for the plans of the curve's last size; "" for none
 	harmOnly  bool          // only what organizations do to each other
 	harms     string        // of that only what has this in its name
+	lookup    bool          // only look-ups
 	steady    bool          // only the steady loads of a deployed installation
 	role      string        // of a process that this program started; "" for the run itself
 	address   string        // what the role serves on, or uses
@@ -79,6 +80,7 @@ func parse(args []string) (options, error) {
 	quick := flags.Bool("quick", false, "whether it can be measured and nothing is lost, in a minute: -seconds 1, and one number of clients")
 	curve := flags.String("curve", "", "measure the cost curve instead: numbers of stored requests, rising, as 10000,100000")
 	flags.BoolVar(&o.steady, "steady", false, "only the steady loads of a deployed installation, and idleness")
+	flags.BoolVar(&o.lookup, "lookups", false, "only look-ups of the directory dialect, at a steady rate")
 	flags.BoolVar(&o.harmOnly, "harm", false, "only what one organization can do to another")
 	flags.StringVar(&o.harms, "harms", "", "of what one organization can do to another only what has this in its name, as follow-ups")
 	flags.IntVar(&o.backlog, "fairness", 0, "measure fairness instead, beside a backlog of this many requests")
@@ -163,6 +165,8 @@ func (b *bench) plan() (place string, parts []func(context.Context) error) {
 		return "fairness", []func(context.Context) error{b.fairness, b.harm}
 	case b.harmOnly:
 		return "harm", []func(context.Context) error{b.harm}
+	case b.lookup:
+		return "lookups", []func(context.Context) error{b.lookups}
 	case b.options.steady:
 		return "steady", []func(context.Context) error{b.bareSteady, b.steady}
 	}

@@ -57,7 +57,7 @@ const (
 var ways = []string{embedded, deployed}
 
 // redisDatabases are those of the measurements, by their names.
-var redisDatabases = map[string]int{"accept": 10, "deliver": 11, "curve": 12, "fair": 13, "harm": 14}
+var redisDatabases = map[string]int{"accept": 10, "deliver": 11, "curve": 12, "fair": 13, "harm": 14, "lookup": 15}
 
 // launch starts a fresh installation and warms it up. purpose tells apart what
 // several installations keep on the same servers.

@@ -93,8 +93,9 @@ var (
 // readScopes reads the scopes from the description of the call. The tag manage gives
 // the scopes of calls without their own.
 func (o *Operation) readScopes() error {
-	operator := slices.Contains(o.operation.Tags, "operator")
-	if len(o.Schemes) == 0 || operator {
+	// Operators and issuers have no scopes.
+	unscoped := slices.Contains(o.operation.Tags, "operator") || slices.Contains(o.operation.Tags, "directory")
+	if len(o.Schemes) == 0 || unscoped {
 		return nil
 	}
 	if m := scopeLine.FindStringSubmatch(o.operation.Description); m != nil {

@@ -10,7 +10,8 @@
 
 -- The tenants. settings is what the tenant may read back. secrets holds the secrets
 -- among the settings, sealed. salt keys the hashes that are made of its people's
--- addresses. follow_ups rises with every change to one of its follow-ups; 0 means that
+-- addresses. codes_key is the three codes in lower case, '' unless all are set, and
+-- token_scope a hash of whose tokens the directory dialect takes. follow_ups rises with every change to one of its follow-ups; 0 means that
 -- there has never been one.
 CREATE TABLE organizations (
     id                       text   COLLATE "C" NOT NULL PRIMARY KEY,
@@ -22,12 +23,17 @@ CREATE TABLE organizations (
     client_group_code        text   NOT NULL DEFAULT '',
     client_code              text   NOT NULL DEFAULT '',
     paper_code               text   NOT NULL DEFAULT '',
+    codes_key                text   COLLATE "C" NOT NULL DEFAULT '',
+    token_scope              text   COLLATE "C" NOT NULL DEFAULT '',
     settings                 text   NOT NULL DEFAULT '{}',
     secrets                  text   NOT NULL DEFAULT '',
     follow_ups               bigint NOT NULL DEFAULT 0,
     created_at               bigint NOT NULL,
     updated_at               bigint NOT NULL
 );
+
+CREATE UNIQUE INDEX organizations_codes ON organizations (codes_key) WHERE codes_key <> '';
+CREATE INDEX organizations_token_scope ON organizations (token_scope) WHERE token_scope <> '';
 
 -- The API keys. A key itself is not stored: hash finds it, and hint is its visible
 -- ending. A key without an organization is not linked.
@@ -155,6 +161,18 @@ CREATE TABLE consents (
     stated_at       bigint  NOT NULL CHECK (stated_at > 0),
     updated_at      bigint  NOT NULL,
     PRIMARY KEY (user_id, channel, organization_id),
+    FOREIGN KEY (user_id, organization_id) REFERENCES users (id, organization_id) ON DELETE CASCADE
+);
+
+-- What a user signs in with. password is an argon2id hash, '' for none. verified_at is
+-- when the user showed that the address is theirs.
+CREATE TABLE logins (
+    user_id         text   COLLATE "C" NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    password        text   NOT NULL DEFAULT '',
+    verified_at     bigint NOT NULL DEFAULT 0,
+    updated_at      bigint NOT NULL,
+    PRIMARY KEY (user_id, organization_id),
     FOREIGN KEY (user_id, organization_id) REFERENCES users (id, organization_id) ON DELETE CASCADE
 );
 
