@@ -428,6 +428,7 @@ func (w *walk) foreignQuery() map[string][]string {
 		"olderThan": {"1h"}, "format": {"csv"}, "charset": {"utf-8"},
 		"apiKey": {w.strangerKey}, "filterActive": {"true"}, "activeDays": {"1"}, "dryRun": {"true"}, "first_name": {"Eve"},
 		"audienceName": {"Everybody"}, "audienceDescription": {"All"},
+		"tags": {"vip"}, "platform": {"mailchimp"}, "list_id": {"list_1"}, "remove": {"true"},
 	}
 }
 
