@@ -64,7 +64,7 @@ func TestAcceptTakesAnotherIDWhereTheUsersIsTaken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Store.Once(t.Context(), 0, func(tx *store.Tx) error {
+		if err := n.Once(t.Context(), 0, func(tx *store.Tx) error {
 			_, err := user.ChangeAddress(t.Context(), tx, n.Organization.ID, first.UserID, to, 0)
 			return err
 		}); err != nil {
