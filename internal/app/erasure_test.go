@@ -28,6 +28,7 @@ import (
 	"usersync/internal/receipt"
 	"usersync/internal/request"
 	"usersync/internal/store"
+	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -371,7 +372,7 @@ func wantNothingOf(t *testing.T, e *apptest.Environment, text string) {
 func tablesWith(t *testing.T, e *apptest.Environment, text string) map[string][]string {
 	t.Helper()
 	out := map[string][]string{}
-	driver, dsn, tables := "sqlite", "file:"+filepath.Join(e.Config.DataDir, "usersync.db")+"?_pragma=busy_timeout(10000)",
+	driver, dsn, tables := "sqlite", storetest.File(e.Config.DataDir, "?_pragma=busy_timeout(10000)"),
 		"SELECT name FROM sqlite_master WHERE type = 'table'"
 	if e.Engine == "deployed" {
 		driver, dsn, tables = "pgx", e.Config.DatabaseURL.Reveal()+"&search_path="+e.Schema,

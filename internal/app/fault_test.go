@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"usersync/internal/delivery"
 	"usersync/internal/outbox"
 	"usersync/internal/request"
+	"usersync/internal/store/storetest"
 	"usersync/internal/usersync"
 )
 
@@ -135,7 +135,7 @@ func admin(t *testing.T, e *apptest.Environment, statement string) {
 // database opens the environment's database beside the program.
 func database(t *testing.T, e *apptest.Environment) *sql.DB {
 	t.Helper()
-	driver, dsn := "sqlite", "file:"+filepath.Join(e.Config.DataDir, "usersync.db")+"?_pragma=busy_timeout(10000)"
+	driver, dsn := "sqlite", storetest.File(e.Config.DataDir, "?_pragma=busy_timeout(10000)")
 	if e.Engine == "deployed" {
 		driver, dsn = "pgx", e.Config.DatabaseURL.Reveal()+"&search_path="+e.Schema
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
 	"usersync/internal/store"
+	"usersync/internal/store/storetest"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -484,7 +484,7 @@ var unsettled = []string{"outbox", "goose_db_version", "sqlite_sequence"}
 // dump returns the rows of every table as texts.
 func (w *walk) dump(t *testing.T) map[string][]string {
 	t.Helper()
-	driver, dsn := "sqlite", "file:"+filepath.Join(w.env.Config.DataDir, "usersync.db")+"?_pragma=busy_timeout(10000)"
+	driver, dsn := "sqlite", storetest.File(w.env.Config.DataDir, "?_pragma=busy_timeout(10000)")
 	tables := `SELECT name FROM sqlite_master WHERE type = 'table'`
 	if w.env.Engine == "deployed" {
 		driver, dsn = "pgx", w.env.Config.DatabaseURL.Reveal()+"&search_path="+w.env.Schema

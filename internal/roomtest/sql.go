@@ -5,7 +5,6 @@ package roomtest
 import (
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -48,7 +47,7 @@ func OpenWithSQL(t *testing.T, engine string) (*store.Store, *sql.DB) {
 // SQLOf opens the database of a store for SQL.
 func SQLOf(t *testing.T, o store.Options) *sql.DB {
 	t.Helper()
-	driver, dsn := "sqlite", "file:"+filepath.Join(o.Dir, "usersync.db")+"?_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)"
+	driver, dsn := "sqlite", storetest.File(o.Dir, "?_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)")
 	if !o.URL.IsZero() {
 		driver, dsn = "pgx", o.URL.Reveal()+"&search_path="+o.Schema
 	}

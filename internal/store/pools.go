@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -191,6 +192,12 @@ func NoDatabase(dir string) error {
 	return usersync.Errorf(usersync.CodeNotFound, "There is no database in %s. Set DATA_DIR to where the service keeps it, or DATABASE_URL for a deployment; `usersync serve` makes a new one.", dir)
 }
 
+// fileURI names a file to SQLite, which would take what is behind a number sign or a question
+// mark for no part of its name.
+func fileURI(file string) string {
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(file)
+}
+
 func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	file := filepath.Join(o.Dir, "usersync.db")
 	if _, err := os.Stat(file); (o.ReadOnly || o.Existing) && errors.Is(err, fs.ErrNotExist) {
@@ -209,7 +216,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		dsn   string
 		conns int
 	}{{&s.write, writer, 1}, {&s.read, sqliteReader, sqliteReaders}} {
-		connector, err := sqlitelib.NewConnector("file:" + file + mode.dsn)
+		connector, err := sqlitelib.NewConnector(fileURI(file) + mode.dsn)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", file, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,12 @@ func admin(t testing.TB, url, statement string) {
 	if _, err := db.ExecContext(ctx, statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
+}
+
+// File names the database file of a directory to SQLite, with further parameters, for those
+// who look into it beside the store. The directory of a test may have a number sign in its name.
+func File(dir, parameters string) string {
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.Join(dir, "usersync.db")) + parameters
 }
 
 // Open opens a database and migrates it; it is closed when the test ends.

@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -40,7 +39,7 @@ func Travel(t testing.TB, o store.Options) func() {
 func raw(t testing.TB, o store.Options) *sql.DB {
 	t.Helper()
 	if o.URL.IsZero() {
-		db, err := sql.Open("sqlite", "file:"+filepath.Join(o.Dir, "usersync.db")+"?_txlock=immediate&_pragma=busy_timeout(10000)")
+		db, err := sql.Open("sqlite", File(o.Dir, "?_txlock=immediate&_pragma=busy_timeout(10000)"))
 		if err != nil {
 			t.Fatal(err)
 		}
