@@ -56,6 +56,7 @@ var refused = map[string]string{
 	"a bulk of no request":                  `INSERT INTO bulks (request_id, organization_id, connection_id, created_at, updated_at) VALUES ('req_none', '$org', '$connection', 1, 1)`,
 	"an unknown state of a task":            `UPDATE outbox SET state = 'done'`,
 	"a negative balance":                    `UPDATE balances SET balance = -1`,
+	"a consent of another's user":           `INSERT INTO consents (user_id, channel, organization_id, status, source, stated_at, updated_at) SELECT user_id, 'email', 'org_other', 'subscribed', 'api', 1, 1 FROM requests`,
 	"a balance of no organization":          `INSERT INTO balances (organization_id) VALUES ('org_none')`,
 	"a free charge":                         `INSERT INTO ledger (id, organization_id, kind, amount, request_id, balance_after, created_at) VALUES ('led_1', '$org', 'charge', 0, 'req_2', 1, 1)`,
 	"a positive charge":                     `INSERT INTO ledger (id, organization_id, kind, amount, request_id, balance_after, created_at) VALUES ('led_1', '$org', 'charge', 1, 'req_2', 1, 1)`,

@@ -43,7 +43,6 @@ var Rules = []Rule{
 	{Name: "every connection with pushes that are due has a task", Next: nextLost, statement: lostPushesStatement},
 	{Name: "every connection whose platform has told something has a task that takes it in", Next: nextLost, statement: lostSignalsStatement},
 	{Name: "every run of a follow-up without an end has a task", Next: nextLost, statement: lostRunsStatement},
-	{Name: "every consent is of a user of its organization", Next: nextStray, statement: consentsStatement},
 	{Name: "a request has an end exactly where its status is final", Next: nextStray, statement: endsStatement},
 	{Name: "the steps of a request that has an end have ended, and failed only where it says so", Next: nextStray, statement: stepsStatement},
 	{Name: "who waits for a push is a request that is there", Next: nextStray, statement: waitsStatement},
@@ -88,10 +87,6 @@ WHERE c.status <> 'deleted' AND NOT EXISTS (SELECT 1 FROM outbox t WHERE t.kind 
 	lostRunsStatement = store.Define("verify.lostRuns", `
 SELECT r.organization_id, r.id FROM follow_up_runs r WHERE r.finished_at = 0
     AND NOT EXISTS (SELECT 1 FROM outbox t WHERE t.id = r.task_id) LIMIT $1`)
-
-	consentsStatement = store.Define("verify.consents", `
-SELECT c.organization_id, c.user_id FROM consents c
-WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = c.user_id AND u.organization_id = c.organization_id) LIMIT $1`)
 
 	endsStatement = store.Define("verify.ends", `
 SELECT q.organization_id, q.id FROM requests q

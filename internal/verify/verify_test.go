@@ -56,9 +56,6 @@ var breaks = map[string][]string{
 		`INSERT INTO follow_up_runs (id, organization_id, follow_up_id, version, event_id, root_id, task_id, status, created_at, updated_at)
 			VALUES ('fur_1', '$org', 'fup_1', 1, 'evt_1', 'evt_1', 'tsk_none', 'waiting', 1, 1)`,
 	},
-	"every consent is of a user of its organization": {
-		`INSERT INTO consents (user_id, channel, organization_id, status, source, stated_at, updated_at) VALUES ('$user', 'email', 'org_none', 'subscribed', 'api', 1, 1)`,
-	},
 	"every balance is the sum of its ledger": {
 		`UPDATE balances SET balance = 7 WHERE organization_id = '$org'`,
 	},
