@@ -37,10 +37,10 @@ ALIKE := CGO_ENABLED=0 GOFLAGS='$(strip $(GOFLAGS) -trimpath)'
 # processors, which is Go's default, keep the processors busy.
 AT_ONCE ?= 4
 # A test that fails beside others is run once more, alone, and told of: on a busy machine a
-# time may be missed. It has to pass then. More than three that fail, or a data race, are
-# not run again.
+# time may be missed. It has to pass then. Where more than a dozen fail, cases and all above
+# them counted, or where there is a data race, nothing is run again.
 TESTS := go run gotest.tools/gotestsum@v1.13.0
-AGAIN := --rerun-fails=1 --rerun-fails-max-failures=3 --rerun-fails-abort-on-data-race
+AGAIN := --rerun-fails=1 --rerun-fails-max-failures=12 --rerun-fails-abort-on-data-race
 # STAMP has a binary say its version, and leaves out what only a debugger needs.
 STAMP = -s -w -X usersync/internal/app.Version=$(VERSION)
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)

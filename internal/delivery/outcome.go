@@ -48,9 +48,11 @@ func (s *Service) recordOutcomes(ctx context.Context, c usersync.Claim, args Del
 	})
 }
 
+// saveDeliveredStatement finds its rows by id. Where the organization is said plainly,
+// PostgreSQL, planning for a table that is empty, goes through all of its deliveries instead.
 var saveDeliveredStatement = store.Define("delivery.saveDelivered", `
 UPDATE deliveries SET status = 'delivered', attempts = r.attempts, attempt_count = r.before + 1, next_attempt_at = 0, failed_at = 0, updated_at = {now}
-FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id = $1 AND deliveries.task_id = $2 AND deliveries.attempt_count = r.before
+FROM {rows} WHERE deliveries.id = r.id AND deliveries.organization_id || '' = $1 AND deliveries.task_id = $2 AND deliveries.attempt_count = r.before
     AND NOT EXISTS (SELECT 1 FROM webhook_endpoints e WHERE e.id = $3 AND e.organization_id = $1 AND e.failing_since > 0)`,
 	store.Col("id", store.Text), store.Col("attempts", store.Text), store.Col("before", store.Bigint))
 

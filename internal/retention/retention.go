@@ -146,10 +146,11 @@ func retireRequests(ctx context.Context, o *store.Org, before age, limit int) (i
 }
 
 var (
+	// The organization is not said plainly, as in delivery.saveDelivered.
 	dropDeliveriesOfStatement = store.Define("retention.dropDeliveriesOf", `
 DELETE FROM deliveries WHERE id {any}
     SELECT d.id FROM {rows} JOIN deliveries d ON d.id >= r.low AND d.id < r.high
-    WHERE d.organization_id = $1 AND d.status IN ('delivered', 'failed') {skip locked}{/any}`, store.Col("low", store.Text), store.Col("high", store.Text))
+    WHERE d.organization_id || '' = $1 AND d.status IN ('delivered', 'failed') {skip locked}{/any}`, store.Col("low", store.Text), store.Col("high", store.Text))
 
 	// A message that an endpoint still waits for stays.
 	dropMessagesStatement = store.Define("retention.dropMessages", `
