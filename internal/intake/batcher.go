@@ -192,7 +192,7 @@ func (c *committer) gatherPaced(ctx context.Context, first *waitingSubmission) [
 	for part := range parts {
 		wait := c.pacer.pause(part, len(group))
 		if wait == 0 {
-			return group
+			continue
 		}
 		before := len(group)
 		group = c.gatherFor(ctx, wait, group)

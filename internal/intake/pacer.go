@@ -18,10 +18,10 @@ const (
 	mostSkipped = 64
 )
 
-// parts are the parts of a pause, one after the other. Few callers that each wait for an
-// answer send again within the first, and would wait for nobody in the second. At a steady
-// 200 submissions a second the second saves what a third of the statements cost, 5.3 to 3.6
-// ms of CPU a request, and the webhook comes after 7 ms instead of 6.
+// parts are the parts of a pause, one after the other, of which each is left out where it
+// finds nobody. Few callers that each wait for an answer send again within the first, and
+// would wait for nobody in the second. Submissions that come evenly, every 5 ms say, are
+// found by the second alone. At a steady 200 a second that takes away half of the statements.
 var parts = [...]time.Duration{4 * time.Millisecond, 10 * time.Millisecond}
 
 // pacer decides whether a commit waits for company. It learns how often submissions
@@ -46,7 +46,7 @@ func (p *pacer) arrived(at time.Time) {
 }
 
 // pause returns how long a commit of n submissions is to wait for more in a part of its
-// pause. After 0 there are no further parts.
+// pause, 0 for not at all.
 func (p *pacer) pause(part, n int) time.Duration {
 	if n >= enough || p.gap > worthGap {
 		return 0

@@ -18,7 +18,7 @@ func paced(gap time.Duration, callers int, openLoop bool, commits int) (pauses [
 		for part := range parts {
 			wait := p.pause(part, 1)
 			if wait == 0 {
-				break
+				continue
 			}
 			pauses[part]++
 			further := left
@@ -51,9 +51,16 @@ func TestCommitsWaitWhereSubmissionsComeOften(t *testing.T) {
 	}
 }
 
+func TestSubmissionsThatComeEvenlyFindEachOtherInTheSecondPart(t *testing.T) {
+	t.Parallel()
+	if n := paced(5*time.Millisecond, 1, true, 200); n[0] > 30 || n[1] < 150 {
+		t.Errorf("%v of 200 commits waited at 200 submissions a second", n)
+	}
+}
+
 func TestOneCallerThatWaitsForEachAnswerIsHardlyEverMadeToWait(t *testing.T) {
 	t.Parallel()
-	if n := paced(2*time.Millisecond, 1, false, 1000); n[0] > 30 {
+	if n := paced(2*time.Millisecond, 1, false, 1000); n[0]+n[1] > 60 {
 		t.Errorf("%v of 1000 commits waited for nobody", n)
 	}
 }
