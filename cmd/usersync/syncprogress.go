@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"usersync/internal/app"
 )
 
 // plainEvery is how often a line is written where there is no terminal.
@@ -30,11 +32,7 @@ type progress struct {
 }
 
 func newProgress(to *os.File) *progress {
-	p := &progress{to: to}
-	if info, err := to.Stat(); err == nil {
-		p.terminal = info.Mode()&os.ModeCharDevice != 0
-	}
-	return p
+	return &progress{to: to, terminal: app.IsTerminal(to)}
 }
 
 // begin starts to count to about total users.

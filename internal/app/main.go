@@ -48,7 +48,7 @@ func Serve(ctx context.Context, role Role) error {
 	output := telemetry.NewOutput(os.Stderr)
 	defer func() { _ = output.Close() }() // also when it panics; nobody is left to be told of an error
 	log := telemetry.NewLogger(output, cfg.LogLevel)
-	if isTerminal(os.Stderr) {
+	if IsTerminal(os.Stderr) {
 		log = telemetry.NewTextLogger(os.Stderr, cfg.LogLevel)
 	}
 	// The transports of net/http tell what they wonder at to the standard logger.
@@ -65,8 +65,8 @@ func Serve(ctx context.Context, role Role) error {
 	return err
 }
 
-// isTerminal reports whether a person reads what is written to a file.
-func isTerminal(f *os.File) bool {
+// IsTerminal reports whether a person reads what is written to a file.
+func IsTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

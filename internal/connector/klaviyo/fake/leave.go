@@ -1,7 +1,6 @@
 package fake
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,19 +16,11 @@ func (f *Fake) OnList(email string) bool {
 
 // takeOff takes profiles off a list.
 func (f *Fake) takeOff(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Data []profile `json:"data"`
-	}
-	err := json.NewDecoder(r.Body).Decode(&body)
-	if _, ok := f.listName(r.PathValue("id")); !ok {
-		refuse(w, http.StatusNotFound, problem{"not_found", "Not found.", "A list with this id does not exist.", ""})
+	named, ok := f.members(w, r)
+	if !ok {
 		return
 	}
-	if err != nil || len(body.Data) == 0 || len(body.Data) > maxMembers {
-		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "The payload must name 1 to 1000 profiles.", "/data"})
-		return
-	}
-	for _, p := range body.Data {
+	for _, p := range named {
 		if one, ok := f.people.ByID(p.ID); ok {
 			f.people.Put(one.Email, func(held *fakeplatform.Person, _ bool) {
 				held.Lists = slices.DeleteFunc(held.Lists, func(l string) bool { return l == r.PathValue("id") })

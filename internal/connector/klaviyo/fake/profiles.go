@@ -230,20 +230,29 @@ func (f *Fake) find(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, data(found))
 }
 
-func (f *Fake) addToList(w http.ResponseWriter, r *http.Request) {
+// members reads the profiles that a call about a list names. It has answered where ok is false.
+func (f *Fake) members(w http.ResponseWriter, r *http.Request) (named []profile, ok bool) {
 	var body struct {
 		Data []profile `json:"data"`
 	}
 	err := json.NewDecoder(r.Body).Decode(&body)
 	if _, ok := f.listName(r.PathValue("id")); !ok {
 		refuse(w, http.StatusNotFound, problem{"not_found", "Not found.", "A list with this id does not exist.", ""})
-		return
+		return nil, false
 	}
 	if err != nil || len(body.Data) == 0 || len(body.Data) > maxMembers {
 		refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "The payload must name 1 to 1000 profiles.", "/data"})
+		return nil, false
+	}
+	return body.Data, true
+}
+
+func (f *Fake) addToList(w http.ResponseWriter, r *http.Request) {
+	named, ok := f.members(w, r)
+	if !ok {
 		return
 	}
-	for i, p := range body.Data {
+	for i, p := range named {
 		one, ok := f.people.ByID(p.ID)
 		if !ok {
 			refuse(w, http.StatusBadRequest, problem{"invalid", "Invalid input.", "The profile does not exist.", fmt.Sprintf("/data/%d/id", i)})
