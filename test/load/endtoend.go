@@ -23,8 +23,10 @@ const (
 	webhooksWithin = time.Minute
 	// countEvery is how often the receiver is asked how far it is.
 	countEvery = 200 * time.Millisecond
-	// idleFor is how long the statements of an idle service are counted.
-	idleFor = 20 * time.Second
+	// idleFor is how long the statements of an idle service are counted: what is done each
+	// minute belongs to them. idleBriefly is enough to see whether that can be counted.
+	idleFor     = time.Minute
+	idleBriefly = 10 * time.Second
 )
 
 // steadyRates are the steady loads, in requests a second: what most installations
@@ -249,10 +251,14 @@ func (p *product) idle(ctx context.Context) error {
 		return nil
 	}
 	progress("%s: idle", p.name)
-	u, err := p.during(ctx, func() error { return services.Sleep(ctx, idleFor) })
+	length := idleFor
+	if p.bench.measure < measuresMany {
+		length = idleBriefly
+	}
+	u, err := p.during(ctx, func() error { return services.Sleep(ctx, length) })
 	if err != nil {
 		return err
 	}
-	p.bench.report.idle(p, u)
+	p.bench.report.idle(p, u, length)
 	return nil
 }

@@ -164,21 +164,22 @@ func (r *report) nameOf(query string) string {
 const notCounted = "not measured: the server has not loaded pg_stat_statements"
 
 // idle adds what an installation did with nothing to do.
-func (r *report) idle(p *product, u used) {
+func (r *report) idle(p *product, u used, length time.Duration) {
 	for i, one := range p.parts {
-		percent := 100 * u.parts[i].CPU.Seconds() / idleFor.Seconds()
+		percent := 100 * u.parts[i].CPU.Seconds() / length.Seconds()
 		r.speed = append(r.speed, []string{"deployed, idle: CPU of " + one.name + ", percent of a core", "", fmt.Sprintf("%.1f", percent), "", "", "", ""})
 	}
-	s, commands := u.statements, float64(u.counters.redis)/idleFor.Seconds()
+	s, commands := u.statements, float64(u.counters.redis)/length.Seconds()
 	r.speed = append(r.speed, []string{"deployed, idle: commands at Redis", "", fmt.Sprintf("%.1f", commands), "", "", "", ""})
 	r.goalAtMost("idle, commands at Redis a second", 5, commands)
 	if s == nil {
 		r.speed = append(r.speed, []string{"deployed, idle: SQL statements", "", "", "", "", "", notCounted})
 		return
 	}
-	perSecond := float64(s.total().calls) / idleFor.Seconds()
+	perSecond := float64(s.total().calls) / length.Seconds()
 	r.speed = append(r.speed, []string{"deployed, idle: SQL statements", "", fmt.Sprintf("%.1f", perSecond), "", "", "", ""})
 	r.goalAtMost("idle, SQL statements a second", 1, perSecond)
+	r.statements("idle, a second", s, int(length.Seconds()))
 }
 
 // compare adds the ratios, once everything is measured.

@@ -55,7 +55,7 @@ var Platform = connector.Define(connector.Platform{
 	},
 	// The App API takes 10 calls a second: https://docs.customer.io/integrations/api/app/
 	Lanes: []connector.Lane{{Name: "app", Path: appPath, Limits: connector.Limits{
-		PerSecond: 8, Burst: 1, Published: []connector.Window{{Calls: 10, In: time.Second}},
+		PerSecond: 9, Burst: 1, Published: []connector.Window{{Calls: 10, In: time.Second}},
 	}}},
 	Classify: classify, Inbound: &inbound,
 }, open)

@@ -70,14 +70,34 @@ func (p *People) Put(email string, change func(one *Person, isNew bool)) {
 
 // ByID returns the person with an id.
 func (p *People) ByID(id string) (Person, bool) {
+	return p.First(func(one *Person) bool { return one.ID == id })
+}
+
+// First returns a copy of a person whom match, which changes nobody, is true of. It is for
+// what one person at most has: it is not said whom of several it returns.
+func (p *People) First(match func(one *Person) bool) (Person, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.byMail {
-		if one.ID == id {
+		if match(one) {
 			return one.clone(), true
 		}
 	}
 	return Person{}, false
+}
+
+// All returns copies of the people whom match, which changes nobody, is true of, sorted by
+// their addresses.
+func (p *People) All(match func(one *Person) bool) (all []Person) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, one := range p.byMail {
+		if match(one) {
+			all = append(all, one.clone())
+		}
+	}
+	slices.SortFunc(all, func(a, b Person) int { return strings.Compare(a.Email, b.Email) })
+	return all
 }
 
 // Delete removes a person and reports whether there was one.

@@ -324,10 +324,8 @@ func (f *Fake) allContacts(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	all := []map[string]any{}
-	for _, email := range f.people.Emails() {
-		if one, ok := f.people.Get(email); ok {
-			all = append(all, details(one))
-		}
+	for _, one := range f.people.All(func(*fakeplatform.Person) bool { return true }) {
+		all = append(all, details(one))
 	}
 	slices.SortFunc(all, func(a, b map[string]any) int { return cmp.Compare(a["id"].(int64), b["id"].(int64)) })
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{"count": len(all), "contacts": page(r, all)})
@@ -398,12 +396,10 @@ func (f *Fake) taken(in contact) bool {
 	if in.ExtID == "" {
 		return false
 	}
-	for _, email := range f.people.Emails() {
-		if one, ok := f.people.Get(email); ok && one.Fields["ext_id"] == in.ExtID && !strings.EqualFold(email, in.Email) {
-			return true
-		}
-	}
-	return false
+	_, taken := f.people.First(func(one *fakeplatform.Person) bool {
+		return one.Fields["ext_id"] == in.ExtID && !strings.EqualFold(one.Email, in.Email)
+	})
+	return taken
 }
 
 // phone is a telephone number as Brevo takes it.
@@ -418,12 +414,13 @@ func badPhone(in contact) bool {
 // phoneTaken reports whether another contact has the telephone number.
 func (f *Fake) phoneTaken(in contact) bool {
 	number, _ := in.Attributes["SMS"].(string)
-	for _, email := range f.people.Emails() {
-		if one, ok := f.people.Get(email); ok && number != "" && one.Fields["SMS"] == number && !strings.EqualFold(email, in.Email) {
-			return true
-		}
+	if number == "" {
+		return false
 	}
-	return false
+	_, taken := f.people.First(func(one *fakeplatform.Person) bool {
+		return one.Fields["SMS"] == number && !strings.EqualFold(one.Email, in.Email)
+	})
+	return taken
 }
 
 // put writes a contact. An empty value clears, or says nothing in an import. It ignores attributes that do not exist, and values of another

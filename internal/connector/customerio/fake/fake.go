@@ -150,7 +150,7 @@ type filter struct {
 	} `json:"attribute"`
 }
 
-func (c filter) takes(one fakeplatform.Person) bool {
+func (c filter) takes(one *fakeplatform.Person) bool {
 	not := func(inner filter) bool { return !inner.takes(one) }
 	switch {
 	case len(c.And) > 0:
@@ -176,11 +176,9 @@ func (f *Fake) search(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found, ids := []map[string]any{}, []any{}
-	for _, email := range f.people.Emails() {
-		if one, ok := f.people.Get(email); ok && in.Filter.takes(one) {
-			found = append(found, map[string]any{"email": one.Email, "id": one.Fields["id"], "cio_id": "a3000001" + one.ID})
-			ids = append(ids, one.Fields["id"])
-		}
+	for _, one := range f.people.All(in.Filter.takes) {
+		found = append(found, map[string]any{"email": one.Email, "id": one.Fields["id"], "cio_id": "a3000001" + one.ID})
+		ids = append(ids, one.Fields["id"])
 	}
 	fakeplatform.Answer(w, http.StatusOK, map[string]any{"identifiers": found, "ids": ids, "next": ""})
 }
@@ -345,12 +343,7 @@ func (f *Fake) withID(id string) (fakeplatform.Person, bool) {
 	if id == "" {
 		return fakeplatform.Person{}, false
 	}
-	for _, email := range f.people.Emails() {
-		if one, ok := f.people.Get(email); ok && one.Fields["id"] == id {
-			return one, true
-		}
-	}
-	return fakeplatform.Person{}, false
+	return f.people.First(func(one *fakeplatform.Person) bool { return one.Fields["id"] == id })
 }
 
 // find returns a person by address or id.

@@ -360,12 +360,7 @@ func (f *Fake) holder(in input) (fakeplatform.Person, bool) {
 	if in.IDProperty == "email" {
 		return f.people.Get(in.ID)
 	}
-	for _, email := range f.people.Emails() {
-		if one, ok := f.people.Get(email); ok && one.Fields[in.IDProperty] == in.ID {
-			return one, true
-		}
-	}
-	return fakeplatform.Person{}, false
+	return f.people.First(func(one *fakeplatform.Person) bool { return one.Fields[in.IDProperty] == in.ID })
 }
 
 // assign sets a property and returns its value. A semicolon before the values of

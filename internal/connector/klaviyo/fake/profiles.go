@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,15 +47,16 @@ var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
 // holder returns the profile that has one of the other identifiers.
 func (f *Fake) holder(p profile) (fakeplatform.Person, bool) {
-	for _, email := range f.people.Emails() {
-		one, _ := f.people.Get(email)
-		for _, identifier := range []string{"phone_number", "external_id"} {
-			if value, given := p.Attributes[identifier].(string); given && one.Fields[identifier] == value {
-				return one, true
-			}
-		}
+	all := f.people.All(func(one *fakeplatform.Person) bool {
+		return slices.ContainsFunc([]string{"phone_number", "external_id"}, func(identifier string) bool {
+			value, given := p.Attributes[identifier].(string)
+			return given && one.Fields[identifier] == value
+		})
+	})
+	if len(all) == 0 {
+		return fakeplatform.Person{}, false
 	}
-	return fakeplatform.Person{}, false
+	return all[0], true
 }
 
 // conflict returns the profile that stands in the way of a profile: one that has one of

@@ -59,7 +59,7 @@ func New() *Fake {
 		"POST /v3/marketing/contacts/search/emails": f.search,
 		"GET /v3/asm/suppressions/global/{email}":   f.suppression,
 		"POST /v3/asm/suppressions/global":          f.suppressAll,
-		"GET /v3/suppression/unsubscribes":          f.suppressed(func(p fakeplatform.Person) bool { return p.Unsubscribed }),
+		"GET /v3/suppression/unsubscribes":          f.suppressed(func(p *fakeplatform.Person) bool { return p.Unsubscribed }),
 		"GET /v3/suppression/spam_reports":          f.suppressed(f.complained),
 		"GET /v3/suppression/spam_reports/{email}":  f.complaint,
 		"POST /v3/recipients/erasejob":              f.erase,
@@ -201,12 +201,7 @@ func (f *Fake) fieldDefinitions(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (f *Fake) list(id string) map[string]any {
-	count := 0
-	for _, email := range f.people.Emails() {
-		if p, _ := f.people.Get(email); slices.Contains(p.Lists, id) {
-			count++
-		}
-	}
+	count := len(f.people.All(func(one *fakeplatform.Person) bool { return slices.Contains(one.Lists, id) }))
 	return map[string]any{"id": id, "name": f.lists[id], "contact_count": count, "_metadata": self("lists/" + id)}
 }
 
@@ -253,18 +248,16 @@ func (f *Fake) suppression(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, map[string]any{})
 }
 
-func (f *Fake) complained(p fakeplatform.Person) bool { return f.spam[strings.ToLower(p.Email)] }
+func (f *Fake) complained(p *fakeplatform.Person) bool { return f.spam[strings.ToLower(p.Email)] }
 
 // suppressed is a page of the people who are on a list.
-func (f *Fake) suppressed(isOn func(fakeplatform.Person) bool) http.HandlerFunc {
+func (f *Fake) suppressed(isOn func(*fakeplatform.Person) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 		offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
 		all := []map[string]any{}
-		for _, email := range f.people.Emails() {
-			if p, ok := f.people.Get(email); ok && isOn(p) {
-				all = append(all, map[string]any{"created": 1443651141, "email": email})
-			}
+		for _, one := range f.people.All(isOn) {
+			all = append(all, map[string]any{"created": 1443651141, "email": one.Email})
 		}
 		offset = min(max(offset, 0), len(all))
 		write(w, http.StatusOK, all[offset:min(offset+max(limit, 1), len(all))])
