@@ -8,6 +8,7 @@ import (
 
 	"usersync/internal/colleague"
 	"usersync/internal/delivery"
+	"usersync/internal/fairness"
 	"usersync/internal/followup"
 	"usersync/internal/followup/catalog"
 	"usersync/internal/intake"
@@ -48,7 +49,7 @@ func acceptAndRun(b *testing.B, engine, kind string) {
 	}
 	b.Cleanup(func() { _ = q.Close() })
 	n := roomtest.New(b, s, 1_000_000)
-	service := &pipeline.Service{Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(),
+	service := &pipeline.Service{Turns: fairness.NewTurns(&fairness.Presence{}), Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(),
 		Search: &colleague.Search{Own: []colleague.Source{colleague.Users{}}}}
 	handlers := map[string]queue.Handler{}
 	for _, h := range service.Handlers() {

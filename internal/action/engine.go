@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"usersync/internal/consent"
+	"usersync/internal/fairness"
 	"usersync/internal/followup"
 	"usersync/internal/followup/catalog"
 	"usersync/internal/outbox"
@@ -27,6 +29,9 @@ type Service struct {
 	Log   *slog.Logger
 	// Doers do the actions, by their types: see Doers.
 	Doers map[followup.ActionType]Doer
+	// Turns keep the events and runs of one organization to one that asks the database, as
+	// its requests are kept to one run (ADR 0004). Calls to others go on beside each other.
+	Turns *fairness.Turns
 
 	programs catalog.Programs
 }
@@ -88,14 +93,36 @@ func (s *Service) finish(ctx context.Context, c usersync.Claim) error {
 type turn struct {
 	*Service
 	claim   usersync.Claim
+	leave   func() // ends the organization's turn; nil while others are called
 	run     *reaction.Run
 	user    *user.Stored
 	program *followup.Program
 	data    map[string]any
 }
 
-// step does one step. over says that the task has ended, or waits.
+// enter waits for the turn of the run's organization.
+func (t *turn) enter(ctx context.Context) (err error) {
+	t.leave, err = t.Turns.Enter(ctx, t.claim.Organization)
+	return err
+}
+
+// step does one step, in its organization's turn. over says that the task has ended, or
+// waits.
 func (s *Service) step(ctx context.Context, c usersync.Claim, runID string) (over bool, err error) {
+	t := &turn{Service: s, claim: c}
+	if err := t.enter(ctx); err != nil {
+		return false, err
+	}
+	defer func() {
+		if t.leave != nil {
+			t.leave()
+		}
+	}()
+	return t.step(ctx, runID)
+}
+
+func (t *turn) step(ctx context.Context, runID string) (over bool, err error) {
+	s, c := t.Service, t.claim
 	org := s.Store.Org(c.Organization)
 	r, err := reaction.Load(ctx, org, runID)
 	if err != nil {
@@ -107,7 +134,7 @@ func (s *Service) step(ctx context.Context, c usersync.Claim, runID string) (ove
 	if r.Event.ID == "" {
 		return s.end(ctx, c, r, reaction.Failed, "The event is not kept any more.")
 	}
-	t := &turn{Service: s, claim: c, run: r}
+	t.run = r
 	t.program, err = s.programs.Get(ctx, s.Store.Reader(), c.Organization, r.FollowUpID, r.Version)
 	if !r.Defined || errors.Is(err, catalog.ErrNoVersion) {
 		return s.end(ctx, c, r, reaction.Failed, "The follow-up was deleted.")
@@ -197,7 +224,7 @@ func (t *turn) next(ctx context.Context) (over bool, err error) {
 	if !known {
 		return t.fail(ctx, deed, usersync.Errorf(usersync.CodeInvalid, "This version of the service cannot do the action."))
 	}
-	done, err := do(ctx, Doing{Org: t.Store.Org(t.claim.Organization), Run: r, Event: r.Event, User: t.user, Action: filled, Place: step.Place,
+	done, err := t.outside(ctx, do, Doing{Org: t.Store.Org(t.claim.Organization), Run: r, Event: r.Event, User: t.user, Action: filled, Place: step.Place,
 		At: r.ReadAt, Traceparent: t.claim.Traceparent})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -206,6 +233,15 @@ func (t *turn) next(ctx context.Context) (over bool, err error) {
 		return t.fail(ctx, deed, err)
 	}
 	return t.done(ctx, step, filled, deed, done)
+}
+
+// outside does an action without its organization's turn: others may take as long as they
+// like to answer.
+func (t *turn) outside(ctx context.Context, do Doer, d Doing) (Done, error) {
+	t.leave()
+	t.leave = nil
+	done, err := do(ctx, d)
+	return done, cmp.Or(t.enter(ctx), err)
 }
 
 // withHeaders returns a step with the headers that its definition does not show.
@@ -289,11 +325,16 @@ func placed(place, message string) string {
 	return place + ": " + message
 }
 
-// advance writes the run as it is now, with what an action writes. counted says that it is
-// an action, of which a root event may lead to so many.
+// advance writes the run as it is now, with what an action writes, and behind the last
+// step that it has succeeded. counted says that it is an action, of which a root event may
+// lead to so many.
 func (t *turn) advance(ctx context.Context, write func(context.Context, *store.Tx) error, counted bool) (over bool, err error) {
-	return false, t.Store.Tx(ctx, func(tx *store.Tx) error {
-		if err := outbox.Progress(ctx, tx, t.claim); err != nil {
+	claimed := outbox.Progress
+	if over = t.run.Position >= len(t.program.Steps); over {
+		t.run.Status, claimed = reaction.Succeeded, outbox.Finish
+	}
+	return over, t.Store.Tx(ctx, func(tx *store.Tx) error {
+		if err := claimed(ctx, tx, t.claim); err != nil {
 			return err
 		}
 		if counted {

@@ -14,6 +14,7 @@ import (
 	"usersync/internal/action"
 	"usersync/internal/colleague"
 	"usersync/internal/event"
+	"usersync/internal/fairness"
 	"usersync/internal/followup"
 	"usersync/internal/followup/catalog"
 	"usersync/internal/identity"
@@ -49,8 +50,8 @@ func eachDesk(t *testing.T, test func(t *testing.T, d *desk)) {
 		must(t, err)
 		t.Cleanup(func() { _ = q.Close() })
 		d := &desk{Tenant: roomtest.New(t, s, 0), t: t, db: db, handlers: map[string]queue.Handler{}}
-		runs := &pipeline.Service{Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(), Search: &colleague.Search{Own: []colleague.Source{colleague.Users{}}}}
-		actions := &action.Service{Store: s, Log: slog.New(slog.DiscardHandler), Doers: action.Doers(means(s))}
+		runs := &pipeline.Service{Turns: fairness.NewTurns(&fairness.Presence{}), Store: s, Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(), Search: &colleague.Search{Own: []colleague.Source{colleague.Users{}}}}
+		actions := &action.Service{Turns: fairness.NewTurns(&fairness.Presence{}), Store: s, Log: slog.New(slog.DiscardHandler), Doers: action.Doers(means(s))}
 		for _, h := range append(runs.Handlers(), actions.Handler()) {
 			d.handlers[h.Kind] = h
 		}
@@ -360,7 +361,7 @@ func TestAnActionThatFailsIsTriedAgainAlone(t *testing.T) {
 		d.followUp(`{"name":"f","trigger":{"type":"user/register"},"actions":[{"type":"add-tag","tags":["once"]},{"type":"add-tag","tags":["twice"]}]}`)
 		id := d.report(followup.UserRegister, ann, nil)
 		tries := 0
-		d.handlers[reaction.Task.Name] = (&action.Service{Store: d.Store, Log: slog.New(slog.DiscardHandler), Doers: map[followup.ActionType]action.Doer{
+		d.handlers[reaction.Task.Name] = (&action.Service{Turns: fairness.NewTurns(&fairness.Presence{}), Store: d.Store, Log: slog.New(slog.DiscardHandler), Doers: map[followup.ActionType]action.Doer{
 			followup.AddTag: func(_ context.Context, doing action.Doing) (action.Done, error) {
 				if tries++; tries == 2 {
 					return action.Done{}, &usersync.Error{Code: usersync.CodeUnavailable, Message: "The other side is away."}

@@ -28,6 +28,7 @@ import (
 	"usersync/internal/demo"
 	"usersync/internal/directory"
 	"usersync/internal/erasure"
+	"usersync/internal/fairness"
 	"usersync/internal/inbound"
 	"usersync/internal/intake"
 	"usersync/internal/lookup"
@@ -259,19 +260,21 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	push := &pusher.Pusher{Store: a.Store, Queue: a.Queue, FindPlatform: connectors.Find, Hub: a.hub, Metrics: a.metrics, Log: a.o.Log}
 	deliverSlots := max(a.cfg.WorkerConcurrency, leastDeliver)
 	local := queue.NewLocalSlots(deliverSlots)
+	presence := &fairness.Presence{}
+	turns := fairness.NewTurns(presence)
 	run := &pipeline.Service{
-		Local: local, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
+		Local: local, Turns: turns, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
 		Search: a.search(guard), Open: push.Open,
 	}
 	deliver := &delivery.Service{Store: a.Store, Client: a.client, Metrics: a.metrics, Log: a.o.Log}
-	actions := &action.Service{Store: a.Store, Log: a.o.Log, Doers: action.Doers(action.Means{
+	actions := &action.Service{Store: a.Store, Log: a.o.Log, Turns: turns, Doers: action.Doers(action.Means{
 		Store: a.Store, Client: a.client, Mail: a.mail(guard),
 	})}
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
 	taken := &inbound.Service{Store: a.Store, Open: push.Open}
 	a.pool = &worker.Pool{
-		Local: local, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
+		Local: local, Presence: presence, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
 		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler(), taken.Handler(), actions.Handler()}),
 		// The help text of WORKER_CONCURRENCY in internal/config says what these
 		// numbers mean.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -187,11 +188,11 @@ func restAfter(took time.Duration, others int) time.Duration {
 // gatherPaced returns first and the submissions that wait behind it, see maxRows. It
 // waits for further ones where that is worth it.
 func (c *committer) gatherPaced(ctx context.Context, first *waitingSubmission) []*waitingSubmission {
-	c.pacer.arrived(time.Now()) //lint:clock it measures how often submissions come
+	c.pacer.arrived(time.Now(), first.Organization) //lint:clock it measures how often submissions come
 	group := c.gather([]*waitingSubmission{first})
 	for part := range parts {
 		wait := c.pacer.pause(part, len(group))
-		if wait == 0 {
+		if wait == 0 || c.hurries(group) {
 			continue
 		}
 		before := len(group)
@@ -205,7 +206,7 @@ func (c *committer) gatherPaced(ctx context.Context, first *waitingSubmission) [
 func (c *committer) gatherFor(ctx context.Context, wait time.Duration, group []*waitingSubmission) []*waitingSubmission {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for len(group) < enough && rowsOf(group) < maxRows {
+	for len(group) < enough && rowsOf(group) < maxRows && !c.hurries(group) {
 		select {
 		case <-c.line.arrived:
 			group = c.gather(group)
@@ -218,6 +219,11 @@ func (c *committer) gatherFor(ctx context.Context, wait time.Duration, group []*
 	return group
 }
 
+// hurries reports whether one of a group waits for no further company.
+func (c *committer) hurries(group []*waitingSubmission) bool {
+	return slices.ContainsFunc(group, func(t *waitingSubmission) bool { return c.pacer.hurries(t.Organization) })
+}
+
 // gather adds the submissions that wait to a group, see maxRows.
 func (c *committer) gather(group []*waitingSubmission) []*waitingSubmission {
 	for rows := rowsOf(group); rows < maxRows; {
@@ -225,7 +231,7 @@ func (c *committer) gather(group []*waitingSubmission) []*waitingSubmission {
 		if t == nil {
 			return group
 		}
-		c.pacer.arrived(time.Now()) //lint:clock as above
+		c.pacer.arrived(time.Now(), t.Organization) //lint:clock as above
 		group, rows = append(group, t), rows+len(t.Items)
 	}
 	return group

@@ -16,6 +16,13 @@ const (
 	patience = 4
 	// mostSkipped bounds the commits that then do without such a part.
 	mostSkipped = 64
+	// crowdWeight is how many submissions of the crowd one of somebody else outweighs: one
+	// organization is the crowd while more than three in four are its own.
+	crowdWeight = 3
+	// crowdFrom is the lead from which there is a crowd, and mostLead how far it leads at
+	// most, so that it is soon forgotten when it has gone.
+	crowdFrom = 16
+	mostLead  = 32
 )
 
 // parts are the parts of a pause, one after the other, of which each is left out where it
@@ -30,6 +37,10 @@ type pacer struct {
 	last  time.Time     // submission
 	gap   time.Duration // between submissions, a running mean
 	parts [len(parts)]partPacer
+	// crowd is the organization that most submissions come from, and lead by how much: the
+	// majority vote of Boyer and Moore, weighted.
+	crowd string
+	lead  int
 }
 
 // partPacer is what a pacer has learnt of one part of its pauses.
@@ -38,11 +49,25 @@ type partPacer struct {
 	skip int // commits that do without it
 }
 
-// arrived notes a submission.
-func (p *pacer) arrived(at time.Time) {
+// arrived notes a submission of an organization.
+func (p *pacer) arrived(at time.Time, organization string) {
 	since := min(at.Sub(p.last), time.Second)
 	p.last = at
 	p.gap += (since - p.gap) / 8
+	switch {
+	case organization == p.crowd:
+		p.lead = min(p.lead+1, mostLead)
+	case p.lead > 0:
+		p.lead = max(p.lead-crowdWeight, 0)
+	default:
+		p.crowd, p.lead = organization, 1
+	}
+}
+
+// hurries reports whether an organization's submissions wait for no company: somebody
+// else is the crowd that pauses are for.
+func (p *pacer) hurries(organization string) bool {
+	return p.lead >= crowdFrom && organization != p.crowd
 }
 
 // pause returns how long a commit of n submissions is to wait for more in a part of its

@@ -13,7 +13,7 @@ func paced(gap time.Duration, callers int, openLoop bool, commits int) (pauses [
 	now := time.Unix(1000, 0)
 	for range commits {
 		now = now.Add(gap)
-		p.arrived(now)
+		p.arrived(now, "org_a")
 		left := callers - 1 // who come within the first part
 		for part := range parts {
 			wait := p.pause(part, 1)
@@ -23,13 +23,13 @@ func paced(gap time.Duration, callers int, openLoop bool, commits int) (pauses [
 			pauses[part]++
 			further := left
 			for range left {
-				p.arrived(now)
+				p.arrived(now, "org_a")
 			}
 			left = 0
 			for openLoop && time.Duration(further+1)*gap <= wait {
 				further++
 				now = now.Add(gap)
-				p.arrived(now)
+				p.arrived(now, "org_a")
 			}
 			p.paused(part, further)
 		}
@@ -79,11 +79,49 @@ func TestACommitOfEnoughDoesNotWait(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for range 100 {
 		now = now.Add(time.Millisecond)
-		p.arrived(now)
+		p.arrived(now, "org_a")
 	}
 	for part, want := range parts {
 		if p.pause(part, 1) != want || p.pause(part, enough) != 0 {
 			t.Errorf("pauses of %v and %v, want %v and none", p.pause(part, 1), p.pause(part, enough), want)
 		}
+	}
+}
+
+// arrivals has submissions come, a number of one organization's and then one of another.
+func arrivals(p *pacer, crowd, rounds int) {
+	for range rounds {
+		for range crowd {
+			p.arrived(time.Unix(1000, 0), "org_a")
+		}
+		p.arrived(time.Unix(1000, 0), "org_b")
+	}
+}
+
+func TestWhoComesBesideACrowdWaitsForNoCompany(t *testing.T) {
+	t.Parallel()
+	p := pacer{}
+	arrivals(&p, 9, 20)
+	if p.hurries("org_a") || !p.hurries("org_b") {
+		t.Errorf("beside nine of org_a, org_a hurries: %v, org_b: %v", p.hurries("org_a"), p.hurries("org_b"))
+	}
+}
+
+func TestNobodyHurriesWhereNoOrganizationIsTheCrowd(t *testing.T) {
+	t.Parallel()
+	p := pacer{}
+	arrivals(&p, 2, 100)
+	if p.hurries("org_a") || p.hurries("org_b") {
+		t.Error("somebody hurries where one in three is another's")
+	}
+}
+
+func TestACrowdThatHasGoneIsForgotten(t *testing.T) {
+	t.Parallel()
+	p := pacer{}
+	arrivals(&p, 100, 1)
+	arrivals(&p, 0, mostLead/crowdWeight+1)
+	if p.hurries("org_b") {
+		t.Error("org_b hurries beside a crowd that has gone")
 	}
 }

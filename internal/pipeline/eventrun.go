@@ -79,6 +79,11 @@ func (s *Service) loadEvents(ctx context.Context, c usersync.Claim, ids []string
 }
 
 func (s *Service) runEvents(ctx context.Context, c usersync.Claim, _ RunArgs) error {
+	leave, err := s.Turns.Enter(ctx, c.Organization)
+	if err != nil {
+		return fmt.Errorf("wait for the organization's turn: %w", err)
+	}
+	defer leave()
 	return s.workEvents(ctx, c, s.react)
 }
 

@@ -14,6 +14,7 @@ import (
 	"usersync/internal/connector"
 	"usersync/internal/destination"
 	"usersync/internal/event"
+	"usersync/internal/fairness"
 	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/reaction"
@@ -56,6 +57,8 @@ type Service struct {
 	// Local are the slots of the deliveries that this worker makes itself; nil
 	// where there are none.
 	Local *queue.LocalSlots
+	// Turns keep an organization's events beside its runs of follow-ups.
+	Turns *fairness.Turns
 	// BulkTurn is how long a bulk has its slot before it stands in line again.
 	// 0: 3 s.
 	BulkTurn time.Duration

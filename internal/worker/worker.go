@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"usersync/internal/fairness"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/store"
@@ -39,6 +40,8 @@ type Pool struct {
 	Slots map[string]int
 	// Local are the slots of tasks that handlers hand back; nil where none do.
 	Local *queue.LocalSlots
+	// Presence is told whose tasks come.
+	Presence *fairness.Presence
 	// Grace is how long a shutdown waits for running tasks before it hands
 	// them back.
 	Grace time.Duration
@@ -128,6 +131,7 @@ func (p *Pool) work(ctx context.Context, m queue.Message) error {
 		// Finished, moved on, another's, or of an organization that is disabled.
 		return outbox.HoldBack(ctx, p.Store, m.TaskID, m.Generation)
 	}
+	p.Presence.Note(claim.Organization)
 	p.workClaimed(ctx, m, claim)
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"usersync/internal/fairness"
 	"usersync/internal/outbox"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
@@ -69,7 +70,7 @@ func engines(t *testing.T, test func(t *testing.T, p *plant)) {
 		}
 		t.Cleanup(func() { _ = client.Close() })
 		test(t, &plant{db: db, Pool: &worker.Pool{
-			Store: s, Queue: client, Metrics: telemetry.NewMetrics(), Log: log, Grace: roomtest.Patience,
+			Presence: &fairness.Presence{}, Store: s, Queue: client, Metrics: telemetry.NewMetrics(), Log: log, Grace: roomtest.Patience,
 		}})
 	})
 }
