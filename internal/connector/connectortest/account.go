@@ -161,6 +161,9 @@ func (a *Account) Dial(settings string, facts connector.Facts) connector.Connect
 	return a.open(cfg, a.client)
 }
 
+// DialAs opens a connection with a configuration, as with other credentials.
+func (a *Account) DialAs(cfg connector.Config) connector.Connector { return a.open(cfg, a.client) }
+
 // Open opens a connection, checks it, and opens it again with what the check told.
 func (a *Account) Open(settings string) connector.Connector {
 	a.Helper()
