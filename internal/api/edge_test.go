@@ -341,11 +341,11 @@ func TestOperationsAnswerWithoutAKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := apitest.Start(t, api.Operations{Checks: test.checks, Metrics: metrics.Handler(), Dialects: []api.Dialect{plain()}}.Dialect())
+			s := apitest.Start(t, api.Operations{Checks: test.checks, Metrics: metrics.Handler()}.Dialect())
 			if a := s.Do(t, http.MethodGet, "/readyz", "", "X-API-Key:"); a.Status != test.status || a.Body != test.body {
 				t.Errorf("%d %s, want %d %s", a.Status, a.Body, test.status, test.body)
 			}
-			for path, part := range map[string]string{"/healthz": `"ok"`, "/metrics": "usersync_http_requests_total", "/openapi.yaml": "openapi: 3.1.0", "/docs": "/plain/things/:id"} {
+			for path, part := range map[string]string{"/healthz": `"ok"`, "/metrics": "usersync_http_requests_total"} {
 				if path == "/metrics" {
 					metrics.ObserveHTTP("plain", "/x", "GET", 200, 0)
 				}
@@ -354,6 +354,24 @@ func TestOperationsAnswerWithoutAKey(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheDescriptionIsThereForPeopleAndForTools(t *testing.T) {
+	t.Parallel()
+	s := apitest.Start(t, api.Documentation{Dialects: []api.Dialect{plain()}}.Dialect())
+	for path, part := range map[string]string{
+		"/openapi.yaml": "openapi: 3.1.0", "/docs": "/plain/things/:id", "/docs/start.js": "SwaggerUIBundle", "/docs/swagger-ui.css": ".swagger-ui",
+	} {
+		if a := s.Do(t, http.MethodGet, path, "", "X-API-Key:"); a.Status != http.StatusOK || !strings.Contains(a.Body, part) {
+			t.Errorf("%s: %d %.300s", path, a.Status, a.Body)
+		}
+	}
+	if a := s.Do(t, http.MethodGet, "/docs/start.js", "", "Accept-Encoding: gzip"); a.Header.Get("Content-Encoding") != "gzip" || !strings.HasPrefix(a.Body, "\x1f\x8b") {
+		t.Errorf("by gzip: %v %.10q", a.Header, a.Body)
+	}
+	if a := s.Do(t, http.MethodGet, "/docs/nothing.js", ""); a.Status != http.StatusNotFound {
+		t.Errorf("a file that is not there: %d", a.Status)
 	}
 }
 

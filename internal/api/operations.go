@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"usersync/internal/api/openapi"
-
 	"log/slog"
 )
 
@@ -18,8 +16,6 @@ type Operations struct {
 	Checks []Check
 	// Metrics answers /metrics.
 	Metrics http.Handler
-	// Dialects are those that /docs lists.
-	Dialects []Dialect
 }
 
 // Check is one thing that a process needs to do its work.
@@ -42,8 +38,6 @@ func (o Operations) Dialect() Dialect {
 		{Method: http.MethodGet, Path: "/healthz", Summary: "The process lives.", Handler: health},
 		{Method: http.MethodGet, Path: "/readyz", Summary: "The process can do its work.", Handler: o.ready},
 		{Method: http.MethodGet, Path: "/metrics", Summary: "Metrics for Prometheus.", Handler: o.metrics},
-		{Method: http.MethodGet, Path: "/openapi.yaml", Summary: "The description of the API.", Handler: description},
-		{Method: http.MethodGet, Path: "/docs", Summary: "This list.", Handler: o.docs},
 	}}
 }
 
@@ -73,8 +67,4 @@ func (o Operations) ready(c *Call) error {
 func (o Operations) metrics(c *Call) error {
 	o.Metrics.ServeHTTP(c.Response(), c.Request())
 	return nil
-}
-
-func description(c *Call) error {
-	return c.Blob(http.StatusOK, "application/yaml", openapi.Document)
 }

@@ -38,6 +38,7 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 	a.edge = api.New(o)
 	a.dialects = a.dialectsOf(guard)
 	a.edge.Mount(a.dialects...)
+	a.edge.Mount(api.Documentation{Dialects: a.dialects}.Dialect())
 	a.api.server.Handler = a.edge
 }
 
@@ -90,8 +91,7 @@ func (a *App) buildOperations() {
 			{Name: "queue", Check: func(ctx context.Context) error { return a.Queue.Accepts(ctx) }, Optional: a.o.Role != Worker},
 			{Name: "eviction", Check: a.Queue.KeepsAll, Optional: true},
 		},
-		Metrics:  a.metrics.Handler(),
-		Dialects: a.dialects,
+		Metrics: a.metrics.Handler(),
 	}
 	if a.ops == nil {
 		a.edge.Mount(operations.Dialect())
