@@ -14,6 +14,7 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/event"
 	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/request"
 	"usersync/internal/store"
@@ -359,8 +360,11 @@ func (st *settlement) view(w request.Work, i int) request.View {
 		r.FinishedAt = usersync.Time{Time: o.FinishedAt}
 	}
 	for _, s := range st.steps[i] {
-		if s.Position == 0 {
+		switch {
+		case s.Position == 0:
 			s = o.Steps[0] // with the ids of the colleagues
+		case s.Status == request.StepPending:
+			s = s.AtRest(platform.SkipReason(connectionOf(st.targets, s).Status))
 		}
 		r.Steps = append(r.Steps, request.NewStepView(s))
 	}

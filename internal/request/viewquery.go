@@ -98,11 +98,14 @@ func views(ctx context.Context, o *store.Org, db store.Conn, ids []string) ([]*V
 	return out, nil
 }
 
-// A step waits for the task of its connection, whose fairness key the connection is.
+// A step waits for its connection, which may rest, and for the task of it, whose fairness
+// key the connection is.
 var viewStepsStatement = store.Define("request.viewSteps", strings.ReplaceAll(stepsText, "{reason}", `
-    CASE WHEN s.status IN ('pending', 'retrying') AND s.connection_id <> ''
-        AND (SELECT count(*) FROM outbox t WHERE t.state = 'poisoned' AND t.queue = 'push' AND t.fairness_key = s.connection_id) > 0
-    THEN '`+ReasonStopped+`' ELSE s.reason END`), store.Col("id", store.Text))
+    CASE WHEN s.status NOT IN ('pending', 'retrying') OR s.connection_id = '' THEN s.reason
+        WHEN (SELECT count(*) FROM outbox t WHERE t.state = 'poisoned' AND t.queue = 'push' AND t.fairness_key = s.connection_id) > 0
+        THEN '`+ReasonStopped+`'
+        ELSE coalesce((SELECT 'connection_' || c.status FROM connections c
+            WHERE c.id = s.connection_id AND c.status IN ('paused', 'disconnected')), s.reason) END`), store.Col("id", store.Text))
 
 func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored, ids []string) error {
 	list, err := store.Collect(ctx, db, viewStepsStatement, store.IDRows(viewStepsStatement, ids), scanStep, o.ID())
@@ -125,6 +128,7 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 		if r.step.Reason == ReasonStopped {
 			r.step.Details = detailsStopped
 		}
+		r.step = r.step.AtRest(r.step.Reason)
 		q.view.Steps = append(q.view.Steps, NewStepView(r.step))
 		if r.step.Name == StepColleagues && r.step.Status == StepSucceeded {
 			q.view.Colleagues = colleaguesView(r.step.Found, known)
