@@ -23,7 +23,7 @@ func (n customer) ask(t *testing.T, address string, in usersync.PlatformSync) st
 	input, err := json.Marshal(in)
 	must(t, err)
 	a := &intake.Acceptance{RequestID: usersync.NewID(usersync.PrefixRequest), Kind: request.KindPlatformSync, UserID: users[0].ID, Input: input,
-		User: intake.NewUser{UserInput: usersync.UserInput{Email: users[0].UserInput.Email}}}
+		User: intake.NewUser{UserInput: usersync.UserInput{Email: users[0].Email}}}
 	must(t, n.app.Batcher.Submit(t.Context(), &intake.Submission{Organization: n.org.ID, KeyID: n.key.ID, Items: []*intake.Acceptance{a}}))
 	return a.RequestID
 }

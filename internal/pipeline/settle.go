@@ -107,8 +107,22 @@ func (s *Service) settle(ctx context.Context, b *batch, local *queue.LocalSlots,
 	for _, t := range st.local {
 		slots.Use(t.Claim.TaskID)
 	}
-	s.Queue.PublishFinished(ctx, st.finished)
+	s.Queue.PublishFinished(ctx, append(st.finished, st.resting()...))
 	return st.local, nil
+}
+
+// resting returns the ids of the requests that wait for nothing but connections that rest.
+func (st *settlement) resting() (ids []string) {
+	for i, o := range st.outcomes {
+		moves := func(s request.Step) bool {
+			return s.Status == request.StepAwaitingCredits || s.Status == request.StepRetrying ||
+				s.Status == request.StepPending && !connectionOf(st.targets, s).Rests()
+		}
+		if !o.Status.Final() && !slices.ContainsFunc(st.steps[i], moves) {
+			ids = append(ids, o.RequestID)
+		}
+	}
+	return ids
 }
 
 // settlement is the work of one settling transaction.
