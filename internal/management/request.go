@@ -17,7 +17,10 @@ func (s *Service) ListRequests(ctx context.Context, org *store.Org, f request.Fi
 	if err != nil {
 		return nil, fmt.Errorf("find the requests: %w", err)
 	}
-	return request.List(ctx, org, ids)
+	if f.Colleagues {
+		return request.List(ctx, org, ids)
+	}
+	return request.ListBrief(ctx, org, ids)
 }
 
 // RetryRequest runs the failed steps of a request again, or the failed users of

@@ -24,8 +24,10 @@ type Filter struct {
 	Email  usersync.Email
 	Kind   Kind
 	Since  time.Time
-	Before string // an id: only older ones
-	Limit  int
+	// Colleagues has the colleagues found listed too, who are most of a request's text.
+	Colleagues bool
+	Before     string // an id: only older ones
+	Limit      int
 }
 
 // Each list of requests reads its own range of one index, newest first, however

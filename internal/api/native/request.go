@@ -81,6 +81,13 @@ func readFilter(c *api.Call) (f request.Filter, err error) {
 		return f, fmt.Errorf("read the query: %w", err)
 	}
 	f.Status, f.Kind = request.Status(query.Get("status")), request.Kind(query.Get("kind"))
+	switch query.Get("include") {
+	case "":
+	case "colleagues":
+		f.Colleagues = true
+	default:
+		return f, api.Invalid("include", "must be colleagues")
+	}
 	if f.Status != "" && !f.Status.Valid() {
 		return f, api.Invalid("status", "is not a status of requests")
 	}
