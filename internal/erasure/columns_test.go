@@ -18,7 +18,7 @@ var ofThePerson = map[string]string{
 	"source_answers": `answer`,
 	"imports":        `ignored`,
 	"requests":       `email input`,
-	"steps":          `details error_message found`,
+	"steps":          `details error_message found tries`,
 	"events":         `attributes outcome`,
 	"follow_up_runs": `responses story error`,
 	"messages":       `body`,

@@ -38,6 +38,19 @@ func (s *Service) RetryRequest(ctx context.Context, org *store.Org, id, callID s
 	return view, replayed, nil
 }
 
+// ListAttempts returns the last attempts at the pushes of a request.
+func (s *Service) ListAttempts(ctx context.Context, org *store.Org, id string) ([]request.AttemptView, error) {
+	found, err := request.Attempts(ctx, org, id)
+	if err != nil {
+		return nil, err
+	}
+	list, known := found[id]
+	if !known {
+		return nil, request.ErrNotFound
+	}
+	return append([]request.AttemptView{}, list...), nil
+}
+
 // ListRequestErrors returns the users of a bulk that failed or were skipped, by
 // id; after is the id that they follow. Requests of other kinds have none.
 func (s *Service) ListRequestErrors(ctx context.Context, org *store.Org, id, after string, limit int) ([]bulk.Error, error) {

@@ -3,6 +3,8 @@ package native
 import (
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"usersync/internal/api"
@@ -56,6 +58,43 @@ func (h *Handlers) retryRequest(c *api.Call) error {
 	c.Header().Set("Location", "/v1/requests/"+id)
 	c.Header().Set("Retry-After", "1")
 	return c.JSON(http.StatusAccepted, report)
+}
+
+// numberedAttempt is an attempt with its place in the list, which is what cursors say.
+type numberedAttempt struct {
+	request.AttemptView
+	number int
+}
+
+// listAttempts is GET /v1/requests/{requestId}/attempts.
+func (h *Handlers) listAttempts(c *api.Call) error {
+	page, err := c.PageOf(func(key string) bool { return key != "" && strings.Trim(key, "0123456789") == "" })
+	if err != nil {
+		return fmt.Errorf("read which page is asked for: %w", err)
+	}
+	id, err := requestID(c)
+	if err != nil {
+		return err
+	}
+	list, err := h.Management.ListAttempts(c.Context(), c.Caller.Org, id)
+	if err != nil {
+		return err
+	}
+	load := func(before string, limit int) (out []numberedAttempt, _ error) {
+		from := 0
+		if before != "" {
+			last, err := strconv.Atoi(before)
+			if err != nil || last >= len(list) {
+				return nil, nil // beyond the end
+			}
+			from = last + 1
+		}
+		for i := from; i < min(from+limit, len(list)); i++ {
+			out = append(out, numberedAttempt{list[i], i})
+		}
+		return out, nil
+	}
+	return api.AnswerList(c, page, load, func(a numberedAttempt) string { return strconv.Itoa(a.number) })
 }
 
 // listRequests is GET /v1/requests.

@@ -462,7 +462,8 @@ CREATE INDEX requests_notable ON requests ((organization_id || '/' || kind || '/
 CREATE INDEX requests_user_notable ON requests ((user_id || '/' || notable), id) WHERE notable <> '';
 CREATE INDEX requests_kind ON requests ((organization_id || '/' || kind), id) WHERE kind <> 'user-sync';
 
--- The steps of a request, each with its outcome.
+-- The steps of a request, each with its outcome. tries are the last attempts at the push
+-- of a step, a line of JSON each, the newest first (ADR 0023).
 CREATE TABLE steps (
     request_id      text    COLLATE "C" NOT NULL,
     position        integer NOT NULL,
@@ -478,6 +479,7 @@ CREATE TABLE steps (
     error_code      text    NOT NULL DEFAULT '',
     error_message   text    NOT NULL DEFAULT '',
     found           text    NOT NULL DEFAULT '',
+    tries           text    NOT NULL DEFAULT '',
     updated_at      bigint  NOT NULL,
     PRIMARY KEY (request_id, position, organization_id),
     FOREIGN KEY (organization_id, request_id) REFERENCES requests (organization_id, id)
