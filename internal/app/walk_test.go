@@ -193,7 +193,7 @@ func (w *walk) things(t *testing.T, p *play) (things map[string]string, secret [
 		"organizationId": p.org.ID, "keyId": keys[0].ID, "endpointId": endpoint["id"], "followUpId": followUp["id"], "requestId": synced["requestId"], "userId": synced["userId"],
 		"colleagueId": colleague["id"], "id": colleague["id"], "importId": imported["id"], "erasureId": erasure["id"],
 		"deliveryId": w.first(t, p, "/v1/webhook-endpoints/"+endpoint["id"]+"/deliveries"), "eventId": w.first(t, p, "/v1/events"),
-		"email": "john@victim.example.com", "toBeInvitedById": "john@victim.example.com", "queue": "no-such-queue", "secret": "no-such-secret", "taskId": "no-such-task",
+		"email": "john@victim.example.com", "toBeInvitedById": "john@victim.example.com", "queue": "no-such-queue", "step": "0", "secret": "no-such-secret", "taskId": "no-such-task",
 	}
 	for name, value := range things {
 		if value == "" {

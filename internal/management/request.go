@@ -7,6 +7,7 @@ import (
 	"usersync/internal/bulk"
 	"usersync/internal/idempotency"
 	"usersync/internal/intake"
+	"usersync/internal/platform"
 	"usersync/internal/request"
 	"usersync/internal/store"
 )
@@ -36,6 +37,16 @@ func (s *Service) RetryRequest(ctx context.Context, org *store.Org, id, callID s
 		return nil, false, fmt.Errorf("read the request: %w", err)
 	}
 	return view, replayed, nil
+}
+
+// TryStepNow has what the step at a position waits for pushed now, and returns the request
+// as it is now.
+func (s *Service) TryStepNow(ctx context.Context, org *store.Org, id string, position int) (*request.View, error) {
+	err := org.Tx(ctx, func(tx *store.Tx) error { return platform.TryNow(ctx, tx, org.ID(), id, position) })
+	if err != nil {
+		return nil, err
+	}
+	return request.Get(ctx, org, id)
 }
 
 // ListAttempts returns the last attempts at the pushes of a request.

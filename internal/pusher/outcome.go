@@ -333,7 +333,7 @@ func expired(e ending, since time.Time) ending {
 
 // pushed is what the row of a state says after this run.
 func (it *item) pushed(e ending, waited bool) platform.PushOutcome {
-	o := platform.PushOutcome{UserID: it.push.UserID, Status: platform.PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called, Former: it.moved}
+	o := platform.PushOutcome{UserID: it.push.UserID, Status: platform.PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called, Former: it.moved, Err: e.failure}
 	switch {
 	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(tryPushFor)):
 		o.Status = platform.PushRest

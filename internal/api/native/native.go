@@ -38,6 +38,8 @@ func (h *Handlers) Dialect() api.Dialect {
 				Summary: "Lists the users of a bulk that failed or were skipped, and why; CSV with Accept: text/csv."},
 			{Method: http.MethodGet, Path: "/v1/requests/:id/attempts", Scope: tenant.ScopeRead, Handler: h.listAttempts, Query: api.PageQuery(),
 				Summary: "Lists the last attempts at the pushes of a request: what was called, what came of it, and what to do."},
+			{Method: http.MethodPost, Path: "/v1/requests/:id/steps/:step/try-now", Scope: tenant.ScopeSync, Handler: api.Once(h.tryStepNow), Query: []string{},
+				Summary: "Has what a step waits for pushed now."},
 			{Method: http.MethodPost, Path: "/v1/requests/:id/retry", Scope: tenant.ScopeSync, Handler: h.retryRequest, Query: []string{},
 				Summary: "Runs the failed steps of a request again, or the failed users of a bulk."},
 			{Method: http.MethodGet, Path: "/v1/colleagues-list", Scope: tenant.ScopeColleagues, Handler: h.listColleagues,

@@ -60,6 +60,27 @@ func (h *Handlers) retryRequest(c *api.Call) error {
 	return c.JSON(http.StatusAccepted, report)
 }
 
+// tryStepNow is POST /v1/requests/{requestId}/steps/{step}/try-now. It answers 202 with the
+// request as it is now.
+func (h *Handlers) tryStepNow(c *api.Call) error {
+	id, err := requestID(c)
+	if err != nil {
+		return err
+	}
+	step, err := strconv.Atoi(c.Param("step"))
+	if err != nil || step < 0 {
+		return errNoStep
+	}
+	report, err := h.Management.TryStepNow(c.Context(), c.Caller.Org, id, step)
+	if err == nil {
+		c.Header().Set("Location", "/v1/requests/"+id)
+	}
+	return c.Answer(http.StatusAccepted, report, err)
+}
+
+// errNoStep is the refusal of a step that is no number.
+var errNoStep = usersync.Errorf(usersync.CodeNotFound, "The request has no such step.")
+
 // numberedAttempt is an attempt with its place in the list, which is what cursors say.
 type numberedAttempt struct {
 	request.AttemptView

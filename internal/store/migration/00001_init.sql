@@ -678,6 +678,7 @@ CREATE INDEX signals_person ON signals (organization_id, email_key) WHERE email_
 -- away says that the user was taken off the connection's list by a call: only another
 -- call about them brings them back.
 -- deaths counts the workers in a row that died while they called about this user.
+-- error_code and error_message are of the last try, where it did not go well.
 -- removal is set when the person was erased: the sealed address that is to be
 -- removed there, with the erasure that wants to know.
 CREATE TABLE pushes (
@@ -693,6 +694,8 @@ CREATE TABLE pushes (
     pushed_hash     text    NOT NULL DEFAULT '',
     pushed_at       bigint  NOT NULL DEFAULT 0,
     attempts        integer NOT NULL DEFAULT 0,
+    error_code      text    NOT NULL DEFAULT '',
+    error_message   text    NOT NULL DEFAULT '',
     remote          text    NOT NULL DEFAULT '',
     job             text    NOT NULL DEFAULT '',
     sent_version    bigint  NOT NULL DEFAULT 0,
