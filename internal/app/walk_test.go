@@ -427,7 +427,7 @@ func (w *walk) foreignQuery() map[string][]string {
 	return map[string][]string{
 		"cursor": cursors, "email": {w.victim["email"]}, "userId": {w.victim["userId"]}, "organizationId": {w.victim["organizationId"]},
 		"status": {"succeeded"}, "kind": {"user-sync"}, "since": {"2020-01-01T00:00:00Z"}, "type": {"user.erased"}, "limit": {"500"},
-		"olderThan": {"1h"}, "include": {"colleagues"}, "format": {"csv"}, "charset": {"utf-8"},
+		"olderThan": {"1h"}, "include": {"colleagues"}, "connection": {w.victim["connectionId"]}, "code": {"rejected"}, "until": {"2999-01-01T00:00:00Z"}, "format": {"csv"}, "charset": {"utf-8"},
 		"apiKey": {w.strangerKey}, "filterActive": {"true"}, "activeDays": {"1"}, "dryRun": {"true"}, "first_name": {"Eve"},
 		"audienceName": {"Everybody"}, "audienceDescription": {"All"},
 		"tags": {"vip"}, "platform": {"mailchimp"}, "list_id": {"list_1"}, "remove": {"true"},

@@ -484,6 +484,11 @@ CREATE TABLE steps (
     PRIMARY KEY (request_id, position, organization_id),
     FOREIGN KEY (organization_id, request_id) REFERENCES requests (organization_id, id)
 );
+-- Requests are listed by connection, and by what did not go well: steps of neither, as
+-- nearly all are of organizations without connections, are in none of these.
+CREATE INDEX steps_connection ON steps (connection_id, request_id) WHERE connection_id <> '';
+CREATE INDEX steps_connection_wrong ON steps (connection_id, request_id) WHERE connection_id <> '' AND error_code <> '';
+CREATE INDEX steps_wrong ON steps (organization_id, error_code, request_id) WHERE error_code <> '';
 
 -- What was answered to a call with an Idempotency-Key.
 CREATE TABLE idempotency_keys (
