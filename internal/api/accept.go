@@ -216,8 +216,8 @@ func prefersAsync(headers []string) bool {
 // reportWithin returns a request when it is finished, rests, or the wait is over; waits
 // is false when too many calls wait already.
 func (c *Call) reportWithin(id string, wait time.Duration) (report *request.View, waits bool, err error) {
-	until := time.Now().Add(wait) //lint:clock it measures the wait
-	for {                         //lint:loop goes on when it is told that a part of the request rests
+	until := time.Now().Add(wait)
+	for { //lint:loop goes on when it is told that a part of the request rests
 		// The wait is registered before the request is read: otherwise the request could
 		// finish between the two, and the wait would miss it.
 		finished, forget, waits := c.edge.waiters.Register(request.Ref{Organization: c.Caller.Org.ID(), ID: id})
