@@ -159,6 +159,7 @@ func (s summary) print(w io.Writer, errorsFile string) {
 		{"partially succeeded", s.outcomes[request.PartiallySucceeded]},
 		{"failed", s.outcomes[request.Failed]},
 		{"awaiting credits", s.outcomes[request.AwaitingCredits]},
+		{"waiting for a connection", s.outcomes[request.Processing]},
 		{"not found any more", s.unknown},
 	} {
 		if o.n > 0 {

@@ -14,8 +14,9 @@ import (
 
 // listed is a request as the service lists it, as far as it matters here.
 type listed struct {
-	RequestID  string         `json:"requestId"`
-	Status     request.Status `json:"status"`
+	RequestID  string             `json:"requestId"`
+	Status     request.Status     `json:"status"`
+	Steps      []request.StepView `json:"steps"`
 	Colleagues struct {
 		Found int `json:"found"`
 	} `json:"colleagues"`
@@ -25,9 +26,9 @@ type listed struct {
 }
 
 // settled reports whether there is nothing to wait for: what awaits credits may
-// do so for a month.
+// do so for a month, and what waits for a connection until somebody resumes it.
 func (l listed) settled() bool {
-	return l.Status.Final() || l.Status == request.AwaitingCredits
+	return l.Status.Final() || l.Status == request.AwaitingCredits || request.View{Status: l.Status, Steps: l.Steps}.Rests()
 }
 
 // Between two walks over the list.

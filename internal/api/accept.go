@@ -173,7 +173,8 @@ func parsePrefer(headers []string) (wait time.Duration, ok bool) {
 }
 
 // Report returns a request of the caller's organization as it is when it is
-// finished, or when the wait that the caller prefers is over.
+// finished, when it waits for nothing but connections that rest, or when the wait that the
+// caller prefers is over.
 func (c *Call) Report(id string) (*request.View, error) {
 	wait, ok := c.Wait()
 	if !ok {
@@ -212,18 +213,25 @@ func prefersAsync(headers []string) bool {
 	return false
 }
 
-// reportWithin returns a request when it is finished or the wait is over; waits
+// reportWithin returns a request when it is finished, rests, or the wait is over; waits
 // is false when too many calls wait already.
 func (c *Call) reportWithin(id string, wait time.Duration) (report *request.View, waits bool, err error) {
-	// The wait is registered before the request is read: otherwise the request could
-	// finish between the two, and the wait would miss it.
-	finished, forget, waits := c.edge.waiters.Register(request.Ref{Organization: c.Caller.Org.ID(), ID: id})
-	defer forget()
-	report, err = request.Get(c.ctx, c.Caller.Org, id)
-	if err != nil || !waits || report.Status.Final() || wait == 0 {
-		return report, waits, err
+	until := time.Now().Add(wait)
+	for { //lint:loop goes on when it is told that a part of the request rests
+		// The wait is registered before the request is read: otherwise the request could
+		// finish between the two, and the wait would miss it.
+		finished, forget, waits := c.edge.waiters.Register(request.Ref{Organization: c.Caller.Org.ID(), ID: id})
+		report, err = request.Get(c.ctx, c.Caller.Org, id)
+		left := time.Until(until)
+		if err != nil || !waits || report.Status.Final() || report.Rests() || left <= 0 {
+			forget()
+			return report, waits, err
+		}
+		told := c.edge.waiters.Wait(c.ctx, finished, left)
+		forget()
+		if !told {
+			report, err = request.Get(c.ctx, c.Caller.Org, id)
+			return report, waits, err
+		}
 	}
-	c.edge.waiters.Wait(c.ctx, finished, wait)
-	report, err = request.Get(c.ctx, c.Caller.Org, id)
-	return report, waits, err
 }

@@ -42,6 +42,9 @@ type Route struct {
 	Path string
 	// Scope is what the caller's key must allow; "" means nothing.
 	Scope tenant.Scope
+	// Query are the parameters of the query string that the route knows. A call with
+	// another one is refused; nil refuses none.
+	Query []string
 	// Summary says in one line what the route does; /docs shows it.
 	Summary string
 	// MediaTypes are the media types a body may have; empty means application/json.

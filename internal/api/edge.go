@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -242,8 +244,29 @@ func serve(d *Dialect, r *Route) echo.HandlerFunc {
 				return err
 			}
 		}
+		if err := c.knownQuery(r.Query); err != nil {
+			return err
+		}
 		return r.Handler(c)
 	}
+}
+
+// knownQuery refuses a query string with a parameter that is not among known. nil knows
+// all.
+func (c *Call) knownQuery(known []string) error {
+	if known == nil {
+		return nil
+	}
+	query, err := c.Query()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.Contains(known, name) {
+			return Invalid(cmp.Or(name, "query"), "is no parameter of this call")
+		}
+	}
+	return nil
 }
 
 // cleanParams makes the path's parameters plain text: the router hands them

@@ -16,6 +16,10 @@ const (
 	maxPage     = 500
 )
 
+// PageQuery returns the parameters of a list that can be paged and narrowed by filters,
+// for Route.Query.
+func PageQuery(filters ...string) []string { return append(filters, "limit", "cursor") }
+
 // Page says which part of a list is asked for.
 type Page struct {
 	// Before is the id after which the page begins. It is "" for the first page.

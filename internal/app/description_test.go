@@ -86,6 +86,7 @@ func TestDescriptionSpeaksTheVocabulary(t *testing.T) {
 	sameWords(t, d, "DeliveryStatus", []delivery.Status{
 		delivery.Pending, delivery.Retrying, delivery.Delivered, delivery.Failed,
 	})
+	sameWords(t, d, "StandingState", platform.States)
 	sameWords(t, d, "ConnectionStatus", []string{platform.ConnectionActive, platform.ConnectionPaused, platform.ConnectionDisconnected})
 	sameWords(t, d, "ImportStatus", directory.ImportStatuses)
 	sameWords(t, d, "Scope", tenant.Scopes)

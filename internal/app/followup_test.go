@@ -181,7 +181,7 @@ func TestAPausedConnectionTakesUsersOffWhenItIsResumed(t *testing.T) {
 		_, err := platform.PauseConnection(t.Context(), org, "test", p.connection.ID)
 		must(t, err)
 		_, id, _ := strings.Cut(n.comesTo(t, n.happen(t, followup.UserRemove, "ann@example.com", nil), reaction.Succeeded).Actions[0].Details, "by request ")
-		if s := p.step(t, id, request.StepSkipped); s.Details != "The connection is paused; the user is taken off when it is resumed" {
+		if s := p.step(t, id, request.StepSkipped); s.Details != "The connection is paused; this waits until it is resumed" {
 			t.Errorf("%q", s.Details)
 		}
 		_, err = platform.ResumeConnection(t.Context(), org, "test", p.connection.ID)

@@ -226,7 +226,7 @@ func TestRefusedCredentialsPauseTheConnectionUntilThereAreNewOnes(t *testing.T) 
 		if s := p.step(t, id, request.StepSkipped); s.Reason != platform.ReasonConnectionDisconnected {
 			t.Errorf("step %+v", s)
 		}
-		n.until(t, id, request.Succeeded)
+		n.until(t, id, request.Processing)
 		apptest.Eventually(t, "the owner was told", func() bool { return len(receiver.Got()) == 1 })
 		if body := string(receiver.Got()[0].Body); !strings.Contains(body, p.connection.ID) {
 			t.Errorf("webhook %s", body)
@@ -242,6 +242,8 @@ func TestRefusedCredentialsPauseTheConnectionUntilThereAreNewOnes(t *testing.T) 
 		if more := p.server.State("http").Calls - calls; more != 2 {
 			t.Errorf("%d calls after the resume", more)
 		}
+		n.until(t, id, request.Succeeded)
+		n.until(t, skipped, request.Succeeded)
 	})
 }
 

@@ -130,7 +130,9 @@ func (c *Client) call(ctx context.Context, req *http.Request, as counted) (*outb
 		}
 		c.hub.pause(ctx, as.account, restOf(response, err))
 	}
-	c.hub.observe(c.platform.Name, outcome(err), time.Since(start))
+	took := time.Since(start)
+	outbound.Note(ctx, func() outbound.Made { return c.shown(req, response, took) })
+	c.hub.observe(c.platform.Name, outcome(err), took)
 	return response, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"usersync/internal/outbound"
 	"usersync/internal/usersync"
 )
 
@@ -29,7 +30,7 @@ func (c *Client) Each(ctx context.Context, people []Profile, push func(context.C
 				return nil // Another call has failed.
 			}
 			// The call gets ctx: a failure of another does not break it off.
-			result, err := push(ctx, p)
+			result, err := push(outbound.About(ctx, p.UserID), p)
 			if usersync.CodeOf(err) == usersync.CodeRejected && !errors.Is(err, ErrEverybody) {
 				result, err = Rejected(err), nil
 			}

@@ -32,8 +32,8 @@ SELECT user_id, id, run FROM requests WHERE user_id = $1 AND id > $2 ORDER BY id
 UPDATE requests SET email = '', input = '{}' FROM {rows} WHERE requests.organization_id = r.organization_id AND requests.id = r.id`,
 		store.Col("organization_id", store.Text), store.Col("id", store.Text))
 	blankStepsStatement = store.Define("erasure.blankSteps", `
-UPDATE steps SET found = '', details = '', error_message = CASE WHEN steps.error_message IN ('', $2) THEN steps.error_message ELSE $3 END
-FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND (steps.found <> '' OR steps.details <> '' OR steps.error_message <> '')`,
+UPDATE steps SET found = '', details = '', tries = '', error_message = CASE WHEN steps.error_message IN ('', $2) THEN steps.error_message ELSE $3 END
+FROM {rows} WHERE steps.request_id = r.id AND steps.organization_id = $1 AND (steps.found <> '' OR steps.details <> '' OR steps.tries <> '' OR steps.error_message <> '')`,
 		store.Col("id", store.Text))
 )
 

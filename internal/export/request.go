@@ -21,6 +21,8 @@ type Request struct {
 	Input    json.RawMessage `json:"input"`
 	Charge   *credit.Entry   `json:"charge,omitempty"`
 	Messages []Message       `json:"messages"`
+	// Attempts are the last attempts at its pushes.
+	Attempts []request.AttemptView `json:"attempts"`
 }
 
 // Message is a webhook message with what became of it.
@@ -77,7 +79,7 @@ func Requests(ctx context.Context, o *store.Org, userID, after string, limit int
 	for i, r := range reports {
 		// The balance of today is not the user's.
 		r.Credits.Balance = nil
-		out[i] = Request{View: r, Input: json.RawMessage("{}"), Messages: []Message{}}
+		out[i] = Request{View: r, Input: json.RawMessage("{}"), Messages: []Message{}, Attempts: []request.AttemptView{}}
 		byID[r.RequestID] = &out[i]
 	}
 	if err := fillRequests(ctx, o, db, byID, ids); err != nil {
@@ -107,6 +109,15 @@ func fillRequests(ctx context.Context, o *store.Org, db store.Conn, byID map[str
 	for _, r := range inputs {
 		if q := byID[r.id]; q != nil {
 			q.Input = json.RawMessage(r.input)
+		}
+	}
+	attempts, err := request.Attempts(ctx, o, ids...)
+	if err != nil {
+		return err
+	}
+	for id, list := range attempts {
+		if q := byID[id]; q != nil {
+			q.Attempts = append(q.Attempts, list...)
 		}
 	}
 	charges, err := credit.Charges(ctx, o, ids)

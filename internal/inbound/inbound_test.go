@@ -238,11 +238,14 @@ func TestAPlatformIsAskedWhoIsMeantByAnID(t *testing.T) {
 // pushed makes a user one whom two connections have.
 func (f *fixture) pushed(t *testing.T, user string, connections ...string) {
 	t.Helper()
-	var wants []platform.Want
-	for _, c := range connections {
-		wants = append(wants, platform.Want{ConnectionID: c, UserID: user, RequestID: usersync.NewID(usersync.PrefixRequest), Mode: usersync.PushState, Version: 1, Rank: platform.RankOrdinary})
-	}
-	must(t, f.Tx(t.Context(), func(tx *store.Tx) error { return platform.NotePushes(t.Context(), tx, f.Organization.ID, wants) }))
+	must(t, f.Tx(t.Context(), func(tx *store.Tx) error {
+		for _, c := range connections {
+			if err := platform.MarkOverridden(t.Context(), tx, f.Organization.ID, c, map[string]string{user: ""}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // due returns the connections at which the user is to be pushed again.

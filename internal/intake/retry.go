@@ -20,7 +20,8 @@ WHERE organization_id = $1 AND id = $2`)
 // ErrNothingFailed is the refusal to retry a request without a failed step.
 var ErrNothingFailed = usersync.Errorf(usersync.CodeConflict, "Nothing failed, so there is nothing to retry.")
 
-// Retry queues a request again, for its failed steps or the failed users of a bulk.
+// Retry queues a request again, for its steps that failed or wait for a connection that
+// rests, or for the failed users of a bulk.
 // A call whose idempotency key was taken before changes nothing and is replayed;
 // callID tells the calls apart. It returns ErrNothingFailed, request.ErrNotFound or
 // request.ErrErased where there is nothing to retry.
@@ -58,19 +59,19 @@ func retry(ctx context.Context, tx *store.Tx, organization, id string) error {
 	if err != nil {
 		return err
 	}
-	var failed int64
+	var left int64
 	switch {
 	case q.Kind == request.KindPlatformBulk:
-		failed, err = bulk.Retry(ctx, tx, organization, id, q.Status)
+		left, err = bulk.Retry(ctx, tx, organization, id, q.Status)
 	case !userExists:
 		return request.ErrErased
 	default:
-		failed, err = request.CountFailedSteps(ctx, tx, id)
+		left, err = request.CountStepsToRetry(ctx, tx, id)
 	}
 	if err != nil {
-		return fmt.Errorf("find what failed: %w", err)
+		return fmt.Errorf("find what is left to do: %w", err)
 	}
-	if failed == 0 || !q.Status.CanBecome(request.Queued) {
+	if left == 0 || !q.Status.CanBecome(request.Queued) {
 		return ErrNothingFailed
 	}
 	task := pipeline.Again(q.Kind, organization, id, q.Run+1, q.Traceparent)

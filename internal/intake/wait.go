@@ -62,7 +62,7 @@ var nothingToWaitFor = func() <-chan struct{} {
 }()
 
 // Register begins to wait for a request. finished is closed when the request
-// finishes. The caller must call forget when it has stopped waiting. ok is false when
+// finishes, and when it may rest, see request.View.Rests. The caller must call forget when it has stopped waiting. ok is false when
 // too many calls wait already, of all or of the organization. Then finished is closed from the start, and forget
 // does nothing. Register must come before the question whether the request is
 // finished: a request that finishes between the two would not be noticed.
@@ -105,17 +105,19 @@ func (w *Waiters) forget(id string, call chan struct{}) {
 // Waiting returns how many calls wait.
 func (w *Waiters) Waiting() int { return w.places.Taken() }
 
-// Wait waits until finished is closed, at most d; it returns early when the
-// caller goes or the process ends.
-func (w *Waiters) Wait(ctx context.Context, finished <-chan struct{}, d time.Duration) {
+// Wait waits until finished is closed, at most d, and reports whether it was. It returns
+// early when the caller goes or the process ends.
+func (w *Waiters) Wait(ctx context.Context, finished <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-finished:
+		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	case <-w.ended:
 	}
+	return false
 }
 
 // finished answers the calls that wait for the requests.

@@ -11,6 +11,7 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/event"
 	"usersync/internal/export"
+	"usersync/internal/platform"
 	"usersync/internal/reaction"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -108,6 +109,9 @@ func (e *exporter) records(o tenant.Organization) error {
 	views, err := withConsents(e.ctx, e.org, []user.Stored{e.user}, nil)
 	if err != nil {
 		return fmt.Errorf("read the consents: %w", err)
+	}
+	if views[0].Platforms, err = platform.Standings(e.ctx, e.org, e.user.ID); err != nil {
+		return err
 	}
 	members := []struct {
 		name  string

@@ -22,6 +22,8 @@ type UserView struct {
 	user.Stored
 	// Consent says by channel whether the user wants to be written to.
 	Consent usersync.Consents `json:"consent"`
+	// Platforms says how the user stands at each connection; nil in lists.
+	Platforms []platform.Standing `json:"platforms,omitzero"`
 }
 
 // ListUsers returns the users by id; after is the id that they follow.
@@ -43,7 +45,8 @@ func (s *Service) GetUser(ctx context.Context, org *store.Org, id string) (UserV
 	if err != nil {
 		return UserView{}, err
 	}
-	return list[0], nil
+	list[0].Platforms, err = platform.Standings(ctx, org, id)
+	return list[0], err
 }
 
 // withConsents adds to users what is known of their wishes, unless they could not be read.
@@ -61,7 +64,7 @@ func withConsents(ctx context.Context, org *store.Org, users []user.Stored, err 
 	}
 	out := make([]UserView, len(users))
 	for i, u := range users {
-		out[i] = UserView{u, consents[u.ID]}
+		out[i] = UserView{Stored: u, Consent: consents[u.ID]}
 		if out[i].Consent == nil {
 			out[i].Consent = usersync.Consents{}
 		}

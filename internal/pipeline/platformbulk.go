@@ -107,12 +107,15 @@ func (s *Service) bulkStep(ctx context.Context, organization, connection string)
 			conn = c
 		}
 	}
-	step = platformStep(0, conn, usersync.PushState)
-	if step.Status == request.StepSkipped {
-		failure = restFailure(step.Reason)
-		step.Reason, step.Details = "", ""
+	if reason := platform.SkipReason(conn.Status); reason != "" {
+		failure = restFailure(reason)
 	}
-	return step, failure, nil
+	return bulkStepAt(conn), failure, nil
+}
+
+// bulkStepAt is the step of a bulk before anything was pushed.
+func bulkStepAt(conn platform.Connection) request.Step {
+	return request.Step{Name: request.StepPlatform, Platform: conn.Platform, ConnectionID: conn.ID, Status: request.StepPending}
 }
 
 func restFailure(reason string) *usersync.Error {
@@ -203,7 +206,7 @@ func (s *Service) saveSlice(ctx context.Context, c usersync.Claim, b bulk.Bulk, 
 		return outbox.Enqueue(ctx, tx, TaskOf(request.KindPlatformBulk, id, c.Organization, c.Traceparent, b.ID))
 	})
 	if errors.Is(err, errDeleted) {
-		step := platformStep(0, platform.Connection{ID: b.Input.Connection, Status: platform.ConnectionActive}, usersync.PushState)
+		step := bulkStepAt(platform.Connection{ID: b.Input.Connection})
 		failure := restFailure(platform.ReasonConnectionDeleted)
 		step.Status, step.ErrorCode, step.ErrorMessage, step.Attempts = request.StepFailed, failure.Code, failure.Message, b.Run
 		return s.failBulk(ctx, c, b.ID, step)

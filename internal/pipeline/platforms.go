@@ -15,21 +15,17 @@ func (st *settlement) planPlatforms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var wants, notes []platform.Want
+	var all wishes
 	for _, w := range st.works {
 		plan := planSteps(nil, st.targets, 1, usersync.PushState)
 		if q := earlier[w.ID]; q != nil {
 			plan = planAgain(w, q.Steps, st.targets)
 		}
 		st.plans = append(st.plans, plan)
-		wanted, noted := wantsOf(plan.planned, platform.Want{UserID: w.User.ID, RequestID: w.ID,
+		all.add(plan.planned, st.targets, platform.Want{UserID: w.User.ID, RequestID: w.ID,
 			Mode: usersync.PushState, Version: st.version(w.User.ID), Rank: platform.RankOrdinary})
-		wants, notes = append(wants, wanted...), append(notes, noted...)
 	}
-	if err := platform.NotePushes(ctx, st.tx, st.organization.ID, notes); err != nil {
-		return err
-	}
-	return platform.WantPushes(ctx, st.tx, st.organization.ID, wants)
+	return all.save(ctx, st.tx, st.organization.ID)
 }
 
 // version is the one that a user has once this transaction is committed.

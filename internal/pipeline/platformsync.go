@@ -41,10 +41,10 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 		return err
 	}
 	if len(works) == 0 {
-		return s.savePlatforms(ctx, c, args, nil, nil, nil)
+		return s.savePlatforms(ctx, c, args, nil, wishes{})
 	}
 	w := works[0]
-	steps, err := s.platformSteps(ctx, c.Organization, w)
+	steps, connections, err := s.platformSteps(ctx, c.Organization, w)
 	if err != nil {
 		return err
 	}
@@ -55,17 +55,18 @@ func (s *Service) planPlatforms(ctx context.Context, c usersync.Claim, args Plat
 			return err
 		}
 	}
-	wants, notes := wantsOf(steps, platform.Want{UserID: w.User.ID, RequestID: w.ID,
+	var all wishes
+	all.add(steps, connections, platform.Want{UserID: w.User.ID, RequestID: w.ID,
 		Mode: w.Platforms.Mode(), Version: w.User.Version, Rank: platform.RankOnDemand})
-	return s.savePlatforms(ctx, c, args, &outcome, wants, notes)
+	return s.savePlatforms(ctx, c, args, &outcome, all)
 }
 
-// platformSteps returns the steps of a platform-sync as this run leaves them.
-func (s *Service) platformSteps(ctx context.Context, organization string, w request.Work) ([]request.Step, error) {
+// platformSteps returns the steps of a platform-sync as this run leaves them, and the
+// connections that it has looked at.
+func (s *Service) platformSteps(ctx context.Context, organization string, w request.Work) (steps []request.Step, connections []platform.Connection, err error) {
 	org := s.Store.Org(organization)
-	connections, err := destination.List(ctx, org)
-	if err != nil {
-		return nil, err
+	if connections, err = destination.List(ctx, org); err != nil {
+		return nil, nil, err
 	}
 	if only := w.Platforms.Platform; only != "" {
 		connections = slices.DeleteFunc(slices.Clone(connections), func(one platform.Connection) bool { return one.Platform != only })
@@ -73,10 +74,11 @@ func (s *Service) platformSteps(ctx context.Context, organization string, w requ
 	var earlier []request.Step
 	if w.Run > 1 {
 		if earlier, err = request.Steps(ctx, org, w.ID); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return planSteps(earlier, chosen(connections, w.Platforms.Connections), 0, w.Platforms.Mode()).platforms(), nil
+	connections = chosen(connections, w.Platforms.Connections)
+	return planSteps(earlier, connections, 0, w.Platforms.Mode()).platforms(), connections, nil
 }
 
 // chosen returns the connections of some ids, all where there is none. One that is gone
@@ -93,8 +95,9 @@ func chosen(connections []platform.Connection, ids []string) []platform.Connecti
 }
 
 // savePlatforms writes an outcome under the claim; nil ends a request whose
-// user is gone, and one that has moved on.
-func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, o *request.Outcome, wants, notes []platform.Want) error {
+// user is gone, and one that has moved on. Who waits for the request is told also where
+// nothing can be pushed now.
+func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args PlatformArgs, o *request.Outcome, all wishes) error {
 	var finished []string
 	err := s.Store.Tx(ctx, func(tx *store.Tx) (err error) {
 		finished = nil
@@ -108,13 +111,13 @@ func (s *Service) savePlatforms(ctx context.Context, c usersync.Claim, args Plat
 		if finished, err = request.SaveOutcomes(ctx, tx, c.Organization, []request.Outcome{*o}); err != nil {
 			return err
 		}
-		if err := platform.NotePushes(ctx, tx, c.Organization, notes); err != nil {
-			return err
-		}
-		return platform.WantPushes(ctx, tx, c.Organization, wants)
+		return all.save(ctx, tx, c.Organization)
 	})
 	if err != nil {
 		return err
+	}
+	if len(all.later) > 0 && len(all.now) == 0 {
+		finished = []string{args.RequestID}
 	}
 	s.Queue.PublishFinished(ctx, finished)
 	return nil
@@ -128,7 +131,7 @@ func (s *Service) giveUpPlatforms(ctx context.Context, c usersync.Claim, args Pl
 		return err
 	}
 	if len(works) == 0 {
-		return s.savePlatforms(ctx, c, args, nil, nil, nil)
+		return s.savePlatforms(ctx, c, args, nil, wishes{})
 	}
 	now, err := s.Store.Now(ctx)
 	if err != nil {
@@ -138,5 +141,5 @@ func (s *Service) giveUpPlatforms(ctx context.Context, c usersync.Claim, args Pl
 	step.Name = request.StepPlatform
 	outcome := works[0].Outcome()
 	outcome.StartedAt, outcome.FinishedAt, outcome.Steps, outcome.Status = c.StartedAt, now, []request.Step{step}, request.Failed
-	return s.savePlatforms(ctx, c, args, &outcome, nil, nil)
+	return s.savePlatforms(ctx, c, args, &outcome, wishes{})
 }

@@ -14,6 +14,7 @@ import (
 	"usersync/internal/erasure"
 	"usersync/internal/event"
 	"usersync/internal/outbox"
+	"usersync/internal/platform"
 	"usersync/internal/queue"
 	"usersync/internal/request"
 	"usersync/internal/store"
@@ -106,8 +107,22 @@ func (s *Service) settle(ctx context.Context, b *batch, local *queue.LocalSlots,
 	for _, t := range st.local {
 		slots.Use(t.Claim.TaskID)
 	}
-	s.Queue.PublishFinished(ctx, st.finished)
+	s.Queue.PublishFinished(ctx, append(st.finished, st.resting()...))
 	return st.local, nil
+}
+
+// resting returns the ids of the requests that wait for nothing but connections that rest.
+func (st *settlement) resting() (ids []string) {
+	for i, o := range st.outcomes {
+		moves := func(s request.Step) bool {
+			return s.Status == request.StepAwaitingCredits || s.Status == request.StepRetrying ||
+				s.Status == request.StepPending && !connectionOf(st.targets, s).Rests()
+		}
+		if !o.Status.Final() && !slices.ContainsFunc(st.steps[i], moves) {
+			ids = append(ids, o.RequestID)
+		}
+	}
+	return ids
 }
 
 // settlement is the work of one settling transaction.
@@ -359,8 +374,11 @@ func (st *settlement) view(w request.Work, i int) request.View {
 		r.FinishedAt = usersync.Time{Time: o.FinishedAt}
 	}
 	for _, s := range st.steps[i] {
-		if s.Position == 0 {
+		switch {
+		case s.Position == 0:
 			s = o.Steps[0] // with the ids of the colleagues
+		case s.Status == request.StepPending:
+			s = s.AtRest(platform.SkipReason(connectionOf(st.targets, s).Status))
 		}
 		r.Steps = append(r.Steps, request.NewStepView(s))
 	}

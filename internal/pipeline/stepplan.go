@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"context"
 	"slices"
 
 	"usersync/internal/platform"
 	"usersync/internal/request"
+	"usersync/internal/store"
 	"usersync/internal/usersync"
 )
 
@@ -26,7 +28,7 @@ func (p stepPlan) platforms() []request.Step {
 
 // planSteps plans the platform steps of a request. The first run, which finds no
 // earlier steps, makes one for each connection, numbered from first. A further one
-// makes those anew that failed.
+// makes those anew that failed, and those that wait for a connection which rests.
 func planSteps(earlier []request.Step, connections []platform.Connection, first int, mode usersync.PushMode) (plan stepPlan) {
 	if len(earlier) == 0 {
 		for i, c := range connections {
@@ -35,13 +37,19 @@ func planSteps(earlier []request.Step, connections []platform.Connection, first 
 		return plan
 	}
 	for _, s := range earlier {
-		if s.Name == request.StepPlatform && s.Status == request.StepFailed {
-			plan.planned = append(plan.planned, platformStep(s.Position, connectionOf(connections, s), mode))
+		conn := connectionOf(connections, s)
+		if s.Name == request.StepPlatform && (s.Status == request.StepFailed || waitsFor(s, conn)) {
+			plan.planned = append(plan.planned, platformStep(s.Position, conn, mode))
 		} else {
 			plan.kept = append(plan.kept, s)
 		}
 	}
 	return plan
+}
+
+// waitsFor reports whether a step waits for a connection that rests.
+func waitsFor(s request.Step, conn platform.Connection) bool {
+	return (s.Status == request.StepPending || s.Status == request.StepRetrying) && conn.Rests()
 }
 
 // planAgain plans what is left to do of a user-sync that was worked before: after a
@@ -75,36 +83,44 @@ func connectionOf(connections []platform.Connection, s request.Step) platform.Co
 	return platform.Connection{ID: s.ConnectionID, Platform: s.Platform, Status: platform.ConnectionDeleted}
 }
 
-// platformStep is the step of a connection before anything was pushed.
+// platformStep is the step of a connection before anything was pushed. It is skipped
+// where the connection is gone, and that of a preview where the connection rests.
 func platformStep(position int, conn platform.Connection, mode usersync.PushMode) request.Step {
 	step := request.Step{
 		Position: position, Name: request.StepPlatform, Platform: conn.Platform, ConnectionID: conn.ID, Status: request.StepPending,
 	}
-	if reason := platform.SkipReason(conn.Status); reason != "" {
-		step.Status, step.Reason, step.Details = request.StepSkipped, reason, platform.SkipSentence(reason, mode)
+	reason := platform.SkipReason(conn.Status)
+	if reason != "" && (mode == usersync.PushPreview || !conn.Rests()) {
+		step.Status, step.Reason, step.Details = request.StepSkipped, reason, platform.SkipSentence(reason)
 	}
 	return step
 }
 
-// wantsOf returns the pushes that the pending steps wait for, and what is to be
-// remembered for connections that are paused or disconnected; a preview leaves
-// nothing to remember. base says for whom they are, in which version and how.
-func wantsOf(steps []request.Step, base platform.Want) (wants, notes []platform.Want) {
+// wishes are the pushes that steps wait for: now those of connections that are active,
+// later those of connections that rest.
+type wishes struct{ now, later []platform.Want }
+
+// add adds the pushes that the planned steps wait for. base says for whom they are, in
+// which version and how.
+func (w *wishes) add(steps []request.Step, connections []platform.Connection, base platform.Want) {
 	for _, s := range steps {
 		want := base
 		want.ConnectionID, want.Position = s.ConnectionID, s.Position
 		switch {
-		case s.Status == request.StepPending:
-			wants = append(wants, want)
-		case resumable(s) && base.Mode != usersync.PushPreview:
-			notes = append(notes, want)
+		case s.Status != request.StepPending:
+		case connectionOf(connections, s).Rests():
+			w.later = append(w.later, want)
+		default:
+			w.now = append(w.now, want)
 		}
 	}
-	return wants, notes
 }
 
-// resumable reports whether a step was skipped for now: the user is pushed when
-// the connection is active again.
-func resumable(s request.Step) bool {
-	return s.Reason == platform.ReasonConnectionPaused || s.Reason == platform.ReasonConnectionDisconnected
+// save writes the wishes. It returns store.ErrStale when a connection does not rest any
+// more.
+func (w wishes) save(ctx context.Context, tx *store.Tx, organization string) error {
+	if err := platform.AwaitPushes(ctx, tx, organization, w.later); err != nil {
+		return err
+	}
+	return platform.WantPushes(ctx, tx, organization, w.now)
 }

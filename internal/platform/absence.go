@@ -48,7 +48,10 @@ func wantAbsences(ctx context.Context, tx *store.Tx, organization string, wants 
 
 // noteAbsences remembers who is to be taken off once the connections are active.
 func noteAbsences(ctx context.Context, tx *store.Tx, organization string, wants []Want) error {
-	if _, err := tx.Exec(ctx, noteAbsenceStatement, foldWants(noteAbsenceStatement, wants), organization); err != nil {
+	if len(wants) == 0 {
+		return nil
+	}
+	if err := tx.Later(ctx, noteAbsenceStatement, foldWants(noteAbsenceStatement, wants), nil, organization); err != nil {
 		return fmt.Errorf("note the absences: %w", err)
 	}
 	return nil

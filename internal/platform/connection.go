@@ -51,6 +51,11 @@ const (
 	ConnectionDeleted = "deleted"
 )
 
+// Rests reports whether nothing is pushed to the connection until somebody brings it back.
+func (c Connection) Rests() bool {
+	return c.Status == ConnectionPaused || c.Status == ConnectionDisconnected
+}
+
 // connectionRow is a row of connections.
 type connectionRow struct {
 	ID             string `gorm:"primaryKey"`

@@ -172,6 +172,8 @@ type PushOutcome struct {
 	Called bool
 	// Former is the former address that the platform was told of.
 	Former string
+	// Err is why it did not go well; nil where it did.
+	Err *usersync.Error
 }
 
 var pushOutcomeStatement = store.Define("platform.pushOutcome", `
@@ -191,11 +193,12 @@ UPDATE pushes SET
     sent_hash = CASE WHEN r.status = 'confirming' THEN r.hash ELSE '' END,
     remote = CASE WHEN r.remote = '' THEN pushes.remote ELSE r.remote END,
     former = CASE WHEN pushes.former = r.former THEN '' ELSE pushes.former END,
-    attempts = r.attempts, job = r.job, deaths = 0,
+    attempts = r.attempts, job = r.job, deaths = 0, error_code = r.error_code, error_message = r.error_message,
     dirty = CASE WHEN r.status = 'idle' THEN 0 ELSE dirty END
 FROM {rows} WHERE pushes.connection_id = r.connection_id AND pushes.user_id = r.user_id`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("status", store.Text), store.Col("version", store.Bigint), store.Col("hash", store.Text), store.Col("due", store.Bigint), store.Col("attempts", store.Bigint),
-	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Bigint), store.Col("former", store.Text))
+	store.Col("remote", store.Text), store.Col("job", store.Text), store.Col("called", store.Bigint), store.Col("former", store.Text),
+	store.Col("error_code", store.Text), store.Col("error_message", store.Text))
 
 // SavePushes writes what became of users at a connection, under the claim of its
 // pusher. Who was wanted in a newer state meanwhile is due again.
@@ -210,7 +213,11 @@ func SavePushes(ctx context.Context, tx *store.Tx, connection string, outcomes [
 		if o.Called {
 			called = 1
 		}
-		set.Add(connection, o.UserID, string(o.Status), o.Version, o.Hash, store.Micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called, o.Former)
+		code, message := "", ""
+		if o.Err != nil {
+			code, message = string(o.Err.Code), o.Err.Message
+		}
+		set.Add(connection, o.UserID, string(o.Status), o.Version, o.Hash, store.Micros(o.DueAt), int64(o.Attempts), o.Remote, o.Job, called, o.Former, code, message)
 	}
 	return tx.Later(ctx, pushOutcomeStatement, set, nil, pushSpacing.Microseconds())
 }

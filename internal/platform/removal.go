@@ -19,7 +19,7 @@ var (
 SELECT p.connection_id, p.user_id, c.platform, p.former, p.pushed_version > 0 OR p.pushed_at > 0 OR p.status IN ('calling', 'confirming') OR p.attempts > 0 OR p.absent = 1
 FROM pushes p JOIN connections c ON c.id = p.connection_id WHERE p.user_id = $1 ORDER BY p.connection_id {for update}`)
 	removalStatement = store.Define("platform.removal", `
-UPDATE pushes SET removal = r.removal, former = '', erasure_id = $1, rank = 0, wanted_at = {now}, attempts = 0, pushed_hash = '', job = '',
+UPDATE pushes SET removal = r.removal, former = '', erasure_id = $1, rank = 0, wanted_at = {now}, attempts = 0, pushed_hash = '', job = '', error_code = '', error_message = '',
     due_at = CASE WHEN (SELECT c.status FROM connections c WHERE c.id = pushes.connection_id) <> 'active' THEN 0
         WHEN pushes.status = 'calling' THEN pushes.due_at ELSE {now} END,
     status = CASE WHEN pushes.status = 'calling' THEN 'calling' ELSE 'pending' END

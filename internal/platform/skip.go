@@ -1,11 +1,11 @@
 package platform
 
-import "usersync/internal/usersync"
+import "usersync/internal/request"
 
 // Reasons a platform step was skipped.
 const (
-	ReasonConnectionPaused       = "connection_paused"
-	ReasonConnectionDisconnected = "connection_disconnected"
+	ReasonConnectionPaused       = request.ReasonConnectionPaused
+	ReasonConnectionDisconnected = request.ReasonConnectionDisconnected
 	ReasonConnectionDeleted      = "connection_deleted"
 	ReasonErased                 = "erased"
 	// ReasonAway is of a user who was taken off the connection's list by a call.
@@ -30,17 +30,13 @@ func SkipReason(connectionStatus string) string {
 	return ReasonConnectionDeleted
 }
 
-// SkipSentence says why a connection is passed over and what brings it back.
-func SkipSentence(reason string, mode usersync.PushMode) string {
-	what := "pushed"
-	if mode == usersync.PushAbsence {
-		what = "taken off"
-	}
+// SkipSentence says why nothing is done at a connection, and not later either.
+func SkipSentence(reason string) string {
 	switch reason {
 	case ReasonConnectionPaused:
-		return "The connection is paused; the user is " + what + " when it is resumed"
+		return "The connection is paused"
 	case ReasonConnectionDisconnected:
-		return "The connection is disconnected, and its reason says why; the user is " + what + " when that is repaired"
+		return "The connection is disconnected, and its reason says why"
 	}
 	return "The connection was deleted"
 }

@@ -66,16 +66,30 @@ func wakePushes(ctx context.Context, tx *store.Tx, connections ...string) error 
 	return err
 }
 
-var resumeStatement = store.Define("platform.resume", `
-UPDATE pushes SET status = 'pending', rank = 2, due_at = {now}, wanted_at = {now}, attempts = 0
-WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR dirty = 1 OR absent = 1 OR removal <> '')`)
+var (
+	// Somebody may wait for a state that the platform has already. What a person asked for
+	// goes before the rest of what has gathered.
+	resumeStatement = store.Define("platform.resume", `
+UPDATE pushes SET status = 'pending', due_at = {now}, wanted_at = {now}, attempts = 0,
+    rank = CASE WHEN (SELECT count(*) FROM push_waits w WHERE w.connection_id = pushes.connection_id AND w.user_id = pushes.user_id
+        AND w.mode IN ('state', 'absence') AND w.rank = 0) > 0 THEN 0 ELSE 2 END
+WHERE connection_id = $1 AND due_at = 0 AND (wanted_version > pushed_version OR dirty = 1 OR absent = 1 OR removal <> ''
+    OR (SELECT count(*) FROM push_waits w WHERE w.connection_id = pushes.connection_id AND w.user_id = pushes.user_id AND w.mode IN ('state', 'absence')) > 0)`)
+	// The day for which a push is tried begins anew.
+	resumeWaitsStatement = store.Define("platform.resumeWaits", `
+UPDATE push_waits SET due_at = CASE WHEN mode IN ('state', 'absence') THEN 0 ELSE {now} END, attempts = 0, created_at = {now} WHERE connection_id = $1`)
+)
 
-// resumePushes makes everything due at a connection that the platform has not got.
+// resumePushes makes everything due at a connection that the platform has not got, or that
+// somebody waits for.
 func resumePushes(ctx context.Context, tx *store.Tx, connection string) error {
 	if err := wakePushes(ctx, tx, connection); err != nil {
 		return fmt.Errorf("wake the connection's task: %w", err)
 	}
-	return tx.Later(ctx, resumeStatement, nil, nil, connection)
+	if err := tx.Later(ctx, resumeStatement, nil, nil, connection); err != nil {
+		return fmt.Errorf("resume the pushes: %w", err)
+	}
+	return tx.Later(ctx, resumeWaitsStatement, nil, nil, connection)
 }
 
 var (
@@ -100,7 +114,7 @@ func hastenPushes(ctx context.Context, tx *store.Tx, connection string) error {
 func tellPushes(ctx context.Context, tx *store.Tx, before, after Connection) error {
 	if after.Status == ConnectionActive && before.Status != after.Status {
 		if err := resumePushes(ctx, tx, after.ID); err != nil {
-			return fmt.Errorf("resume the pushes: %w", err)
+			return fmt.Errorf("resume what waits at the connection: %w", err)
 		}
 	}
 	if after.ThrottledUntil != before.ThrottledUntil {

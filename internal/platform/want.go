@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"usersync/internal/store"
 	"usersync/internal/usersync"
@@ -44,14 +45,40 @@ ON CONFLICT (connection_id, user_id, organization_id) DO UPDATE SET
 WHERE pushes.removal = ''`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Bigint), store.Col("version", store.Bigint))
 
-var waitStatement = store.Define("platform.wait", `
+// waitText has room for when a wait is due that is work of its own.
+const waitText = `
 INSERT INTO push_waits (connection_id, user_id, request_id, organization_id, position, mode, version, rank, due_at, created_at)
-SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.version, r.rank,
-    CASE WHEN r.mode IN ('state', 'absence') THEN 0 ELSE {now} END, {now} FROM {rows} WHERE true
+SELECT r.connection_id, r.user_id, r.request_id, $1, r.position, r.mode, r.version, r.rank, {due}, {now} FROM {rows} WHERE true
 ON CONFLICT (connection_id, user_id, request_id, organization_id) DO UPDATE SET position = excluded.position, mode = excluded.mode,
-    version = excluded.version, rank = excluded.rank, due_at = excluded.due_at, attempts = 0, job = '', created_at = excluded.created_at`,
-	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("position", store.Bigint), store.Col("mode", store.Text),
-	store.Col("version", store.Bigint), store.Col("rank", store.Bigint))
+    version = excluded.version, rank = excluded.rank, due_at = excluded.due_at, attempts = 0, job = '', created_at = excluded.created_at`
+
+var (
+	waitStatement = store.Define("platform.wait",
+		strings.ReplaceAll(waitText, "{due}", "CASE WHEN r.mode IN ('state', 'absence') THEN 0 ELSE {now} END"), waitRow...)
+	waitAtRestStatement = store.Define("platform.waitAtRest", strings.ReplaceAll(waitText, "{due}", "0"), waitRow...)
+
+	waitRow = []store.Column{
+		store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("request_id", store.Text), store.Col("position", store.Bigint), store.Col("mode", store.Text),
+		store.Col("version", store.Bigint), store.Col("rank", store.Bigint),
+	}
+)
+
+// waitRows makes the rows of those who wait.
+func waitRows(st *store.Statement, wants []Want) *store.Rows {
+	set := st.Rows(len(wants))
+	for _, w := range wants {
+		set.Add(w.ConnectionID, w.UserID, w.RequestID, int64(w.Position), string(w.Mode), w.Version, int64(w.Rank))
+	}
+	return set
+}
+
+func byMode(wants []Want) map[usersync.PushMode][]Want {
+	out := map[usersync.PushMode][]Want{}
+	for _, w := range wants {
+		out[w.Mode] = append(out[w.Mode], w)
+	}
+	return out
+}
 
 // WantPushes has users pushed to connections that are active, or taken off there, and
 // wakes their pushers. What is wanted of one user at one connection coalesces: a wish that
@@ -61,27 +88,22 @@ func WantPushes(ctx context.Context, tx *store.Tx, organization string, wants []
 		return nil
 	}
 	sortWants(wants)
-	waits := waitStatement.Rows(len(wants))
-	byMode := map[usersync.PushMode][]Want{}
-	for _, w := range wants {
-		waits.Add(w.ConnectionID, w.UserID, w.RequestID, int64(w.Position), string(w.Mode), w.Version, int64(w.Rank))
-		byMode[w.Mode] = append(byMode[w.Mode], w)
-	}
+	of := byMode(wants)
 	if err := wakePushes(ctx, tx, connectionsOf(wants)...); err != nil {
 		return fmt.Errorf("wake the connection's task: %w", err)
 	}
-	if states := byMode[usersync.PushState]; len(states) > 0 {
+	if states := of[usersync.PushState]; len(states) > 0 {
 		if _, err := tx.Exec(ctx, wantStatement, foldWants(wantStatement, states), organization, pushSpacing.Microseconds()); err != nil {
 			return fmt.Errorf("want the pushes: %w", err)
 		}
 	}
-	if err := wantAbsences(ctx, tx, organization, byMode[usersync.PushAbsence]); err != nil {
+	if err := wantAbsences(ctx, tx, organization, of[usersync.PushAbsence]); err != nil {
 		return err
 	}
-	if err := stay(ctx, tx, byMode[usersync.PushOnce]); err != nil {
+	if err := stay(ctx, tx, of[usersync.PushOnce]); err != nil {
 		return err
 	}
-	return tx.Later(ctx, waitStatement, waits, nil, organization)
+	return tx.Later(ctx, waitStatement, waitRows(waitStatement, wants), nil, organization)
 }
 
 var noteStatement = store.Define("platform.notePushes", `
@@ -92,18 +114,40 @@ ON CONFLICT (connection_id, user_id, organization_id) DO UPDATE SET absent = 0,
 WHERE pushes.removal = ''`,
 	store.Col("connection_id", store.Text), store.Col("user_id", store.Text), store.Col("rank", store.Bigint), store.Col("version", store.Bigint))
 
-// NotePushes remembers what connections that are not active are to get once
-// they are.
-func NotePushes(ctx context.Context, tx *store.Tx, organization string, wants []Want) error {
+var lockRestingStatement = store.Define("platform.lockResting", `
+SELECT c.id FROM {rows} JOIN connections c ON c.id = r.id WHERE c.status IN ('paused', 'disconnected') ORDER BY c.id {for update}`,
+	store.Col("id", store.Text))
+
+// AwaitPushes is WantPushes for connections that are paused or disconnected: users are
+// pushed, or taken off, once these are active again. It returns store.ErrStale when one of
+// them is active meanwhile, or deleted. It locks the connections, as those do who resume
+// one, and comes before WantPushes.
+func AwaitPushes(ctx context.Context, tx *store.Tx, organization string, wants []Want) error {
 	if len(wants) == 0 {
 		return nil
 	}
 	sortWants(wants)
-	if wants[0].Mode == usersync.PushAbsence { // of one request, which has one mode
-		return noteAbsences(ctx, tx, organization, wants)
+	ids := connectionsOf(wants)
+	resting, err := store.Collect(ctx, tx.Conn, lockRestingStatement, store.IDRows(lockRestingStatement, ids), store.ScanString)
+	if err != nil {
+		return fmt.Errorf("lock the connections that rest: %w", err)
 	}
-	_, err := tx.Exec(ctx, noteStatement, foldWants(noteStatement, wants), organization)
-	return err
+	if len(resting) < len(ids) {
+		return store.ErrStale
+	}
+	of := byMode(wants)
+	if states := of[usersync.PushState]; len(states) > 0 {
+		if err := tx.Later(ctx, noteStatement, foldWants(noteStatement, states), nil, organization); err != nil {
+			return fmt.Errorf("note the pushes: %w", err)
+		}
+	}
+	if err := noteAbsences(ctx, tx, organization, of[usersync.PushAbsence]); err != nil {
+		return err
+	}
+	if err := stay(ctx, tx, of[usersync.PushOnce]); err != nil {
+		return err
+	}
+	return tx.Later(ctx, waitAtRestStatement, waitRows(waitAtRestStatement, wants), nil, organization)
 }
 
 func sortWants(wants []Want) {

@@ -19,9 +19,11 @@ func (p *turn) call(ctx context.Context, c connector.Connector, items []*item) {
 	defer cancel()
 	profiles := make([]connector.Profile, len(items))
 	for i, it := range items {
-		profiles[i], it.called = it.profile, true
+		profiles[i], it.called, it.by = it.profile, true, c
 	}
-	results, err := guarded(p, func() ([]connector.Result, error) { return c.Push(limited, profiles) })
+	watched, noted := watch(limited, items...)
+	results, err := guarded(p, func() ([]connector.Result, error) { return c.Push(watched, profiles) })
+	noted()
 	failure := usersync.AsError(err)
 	if ctx.Err() != nil {
 		failure = errStopped
@@ -179,7 +181,9 @@ func (p *turn) ask(ctx context.Context, c connector.Confirmer, job string, items
 	for i, it := range items {
 		profiles[i] = it.profile
 	}
-	results, err := guarded(p, func() ([]connector.Result, error) { return c.Confirm(ctx, job, profiles) })
+	watched, noted := watch(ctx, items...)
+	results, err := guarded(p, func() ([]connector.Result, error) { return c.Confirm(watched, job, profiles) })
+	noted()
 	failure := usersync.AsError(err)
 	for i, it := range items {
 		switch {

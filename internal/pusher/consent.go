@@ -97,6 +97,8 @@ func (p *turn) tell(ctx context.Context, items []*item, call func(context.Contex
 	for i, it := range items {
 		profiles[i], it.called, it.result = it.profile, true, connector.Result{}
 	}
-	results, err := guarded(p, func() ([]connector.Result, error) { return call(limited, profiles) })
+	watched, noted := watch(limited, items...)
+	results, err := guarded(p, func() ([]connector.Result, error) { return call(watched, profiles) })
+	noted()
 	p.note(ctx, items, results, usersync.AsError(err))
 }

@@ -65,7 +65,9 @@ func (p *turn) takeOffOne(ctx context.Context, c connector.Connector, it *item) 
 	defer cancel()
 	who := it.push
 	who.Removal = it.profile.Email
-	result, err := guarded(p, func() (connector.Result, error) { return removeBoth(ctx, c, who) })
+	watched, noted := watch(ctx, it)
+	result, err := guarded(p, func() (connector.Result, error) { return removeBoth(watched, c, who) })
+	noted()
 	failure := usersync.AsError(err)
 	if failure != nil && failure.Code == usersync.CodeRejected {
 		return connector.Result{Status: connector.Failed, Err: failure}, nil

@@ -60,7 +60,7 @@ func disconnects(e *usersync.Error) bool {
 }
 
 // disconnect notes that the platform refuses the connection, tells its owner,
-// and lets the next turn end what waits.
+// and lets the next turn have what waits rest.
 func (p *turn) disconnect(ctx context.Context, why *usersync.Error) error {
 	reason := why.Message
 	for _, f := range why.Fields {

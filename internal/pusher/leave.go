@@ -123,7 +123,9 @@ func (p *turn) foretellLeave(ctx context.Context, c connector.Connector, g *grou
 	previews.SetLimit(previewsAtOnce)
 	for _, it := range g.items {
 		previews.Go(func() error {
-			result, err := guarded(p, func() (connector.Result, error) { return ability.ForetellLeave(ctx, c, it.profile, from) })
+			watched, noted := watch(ctx, it)
+			result, err := guarded(p, func() (connector.Result, error) { return ability.ForetellLeave(watched, c, it.profile, from) })
+			noted()
 			if it.result, it.err = result, usersync.AsError(err); it.err != nil && it.err.Code == usersync.CodeRejected {
 				it.result, it.err = connector.Result{Status: connector.Failed, Err: it.err}, nil
 			}

@@ -36,7 +36,9 @@ func (p *turn) move(ctx context.Context, c connector.Connector, items []*item) m
 	for i, it := range moving {
 		group.Go(func() error {
 			former := usersync.NewEmail(it.push.Former, strings.ToLower(it.push.Former))
-			result, err := guarded(p, func() (connector.Result, error) { return mover.Move(ctx, it.profile, former) })
+			watched, noted := watch(ctx, it)
+			result, err := guarded(p, func() (connector.Result, error) { return mover.Move(watched, it.profile, former) })
+			noted()
 			results[i], it.err, it.called = result, usersync.AsError(err), true
 			return nil
 		})

@@ -30,6 +30,7 @@ type ending struct {
 	attempts int
 	next     time.Time // of one that is tried again, or asked for
 	job      string    // of one that the platform works on
+	attempt  *request.Attempt
 }
 
 // final reports whether nothing more will happen by itself.
@@ -42,7 +43,7 @@ func (e ending) final() bool {
 type outcomes struct {
 	*turn
 	tx       *store.Tx
-	steps    []request.StepUpdate
+	steps    []request.PushedStep
 	ended    []platform.Wait
 	requests map[string]bool
 	bulks    map[string]request.Progress
@@ -74,7 +75,7 @@ func (b *outcomes) end(w platform.Wait, e ending) {
 	if e.failure != nil {
 		s.ErrorCode, s.ErrorMessage = e.failure.Code, e.failure.Message
 	}
-	b.steps = append(b.steps, request.StepUpdate{RequestID: w.RequestID, Step: s})
+	b.steps = append(b.steps, request.PushedStep{RequestID: w.RequestID, Step: s, Attempt: e.attempt})
 	b.requests[w.RequestID] = true
 }
 
@@ -107,7 +108,7 @@ func (b *outcomes) count(w platform.Wait, e ending) {
 // save writes what was collected.
 func (b *outcomes) save(ctx context.Context) error {
 	organization := b.org.ID()
-	if err := request.SaveSteps(ctx, b.tx, organization, b.steps); err != nil {
+	if err := request.SavePushedSteps(ctx, b.tx, organization, b.steps); err != nil {
 		return fmt.Errorf("save the steps: %w", err)
 	}
 	if err := platform.DropWaits(ctx, b.tx, b.id, b.ended); err != nil {
@@ -324,12 +325,15 @@ func expired(e ending, since time.Time) ending {
 	case why == nil:
 		why = usersync.Errorf(usersync.CodeInternal, "The turn of the user did not come: the account takes too few calls for those who wait.")
 	}
-	return ending{status: request.StepFailed, failure: why, details: "Given up after a day", attempts: e.attempts}
+	if e.attempt != nil {
+		e.attempt.Status, e.attempt.NextAttemptAt = request.StepFailed, usersync.Time{}
+	}
+	return ending{status: request.StepFailed, failure: why, details: "Given up after a day", attempts: e.attempts, attempt: e.attempt}
 }
 
 // pushed is what the row of a state says after this run.
 func (it *item) pushed(e ending, waited bool) platform.PushOutcome {
-	o := platform.PushOutcome{UserID: it.push.UserID, Status: platform.PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called, Former: it.moved}
+	o := platform.PushOutcome{UserID: it.push.UserID, Status: platform.PushIdle, Version: it.version, Remote: it.result.Remote, Called: it.called, Former: it.moved, Err: e.failure}
 	switch {
 	case !e.final() && !waited && !e.next.Before(it.push.WantedAt.Add(tryPushFor)):
 		o.Status = platform.PushRest
@@ -345,6 +349,12 @@ func (it *item) pushed(e ending, waited bool) platform.PushOutcome {
 
 // ending says what an item has come to, after so many failed attempts before.
 func (b *outcomes) ending(it *item, failed int) ending {
+	e := b.becomes(it, failed)
+	e.attempt = b.attempt(it, e)
+	return e
+}
+
+func (b *outcomes) becomes(it *item, failed int) ending {
 	if it.err != nil {
 		return b.again(it.err, failed)
 	}
@@ -426,6 +436,9 @@ func (b *outcomes) writeSingles(ctx context.Context, items []*item, gone []platf
 		e := expired(b.ending(it, it.wait.Attempts), it.wait.CreatedAt)
 		if it.wait.Mode == usersync.PushPreview && e.status == request.StepSynced {
 			e.status = request.StepWouldSync
+			if e.attempt != nil {
+				e.attempt.Status = request.StepWouldSync
+			}
 		}
 		b.end(it.wait, e)
 		if !e.final() {

@@ -12,16 +12,18 @@ import (
 	"usersync/internal/store"
 )
 
-// rest ends what waits at a connection that is not active: skipped, with why.
-// What is wanted there stays wanted; of one that was deleted nothing stays.
+// rest has what waits at a connection that is not active wait on. What is wanted there
+// stays wanted; of a connection that was deleted nothing stays.
 func (p *turn) rest(ctx context.Context) error {
-	reason := platform.SkipReason(p.connection.Status)
+	slice := p.restSlice
+	if p.connection.Status == platform.ConnectionDeleted {
+		slice = p.endSlice
+	}
 	for { //lint:loop works slice after slice, each in a transaction
 		done := false
 		b := &outcomes{turn: p}
 		err := p.Store.Tx(ctx, func(tx *store.Tx) error {
 			b.reset(tx)
-			done = false
 			same, err := p.lock(ctx, tx)
 			if err != nil {
 				return fmt.Errorf("lock the connection: %w", err)
@@ -33,28 +35,8 @@ func (p *turn) rest(ctx context.Context) error {
 			if err := outbox.Hold(ctx, tx, p.claim); err != nil {
 				return fmt.Errorf("hold the claim: %w", err)
 			}
-			waits, err := platform.Waits(ctx, tx, p.id, atRest)
-			if err != nil {
-				return fmt.Errorf("read who waits at the connection: %w", err)
-			}
-			for _, w := range waits {
-				b.end(w, ending{status: request.StepSkipped, reason: reason, details: platform.SkipSentence(reason, w.Mode)})
-			}
-			if err := b.save(ctx); err != nil {
-				return err
-			}
-			if len(waits) == atRest {
-				return nil
-			}
-			if p.connection.Status == platform.ConnectionDeleted {
-				done, err = p.clear(ctx, tx)
-				return err
-			}
-			if err := platform.RestPushes(ctx, tx, p.id); err != nil {
-				return fmt.Errorf("end what is due at the connection: %w", err)
-			}
-			done = true
-			return outbox.Rearm(ctx, tx, p.claim, p.claim.Args, outbox.At(platform.NeverDue))
+			done, err = slice(ctx, b)
+			return err
 		})
 		if err != nil {
 			return err
@@ -64,6 +46,48 @@ func (p *turn) rest(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// restSlice ends previews, which nobody wants later, and has nothing else be due. Calls
+// that wait for a push are told that it does not come now.
+func (p *turn) restSlice(ctx context.Context, b *outcomes) (done bool, err error) {
+	asked, err := platform.AskedPushes(ctx, b.tx, p.id, atRest)
+	if err != nil {
+		return false, fmt.Errorf("read who waits for an answer: %w", err)
+	}
+	previews, err := platform.DuePreviews(ctx, b.tx, p.id, atRest)
+	if err != nil {
+		return false, fmt.Errorf("read the previews: %w", err)
+	}
+	if err := b.skip(ctx, previews); err != nil || len(previews) == atRest {
+		return false, err
+	}
+	b.finished = append(b.finished, asked...)
+	if err := platform.RestPushes(ctx, b.tx, p.id); err != nil {
+		return false, err
+	}
+	return true, outbox.Rearm(ctx, b.tx, p.claim, p.claim.Args, outbox.At(platform.NeverDue))
+}
+
+// endSlice ends what waits at a deleted connection and removes its rows.
+func (p *turn) endSlice(ctx context.Context, b *outcomes) (done bool, err error) {
+	waits, err := platform.Waits(ctx, b.tx, p.id, atRest)
+	if err != nil {
+		return false, fmt.Errorf("read who waits at the connection: %w", err)
+	}
+	if err := b.skip(ctx, waits); err != nil || len(waits) == atRest {
+		return false, err
+	}
+	return p.clear(ctx, b.tx)
+}
+
+// skip ends waits because their connection is not active.
+func (b *outcomes) skip(ctx context.Context, waits []platform.Wait) error {
+	reason := platform.SkipReason(b.connection.Status)
+	for _, w := range waits {
+		b.end(w, ending{status: request.StepSkipped, reason: reason, details: platform.SkipSentence(reason)})
+	}
+	return b.save(ctx)
 }
 
 // lock locks the connection, as those do who change it before they wake its task,

@@ -209,7 +209,9 @@ func (p *turn) preview(ctx context.Context, c connector.Connector, g *group) err
 			continue
 		}
 		group.Go(func() error {
-			result, err := guarded(p, func() (connector.Result, error) { return c.Preview(ctx, it.profile) })
+			watched, noted := watch(ctx, it)
+			result, err := guarded(p, func() (connector.Result, error) { return c.Preview(watched, it.profile) })
+			noted()
 			if it.result, it.err = result, usersync.AsError(err); it.err != nil && it.err.Code == usersync.CodeRejected {
 				it.result, it.err = connector.Result{Status: connector.Failed, Err: it.err}, nil
 			}

@@ -10,6 +10,7 @@ import (
 
 	"usersync/internal/connector"
 	"usersync/internal/consent"
+	"usersync/internal/outbound"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
 	"usersync/internal/store"
@@ -32,6 +33,11 @@ type item struct {
 	moved string
 	// away says that the user was taken off the connection's list.
 	away bool
+	// call is the last call to the platform about the user, and beside how many others it
+	// was about. by has made the push that it was part of.
+	call   outbound.Made
+	beside int
+	by     connector.Connector
 	// back says that the push brings the user to the connection's list.
 	back bool
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// PublishFinished tells every API process which requests are finished. If Redis does
+// PublishFinished tells every API process which requests are finished, or may rest at
+// connections to which nothing is pushed now. If Redis does
 // not answer, that is no error, because waiting calls ask the database within half a
 // second.
 func (c *Client) PublishFinished(ctx context.Context, ids []string) {

@@ -65,6 +65,11 @@ var stepGroups = map[request.Status]string{
 	request.Succeeded:       "done",
 }
 
+const restingSteps = `
+A step whose connection is paused or disconnected is ` + "`" + `pending` + "`" + ` or ` + "`" + `retrying` + "`" + `, and waits. It is shown as ` + "`" + `skipped` + "`" + `, with the
+reason ([ADR 0022](adr/0022-steps-wait-with-their-connection.md)).
+`
+
 const outboxStates = `
 ## Tasks
 
@@ -131,6 +136,7 @@ func statesPage(t *testing.T) string {
 	for _, s := range doctest.Constants(t, "step.go", "StepStatus") {
 		fmt.Fprintf(&page, "| `%s` | %s |\n", s, countsAs(request.StepStatus(s)))
 	}
+	page.WriteString(restingSteps)
 	page.WriteString(outboxStates)
 	return page.String()
 }

@@ -31,3 +31,14 @@ func ExplainRecent(ctx context.Context, o *store.Org, f Filter) ([]string, error
 func ExplainOpen(ctx context.Context, o *store.Org) ([]string, error) {
 	return o.Explain(ctx, openTasksStatement, nil, o.ID(), fewTasks)
 }
+
+// ExplainSteps returns how the database goes about the list that f asks for by what it
+// says of steps.
+func ExplainSteps(ctx context.Context, o *store.Org, f Filter) ([]string, error) {
+	l, _, err := newList(ctx, o, f)
+	if err != nil {
+		return nil, err
+	}
+	st, args := l.stepStatement(f.Connection)
+	return o.Explain(ctx, st, nil, args...)
+}

@@ -24,8 +24,16 @@ type Filter struct {
 	Email  usersync.Email
 	Kind   Kind
 	Since  time.Time
-	Before string // an id: only older ones
-	Limit  int
+	Until  time.Time // only those made before
+	// Platform, Connection and Code have requests listed with a step at a connection, or
+	// with one that did not go well for this reason. With a status that says that something
+	// failed it is the connection's step that did not go well.
+	Platform, Connection string
+	Code                 usersync.Code
+	// Colleagues has the colleagues found listed too, who are most of a request's text.
+	Colleagues bool
+	Before     string // an id: only older ones
+	Limit      int
 }
 
 // Each list of requests reads its own range of one index, newest first, however
@@ -78,6 +86,9 @@ func ListIDs(ctx context.Context, o *store.Org, f Filter) ([]string, error) {
 	if err != nil || !some {
 		return nil, err
 	}
+	if f.byStep() {
+		return l.ofSteps(ctx)
+	}
 	switch f.Status {
 	case Queued:
 		return l.queued(ctx)
@@ -95,7 +106,7 @@ func newList(ctx context.Context, o *store.Org, f Filter) (l requestList, some b
 		return l, false, nil
 	}
 	l = requestList{Org: o, Filter: f}
-	l.Before = cmp.Or(l.Before, store.AfterAll(usersync.PrefixRequest))
+	l.Before = min(cmp.Or(l.Before, store.AfterAll(usersync.PrefixRequest)), f.until())
 	if !l.Since.IsZero() {
 		l.from = usersync.IDBound(usersync.PrefixRequest, l.Since)
 	}

@@ -78,13 +78,15 @@ func LockForRetry(ctx context.Context, tx *store.Tx, organization, id string) (q
 	return q, users > 0, nil
 }
 
-var failedStepsStatement = store.Define("request.failedSteps", `
-SELECT count(*) FROM steps WHERE request_id = $1 AND status = 'failed'`)
+var stepsToRetryStatement = store.Define("request.stepsToRetry", `
+SELECT count(*) FROM steps s WHERE s.request_id = $1 AND (s.status = 'failed' OR s.status IN ('pending', 'retrying') AND s.connection_id <> ''
+    AND (SELECT count(*) FROM connections c WHERE c.id = s.connection_id AND c.status IN ('paused', 'disconnected')) > 0)`)
 
-// CountFailedSteps returns how many steps of a request have failed.
-func CountFailedSteps(ctx context.Context, tx *store.Tx, id string) (failed int64, err error) {
-	if err := tx.QueryRow(ctx, failedStepsStatement, id).Scan(&failed); err != nil {
-		return 0, fmt.Errorf("count the failed steps: %w", store.Classify(err))
+// CountStepsToRetry returns how many steps of a request have failed, or wait for a
+// connection that rests.
+func CountStepsToRetry(ctx context.Context, tx *store.Tx, id string) (steps int64, err error) {
+	if err := tx.QueryRow(ctx, stepsToRetryStatement, id).Scan(&steps); err != nil {
+		return 0, fmt.Errorf("count the steps to retry: %w", store.Classify(err))
 	}
-	return failed, nil
+	return steps, nil
 }

@@ -144,22 +144,20 @@ func writeSteps(ctx context.Context, tx *store.Tx, st *store.Statement, organiza
 	}
 	set := st.Rows(len(list))
 	for _, s := range list {
-		if err := addStep(set, s.RequestID, s.Step); err != nil {
+		row, err := stepRowOf(s.RequestID, s.Step)
+		if err != nil {
 			return fmt.Errorf("encode a step: %w", err)
 		}
+		set.Add(row...)
 	}
 	return tx.Later(ctx, st, set, nil, organization)
 }
 
-// addStep adds a row for stepsStatement.
-func addStep(set *store.Rows, request string, s Step) error {
+// stepRowOf is the row of a step for stepColumns.
+func stepRowOf(request string, s Step) ([]any, error) {
 	found, err := encodeFound(s.Found)
-	if err != nil {
-		return err
-	}
-	set.Add(request, int64(s.Position), string(s.Name), s.Platform, s.ConnectionID, string(s.Status), s.Reason,
-		int64(s.Attempts), store.Micros(s.NextAttemptAt), s.Details, string(s.ErrorCode), s.ErrorMessage, found)
-	return nil
+	return []any{request, int64(s.Position), string(s.Name), s.Platform, s.ConnectionID, string(s.Status), s.Reason,
+		int64(s.Attempts), store.Micros(s.NextAttemptAt), s.Details, string(s.ErrorCode), s.ErrorMessage, found}, err
 }
 
 func encodeFound(found []Match) (string, error) {

@@ -47,8 +47,9 @@ type ErrorView struct {
 
 // ColleaguesView lists the colleagues found.
 type ColleaguesView struct {
-	Found int             `json:"found"`
-	Items []ColleagueView `json:"items"`
+	Found int `json:"found"`
+	// Items is nil where they are not asked for.
+	Items []ColleagueView `json:"items,omitzero"`
 }
 
 // ColleagueView is one colleague found.

@@ -54,7 +54,19 @@ func Get(ctx context.Context, o *store.Org, id string) (*View, error) {
 // List returns those requests of the organization that ids names, in the
 // order of ids.
 func List(ctx context.Context, o *store.Org, ids []string) ([]*View, error) {
-	list, err := views(ctx, o, o.Reader(), ids)
+	return listed(ctx, o, ids, fillColleagues)
+}
+
+// ListBrief is List without the colleagues: only how many were found.
+func ListBrief(ctx context.Context, o *store.Org, ids []string) ([]*View, error) {
+	return listed(ctx, o, ids, countColleagues)
+}
+
+// filler adds something to requests that are being shown.
+type filler func(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored) error
+
+func listed(ctx context.Context, o *store.Org, ids []string, colleagues filler) ([]*View, error) {
+	list, err := views(ctx, o, o.Reader(), ids, colleagues)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -68,7 +80,7 @@ func List(ctx context.Context, o *store.Org, ids []string) ([]*View, error) {
 	return list, nil
 }
 
-func views(ctx context.Context, o *store.Org, db store.Conn, ids []string) ([]*View, error) {
+func views(ctx context.Context, o *store.Org, db store.Conn, ids []string, colleagues filler) ([]*View, error) {
 	found, err := store.Collect(ctx, db, viewStatement, IDRows(viewStatement, o.ID(), ids), scanRequest)
 	if err != nil {
 		return nil, fmt.Errorf("read the requests: %w", err)
@@ -82,6 +94,9 @@ func views(ctx context.Context, o *store.Org, db store.Conn, ids []string) ([]*V
 	}
 	if err := fillSteps(ctx, o, db, byID, ids); err != nil {
 		return nil, fmt.Errorf("read the steps of requests: %w", err)
+	}
+	if err := colleagues(ctx, o, db, byID); err != nil {
+		return nil, fmt.Errorf("read the colleagues: %w", err)
 	}
 	if err := fillWebhooks(ctx, o, db, byID); err != nil {
 		return nil, err
@@ -98,26 +113,19 @@ func views(ctx context.Context, o *store.Org, db store.Conn, ids []string) ([]*V
 	return out, nil
 }
 
-// A step waits for the task of its connection, whose fairness key the connection is.
+// A step waits for its connection, which may rest, and for the task of it, whose fairness
+// key the connection is.
 var viewStepsStatement = store.Define("request.viewSteps", strings.ReplaceAll(stepsText, "{reason}", `
-    CASE WHEN s.status IN ('pending', 'retrying') AND s.connection_id <> ''
-        AND (SELECT count(*) FROM outbox t WHERE t.state = 'poisoned' AND t.queue = 'push' AND t.fairness_key = s.connection_id) > 0
-    THEN '`+ReasonStopped+`' ELSE s.reason END`), store.Col("id", store.Text))
+    CASE WHEN s.status NOT IN ('pending', 'retrying') OR s.connection_id = '' THEN s.reason
+        WHEN (SELECT count(*) FROM outbox t WHERE t.state = 'poisoned' AND t.queue = 'push' AND t.fairness_key = s.connection_id) > 0
+        THEN '`+ReasonStopped+`'
+        ELSE coalesce((SELECT 'connection_' || c.status FROM connections c
+            WHERE c.id = s.connection_id AND c.status IN ('paused', 'disconnected')), s.reason) END`), store.Col("id", store.Text))
 
 func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored, ids []string) error {
 	list, err := store.Collect(ctx, db, viewStepsStatement, store.IDRows(viewStepsStatement, ids), scanStep, o.ID())
 	if err != nil {
 		return fmt.Errorf("read the steps: %w", err)
-	}
-	var colleagues []string
-	for _, r := range list {
-		for _, m := range r.step.Found {
-			colleagues = append(colleagues, m.ColleagueID)
-		}
-	}
-	known, err := colleague.ByID(ctx, o, db, colleagues)
-	if err != nil {
-		return fmt.Errorf("read the colleagues: %w", err)
 	}
 	for _, r := range list {
 		q := byID[r.request]
@@ -125,10 +133,8 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 		if r.step.Reason == ReasonStopped {
 			r.step.Details = detailsStopped
 		}
+		r.step = r.step.AtRest(r.step.Reason)
 		q.view.Steps = append(q.view.Steps, NewStepView(r.step))
-		if r.step.Name == StepColleagues && r.step.Status == StepSucceeded {
-			q.view.Colleagues = colleaguesView(r.step.Found, known)
-		}
 	}
 	for _, q := range byID {
 		if len(q.steps) == 0 {
@@ -136,6 +142,46 @@ func fillSteps(ctx context.Context, o *store.Org, db store.Conn, byID map[string
 		}
 		if q.poisoned == 1 {
 			stop(q.view.Steps)
+		}
+	}
+	return nil
+}
+
+// searched returns the step that has found the colleagues of a request, nil where none has.
+func (q *stored) searched() *Step {
+	for i, s := range q.steps {
+		if s.Name == StepColleagues && s.Status == StepSucceeded {
+			return &q.steps[i]
+		}
+	}
+	return nil
+}
+
+func countColleagues(_ context.Context, _ *store.Org, _ store.Conn, byID map[string]*stored) error {
+	for _, q := range byID {
+		if s := q.searched(); s != nil {
+			q.view.Colleagues = &ColleaguesView{Found: len(s.Found)}
+		}
+	}
+	return nil
+}
+
+func fillColleagues(ctx context.Context, o *store.Org, db store.Conn, byID map[string]*stored) error {
+	var ids []string
+	for _, q := range byID {
+		for _, s := range q.steps {
+			for _, m := range s.Found {
+				ids = append(ids, m.ColleagueID)
+			}
+		}
+	}
+	known, err := colleague.ByID(ctx, o, db, ids)
+	if err != nil {
+		return err
+	}
+	for _, q := range byID {
+		if s := q.searched(); s != nil {
+			q.view.Colleagues = colleaguesView(s.Found, known)
 		}
 	}
 	return nil

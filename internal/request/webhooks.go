@@ -12,7 +12,7 @@ import (
 // ViewsForMessages returns stored requests as webhook messages carry them: as the
 // transaction sees them, without the balance and without deliveries.
 func ViewsForMessages(ctx context.Context, tx *store.Tx, organization string, ids []string) ([]*View, error) {
-	list, err := views(ctx, tx.Org(organization), tx.Conn, ids)
+	list, err := views(ctx, tx.Org(organization), tx.Conn, ids, fillColleagues)
 	for _, v := range list {
 		v.Webhooks = nil
 	}

@@ -21,7 +21,7 @@ func (h *Handlers) followUps() []api.Route {
 	const one = followUpsPath + "/:id"
 	return []api.Route{
 		{Method: http.MethodPost, Path: followUpsPath, Scope: tenant.ScopeManage, Summary: "Makes a follow-up.", Handler: h.createFollowUp},
-		{Method: http.MethodGet, Path: followUpsPath, Summary: "Lists the follow-ups, newest first. Scope: read or manage.", Handler: reading(h.listFollowUps)},
+		{Method: http.MethodGet, Path: followUpsPath, Summary: "Lists the follow-ups, newest first. Scope: read or manage.", Handler: reading(h.listFollowUps), Query: api.PageQuery()},
 		{Method: http.MethodGet, Path: followUpsPath + "/export", Summary: "Gives all follow-ups as YAML. Scope: read or manage.", Handler: reading(h.exportFollowUps)},
 		{Method: http.MethodPost, Path: followUpsPath + "/import", Scope: tenant.ScopeManage, Summary: "Takes follow-ups as YAML, all or none.", MediaTypes: yamlTypes, Handler: api.Once(h.importFollowUps)},
 		{Method: http.MethodGet, Path: one, Summary: "Shows a follow-up. Scope: read or manage.", Handler: reading(h.getFollowUp)},

@@ -37,13 +37,17 @@ type Handlers struct {
 }
 
 // Dialects returns the operator's and the tenant's side of the dialect. Every
-// write takes Idempotency-Key, but for uploads, which are read as a stream.
+// write takes Idempotency-Key, but for uploads, which are read as a stream. Every route
+// refuses parameters that it does not know.
 func (h *Handlers) Dialects() []api.Dialect {
 	dialects := []api.Dialect{h.operator(), h.tenant()}
 	for _, d := range dialects {
 		for i, r := range d.Routes {
 			if r.Method != http.MethodGet && len(r.MediaTypes) == 0 {
 				d.Routes[i].Handler = api.Once(r.Handler)
+			}
+			if r.Query == nil {
+				d.Routes[i].Query = []string{}
 			}
 		}
 	}
@@ -59,30 +63,30 @@ func (h *Handlers) operator() api.Dialect {
 		Name: "operator", Prefixes: []string{"/admin/"}, Auth: h.authenticateOperator,
 		Routes: []api.Route{
 			{Method: http.MethodPost, Path: "/admin/v1/organizations", Summary: "Makes an organization.", Handler: h.createOrganization},
-			{Method: http.MethodGet, Path: "/admin/v1/organizations", Summary: "Lists the organizations, newest first.", Handler: h.listOrganizations},
+			{Method: http.MethodGet, Path: "/admin/v1/organizations", Summary: "Lists the organizations, newest first.", Handler: h.listOrganizations, Query: api.PageQuery()},
 			{Method: http.MethodGet, Path: organization, Summary: "Shows an organization.", Handler: h.getOrganization},
 			{Method: http.MethodPatch, Path: organization, Summary: "Changes the fields and settings that are sent.", Handler: h.updateOrganization},
 			{Method: http.MethodDelete, Path: organization, Summary: "Disables an organization: its calls are refused and its work stops from now on.", Handler: h.disableOrganization},
 			{Method: http.MethodPost, Path: organization + "/enable", Summary: "Enables an organization: its calls are taken and its work goes on.", Handler: bodiless(h.enableOrganization)},
 
 			{Method: http.MethodPost, Path: organization + "/api-keys", Summary: "Makes an API key; it is shown this once.", Handler: h.createKey},
-			{Method: http.MethodGet, Path: organization + "/api-keys", Summary: "Lists an organization's API keys, newest first.", Handler: h.listKeys},
+			{Method: http.MethodGet, Path: organization + "/api-keys", Summary: "Lists an organization's API keys, newest first.", Handler: h.listKeys, Query: api.PageQuery()},
 			{Method: http.MethodGet, Path: key, Summary: "Shows an API key, masked.", Handler: h.getKey},
 			{Method: http.MethodDelete, Path: key, Summary: "Revokes an API key now.", Handler: h.revokeKey},
 			{Method: http.MethodPost, Path: key + "/rotate", Summary: "Replaces an API key; the old one works on for the overlap.", Handler: h.rotateKey},
 
 			{Method: http.MethodPost, Path: organization + "/credits", Summary: "Adds credits, once for each reference; waiting requests go on.", Handler: h.topUpCredits},
 			{Method: http.MethodGet, Path: organization + "/credits", Summary: "Shows an organization's balance.", Handler: h.getBalance},
-			{Method: http.MethodGet, Path: organization + "/credits/ledger", Summary: "Lists an organization's ledger, newest first.", Handler: h.listLedger},
+			{Method: http.MethodGet, Path: organization + "/credits/ledger", Summary: "Lists an organization's ledger, newest first.", Handler: h.listLedger, Query: api.PageQuery()},
 			{Method: http.MethodPost, Path: organization + "/credits/verify", Summary: "Proves that the balance is the sum of the ledger.", Handler: bodiless(h.verifyCredits)},
 
 			{Method: http.MethodGet, Path: "/admin/v1/queues", Summary: "Shows how much waits in the queues and in the database.", Handler: h.getQueues},
 			{Method: http.MethodPost, Path: "/admin/v1/queues/:name/pause", Summary: "Has the workers take nothing more from a queue.", Handler: bodiless(h.pauseQueue)},
 			{Method: http.MethodPost, Path: "/admin/v1/queues/:name/resume", Summary: "Has the workers go on with a queue.", Handler: bodiless(h.resumeQueue)},
-			{Method: http.MethodGet, Path: "/admin/v1/stuck", Summary: "Lists unfinished tasks that should be done by now, oldest first.", Handler: h.listStuckTasks},
+			{Method: http.MethodGet, Path: "/admin/v1/stuck", Summary: "Lists unfinished tasks that should be done by now, oldest first.", Handler: h.listStuckTasks, Query: api.PageQuery("olderThan")},
 			{Method: http.MethodPost, Path: "/admin/v1/stuck/:id/retry", Summary: "Has a poisoned task worked again.", Handler: bodiless(h.retryTask)},
 			{Method: http.MethodPost, Path: "/admin/v1/rebuild", Summary: "Rebuilds the queue from the database.", Handler: bodiless(h.rebuildQueue)},
-			{Method: http.MethodGet, Path: "/admin/v1/audit", Summary: "Lists who changed what, newest first.", Handler: h.listAuditEntries},
+			{Method: http.MethodGet, Path: "/admin/v1/audit", Summary: "Lists who changed what, newest first.", Handler: h.listAuditEntries, Query: api.PageQuery("organizationId")},
 		},
 	}
 }
@@ -114,10 +118,10 @@ func (h *Handlers) tenant() api.Dialect {
 			{Method: http.MethodGet, Path: aliases, Summary: "Suggests domains that may be one company's, with the evidence. Scope: read or manage.", Handler: reading(h.suggestAliases)},
 			{Method: http.MethodPost, Path: aliases, Scope: manage, Summary: "Accepts or dismisses a suggestion.", Handler: h.decideAliases},
 			{Method: http.MethodGet, Path: "/v1/credits", Summary: "Shows the balance. Scope: read or manage.", Handler: reading(h.getOwnBalance)},
-			{Method: http.MethodGet, Path: "/v1/credits/ledger", Summary: "Lists the ledger, newest first. Scope: read or manage.", Handler: reading(h.listOwnLedger)},
+			{Method: http.MethodGet, Path: "/v1/credits/ledger", Summary: "Lists the ledger, newest first. Scope: read or manage.", Handler: reading(h.listOwnLedger), Query: api.PageQuery()},
 
 			{Method: http.MethodPost, Path: endpoints, Scope: manage, Summary: "Makes a webhook endpoint; its secret is shown this once.", Handler: h.createEndpoint},
-			{Method: http.MethodGet, Path: endpoints, Summary: "Lists the webhook endpoints, newest first. Scope: read or manage.", Handler: reading(h.listEndpoints)},
+			{Method: http.MethodGet, Path: endpoints, Summary: "Lists the webhook endpoints, newest first. Scope: read or manage.", Handler: reading(h.listEndpoints), Query: api.PageQuery()},
 			{Method: http.MethodGet, Path: endpoint, Summary: "Shows a webhook endpoint, its secret masked. Scope: read or manage.", Handler: reading(h.getEndpoint)},
 			{Method: http.MethodPatch, Path: endpoint, Scope: manage, Summary: "Changes the fields that are sent.", Handler: h.updateEndpoint},
 			{Method: http.MethodDelete, Path: endpoint, Scope: manage, Summary: "Deletes a webhook endpoint; what waits for it fails.", Handler: h.deleteEndpoint},
@@ -125,16 +129,16 @@ func (h *Handlers) tenant() api.Dialect {
 			{Method: http.MethodPost, Path: endpoint + "/test", Scope: manage, Summary: "Sends a test message to the endpoint.", Handler: bodiless(h.testEndpoint)},
 			{Method: http.MethodPost, Path: endpoint + "/enable", Scope: manage, Summary: "Enables an endpoint that was disabled.", Handler: bodiless(h.enableEndpoint)},
 			{Method: http.MethodPost, Path: endpoint + "/recover", Scope: manage, Summary: "Sends every failed delivery of a window again.", Handler: h.recoverDeliveries},
-			{Method: http.MethodGet, Path: "/v1/webhook-keys", Summary: "Lists the public keys of the endpoints that sign with v1a. Scope: read or manage.", Handler: reading(h.listWebhookKeys)},
+			{Method: http.MethodGet, Path: "/v1/webhook-keys", Summary: "Lists the public keys of the endpoints that sign with v1a. Scope: read or manage.", Handler: reading(h.listWebhookKeys), Query: api.PageQuery()},
 
-			{Method: http.MethodGet, Path: endpoint + "/deliveries", Summary: "Lists an endpoint's deliveries with their attempts, newest first. Scope: read or manage.", Handler: reading(h.listDeliveries)},
+			{Method: http.MethodGet, Path: endpoint + "/deliveries", Summary: "Lists an endpoint's deliveries with their attempts, newest first. Scope: read or manage.", Handler: reading(h.listDeliveries), Query: api.PageQuery("status")},
 			{Method: http.MethodGet, Path: delivery, Summary: "Shows a delivery with its attempts. Scope: read or manage.", Handler: reading(h.getDelivery)},
 			{Method: http.MethodPost, Path: delivery + "/redeliver", Scope: manage, Summary: "Sends the message of a delivery again, now.", Handler: bodiless(h.redeliverMessage)},
 
-			{Method: http.MethodPost, Path: connections, Scope: manage, Summary: "Makes a connection; the platform is asked first.", Handler: h.createConnection},
-			{Method: http.MethodGet, Path: connections, Summary: "Lists the connections, newest first. Scope: read or manage.", Handler: reading(h.listConnections)},
+			{Method: http.MethodPost, Path: connections, Scope: manage, Summary: "Makes a connection; the platform is asked first.", Handler: h.createConnection, Query: []string{"check"}},
+			{Method: http.MethodGet, Path: connections, Summary: "Lists the connections, newest first. Scope: read or manage.", Handler: reading(h.listConnections), Query: api.PageQuery()},
 			{Method: http.MethodGet, Path: conn, Summary: "Shows a connection, its secrets masked. Scope: read or manage.", Handler: reading(h.getConnection)},
-			{Method: http.MethodPatch, Path: conn, Scope: manage, Summary: "Changes the fields that are sent; the platform is asked first.", Handler: h.updateConnection},
+			{Method: http.MethodPatch, Path: conn, Scope: manage, Summary: "Changes the fields that are sent; the platform is asked first.", Handler: h.updateConnection, Query: []string{"check"}},
 			{Method: http.MethodDelete, Path: conn, Scope: manage, Summary: "Deletes a connection; what waits for it is skipped.", Handler: h.deleteConnection},
 			{Method: http.MethodPost, Path: conn + "/check", Scope: manage, Summary: "Asks the platform whether it takes the credentials.", Handler: bodiless(h.checkConnection)},
 			{Method: http.MethodPost, Path: conn + "/pause", Scope: manage, Summary: "Has nothing more pushed.", Handler: bodiless(h.pauseConnection)},
@@ -145,19 +149,19 @@ func (h *Handlers) tenant() api.Dialect {
 			{Method: http.MethodDelete, Path: conn + "/inbound", Scope: manage, Summary: "Takes the platform's secret address away.", Handler: h.closeInbound},
 			{Method: http.MethodGet, Path: platforms, Summary: "Shows the platforms and what a connection to each needs. Scope: read or manage.", Handler: reading(h.listPlatforms)},
 
-			{Method: http.MethodGet, Path: users, Summary: "Lists the users, or shows the one with an address. Scope: read or manage.", Handler: reading(h.listUsers)},
+			{Method: http.MethodGet, Path: users, Summary: "Lists the users, or shows the one with an address. Scope: read or manage.", Handler: reading(h.listUsers), Query: api.PageQuery("email")},
 			{Method: http.MethodGet, Path: users + "/:id", Summary: "Shows a user. Scope: read or manage.", Handler: reading(h.getUser)},
 			{Method: http.MethodPatch, Path: users + "/:id", Scope: manage, Summary: "Changes what is sent of a user: address, consent.", Handler: h.updateUser},
 			{Method: http.MethodGet, Path: users + "/:id/export", Summary: "Exports everything held about a user. Scope: read or manage.", Handler: reading(h.exportUser)},
 			{Method: http.MethodDelete, Path: users + "/:id", Scope: erase, Summary: "Erases a user.", Handler: h.eraseUser},
 			{Method: http.MethodPost, Path: erasures, Scope: erase, Summary: "Erases whoever has an address.", Handler: h.createErasure},
-			{Method: http.MethodGet, Path: erasures, Summary: "Lists the erasures, newest first. Scope: erase or manage.", Handler: oneOf(h.listErasures, erase, manage)},
+			{Method: http.MethodGet, Path: erasures, Summary: "Lists the erasures, newest first. Scope: erase or manage.", Handler: oneOf(h.listErasures, erase, manage), Query: api.PageQuery()},
 			{Method: http.MethodGet, Path: erasures + "/:id", Summary: "Shows how far an erasure is. Scope: erase or manage.", Handler: oneOf(h.getErasure, erase, manage)},
-			{Method: http.MethodGet, Path: events, Summary: "Lists what happened to users, newest first. Scope: read, manage or events.", Handler: oneOf(h.listEvents, tenant.ScopeRead, manage, tenant.ScopeEvents)},
+			{Method: http.MethodGet, Path: events, Summary: "Lists what happened to users, newest first. Scope: read, manage or events.", Handler: oneOf(h.listEvents, tenant.ScopeRead, manage, tenant.ScopeEvents), Query: api.PageQuery("userId", "type")},
 			{Method: http.MethodGet, Path: events + "/:id", Summary: "Shows an event. Scope: read, manage or events.", Handler: oneOf(h.getEvent, tenant.ScopeRead, manage, tenant.ScopeEvents)},
 
 			{Method: http.MethodPost, Path: importsPath, Scope: manage, Summary: "Takes a CSV or NDJSON file of people for the colleague search, up to 64 MiB.", MediaTypes: importTypes, BodyLimit: importLimit, Handler: h.createImport},
-			{Method: http.MethodGet, Path: importsPath, Summary: "Lists the imports, newest first. Scope: read or manage.", Handler: reading(h.listImports)},
+			{Method: http.MethodGet, Path: importsPath, Summary: "Lists the imports, newest first. Scope: read or manage.", Handler: reading(h.listImports), Query: api.PageQuery()},
 			{Method: http.MethodGet, Path: imported, Summary: "Shows an import: progress and the first wrong lines. Scope: read or manage.", Handler: reading(h.getImport)},
 			{Method: http.MethodGet, Path: imported + "/errors", Summary: "Gives all wrong lines of an import as CSV. Scope: read or manage.", Handler: reading(h.listImportErrors)},
 		}...),

@@ -357,11 +357,15 @@ func newListBody(r *request.View, b bulk.Input) listBody {
 	return a
 }
 
-// fault returns why a bulk has failed as a whole, "" when it has not.
+// fault returns why a bulk has failed as a whole or waits for its connection, "" when it
+// does neither.
 func fault(r *request.View) string {
 	for _, s := range r.Steps {
-		if s.Status == request.StepFailed {
+		switch s.Status {
+		case request.StepFailed:
 			return failureDetails(s)
+		case request.StepSkipped:
+			return s.Details
 		}
 	}
 	return ""

@@ -129,7 +129,11 @@ func (h *Handlers) pushUser(c *api.Call, u userSync) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(statusOf(report), newUserBody(u, known.Stored, report))
+	status := statusOf(report)
+	if report.Rests() {
+		status = http.StatusOK // there is no more to tell before somebody resumes the connection
+	}
+	return c.JSON(status, newUserBody(u, known.Stored, report))
 }
 
 // asked is what a call asks of the pushes.
@@ -159,7 +163,7 @@ func awaitRequest(c *api.Call, id string) (*request.View, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wait for the request: %w", err)
 	}
-	if !report.Status.Final() {
+	if !report.Status.Final() && !report.Rests() {
 		c.Header().Set("Retry-After", "1")
 	}
 	return report, nil

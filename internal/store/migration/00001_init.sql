@@ -462,7 +462,8 @@ CREATE INDEX requests_notable ON requests ((organization_id || '/' || kind || '/
 CREATE INDEX requests_user_notable ON requests ((user_id || '/' || notable), id) WHERE notable <> '';
 CREATE INDEX requests_kind ON requests ((organization_id || '/' || kind), id) WHERE kind <> 'user-sync';
 
--- The steps of a request, each with its outcome.
+-- The steps of a request, each with its outcome. tries are the last attempts at the push
+-- of a step, a line of JSON each, the newest first (ADR 0023).
 CREATE TABLE steps (
     request_id      text    COLLATE "C" NOT NULL,
     position        integer NOT NULL,
@@ -478,10 +479,16 @@ CREATE TABLE steps (
     error_code      text    NOT NULL DEFAULT '',
     error_message   text    NOT NULL DEFAULT '',
     found           text    NOT NULL DEFAULT '',
+    tries           text    NOT NULL DEFAULT '',
     updated_at      bigint  NOT NULL,
     PRIMARY KEY (request_id, position, organization_id),
     FOREIGN KEY (organization_id, request_id) REFERENCES requests (organization_id, id)
 );
+-- Requests are listed by connection, and by what did not go well: steps of neither, as
+-- nearly all are of organizations without connections, are in none of these.
+CREATE INDEX steps_connection ON steps (connection_id, request_id) WHERE connection_id <> '';
+CREATE INDEX steps_connection_wrong ON steps (connection_id, request_id) WHERE connection_id <> '' AND error_code <> '';
+CREATE INDEX steps_wrong ON steps (organization_id, error_code, request_id) WHERE error_code <> '';
 
 -- What was answered to a call with an Idempotency-Key.
 CREATE TABLE idempotency_keys (
@@ -676,6 +683,7 @@ CREATE INDEX signals_person ON signals (organization_id, email_key) WHERE email_
 -- away says that the user was taken off the connection's list by a call: only another
 -- call about them brings them back.
 -- deaths counts the workers in a row that died while they called about this user.
+-- error_code and error_message are of the last try, where it did not go well.
 -- removal is set when the person was erased: the sealed address that is to be
 -- removed there, with the erasure that wants to know.
 CREATE TABLE pushes (
@@ -691,6 +699,8 @@ CREATE TABLE pushes (
     pushed_hash     text    NOT NULL DEFAULT '',
     pushed_at       bigint  NOT NULL DEFAULT 0,
     attempts        integer NOT NULL DEFAULT 0,
+    error_code      text    NOT NULL DEFAULT '',
+    error_message   text    NOT NULL DEFAULT '',
     remote          text    NOT NULL DEFAULT '',
     job             text    NOT NULL DEFAULT '',
     sent_version    bigint  NOT NULL DEFAULT 0,
