@@ -73,7 +73,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	a.identities = &outbound.Client{Guard: guard, Timeout: lookup.Within, MaxResponse: provider.MaxAnswer, UserAgent: "usersync/" + a.version()}
 	a.recorder = lookup.NewRecorder(a.Store, a.o.Log)
 	lookups := &directory.Handlers{
-		Lookup:       &lookup.Service{Store: a.Store, Keys: a.Keys, Recorder: a.recorder, Providers: providers.New(a.identities)},
+		Lookup:       &lookup.Service{Store: a.Store, Keys: a.Keys, Recorder: a.recorder, Providers: providers.New(a.identities, a.Queue.Limiter())},
 		Registration: &registration.Service{Keys: a.Keys, Passwords: password.NewHasher(), Recorder: a.recorder},
 		Tokens:       &issuer.Checker{Served: &issuer.KeySets{HTTP: a.issuers}},
 	}

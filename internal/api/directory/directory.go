@@ -111,7 +111,7 @@ type envelope struct {
 	Message message `json:"message"`
 	// Data is null in an error.
 	Data []shownUser `json:"data"`
-	Meta meta   `json:"meta"`
+	Meta meta        `json:"meta"`
 }
 
 type message struct {
