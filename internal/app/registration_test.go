@@ -227,6 +227,27 @@ func TestARegistrationReachesThePlatformsWhenItCounts(t *testing.T) {
 	})
 }
 
+// TestNothingIsWrittenForAnOrganizationThatWasDisabled disables it behind the back of a
+// process that remembers it: the call before shows that it does.
+func TestNothingIsWrittenForAnOrganizationThatWasDisabled(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		p, _ := registering(t, e)
+		must(t, until(func() error {
+			admin(t, e, `UPDATE organizations SET status = 'active' WHERE id = '`+p.org.ID+`'`)
+			if status, body := p.enter(t, "POST /v4/Users/Authentication", `{"email":"a@acme.example.com","password":"12345678"}`); status != http.StatusBadRequest {
+				return fmt.Errorf("got %d %s", status, body)
+			}
+			admin(t, e, `UPDATE organizations SET status = 'disabled' WHERE id = '`+p.org.ID+`'`)
+			status, body := p.enter(t, "POST /v4/Users", `{"email":"bob@acme.example.com","password":"12345678"}`)
+			if status != http.StatusUnauthorized {
+				t.Errorf("got %d %s", status, body)
+			}
+			return nil
+		}))
+	})
+}
+
 // TestNamesOfFieldsMatchInAnyCase sends what the description has in other letters.
 func TestNamesOfFieldsMatchInAnyCase(t *testing.T) {
 	t.Parallel()
