@@ -45,6 +45,7 @@ var vocabularies = map[string]vocabulary{
 	"connections.status":        {block: "platform.ConnectionActive"},
 	"pushes.status":             {block: "platform.PushIdle", unstored: []string{"rest"}},
 	"push_waits.mode":           {block: "usersync.PushState"},
+	"login_codes.purpose":       {block: "login.ForVerification"},
 	"consents.channel":          {block: "usersync.ChannelEmail"},
 	"consents.status":           {block: "usersync.Subscribed"},
 	"signals.channel":           {block: "usersync.ChannelEmail"},

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
 	"usersync/internal/intake"
+	"usersync/internal/store"
 	"usersync/internal/telemetry"
 	"usersync/internal/tenant"
 )
@@ -30,6 +32,8 @@ func (c *Call) AdmitTenant(caller tenant.Caller, actor string) error {
 		return intake.ErrInvalidOrganization
 	}
 	c.Caller, c.Actor = caller, actor
-	telemetry.Add(c.ctx, slog.String("organization", caller.Organization.ID))
+	id := caller.Organization.ID
+	c.Caller.Org = caller.Org.Guarded(func(ctx context.Context, tx *store.Tx) error { return tenant.HoldActive(ctx, tx, id) })
+	telemetry.Add(c.ctx, slog.String("organization", id))
 	return c.limitOf(caller.Organization.ID, "lookup", "for this organization")
 }

@@ -19,9 +19,11 @@ import (
 	"usersync/internal/management/fields"
 	"usersync/internal/management/followups"
 	"usersync/internal/outbound"
+	"usersync/internal/password"
 	"usersync/internal/provider"
 	"usersync/internal/providers"
 	"usersync/internal/pusher"
+	"usersync/internal/registration"
 )
 
 func (a *App) buildAPI(guard *outbound.Guard) {
@@ -72,8 +74,9 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	a.identities = &outbound.Client{Guard: guard, Timeout: lookup.Within, MaxResponse: provider.MaxAnswer, UserAgent: "usersync/" + a.version()}
 	a.recorder = lookup.NewRecorder(a.Store, a.o.Log)
 	lookups := &directory.Handlers{
-		Lookup: &lookup.Service{Store: a.Store, Keys: a.Keys, Recorder: a.recorder, Providers: providers.New(a.identities)},
-		Tokens: &issuer.Checker{Served: &issuer.KeySets{HTTP: a.issuers}},
+		Lookup:       &lookup.Service{Store: a.Store, Keys: a.Keys, Recorder: a.recorder, Providers: providers.New(a.identities, a.Queue.Limiter())},
+		Registration: &registration.Service{Keys: a.Keys, Passwords: password.NewHasher(), Recorder: a.recorder},
+		Tokens:       &issuer.Checker{Served: &issuer.KeySets{HTTP: a.issuers}},
 	}
 	reports := &event.Handlers{Management: operations, Keys: a.Keys}
 	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard},

@@ -37,6 +37,7 @@ import (
 	"usersync/internal/pusher"
 	"usersync/internal/queue"
 	"usersync/internal/queue/embedded"
+	"usersync/internal/registration"
 	"usersync/internal/relay"
 	"usersync/internal/seal"
 	"usersync/internal/store"
@@ -273,9 +274,11 @@ func (a *App) buildWorker(guard *outbound.Guard) {
 	erase := &erasure.Service{Store: a.Store}
 	imports := &directory.Service{Store: a.Store}
 	taken := &inbound.Service{Store: a.Store, Open: push.Open}
+	codes := &registration.Letters{Store: a.Store, Keys: a.Keys, Mail: a.mail(guard), Log: a.o.Log}
 	a.pool = &worker.Pool{
 		Local: local, Presence: presence, Store: a.Store, Queue: a.Queue, Metrics: a.metrics, Log: a.o.Log,
-		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(), []queue.Handler{push.Handler(), erase.Handler(), imports.Handler(), taken.Handler(), actions.Handler()}),
+		Handlers: slices.Concat(deliver.Handlers(), run.Handlers(),
+			[]queue.Handler{push.Handler(), erase.Handler(), imports.Handler(), taken.Handler(), actions.Handler(), codes.Handler()}),
 		// The help text of WORKER_CONCURRENCY in internal/config says what these
 		// numbers mean.
 		Slots: map[string]int{

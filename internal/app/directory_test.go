@@ -24,6 +24,7 @@ import (
 	"usersync/internal/intake"
 	"usersync/internal/login"
 	"usersync/internal/lookup"
+	"usersync/internal/password"
 	auth0 "usersync/internal/provider/auth0/fake"
 	"usersync/internal/provider/fakeprovider"
 	gigya "usersync/internal/provider/gigya/fake"
@@ -116,16 +117,21 @@ func (p *play) giveUser(t *testing.T, args []string) {
 	if len(args) == 2 {
 		return
 	}
-	hash, verified := "$argon2id$", 0
-	if !strings.Contains(strings.Join(args[2:], " "), "password") {
-		hash = ""
-	}
-	if args[len(args)-1] == "verified" {
-		verified = 1
+	state := login.State{Verified: args[len(args)-1] == "verified"}
+	if strings.Contains(strings.Join(args[2:], " "), "password") {
+		state.Password = hashed(t)
 	}
 	must(t, p.app.Store.Tx(t.Context(), func(tx *store.Tx) error {
-		return login.Save(t.Context(), tx, p.org.ID, found[0].ID, usersync.NewSecret(hash), verified)
+		return login.Save(t.Context(), tx, p.org.ID, found[0].ID, state)
 	}))
+}
+
+// hashed returns the hash of the password of users that are given: "correct horse".
+func hashed(t *testing.T) usersync.Secret {
+	t.Helper()
+	hash, err := password.NewHasher().Hash(t.Context(), "test", usersync.NewSecret("correct horse"))
+	must(t, err)
+	return hash
 }
 
 // giveProvider is provider Auth0|Gigya|Firefly|SSOR: the organization's users are kept at a
@@ -183,6 +189,11 @@ func (p *play) giveAway(t *testing.T, args []string) {
 	} else if args[0] == "hang" {
 		p.identity.Break(fakeprovider.Fault{Hang: true})
 	}
+}
+
+// giveStale has the time of the organization's codes be over.
+func (p *play) giveStale(t *testing.T, _ []string) {
+	admin(t, p.env, `UPDATE login_codes SET expires_at = 1 WHERE organization_id = '`+p.org.ID+`'`)
 }
 
 // TestNamesOfParametersAndHeadersMatchInAnyCase calls as no HTTP library would.

@@ -63,7 +63,7 @@ func TestNothingIsWrittenForAKeyThatHasEnded(t *testing.T) {
 
 // writes reports whether a call with an API key writes. A dry run does not.
 func writes(op apptest.Operation) bool {
-	byKey := len(op.Schemes) > 0 && !slices.Contains(op.Schemes, operatorScheme)
+	byKey := len(op.Schemes) > 0 && !slices.Contains(op.Schemes, operatorScheme) && !slices.Contains(op.Schemes, tokenScheme)
 	return byKey && (op.Method != http.MethodGet || slices.Contains(op.InQuery, "dryRun"))
 }
 

@@ -297,6 +297,7 @@ var arrangements = map[string]func(p *play, t *testing.T, args []string){
 	"away":      (*play).giveAway,      // away 503, hang or no: how the provider fails from now on
 	"claims":    (*play).giveClaims,    // claims: tokens have to name the organization, by g, c and p
 	"user":      (*play).giveUser,      // user ann@a.example.com {"firstName":"Ann"} [password] [verified]: {{user}} is the id
+	"stale":     (*play).giveStale,     // stale codes: those that were sent have expired
 	"refused":   (*play).giveRefused,   // refused {{connection}} reason …: the platform has disconnected it
 }
 

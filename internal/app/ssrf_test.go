@@ -303,7 +303,7 @@ func TestIdentityProvidersCallNoDisguisedAddress(t *testing.T) {
 			a := newAstray(t)
 			for _, d := range disguises {
 				o := tenant.Organization{ID: d.name, Settings: tenant.Settings{Flow: tenant.Flow{UserProvider: name}, Providers: settings(a.url(d))}}
-				if _, _, err := providers.New(a.client(t)).Find(t.Context(), o, email); err == nil {
+				if _, _, err := providers.New(a.client(t), nil).Find(t.Context(), o, email); err == nil {
 					t.Errorf("%s: something answered", d.name)
 				}
 			}

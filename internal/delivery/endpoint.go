@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -280,7 +281,17 @@ SELECT id, event_types, version FROM webhook_endpoints WHERE organization_id = $
 // EnabledEndpoints returns the enabled endpoints of an organization with what
 // they want, without their secrets.
 func EnabledEndpoints(ctx context.Context, tx *store.Tx, organization string) ([]Endpoint, error) {
-	return store.Collect(ctx, tx.Conn, enabledEndpointsStatement, nil, func(scan func(...any) error) (e Endpoint, err error) {
+	return enabled(ctx, tx.Conn, organization)
+}
+
+// Wanted reports whether any endpoint of an organization wants messages of a type.
+func Wanted(ctx context.Context, o *store.Org, t MessageType) (bool, error) {
+	endpoints, err := enabled(ctx, o.Reader(), o.ID())
+	return slices.ContainsFunc(endpoints, func(e Endpoint) bool { return e.Wants(t) }), err
+}
+
+func enabled(ctx context.Context, c store.Conn, organization string) ([]Endpoint, error) {
+	return store.Collect(ctx, c, enabledEndpointsStatement, nil, func(scan func(...any) error) (e Endpoint, err error) {
 		var types string
 		err = scan(&e.ID, &types, &e.version)
 		e.Status = EndpointEnabled

@@ -20,16 +20,18 @@ const (
 	MessageEndpointDisabled MessageType = "webhook.endpoint_disabled"
 	MessageDisconnected     MessageType = "connection.disconnected"
 	MessageUnsubscribed     MessageType = "user.unsubscribed"
-	MessageTest             MessageType = "test"
+	// MessageCode carries a one-time code for a user, see Endpoint.Wants.
+	MessageCode MessageType = "user.verification_code"
+	MessageTest MessageType = "test"
 )
 
 // MessageTypes lists every type.
 var MessageTypes = []MessageType{
 	MessageCompleted, MessageFailed, MessageColleaguesFound, MessageCreditsLow,
-	MessageCreditsExhausted, MessageEndpointDisabled, MessageDisconnected, MessageUnsubscribed, MessageTest,
+	MessageCreditsExhausted, MessageEndpointDisabled, MessageDisconnected, MessageUnsubscribed, MessageCode, MessageTest,
 }
 
-// EveryMessage is the event type that stands for all.
+// EveryMessage is the event type that stands for all but MessageCode.
 const EveryMessage = "*"
 
 // Endpoint is where an organization wants its webhooks.
@@ -81,10 +83,11 @@ const (
 	EndpointDisabled = "disabled"
 )
 
-// Wants reports whether messages of type t go to the endpoint.
+// Wants reports whether messages of type t go to the endpoint. Codes go only where they are
+// asked for by name: whoever has one can replace a password.
 func (e Endpoint) Wants(t MessageType) bool {
 	return e.Status == EndpointEnabled &&
-		(slices.Contains(e.EventTypes, EveryMessage) || slices.Contains(e.EventTypes, string(t)))
+		(slices.Contains(e.EventTypes, EveryMessage) && t != MessageCode || slices.Contains(e.EventTypes, string(t)))
 }
 
 // Message is what is delivered: its body is rendered once, every attempt sends

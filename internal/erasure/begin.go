@@ -12,6 +12,7 @@ import (
 	"usersync/internal/audit"
 	"usersync/internal/credit"
 	"usersync/internal/event"
+	"usersync/internal/login"
 	"usersync/internal/outbox"
 	"usersync/internal/platform"
 	"usersync/internal/reaction"
@@ -178,6 +179,9 @@ func erasePerson(ctx context.Context, tx *store.Tx, organization string, salt []
 	}
 	if err := tx.Later(ctx, dropSignalsStatement, nil, nil, organization, p.key); err != nil {
 		return "", fmt.Errorf("drop what platforms told of them: %w", err)
+	}
+	if err := login.DropCodes(ctx, tx, organization, login.Person(salt, usersync.NewEmail(p.key, p.key))); err != nil {
+		return "", err
 	}
 	if colleague, err = eraseColleague(ctx, tx, organization, p, removed); err != nil || p.userID == "" {
 		return colleague, err

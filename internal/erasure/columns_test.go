@@ -27,6 +27,7 @@ var ofThePerson = map[string]string{
 	"pushes":         `remote job former removal error_message`,
 	"consents":       `source`,
 	"logins":         `password`,
+	"login_codes":    `return_url`,
 	"signals":        `email_key`,
 	"push_waits":     `job`,
 }
@@ -43,6 +44,8 @@ var ofOurs = map[string]string{
 	"events":            `id organization_id user_id type source cause caused_by`,
 	"consents":          `user_id channel organization_id status connection_id`,
 	"logins":            `user_id organization_id`,
+	"login_codes":       `organization_id person purpose nonce key_id user_id`,
+	"login_tries":       `organization_id what who`,
 	"inbounds":          `connection_id organization_id hash`,
 	"signals":           `connection_id id organization_id user_id channel status`,
 	"erasures":          `id organization_id user_id status removed platforms`,

@@ -17,16 +17,26 @@ import (
 	"usersync/internal/usersync"
 )
 
-// The types of the events that a look-up logs, and their numbers: those of the seed's page.
+// The types of the events that look-ups log, and what changes users in the dialect: those
+// of the seed's page and its neighbours.
 const (
-	ProviderGet  event.Type = "AUTHSYSTEM_USER_GET"
-	StoreGet     event.Type = "SUBSCRIBE_USER_GET"
-	StoreGetByID event.Type = "SUBSCRIBE_USER_GETBYID"
-	StoreUpdate  event.Type = "SUBSCRIBE_USER_UPDATE"
+	ProviderGet       event.Type = "AUTHSYSTEM_USER_GET"
+	StoreGet          event.Type = "SUBSCRIBE_USER_GET"
+	StoreGetByID      event.Type = "SUBSCRIBE_USER_GETBYID"
+	StoreCreate       event.Type = "SUBSCRIBE_USER_CREATE"
+	StorePending      event.Type = "SUBSCRIBE_USER_CREATEPENDING"
+	StoreUpdate       event.Type = "SUBSCRIBE_USER_UPDATE"
+	StoreForgot       event.Type = "SUBSCRIBE_USER_STARTFORGOTPASSWORD"
+	StorePassword     event.Type = "SUBSCRIBE_USER_CHANGEPASSWORD"
+	StoreEmail        event.Type = "SUBSCRIBE_USER_CHANGEEMAIL"
+	StoreAuthenticate event.Type = "SUBSCRIBE_USER_AUTHENTICATE" // ours, without a number
 )
 
 // numbers are the event ids of the types.
-var numbers = map[event.Type]int{ProviderGet: 4601, StoreGet: 4000, StoreGetByID: 4001, StoreUpdate: 4004}
+var numbers = map[event.Type]int{
+	ProviderGet: 4601, StoreGet: 4000, StoreGetByID: 4001, StoreCreate: 4002, StorePending: 4003, StoreUpdate: 4004,
+	StoreForgot: 4009, StorePassword: 4010, StoreEmail: 4011,
+}
 
 // source is that of the events that a look-up logs.
 const source = "directory"
@@ -115,18 +125,42 @@ func find(ctx context.Context, org *store.Org, q Query) ([]record.Record, error)
 func (q Query) event(t event.Type, about, outcome string) event.Event {
 	return event.Event{
 		ID: usersync.NewID(usersync.PrefixEvent), Type: t, Source: source, UserID: about, Cause: q.Cause,
-		Attributes: map[string]any{"eventId": numbers[t], "sourceSystem": q.SourceSystem, "outcome": outcome},
+		Attributes: Attributes(t, q.SourceSystem, outcome),
 	}
+}
+
+// Attributes returns what an event of a type says: its number, the application that called,
+// and what came of the call.
+func Attributes(t event.Type, sourceSystem, outcome string) map[string]any {
+	out := map[string]any{"sourceSystem": sourceSystem, "outcome": outcome}
+	if number := numbers[t]; number > 0 {
+		out["eventId"] = number
+	}
+	return out
+}
+
+// The outcomes that events tell.
+const (
+	Found  = "found"
+	Absent = "absent"
+	Failed = "failed"
+	Done   = "done"
+)
+
+// Event returns an event of a type about a user, "" for nobody, that a call of the dialect
+// caused.
+func Event(t event.Type, sourceSystem, cause, about, outcome string) event.Event {
+	return Query{SourceSystem: sourceSystem, Cause: cause}.event(t, about, outcome)
 }
 
 func outcomeOf(found bool, err error) string {
 	switch {
 	case err != nil:
-		return "failed"
+		return Failed
 	case found:
-		return "found"
+		return Found
 	}
-	return "absent"
+	return Absent
 }
 
 // asked is what a provider answered.

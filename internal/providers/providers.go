@@ -20,6 +20,7 @@ import (
 	"usersync/internal/provider/auth0"
 	"usersync/internal/provider/gigya"
 	"usersync/internal/provider/httpjson"
+	"usersync/internal/queue"
 	"usersync/internal/record"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
@@ -28,6 +29,8 @@ import (
 // kind is a provider that settings can name.
 type kind struct {
 	name string
+	// limit bounds the look-ups of one organization, over all processes.
+	limit queue.Limit
 	// has reports whether the organization has an account there, which open opens.
 	has  func(p tenant.Providers) bool
 	open func(p tenant.Providers, client *outbound.Client) provider.Provider
@@ -35,17 +38,24 @@ type kind struct {
 	validate func(p tenant.Providers, v *validation)
 }
 
+// atOnce bounds the look-ups of one organization that are under way.
+const atOnce = 16
+
+// unknown is the limit of providers that publish none.
+var unknown = queue.Limit{Concurrent: atOnce, PerSecond: 20, Burst: 40}
+
 // kinds is THE LIST.
 var kinds = []kind{
 	{
-		name: "Auth0", has: func(p tenant.Providers) bool { return p.Auth0 != nil },
+		// The Management API of a small tenant takes 500 calls a minute, 40 at once.
+		name: "Auth0", limit: queue.Limit{Concurrent: atOnce, PerSecond: 8, Burst: 40}, has: func(p tenant.Providers) bool { return p.Auth0 != nil },
 		open: func(p tenant.Providers, client *outbound.Client) provider.Provider {
 			return auth0.New(*p.Auth0, client)
 		},
 		validate: func(p tenant.Providers, v *validation) { v.auth0(*p.Auth0) },
 	},
 	{
-		name: "Gigya", has: func(p tenant.Providers) bool { return p.Gigya != nil },
+		name: "Gigya", limit: unknown, has: func(p tenant.Providers) bool { return p.Gigya != nil },
 		open: func(p tenant.Providers, client *outbound.Client) provider.Provider {
 			return gigya.New(*p.Gigya, client)
 		},
@@ -58,7 +68,7 @@ var kinds = []kind{
 // described returns a provider that is served by httpjson under a name.
 func described(name string, of func(tenant.Providers) *tenant.HTTPProvider) kind {
 	return kind{
-		name: name, has: func(p tenant.Providers) bool { return of(p) != nil },
+		name: name, limit: unknown, has: func(p tenant.Providers) bool { return of(p) != nil },
 		open: func(p tenant.Providers, client *outbound.Client) provider.Provider {
 			return httpjson.New(httpjson.WithPreset(name, *of(p)), client)
 		},
@@ -95,6 +105,7 @@ const (
 // Hub asks the providers. Make it by New.
 type Hub struct {
 	client   *outbound.Client
+	limiter  *queue.Limiter
 	accounts *lru.Cache[string, account]
 	answers  *lru.Cache[string, answer]
 	asking   singleflight.Group
@@ -104,6 +115,8 @@ type Hub struct {
 type account struct {
 	settings [sha256.Size]byte
 	provider provider.Provider
+	key      queue.AccountKey
+	limit    queue.Limit
 }
 
 // answer is what a provider said, and when.
@@ -113,11 +126,12 @@ type answer struct {
 	at      time.Time
 }
 
-// New returns a Hub whose calls client makes.
-func New(client *outbound.Client) *Hub {
+// New returns a Hub whose calls client makes, within the limits that limiter keeps over all
+// processes; nil keeps none.
+func New(client *outbound.Client, limiter *queue.Limiter) *Hub {
 	accounts, _ := lru.New[string, account](maxAccounts) // New fails only for a bound below 1.
 	answers, _ := lru.New[string, answer](maxRemembered)
-	return &Hub{client: client, accounts: accounts, answers: answers}
+	return &Hub{client: client, limiter: limiter, accounts: accounts, answers: answers}
 }
 
 // Valid reports whether the organization has a provider to ask: a name that is known, and
@@ -140,7 +154,7 @@ func (h *Hub) Find(ctx context.Context, o tenant.Organization, email usersync.Em
 	asked := h.asking.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWithin)
 		defer cancel()
-		got, err := ask(ctx, a.provider, email)
+		got, err := h.askWithinLimit(ctx, a, email)
 		if err == nil {
 			h.answers.Add(key, got)
 		}
@@ -166,7 +180,7 @@ func (h *Hub) account(o tenant.Organization) (account, error) {
 	if !ok || !k.has(o.Settings.Providers) {
 		return account{}, errors.New("the organization has no account at a provider")
 	}
-	a := account{settings, k.open(o.Settings.Providers, h.client)}
+	a := account{settings, k.open(o.Settings.Providers, h.client), queue.KeyOf(o.ID, "provider", string(settings[:])), k.limit}
 	if before, ok, _ := h.accounts.PeekOrAdd(o.ID, a); ok {
 		if before.settings == settings {
 			return before, nil // another look-up was here first
@@ -200,6 +214,32 @@ func secretsOf(p tenant.Providers) (list []usersync.Secret) {
 		}
 	}
 	return list
+}
+
+// inLineFor is how long a look-up waits for its turn at a provider.
+const inLineFor = time.Second
+
+// askWithinLimit asks when it is the look-up's turn. What the provider says of when to come
+// again holds for all processes. A limiter that is away keeps nobody from asking: each
+// process still leaves the provider alone when it wants that.
+func (h *Hub) askWithinLimit(ctx context.Context, a account, email usersync.Email) (answer, error) {
+	if h.limiter == nil {
+		return ask(ctx, a.provider, email)
+	}
+	release, err := h.limiter.Acquire(ctx, a.key, a.limit, askWithin, inLineFor)
+	if held, ok := errors.AsType[*queue.HeldBackError](err); ok {
+		refusal := usersync.Errorf(usersync.CodeRateLimited, "The provider has had too many calls.").Because(held)
+		refusal.RetryAfter = held.Wait
+		return answer{}, refusal
+	}
+	if err == nil {
+		defer release()
+	}
+	got, err := ask(ctx, a.provider, email)
+	if e := usersync.AsError(err); e != nil && e.Code == usersync.CodeRateLimited && e.RetryAfter > 0 {
+		_ = h.limiter.Pause(context.WithoutCancel(ctx), a.key, e.RetryAfter) // else it holds for this process
+	}
+	return got, err
 }
 
 // ask asks, and once more where that failed quickly. What comes back fits our store and is

@@ -2,11 +2,14 @@ package providers_test
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +20,8 @@ import (
 	"usersync/internal/provider/auth0/fake"
 	"usersync/internal/provider/fakeprovider"
 	"usersync/internal/providers"
+	"usersync/internal/queue"
+	"usersync/internal/queue/embedded"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -30,8 +35,9 @@ func hidden(text string) usersync.MaskedSecret {
 // stand is a Hub and a fake that an organization keeps its users at.
 type stand struct {
 	*providers.Hub
-	fake *fake.Server
-	o    tenant.Organization
+	limiter *queue.Limiter
+	fake    *fake.Server
+	o       tenant.Organization
 }
 
 func open(t *testing.T) *stand {
@@ -41,7 +47,17 @@ func open(t *testing.T) *stand {
 	s := httptest.NewServer(f)
 	client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
 	t.Cleanup(func() { client.Close(); s.CloseClientConnections(); s.Close() })
-	return &stand{providers.New(client), f, tenant.Organization{ID: "org_1", Settings: tenant.Settings{
+	redis, err := embedded.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	q, err := queue.Connect(queue.Options{URL: redis.URL(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	return &stand{providers.New(client, q.Limiter()), q.Limiter(), f, tenant.Organization{ID: "org_1", Settings: tenant.Settings{
 		Flow:      tenant.Flow{UserProvider: "auth0"},
 		Providers: tenant.Providers{Auth0: &tenant.Auth0{URL: s.URL, ClientID: fake.ClientID, ClientSecret: hidden(fake.Secret)}},
 	}}}
@@ -104,6 +120,49 @@ func TestALookUpThatLeavesDoesNotTakeTheOthersAlong(t *testing.T) {
 	began := time.Now()
 	if _, err := s.find(t, ctx, "ann@acme.example"); usersync.CodeOf(err) != usersync.CodeUnavailable || time.Since(began) > 2*time.Second {
 		t.Error(err, time.Since(began))
+	}
+}
+
+// Many addresses that nobody remembers are more look-ups than a provider takes.
+func TestLookUpsKeepTheLimitOfTheProvider(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	var all sync.WaitGroup
+	var limited atomic.Int64
+	for i := range 100 {
+		all.Go(func() {
+			switch _, err := s.find(t, t.Context(), fmt.Sprintf("user%d@acme.example", i)); usersync.CodeOf(err) {
+			case "":
+			case usersync.CodeRateLimited:
+				limited.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	// 40 at once, and 8 a second for as long as the look-ups wait and the test takes.
+	if n := s.fake.Calls("users-by-email"); n < 40 || n+int(limited.Load()) != 100 || limited.Load() == 0 {
+		t.Errorf("%d calls, %d look-ups held back", n, limited.Load())
+	}
+}
+
+// What a provider says to one process holds for the others.
+func TestAProviderThatWantsToBeLeftAloneIsLeftAloneByAllProcesses(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.fake.Break(fakeprovider.Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "30"}, Path: "users-by-email"})
+	if _, err := s.find(t, t.Context(), "ann@acme.example"); usersync.CodeOf(err) != usersync.CodeRateLimited {
+		t.Fatal(err)
+	}
+	s.fake.Mend()
+	before := s.fake.Calls("users-by-email")
+	client := &outbound.Client{Guard: &outbound.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
+	defer client.Close()
+	other := &stand{Hub: providers.New(client, s.limiter), o: s.o}
+	_, err := other.find(t, t.Context(), "bob@acme.example")
+	if e := usersync.AsError(err); e == nil || e.Code != usersync.CodeRateLimited || e.RetryAfter < 20*time.Second || s.fake.Calls("users-by-email") != before {
+		t.Errorf("another process asks: %v, %d calls", err, s.fake.Calls("users-by-email")-before)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"usersync/internal/delivery"
 	"usersync/internal/directory"
 	"usersync/internal/intake"
+	"usersync/internal/login"
 	"usersync/internal/outbox"
 	"usersync/internal/retention"
 )
@@ -90,6 +91,9 @@ func (r *Relay) tidy(ctx context.Context) {
 	}{
 		{"old idempotency keys", atMost(func(ctx context.Context, limit int) (int64, error) {
 			return intake.DropIdempotencyKeys(ctx, r.Store, limit)
+		})},
+		{"codes of logins", atMost(func(ctx context.Context, limit int) (int64, error) {
+			return login.DropExpired(ctx, r.Store, limit)
 		})},
 		{"old answers of directory services", atMost(func(ctx context.Context, limit int) (int64, error) {
 			return colleague.DropSourceAnswers(ctx, r.Store, limit)

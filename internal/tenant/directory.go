@@ -264,6 +264,22 @@ func FindByCodes(ctx context.Context, s *store.Store, key string) (c Caller, ok 
 	return c, true, nil
 }
 
+var activeStatement = store.Define("tenant.active", `SELECT status FROM organizations WHERE id = $1`)
+
+// HoldActive refuses a transaction of an organization that is not active any more. It stands
+// first in every transaction of a caller who has no key, as HoldKey does for those who have.
+func HoldActive(ctx context.Context, tx *store.Tx, id string) error {
+	var status string
+	err := tx.QueryRow(ctx, activeStatement, id).Scan(&status)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read the status of the organization: %w", store.Classify(err))
+	}
+	if status != Active {
+		return ErrInvalidOrganization
+	}
+	return nil
+}
+
 // ErrCodesTaken is the refusal of codes that name another organization already.
 var ErrCodesTaken = usersync.Errorf(usersync.CodeConflict, "Another organization has these tenant codes; they are compared without regard to case.")
 

@@ -5,20 +5,23 @@ package directory
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"usersync/internal/api"
 	"usersync/internal/issuer"
 	"usersync/internal/lookup"
 	"usersync/internal/record"
+	"usersync/internal/registration"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
 
 // Handlers answer the calls of the dialect.
 type Handlers struct {
-	// Lookup looks users up.
-	Lookup *lookup.Service
+	// Lookup looks users up, Registration changes them.
+	Lookup       *lookup.Service
+	Registration *registration.Service
 	// Tokens checks the tokens of callers.
 	Tokens *issuer.Checker
 }
@@ -28,9 +31,10 @@ const (
 	usersPath = "/v4/Users"
 	idName    = "id"
 	userPath  = usersPath + "/:" + idName
+	forgot    = usersPath + "/ForgotPassword"
 )
 
-// Dialect returns the routes of look-ups.
+// Dialect returns the routes.
 func (h *Handlers) Dialect() api.Dialect {
 	return api.Dialect{
 		Name: "directory", Prefixes: []string{usersPath}, Auth: h.authenticate, Render: render,
@@ -39,6 +43,16 @@ func (h *Handlers) Dialect() api.Dialect {
 				Summary: "Looks a user up by address, encrypted address or encrypted id, in our store and at the identity provider."},
 			{Method: http.MethodGet, Path: userPath, Handler: h.findUserByID, Summary: "Looks a user up by id."},
 			{Method: http.MethodGet, Path: userPath + "/", Handler: h.findUserByID, Summary: "Looks a user up by id."},
+			{Method: http.MethodPost, Path: usersPath, Handler: writing(h.createUser), Summary: "Registers a user."},
+			{Method: http.MethodPut, Path: userPath, Handler: writing(h.updateUser), Summary: "Changes a user."},
+			{Method: http.MethodPut, Path: userPath + "/", Handler: writing(h.updateUser), Summary: "Changes a user."},
+			{Method: http.MethodPatch, Path: userPath + "/Email", Handler: writing(h.changeEmail), Summary: "Gives a user another address."},
+			{Method: http.MethodPatch, Path: userPath + "/Password", Handler: writing(h.changePassword), Summary: "Gives a user another password."},
+			{Method: http.MethodPost, Path: usersPath + "/Authentication", Handler: writing(h.authenticateUser), Summary: "Compares a password with that of a user."},
+			{Method: http.MethodPost, Path: usersPath + "/VerificationCode", Handler: writing(h.sendCode), Summary: "Sends a user a code that verifies the address."},
+			{Method: http.MethodPost, Path: usersPath + "/Verification", Handler: writing(h.verifyUser), Summary: "Verifies the address of a user by such a code."},
+			{Method: http.MethodPost, Path: forgot, Handler: writing(h.beginPassword), Summary: "Sends a code that replaces a forgotten password."},
+			{Method: http.MethodPut, Path: forgot, Handler: writing(h.endPassword), Summary: "Replaces a forgotten password by such a code."},
 		},
 	}
 }
@@ -96,8 +110,8 @@ func invalid(field, fault string) error { return api.Invalid(field, fault) }
 type envelope struct {
 	Message message `json:"message"`
 	// Data is null in an error.
-	Data []user `json:"data"`
-	Meta meta   `json:"meta"`
+	Data []shownUser `json:"data"`
+	Meta meta        `json:"meta"`
 }
 
 type message struct {
@@ -111,8 +125,8 @@ type meta struct {
 	Degraded     bool `json:"degraded,omitempty"`
 }
 
-// user is a record in the words of the seed's page.
-type user struct {
+// shownUser is a record in the words of the seed's page.
+type shownUser struct {
 	ID          string          `json:"customerRegistrationId"`
 	EncryptedID string          `json:"encryptedCustomerRegistrationId"`
 	Email       usersync.Email  `json:"email"`
@@ -129,26 +143,39 @@ const prefix = "UsersOrchestrator_"
 func render(c *api.Call, f api.Failure) error {
 	code, text := codeOf(f), f.Message
 	switch {
-	case f.Status >= http.StatusInternalServerError && code == "E500":
+	case f.Status == http.StatusInternalServerError && code == "E500":
 		text = "Internal Server Error. " + c.Quote()
+	case code == "E400_00":
+		text = "Invalid InputModel - " + text + "."
 	case code == "E400_02":
 		text = "Invalid InputModel: " + text + "."
 	}
 	return c.JSON(f.Status, envelope{Message: message{prefix + code, text, "Error"}})
 }
 
+// refusals are the codes of what registration refuses. E400_90 and E400_91 are ours.
+var refusals = map[*usersync.Error]string{
+	registration.ErrUnverified: "E400_07", registration.ErrTaken: "E400_08", registration.ErrUnregistered: "E400_14",
+	registration.ErrCode: "E400_15", registration.ErrVerified: "E400_16", registration.ErrNotUpdated: "E400_22", registration.ErrTooMuch: "E400_22",
+	registration.ErrCredentials: "E400_90", registration.ErrNoWay: "E400_91",
+}
+
 // codeOf returns the code of an error.
 func codeOf(f api.Failure) string {
+	if code, ok := refusals[f.Error]; ok {
+		return code
+	}
 	switch {
+	case f.Status == http.StatusBadRequest && errors.Is(f.Error, errInput):
+		return "E400_00"
 	case f.Status == http.StatusBadRequest && len(f.Fields) > 0:
 		return "E400_02"
-	case f.Status == http.StatusServiceUnavailable, f.Status == http.StatusInternalServerError && !errors.Is(f.Error, lookup.ErrWorkflow):
-		return "E500"
-	case f.Status == http.StatusInternalServerError:
+	case f.Status == http.StatusInternalServerError && errors.Is(f.Error, lookup.ErrWorkflow):
 		return "E500_02"
+	case f.Status == http.StatusInternalServerError && errors.Is(f.Error, errWorkflow):
+		return "E500_01"
+	case f.Status >= http.StatusInternalServerError:
+		return "E500"
 	}
-	return map[int]string{
-		http.StatusBadRequest: "E400", http.StatusUnauthorized: "E401", http.StatusForbidden: "E403", http.StatusNotFound: "E404",
-		http.StatusMethodNotAllowed: "E405", http.StatusTooManyRequests: "E429",
-	}[f.Status]
+	return "E" + strconv.Itoa(f.Status)
 }

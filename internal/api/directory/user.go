@@ -8,6 +8,7 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/identity"
 	"usersync/internal/lookup"
+	"usersync/internal/record"
 	"usersync/internal/usersync"
 )
 
@@ -138,17 +139,22 @@ func (h *Handlers) answer(c *api.Call, q lookup.Query) error {
 	if err != nil {
 		return fmt.Errorf("look the user up: %w", err)
 	}
-	organization := c.Caller.Organization.ID
 	out := envelope{
-		Message: message{prefix + "S200_02", "Get completed.", "Success"}, Data: []user{},
+		Message: success("S200_02", "Get completed."), Data: []shownUser{},
 		Meta: meta{TotalRecords: len(found.Records), Degraded: found.Degraded},
 	}
 	for _, r := range found.Records {
-		out.Data = append(out.Data, user{
-			ID: r.ID, EncryptedID: h.Lookup.EncryptID(organization, r.ID), Email: r.Email, FirstName: r.FirstName, LastName: r.LastName,
-			State: r.State, Metadata: r.Metadata, Verified: r.Verified,
-		})
-		c.Header().Set(headerEncryptedEmail, h.Lookup.EncryptEmail(organization, r.Email.Display()))
+		out.Data = append(out.Data, h.shown(c, r))
 	}
 	return c.JSON(http.StatusOK, out)
+}
+
+// shown returns a user as an answer shows them, and has it tell their encrypted address.
+func (h *Handlers) shown(c *api.Call, r record.Record) shownUser {
+	organization := c.Caller.Organization.ID
+	c.Header().Set(headerEncryptedEmail, h.Lookup.EncryptEmail(organization, r.Email.Display()))
+	return shownUser{
+		ID: r.ID, EncryptedID: h.Lookup.EncryptID(organization, r.ID), Email: r.Email, FirstName: r.FirstName, LastName: r.LastName,
+		State: r.State, Metadata: r.Metadata, Verified: r.Verified,
+	}
 }

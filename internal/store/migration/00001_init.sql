@@ -165,16 +165,50 @@ CREATE TABLE consents (
 );
 
 -- What a user signs in with. password is an argon2id hash, '' for none. verified_at is
--- when the user showed that the address is theirs.
+-- when the user showed that the address is theirs. pending says that the registration
+-- counts only then.
 CREATE TABLE logins (
-    user_id         text   COLLATE "C" NOT NULL,
-    organization_id text   COLLATE "C" NOT NULL,
-    password        text   NOT NULL DEFAULT '',
-    verified_at     bigint NOT NULL DEFAULT 0,
-    updated_at      bigint NOT NULL,
+    user_id         text    COLLATE "C" NOT NULL,
+    organization_id text    COLLATE "C" NOT NULL,
+    password        text    NOT NULL DEFAULT '',
+    verified_at     bigint  NOT NULL DEFAULT 0,
+    pending         integer NOT NULL DEFAULT 0 CHECK (pending IN (0, 1)),
+    updated_at      bigint  NOT NULL,
     PRIMARY KEY (user_id, organization_id),
+    CHECK (pending = 0 OR verified_at = 0),
     FOREIGN KEY (user_id, organization_id) REFERENCES users (id, organization_id) ON DELETE CASCADE
 );
+
+-- The codes by which people show that an address is theirs, the last of each purpose. person
+-- is a keyed hash of the address. The code is not stored: it follows from nonce by a key of
+-- the organization, that of the sealing key key_id. user_id is '' where nobody has the
+-- address: such a row is written all the same, so that nobody can tell.
+CREATE TABLE login_codes (
+    organization_id text    COLLATE "C" NOT NULL,
+    person          text    COLLATE "C" NOT NULL,
+    purpose         text    COLLATE "C" NOT NULL CHECK (purpose IN ('verification', 'password')),
+    nonce           text    COLLATE "C" NOT NULL,
+    key_id          text    NOT NULL,
+    user_id         text    COLLATE "C" NOT NULL DEFAULT '',
+    return_url      text    NOT NULL DEFAULT '',
+    tries           integer NOT NULL DEFAULT 0,
+    expires_at      bigint  NOT NULL,
+    PRIMARY KEY (organization_id, person, purpose),
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
+);
+CREATE INDEX login_codes_expires ON login_codes (expires_at);
+
+-- How often something was tried lately: what, and for or by whom, as a keyed hash. reached_at
+-- is when no try counts any more.
+CREATE TABLE login_tries (
+    organization_id text   COLLATE "C" NOT NULL,
+    what            text   COLLATE "C" NOT NULL,
+    who             text   COLLATE "C" NOT NULL,
+    reached_at      bigint NOT NULL,
+    PRIMARY KEY (organization_id, what, who),
+    FOREIGN KEY (organization_id) REFERENCES organizations (id)
+);
+CREATE INDEX login_tries_reached ON login_tries (reached_at);
 
 -- What happened to a user, by whom or what. caused_by says, by ids, which run of a
 -- follow-up triggered it; outcome why which follow-ups were not set off. actions counts
