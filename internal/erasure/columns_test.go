@@ -27,6 +27,7 @@ var ofThePerson = map[string]string{
 	"pushes":         `remote job former removal`,
 	"consents":       `source`,
 	"logins":         `password`,
+	"scim_users":     `user_name external_id addresses resource`,
 	"signals":        `email_key`,
 	"push_waits":     `job`,
 }
@@ -43,6 +44,9 @@ var ofOurs = map[string]string{
 	"events":            `id organization_id user_id type source cause caused_by`,
 	"consents":          `user_id channel organization_id status connection_id`,
 	"logins":            `user_id organization_id`,
+	"scim_users":        `user_id organization_id`,
+	"scim_groups":       `id organization_id`,
+	"scim_members":      `group_id user_id organization_id`,
 	"inbounds":          `connection_id organization_id hash`,
 	"signals":           `connection_id id organization_id user_id channel status`,
 	"erasures":          `id organization_id user_id status removed platforms`,
