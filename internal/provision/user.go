@@ -145,7 +145,8 @@ func (by By) create(ctx context.Context, tx *store.Tx, r scim.Resource, email us
 }
 
 // ChangeUser changes a user. change returns what the resource is from now on; it may run
-// more than once. A change that changes nothing writes nothing.
+// more than once. Where that does not say whether the user is active, they stay as they are.
+// A change that changes nothing writes nothing.
 func ChangeUser(ctx context.Context, by By, id string, change func(scim.Resource) (scim.Resource, error)) (User, error) {
 	err := by.Org.Tx(ctx, func(tx *store.Tx) error {
 		u, before, err := by.lock(ctx, tx, id)
@@ -157,7 +158,7 @@ func ChangeUser(ctx context.Context, by By, id string, change func(scim.Resource
 			return err
 		}
 		if _, said := after["active"]; !said {
-			after["active"] = true
+			after["active"] = before.resource["active"]
 		}
 		if scim.Equal(before.resource, after) {
 			return nil
@@ -287,7 +288,7 @@ func (by By) report(ctx context.Context, tx *store.Tx, t followup.EventType, in 
 
 // push has the user pushed to every connection, or taken off the platforms, as a request of
 // its own.
-func (by By) push(ctx context.Context, tx *store.Tx, userID string, email usersync.Email, absent bool) error { //lint:flag absent is what the request asks for
+func (by By) push(ctx context.Context, tx *store.Tx, userID string, email usersync.Email, absent bool) error {
 	input, err := json.Marshal(usersync.PlatformSync{Absent: absent})
 	if err != nil {
 		return fmt.Errorf("encode what is asked for: %w", err)

@@ -3,6 +3,7 @@ package scim
 import (
 	"encoding/json"
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -54,14 +55,40 @@ func depth(text string) (deepest int) {
 	return deepest
 }
 
+// chosen is a comparison in brackets with one more behind it.
+var chosen = regexp.MustCompile(`^\[([^\[\]"]*"(?:[^"\\]|\\.)*")\]\.(\w+ \w+ (?:"(?:[^"\\]|\\.)*"|true|false))`)
+
 // withinBrackets turns emails[type eq "work"].value eq "x", which Entra ID sends and the
 // standard does not have, into emails[type eq "work" and value eq "x"].
 func withinBrackets(text string) string {
-	head, rest, found := strings.Cut(text, "].")
-	if !found || !strings.Contains(head, "[") || strings.Contains(rest, "[") || strings.ContainsAny(head[:strings.Index(head, "[")], `"`) {
-		return text
+	var out strings.Builder
+	for at := 0; at < len(text); {
+		if m := chosen.FindStringSubmatch(text[at:]); m != nil {
+			out.WriteString("[" + m[1] + " and " + m[2] + "]")
+			at += len(m[0])
+			continue
+		}
+		end := at + 1
+		if text[at] == '"' {
+			end = endOfLiteral(text, at)
+		}
+		out.WriteString(text[at:end])
+		at = end
 	}
-	return head + " and " + rest + "]"
+	return out.String()
+}
+
+// endOfLiteral returns where the text behind a literal begins.
+func endOfLiteral(text string, begin int) int {
+	for at := begin + 1; at < len(text); at++ {
+		switch text[at] {
+		case '\\':
+			at++
+		case '"':
+			return at + 1
+		}
+	}
+	return len(text)
 }
 
 // checkExpression refuses attributes that there are none of.

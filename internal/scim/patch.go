@@ -12,8 +12,11 @@ import (
 	filter "github.com/scim2/filter-parser/v2"
 )
 
-// maxOperations is how many operations one PATCH may have.
-const maxOperations = 1000
+// The bounds of a PATCH: every path is parsed, within the transaction.
+const (
+	maxOperations = 1000 // those that the members of a value without a path stand for included
+	maxPath       = 256  // bytes
+)
 
 // Operation is one operation of a PATCH (RFC 7644 §3.5.2).
 type Operation struct {
@@ -32,17 +35,34 @@ func ParsePatch(body []byte) ([]Operation, error) {
 	if !ok || len(list) == 0 || len(list) > maxOperations {
 		return nil, Refuse(InvalidSyntax, "Operations must be a list of 1 to "+strconv.Itoa(maxOperations)+" operations")
 	}
-	out := make([]Operation, len(list))
+	out, count := make([]Operation, len(list)), 0
 	for i, one := range list {
 		m, _ := one.(map[string]any)
 		op, _ := member(m, "op").(string)
 		path, _ := member(m, "path").(string)
 		out[i] = Operation{strings.ToLower(op), strings.TrimSpace(path), member(m, "value")}
-		if o := out[i]; !slices.Contains([]string{"add", "replace", "remove"}, o.Op) || len(o.Path) > maxFilter || depth(o.Path) > maxDepth {
-			return nil, Refuse(InvalidSyntax, fmt.Sprintf("Operations[%d] must have an op of add, replace or remove, and a path of at most %d bytes", i, maxFilter))
+		if o := out[i]; !slices.Contains([]string{"add", "replace", "remove"}, o.Op) || len(o.Path) > maxPath || depth(o.Path) > maxDepth {
+			return nil, Refuse(InvalidSyntax, fmt.Sprintf("Operations[%d] must have an op of add, replace or remove, and a path of at most %d bytes", i, maxPath))
 		}
+		count += out[i].paths()
+	}
+	if count > maxOperations {
+		return nil, Refuse(InvalidSyntax, "Operations must be at most "+strconv.Itoa(maxOperations)+", the members of their values included")
 	}
 	return out, nil
+}
+
+// paths returns for how many paths an operation stands.
+func (o Operation) paths() int {
+	said, _ := o.Value.(map[string]any)
+	n := 1
+	for _, beneath := range said {
+		n++
+		if m, ok := beneath.(map[string]any); ok { // of an extension
+			n += len(m)
+		}
+	}
+	return n
 }
 
 // member returns a member of an object by its name in any letter case, the exact one first.
@@ -82,26 +102,27 @@ func (t *Type) apply(r Resource, o Operation) error {
 		return Refuse(InvalidValue, "an operation without a path needs an object as its value")
 	}
 	for _, name := range slices.Sorted(maps.Keys(said)) {
-		if !t.sets(name) {
-			continue // as in a body: id, schemas and what the schemas do not have
-		}
-		if err := t.applyAt(r, Operation{o.Op, name, said[name]}); err != nil {
+		if err := t.applyMember(r, Operation{o.Op, name, said[name]}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sets reports whether the name of a member is a path to what clients may set.
-func (t *Type) sets(name string) bool {
-	if _, ok := t.extension(name); ok {
-		return true
+// applyMember applies a member of a value without a path, whose name is one. As in a body,
+// id, schemas and what the schemas do not have are left out.
+func (t *Type) applyMember(r Resource, o Operation) error {
+	if _, ok := t.extension(o.Path); ok {
+		return t.applyAt(r, o)
 	}
-	if len(name) > maxFilter || depth(name) > maxDepth {
-		return false
+	if len(o.Path) > maxPath || depth(o.Path) > maxDepth {
+		return nil
 	}
-	at, err := t.target(name)
-	return err == nil && writable(at.place.attribute)
+	to, err := t.target(o.Path)
+	if err != nil || !writable(to.place.attribute) {
+		return nil //nolint:nilerr // it is no path to anything that can be set
+	}
+	return to.apply(r, o)
 }
 
 // target is what a path points to.
@@ -115,6 +136,22 @@ type target struct {
 }
 
 func (t *Type) target(path string) (to target, err error) {
+	if strings.Contains(path, "[") {
+		return t.chosenTarget(path)
+	}
+	found, sub, ok := t.parts(path)
+	if !ok {
+		return to, Refuse(InvalidPath, "a path names an attribute that there is none of")
+	}
+	to.place = found
+	if sub != "" {
+		to.sub, to.ok = found.attribute.SubAttributes().ContainsAttribute(sub)
+	}
+	return to, nil
+}
+
+// chosenTarget is target for a path with brackets.
+func (t *Type) chosenTarget(path string) (to target, err error) {
 	parsed, err := filter.ParsePath([]byte(path))
 	if err != nil { // which may quote the path
 		return to, Refuse(InvalidPath, "a path cannot be read")
@@ -124,16 +161,13 @@ func (t *Type) target(path string) (to target, err error) {
 		return to, Refuse(InvalidPath, "a path names an attribute that there is none of")
 	}
 	to.place, to.choice = found, parsed.ValueExpression
-	name := parsed.AttributePath.SubAttributeName()
-	if parsed.ValueExpression != nil {
-		name = parsed.SubAttributeName()
-		if !found.attribute.MultiValued() || !found.attribute.HasSubAttributes() {
-			return to, Refuse(InvalidPath, "a path chooses among the values of an attribute that has one")
-		}
-		if err := checkElement(found.attribute, parsed.ValueExpression); err != nil {
-			return to, Refuse(InvalidPath, "a path chooses by a sub-attribute that there is none of")
-		}
+	if !found.attribute.MultiValued() || !found.attribute.HasSubAttributes() {
+		return to, Refuse(InvalidPath, "a path chooses among the values of an attribute that has one")
 	}
+	if err := checkElement(found.attribute, parsed.ValueExpression); err != nil {
+		return to, Refuse(InvalidPath, "a path chooses by a sub-attribute that there is none of")
+	}
+	name := parsed.SubAttributeName()
 	if name == "" {
 		return to, nil
 	}
@@ -156,6 +190,10 @@ func (t *Type) applyAt(r Resource, o Operation) error {
 	} else if !writable(a) {
 		return Refuse(Mutability, a.Name()+" cannot be changed")
 	}
+	return to.apply(r, o)
+}
+
+func (to target) apply(r Resource, o Operation) error {
 	switch {
 	case to.choice != nil:
 		return to.applyToChosen(r, o)
@@ -176,6 +214,9 @@ func (t *Type) applyExtension(r Resource, urn string, o Operation) error {
 		return Refuse(InvalidValue, "an extension must be an object")
 	}
 	for _, name := range slices.Sorted(maps.Keys(said)) {
+		if len(name) > maxPath {
+			return Refuse(InvalidPath, "a path cannot be read")
+		}
 		if err := t.applyAt(r, Operation{o.Op, urn + ":" + name, said[name]}); err != nil {
 			return err
 		}
@@ -195,7 +236,7 @@ func (to target) list(r Resource) []any {
 // applyToAll applies an operation to an attribute as a whole.
 func (to target) applyToAll(r Resource, o Operation) error {
 	a := to.place.attribute
-	if o.Op == "remove" && !(a.MultiValued() && o.Value != nil) {
+	if o.Op == "remove" && (!a.MultiValued() || o.Value == nil) {
 		to.place.set(r, nil)
 		return nil
 	}

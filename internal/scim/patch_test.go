@@ -1,8 +1,10 @@
 package scim_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"usersync/internal/scim"
 )
@@ -75,10 +77,35 @@ func TestPatchesOfMembers(t *testing.T) {
 	}
 }
 
+// manyMembers are members of an object.
+func manyMembers(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"m%d":1`, i)
+	}
+	return strings.Join(list, ",")
+}
+
+// A PATCH is applied within a transaction, so even the longest one must be over soon.
+func TestTheLongestPatchIsOverSoon(t *testing.T) {
+	t.Parallel()
+	path := `emails[type eq \"` + strings.Repeat("x", 230) + `\"].value`
+	one := `{"op":"replace","value":{"` + path + `":""}}`
+	began := time.Now()
+	if _, err := patched(t, scim.User, ann, strings.Repeat(one+",", 499)+one); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	t.Logf("it took %v", time.Since(began))
+}
+
 func TestPatchesThatCannotBeAreRefused(t *testing.T) {
 	t.Parallel()
 	for operations, want := range map[string]string{
-		``: "invalidSyntax", `{}`: "invalidSyntax", `7`: "invalidSyntax", `{"op":"move","path":"title"}`: "invalidSyntax", `{"op":"add","path":"` + strings.Repeat("x", 1025) + `"}`: "invalidSyntax",
+		``: "invalidSyntax", `{}`: "invalidSyntax", `7`: "invalidSyntax", `{"op":"move","path":"title"}`: "invalidSyntax", `{"op":"add","path":"` + strings.Repeat("x", 257) + `"}`: "invalidSyntax",
+		`{"op":"add","value":{` + manyMembers(1000) + `}}`: "invalidSyntax",
 		`{"op":"remove"}`: "noTarget", `{"op":"replace","value":"x"}`: "invalidValue", `{"op":"replace","path":"nothing","value":"x"}`: "invalidPath",
 		`{"op":"replace","path":"name.nothing","value":"x"}`: "invalidPath", `{"op":"replace","path":"emails[","value":"x"}`: "invalidPath",
 		`{"op":"replace","path":"title[value eq \"x\"]","value":"x"}`: "invalidPath", `{"op":"replace","path":"emails[nothing eq \"x\"].value","value":"x"}`: "invalidPath",

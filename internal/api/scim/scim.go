@@ -39,7 +39,7 @@ const maxUserBody = 256 << 10
 
 // Dialect returns the routes.
 func (h *Handlers) Dialect() api.Dialect {
-	d := api.Dialect{Name: "scim", Prefixes: []string{provision.Base}, Auth: api.KeyAuth, Render: render, Routes: []api.Route{
+	d := api.Dialect{Name: "scim", Prefixes: []string{provision.Base}, Doubled: provision.Base + "//", Auth: api.KeyAuth, Render: render, Routes: []api.Route{
 		{Method: http.MethodGet, Path: usersPath, Handler: listUsers, Summary: "Finds users that were provisioned."},
 		{Method: http.MethodPost, Path: usersPath, Handler: createUser, BodyLimit: maxUserBody, Summary: "Provisions a user."},
 		{Method: http.MethodGet, Path: userPath, Handler: getUser, Summary: "Shows a user that was provisioned."},

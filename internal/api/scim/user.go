@@ -92,13 +92,7 @@ func replaceUser(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	u, err := provision.ChangeUser(c.Context(), by(c), id, func(now scim.Resource) (scim.Resource, error) {
-		after := r.Clone()
-		if _, said := after["active"]; !said {
-			after["active"] = now["active"]
-		}
-		return after, nil
-	})
+	u, err := provision.ChangeUser(c.Context(), by(c), id, func(scim.Resource) (scim.Resource, error) { return r.Clone(), nil })
 	return answerUser(c, http.StatusOK, u, err)
 }
 
