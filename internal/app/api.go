@@ -10,6 +10,7 @@ import (
 	"usersync/internal/api/manage"
 	"usersync/internal/api/marketing"
 	"usersync/internal/api/native"
+	"usersync/internal/api/scim"
 	"usersync/internal/connectors"
 	"usersync/internal/intake"
 	"usersync/internal/issuer"
@@ -81,7 +82,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	reports := &event.Handlers{Management: operations, Keys: a.Keys}
 	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard},
 		Fields: &fields.Service{FindPlatform: connectors.Find, Hub: a.hub}, AdminToken: a.cfg.AdminToken}
-	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect(), lookups.Dialect()}, administration.Dialects()...)
+	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect(), lookups.Dialect(), (&scim.Handlers{}).Dialect()}, administration.Dialects()...)
 }
 
 // buildOperations serves the operations routes on their own port, or else on the port

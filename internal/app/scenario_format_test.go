@@ -150,7 +150,7 @@ var kinds = map[string]string{
 }
 
 func init() {
-	for _, prefix := range []string{"req", "user", "tbi", "org", "key", "led", "whe", "msg", "tsk", "aud", "era", "evt", "per", "imp", "con", "fup"} {
+	for _, prefix := range []string{"req", "user", "tbi", "org", "key", "led", "whe", "msg", "tsk", "aud", "era", "evt", "per", "imp", "con", "fup", "grp"} {
 		kinds[prefix] = prefix + `_[0-9a-hjkmnp-tv-z]{24,26}`
 	}
 }

@@ -28,6 +28,7 @@ var ofThePerson = map[string]string{
 	"consents":       `source`,
 	"logins":         `password`,
 	"login_codes":    `return_url`,
+	"scim_users":     `user_name external_id addresses resource`,
 	"signals":        `email_key`,
 	"push_waits":     `job`,
 }
@@ -46,6 +47,9 @@ var ofOurs = map[string]string{
 	"logins":            `user_id organization_id`,
 	"login_codes":       `organization_id person purpose nonce key_id user_id`,
 	"login_tries":       `organization_id what who`,
+	"scim_users":        `user_id organization_id`,
+	"scim_groups":       `id organization_id`,
+	"scim_members":      `group_id user_id organization_id`,
 	"inbounds":          `connection_id organization_id hash`,
 	"signals":           `connection_id id organization_id user_id channel status`,
 	"erasures":          `id organization_id user_id status removed platforms`,

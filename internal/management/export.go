@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"usersync/internal/event"
 	"usersync/internal/export"
 	"usersync/internal/platform"
+	"usersync/internal/provision"
 	"usersync/internal/reaction"
 	"usersync/internal/store"
 	"usersync/internal/tenant"
@@ -106,6 +108,10 @@ func (e *exporter) records(o tenant.Organization) error {
 	if err != nil {
 		return fmt.Errorf("read when the address was erased: %w", err)
 	}
+	provisioned, err := provision.GetUser(e.ctx, e.org, e.user.ID)
+	if err != nil && !errors.Is(err, provision.ErrNoUser) {
+		return fmt.Errorf("read what was provisioned: %w", err)
+	}
 	views, err := withConsents(e.ctx, e.org, []user.Stored{e.user}, nil)
 	if err != nil {
 		return fmt.Errorf("read the consents: %w", err)
@@ -125,6 +131,11 @@ func (e *exporter) records(o tenant.Organization) error {
 	for _, m := range members {
 		if err := e.member(m.name, m.value); err != nil {
 			return fmt.Errorf("write the member: %w", err)
+		}
+	}
+	if provisioned.ID() != "" {
+		if err := e.member("provisioned", provisioned.Resource()); err != nil {
+			return err
 		}
 	}
 	if erased.IsZero() {

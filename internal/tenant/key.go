@@ -33,11 +33,12 @@ const (
 	ScopeEvents     Scope = "events"
 	ScopeManage     Scope = "manage"
 	ScopeErase      Scope = "erase"
+	ScopeSCIM       Scope = "scim"
 	ScopeAll        Scope = "*"
 )
 
 // Scopes lists every scope.
-var Scopes = []Scope{ScopeSync, ScopeRead, ScopeColleagues, ScopeMarketing, ScopeEvents, ScopeManage, ScopeErase, ScopeAll}
+var Scopes = []Scope{ScopeSync, ScopeRead, ScopeColleagues, ScopeMarketing, ScopeEvents, ScopeManage, ScopeErase, ScopeSCIM, ScopeAll}
 
 // Key is an API key without the key itself, which is stored as a hash only.
 type Key struct {

@@ -209,6 +209,53 @@ CREATE TABLE login_tries (
     FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 CREATE INDEX login_tries_reached ON login_tries (reached_at);
+-- What an identity provider has provisioned of a user by SCIM: resource is what it said, as
+-- JSON. user_name and addresses are in lower case, the addresses with blanks around each.
+CREATE TABLE scim_users (
+    user_id         text   COLLATE "C" NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    user_name       text   COLLATE "C" NOT NULL,
+    external_id     text   COLLATE "C" NOT NULL DEFAULT '',
+    addresses       text   NOT NULL DEFAULT '',
+    resource        text   NOT NULL,
+    version         bigint NOT NULL DEFAULT 1,
+    created_at      bigint NOT NULL,
+    updated_at      bigint NOT NULL,
+    PRIMARY KEY (user_id, organization_id),
+    FOREIGN KEY (user_id, organization_id) REFERENCES users (id, organization_id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX scim_users_name ON scim_users (organization_id, user_name);
+CREATE INDEX scim_users_external ON scim_users (organization_id, external_id) WHERE external_id <> '';
+CREATE INDEX scim_users_list ON scim_users (organization_id, created_at, user_id);
+
+-- The groups that were provisioned, without their members. name_key is the name in lower
+-- case.
+CREATE TABLE scim_groups (
+    id              text   COLLATE "C" NOT NULL,
+    organization_id text   COLLATE "C" NOT NULL,
+    name            text   NOT NULL,
+    name_key        text   COLLATE "C" NOT NULL,
+    external_id     text   COLLATE "C" NOT NULL DEFAULT '',
+    resource        text   NOT NULL,
+    version         bigint NOT NULL DEFAULT 1,
+    created_at      bigint NOT NULL,
+    updated_at      bigint NOT NULL,
+    PRIMARY KEY (id, organization_id)
+);
+CREATE UNIQUE INDEX scim_groups_name ON scim_groups (organization_id, name_key);
+CREATE INDEX scim_groups_external ON scim_groups (organization_id, external_id) WHERE external_id <> '';
+CREATE INDEX scim_groups_list ON scim_groups (organization_id, created_at, id);
+
+-- Who is in which group.
+CREATE TABLE scim_members (
+    group_id        text COLLATE "C" NOT NULL,
+    user_id         text COLLATE "C" NOT NULL,
+    organization_id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (group_id, user_id, organization_id),
+    FOREIGN KEY (group_id, organization_id) REFERENCES scim_groups (id, organization_id) ON DELETE CASCADE,
+    FOREIGN KEY (user_id, organization_id) REFERENCES scim_users (user_id, organization_id) ON DELETE CASCADE
+);
+CREATE INDEX scim_members_user ON scim_members (user_id, group_id);
 
 -- What happened to a user, by whom or what. caused_by says, by ids, which run of a
 -- follow-up triggered it; outcome why which follow-ups were not set off. actions counts
