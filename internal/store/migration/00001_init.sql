@@ -209,6 +209,7 @@ CREATE TABLE login_tries (
     FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 CREATE INDEX login_tries_reached ON login_tries (reached_at);
+
 -- What an identity provider has provisioned of a user by SCIM: resource is what it said, as
 -- JSON. user_name and addresses are in lower case, the addresses with blanks around each.
 CREATE TABLE scim_users (
