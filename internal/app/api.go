@@ -11,6 +11,7 @@ import (
 	"usersync/internal/api/marketing"
 	"usersync/internal/api/native"
 	"usersync/internal/connectors"
+	"usersync/internal/console"
 	"usersync/internal/intake"
 	"usersync/internal/issuer"
 	"usersync/internal/lookup"
@@ -38,6 +39,8 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 	a.edge = api.New(o)
 	a.dialects = a.dialectsOf(guard)
 	a.edge.Mount(a.dialects...)
+	a.edge.Mount(a.console.Dialects()...)
+	a.api.server.RegisterOnShutdown(a.console.EndStreams)
 	a.api.server.Handler = a.edge
 }
 
@@ -77,6 +80,7 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	reports := &event.Handlers{Management: operations, Keys: a.Keys}
 	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard},
 		Fields: &fields.Service{FindPlatform: connectors.Find, Hub: a.hub}, AdminToken: a.cfg.AdminToken}
+	a.console = console.New(console.Options{Management: operations, FollowUps: administration.FollowUps, Fields: administration.Fields, AdminToken: a.cfg.AdminToken})
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect(), lookups.Dialect()}, administration.Dialects()...)
 }
 
