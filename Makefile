@@ -62,7 +62,7 @@ welcome: ## play the welcome series of docs/welcome-series.yaml against `make ru
 	$(ALIKE) go run ./cmd/usersync follow-ups play docs/welcome-series.yaml
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
-	$(SERVICES) -cc -- $(TESTS) --format pkgname --hide-summary=skipped $(AGAIN) --packages='$(PKG)' -- \
+	$(SERVICES) -cc -browser -- $(TESTS) --format pkgname --hide-summary=skipped $(AGAIN) --packages='$(PKG)' -- \
 		-race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -parallel $(AT_ONCE) -timeout 12m
 
 fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some

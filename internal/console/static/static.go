@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-//go:embed *.css *.js *.svg vendor
+//go:embed *.css *.js *.svg lib
 var files embed.FS
 
 // File is one file as it is served.

@@ -41,7 +41,7 @@ func Document(title string) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, " · usersync</title><link rel=\"icon\" href=\"/static/logo.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/static/vendor/uplot-1.6.32.min.css\"><link rel=\"stylesheet\" href=\"/static/console.css\"><script src=\"/static/vendor/htmx-2.0.11.min.js\" defer></script><script src=\"/static/vendor/idiomorph-0.8.0.min.js\" defer></script><script src=\"/static/vendor/uplot-1.6.32.min.js\" defer></script><script src=\"/static/console.js\" defer></script></head>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, " · usersync</title><link rel=\"icon\" href=\"/static/logo.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/static/lib/uplot-1.6.32.min.css\"><link rel=\"stylesheet\" href=\"/static/console.css\"><script src=\"/static/lib/htmx-2.0.11.min.js\" defer></script><script src=\"/static/lib/idiomorph-0.8.0.min.js\" defer></script><script src=\"/static/lib/uplot-1.6.32.min.js\" defer></script><script src=\"/static/console.js\" defer></script></head>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
