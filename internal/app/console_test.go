@@ -26,8 +26,8 @@ type viewer struct {
 	client *http.Client
 }
 
-// page is what a viewer got: after redirects, if there were any.
-type page struct {
+// shownPage is what a viewer got: after redirects, if there were any.
+type shownPage struct {
 	status int
 	path   string
 	header http.Header
@@ -43,17 +43,17 @@ func newViewer(t *testing.T, base string) *viewer {
 	return &viewer{base, &http.Client{Jar: jar, Transport: transport}}
 }
 
-func (v *viewer) do(t *testing.T, r *http.Request) page {
+func (v *viewer) do(t *testing.T, r *http.Request) shownPage {
 	t.Helper()
 	answer, err := v.client.Do(r)
 	must(t, err)
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(answer.Body)
 	must(t, err)
-	return page{answer.StatusCode, answer.Request.URL.RequestURI(), answer.Header, string(body)}
+	return shownPage{answer.StatusCode, answer.Request.URL.RequestURI(), answer.Header, string(body)}
 }
 
-func (v *viewer) get(t *testing.T, path string) page {
+func (v *viewer) get(t *testing.T, path string) shownPage {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.base+path, nil)
 	must(t, err)
@@ -61,7 +61,7 @@ func (v *viewer) get(t *testing.T, path string) page {
 }
 
 // post sends a form as a page of the console does.
-func (v *viewer) post(t *testing.T, path string, fields ...string) page {
+func (v *viewer) post(t *testing.T, path string, fields ...string) shownPage {
 	t.Helper()
 	form := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
@@ -83,7 +83,7 @@ func (v *viewer) signIn(t *testing.T, secret string) {
 }
 
 // has fails the test when a page lacks a text.
-func (p page) has(t *testing.T, texts ...string) {
+func (p shownPage) has(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(p.body, text) {
@@ -414,7 +414,7 @@ func TestConsoleMends(t *testing.T) {
 }
 
 // upload sends a file of people.
-func (v *viewer) upload(t *testing.T, name, text string) page {
+func (v *viewer) upload(t *testing.T, name, text string) shownPage {
 	t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
@@ -70,15 +71,27 @@ func newBrowser(t *testing.T, base string, d device) *browser {
 	ctx, closeTab := chromedp.NewContext(ctx)
 	t.Cleanup(closeTab)
 	b := &browser{Context: ctx, base: base}
-	chromedp.ListenTarget(ctx, b.hear)
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		t.Fatal(err)
+	}
 	scheme := "light"
 	if d.dark {
 		scheme = "dark"
 	}
-	b.run(t, cdplog.Enable(),
-		emulation.SetDeviceMetricsOverride(d.width, d.height, 1, d.mobile),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+	call(t, b, cdplog.Enable, cdp.Empty{})
+	call(t, b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: d.width, Height: d.height, DeviceScaleFactor: 1, Mobile: d.mobile})
+	call(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 	return b
+}
+
+// call runs a command of the browser's protocol.
+func call[P, R any](t *testing.T, b *browser, command cdp.Command[P, R], params P) R {
+	t.Helper()
+	result, err := chromedp.Call(b, command, params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
 }
 
 // hear notes what a page complains of: broken scripts, and what its policy forbids.
@@ -86,9 +99,9 @@ func (b *browser) hear(event any) {
 	text := ""
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
-		text = e.ExceptionDetails.Error()
+		text = e.ExceptionDetails.Text
 	case *cdplog.EventEntryAdded:
-		if e.Entry.Level == cdplog.LevelError && e.Entry.Source != cdplog.SourceNetwork {
+		if e.Entry.Level == cdplog.EntryLevelError && e.Entry.Source != cdplog.EntrySourceNetwork {
 			text = e.Entry.Text
 		}
 	}
@@ -99,9 +112,9 @@ func (b *browser) hear(event any) {
 	}
 }
 
-func (b *browser) run(t *testing.T, actions ...chromedp.Action) {
+func (b *browser) run(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if err := chromedp.Run(b, actions...); err != nil {
+	if err := chromedp.Do(b, actions...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -109,27 +122,30 @@ func (b *browser) run(t *testing.T, actions ...chromedp.Action) {
 // open opens a page and waits for its content.
 func (b *browser) open(t *testing.T, path string) {
 	t.Helper()
-	b.run(t, chromedp.Navigate(b.base+path), chromedp.WaitReady("#main", chromedp.ByQuery))
+	b.run(t, chromedp.Navigate(b.base+path), chromedp.WaitReady(chromedp.CSS("#main")))
 }
 
 // signIn signs in by keyboard alone.
 func (b *browser) signIn(t *testing.T, secret string) {
 	t.Helper()
 	b.open(t, "/sign-in")
-	b.run(t, chromedp.SendKeys("#secret", secret+"\r", chromedp.ByQuery), chromedp.WaitReady("nav.side", chromedp.ByQuery))
+	b.run(t, chromedp.SendKeys(chromedp.CSS("#secret"), secret+"\r"), chromedp.WaitReady(chromedp.CSS("nav.side")))
 }
 
 // value returns what an expression is worth in the page.
-func value[T any](t *testing.T, b *browser, expression string) (v T) {
+func value[T any](t *testing.T, b *browser, expression string) T {
 	t.Helper()
-	b.run(t, chromedp.Evaluate(expression, &v))
+	v, err := chromedp.Run(b, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return v
 }
 
 // until waits until an expression holds in the page.
 func (b *browser) until(t *testing.T, what, expression string) {
 	t.Helper()
-	if err := chromedp.Run(b, chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(30*time.Second))); err != nil {
+	if _, err := chromedp.Run(b, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(30*time.Second))); err != nil {
 		t.Fatalf("%s: %v; the page says: %s", what, err, value[string](t, b, "document.body.innerText"))
 	}
 }
@@ -148,10 +164,8 @@ type finding struct {
 // for a page that is wider than the device.
 func (b *browser) check(t *testing.T, name string, d device) {
 	t.Helper()
-	var found []finding
-	b.run(t, chromedp.Evaluate(axe+"; 0", nil), chromedp.Evaluate("axe.run().then((r) => r.violations)", &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
-		return p.WithAwaitPromise(true)
-	}))
+	value[int](t, b, axe+"; 0")
+	found := value[[]finding](t, b, "axe.run().then((r) => r.violations)")
 	for _, f := range found {
 		if f.Impact == "serious" || f.Impact == "critical" {
 			text, _ := json.Marshal(f.Nodes)
@@ -172,17 +186,10 @@ func (b *browser) check(t *testing.T, name string, d device) {
 // shoot writes a picture of the whole page.
 func (b *browser) shoot(t *testing.T, name string, d device) {
 	t.Helper()
-	var picture []byte
-	b.run(t, chromedp.ActionFunc(func(ctx context.Context) (err error) {
-		_, _, _, _, _, size, err := page.GetLayoutMetrics().Do(ctx)
-		if err != nil {
-			return err
-		}
-		height := min(max(size.Height, float64(d.height)), 2400)
-		picture, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).
-			WithClip(&page.Viewport{Width: float64(d.width), Height: height, Scale: 1}).Do(ctx)
-		return err
-	}))
+	height := value[float64](t, b, "document.documentElement.scrollHeight")
+	beyond := true
+	picture := call(t, b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond,
+		Clip: &page.Viewport{Width: float64(d.width), Height: min(max(height, float64(d.height)), 2400), Scale: 1}}).Data
 	if err := os.MkdirAll(shots, 0o750); err != nil {
 		t.Fatal(err)
 	}

@@ -71,15 +71,15 @@ func TestPagesAreReadAndMendWithoutScripts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := newBrowser(t, w.app.Addr(), desktop)
-	b.run(t, emulation.SetScriptExecutionDisabled(true))
+	call(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.signIn(t, w.secret)
 	b.open(t, "/connections/"+w.connection)
-	b.run(t, chromedp.Click(`form[action$="/pause"] button`, chromedp.ByQuery), chromedp.WaitVisible(`form[action$="/resume"] button`, chromedp.ByQuery))
-	b.run(t, chromedp.Click(`form[action$="/resume"] button`, chromedp.ByQuery), chromedp.WaitVisible(`form[action$="/pause"] button`, chromedp.ByQuery))
+	b.run(t, chromedp.Click(chromedp.CSS(`form[action$="/pause"] button`)), chromedp.WaitVisible(chromedp.CSS(`form[action$="/resume"] button`)))
+	b.run(t, chromedp.Click(chromedp.CSS(`form[action$="/resume"] button`)), chromedp.WaitVisible(chromedp.CSS(`form[action$="/pause"] button`)))
 	b.open(t, "/requests")
-	b.run(t, chromedp.SetValue("#filter-status", "partially_succeeded", chromedp.ByQuery), chromedp.Click(".filters button", chromedp.ByQuery), chromedp.WaitVisible(".filters a", chromedp.ByQuery))
-	var at string
-	b.run(t, chromedp.Location(&at))
+	b.run(t, chromedp.SetValue(chromedp.CSS("#filter-status"), "partially_succeeded"), chromedp.Click(chromedp.CSS(".filters button")), chromedp.WaitVisible(chromedp.CSS(".filters a")))
+	at, err := chromedp.Run(b, chromedp.Location())
+	must(t, err)
 	if !strings.Contains(at, "status=partially_succeeded") {
 		t.Errorf("the filter led to %s", at)
 	}
@@ -93,24 +93,24 @@ func TestMarketingMendsInTheBrowser(t *testing.T) {
 
 	// A failed request is found by its cause, and runs again: its page follows by itself.
 	b.open(t, "/failures")
-	b.run(t, chromedp.Click(`form[action="/failures/retry"] button`, chromedp.ByQuery), chromedp.WaitVisible(".notice.good", chromedp.ByQuery))
+	b.run(t, chromedp.Click(chromedp.CSS(`form[action="/failures/retry"] button`)), chromedp.WaitVisible(chromedp.CSS(".notice.good")))
 	b.open(t, "/requests/"+w.failed)
 	b.until(t, "the page shows the success", `document.querySelector("#live dd .badge.good") !== null`)
 	w.ends(t, w.failed, request.Succeeded)
 
 	// A dry run shows what a push would do; a test reaches the endpoint.
 	b.open(t, "/users/"+w.user)
-	b.run(t, chromedp.Click(`form[action$="/sync"] button`, chromedp.ByQuery), chromedp.WaitVisible(".notice.good", chromedp.ByQuery))
+	b.run(t, chromedp.Click(chromedp.CSS(`form[action$="/sync"] button`)), chromedp.WaitVisible(chromedp.CSS(".notice.good")))
 	b.until(t, "the dry run is done", `document.querySelector("#live").textContent.includes("would sync") || document.querySelector("#live").textContent.includes("unchanged")`)
 	b.open(t, "/webhooks/"+w.endpoint)
-	b.run(t, chromedp.Click(`form[action$="/test"] button`, chromedp.ByQuery))
+	b.run(t, chromedp.Click(chromedp.CSS(`form[action$="/test"] button`)))
 	b.until(t, "the test was answered", `document.body.textContent.includes("HTTP 2")`)
 
 	// A person is erased, behind a question.
 	b.open(t, "/users/"+w.user)
-	b.run(t, chromedp.Click(".careful summary", chromedp.ByQuery), chromedp.WaitVisible(".careful button.danger", chromedp.ByQuery))
+	b.run(t, chromedp.Click(chromedp.CSS(".careful summary")), chromedp.WaitVisible(chromedp.CSS(".careful button.danger")))
 	b.shoot(t, "user-erase", desktop)
-	b.run(t, chromedp.Click(".careful button.danger", chromedp.ByQuery))
+	b.run(t, chromedp.Click(chromedp.CSS(".careful button.danger")))
 	b.until(t, "the receipts are there", `document.querySelector("h1").textContent === "Erasure" && document.querySelector("#live").textContent.includes("succeeded")`)
 	b.check(t, "erasure", desktop)
 	b.shoot(t, "erasure", desktop)
@@ -127,12 +127,13 @@ func TestListsFollowByThemselvesAndByKeyboard(t *testing.T) {
 	b.until(t, "the new request is there", `document.getElementById("live").textContent.includes("`+id+`")`)
 
 	// A filter applies when it is chosen, and stays in the address.
-	b.run(t, chromedp.Evaluate(`const s = document.getElementById("filter-status"); s.value = "partially_succeeded"; s.dispatchEvent(new Event("change", {bubbles: true})); 0`, nil))
+	value[int](t, b, `const s = document.getElementById("filter-status"); s.value = "partially_succeeded"; s.dispatchEvent(new Event("change", {bubbles: true})); 0`)
 	b.until(t, "the filter applies", `location.search.includes("status=partially_succeeded") && !document.getElementById("live").textContent.includes("`+id+`")`)
 	b.until(t, "the filtered page is live", `document.getElementById("live-state").dataset.state === "on"`)
 
 	// The slash leads to the search, which leads to the user.
-	b.run(t, chromedp.Evaluate(`document.activeElement.blur(); 0`, nil), chromedp.KeyEvent("/"))
+	value[int](t, b, `document.activeElement.blur(); 0`)
+	b.run(t, chromedp.KeyEvent("/"))
 	b.until(t, "the search has the focus", `document.activeElement.id === "search"`)
 	b.run(t, chromedp.KeyEvent("jane.doe@acme.example.com\r"))
 	b.until(t, "the user is found", `document.querySelector("h1").textContent === "Jane Doe"`)
@@ -147,11 +148,11 @@ func TestTheOperatorTopsUpInTheBrowser(t *testing.T) {
 	b := newBrowser(t, w.app.Addr(), desktop)
 	b.signIn(t, w.adminToken)
 	b.open(t, "/operator/organizations/"+w.org.ID)
-	b.run(t, chromedp.SendKeys("#amount", "25", chromedp.ByQuery), chromedp.SendKeys("#reference", "invoice 18\r", chromedp.ByQuery), chromedp.WaitVisible(".notice.good", chromedp.ByQuery))
+	b.run(t, chromedp.SendKeys(chromedp.CSS("#amount"), "25"), chromedp.SendKeys(chromedp.CSS("#reference"), "invoice 18\r"), chromedp.WaitVisible(chromedp.CSS(".notice.good")))
 	b.open(t, "/operator/queues")
-	b.run(t, chromedp.Click(`form[action="/operator/queues/bulk/pause"] button`, chromedp.ByQuery), chromedp.WaitVisible(`form[action="/operator/queues/bulk/resume"] button`, chromedp.ByQuery))
-	b.run(t, chromedp.Click(`form[action="/operator/queues/bulk/resume"] button`, chromedp.ByQuery), chromedp.WaitVisible(`form[action="/operator/queues/bulk/pause"] button`, chromedp.ByQuery))
+	b.run(t, chromedp.Click(chromedp.CSS(`form[action="/operator/queues/bulk/pause"] button`)), chromedp.WaitVisible(chromedp.CSS(`form[action="/operator/queues/bulk/resume"] button`)))
+	b.run(t, chromedp.Click(chromedp.CSS(`form[action="/operator/queues/bulk/resume"] button`)), chromedp.WaitVisible(chromedp.CSS(`form[action="/operator/queues/bulk/pause"] button`)))
 	b.open(t, "/operator")
-	b.run(t, chromedp.Click(`form[action$="/open"] button`, chromedp.ByQuery))
+	b.run(t, chromedp.Click(chromedp.CSS(`form[action$="/open"] button`)))
 	b.until(t, "the organization is open", `document.querySelector("h1").textContent === "Overview" && document.querySelector(".whose").textContent.includes("Northwind Travel")`)
 }
