@@ -213,7 +213,7 @@ func connectionsView(p ui.Pager, list []platform.Connection) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = ui.Table("Connections").Render(templ.WithChildren(ctx, templ_7745c5c3_Var5), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Rows("Connections").Render(templ.WithChildren(ctx, templ_7745c5c3_Var5), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

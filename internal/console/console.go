@@ -5,6 +5,7 @@
 package console
 
 import (
+	"log/slog"
 	"net/http"
 	"sync"
 
@@ -66,12 +67,14 @@ var prefixes = []string{
 	"/follow-ups", "/imports", "/credits", "/organization", "/operator",
 }
 
-// Dialects returns the pages that everybody may see, those of an organization, and those of
-// the operator.
+// Dialects returns the files, the pages that everybody may see, those of an organization, and
+// those of the operator.
 func (h *Console) Dialects() []api.Dialect {
 	return []api.Dialect{
-		{Name: "console", Prefixes: prefixes, Auth: h.secure, Render: h.fail, Routes: []api.Route{
+		{Name: "console", Auth: h.secure, Render: h.fail, Level: slog.LevelDebug, Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/static/*", Handler: serveFile},
+		}},
+		{Name: "console", Prefixes: prefixes, Auth: h.secure, Render: h.fail, Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/sign-in", Handler: h.signInPage},
 			{Method: http.MethodPost, Path: "/sign-in", MediaTypes: forms, Handler: h.signIn},
 			{Method: http.MethodPost, Path: "/sign-out", MediaTypes: forms, Handler: h.signOut},

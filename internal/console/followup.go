@@ -26,6 +26,10 @@ func (h *Console) followUpPages() []api.Route {
 		h.page(one, h.showFollowUp, read, manage),
 		{Method: http.MethodPost, Path: one, Scope: manage, MediaTypes: forms, Handler: h.updateFollowUp},
 		{Method: http.MethodPost, Path: one + "/dry-run", Scope: manage, MediaTypes: forms, Handler: h.rehearseFollowUp},
+		// What a dry run answers may be asked for again by its address.
+		{Method: http.MethodGet, Path: one + "/dry-run", Handler: func(c *api.Call) error {
+			return c.Redirect(http.StatusSeeOther, "/follow-ups/"+url.PathEscape(c.Param("id")))
+		}},
 		h.act(one+"/pause", manage, h.pauseFollowUp),
 		h.act(one+"/resume", manage, h.resumeFollowUp),
 		h.act(one+"/delete", manage, h.deleteFollowUp),

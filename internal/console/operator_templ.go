@@ -184,7 +184,7 @@ func organizationsView(p ui.Pager, list []tenant.Organization) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = ui.Table("Organizations").Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Rows("Organizations").Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

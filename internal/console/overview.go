@@ -55,7 +55,7 @@ func (h *Console) overview(c *api.Call) (view, error) {
 	o.attention = append(ofConnections(connections), ofEndpoints(endpoints)...)
 	o.attention = append(o.attention, ofCredits(o.balance, c.Caller.Organization.Settings.LowCredit())...)
 	o.attention = append(o.attention, ofRequests(o.pulse)...)
-	return view{title: "Overview", section: "Overview", still: overviewHead(), live: overviewView(o)}, nil
+	return view{title: "Overview", section: "Overview", still: overviewHead(), live: overviewView(o), below: overviewChart()}, nil
 }
 
 func ofConnections(list []platform.Connection) (out []attention) {

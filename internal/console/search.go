@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"usersync/internal/api"
+	"usersync/internal/delivery"
 	"usersync/internal/identity"
 	"usersync/internal/management"
 	"usersync/internal/usersync"
@@ -37,6 +38,11 @@ func (h *Console) search(c *api.Call) error {
 			return c.Redirect(http.StatusSeeOther, p.path+text)
 		}
 	}
+	if usersync.HasPrefix(text, usersync.PrefixMessage) {
+		if path, err := h.deliveryOf(c, text); path != "" || err != nil {
+			return leadTo(c, path, err)
+		}
+	}
 	list, err := h.found(c, text)
 	if err != nil {
 		return err
@@ -45,6 +51,33 @@ func (h *Console) search(c *api.Call) error {
 		return c.Redirect(http.StatusSeeOther, "/users/"+list[0].ID)
 	}
 	return h.render(c, http.StatusOK, view{title: "Search", query: text, still: searchView(text)})
+}
+
+// deliveryOf returns the page of a message's delivery, "" where there is none.
+func (h *Console) deliveryOf(c *api.Call, message string) (path string, err error) {
+	if !may(c, read) && !may(c, manage) {
+		return "", nil
+	}
+	endpoints, err := h.Management.ListEndpoints(c.Context(), c.Caller.Org, "", attended)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range endpoints { //lint:loop a message goes to a few endpoints, and ends at the first
+		d, err := h.Management.GetDelivery(c.Context(), c.Caller.Org, delivery.IDOf(message, e.ID))
+		if usersync.CodeOf(err) == usersync.CodeNotFound {
+			continue
+		}
+		return "/deliveries/" + d.ID, err
+	}
+	return "", nil
+}
+
+// leadTo leads to a page that was found, unless the look for it failed.
+func leadTo(c *api.Call, path string, err error) error {
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, path)
 }
 
 // found returns the users that a text finds.

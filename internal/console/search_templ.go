@@ -63,7 +63,7 @@ func searchView(text string) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, " <p>Enter a whole e-mail address, or the id of a user, a request, a delivery, a connection, a webhook endpoint, an import or an erasure.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, " <p>Enter a whole e-mail address, or the id of a user, a request, a webhook message, a delivery, a connection, a webhook endpoint, an import or an erasure.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -29,6 +29,8 @@ type view struct {
 	still templ.Component
 	// live is kept current by events. It is nil on a page that does not change.
 	live templ.Component
+	// below stands still beneath the live part; nil for nothing.
+	below templ.Component
 	// query is what the search field holds.
 	query string
 }

@@ -189,6 +189,13 @@ func textOf(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}
+	if list, ok := v.([]any); ok {
+		parts := make([]string, len(list))
+		for i, one := range list {
+			parts[i] = textOf(one)
+		}
+		return strings.Join(parts, ", ")
+	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)

@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"usersync/internal/app/apptest"
 	"usersync/test/services"
 )
 
@@ -142,12 +143,13 @@ func value[T any](t *testing.T, b *browser, expression string) T {
 	return v
 }
 
-// until waits until an expression holds in the page.
+// until waits until an expression holds in the page, whichever page that is by then.
 func (b *browser) until(t *testing.T, what, expression string) {
 	t.Helper()
-	if _, err := chromedp.Run(b, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(30*time.Second))); err != nil {
-		t.Fatalf("%s: %v; the page says: %s", what, err, value[string](t, b, "document.body.innerText"))
-	}
+	apptest.Eventually(t, what, func() bool {
+		yes, err := chromedp.Run(b, chromedp.Evaluate[bool](expression))
+		return err == nil && yes
+	})
 }
 
 // finding is what axe-core finds.

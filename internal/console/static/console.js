@@ -22,7 +22,13 @@
 
   // --- Charts are drawn from the table of their numbers, which everybody can read.
   const charts = new Map();
-  function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+  function colour(name) {
+    const probe = document.body.appendChild(document.createElement("span"));
+    probe.style.color = `var(${name})`;
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  }
   function drawCharts() {
     for (const [figure, chart] of charts) if (!figure.isConnected) { chart.destroy(); charts.delete(figure); }
     if (!window.uPlot) return;
@@ -41,7 +47,7 @@
         axes: [axis, { ...axis, size: 44 }],
         scales: { y: { range: (u, min, max) => [0, Math.max(1, max * 1.1)] } },
         series: [{}, ...[...table.tHead.rows[0].cells].slice(1).map((cell, i) => (
-          { label: cell.textContent, stroke: strokes[i], width: 2, fill: i === 0 ? strokes[i] + "22" : undefined, points: { show: false } }))],
+          { label: cell.textContent, stroke: strokes[i], width: 2, fill: i === 0 ? strokes[i].replace(/^rgb\((.*)\)$/, "rgba($1, .12)") : undefined, points: { show: false } }))],
       }, data, figure));
     }
   }
