@@ -41,6 +41,8 @@ type Console struct {
 	origin   *http.CrossOriginProtection
 	tries    *tries
 
+	// streams has an element for each stream that is under way.
+	streams chan struct{}
 	ending  sync.Once
 	closing chan struct{}
 }
@@ -49,7 +51,7 @@ type Console struct {
 func New(o Options) *Console {
 	return &Console{
 		Options: o, sessions: session.NewManager(o.Management.Store),
-		origin: http.NewCrossOriginProtection(), tries: newTries(), closing: make(chan struct{}),
+		origin: http.NewCrossOriginProtection(), tries: newTries(), streams: make(chan struct{}, maxStreams), closing: make(chan struct{}),
 	}
 }
 

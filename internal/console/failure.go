@@ -23,7 +23,7 @@ func (h *Console) failurePages() []api.Route {
 
 // failureSample bounds the failed requests of each status that are grouped. The whole of them
 // comes here when the API counts and retries by a filter.
-const failureSample = 200
+const failureSample = 100
 
 // failureFilters narrow the failures.
 var failureFilters = []ui.Filter{

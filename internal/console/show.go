@@ -44,6 +44,9 @@ const (
 	liveEvery = 2 * time.Second
 	quietFor  = 15 * time.Second
 	streamFor = 10 * time.Minute
+	// maxStreams bounds the streams of a process. A page that gets none asks every ten
+	// seconds.
+	maxStreams = 256
 )
 
 // show answers with a page, with its live part alone for a script that asks, or with the
@@ -109,6 +112,12 @@ func (h *Console) stream(c *api.Call, load loader) error {
 	}
 	if first.live == nil {
 		return c.NoContent(http.StatusNoContent) // which has a browser not ask again
+	}
+	select {
+	case h.streams <- struct{}{}:
+		defer func() { <-h.streams }()
+	default:
+		return c.NoContent(http.StatusNoContent)
 	}
 	c.Header().Set("Content-Type", "text/event-stream")
 	c.Header().Set("X-Accel-Buffering", "no")
