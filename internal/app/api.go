@@ -12,6 +12,7 @@ import (
 	"usersync/internal/api/native"
 	"usersync/internal/connectors"
 	"usersync/internal/console"
+	"usersync/internal/console/session"
 	"usersync/internal/intake"
 	"usersync/internal/issuer"
 	"usersync/internal/lookup"
@@ -19,6 +20,7 @@ import (
 	"usersync/internal/management"
 	"usersync/internal/management/fields"
 	"usersync/internal/management/followups"
+	"usersync/internal/management/pulse"
 	"usersync/internal/outbound"
 	"usersync/internal/provider"
 	"usersync/internal/providers"
@@ -80,7 +82,8 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	reports := &event.Handlers{Management: operations, Keys: a.Keys}
 	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard},
 		Fields: &fields.Service{FindPlatform: connectors.Find, Hub: a.hub}, AdminToken: a.cfg.AdminToken}
-	a.console = console.New(console.Options{Management: operations, FollowUps: administration.FollowUps, Fields: administration.Fields, AdminToken: a.cfg.AdminToken})
+	a.console = console.New(console.Options{Management: operations, FollowUps: administration.FollowUps, Fields: administration.Fields,
+		Pulse: &pulse.Service{}, Sessions: session.NewManager(a.Store), AdminToken: a.cfg.AdminToken})
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect(), lookups.Dialect()}, administration.Dialects()...)
 }
 

@@ -90,7 +90,7 @@ type App struct {
 	waiters  *intake.Waiters
 	edge     *api.Edge
 	dialects []api.Dialect
-	console  *console.Console
+	console  *console.Handlers
 	pool     *worker.Pool
 	client   *outbound.Client // of deliveries
 	services *outbound.Client // of directory services

@@ -45,7 +45,7 @@ var securityHeaders = map[string]string{
 var errOrigin = usersync.Errorf(usersync.CodeForbidden, "This was sent from another site. Nothing was done.")
 
 // secure sets the headers of every answer, and refuses what another site has a browser send.
-func (h *Console) secure(c *api.Call) error {
+func (h *Handlers) secure(c *api.Call) error {
 	for name, value := range securityHeaders {
 		c.Header().Set(name, value)
 	}
@@ -78,12 +78,12 @@ func visitOf(c *api.Call) visit {
 }
 
 // load finds the session of a call.
-func (h *Console) load(c *api.Call) (context.Context, error) {
+func (h *Handlers) load(c *api.Call) (context.Context, error) {
 	token := ""
 	if cookie, err := c.Request().Cookie(cookieName); err == nil {
 		token = cookie.Value
 	}
-	ctx, err := h.sessions.Load(c.Context(), token)
+	ctx, err := h.Sessions.Load(c.Context(), token)
 	if err != nil {
 		return nil, fmt.Errorf("load the session: %w", err)
 	}
@@ -91,8 +91,8 @@ func (h *Console) load(c *api.Call) (context.Context, error) {
 }
 
 // save writes the session of a call, and tells the browser its name.
-func (h *Console) save(c *api.Call, ctx context.Context) error {
-	token, _, err := h.sessions.Commit(ctx)
+func (h *Handlers) save(c *api.Call, ctx context.Context) error {
+	token, _, err := h.Sessions.Commit(ctx)
 	if err != nil {
 		return fmt.Errorf("save the session: %w", err)
 	}
@@ -102,7 +102,7 @@ func (h *Console) save(c *api.Call, ctx context.Context) error {
 
 // setCookie sets the cookie for as long as the browser runs, or takes it away. It is sent
 // over TLS only where the call came so, as a proxy in front tells.
-func (h *Console) setCookie(c *api.Call, token string, maxAge int) {
+func (h *Handlers) setCookie(c *api.Call, token string, maxAge int) {
 	r := c.Request()
 	http.SetCookie(c.Response(), &http.Cookie{
 		Name: cookieName, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: maxAge,
@@ -111,7 +111,7 @@ func (h *Console) setCookie(c *api.Call, token string, maxAge int) {
 }
 
 // authenticate finds out who looks at a page of an organization.
-func (h *Console) authenticate(c *api.Call) error {
+func (h *Handlers) authenticate(c *api.Call) error {
 	v, err := h.begin(c)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (h *Console) authenticate(c *api.Call) error {
 	if v.operator {
 		return h.enter(c, v)
 	}
-	if err := c.AuthenticateKey(h.sessions.GetString(v.ctx, sessionKey)); err != nil {
+	if err := c.AuthenticateKey(h.Sessions.GetString(v.ctx, sessionKey)); err != nil {
 		return signedOut(err)
 	}
 	v.by = c.Caller.Key.Name
@@ -131,14 +131,14 @@ func (h *Console) authenticate(c *api.Call) error {
 }
 
 // begin finds the session of a call, which belongs to a key or to the operator.
-func (h *Console) begin(c *api.Call) (v visit, err error) {
+func (h *Handlers) begin(c *api.Call) (v visit, err error) {
 	if err := h.secure(c); err != nil {
 		return v, err
 	}
 	if v.ctx, err = h.load(c); err != nil {
 		return v, err
 	}
-	if mark := h.sessions.GetString(v.ctx, sessionOperator); mark != "" {
+	if mark := h.Sessions.GetString(v.ctx, sessionOperator); mark != "" {
 		if mark != h.fingerprint() {
 			return v, errSignedOut
 		}
@@ -147,7 +147,7 @@ func (h *Console) begin(c *api.Call) (v visit, err error) {
 		c.Set(visitName, v)
 		return v, nil
 	}
-	if h.sessions.GetString(v.ctx, sessionKey) == "" {
+	if h.Sessions.GetString(v.ctx, sessionKey) == "" {
 		return v, errSignedOut
 	}
 	return v, nil
@@ -155,8 +155,8 @@ func (h *Console) begin(c *api.Call) (v visit, err error) {
 
 // enter has the operator look at the organization that they chose. They may do there what
 // a key of all scopes may, since they could make one.
-func (h *Console) enter(c *api.Call, v visit) error {
-	id := h.sessions.GetString(v.ctx, sessionOrganization)
+func (h *Handlers) enter(c *api.Call, v visit) error {
+	id := h.Sessions.GetString(v.ctx, sessionOrganization)
 	if id == "" {
 		return errNoOrganization
 	}
@@ -178,13 +178,13 @@ func (h *Console) enter(c *api.Call, v visit) error {
 }
 
 // authenticateOperator lets nobody but the operator in.
-func (h *Console) authenticateOperator(c *api.Call) error {
+func (h *Handlers) authenticateOperator(c *api.Call) error {
 	v, err := h.begin(c)
 	if err != nil {
 		return err
 	}
 	if !v.operator {
-		if err := c.AuthenticateKey(h.sessions.GetString(v.ctx, sessionKey)); err != nil {
+		if err := c.AuthenticateKey(h.Sessions.GetString(v.ctx, sessionKey)); err != nil {
 			return signedOut(err)
 		}
 		return errOperatorOnly
@@ -202,7 +202,7 @@ func signedOut(err error) error {
 
 // fingerprint tells one operator's token from the next, so that sessions end with it. It is
 // stored sealed.
-func (h *Console) fingerprint() string {
+func (h *Handlers) fingerprint() string {
 	sum := sha256.Sum256([]byte("console\x00" + h.AdminToken.Reveal()))
 	return hex.EncodeToString(sum[:16])
 }
@@ -238,12 +238,12 @@ var (
 )
 
 // signInPage is GET /sign-in.
-func (h *Console) signInPage(c *api.Call) error {
+func (h *Handlers) signInPage(c *api.Call) error {
 	return h.write(c, http.StatusOK, signInView(safePath(c.QueryParam("next")), ""))
 }
 
 // signIn is POST /sign-in. Wrong keys from one address are throttled.
-func (h *Console) signIn(c *api.Call) error {
+func (h *Handlers) signIn(c *api.Call) error {
 	form, err := readForm(c)
 	if err != nil {
 		return err
@@ -252,7 +252,7 @@ func (h *Console) signIn(c *api.Call) error {
 	if secret.IsZero() {
 		return h.write(c, http.StatusUnprocessableEntity, signInView(next, errNoSecret))
 	}
-	if wait := h.tries.wait(c.Request().RemoteAddr); wait > 0 {
+	if wait := h.tries.Wait(c.Request().RemoteAddr); wait > 0 {
 		return &usersync.Error{Code: usersync.CodeRateLimited, RetryAfter: wait, Message: "Too many wrong keys came from your address. Try again in a minute."}
 	}
 	name, value, err := h.recognize(c, secret)
@@ -260,14 +260,14 @@ func (h *Console) signIn(c *api.Call) error {
 		return err
 	}
 	if name == "" {
-		h.tries.note(c.Request().RemoteAddr)
+		h.tries.Note(c.Request().RemoteAddr)
 		return h.write(c, http.StatusUnprocessableEntity, signInView(next, errWrongSecret))
 	}
 	return h.open(c, name, value, next)
 }
 
 // recognize returns what a session of whoever has the secret holds, "" for a wrong one.
-func (h *Console) recognize(c *api.Call, secret usersync.Secret) (name, value string, err error) {
+func (h *Handlers) recognize(c *api.Call, secret usersync.Secret) (name, value string, err error) {
 	if same(secret.Reveal(), h.AdminToken.Reveal()) {
 		return sessionOperator, h.fingerprint(), nil
 	}
@@ -289,18 +289,18 @@ func same(a, b string) bool {
 
 // open begins a session. A session that was there gets another name, so that nobody can
 // have set it up.
-func (h *Console) open(c *api.Call, name, value, next string) error {
+func (h *Handlers) open(c *api.Call, name, value, next string) error {
 	ctx, err := h.load(c)
 	if err != nil {
 		return err
 	}
-	if err := h.sessions.Clear(ctx); err != nil {
+	if err := h.Sessions.Clear(ctx); err != nil {
 		return fmt.Errorf("clear the session: %w", err)
 	}
-	if err := h.sessions.RenewToken(ctx); err != nil {
+	if err := h.Sessions.RenewToken(ctx); err != nil {
 		return fmt.Errorf("rename the session: %w", err)
 	}
-	h.sessions.Put(ctx, name, value)
+	h.Sessions.Put(ctx, name, value)
 	if err := h.save(c, ctx); err != nil {
 		return err
 	}
@@ -308,12 +308,12 @@ func (h *Console) open(c *api.Call, name, value, next string) error {
 }
 
 // signOut is POST /sign-out.
-func (h *Console) signOut(c *api.Call) error {
+func (h *Handlers) signOut(c *api.Call) error {
 	ctx, err := h.load(c)
 	if err != nil {
 		return err
 	}
-	if err := h.sessions.Destroy(ctx); err != nil {
+	if err := h.Sessions.Destroy(ctx); err != nil {
 		return fmt.Errorf("end the session: %w", err)
 	}
 	h.setCookie(c, "", -1)
@@ -330,7 +330,7 @@ func safePath(path string) string {
 }
 
 // viewer is who looks at a page.
-func (h *Console) viewer(c *api.Call) ui.Viewer {
+func (h *Handlers) viewer(c *api.Call) ui.Viewer {
 	v := visitOf(c)
 	return ui.Viewer{Operator: v.operator, Organization: c.Caller.Organization.Name, Key: v.by, May: func(scopes ...string) bool {
 		return slices.ContainsFunc(scopes, func(s string) bool { return may(c, tenant.Scope(s)) })

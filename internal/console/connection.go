@@ -12,6 +12,7 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/connector"
 	"usersync/internal/connector/ability"
+	"usersync/internal/console/fieldform"
 	"usersync/internal/console/ui"
 	"usersync/internal/management"
 	"usersync/internal/mask"
@@ -19,7 +20,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (h *Console) connectionPages() []api.Route {
+func (h *Handlers) connectionPages() []api.Route {
 	const one = "/connections/:id"
 	return []api.Route{
 		h.page("/connections", h.listConnections, read, manage),
@@ -36,7 +37,7 @@ func (h *Console) connectionPages() []api.Route {
 	}
 }
 
-func (h *Console) listConnections(c *api.Call) (view, error) {
+func (h *Handlers) listConnections(c *api.Call) (view, error) {
 	if _, err := known(c); err != nil {
 		return view{}, err
 	}
@@ -61,7 +62,7 @@ type connectionPage struct {
 	mayManage             bool
 }
 
-func (h *Console) showConnection(c *api.Call) (view, error) {
+func (h *Handlers) showConnection(c *api.Call) (view, error) {
 	one, err := h.Management.GetConnection(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return view{}, err
@@ -95,7 +96,7 @@ func valuesOf(object json.RawMessage) ([]fieldFact, error) {
 }
 
 // kind returns the platform with a name.
-func (h *Console) kind(name string) (connector.Platform, bool) {
+func (h *Handlers) kind(name string) (connector.Platform, bool) {
 	i := slices.IndexFunc(h.Management.Platforms, func(k connector.Platform) bool { return k.Name == name })
 	if i < 0 {
 		return connector.Platform{}, false
@@ -104,7 +105,7 @@ func (h *Console) kind(name string) (connector.Platform, bool) {
 }
 
 // showFields asks the platform what fields its contacts have.
-func (h *Console) showFields(c *api.Call) (view, error) {
+func (h *Handlers) showFields(c *api.Call) (view, error) {
 	one, err := h.Management.GetConnection(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return view{}, err
@@ -137,7 +138,7 @@ func (f connectionForm) path() string {
 	return "/connections/" + f.id
 }
 
-func (h *Console) newConnection(c *api.Call) (view, error) {
+func (h *Handlers) newConnection(c *api.Call) (view, error) {
 	query, err := known(c, "platform")
 	if err != nil {
 		return view{}, err
@@ -157,7 +158,7 @@ func connectionFormPage(f connectionForm) view {
 	return view{title: title, section: "Connections", still: connectionFormView(title, f)}
 }
 
-func (h *Console) editConnection(c *api.Call) (view, error) {
+func (h *Handlers) editConnection(c *api.Call) (view, error) {
 	f, err := h.storedForm(c)
 	if err != nil {
 		return view{}, err
@@ -166,7 +167,7 @@ func (h *Console) editConnection(c *api.Call) (view, error) {
 }
 
 // storedForm is the form as the stored connection fills it in. Secrets stay out of it.
-func (h *Console) storedForm(c *api.Call) (connectionForm, error) {
+func (h *Handlers) storedForm(c *api.Call) (connectionForm, error) {
 	one, err := h.Management.GetConnection(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return connectionForm{}, err
@@ -182,35 +183,13 @@ func (h *Console) storedForm(c *api.Call) (connectionForm, error) {
 	}
 	for _, field := range k.Settings {
 		if value, set := settings[field.Name]; set {
-			f.values["settings."+field.Name] = textOfValue(value)
+			f.values["settings."+field.Name] = fieldform.TextOf(value)
 		}
 	}
 	return f, nil
 }
 
-// textOfValue is a value as it stands in a field of a form: the items of a list and of a map
-// are lines.
-func textOfValue(value json.RawMessage) string {
-	var text string
-	if json.Unmarshal(value, &text) == nil {
-		return text
-	}
-	var list []string
-	if json.Unmarshal(value, &list) == nil {
-		return strings.Join(list, "\n")
-	}
-	var table map[string]string
-	if json.Unmarshal(value, &table) == nil {
-		var lines []string
-		for _, name := range slices.Sorted(maps.Keys(table)) {
-			lines = append(lines, name+" = "+table[name])
-		}
-		return strings.Join(lines, "\n")
-	}
-	return string(value)
-}
-
-func (h *Console) createConnection(c *api.Call) error {
+func (h *Handlers) createConnection(c *api.Call) error {
 	form, err := readForm(c)
 	if err != nil {
 		return err
@@ -225,7 +204,7 @@ func (h *Console) createConnection(c *api.Call) error {
 	})
 }
 
-func (h *Console) updateConnection(c *api.Call) error {
+func (h *Handlers) updateConnection(c *api.Call) error {
 	form, err := readForm(c)
 	if err != nil {
 		return err
@@ -240,7 +219,7 @@ func (h *Console) updateConnection(c *api.Call) error {
 }
 
 // storeConnection stores what a form says, or shows the form again with what is wrong.
-func (h *Console) storeConnection(c *api.Call, form url.Values, f connectionForm, store func(management.ConnectionInput) (platform.Connection, error)) error {
+func (h *Handlers) storeConnection(c *api.Call, form url.Values, f connectionForm, store func(management.ConnectionInput) (platform.Connection, error)) error {
 	in, faults := f.read(form)
 	if len(faults) == 0 {
 		one, err := store(in)
@@ -276,7 +255,7 @@ func (f *connectionForm) read(form url.Values) (in management.ConnectionInput, f
 			if place == "settings" {
 				f.values[name] = text
 			}
-			value, fault := valueOf(field, text)
+			value, fault := fieldform.ValueOf(field, text)
 			switch {
 			case fault != "":
 				faults = append(faults, usersync.FieldError{Field: name, Message: fault})
@@ -290,45 +269,7 @@ func (f *connectionForm) read(form url.Values) (in management.ConnectionInput, f
 	return in, faults
 }
 
-// valueOf reads a field of a form; nil is none.
-func valueOf(field connector.Field, text string) (value json.RawMessage, fault string) {
-	if text == "" {
-		return nil, ""
-	}
-	switch field.Type {
-	case "integer", "number", "boolean":
-		if !json.Valid([]byte(text)) || strings.ContainsAny(text[:1], `"[{n`) {
-			return nil, "must be a " + field.Type
-		}
-		return json.RawMessage(text), ""
-	case "list":
-		return mask.Encode(lines(text)), ""
-	case "map":
-		table := map[string]string{}
-		for _, line := range lines(text) {
-			name, value, ok := strings.Cut(line, "=")
-			if !ok {
-				return nil, "must have lines of name = value"
-			}
-			table[strings.TrimSpace(name)] = strings.TrimSpace(value)
-		}
-		return mask.Encode(table), ""
-	}
-	return mask.Encode(text), ""
-}
-
-// lines are those of a text that say something.
-func lines(text string) []string {
-	var out []string
-	for line := range strings.SplitSeq(text, "\n") {
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
-		}
-	}
-	return out
-}
-
-func (h *Console) checkConnection(c *api.Call) (done, error) {
+func (h *Handlers) checkConnection(c *api.Call) (done, error) {
 	id := c.Param("id")
 	checked, err := h.Management.CheckConnection(c.Context(), c.Actor, c.Caller.Org, id)
 	if err != nil {
@@ -340,19 +281,19 @@ func (h *Console) checkConnection(c *api.Call) (done, error) {
 	return done{to: "/connections/" + id, text: "The platform takes the credentials."}, nil
 }
 
-func (h *Console) pauseConnection(c *api.Call) (done, error) {
+func (h *Handlers) pauseConnection(c *api.Call) (done, error) {
 	id := c.Param("id")
 	_, err := h.Management.PauseConnection(c.Context(), c.Actor, c.Caller.Org, id)
 	return done{to: "/connections/" + id, text: "Nothing more is pushed there until it is resumed."}, err
 }
 
-func (h *Console) resumeConnection(c *api.Call) (done, error) {
+func (h *Handlers) resumeConnection(c *api.Call) (done, error) {
 	id := c.Param("id")
 	_, err := h.Management.ResumeConnection(c.Context(), c.Actor, c.Caller.Org, id)
 	return done{to: "/connections/" + id, text: "Users are pushed there again."}, err
 }
 
-func (h *Console) deleteConnection(c *api.Call) (done, error) {
+func (h *Handlers) deleteConnection(c *api.Call) (done, error) {
 	err := h.Management.DeleteConnection(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
 	return done{to: "/connections", text: "The connection is deleted. What waited for it is skipped."}, err
 }

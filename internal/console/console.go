@@ -7,15 +7,16 @@ package console
 import (
 	"log/slog"
 	"net/http"
-	"sync"
 
 	"github.com/alexedwards/scs/v2"
 
 	"usersync/internal/api"
+	"usersync/internal/console/live"
 	"usersync/internal/console/session"
 	"usersync/internal/management"
 	"usersync/internal/management/fields"
 	"usersync/internal/management/followups"
+	"usersync/internal/management/pulse"
 	"usersync/internal/tenant"
 	"usersync/internal/usersync"
 )
@@ -30,34 +31,29 @@ type Options struct {
 	FollowUps *followups.Service
 	// Fields asks platforms for their fields.
 	Fields *fields.Service
+	// Pulse tells how the newest requests fare.
+	Pulse *pulse.Service
+	// Sessions say who is signed in.
+	Sessions *scs.SessionManager
 	// AdminToken is what the operator signs in with. Nobody can when it is empty.
 	AdminToken usersync.Secret
 }
 
-// Console serves the pages.
-type Console struct {
+// Handlers answer with the pages.
+type Handlers struct {
 	Options
-	sessions *scs.SessionManager
-	origin   *http.CrossOriginProtection
-	tries    *tries
-
-	// streams has an element for each stream that is under way.
-	streams chan struct{}
-	ending  sync.Once
-	closing chan struct{}
+	origin  *http.CrossOriginProtection
+	tries   *session.Tries
+	streams *live.Streams
 }
 
-// New returns a console that keeps its sessions in the database of Management.
-func New(o Options) *Console {
-	return &Console{
-		Options: o, sessions: session.NewManager(o.Management.Store),
-		origin: http.NewCrossOriginProtection(), tries: newTries(), streams: make(chan struct{}, maxStreams), closing: make(chan struct{}),
-	}
+// New returns the handlers of the console.
+func New(o Options) *Handlers {
+	return &Handlers{Options: o, origin: http.NewCrossOriginProtection(), tries: session.NewTries(), streams: live.NewStreams()}
 }
 
-// EndStreams ends the streams that keep pages current, which would otherwise keep a server
-// from shutting down. Browsers connect again.
-func (h *Console) EndStreams() { h.ending.Do(func() { close(h.closing) }) }
+// EndStreams ends the streams that keep pages current. Browsers connect again.
+func (h *Handlers) EndStreams() { h.streams.End() }
 
 // forms are the media types of what pages send.
 var forms = []string{"application/x-www-form-urlencoded"}
@@ -71,10 +67,10 @@ var prefixes = []string{
 
 // Dialects returns the files, the pages that everybody may see, those of an organization, and
 // those of the operator.
-func (h *Console) Dialects() []api.Dialect {
+func (h *Handlers) Dialects() []api.Dialect {
 	return []api.Dialect{
 		{Name: "console", Auth: h.secure, Render: h.fail, Level: slog.LevelDebug, Routes: []api.Route{
-			{Method: http.MethodGet, Path: "/static/*", Handler: serveFile},
+			{Method: http.MethodGet, Path: "/static/*", Handler: h.serveFile},
 		}},
 		{Name: "console", Prefixes: prefixes, Auth: h.secure, Render: h.fail, Routes: []api.Route{
 			{Method: http.MethodGet, Path: "/sign-in", Handler: h.signInPage},
@@ -95,7 +91,7 @@ const (
 	erase     = tenant.ScopeErase
 )
 
-func (h *Console) pages() []api.Route {
+func (h *Handlers) pages() []api.Route {
 	var out []api.Route
 	for _, list := range [][]api.Route{
 		h.overviewPages(), h.searchPages(), h.requestPages(), h.failurePages(), h.userPages(),
@@ -108,11 +104,11 @@ func (h *Console) pages() []api.Route {
 
 // page is a route that shows something to whoever has one of the scopes, and keeps it
 // current for a viewer who asks for events.
-func (h *Console) page(path string, load loader, scopes ...tenant.Scope) api.Route {
+func (h *Handlers) page(path string, load loader, scopes ...tenant.Scope) api.Route {
 	return api.Route{Method: http.MethodGet, Path: path, Handler: oneOf(h.show(load), scopes)}
 }
 
 // act is a route that does something, for which a key needs the scope.
-func (h *Console) act(path string, scope tenant.Scope, do func(*api.Call) (done, error)) api.Route {
+func (h *Handlers) act(path string, scope tenant.Scope, do func(*api.Call) (done, error)) api.Route {
 	return api.Route{Method: http.MethodPost, Path: path, Scope: scope, MediaTypes: forms, Handler: h.do(do)}
 }

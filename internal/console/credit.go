@@ -11,7 +11,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (h *Console) creditPages() []api.Route {
+func (h *Handlers) creditPages() []api.Route {
 	return []api.Route{h.page("/credits", h.showCredits, read, manage)}
 }
 
@@ -34,7 +34,7 @@ const (
 	spentSample = 500
 )
 
-func (h *Console) showCredits(c *api.Call) (view, error) {
+func (h *Handlers) showCredits(c *api.Call) (view, error) {
 	if _, err := known(c); err != nil {
 		return view{}, err
 	}

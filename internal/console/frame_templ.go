@@ -95,8 +95,8 @@ func whole(p ui.Page, v view) templ.Component {
 	})
 }
 
-// failurePage tells an error and what to do.
-func failurePage(p ui.Page, status int, message, hint string) templ.Component {
+// errorPage tells an error and what to do.
+func errorPage(p ui.Page, status int, message, hint string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

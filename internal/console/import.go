@@ -23,7 +23,7 @@ import (
 // around it.
 const uploadLimit = 64<<20 + 64<<10
 
-func (h *Console) importPages() []api.Route {
+func (h *Handlers) importPages() []api.Route {
 	return []api.Route{
 		h.page("/imports", h.listImports, read, manage),
 		{Method: http.MethodPost, Path: "/imports", Scope: manage, MediaTypes: []string{"multipart/form-data"}, BodyLimit: uploadLimit, Handler: h.do(h.upload)},
@@ -32,7 +32,7 @@ func (h *Console) importPages() []api.Route {
 	}
 }
 
-func (h *Console) listImports(c *api.Call) (view, error) {
+func (h *Handlers) listImports(c *api.Call) (view, error) {
 	if _, err := known(c); err != nil {
 		return view{}, err
 	}
@@ -54,7 +54,7 @@ type importPage struct {
 	errors []directory.ImportError
 }
 
-func (h *Console) showImport(c *api.Call) (view, error) {
+func (h *Handlers) showImport(c *api.Call) (view, error) {
 	i, first, err := h.Management.GetImport(c.Context(), c.Caller.Org, c.Param("id"), shownErrors)
 	if err != nil {
 		return view{}, err
@@ -62,7 +62,7 @@ func (h *Console) showImport(c *api.Call) (view, error) {
 	return view{title: "Import", section: "Imports", still: importHead(), live: importView(importPage{i, first})}, nil
 }
 
-func (h *Console) importErrors(c *api.Call) error {
+func (h *Handlers) importErrors(c *api.Call) error {
 	id := c.Param("id")
 	return c.WriteCSV(id+"-errors.csv", []string{"line", "field", "message"}, func(write func([]string) error) error {
 		return h.Management.EachImportError(c.Context(), c.Caller.Org, id, func(e directory.ImportError) error {
@@ -77,7 +77,7 @@ var (
 )
 
 // upload stores a file of people, read as it comes.
-func (h *Console) upload(c *api.Call) (done, error) {
+func (h *Handlers) upload(c *api.Call) (done, error) {
 	body, err := c.BodyStream()
 	if err != nil {
 		return done{}, err

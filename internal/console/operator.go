@@ -17,7 +17,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (h *Console) operatorPages() []api.Route {
+func (h *Handlers) operatorPages() []api.Route {
 	const one = "/operator/organizations/:id"
 	return []api.Route{
 		h.page("/operator", h.listOrganizations),
@@ -39,7 +39,7 @@ func (h *Console) operatorPages() []api.Route {
 	}
 }
 
-func (h *Console) listOrganizations(c *api.Call) (view, error) {
+func (h *Handlers) listOrganizations(c *api.Call) (view, error) {
 	if _, err := known(c); err != nil {
 		return view{}, err
 	}
@@ -55,7 +55,7 @@ func (h *Console) listOrganizations(c *api.Call) (view, error) {
 	return view{title: "Organizations", section: "Organizations", still: organizationsView(l.Pager, list)}, nil
 }
 
-func (h *Console) createOrganization(c *api.Call) (done, error) {
+func (h *Handlers) createOrganization(c *api.Call) (done, error) {
 	form, err := readForm(c)
 	if err != nil {
 		return done{}, err
@@ -76,7 +76,7 @@ type organizationOf struct {
 	now      time.Time
 }
 
-func (h *Console) showOrganizationOf(c *api.Call) (view, error) {
+func (h *Handlers) showOrganizationOf(c *api.Call) (view, error) {
 	var p organizationOf
 	var err error
 	if p.Organization, err = h.Management.GetOrganization(c.Context(), c.Param("id")); err != nil {
@@ -96,7 +96,7 @@ func (h *Console) showOrganizationOf(c *api.Call) (view, error) {
 }
 
 // openOrganization has the operator look at the pages of an organization.
-func (h *Console) openOrganization(c *api.Call) (done, error) {
+func (h *Handlers) openOrganization(c *api.Call) (done, error) {
 	o, err := h.Management.GetOrganization(c.Context(), c.Param("id"))
 	if err != nil {
 		return done{}, err
@@ -104,21 +104,21 @@ func (h *Console) openOrganization(c *api.Call) (done, error) {
 	if o.Status != tenant.Active {
 		return done{}, usersync.Errorf(usersync.CodeConflict, "The organization is disabled.")
 	}
-	h.sessions.Put(visitOf(c).ctx, sessionOrganization, o.ID)
+	h.Sessions.Put(visitOf(c).ctx, sessionOrganization, o.ID)
 	return done{to: "/", text: "You look at " + o.Name + " as the operator."}, nil
 }
 
-func (h *Console) enableOrganization(c *api.Call) (done, error) {
+func (h *Handlers) enableOrganization(c *api.Call) (done, error) {
 	o, err := h.Management.EnableOrganization(c.Context(), operator, c.Param("id"))
 	return done{to: operatorPath(o.ID), text: "The organization's calls are taken, and its work goes on."}, err
 }
 
-func (h *Console) disableOrganization(c *api.Call) (done, error) {
+func (h *Handlers) disableOrganization(c *api.Call) (done, error) {
 	o, err := h.Management.DisableOrganization(c.Context(), operator, c.Param("id"))
 	return done{to: operatorPath(o.ID), text: "The organization's calls are refused, and its work stops."}, err
 }
 
-func (h *Console) topUp(c *api.Call) (done, error) {
+func (h *Handlers) topUp(c *api.Call) (done, error) {
 	form, err := readForm(c)
 	if err != nil {
 		return done{}, err
@@ -132,7 +132,7 @@ func (h *Console) topUp(c *api.Call) (done, error) {
 	return done{to: operatorPath(id), text: fmt.Sprintf("The balance is %s now. What waited for credits goes on.", ui.Number(entry.BalanceAfter))}, err
 }
 
-func (h *Console) verifyCredits(c *api.Call) (done, error) {
+func (h *Handlers) verifyCredits(c *api.Call) (done, error) {
 	id := c.Param("id")
 	v, err := h.Management.VerifyCredits(c.Context(), id)
 	if err != nil {
@@ -147,7 +147,7 @@ func (h *Console) verifyCredits(c *api.Call) (done, error) {
 // days are how long a new key lasts.
 var days = []ui.Option{{Value: "", Text: "never"}, {Value: "30", Text: "in 30 days"}, {Value: "90", Text: "in 90 days"}, {Value: "365", Text: "in a year"}}
 
-func (h *Console) createKey(c *api.Call) (done, error) {
+func (h *Handlers) createKey(c *api.Call) (done, error) {
 	form, err := readForm(c)
 	if err != nil {
 		return done{}, err
@@ -175,7 +175,7 @@ func (h *Console) createKey(c *api.Call) (done, error) {
 		still: onceView("The key is made", "It is shown this once, and stored as a hash.", secret.Reveal(), operatorPath(id), "To the organization")}}, nil
 }
 
-func (h *Console) revokeKey(c *api.Call) (done, error) {
+func (h *Handlers) revokeKey(c *api.Call) (done, error) {
 	id := c.Param("id")
 	_, err := h.Management.RevokeKey(c.Context(), operator, id, c.Param("key"))
 	return done{to: operatorPath(id), text: "The key is revoked."}, err
@@ -210,7 +210,7 @@ type queuesPage struct {
 	stuck  []outbox.StuckTask
 }
 
-func (h *Console) showQueues(c *api.Call) (view, error) {
+func (h *Handlers) showQueues(c *api.Call) (view, error) {
 	var p queuesPage
 	var err error
 	if p.depths, p.state, err = h.Management.GetQueues(c.Context()); err != nil {
@@ -222,29 +222,29 @@ func (h *Console) showQueues(c *api.Call) (view, error) {
 	return view{title: "Queues", section: "Queues", still: queuesHead(), live: queuesView(p)}, nil
 }
 
-func (h *Console) pauseQueue(c *api.Call) (done, error) {
+func (h *Handlers) pauseQueue(c *api.Call) (done, error) {
 	err := h.Management.PauseQueue(c.Context(), operator, c.Param("name"))
 	return done{to: "/operator/queues", text: "The workers take nothing more from the queue."}, err
 }
 
-func (h *Console) resumeQueue(c *api.Call) (done, error) {
+func (h *Handlers) resumeQueue(c *api.Call) (done, error) {
 	err := h.Management.ResumeQueue(c.Context(), operator, c.Param("name"))
 	return done{to: "/operator/queues", text: "The workers go on with the queue."}, err
 }
 
-func (h *Console) rebuild(c *api.Call) (done, error) {
+func (h *Handlers) rebuild(c *api.Call) (done, error) {
 	n, err := h.Management.RebuildQueue(c.Context(), operator)
 	return done{to: "/operator/queues", text: fmt.Sprintf("%s tasks are sent again.", ui.Number(n))}, err
 }
 
-func (h *Console) retryTask(c *api.Call) (done, error) {
+func (h *Handlers) retryTask(c *api.Call) (done, error) {
 	err := h.Management.RetryTask(c.Context(), operator, c.Param("id"))
 	return done{to: "/operator/queues", text: "The task is worked again."}, err
 }
 
 var auditFilters = []ui.Filter{{Name: "organization", Label: "Organization", Placeholder: "org_…"}}
 
-func (h *Console) showAudit(c *api.Call) (view, error) {
+func (h *Handlers) showAudit(c *api.Call) (view, error) {
 	query, err := known(c, "organization")
 	if err != nil {
 		return view{}, err

@@ -11,7 +11,7 @@ import (
 	"usersync/internal/tenant"
 )
 
-func (h *Console) organizationPages() []api.Route {
+func (h *Handlers) organizationPages() []api.Route {
 	return []api.Route{
 		h.page("/organization", h.showOrganization, read, manage),
 		h.act("/organization", manage, h.updateOrganization),
@@ -27,7 +27,7 @@ type organizationPage struct {
 	operator  bool
 }
 
-func (h *Console) showOrganization(c *api.Call) (view, error) {
+func (h *Handlers) showOrganization(c *api.Call) (view, error) {
 	o, err := h.Management.GetOwnOrganization(c.Context(), c.Caller.Org)
 	if err != nil {
 		return view{}, err
@@ -48,7 +48,7 @@ func settingsText(s tenant.Settings) (string, error) {
 	return string(text), nil
 }
 
-func (h *Console) updateOrganization(c *api.Call) (done, error) {
+func (h *Handlers) updateOrganization(c *api.Call) (done, error) {
 	form, err := readForm(c)
 	if err != nil {
 		return done{}, err

@@ -7,18 +7,18 @@ import (
 	"usersync/internal/api"
 	"usersync/internal/console/ui"
 	"usersync/internal/delivery"
-	"usersync/internal/management"
+	"usersync/internal/management/pulse"
 	"usersync/internal/platform"
 	"usersync/internal/request"
 )
 
-func (h *Console) overviewPages() []api.Route {
+func (h *Handlers) overviewPages() []api.Route {
 	return []api.Route{h.page("/", h.overview, read, manage)}
 }
 
 // overview is what the first page shows.
 type overview struct {
-	pulse     management.Pulse
+	pulse     pulse.Pulse
 	balance   int64
 	attention []attention
 }
@@ -34,11 +34,11 @@ type attention struct {
 // attended bounds the connections and endpoints that are looked through.
 const attended = 200
 
-func (h *Console) overview(c *api.Call) (view, error) {
+func (h *Handlers) overview(c *api.Call) (view, error) {
 	var o overview
 	var err error
 	ctx, org := c.Context(), c.Caller.Org
-	if o.pulse, err = h.Management.GetPulse(ctx, org); err != nil {
+	if o.pulse, err = h.Pulse.Take(ctx, org); err != nil {
 		return view{}, err
 	}
 	if o.balance, err = h.Management.GetBalance(ctx, org); err != nil {
@@ -94,7 +94,7 @@ func ofCredits(balance, low int64) []attention {
 	return nil
 }
 
-func ofRequests(p management.Pulse) (out []attention) {
+func ofRequests(p pulse.Pulse) (out []attention) {
 	if n := p.Outcomes[request.Failed] + p.Outcomes[request.PartiallySucceeded]; n > 0 {
 		out = append(out, attention{true, fmt.Sprintf("%s of the latest requests failed, wholly or in part.", ui.Number(int64(n))), "/failures", "Failures"})
 	}

@@ -13,7 +13,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (h *Console) requestPages() []api.Route {
+func (h *Handlers) requestPages() []api.Route {
 	return []api.Route{
 		h.page("/requests", h.listRequests, read),
 		h.page("/requests/:id", h.showRequest, read),
@@ -60,7 +60,7 @@ func readSince(query url.Values) (time.Time, error) {
 	return time.Now().Add(-d), nil
 }
 
-func (h *Console) listRequests(c *api.Call) (view, error) {
+func (h *Handlers) listRequests(c *api.Call) (view, error) {
 	query, err := known(c, "status", "kind", "since", "email")
 	if err != nil {
 		return view{}, err
@@ -85,7 +85,7 @@ func (h *Console) listRequests(c *api.Call) (view, error) {
 // shownErrors bounds the failed users that are shown of a bulk.
 const shownErrors = 100
 
-func (h *Console) showRequest(c *api.Call) (view, error) {
+func (h *Handlers) showRequest(c *api.Call) (view, error) {
 	id := bulk.RequestOf(c.Param("id"))
 	if !usersync.HasPrefix(id, usersync.PrefixRequest) {
 		return view{}, request.ErrNotFound
@@ -116,7 +116,7 @@ func retryable(r *request.View) bool {
 	return r.Status == request.Failed || r.Status == request.PartiallySucceeded
 }
 
-func (h *Console) retryRequest(c *api.Call) (done, error) {
+func (h *Handlers) retryRequest(c *api.Call) (done, error) {
 	id := c.Param("id")
 	if !usersync.HasPrefix(id, usersync.PrefixRequest) {
 		return done{}, request.ErrNotFound

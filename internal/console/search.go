@@ -11,7 +11,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (h *Console) searchPages() []api.Route {
+func (h *Handlers) searchPages() []api.Route {
 	return []api.Route{{Method: http.MethodGet, Path: "/search", Handler: h.search}}
 }
 
@@ -27,7 +27,7 @@ var places = []struct {
 
 // search leads to what an id or an address names. Parts of addresses and names come here
 // when the API finds them.
-func (h *Console) search(c *api.Call) error {
+func (h *Handlers) search(c *api.Call) error {
 	query, err := c.Query()
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (h *Console) search(c *api.Call) error {
 }
 
 // deliveryOf returns the page of a message's delivery, "" where there is none.
-func (h *Console) deliveryOf(c *api.Call, message string) (path string, err error) {
+func (h *Handlers) deliveryOf(c *api.Call, message string) (path string, err error) {
 	if !may(c, read) && !may(c, manage) {
 		return "", nil
 	}
@@ -81,7 +81,7 @@ func leadTo(c *api.Call, path string, err error) error {
 }
 
 // found returns the users that a text finds.
-func (h *Console) found(c *api.Call, text string) ([]management.UserView, error) {
+func (h *Handlers) found(c *api.Call, text string) ([]management.UserView, error) {
 	email, err := identity.ParseEmail(text)
 	if err != nil || !may(c, read) && !may(c, manage) {
 		return nil, nil

@@ -3,15 +3,12 @@ package console
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/a-h/templ"
 
@@ -38,20 +35,9 @@ type view struct {
 // loader reads what a page shows.
 type loader func(c *api.Call) (view, error)
 
-// Live pages look again after liveEvery, and send nothing when nothing has changed. A stream
-// ends after streamFor, and the browser connects again: so the session is checked anew.
-const (
-	liveEvery = 2 * time.Second
-	quietFor  = 15 * time.Second
-	streamFor = 10 * time.Minute
-	// maxStreams bounds the streams of a process. A page that gets none asks every ten
-	// seconds.
-	maxStreams = 256
-)
-
 // show answers with a page, with its live part alone for a script that asks, or with the
 // events that keep it current.
-func (h *Console) show(load loader) func(*api.Call) error {
+func (h *Handlers) show(load loader) func(*api.Call) error {
 	return func(c *api.Call) error {
 		if strings.Contains(c.Request().Header.Get("Accept"), "text/event-stream") {
 			return h.stream(c, load)
@@ -68,7 +54,7 @@ func (h *Console) show(load loader) func(*api.Call) error {
 }
 
 // render writes a whole page.
-func (h *Console) render(c *api.Call, status int, v view) error {
+func (h *Handlers) render(c *api.Call, status int, v view) error {
 	p := ui.Page{Title: v.title, Section: v.section, Viewer: h.viewer(c), Query: v.query}
 	var err error
 	if p.Flash, err = h.flash(c); err != nil {
@@ -81,13 +67,13 @@ func (h *Console) render(c *api.Call, status int, v view) error {
 }
 
 // flash takes out of the session what the last action led to.
-func (h *Console) flash(c *api.Call) (*ui.Flash, error) {
+func (h *Handlers) flash(c *api.Call) (*ui.Flash, error) {
 	ctx := visitOf(c).ctx
 	if ctx == nil || c.Request().Method == http.MethodHead {
 		return nil, nil
 	}
 	for _, name := range []string{sessionFlash, sessionFailed} {
-		if text := h.sessions.PopString(ctx, name); text != "" {
+		if text := h.Sessions.PopString(ctx, name); text != "" {
 			return &ui.Flash{Failed: name == sessionFailed, Text: text}, h.save(c, ctx)
 		}
 	}
@@ -95,7 +81,7 @@ func (h *Console) flash(c *api.Call) (*ui.Flash, error) {
 }
 
 // write answers with a component.
-func (h *Console) write(c *api.Call, status int, page templ.Component) error {
+func (h *Handlers) write(c *api.Call, status int, page templ.Component) error {
 	var out bytes.Buffer
 	if err := page.Render(c.Context(), &out); err != nil {
 		return fmt.Errorf("render the page: %w", err)
@@ -104,120 +90,27 @@ func (h *Console) write(c *api.Call, status int, page templ.Component) error {
 }
 
 // stream sends the live part of a page whenever it has changed, until the viewer goes, the
-// process ends, the session ends, or streamFor is over.
-func (h *Console) stream(c *api.Call, load loader) error {
+// process ends or the session ends. A viewer who gets no stream is told not to ask again.
+func (h *Handlers) stream(c *api.Call, load loader) error {
 	first, err := load(c)
 	if err != nil {
 		return err
 	}
-	if first.live == nil {
-		return c.NoContent(http.StatusNoContent) // which has a browser not ask again
-	}
-	select {
-	case h.streams <- struct{}{}:
-		defer func() { <-h.streams }()
-	default:
+	if first.live == nil || !h.streams.Enter() {
 		return c.NoContent(http.StatusNoContent)
 	}
-	c.Header().Set("Content-Type", "text/event-stream")
-	c.Header().Set("X-Accel-Buffering", "no")
-	c.Response().WriteHeader(http.StatusOK)
-	s := streaming{h: h, c: c, load: load, wrote: time.Now()}
-	if err := s.send(first); err != nil {
-		return gone(c, err)
-	}
-	return gone(c, s.run())
-}
-
-// gone says that a viewer who went away is no failure.
-func gone(c *api.Call, err error) error {
-	if err != nil && c.Context().Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// streaming is one stream on its way.
-type streaming struct {
-	h     *Console
-	c     *api.Call
-	load  loader
-	last  [sha256.Size]byte
-	wrote time.Time
-}
-
-func (s *streaming) run() error {
-	tick := time.NewTicker(liveEvery)
-	defer tick.Stop()
-	end := time.After(streamFor)
-	for { //lint:loop looks again each two seconds
-		select {
-		case <-s.c.Context().Done():
-			return nil
-		case <-s.h.closing:
-			return nil
-		case <-end:
-			return nil
-		case <-tick.C:
-			if err := s.again(); err != nil {
-				return s.bye(err)
-			}
+	defer h.streams.Leave()
+	return h.streams.Send(c.Context(), c.Response(), first.live, func() (templ.Component, error) {
+		authenticate := h.authenticate
+		if isOperatorPath(c) {
+			authenticate = h.authenticateOperator
 		}
-	}
-}
-
-// again checks that the viewer may still look, and sends what has changed.
-func (s *streaming) again() error {
-	authenticate := s.h.authenticate
-	if isOperatorPath(s.c) {
-		authenticate = s.h.authenticateOperator
-	}
-	if err := authenticate(s.c); err != nil {
-		return err
-	}
-	v, err := s.load(s.c)
-	if err != nil {
-		return err
-	}
-	return s.send(v)
-}
-
-// bye ends a stream for an error that a page would tell: the browser asks for the page again
-// and is told there. What is our own fault is returned, for the log.
-func (s *streaming) bye(err error) error {
-	if usersync.CodeOf(err) == usersync.CodeInternal {
-		return err
-	}
-	return nil
-}
-
-// send writes the live part of a page, unless it is as it was.
-func (s *streaming) send(v view) error {
-	var part bytes.Buffer
-	if err := v.live.Render(s.c.Context(), &part); err != nil {
-		return fmt.Errorf("render the part: %w", err)
-	}
-	sum := sha256.Sum256(part.Bytes())
-	if sum == s.last {
-		if time.Since(s.wrote) < quietFor {
-			return nil
+		if err := authenticate(c); err != nil {
+			return nil, err
 		}
-		return s.write(":\n\n")
-	}
-	s.last = sum
-	text, err := json.Marshal(part.String())
-	if err != nil {
-		return fmt.Errorf("encode the part: %w", err)
-	}
-	return s.write("event: part\ndata: " + string(text) + "\n\n")
-}
-
-func (s *streaming) write(text string) error {
-	s.wrote = time.Now()
-	if _, err := s.c.Response().Write([]byte(text)); err != nil {
-		return err
-	}
-	return http.NewResponseController(s.c.Response()).Flush()
+		v, err := load(c)
+		return v.live, err
+	})
 }
 
 // done is what an action led to.
@@ -230,7 +123,7 @@ type done struct {
 
 // do answers an action. Where nothing was done because of what the viewer sent, or of how
 // things are, the page they came from says why.
-func (h *Console) do(action func(*api.Call) (done, error)) func(*api.Call) error {
+func (h *Handlers) do(action func(*api.Call) (done, error)) func(*api.Call) error {
 	return func(c *api.Call) error {
 		out, err := action(c)
 		if err != nil && (usersync.CodeOf(err) == usersync.CodeInternal || errors.Is(err, context.Canceled)) {
@@ -256,9 +149,9 @@ func refusal(err error) string {
 }
 
 // leave sends the viewer to a page that tells text.
-func (h *Console) leave(c *api.Call, to, name, text string) error {
+func (h *Handlers) leave(c *api.Call, to, name, text string) error {
 	if ctx := visitOf(c).ctx; ctx != nil && text != "" {
-		h.sessions.Put(ctx, name, text)
+		h.Sessions.Put(ctx, name, text)
 		if err := h.save(c, ctx); err != nil {
 			return err
 		}
@@ -276,7 +169,7 @@ func back(c *api.Call) string {
 }
 
 // fail shows an error as a page, or leads to the page that mends it.
-func (h *Console) fail(c *api.Call, f api.Failure) error {
+func (h *Handlers) fail(c *api.Call, f api.Failure) error {
 	header := c.Header()
 	header.Del("WWW-Authenticate")
 	for name, value := range securityHeaders {
@@ -299,7 +192,7 @@ func (h *Console) fail(c *api.Call, f api.Failure) error {
 	if f.Code == usersync.CodeInternal {
 		message = c.Quote()
 	}
-	return h.write(c, f.Status, failurePage(p, f.Status, message, f.Code.Info().Hint))
+	return h.write(c, f.Status, errorPage(p, f.Status, message, f.Code.Info().Hint))
 }
 
 // titles are the headings of pages that tell an error.
@@ -318,7 +211,7 @@ func nextOf(c *api.Call) string {
 }
 
 // serveFile serves a file. Browsers keep it and ask whether it is still the same.
-func serveFile(c *api.Call) error {
+func (h *Handlers) serveFile(c *api.Call) error {
 	f, ok := static.Find(c.Param("*"))
 	if !ok {
 		return usersync.Errorf(usersync.CodeNotFound, "There is no such file.")

@@ -25,7 +25,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (h *Console) userPages() []api.Route {
+func (h *Handlers) userPages() []api.Route {
 	return []api.Route{
 		h.page("/users", h.listUsers, read, manage),
 		h.page("/users/:id", h.showUser, read, manage),
@@ -39,7 +39,7 @@ func (h *Console) userPages() []api.Route {
 
 var userFilters = []ui.Filter{{Name: "email", Label: "E-mail address", Type: "email", Placeholder: "jane.doe@example.com"}}
 
-func (h *Console) listUsers(c *api.Call) (view, error) {
+func (h *Handlers) listUsers(c *api.Call) (view, error) {
 	query, err := known(c, "email")
 	if err != nil {
 		return view{}, err
@@ -56,7 +56,7 @@ func (h *Console) listUsers(c *api.Call) (view, error) {
 	return view{title: "Users", section: "Users", still: usersHead(query), live: usersView(l.Pager, list)}, nil
 }
 
-func (h *Console) usersOf(c *api.Call, query url.Values, l listing) ([]management.UserView, error) {
+func (h *Handlers) usersOf(c *api.Call, query url.Values, l listing) ([]management.UserView, error) {
 	text := query.Get("email")
 	if text == "" {
 		return h.Management.ListUsers(c.Context(), c.Caller.Org, l.before, pageSize+1)
@@ -98,7 +98,7 @@ type happening struct {
 // remembered is how many of the newest requests and events of a user are shown.
 const remembered = 30
 
-func (h *Console) showUser(c *api.Call) (view, error) {
+func (h *Handlers) showUser(c *api.Call) (view, error) {
 	u, err := h.Management.GetUser(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return view{}, err
@@ -222,7 +222,7 @@ func factsOf(u management.UserView) []fieldFact {
 	return facts
 }
 
-func (h *Console) exportUser(c *api.Call) error {
+func (h *Handlers) exportUser(c *api.Call) error {
 	c.Header().Set("Content-Disposition", `attachment; filename="user-export.json"`)
 	return c.WriteStream("application/json", func(w io.Writer) error {
 		return h.Management.Export(c.Context(), c.Caller.Organization, c.Param("id"), w)
@@ -230,7 +230,7 @@ func (h *Console) exportUser(c *api.Call) error {
 }
 
 // syncUser pushes the user to the platforms now, or shows what that would do.
-func (h *Console) syncUser(c *api.Call) (done, error) {
+func (h *Handlers) syncUser(c *api.Call) (done, error) {
 	form, err := readForm(c)
 	if err != nil {
 		return done{}, err
@@ -255,7 +255,7 @@ func (h *Console) syncUser(c *api.Call) (done, error) {
 	return done{to: "/requests/" + sub.Accepted[0].RequestID, text: text}, nil
 }
 
-func (h *Console) setConsent(c *api.Call) (done, error) {
+func (h *Handlers) setConsent(c *api.Call) (done, error) {
 	form, err := readForm(c)
 	if err != nil {
 		return done{}, err
@@ -270,7 +270,7 @@ func (h *Console) setConsent(c *api.Call) (done, error) {
 	return done{to: "/users/" + id, text: "The consent is noted. The platforms follow."}, nil
 }
 
-func (h *Console) eraseUser(c *api.Call) (done, error) {
+func (h *Handlers) eraseUser(c *api.Call) (done, error) {
 	e, err := h.Management.EraseUser(c.Context(), c.Actor, c.Caller.Org, c.Caller.Organization.Salt, c.Param("id"))
 	if err != nil {
 		return done{}, err
@@ -278,7 +278,7 @@ func (h *Console) eraseUser(c *api.Call) (done, error) {
 	return done{to: "/erasures/" + e.ID, text: "The user is erased here. The platforms follow, each with a receipt."}, nil
 }
 
-func (h *Console) showErasure(c *api.Call) (view, error) {
+func (h *Handlers) showErasure(c *api.Call) (view, error) {
 	e, err := h.Management.GetErasure(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return view{}, err

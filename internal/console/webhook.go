@@ -15,7 +15,7 @@ import (
 	"usersync/internal/usersync"
 )
 
-func (h *Console) webhookPages() []api.Route {
+func (h *Handlers) webhookPages() []api.Route {
 	const one = "/webhooks/:id"
 	return []api.Route{
 		h.page("/webhooks", h.listEndpoints, read, manage),
@@ -32,7 +32,7 @@ func (h *Console) webhookPages() []api.Route {
 	}
 }
 
-func (h *Console) listEndpoints(c *api.Call) (view, error) {
+func (h *Handlers) listEndpoints(c *api.Call) (view, error) {
 	if _, err := known(c); err != nil {
 		return view{}, err
 	}
@@ -59,12 +59,12 @@ func endpointFormPage(f endpointForm) view {
 	return view{title: "New webhook endpoint", section: "Webhooks", still: endpointFormView(f)}
 }
 
-func (h *Console) newEndpoint(c *api.Call) (view, error) {
+func (h *Handlers) newEndpoint(c *api.Call) (view, error) {
 	_, err := known(c)
 	return endpointFormPage(endpointForm{types: []string{delivery.EveryMessage}}), err
 }
 
-func (h *Console) createEndpoint(c *api.Call) error {
+func (h *Handlers) createEndpoint(c *api.Call) error {
 	form, err := readForm(c)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ var deliveryFilters = []ui.Filter{{Name: "status", Label: "Deliveries", Options:
 // windows are those that can be recovered with a click.
 var windows = []ui.Option{{Value: "1h", Text: "the last hour"}, {Value: "24h", Text: "the last day"}, {Value: "168h", Text: "the last week"}}
 
-func (h *Console) showEndpoint(c *api.Call) (view, error) {
+func (h *Handlers) showEndpoint(c *api.Call) (view, error) {
 	query, err := known(c, "status", "window")
 	if err != nil {
 		return view{}, err
@@ -136,7 +136,7 @@ func (h *Console) showEndpoint(c *api.Call) (view, error) {
 
 // previewRecovery counts what a recovery of the window in the query would send again, nil
 // where none is asked for.
-func (h *Console) previewRecovery(c *api.Call, id string, query url.Values) (*recovery, error) {
+func (h *Handlers) previewRecovery(c *api.Call, id string, query url.Values) (*recovery, error) {
 	text := query.Get("window")
 	if text == "" || !may(c, manage) {
 		return nil, nil
@@ -150,7 +150,7 @@ func (h *Console) previewRecovery(c *api.Call, id string, query url.Values) (*re
 	return r, err
 }
 
-func (h *Console) recoverEndpoint(c *api.Call) (done, error) {
+func (h *Handlers) recoverEndpoint(c *api.Call) (done, error) {
 	form, err := readForm(c)
 	if err != nil {
 		return done{}, err
@@ -164,18 +164,18 @@ func (h *Console) recoverEndpoint(c *api.Call) (done, error) {
 	return done{to: "/webhooks/" + id, text: fmt.Sprintf("%s failed deliveries are being sent again.", ui.Number(n))}, err
 }
 
-func (h *Console) testEndpoint(c *api.Call) (done, error) {
+func (h *Handlers) testEndpoint(c *api.Call) (done, error) {
 	d, err := h.Management.TestEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id"), c.Traceparent())
 	return done{to: "/deliveries/" + d.ID, text: "A test message is on its way."}, err
 }
 
-func (h *Console) enableEndpoint(c *api.Call) (done, error) {
+func (h *Handlers) enableEndpoint(c *api.Call) (done, error) {
 	id := c.Param("id")
 	_, err := h.Management.EnableEndpoint(c.Context(), c.Actor, c.Caller.Org, id)
 	return done{to: "/webhooks/" + id, text: "The endpoint takes messages again. What it missed can be recovered."}, err
 }
 
-func (h *Console) rotateEndpoint(c *api.Call) (done, error) {
+func (h *Handlers) rotateEndpoint(c *api.Call) (done, error) {
 	id := c.Param("id")
 	e, err := h.Management.RotateSecret(c.Context(), c.Actor, c.Caller.Org, id)
 	if err != nil {
@@ -185,7 +185,7 @@ func (h *Console) rotateEndpoint(c *api.Call) (done, error) {
 		still: onceView("The secret is replaced", "The new one is shown this once. The old one signs beside it for 24 hours.", e.Secrets[0].Reveal(), "/webhooks/"+id, "To the endpoint")}}, nil
 }
 
-func (h *Console) deleteEndpoint(c *api.Call) (done, error) {
+func (h *Handlers) deleteEndpoint(c *api.Call) (done, error) {
 	err := h.Management.DeleteEndpoint(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
 	return done{to: "/webhooks", text: "The endpoint is deleted."}, err
 }
@@ -196,7 +196,7 @@ type deliveryPage struct {
 	mayManage bool
 }
 
-func (h *Console) showDelivery(c *api.Call) (view, error) {
+func (h *Handlers) showDelivery(c *api.Call) (view, error) {
 	d, err := h.Management.GetDelivery(c.Context(), c.Caller.Org, c.Param("id"))
 	if err != nil {
 		return view{}, err
@@ -205,7 +205,7 @@ func (h *Console) showDelivery(c *api.Call) (view, error) {
 	return view{title: "Delivery", section: "Webhooks", still: deliveryHead(p), live: deliveryView(p)}, nil
 }
 
-func (h *Console) redeliver(c *api.Call) (done, error) {
+func (h *Handlers) redeliver(c *api.Call) (done, error) {
 	d, err := h.Management.Redeliver(c.Context(), c.Actor, c.Caller.Org, c.Param("id"))
 	return done{to: "/deliveries/" + cmp.Or(d.ID, c.Param("id")), text: "The message is sent again."}, err
 }

@@ -135,7 +135,7 @@ func TestListsFollowByThemselvesAndByKeyboard(t *testing.T) {
 	value[int](t, b, `document.activeElement.blur(); 0`)
 	b.run(t, chromedp.KeyEvent("/"))
 	b.until(t, "the search has the focus", `document.activeElement.id === "search"`)
-	b.run(t, chromedp.KeyEvent("jane.doe@acme.example.com\r"))
+	b.run(t, chromedp.SendKeys(chromedp.CSS("#search"), "jane.doe@acme.example.com\r"))
 	b.until(t, "the user is found", `document.querySelector("h1").textContent === "Jane Doe"`)
 	if got := value[string](t, b, `document.querySelector("time").title`); !strings.HasSuffix(got, "UTC") {
 		t.Errorf("a time says %q on hover", got)

@@ -42,8 +42,8 @@ ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data, expires_at = exclud
 	sweepStatement = store.Define("session.sweep", `DELETE FROM console_sessions WHERE expires_at <= {now}`)
 )
 
-// place names where the data of a session is sealed for.
-func place(hash string) string { return "console_sessions/" + hash + "/data" }
+// sessionPlace names where the data of a session is sealed for.
+func sessionPlace(hash string) string { return "console_sessions/" + hash + "/data" }
 
 // FindCtx returns the data of a session that has not ended. One that was sealed with a key
 // that is no longer there counts as ended.
@@ -56,7 +56,7 @@ func (r rows) FindCtx(ctx context.Context, hash string) (data []byte, found bool
 	if err != nil {
 		return nil, false, fmt.Errorf("find the session: %w", err)
 	}
-	text, err := r.store.Sealer().Open(sealed, place(hash))
+	text, err := r.store.Sealer().Open(sealed, sessionPlace(hash))
 	if err != nil {
 		return nil, false, nil
 	}
@@ -66,7 +66,7 @@ func (r rows) FindCtx(ctx context.Context, hash string) (data []byte, found bool
 
 // CommitCtx writes the data of a session.
 func (r rows) CommitCtx(ctx context.Context, hash string, data []byte, expiry time.Time) error {
-	sealed, err := r.store.Sealer().Seal([]byte(base64.StdEncoding.EncodeToString(data)), place(hash))
+	sealed, err := r.store.Sealer().Seal([]byte(base64.StdEncoding.EncodeToString(data)), sessionPlace(hash))
 	if err != nil {
 		return fmt.Errorf("seal the session: %w", err)
 	}

@@ -1,4 +1,5 @@
-package management
+// Package pulse tells how the newest requests of an organization fare.
+package pulse
 
 import (
 	"context"
@@ -11,13 +12,16 @@ import (
 )
 
 const (
-	// pulseSample bounds the requests that a pulse is taken of.
-	pulseSample = 2000
-	// pulseWindow is how far back it looks.
-	pulseWindow = 30 * time.Minute
-	// pulseBins is how many parts of that it tells apart.
-	pulseBins = 30
+	// sample bounds the requests that a pulse is taken of.
+	sample = 2000
+	// window is how far back it looks.
+	window = 30 * time.Minute
+	// bins is how many parts of that it tells apart.
+	bins = 30
 )
+
+// Service takes pulses.
+type Service struct{}
 
 // Pulse is how the newest requests of an organization fare: those of the last half hour,
 // 2,000 at most.
@@ -39,11 +43,11 @@ type Pulse struct {
 	// Oldest is when the oldest unfinished one came, zero for none.
 	Oldest time.Time
 	// Bins are equal parts of the window, oldest first.
-	Bins []PulseBin
+	Bins []Bin
 }
 
-// PulseBin is a part of the window.
-type PulseBin struct {
+// Bin is a part of the window.
+type Bin struct {
 	At               time.Time
 	Accepted, Failed int
 }
@@ -59,13 +63,13 @@ func (p Pulse) Waiting() int {
 	return n
 }
 
-// GetPulse takes the pulse of an organization.
-func (s *Service) GetPulse(ctx context.Context, org *store.Org) (Pulse, error) {
+// Take takes the pulse of an organization.
+func (*Service) Take(ctx context.Context, org *store.Org) (Pulse, error) {
 	now, err := org.Now(ctx)
 	if err != nil {
 		return Pulse{}, fmt.Errorf("ask the database for its time: %w", err)
 	}
-	list, err := request.Newest(ctx, org, pulseSample)
+	list, err := request.Newest(ctx, org, sample)
 	if err != nil {
 		return Pulse{}, fmt.Errorf("read the newest requests: %w", err)
 	}
@@ -74,13 +78,13 @@ func (s *Service) GetPulse(ctx context.Context, org *store.Org) (Pulse, error) {
 
 // pulseOf takes the pulse of requests, newest first.
 func pulseOf(now time.Time, list []request.Glimpse) Pulse {
-	p := Pulse{Now: now, Since: now.Add(-pulseWindow), Outcomes: map[request.Status]int{}}
-	if len(list) == pulseSample && list[len(list)-1].Created.After(p.Since) {
+	p := Pulse{Now: now, Since: now.Add(-window), Outcomes: map[request.Status]int{}}
+	if len(list) == sample && list[len(list)-1].Created.After(p.Since) {
 		p.Since, p.Cut = list[len(list)-1].Created, true
 	}
-	width := max(now.Sub(p.Since)/pulseBins, time.Millisecond)
-	for i := range pulseBins {
-		p.Bins = append(p.Bins, PulseBin{At: p.Since.Add(time.Duration(i) * width)})
+	width := max(now.Sub(p.Since)/bins, time.Millisecond)
+	for i := range bins {
+		p.Bins = append(p.Bins, Bin{At: p.Since.Add(time.Duration(i) * width)})
 	}
 	recent, minute := 0, min(time.Minute, max(now.Sub(p.Since), time.Second))
 	var took []time.Duration
@@ -90,7 +94,7 @@ func pulseOf(now time.Time, list []request.Glimpse) Pulse {
 		}
 		p.Requests++
 		p.Outcomes[g.Status]++
-		bin := &p.Bins[min(max(int(g.Created.Sub(p.Since)/width), 0), pulseBins-1)]
+		bin := &p.Bins[min(max(int(g.Created.Sub(p.Since)/width), 0), bins-1)]
 		bin.Accepted++
 		if now.Sub(g.Created) <= minute {
 			recent++

@@ -1,4 +1,4 @@
-package console
+package session
 
 import (
 	"net"
@@ -17,18 +17,19 @@ const (
 	maxTriers = 10_000
 )
 
-// tries throttles wrong sign-ins by address. Right ones cost nothing.
-type tries struct {
+// Tries throttles wrong sign-ins by address. Right ones cost nothing.
+type Tries struct {
 	by *lru.Cache[string, *rate.Limiter]
 }
 
-func newTries() *tries {
+// NewTries returns a throttle that remembers nobody yet.
+func NewTries() *Tries {
 	by, _ := lru.New[string, *rate.Limiter](maxTriers) // New fails only for a bound below 1.
-	return &tries{by}
+	return &Tries{by}
 }
 
-// wait returns how long an address has to wait before it may try again, 0 for not at all.
-func (t *tries) wait(remote string) time.Duration {
+// Wait returns how long an address has to wait before it may try again, 0 for not at all.
+func (t *Tries) Wait(remote string) time.Duration {
 	l, ok := t.by.Get(origin(remote))
 	if !ok {
 		return 0
@@ -39,8 +40,8 @@ func (t *tries) wait(remote string) time.Duration {
 	return 0
 }
 
-// note counts a wrong try.
-func (t *tries) note(remote string) {
+// Note counts a wrong try.
+func (t *Tries) Note(remote string) {
 	who := origin(remote)
 	l, ok := t.by.Get(who)
 	if !ok {

@@ -1,4 +1,4 @@
-package management
+package pulse
 
 import (
 	"testing"
@@ -28,7 +28,7 @@ func TestAPulseTellsRateLatencyAndOutcomes(t *testing.T) {
 	if p.Median < 59*time.Millisecond || p.Median > 62*time.Millisecond || p.Slow < 112*time.Millisecond || p.Slow > 116*time.Millisecond {
 		t.Errorf("%s, %s", p.Median, p.Slow)
 	}
-	if last := p.Bins[pulseBins-1]; last.Accepted+p.Bins[pulseBins-2].Accepted != 120 || last.Failed != 1 {
+	if last := p.Bins[bins-1]; last.Accepted+p.Bins[bins-2].Accepted != 120 || last.Failed != 1 {
 		t.Errorf("%+v", p.Bins)
 	}
 }
@@ -36,15 +36,15 @@ func TestAPulseTellsRateLatencyAndOutcomes(t *testing.T) {
 func TestAPulseOfManyRequestsLooksBackLess(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	list := make([]request.Glimpse, pulseSample)
+	list := make([]request.Glimpse, sample)
 	for i := range list {
 		list[i] = request.Glimpse{Status: request.Queued, Created: now.Add(-time.Duration(i) * time.Millisecond)}
 	}
 	p := pulseOf(now, list)
-	if !p.Cut || p.PerSecond < 990 || p.PerSecond > 1010 || p.Requests != pulseSample || p.Slow != 0 {
+	if !p.Cut || p.PerSecond < 990 || p.PerSecond > 1010 || p.Requests != sample || p.Slow != 0 {
 		t.Errorf("%+v", p)
 	}
-	if got := pulseOf(now, nil); got.Requests != 0 || got.PerSecond != 0 || len(got.Bins) != pulseBins {
+	if got := pulseOf(now, nil); got.Requests != 0 || got.PerSecond != 0 || len(got.Bins) != bins {
 		t.Errorf("%+v", got)
 	}
 }
