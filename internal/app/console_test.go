@@ -463,7 +463,7 @@ func TestConsolePagesStayCurrentUntilTheProcessEnds(t *testing.T) {
 		}
 		began := time.Now()
 		a.Stop(t)
-		for next() != "" { //nolint:revive // until the stream ends
+		for next() != "" { // until the stream ends
 		}
 		if took := time.Since(began); took > 8*time.Second {
 			t.Errorf("the stream kept the process for %s", took)

@@ -91,7 +91,7 @@ func (h *Handlers) load(c *api.Call) (context.Context, error) {
 }
 
 // save writes the session of a call, and tells the browser its name.
-func (h *Handlers) save(c *api.Call, ctx context.Context) error {
+func (h *Handlers) save(ctx context.Context, c *api.Call) error {
 	token, _, err := h.Sessions.Commit(ctx)
 	if err != nil {
 		return fmt.Errorf("save the session: %w", err)
@@ -301,7 +301,7 @@ func (h *Handlers) open(c *api.Call, name, value, next string) error {
 		return fmt.Errorf("rename the session: %w", err)
 	}
 	h.Sessions.Put(ctx, name, value)
-	if err := h.save(c, ctx); err != nil {
+	if err := h.save(ctx, c); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, next)

@@ -102,7 +102,7 @@ func fileOf(contentType string, body io.Reader) (*multipart.Part, error) {
 		return nil, errNoParts
 	}
 	parts := multipart.NewReader(body, parameters["boundary"])
-	for { //lint:loop looks for the one part that is the file
+	for {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
 			return nil, errNoFile

@@ -74,7 +74,7 @@ func (h *Handlers) flash(c *api.Call) (*ui.Flash, error) {
 	}
 	for _, name := range []string{sessionFlash, sessionFailed} {
 		if text := h.Sessions.PopString(ctx, name); text != "" {
-			return &ui.Flash{Failed: name == sessionFailed, Text: text}, h.save(c, ctx)
+			return &ui.Flash{Failed: name == sessionFailed, Text: text}, h.save(ctx, c)
 		}
 	}
 	return nil, nil
@@ -152,7 +152,7 @@ func refusal(err error) string {
 func (h *Handlers) leave(c *api.Call, to, name, text string) error {
 	if ctx := visitOf(c).ctx; ctx != nil && text != "" {
 		h.Sessions.Put(ctx, name, text)
-		if err := h.save(c, ctx); err != nil {
+		if err := h.save(ctx, c); err != nil {
 			return err
 		}
 	}

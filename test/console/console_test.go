@@ -104,7 +104,7 @@ func TestMarketingMendsInTheBrowser(t *testing.T) {
 	b.until(t, "the dry run is done", `document.querySelector("#live").textContent.includes("would sync") || document.querySelector("#live").textContent.includes("unchanged")`)
 	b.open(t, "/webhooks/"+w.endpoint)
 	b.run(t, chromedp.Click(chromedp.CSS(`form[action$="/test"] button`)))
-	b.until(t, "the test was answered", `document.body.textContent.includes("HTTP 2")`)
+	b.until(t, "the test was answered", `document.querySelector("h1").textContent === "Delivery" && document.body.textContent.includes("HTTP 2")`)
 
 	// A person is erased, behind a question.
 	b.open(t, "/users/"+w.user)
@@ -135,6 +135,7 @@ func TestListsFollowByThemselvesAndByKeyboard(t *testing.T) {
 	value[int](t, b, `document.activeElement.blur(); 0`)
 	b.run(t, chromedp.KeyEvent("/"))
 	b.until(t, "the search has the focus", `document.activeElement.id === "search"`)
+	value[int](t, b, `document.activeElement.value = ""; 0`) // a key that is pressed by a program is typed all the same
 	b.run(t, chromedp.SendKeys(chromedp.CSS("#search"), "jane.doe@acme.example.com\r"))
 	b.until(t, "the user is found", `document.querySelector("h1").textContent === "Jane Doe"`)
 	if got := value[string](t, b, `document.querySelector("time").title`); !strings.HasSuffix(got, "UTC") {

@@ -78,7 +78,7 @@ func (s *Streams) follow(ctx context.Context, one *stream, again func() (templ.C
 	defer tick.Stop()
 	end := time.NewTimer(long)
 	defer end.Stop()
-	for { //lint:loop looks again each two seconds
+	for {
 		select {
 		case <-ctx.Done():
 			return nil

@@ -69,15 +69,20 @@ var Sections = []Entry{
 	{Name: "Audit", Path: "/operator/audit", Operator: true},
 }
 
-// Shown returns the entries that a viewer sees of those of an organization, or of those of
-// the operator.
-func (v Viewer) Shown(operator bool) (out []Entry) {
+// OfOrganization returns the entries that the viewer sees of the organization's.
+func (v Viewer) OfOrganization() (out []Entry) {
 	for _, e := range Sections {
-		switch {
-		case e.Operator != operator:
-		case operator && !v.Operator:
-		case !operator && (v.Organization == "" || !v.May(e.Scopes...)):
-		default:
+		if !e.Operator && v.Organization != "" && v.May(e.Scopes...) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// OfOperator returns the entries that the viewer sees of the operator's.
+func (v Viewer) OfOperator() (out []Entry) {
+	for _, e := range Sections {
+		if e.Operator && v.Operator {
 			out = append(out, e)
 		}
 	}

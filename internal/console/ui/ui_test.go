@@ -55,16 +55,16 @@ func TestAViewerSeesTheSectionsOfTheirScopes(t *testing.T) {
 		}
 		return false
 	}}
-	for _, e := range reader.Shown(false) {
+	for _, e := range reader.OfOrganization() {
 		if e.Name == "Requests" || e.Operator {
 			t.Errorf("%s is shown", e.Name)
 		}
 	}
-	if len(reader.Shown(true)) != 0 {
+	if len(reader.OfOperator()) != 0 {
 		t.Error("the operator's pages are shown")
 	}
 	operator := Viewer{Operator: true, May: func(...string) bool { return false }}
-	if len(operator.Shown(true)) != 3 || len(operator.Shown(false)) != 0 {
+	if len(operator.OfOperator()) != 3 || len(operator.OfOrganization()) != 0 {
 		t.Error("the operator sees other pages than theirs")
 	}
 }
