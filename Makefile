@@ -28,6 +28,9 @@ UNWATCHED := modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory
 
 LINT_VERSION := 2.15.0
 LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+# TEMPL makes Go of the console's templates. Its version is that of go.mod, and of the
+# go:generate line in internal/console.
+TEMPL := go run github.com/a-h/templ/cmd/templ@v0.3.1118
 SERVICES := go run ./test/services/run
 # ALIKE has the compiler work as `build` does: without cgo and without the paths of this
 # machine. What one target has compiled no other compiles again. Only the tests are compiled
@@ -62,13 +65,13 @@ welcome: ## play the welcome series of docs/welcome-series.yaml against `make ru
 	$(ALIKE) go run ./cmd/usersync follow-ups play docs/welcome-series.yaml
 
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
-	$(SERVICES) -cc -- $(TESTS) --format pkgname --hide-summary=skipped $(AGAIN) --packages='$(PKG)' -- \
+	$(SERVICES) -cc -browser -- $(TESTS) --format pkgname --hide-summary=skipped $(AGAIN) --packages='$(PKG)' -- \
 		-race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -parallel $(AT_ONCE) -timeout 12m
 
 fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some
 	go run ./test/fuzz -time $(FUZZ_TIME) $(FUZZ_ARGS)
 
-lint: ## check format, vet, golangci-lint and the rules of test/lint
+lint: ## check format, vet, golangci-lint, the rules of test/lint and that templates are generated
 	@files=$$(gofmt -l .) || exit 1; \
 	if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
 	$(ALIKE) go vet ./...
@@ -77,6 +80,9 @@ lint: ## check format, vet, golangci-lint and the rules of test/lint
 	GOBIN='$(CURDIR)/.bin' go install $(LINT_MODULE)@v$(LINT_VERSION); }; \
 	$(ALIKE) golangci-lint run ./...
 	$(ALIKE) go run ./test/lint ./internal/... ./cmd/...
+	@set -e; made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; cp -R internal/console/. "$$made"; \
+	(cd "$$made" && $(TEMPL) generate -path . > "$$made.log" 2>&1) || { cat "$$made.log"; exit 1; }; rm -f "$$made.log"; \
+	diff -rq internal/console "$$made" || { echo "the templates are not generated: make generate"; exit 1; }
 
 eval: ## score the colleague search on labelled cases and print what fails
 	go run ./test/eval

@@ -12,7 +12,7 @@ import (
 )
 
 // dialects are the packages of handlers.
-var dialects = []string{"internal/api/native", "internal/api/marketing", "internal/api/event", "internal/api/manage"}
+var dialects = []string{"internal/api/native", "internal/api/marketing", "internal/api/event", "internal/api/manage", "internal/console"}
 
 // views are the parameters by which a function reaches tables.
 var views = []string{"Org", "Store", "Tx", "Conn"}

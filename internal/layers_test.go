@@ -63,10 +63,12 @@ var layers = [][]string{
 	{"internal/action", "internal/lookup", "internal/provision"},
 	{"internal/registration"},
 	{"internal/roomtest"},
-	{"internal/management", "internal/management/followups", "internal/management/fields", "internal/relay"},
+	{"internal/management", "internal/management/followups", "internal/management/fields", "internal/management/pulse", "internal/relay"},
 	{"internal/api"},
 	{"internal/api/apitest"},
-	{"internal/api/native", "internal/api/marketing", "internal/api/event", "internal/api/directory", "internal/api/scim", "internal/api/manage", "internal/demo"},
+	{"internal/console/session", "internal/console/static", "internal/console/live", "internal/console/ui", "internal/console/failures", "internal/console/fieldform"},
+	{"internal/console/followupform"},
+	{"internal/api/native", "internal/api/marketing", "internal/api/event", "internal/api/directory", "internal/api/scim", "internal/api/manage", "internal/console", "internal/demo"},
 	{"internal/app"},
 	{"internal/app/apptest"},
 	{"test/system"},
@@ -92,7 +94,7 @@ var owners = []owner{
 	{"github.com/alicebob/miniredis/v2", []string{"internal/queue/embedded"}},
 	{"github.com/labstack/echo/v4", []string{"internal/api", "internal/api/*", "test/load"}},
 	{"github.com/go-json-experiment/json", []string{"internal/api"}},
-	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/delivery", "internal/destination", "internal/followup/catalog", "internal/providers", "internal/reaction"}},
+	{"github.com/hashicorp/golang-lru/v2", []string{"internal/api", "internal/connector/copernica", "internal/console/session", "internal/delivery", "internal/destination", "internal/followup/catalog", "internal/providers", "internal/reaction"}},
 	{"golang.org/x/sync/singleflight", []string{"internal/api", "internal/providers"}},
 	{"golang.org/x/sync/errgroup", []string{
 		"internal/queue", "internal/connector", "internal/connector/connectortest", "internal/colleague", "internal/colleague/hunter", "internal/delivery", "internal/pipeline",
@@ -103,6 +105,9 @@ var owners = []owner{
 	{"github.com/elimity-com/scim/schema", []string{"internal/scim"}},
 	{"github.com/scim2/filter-parser/v2", []string{"internal/scim"}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},
+	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*", "internal/console/session"}},
+	{"github.com/a-h/templ", []string{"internal/console", "internal/console/live", "internal/console/ui"}},
+	{"github.com/alexedwards/scs/v2", []string{"internal/console", "internal/console/session"}},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}},
 	{"github.com/caarlos0/env/v11", []string{"internal/config"}},
 	{"go.yaml.in/yaml/v3", []string{"internal/management/followups"}},
@@ -330,8 +335,8 @@ func sizes(t *testing.T, files []source) map[string]size {
 	t.Helper()
 	out := map[string]size{}
 	for _, s := range files {
-		if s.isTest() || strings.HasPrefix(s.file, "test/") {
-			continue
+		if s.isTest() || strings.HasPrefix(s.file, "test/") || strings.HasSuffix(s.file, "_templ.go") {
+			continue // what templ makes of a template is read there
 		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), s.file, s.text, parser.SkipObjectResolution)
 		if err != nil {

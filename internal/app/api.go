@@ -12,6 +12,8 @@ import (
 	"usersync/internal/api/native"
 	"usersync/internal/api/scim"
 	"usersync/internal/connectors"
+	"usersync/internal/console"
+	"usersync/internal/console/session"
 	"usersync/internal/intake"
 	"usersync/internal/issuer"
 	"usersync/internal/lookup"
@@ -19,6 +21,7 @@ import (
 	"usersync/internal/management"
 	"usersync/internal/management/fields"
 	"usersync/internal/management/followups"
+	"usersync/internal/management/pulse"
 	"usersync/internal/outbound"
 	"usersync/internal/password"
 	"usersync/internal/provider"
@@ -42,6 +45,8 @@ func (a *App) buildAPI(guard *outbound.Guard) {
 	a.dialects = a.dialectsOf(guard)
 	a.edge.Mount(a.dialects...)
 	a.edge.Mount(api.Documentation{Dialects: a.dialects}.Dialect())
+	a.edge.Mount(a.console.Dialects()...)
+	a.api.server.RegisterOnShutdown(a.console.EndStreams)
 	a.api.server.Handler = a.edge
 }
 
@@ -82,6 +87,8 @@ func (a *App) dialectsOf(guard *outbound.Guard) []api.Dialect {
 	reports := &event.Handlers{Management: operations, Keys: a.Keys}
 	administration := &manage.Handlers{Management: operations, FollowUps: &followups.Service{Guard: operations.Guard},
 		Fields: &fields.Service{FindPlatform: connectors.Find, Hub: a.hub}, AdminToken: a.cfg.AdminToken}
+	a.console = console.New(console.Options{Management: operations, FollowUps: administration.FollowUps, Fields: administration.Fields,
+		Pulse: &pulse.Service{}, Sessions: session.NewManager(a.Store), AdminToken: a.cfg.AdminToken})
 	return append([]api.Dialect{users.Dialect(), campaigns.Dialect(), reports.Dialect(), lookups.Dialect(), (&scim.Handlers{}).Dialect()}, administration.Dialects()...)
 }
 

@@ -24,6 +24,7 @@ import (
 	"usersync/internal/config"
 	"usersync/internal/connector"
 	"usersync/internal/connectors"
+	"usersync/internal/console"
 	"usersync/internal/delivery"
 	"usersync/internal/demo"
 	"usersync/internal/directory"
@@ -91,6 +92,7 @@ type App struct {
 	waiters  *intake.Waiters
 	edge     *api.Edge
 	dialects []api.Dialect
+	console  *console.Handlers
 	pool     *worker.Pool
 	client   *outbound.Client // of deliveries
 	services *outbound.Client // of directory services

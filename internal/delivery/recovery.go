@@ -29,6 +29,18 @@ func RecoverFailed(ctx context.Context, org *store.Org, actor, endpoint string, 
 	return n, err
 }
 
+// CountRecoverable returns how many deliveries RecoverFailed would send again.
+func CountRecoverable(ctx context.Context, org *store.Org, endpoint string, w RecoveryWindow) (n int64, err error) {
+	if _, err := GetEndpoint(ctx, org, endpoint); err != nil {
+		return 0, err
+	}
+	err = org.Tx(ctx, func(tx *store.Tx) error {
+		n, err = countFailed(ctx, tx, org.ID(), endpoint, w)
+		return err
+	})
+	return n, err
+}
+
 // Recover sends the failed deliveries of a window again, some thousand at a
 // time, oldest first.
 var Recover = queue.Kind[RecoverArgs]{Name: "webhook.recover", Queue: queue.Deliver, Timeout: time.Minute}

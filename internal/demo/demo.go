@@ -147,7 +147,9 @@ const endpointDescription = "demo receiver of this process"
 // Welcome prints what to do first.
 func (d *Demo) Welcome(w io.Writer, base string) {
 	_, _ = fmt.Fprintf(w, `
-usersync is running, embedded: %[1]s
+usersync is running, embedded.
+  console             %[1]s/  sign in with the demo API key, or as the operator with the token in the file admin-token of the data directory
+  API                 %[1]s, described at %[1]s/docs
   demo organization   %[2]s, %[3]d credits to begin with
   demo API key        %[4]s
   webhooks received   %[5]s

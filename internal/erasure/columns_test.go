@@ -39,6 +39,7 @@ var ofOurs = map[string]string{
 	"organizations":     `id status salt codes_key token_scope secrets`,
 	"api_keys":          `id organization_id hash hint scopes`,
 	"audit":             `id organization_id actor action object fields`,
+	"console_sessions":  `token_hash data`,
 	"balances":          `organization_id`,
 	"ledger":            `id organization_id kind request_id`,
 	"users":             `id organization_id`,

@@ -77,3 +77,16 @@ func (s *Service) RecoverDeliveries(ctx context.Context, actor string, org *stor
 	}
 	return n, nil
 }
+
+// PreviewRecovery returns how many deliveries RecoverDeliveries would send again.
+func (s *Service) PreviewRecovery(ctx context.Context, org *store.Org, id string, in RecoverInput) (int64, error) {
+	w, err := in.window(time.Now())
+	if err != nil {
+		return 0, err
+	}
+	n, err := delivery.CountRecoverable(ctx, org, id, w)
+	if err != nil {
+		return 0, fmt.Errorf("count the failed deliveries: %w", err)
+	}
+	return n, nil
+}

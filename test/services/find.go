@@ -19,6 +19,9 @@ var ErrNoPostgres = errors.New("PostgreSQL is not installed: apt-get install pos
 // ErrNoRedis says how to get the Redis binary.
 var ErrNoRedis = errors.New("Redis is not installed: apt-get install redis-server, or set TEST_REDIS_URL")
 
+// ErrNoChromium says how to get the browser.
+var ErrNoChromium = errors.New("Chromium is not installed: apt-get install chromium")
+
 // debianBindirs is where Debian and Ubuntu keep the server binaries, which are
 // not on the PATH there: one folder for each major version.
 const debianBindirs = "/usr/lib/postgresql/*/bin"
@@ -47,6 +50,17 @@ func FindRedis() (string, error) {
 		}
 	}
 	return "", ErrNoRedis
+}
+
+// FindChromium returns the path of the browser that the tests of the console drive. It
+// returns ErrNoChromium when none is on the PATH.
+func FindChromium() (string, error) {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", ErrNoChromium
 }
 
 // bindirOnPath follows initdb's links, because the PATH often holds a link to it

@@ -51,6 +51,15 @@ CREATE TABLE api_keys (
 CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash);
 CREATE INDEX api_keys_organization ON api_keys (organization_id, id);
 
+-- Who is signed in to the console. What the cookie says is not stored: token_hash finds it.
+-- data is sealed: the id of the key, or that it is the operator.
+CREATE TABLE console_sessions (
+    token_hash      text   COLLATE "C" NOT NULL PRIMARY KEY,
+    data            text   NOT NULL,
+    expires_at      bigint NOT NULL
+);
+CREATE INDEX console_sessions_expires ON console_sessions (expires_at);
+
 -- Who changed what, and which fields of it; never the values.
 CREATE TABLE audit (
     id              text   COLLATE "C" NOT NULL PRIMARY KEY,

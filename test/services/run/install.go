@@ -34,6 +34,11 @@ var (
 		packages: []string{"redis-server"},
 		check:    func() error { _, err := services.FindRedis(); return err },
 	}
+	needBrowser = need{
+		name:     "Chromium",
+		packages: []string{"chromium"},
+		check:    func() error { _, err := services.FindChromium(); return err },
+	}
 	needCompiler = need{
 		name:     "a C compiler with the C library's headers",
 		packages: []string{"gcc", "libc6-dev"},

@@ -2,7 +2,7 @@
 
 // Command run runs another command with PostgreSQL and Redis at hand:
 //
-//	go run ./test/services/run [-cc] [-durable] -- command arguments…
+//	go run ./test/services/run [-cc] [-browser] [-durable] -- command arguments…
 //
 // It uses the servers that TEST_DATABASE_URL and TEST_REDIS_URL name. For each
 // that is not set it starts a private server, installing it first with apt-get
@@ -48,6 +48,7 @@ var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 
 type options struct {
 	compiler bool
+	browser  bool
 	durable  bool
 	settings map[string]string // of PostgreSQL
 	command  []string
@@ -78,10 +79,11 @@ func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.BoolVar(&o.compiler, "cc", false, "make sure of a C compiler, which go test -race needs")
+	flags.BoolVar(&o.browser, "browser", false, "make sure of Chromium, which the tests of the console need")
 	flags.Func("postgres", "a `setting=value` of PostgreSQL; may be given again", o.set)
 	flags.BoolVar(&o.durable, "durable", false, "start PostgreSQL with fsync on, as in production")
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: run [-cc] [-durable] [-postgres setting=value]… -- command arguments…")
+		fmt.Fprintln(flags.Output(), "usage: run [-cc] [-browser] [-durable] [-postgres setting=value]… -- command arguments…")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -148,6 +150,9 @@ func needsOf(o options) []need {
 	}
 	if o.compiler {
 		needs = append(needs, needCompiler)
+	}
+	if o.browser {
+		needs = append(needs, needBrowser)
 	}
 	return needs
 }
