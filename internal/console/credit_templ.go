@@ -65,7 +65,7 @@ func creditsHead(p creditPage) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.Head("Credits", true).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.LiveHead("Credits").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
