@@ -248,6 +248,23 @@ func TestNothingIsWrittenForAnOrganizationThatWasDisabled(t *testing.T) {
 	})
 }
 
+// TestAChangeThatFailsByOurFaultSaysSo takes a table away.
+func TestAChangeThatFailsByOurFaultSaysSo(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, func(t *testing.T, e *apptest.Environment) {
+		p, _ := registering(t, e)
+		admin(t, e, `ALTER TABLE logins RENAME TO elsewhere`)
+		status, body := p.enter(t, "POST /v4/Users", `{"email":"ann@acme.example.com"}`)
+		if status != http.StatusInternalServerError || !strings.Contains(body, "UsersOrchestrator_E500_01") || strings.Contains(body, "logins") {
+			t.Errorf("got %d %s", status, body)
+		}
+		admin(t, e, `ALTER TABLE elsewhere RENAME TO logins`)
+		if status, body := p.enter(t, "POST /v4/Users", `{"email":"ann@acme.example.com"}`); status != http.StatusOK {
+			t.Errorf("what failed is half done: %d %s", status, body)
+		}
+	})
+}
+
 // TestNamesOfFieldsMatchInAnyCase sends what the description has in other letters.
 func TestNamesOfFieldsMatchInAnyCase(t *testing.T) {
 	t.Parallel()
