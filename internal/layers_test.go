@@ -25,7 +25,7 @@ var layers = [][]string{
 	{
 		"internal/config", "internal/seal", "internal/webhooksig", "internal/telemetry",
 		"internal/fairness", "internal/foreign", "internal/identity", "internal/mask", "internal/identity/generate", "internal/template", "internal/importfile",
-		"internal/store/migration", "internal/api/openapi", "internal/queue/embedded", "test/services",
+		"internal/store/migration", "internal/api/openapi", "internal/api/apidocs", "internal/queue/embedded", "test/services",
 	},
 	{"internal/store", "internal/queue", "internal/outbound", "internal/followup", "internal/password", "internal/scim"},
 	{"internal/store/storetest", "internal/mail", "internal/doctest", "internal/outbound/hostile"},
@@ -104,7 +104,7 @@ var owners = []owner{
 	{"golang.org/x/crypto/argon2", []string{"internal/password"}},
 	{"github.com/elimity-com/scim/schema", []string{"internal/scim"}},
 	{"github.com/scim2/filter-parser/v2", []string{"internal/scim"}},
-	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*"}},
+	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*", "internal/console/session"}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*", "internal/console/session"}},
 	{"github.com/a-h/templ", []string{"internal/console", "internal/console/live", "internal/console/ui"}},
 	{"github.com/alexedwards/scs/v2", []string{"internal/console", "internal/console/session"}},

@@ -17,7 +17,7 @@ import (
 // field as it is.
 type OrganizationInput struct {
 	ProfileInput
-	Tenant   *TenantInput   `json:"tenant"`
+	Tenant   *tenantInput   `json:"tenant"`
 	Settings *SettingsInput `json:"settings"`
 }
 
@@ -29,8 +29,8 @@ type ProfileInput struct {
 	DefaultRedirectionLink *string `json:"defaultRedirectionLink"`
 }
 
-// TenantInput is how the directory dialect is to name an organization.
-type TenantInput struct {
+// tenantInput is how the directory dialect is to name an organization.
+type tenantInput struct {
 	ClientGroupCode *string `json:"clientGroupCode"`
 	ClientCode      *string `json:"clientCode"`
 	PaperCode       *string `json:"paperCode"`
@@ -67,7 +67,7 @@ func (in OrganizationInput) validate(guard *outbound.Guard) error {
 	return v.err()
 }
 
-func (in TenantInput) validate(v *invalid) {
+func (in tenantInput) validate(v *invalid) {
 	check := func(field string, code *string) {
 		if code != nil && (tooLong(*code) || !access.ValidCode(*code)) {
 			v.add("tenant."+field, "must have at most %d characters, of ASCII and without spaces around them", maxText)

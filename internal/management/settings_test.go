@@ -34,7 +34,7 @@ func TestEverySettingCanBeSetAndNoOther(t *testing.T) {
 		reflect.TypeFor[tenant.InvitationTemplate](): reflect.TypeFor[TemplateInput](),
 		reflect.TypeFor[tenant.RetentionDays]():      reflect.TypeFor[RetentionInput](),
 		reflect.TypeFor[tenant.ColleagueSource]():    reflect.TypeFor[SourceInput](),
-		reflect.TypeFor[tenant.Codes]():              reflect.TypeFor[TenantInput](),
+		reflect.TypeFor[tenant.Codes]():              reflect.TypeFor[tenantInput](),
 	} {
 		if got, want := names(input), names(stored); !slices.Equal(got, want) {
 			t.Errorf("%v takes %v, want %v", input, got, want)
