@@ -16,8 +16,10 @@ import (
 
 	"usersync/internal/app"
 	"usersync/internal/app/apptest"
+	"usersync/internal/connector/fakeplatform"
 	"usersync/internal/request"
 	"usersync/internal/tenant"
+	"usersync/internal/usersync"
 	"usersync/internal/webhooksig"
 )
 
@@ -409,6 +411,31 @@ func TestConsoleMends(t *testing.T) {
 		operator.post(t, at+"/disable").has(t, "disabled")
 		apptest.Eventually(t, "a key of a disabled organization is signed out", func() bool { return strings.HasPrefix(v.get(t, "/users").path, "/sign-in") })
 		operator.post(t, at+"/enable").has(t, "its work goes on")
+	})
+}
+
+func TestConsoleShowsAttemptsAndHasThemTriedNow(t *testing.T) {
+	t.Parallel()
+	each(t, 10, func(t *testing.T, n customer) {
+		p, v := n.connect(t, "http"), n.viewedBy(t, tenant.ScopeAll)
+		p.server.Break("http", fakeplatform.Fault{Status: http.StatusServiceUnavailable, Body: "back at noon"})
+		id := n.sync(t, usersync.UserInput{FirstName: "Ann"}, "ann@gmail.com")
+		apptest.Eventually(t, "the step waits for its next try", func() bool { return len(n.attempts(t, id)) > 0 })
+		page := "/requests/" + id
+		v.get(t, page).has(t, "What was sent and answered", "back at noon", "503", "Try now", "Next try")
+		p.server.Break("http")
+		v.post(t, page+"/steps/1/try-now").has(t, "The step is tried now")
+		n.until(t, id, request.Succeeded)
+		v.get(t, "/users/"+n.report(t, id).UserID).has(t, "At the platforms", "/connections/"+p.connection.ID, "synced")
+
+		p.server.Break("http", fakeplatform.Fault{Status: http.StatusUnprocessableEntity})
+		refused := n.sync(t, usersync.UserInput{FirstName: "Bea"}, "bea@gmail.com")
+		n.until(t, refused, request.Failed)
+		v.get(t, "/requests?status=failed&code=rejected&connection="+p.connection.ID).has(t, refused)
+		v.get(t, "/requests?code=nonsense").has(t, "is not a code of errors")
+		p.server.Break("http")
+		v.post(t, "/failures/retry", "connection", p.connection.ID, "code", "rejected", "step", "platform", "platform", "http").has(t, "1 requests run again")
+		n.until(t, refused, request.Succeeded)
 	})
 }
 

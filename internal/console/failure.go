@@ -22,8 +22,7 @@ func (h *Handlers) failurePages() []api.Route {
 	}
 }
 
-// failureSample bounds the failed requests of each status that are grouped. The whole of them
-// comes here when the API counts and retries by a filter.
+// failureSample bounds the failed requests of each status that are grouped.
 const failureSample = 100
 
 // failureFilters narrow the failures.
@@ -76,6 +75,9 @@ func (h *Handlers) retryFailures(c *api.Call) (done, error) {
 	if err != nil {
 		return done{}, err
 	}
+	if form.Get("connection") != "" {
+		return h.retryAtConnection(c, form)
+	}
 	k := failures.Cause{Step: request.StepName(form.Get("step")), Platform: form.Get("platform"), Connection: form.Get("connection"), Code: usersync.Code(form.Get("code"))}
 	list, _, err := h.failed(c, form)
 	if err != nil {
@@ -93,6 +95,25 @@ func (h *Handlers) retryFailures(c *api.Call) (done, error) {
 	text := fmt.Sprintf("%d requests run again.", retried)
 	if refused > 0 {
 		text += fmt.Sprintf(" %d could not be retried; their pages say why.", refused)
+	}
+	return done{to: "/failures", text: text}, nil
+}
+
+// retryAtConnection retries the requests that failed at a connection for one reason: all of
+// them, not only those that are shown.
+func (h *Handlers) retryAtConnection(c *api.Call, form url.Values) (done, error) {
+	since, err := readSince(form)
+	if err != nil {
+		return done{}, err
+	}
+	retried, more, err := h.Management.RetryRequests(c.Context(), c.Caller.Org,
+		request.Filter{Connection: form.Get("connection"), Code: usersync.Code(form.Get("code")), Since: since})
+	if err != nil {
+		return done{}, err
+	}
+	text := fmt.Sprintf("%d requests run again.", retried)
+	if more {
+		text += " More are left: retry the group once more."
 	}
 	return done{to: "/failures", text: text}, nil
 }

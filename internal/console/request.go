@@ -3,6 +3,8 @@ package console
 import (
 	"fmt"
 	"net/url"
+	"slices"
+	"strconv"
 	"time"
 
 	"usersync/internal/api"
@@ -18,16 +20,27 @@ func (h *Handlers) requestPages() []api.Route {
 		h.page("/requests", h.listRequests, read),
 		h.page("/requests/:id", h.showRequest, read),
 		h.act("/requests/:id/retry", syncing, h.retryRequest),
+		h.act("/requests/:id/steps/:step/try-now", syncing, h.tryStepNow),
 	}
 }
 
-// requestFilters narrow the list of requests. Those of the API come here as it learns them:
-// a filter is one line here and one in readRequestFilter.
+// requestFilters narrow the list of requests.
 var requestFilters = []ui.Filter{
 	{Name: "status", Label: "Status", Options: ui.Options(request.Statuses)},
 	{Name: "kind", Label: "Kind", Options: ui.Options(request.Kinds)},
 	{Name: "since", Label: "Came in the last", Options: []ui.Option{{Value: "15m", Text: "15 minutes"}, {Value: "1h", Text: "hour"}, {Value: "24h", Text: "day"}, {Value: "168h", Text: "week"}}},
 	{Name: "email", Label: "E-mail address", Type: "email", Placeholder: "jane.doe@example.com"},
+	{Name: "platform", Label: "Platform", Placeholder: "mailchimp"},
+	{Name: "connection", Label: "Connection", Placeholder: "con_…"},
+	{Name: "code", Label: "What went wrong", Options: ui.Options(codes())},
+}
+
+// codes are those of errors.
+func codes() (out []usersync.Code) {
+	for _, one := range usersync.Codes {
+		out = append(out, one.Code)
+	}
+	return out
 }
 
 func readRequestFilter(query url.Values) (f request.Filter, err error) {
@@ -42,6 +55,13 @@ func readRequestFilter(query url.Values) (f request.Filter, err error) {
 		if f.Email, err = identity.ParseEmail(text); err != nil {
 			return f, api.Invalid("email", "must be a whole e-mail address")
 		}
+	}
+	f.Platform, f.Connection, f.Code = query.Get("platform"), query.Get("connection"), usersync.Code(query.Get("code"))
+	if f.Connection != "" && !usersync.HasPrefix(f.Connection, usersync.PrefixConnection) {
+		return f, api.Invalid("connection", "must be the id of a connection")
+	}
+	if f.Code != "" && !slices.Contains(codes(), f.Code) {
+		return f, api.Invalid("code", "is not a code of errors")
 	}
 	f.Since, err = readSince(query)
 	return f, err
@@ -61,7 +81,7 @@ func readSince(query url.Values) (time.Time, error) {
 }
 
 func (h *Handlers) listRequests(c *api.Call) (view, error) {
-	query, err := known(c, "status", "kind", "since", "email")
+	query, err := known(c, "status", "kind", "since", "email", "platform", "connection", "code")
 	if err != nil {
 		return view{}, err
 	}
@@ -100,7 +120,14 @@ func (h *Handlers) showRequest(c *api.Call) (view, error) {
 			return view{}, err
 		}
 	}
-	p := requestPage{View: r, wrong: wrong, mayRetry: may(c, syncing) && retryable(r)}
+	p := requestPage{View: r, wrong: wrong, mayRetry: may(c, syncing) && retryable(r), mayTry: may(c, syncing), tries: map[int][]request.AttemptView{}}
+	attempts, err := h.Management.ListAttempts(c.Context(), c.Caller.Org, id)
+	if err != nil {
+		return view{}, err
+	}
+	for _, a := range attempts {
+		p.tries[a.Step] = append(p.tries[a.Step], a)
+	}
 	return view{title: "Request " + id, section: "Requests", still: requestHead(p), live: requestView(p)}, nil
 }
 
@@ -109,6 +136,8 @@ type requestPage struct {
 	*request.View
 	wrong    []bulk.Error // of a bulk
 	mayRetry bool
+	mayTry   bool
+	tries    map[int][]request.AttemptView // by the places of their steps, the newest first
 }
 
 // retryable reports whether a retry would run something again.
@@ -125,6 +154,18 @@ func (h *Handlers) retryRequest(c *api.Call) (done, error) {
 		return done{}, err
 	}
 	return done{to: "/requests/" + id, text: "What had failed runs again."}, nil
+}
+
+func (h *Handlers) tryStepNow(c *api.Call) (done, error) {
+	id := c.Param("id")
+	step, err := strconv.Atoi(c.Param("step"))
+	if err != nil || step < 0 || !usersync.HasPrefix(id, usersync.PrefixRequest) {
+		return done{}, request.ErrNotFound
+	}
+	if _, err := h.Management.TryStepNow(c.Context(), c.Caller.Org, id, step); err != nil {
+		return done{}, err
+	}
+	return done{to: "/requests/" + id, text: "The step is tried now."}, nil
 }
 
 // owners say whose fault an error is.

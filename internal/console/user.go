@@ -71,19 +71,11 @@ func (h *Handlers) usersOf(c *api.Call, query url.Values, l listing) ([]manageme
 // userPage is what the page of a user shows.
 type userPage struct {
 	management.UserView
-	platforms  []platformState
 	colleagues []colleague.Colleague
 	timeline   []happening
 	mayPush    bool
 	mayManage  bool
 	mayErase   bool
-}
-
-// platformState is what became of the user's latest push to a connection.
-type platformState struct {
-	request.StepView
-	requestID string
-	at        usersync.Time
 }
 
 // happening is one line of a user's timeline.
@@ -117,29 +109,13 @@ func (h *Handlers) showUser(c *api.Call) (view, error) {
 			return view{}, err
 		}
 	}
-	p.platforms, p.timeline = platformsOf(requests), timelineOf(requests, events)
+	p.timeline = timelineOf(requests, events)
 	return view{title: titleOf(u), section: "Users", still: userHead(p), live: userBody(p)}, nil
 }
 
 func titleOf(u management.UserView) string {
 	in := u.Input()
 	return cmp.Or(in.FullName(), u.Email.Display())
-}
-
-// platformsOf returns the latest push to each connection, out of requests that are newest
-// first. It gives way to the state that the API keeps per user and connection.
-func platformsOf(requests []*request.View) (out []platformState) {
-	seen := map[string]bool{}
-	for _, r := range requests {
-		for _, s := range r.Steps {
-			if s.Name != request.StepPlatform || s.ConnectionID == "" || s.Status == request.StepWouldSync || seen[s.ConnectionID] {
-				continue
-			}
-			seen[s.ConnectionID] = true
-			out = append(out, platformState{s, r.RequestID, r.CreatedAt})
-		}
-	}
-	return out
 }
 
 func timelineOf(requests []*request.View, events []event.Event) []happening {

@@ -155,7 +155,7 @@ var tones = map[string]string{
 	"succeeded": "good", "synced": "good", "unchanged": "good", "delivered": "good", "enabled": "good", "active": "good", "subscribed": "good",
 	"removed": "good", "finished": "good", "would_sync": "good", "ok": "good", "running normally": "good",
 	"failed": "bad", "disconnected": "bad", "disabled": "bad", "poisoned": "bad", "revoked": "bad", "partially_succeeded": "bad",
-	"queued": "wait", "processing": "wait", "pending": "wait", "retrying": "wait", "awaiting_credits": "wait", "running": "wait", "receiving": "wait", "throttled": "wait",
+	"queued": "wait", "processing": "wait", "pending": "wait", "retrying": "wait", "awaiting_credits": "wait", "running": "wait", "receiving": "wait", "waiting": "wait", "throttled": "wait",
 }
 
 // Tone is how the badge of a status looks.
