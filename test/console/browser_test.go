@@ -177,6 +177,12 @@ func (b *browser) check(t *testing.T, name string, d device) {
 	if wide := value[int64](t, b, "document.documentElement.scrollWidth"); wide > d.width {
 		t.Errorf("%s on a %s is %d wide", name, d.name, wide)
 	}
+	b.complain(t, name, d)
+}
+
+// complain fails the test for what the page complained of until now.
+func (b *browser) complain(t *testing.T, name string, d device) {
+	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, text := range b.complaints {
