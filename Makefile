@@ -51,7 +51,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # The linter of this project is found before any other version on the machine.
 export PATH := $(CURDIR)/.bin:$(PATH)
 
-.PHONY: help run welcome test fuzz lint eval bench bench-curve bench-docs bench-fairness bench-search bench-platforms build generate e2e chaos transcript
+.PHONY: help run welcome test fuzz lint lint-api eval bench bench-curve bench-docs bench-fairness bench-search bench-platforms build generate e2e chaos transcript
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -67,6 +67,16 @@ welcome: ## play the welcome series of docs/welcome-series.yaml against `make ru
 test: ## test with the race detector on PostgreSQL and Redis; PKG=./internal/store/... for a part
 	$(SERVICES) -cc -browser -- $(TESTS) --format pkgname --hide-summary=skipped $(AGAIN) --packages='$(PKG)' -- \
 		-race $(UNWATCHED:%=-gcflags=%=-race=false) -count=1 -parallel $(AT_ONCE) -timeout 12m
+
+# API_LINTERS read the description as other tools do.
+API_LINTERS := @redocly/cli@2.77.0 @stoplight/spectral-cli@6.16.3
+
+lint-api: ## check the description of the API by redocly and spectral, which npm brings into .bin
+	@set -e; command -v npm > /dev/null || { apt-get update -qq && apt-get install -y -qq npm > /dev/null; }; \
+	npm install --no-save --no-audit --no-fund --loglevel=error --prefix .bin/npm $(API_LINTERS) || { \
+	echo "npm could not bring the linters: THE DESCRIPTION WAS NOT CHECKED"; exit 0; }; \
+	.bin/npm/node_modules/.bin/redocly lint --format=stylish internal/api/openapi/openapi.yaml; \
+	.bin/npm/node_modules/.bin/spectral lint --fail-severity=error --display-only-failures internal/api/openapi/openapi.yaml
 
 fuzz: ## run every fuzz target for FUZZ_TIME and print a table; FUZZ_ARGS='-run rowfile' for some
 	go run ./test/fuzz -time $(FUZZ_TIME) $(FUZZ_ARGS)
