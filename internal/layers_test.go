@@ -72,6 +72,8 @@ var layers = [][]string{
 	{"internal/app"},
 	{"internal/app/apptest"},
 	{"test/system"},
+	{"internal/commands/profile"},
+	{"internal/commands"},
 	{"cmd/*", "test/...", "examples/*"},
 }
 
@@ -104,13 +106,13 @@ var owners = []owner{
 	{"golang.org/x/crypto/argon2", []string{"internal/password"}},
 	{"github.com/elimity-com/scim/schema", []string{"internal/scim"}},
 	{"github.com/scim2/filter-parser/v2", []string{"internal/scim"}},
-	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*", "internal/console/session"}},
+	{"golang.org/x/term", []string{"internal/commands"}},
 	{"golang.org/x/time/rate", []string{"internal/api", "internal/api/*", "internal/console/session"}},
 	{"github.com/a-h/templ", []string{"internal/console", "internal/console/live", "internal/console/ui"}},
 	{"github.com/alexedwards/scs/v2", []string{"internal/console", "internal/console/session"}},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}},
 	{"github.com/caarlos0/env/v11", []string{"internal/config"}},
-	{"go.yaml.in/yaml/v3", []string{"internal/management/followups"}},
+	{"go.yaml.in/yaml/v3", []string{"internal/commands", "internal/commands/profile", "internal/management/followups"}},
 	{"golang.org/x/net/publicsuffix", []string{"internal/identity", "internal/identity/generate"}},
 	{"golang.org/x/net/idna", []string{"internal/identity"}},
 	{"golang.org/x/net/http2", []string{"internal/outbound/hostile"}},
@@ -120,7 +122,7 @@ var owners = []owner{
 	{"code.dny.dev/ssrf", []string{"internal/outbound"}},
 	{"github.com/wneessen/go-mail", []string{"internal/mail"}},
 	{"github.com/emersion", []string{"internal/mail/mailtest"}},
-	{"github.com/spf13/cobra", []string{"cmd/usersync"}},
+	{"github.com/spf13/cobra", []string{"cmd/usersync", "internal/commands"}},
 	{"github.com/standard-webhooks/standard-webhooks/libraries", []string{"examples/*"}},
 	{"github.com/schollz/progressbar/v3", []string{"cmd/usersync"}},
 	{"go.uber.org/goleak", []string{"internal/api/apitest"}},
@@ -130,9 +132,9 @@ var owners = []owner{
 }
 
 // callers may call servers by net/http: outbound, which guards every call to
-// the outside, the demo, the operator's command, which asks the processes how
-// they are, and what only tests use.
-var callers = []string{"internal/outbound", "internal/demo", "cmd/usersync", "internal/api/apitest", "internal/app/apptest", "test/..."}
+// the outside, the demo, the command line, which calls the services that a
+// person names, and what only tests use.
+var callers = []string{"internal/outbound", "internal/demo", "cmd/usersync", "internal/commands", "internal/api/apitest", "internal/app/apptest", "test/..."}
 
 // unguarded finds the ways of net/http past the guard of outbound.
 var unguarded = regexp.MustCompile(`\bhttp\.(DefaultClient\b|DefaultTransport\b|Client\{|Transport\{|(Get|Head|Post|PostForm)\()`)

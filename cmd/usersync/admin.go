@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"usersync/internal/app"
+	"usersync/internal/commands"
 	"usersync/internal/credit"
 	"usersync/internal/management"
 	"usersync/internal/outbox"
@@ -54,9 +54,7 @@ func withAdmin(c *cobra.Command, fn func(*management.Service) (any, error)) erro
 	if err != nil {
 		return err
 	}
-	encoder := json.NewEncoder(c.OutOrStdout())
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(result)
+	return commands.Print(c, result)
 }
 
 // command is a command that makes one call of the service, on the database that the
@@ -92,7 +90,7 @@ func organizations() *cobra.Command {
 }
 
 func stuck() *cobra.Command {
-	age := length(outbox.LostAfter)
+	age := commands.Length(outbox.LostAfter)
 	list := command("list", "List unfinished tasks that should be done by now, oldest first", cobra.NoArgs, func(ctx context.Context, a *management.Service, _ []string) (any, error) {
 		return everything(func(t outbox.StuckTask) string { return t.ID }, func(last string) ([]outbox.StuckTask, error) {
 			return a.ListStuckTasks(ctx, time.Duration(age), last, pageSize)
@@ -121,7 +119,7 @@ func shown(k tenant.Key, secret usersync.Secret) madeKey {
 func keys() *cobra.Command {
 	var in management.KeyInput
 	var scopes []string
-	var expires length
+	var expires commands.Length
 	create := command("create ORGANIZATION", "Make an API key; it is shown once", cobra.ExactArgs(1), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		for _, s := range scopes {
 			in.Scopes = append(in.Scopes, tenant.Scope(s))
@@ -143,7 +141,7 @@ func keys() *cobra.Command {
 	revoke := command("revoke ORGANIZATION KEY", "End a key now", cobra.ExactArgs(2), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		return a.RevokeKey(ctx, actor, args[0], args[1])
 	})
-	overlap := length(management.DefaultOverlap)
+	overlap := commands.Length(management.DefaultOverlap)
 	rotate := command("rotate ORGANIZATION KEY", "Replace a key; the old one works on for the overlap", cobra.ExactArgs(2), func(ctx context.Context, a *management.Service, args []string) (any, error) {
 		k, secret, err := a.RotateKey(ctx, actor, args[0], args[1], time.Duration(overlap))
 		return shown(k, secret), err
@@ -159,7 +157,7 @@ func credits() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			amount, err := strconv.ParseInt(args[1], 10, 64)
 			if err != nil {
-				return misused(fmt.Errorf("AMOUNT is %q; expected a whole number", args[1]))
+				return commands.Misused(fmt.Errorf("AMOUNT is %q; expected a whole number", args[1]))
 			}
 			return withAdmin(c, func(a *management.Service) (any, error) {
 				return a.TopUp(c.Context(), actor, args[0], management.TopUpInput{Amount: amount, Reference: reference})

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"usersync/internal/app"
+	"usersync/internal/commands"
 )
 
 func main() {
@@ -33,6 +34,7 @@ func program() *cobra.Command {
 		run("worker", app.Worker, "Run the part of a deployment that works them, as cmd/worker does"),
 		migrate(), doctor(), verify(), rewrapKeys(), healthcheck(), configuration(), organizations(), keys(), credits(), stuck(), syncFile(), followUps(),
 	)
+	commands.Add(root)
 	tellMisuse(root)
 	return root
 }

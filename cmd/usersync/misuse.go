@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"usersync/internal/commands"
 )
 
 // The exit statuses: of a call that did not do what it was to do, and of one that was typed
@@ -15,22 +17,9 @@ const (
 	exitMisuse  = 2
 )
 
-// misuse is an error of what was typed.
-type misuse struct{ error }
-
-func (m misuse) Unwrap() error { return m.error }
-
-// misused returns an error of what was typed; nil for none.
-func misused(err error) error {
-	if err == nil {
-		return nil
-	}
-	return misuse{err}
-}
-
 // exitStatus is what the program ends with after err.
 func exitStatus(err error) int {
-	if _, ok := errors.AsType[misuse](err); ok {
+	if commands.IsMisuse(err) {
 		return exitMisuse
 	}
 	return exitFailure
@@ -40,13 +29,13 @@ func exitStatus(err error) int {
 // misuse. A command that is only a name for others shows its help, and refuses what is none
 // of them.
 func tellMisuse(c *cobra.Command) {
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused(err) })
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return commands.Misused(err) })
 	if !c.Runnable() {
 		c.Args = noSuchCommand
 		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	}
 	if args := c.Args; args != nil {
-		c.Args = func(c *cobra.Command, given []string) error { return misused(args(c, given)) }
+		c.Args = func(c *cobra.Command, given []string) error { return commands.Misused(args(c, given)) }
 	}
 	for _, one := range c.Commands() {
 		tellMisuse(one)

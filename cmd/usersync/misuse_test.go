@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"usersync/internal/app/apptest"
 )
 
 // typed runs a command line as main does, and returns its error and what it printed.
@@ -24,7 +26,13 @@ func TestWhatIsTypedWronglyEndsWithTwoAndSaysWhatWasExpected(t *testing.T) {
 	tests := []struct{ line, want string }{
 		{"kes", `"kes" is no command of "usersync"; is it keys?`},
 		{"keys crate org_1", `"crate" is no command of "usersync keys"; is it create?`},
-		{"keys create", "accepts 1 arg(s), received 0"},
+		{"keys create", "ORGANIZATION is missing; expected `usersync keys create ORGANIZATION`"},
+		{"organizations list --limit 5", "--limit is for a service, and none is named"},
+		{"credits ledger", "ORGANIZATION is missing"},
+		{"requests list", "no service is named: `usersync profiles add"},
+		{"requests get", "REQUEST is missing; expected `usersync requests get REQUEST`"},
+		{"requests get a b", `"b" is one argument too many`},
+		{"requests list --since yesterday", "is no time such as"},
 		{"keys create org_1 --expires-in -5h", "is no length of time above zero"},
 		{"keys create org_1 --expire 5h", "unknown flag: --expire"},
 		{"stuck list --older-than 0", "is no length of time above zero"},
@@ -85,5 +93,27 @@ func TestAListIsReadToItsEnd(t *testing.T) {
 	})
 	if err != nil || len(all) != items || all[items-1] != items {
 		t.Errorf("%d items, %v", len(all), err)
+	}
+}
+
+// The same command line works on a service where one is named, and on the database where
+// none is or the operator says so. It says which.
+func TestOperatorsCommandsCallTheServiceThatIsNamed(t *testing.T) { //nolint:paralleltest // it sets the environment
+	s := startService(t, apptest.New(t, "embedded"), 0)
+	dir := t.TempDir()
+	t.Setenv("DATA_DIR", dir)
+	t.Setenv("USERSYNC_URL", s.Addr())
+	t.Setenv("USERSYNC_KEY", s.key.Reveal())
+	if out, err := typed(t, "credits", "get"); err != nil || !strings.Contains(out, `"balance": 0`) {
+		t.Errorf("%s, %v", out, err)
+	}
+	if _, err := typed(t, "organizations", "list"); err == nil || exitStatus(err) != exitFailure || !strings.Contains(err.Error(), "HTTP 401") {
+		t.Errorf("%v", err)
+	}
+	if _, err := typed(t, "organizations", "list", "--database"); err == nil || !strings.Contains(err.Error(), "There is no database in "+dir) {
+		t.Errorf("%v", err)
+	}
+	if _, err := typed(t, "organizations", "list", "--database", "--profile", "x"); err == nil || exitStatus(err) != exitMisuse {
+		t.Errorf("%v", err)
 	}
 }

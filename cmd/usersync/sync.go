@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"usersync/internal/commands"
 	"usersync/internal/request"
 	"usersync/internal/usersync"
 )
@@ -39,7 +40,7 @@ twice. Refused users are listed in FILE.errors.csv. The exit status is 1 when a 
 				key = os.Getenv(keyVariable)
 			}
 			if key == "" {
-				return misused(errors.New("no API key: set " + keyVariable + " or use --key"))
+				return commands.Misused(errors.New("no API key: set " + keyVariable + " or use --key"))
 			}
 			job.client.base, job.client.key = strings.TrimRight(base, "/"), usersync.NewSecret(key)
 			job.setFile(args[0])

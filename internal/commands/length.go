@@ -1,4 +1,4 @@
-package main
+package commands
 
 import (
 	"fmt"
@@ -10,11 +10,11 @@ import (
 // day is what the letter d stands for.
 const day = 24 * time.Hour
 
-// length is a length of time above zero, as a flag takes it: 30d, or what Go understands,
+// Length is a length of time above zero, as a flag takes it: 30d, or what Go understands,
 // such as 1h30m.
-type length time.Duration
+type Length time.Duration
 
-func (l *length) String() string {
+func (l *Length) String() string {
 	d := time.Duration(*l)
 	if d > 0 && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
@@ -23,17 +23,17 @@ func (l *length) String() string {
 }
 
 // Set reads a length.
-func (l *length) Set(text string) error {
+func (l *Length) Set(text string) error {
 	d, err := parseLength(text)
 	if err != nil || d <= 0 {
 		return fmt.Errorf("%q is no length of time above zero, such as 30d, 12h or 1h30m", text)
 	}
-	*l = length(d)
+	*l = Length(d)
 	return nil
 }
 
 // Type is what the help calls the value.
-func (l *length) Type() string { return "length" }
+func (l *Length) Type() string { return "length" }
 
 func parseLength(text string) (time.Duration, error) {
 	if number, ok := strings.CutSuffix(text, "d"); ok {

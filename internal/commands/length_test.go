@@ -1,4 +1,4 @@
-package main
+package commands
 
 import (
 	"testing"
@@ -16,7 +16,7 @@ func TestLengthOfTimeIsAboveZero(t *testing.T) {
 		{"-5h", 0, ""}, {"0", 0, ""}, {"0d", 0, ""}, {"-1d", 0, ""}, {"d", 0, ""}, {"1.5d", 0, ""}, {"99999d", 0, ""}, {"", 0, ""}, {"5", 0, ""},
 	}
 	for _, one := range tests {
-		var l length
+		var l Length
 		err := l.Set(one.text)
 		if (err == nil) != (one.want > 0) || time.Duration(l) != one.want {
 			t.Errorf("%q: %v, %v; want %v", one.text, time.Duration(l), err, one.want)
