@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -26,7 +27,7 @@ func program() *cobra.Command {
 		Short:         "Keeps users in step on every connected platform, finds their colleagues, bills the credit, calls the webhook",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       app.Version,
+		Version:       cmp.Or(app.Version, "dev"),
 	}
 	root.AddCommand(
 		run("serve", app.All, "Run API and worker in one process; embedded unless DATABASE_URL and REDIS_URL are set"),

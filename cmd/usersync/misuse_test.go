@@ -47,6 +47,13 @@ func TestWhatIsTypedWronglyEndsWithTwoAndSaysWhatWasExpected(t *testing.T) {
 	}
 }
 
+func TestTheVersionIsTold(t *testing.T) {
+	t.Parallel()
+	if out, err := typed(t, "--version"); err != nil || !strings.HasPrefix(out, "usersync version ") {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
 func TestTheNameOfAGroupShowsItsCommands(t *testing.T) {
 	t.Parallel()
 	out, err := typed(t, "keys")

@@ -16,6 +16,9 @@ type Length time.Duration
 
 func (l *Length) String() string {
 	d := time.Duration(*l)
+	if d == 0 {
+		return "" // the help names no default
+	}
 	if d > 0 && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
 	}

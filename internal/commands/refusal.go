@@ -46,7 +46,7 @@ func (o operation) explain(err error) error {
 	}
 	text := r.Error()
 	if field, rest, _ := strings.Cut(text, " "); o.typedAs(field) != field {
-		text = o.typedAs(field) + " " + rest
+		text = o.typedAs(field) + ": " + rest
 	}
 	for _, e := range r.Errors {
 		if !strings.Contains(text, e.Message) {

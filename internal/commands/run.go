@@ -204,7 +204,7 @@ func (c *client) send(ctx context.Context, made call, key string) (int, http.Hea
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return 0, nil, nil, err
+		return 0, nil, nil, fmt.Errorf("%s was not reached: %w", c.service.url, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))

@@ -203,10 +203,10 @@ func TestARefusalSaysWhereItIsMended(t *testing.T) {
 	operator := withProfile(t, s.Addr(), e.Config.AdminToken)
 	org := operator.gets(t, "id", "", "organizations", "create", "Acme")
 	user := withProfile(t, s.Addr(), usersync.NewSecret(operator.gets(t, "key", "", "keys", "create", org)))
-	if o := user.types(t, "", "requests", "list", "--status", "sad"); o.err == nil || !strings.HasPrefix(o.err.Error(), "--status is not a status") {
+	if o := user.types(t, "", "requests", "list", "--status", "sad"); o.err == nil || !strings.HasPrefix(o.err.Error(), "--status: is not a status") {
 		t.Errorf("%v", o.err)
 	}
-	if o := user.types(t, "", "webhooks", "create", "ftp://a.example"); o.err == nil || !strings.HasPrefix(o.err.Error(), "URL ") {
+	if o := user.types(t, "", "webhooks", "create", "ftp://a.example"); o.err == nil || !strings.HasPrefix(o.err.Error(), "URL: ") {
 		t.Errorf("%v", o.err)
 	}
 	several := user.types(t, `{"name": 5, "condition": 7}`, "follow-ups", "create", "--body", "-")
@@ -243,6 +243,16 @@ func TestACallIsMadeAgainWhenTheServiceAsksForThat(t *testing.T) {
 	first, second := <-keys, <-keys
 	if o.err != nil || first == "" || first != second || !strings.Contains(o.told, "the service asks to wait for 1s") {
 		t.Errorf("%v %q %q %q", o.err, first, second, o.told)
+	}
+}
+
+func TestAServiceThatIsNotThereIsNamed(t *testing.T) {
+	t.Parallel()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	o := withProfile(t, closed.URL, usersync.NewSecret("k")).types(t, "", "requests", "list")
+	if o.err == nil || IsMisuse(o.err) || !strings.HasPrefix(o.err.Error(), closed.URL+" was not reached: ") {
+		t.Errorf("%v", o.err)
 	}
 }
 
