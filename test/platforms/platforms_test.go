@@ -47,8 +47,8 @@ func TestWhatIsNotAsItShouldBeIsNamed(t *testing.T) {
 	o := options{users: 100, latency: 100 * time.Millisecond}
 	for want, one := range map[string]taken{
 		"":                   {kind: kind, calls: 100, time: 13 * time.Second},
-		"took 13.1 s":        {kind: kind, calls: 100, time: 13100 * time.Millisecond},
-		"took 4.0 s":         {kind: kind, calls: 10, jobs: 2 * time.Second, time: 4 * time.Second},
+		"took 13.3 s":        {kind: kind, calls: 100, time: 13300 * time.Millisecond},
+		"took 4.2 s":         {kind: kind, calls: 10, jobs: 2 * time.Second, time: 4200 * time.Millisecond},
 		"imports take 9.0 s": {kind: counted, calls: 90, state: fakeplatform.State{ByLane: map[string]int{"slow": 0}}, time: 12 * time.Second},
 		"imports take 5.9 s": {kind: counted, calls: 14, state: fakeplatform.State{ByLane: map[string]int{"slow": 5}}, time: 12 * time.Second},
 		"3 of 100 users":     {kind: kind, calls: 100, time: time.Second, missing: 3},
