@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -272,18 +271,4 @@ func (in *input) checkNewPassword() error {
 		return nil
 	}
 	return wrongInput(passwordField, "must have at least "+strconv.Itoa(password.Least)+" characters, and at most "+strconv.Itoa(password.Most)+" bytes")
-}
-
-// networkOf returns where a call came from: its address, or of IPv6, where one caller has
-// many, the network of 64 bits. What headers say of it is not believed.
-func networkOf(remote string) string {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return ""
-	}
-	if a := at.Addr().Unmap(); a.Is4() {
-		return a.String()
-	}
-	network, _ := at.Addr().WithZone("").Prefix(64) // of IPv6
-	return network.String()
 }

@@ -32,7 +32,7 @@ func caller(c *api.Call) registration.Caller {
 	return registration.Caller{
 		Organization: c.Caller.Organization, Org: c.Caller.Org, Actor: c.Actor,
 		SourceSystem: strings.TrimSpace(c.Request().Header.Get(headerSource)), Cause: c.ID, Traceparent: c.Traceparent(),
-		Network: networkOf(c.Request().RemoteAddr),
+		Network: api.NetworkOf(c.Request().RemoteAddr),
 	}
 }
 

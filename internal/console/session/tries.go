@@ -1,12 +1,12 @@
 package session
 
 import (
-	"net"
-	"net/netip"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
+
+	"usersync/internal/api"
 )
 
 // Wrong keys that one address may try: a handful at once, then one in ten seconds.
@@ -30,7 +30,7 @@ func NewTries() *Tries {
 
 // Wait returns how long an address has to wait before it may try again, 0 for not at all.
 func (t *Tries) Wait(remote string) time.Duration {
-	l, ok := t.by.Get(origin(remote))
+	l, ok := t.by.Get(api.NetworkOf(remote))
 	if !ok {
 		return 0
 	}
@@ -42,28 +42,11 @@ func (t *Tries) Wait(remote string) time.Duration {
 
 // Note counts a wrong try.
 func (t *Tries) Note(remote string) {
-	who := origin(remote)
+	who := api.NetworkOf(remote)
 	l, ok := t.by.Get(who)
 	if !ok {
 		l = rate.NewLimiter(rate.Every(triesEvery), triesAtOnce)
 		t.by.Add(who, l)
 	}
 	l.Allow()
-}
-
-// origin is the address without its port, of IPv6 the network that one customer has.
-func origin(remote string) string {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		return remote
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil || addr.Unmap().Is4() {
-		return host
-	}
-	network, err := addr.Prefix(64)
-	if err != nil {
-		return host
-	}
-	return network.String()
 }

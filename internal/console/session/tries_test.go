@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"usersync/internal/api"
 )
 
 func TestWrongKeysAreThrottledByAddress(t *testing.T) {
@@ -27,7 +29,7 @@ func TestWrongKeysAreThrottledByAddress(t *testing.T) {
 			t.Errorf("after a while, waits for %s", wait)
 		}
 	})
-	if origin("[2001:db8::1]:5") != origin("[2001:db8::2]:6") || origin("[2001:db8::1]:5") == origin("[2001:db8:0:1::1]:5") {
+	if api.NetworkOf("[2001:db8::1]:5") != api.NetworkOf("[2001:db8::2]:6") || api.NetworkOf("[2001:db8::1]:5") == api.NetworkOf("[2001:db8:0:1::1]:5") {
 		t.Error("IPv6 is not told apart by network")
 	}
 }
